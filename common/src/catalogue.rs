@@ -1,0 +1,304 @@
+//! The public catalogue of a federation: which items there are, in which order, with which public features.
+//!
+//! All shops use one catalogue, so that row `i` of the item table means the same product everywhere. It is public,
+//! travels by digest, and its features may be used freely.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Digest;
+
+/// One product.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Item {
+    /// The federation-wide id.
+    pub id: String,
+    /// A name for people; may be empty.
+    #[serde(default)]
+    pub title: String,
+    /// May be empty: unknown.
+    #[serde(default)]
+    pub category: String,
+    /// May be empty: unknown.
+    #[serde(default)]
+    pub brand: String,
+    /// In the federation's currency; none if unknown.
+    #[serde(default)]
+    pub price: Option<f64>,
+}
+
+/// The items in order, with their features as small integers.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    items: Vec<Item>,
+    index: HashMap<String, u32>,
+    categories: Vec<String>,
+    brands: Vec<String>,
+    price_edges: Vec<f64>,
+    features: Vec<ItemFeatures>,
+}
+
+/// An item's features; index 0 of each means "unknown".
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ItemFeatures {
+    /// Index into [`Catalogue::categories`].
+    pub category: u32,
+    /// Index into [`Catalogue::brands`].
+    pub brand: u32,
+    /// Price bucket, 1 to [`PRICE_BUCKETS`]; quantiles of the public catalogue's prices.
+    pub price_bucket: u32,
+}
+
+/// Price buckets beside "unknown".
+pub const PRICE_BUCKETS: usize = 8;
+
+impl Catalogue {
+    /// A catalogue of `items`, in this order.
+    ///
+    /// # Errors
+    /// An empty list, an empty or repeated id, a price that is negative or not finite, too many items.
+    pub fn new(items: Vec<Item>) -> Result<Self, CatalogueError> {
+        if items.is_empty() {
+            return Err(CatalogueError::Empty);
+        }
+        if items.len() > MAX_ITEMS {
+            return Err(CatalogueError::TooMany {
+                got: items.len(),
+                most: MAX_ITEMS,
+            });
+        }
+        let mut index = HashMap::with_capacity(items.len());
+        for (row, item) in items.iter().enumerate() {
+            if item.id.is_empty() {
+                return Err(CatalogueError::EmptyId { row });
+            }
+            if let Some(price) = item.price
+                && !(price.is_finite() && price >= 0.0)
+            {
+                return Err(CatalogueError::Price {
+                    id: item.id.clone(),
+                    price,
+                });
+            }
+            if index.insert(item.id.clone(), row as u32).is_some() {
+                return Err(CatalogueError::RepeatedId { id: item.id.clone() });
+            }
+        }
+        let categories = vocabulary(items.iter().map(|item| item.category.as_str()));
+        let brands = vocabulary(items.iter().map(|item| item.brand.as_str()));
+        let price_edges = price_edges(&items);
+        let features = items
+            .iter()
+            .map(|item| ItemFeatures {
+                category: position(&categories, &item.category),
+                brand: position(&brands, &item.brand),
+                price_bucket: item.price.map_or(0, |price| {
+                    1 + price_edges.partition_point(|edge| *edge < price) as u32
+                }),
+            })
+            .collect();
+        Ok(Self {
+            items,
+            index,
+            categories,
+            brands,
+            price_edges,
+            features,
+        })
+    }
+
+    /// The items in order.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// How many items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Never true: a catalogue has at least one item.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The row of the item called `id`.
+    pub fn row(&self, id: &str) -> Option<u32> {
+        self.index.get(id).copied()
+    }
+
+    /// Each item's features, in row order.
+    pub fn features(&self) -> &[ItemFeatures] {
+        &self.features
+    }
+
+    /// Category names, sorted; 0 is "unknown" (empty).
+    pub fn categories(&self) -> &[String] {
+        &self.categories
+    }
+
+    /// Brand names, sorted; 0 is "unknown" (empty).
+    pub fn brands(&self) -> &[String] {
+        &self.brands
+    }
+
+    /// The prices that separate the buckets, ascending; at most [`PRICE_BUCKETS`] - 1.
+    pub fn price_edges(&self) -> &[f64] {
+        &self.price_edges
+    }
+
+    /// The catalogue as bytes: one JSON object a line, in row order. Its digest names the catalogue.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for item in &self.items {
+            // An item is strings and a finite number: it always has a JSON form.
+            bytes.extend_from_slice(&serde_json::to_vec(item).expect("an item has a JSON form"));
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
+    /// Reads what [`Catalogue::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// A line that is no item, and all of [`Catalogue::new`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CatalogueError> {
+        let items = bytes
+            .split(|byte| *byte == b'\n')
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(number, line)| {
+                serde_json::from_slice(line).map_err(|source| CatalogueError::Line {
+                    line: number + 1,
+                    source,
+                })
+            })
+            .collect::<Result<Vec<Item>, _>>()?;
+        Self::new(items)
+    }
+
+    /// The digest of [`Catalogue::to_bytes`].
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+}
+
+fn vocabulary<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let distinct: std::collections::BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+    std::iter::once("").chain(distinct).map(str::to_owned).collect()
+}
+
+fn position(vocabulary: &[String], name: &str) -> u32 {
+    vocabulary
+        .binary_search_by(|known| known.as_str().cmp(name))
+        .unwrap_or(0) as u32
+}
+
+fn price_edges(items: &[Item]) -> Vec<f64> {
+    let mut prices: Vec<f64> = items.iter().filter_map(|item| item.price).collect();
+    prices.sort_by(f64::total_cmp);
+    let mut edges: Vec<f64> = (1..PRICE_BUCKETS)
+        .filter_map(|bucket| prices.get(bucket * prices.len() / PRICE_BUCKETS).copied())
+        .collect();
+    edges.dedup();
+    edges
+}
+
+/// Why a list of items is no catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// No items.
+    #[error("the catalogue has no items")]
+    Empty,
+    /// Too many items.
+    #[error("the catalogue has {got} items; at most {most} are supported")]
+    TooMany {
+        /// How many there are.
+        got: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// An item without id.
+    #[error("item {row} of the catalogue has an empty item_id")]
+    EmptyId {
+        /// Its row, from 0.
+        row: usize,
+    },
+    /// Two items with one id.
+    #[error("item_id {id:?} stands in the catalogue twice")]
+    RepeatedId {
+        /// The id.
+        id: String,
+    },
+    /// A price that is none.
+    #[error("item {id:?} has the price {price}; a price is a finite number, 0 or more, or empty")]
+    Price {
+        /// The item's id.
+        id: String,
+        /// The price as read.
+        price: f64,
+    },
+    /// A line that is no item.
+    #[error("line {line} of the catalogue is no item")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Most items of a catalogue.
+pub const MAX_ITEMS: usize = 4_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, price: Option<f64>) -> Item {
+        Item {
+            id: id.into(),
+            title: String::new(),
+            category: "tea".into(),
+            brand: String::new(),
+            price,
+        }
+    }
+
+    #[test]
+    fn bad_catalogues_are_named() {
+        assert!(matches!(Catalogue::new(vec![]), Err(CatalogueError::Empty)));
+        let twice = vec![item("a", None), item("a", None)];
+        assert!(matches!(
+            Catalogue::new(twice),
+            Err(CatalogueError::RepeatedId { .. })
+        ));
+        assert!(matches!(
+            Catalogue::new(vec![item("a", Some(f64::NAN))]),
+            Err(CatalogueError::Price { .. })
+        ));
+        assert!(matches!(
+            Catalogue::new(vec![item("", None)]),
+            Err(CatalogueError::EmptyId { row: 0 })
+        ));
+    }
+
+    #[test]
+    fn bytes_survive_and_features_are_in_range() {
+        let items = (0..20)
+            .map(|i| item(&format!("i{i}"), (i % 3 != 0).then_some(f64::from(i))))
+            .collect();
+        let catalogue = Catalogue::new(items).expect("a catalogue");
+        let again = Catalogue::from_bytes(&catalogue.to_bytes()).expect("the same");
+        assert_eq!(catalogue.digest(), again.digest());
+        assert_eq!(catalogue.features(), again.features());
+        assert!(
+            catalogue
+                .features()
+                .iter()
+                .all(|f| f.price_bucket as usize <= PRICE_BUCKETS && f.category == 1)
+        );
+        assert_eq!(catalogue.features()[0].price_bucket, 0);
+    }
+}

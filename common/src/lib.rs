@@ -1,0 +1,30 @@
+//! What Souk's three programs share.
+//!
+//! # Layout
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`ids`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
+//! | [`catalogue`], [`dataset`] | the public items of a federation; a shop's private histories, in memory |
+//! | [`numeric`], [`model`] | kernels; the recommenders, their parameters, losses and solvers |
+//! | [`eval`] | splits, candidates, metrics and baselines |
+//! | [`privacy`] | clip, quantise, noise, accountant, ledger, and the gate [`privacy::Privatized`] |
+//! | [`round`] | plans, announcements, receipts, manifests: what both sides of a round agree on |
+//! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
+//! | [`config`], [`telemetry`] | files people edit; logs |
+
+pub mod catalogue;
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod dataset;
+pub mod eval;
+pub mod ids;
+pub mod model;
+pub mod numeric;
+pub mod privacy;
+pub mod rng;
+pub mod round;
+pub mod telemetry;
+pub mod transport;
+pub mod wire;

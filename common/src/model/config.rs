@@ -1,0 +1,247 @@
+//! `[model]` and `[train]` of a plan: the architecture and how a shop fits it to one user.
+
+use serde::{Deserialize, Serialize};
+
+/// Which recommender.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelKind {
+    /// Dot product with biases.
+    Mf,
+    /// Two or more layers over `[p_u, q_i]`.
+    Mlp,
+    /// Both paths (He et al. 2017).
+    Neumf,
+}
+
+/// The tower's activation `s`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(0, x)
+    Relu,
+    /// tanh(x)
+    Tanh,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+}
+
+/// A public item feature that adds a row to the item vector.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// `category` of the catalogue.
+    Category,
+    /// `brand` of the catalogue.
+    Brand,
+    /// Price bucket of the catalogue.
+    Price,
+}
+
+/// `[model]` of a plan.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `mf`, `mlp` or `neumf`.
+    pub kind: ModelKind,
+    /// Width of the dot-product path (`mf`, `neumf`). Ignored by `mlp`.
+    #[serde(default = "default_dim")]
+    pub gmf_dim: usize,
+    /// Width of each of user's and item's vector that enter the tower (`mlp`, `neumf`). Ignored by `mf`.
+    #[serde(default = "default_dim")]
+    pub mlp_dim: usize,
+    /// Widths of the tower's layers, input excluded, e.g. `[32, 16, 8]`. Ignored by `mf`.
+    #[serde(default = "default_tower")]
+    pub tower: Vec<usize>,
+    /// The tower's activation.
+    #[serde(default = "default_activation")]
+    pub activation: Activation,
+    /// Public item features added to the item vector.
+    #[serde(default)]
+    pub features: Vec<Feature>,
+    /// Whether items have a bias.
+    #[serde(default = "default_true")]
+    pub item_bias: bool,
+    /// Standard deviation of the initial embeddings.
+    #[serde(default = "default_init_stddev")]
+    pub init_stddev: f32,
+}
+
+impl ModelConfig {
+    /// Columns of the dot-product path: 0 for `mlp`.
+    pub fn gmf_width(&self) -> usize {
+        if self.kind == ModelKind::Mlp {
+            0
+        } else {
+            self.gmf_dim
+        }
+    }
+
+    /// Columns of the tower path: 0 for `mf`.
+    pub fn mlp_width(&self) -> usize {
+        if self.kind == ModelKind::Mf {
+            0
+        } else {
+            self.mlp_dim
+        }
+    }
+
+    /// Columns of the item table, and length of a user's vector.
+    pub fn width(&self) -> usize {
+        self.gmf_width() + self.mlp_width()
+    }
+
+    /// Checks that the numbers make sense together.
+    ///
+    /// # Errors
+    /// The field, its value and what it may be.
+    pub fn validate(&self) -> Result<(), ModelConfigError> {
+        let dim = |field, value: usize, used: bool| {
+            if used && !(1..=MAX_DIM).contains(&value) {
+                return Err(ModelConfigError::Width {
+                    field,
+                    value,
+                    most: MAX_DIM,
+                });
+            }
+            Ok(())
+        };
+        dim("gmf_dim", self.gmf_dim, self.kind != ModelKind::Mlp)?;
+        dim("mlp_dim", self.mlp_dim, self.kind != ModelKind::Mf)?;
+        if self.kind != ModelKind::Mf {
+            if self.tower.is_empty() || self.tower.len() > MAX_LAYERS {
+                return Err(ModelConfigError::Layers {
+                    got: self.tower.len(),
+                    most: MAX_LAYERS,
+                });
+            }
+            self.tower
+                .iter()
+                .try_for_each(|width| dim("tower", *width, true))?;
+        }
+        if !(self.init_stddev.is_finite() && self.init_stddev > 0.0) {
+            return Err(ModelConfigError::InitStddev {
+                value: self.init_stddev,
+            });
+        }
+        let mut seen = self.features.clone();
+        seen.sort();
+        seen.dedup();
+        if seen.len() != self.features.len() {
+            return Err(ModelConfigError::RepeatedFeature);
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with `[model]`.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelConfigError {
+    /// A width out of range.
+    #[error("model.{field} is {value}; it may be 1 to {most}")]
+    Width {
+        /// The key.
+        field: &'static str,
+        /// As given.
+        value: usize,
+        /// The largest allowed.
+        most: usize,
+    },
+    /// Too few or too many layers.
+    #[error("model.tower has {got} layers; it may have 1 to {most}")]
+    Layers {
+        /// As given.
+        got: usize,
+        /// The most allowed.
+        most: usize,
+    },
+    /// A spread that is none.
+    #[error("model.init_stddev is {value}; it is a finite number above 0")]
+    InitStddev {
+        /// As given.
+        value: f32,
+    },
+    /// A feature named twice.
+    #[error("model.features names a feature twice")]
+    RepeatedFeature,
+}
+
+fn default_dim() -> usize {
+    16
+}
+
+fn default_tower() -> Vec<usize> {
+    vec![32, 16, 8]
+}
+
+fn default_activation() -> Activation {
+    Activation::Relu
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_init_stddev() -> f32 {
+    0.1
+}
+
+const MAX_DIM: usize = 1024;
+const MAX_LAYERS: usize = 8;
+
+/// How a shop turns one user's records into an update, and fits the user's own vector.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "solver", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TrainConfig {
+    /// Closed form for the user, rank-one gradient for the items (Hu, Koren, Volinsky 2008); `mf` only.
+    Ials(IalsConfig),
+    /// Gradient steps on binary cross-entropy with sampled negatives; every kind.
+    Sgd(SgdConfig),
+}
+
+/// `solver = "ials"`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IalsConfig {
+    /// Weight of items the user did not touch, against 1 for those they did.
+    pub alpha: f64,
+    /// Ridge on the user's vector.
+    pub lambda: f64,
+    /// g: a user's k-th latest item weighs k^-g when the user's vector is fitted; 0 turns it off.
+    #[serde(default)]
+    pub recency: f64,
+}
+
+/// `solver = "sgd"`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SgdConfig {
+    /// Sampled negatives per positive.
+    #[serde(default = "default_negatives")]
+    pub negatives: usize,
+    /// Steps that fit the user's own vector before the shared parameters move.
+    #[serde(default = "default_user_steps")]
+    pub user_steps: usize,
+    /// Step size of those.
+    pub user_learning_rate: f64,
+    /// Full-batch steps on the shared parameters that a user touched.
+    #[serde(default = "default_local_steps")]
+    pub local_steps: usize,
+    /// Step size of those.
+    pub learning_rate: f64,
+    /// L2 penalty on the user's own vector.
+    #[serde(default)]
+    pub user_l2: f64,
+}
+
+fn default_negatives() -> usize {
+    4
+}
+
+fn default_user_steps() -> usize {
+    10
+}
+
+fn default_local_steps() -> usize {
+    1
+}

@@ -1,0 +1,8 @@
+//! The recommenders: what they are made of, how they score, how they learn.
+//!
+//! One network serves `mf`, `mlp` and `neumf`: an item vector `q_i` (own row plus the rows of its public features)
+//! of which the first `gmf_dim` columns meet the user's in a weighted dot product and the others enter a tower.
+
+pub mod config;
+pub mod layout;
+pub mod update;

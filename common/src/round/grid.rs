@@ -1,0 +1,176 @@
+//! The integer grid of a plan: scale, modulus, headroom and denominators (PRIVACY: the mechanism, steps 3 to 5).
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Placement, Plan};
+use crate::ids::ShopName;
+
+/// b: updates are integers modulo 2^b.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub enum ModulusBits {
+    /// 4 bytes a coordinate.
+    #[default]
+    B32,
+    /// 8 bytes a coordinate.
+    B64,
+}
+
+impl ModulusBits {
+    /// 32 or 64.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::B32 => 32,
+            Self::B64 => 64,
+        }
+    }
+
+    /// Bytes of one coordinate.
+    pub fn bytes(self) -> usize {
+        self.bits() as usize / 8
+    }
+}
+
+impl TryFrom<u32> for ModulusBits {
+    type Error = GridError;
+
+    fn try_from(bits: u32) -> Result<Self, GridError> {
+        match bits {
+            32 => Ok(Self::B32),
+            64 => Ok(Self::B64),
+            _ => Err(GridError::Bits { bits }),
+        }
+    }
+}
+
+impl From<ModulusBits> for u32 {
+    fn from(bits: ModulusBits) -> Self {
+        bits.bits()
+    }
+}
+
+/// The grid that updates of one plan live on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// b.
+    pub bits: ModulusBits,
+    /// C*s as a power of two: `1 << log2_clip`. A user's integer vector has at most this L2 norm.
+    pub log2_clip: u32,
+    /// C.
+    pub clip_norm: f64,
+    /// Standard deviation of one shop's noise in grid units: z*C*s; 0 without privacy.
+    pub noise_stddev: f64,
+}
+
+impl Grid {
+    /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 40 for b = 64) for which the sum of all declared users
+    /// and twelve standard deviations of all shops' noise stay below 2^(b-1).
+    ///
+    /// # Errors
+    /// When none fits, when truncation would eat the signal (C*s / sqrt(coordinates) < 16), or when a shop's noise is
+    /// under 16 grid units; each names the remedy.
+    pub fn for_plan(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
+        let bits = plan.privacy.modulus_bits;
+        let users: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
+        let shops = plan.shops.len() as f64;
+        let noise_multiplier = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get());
+        let per_shop = match plan.privacy.placement {
+            Placement::Local => noise_multiplier,
+        };
+        // In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
+        let reach = users + 12.0 * per_shop * shops.sqrt();
+        let most_log2 = match bits {
+            ModulusBits::B32 => 16,
+            ModulusBits::B64 => 40,
+        };
+        let half = 2f64.powi(bits.bits() as i32 - 1);
+        let log2_clip = (0..=most_log2)
+            .rev()
+            .find(|log2| reach * 2f64.powi(*log2) < half)
+            .ok_or(GridError::Headroom {
+                users,
+                bits: bits.bits(),
+            })? as u32;
+        let clip_units = 2f64.powi(log2_clip as i32);
+        if clip_units / (coordinates as f64).sqrt() < LEAST_UNITS {
+            return Err(GridError::Truncation {
+                coordinates,
+                clip_units,
+                bits: bits.bits(),
+            });
+        }
+        let noise_stddev = per_shop * clip_units;
+        if plan.privacy.enabled && noise_stddev < LEAST_UNITS {
+            return Err(GridError::Noise { noise_stddev });
+        }
+        Ok(Self {
+            bits,
+            log2_clip,
+            clip_norm: plan.privacy.clip_norm.get(),
+            noise_stddev,
+        })
+    }
+
+    /// s: grid units per unit of the update.
+    pub fn scale(&self) -> f64 {
+        self.clip_units() / self.clip_norm
+    }
+
+    /// C*s: the sensitivity of the integer sum.
+    pub fn clip_units(&self) -> f64 {
+        (1u64 << self.log2_clip) as f64
+    }
+
+    /// What the integer sum is divided by to be the mean update: s * q * sum of w_k N_k over the accepted shops.
+    pub fn denominator<'a>(&self, plan: &Plan, accepted: impl IntoIterator<Item = &'a ShopName>) -> f64 {
+        let weighted: f64 = accepted
+            .into_iter()
+            .filter_map(|shop| plan.terms_of(shop))
+            .map(|terms| terms.weight.get() * terms.declared_users as f64)
+            .sum();
+        self.scale() * plan.privacy.sampling_rate.get() * weighted
+    }
+}
+
+/// Why a plan has no grid.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum GridError {
+    /// b that is not offered.
+    #[error("privacy.modulus_bits is {bits}; it must be 32 or 64")]
+    Bits {
+        /// As given.
+        bits: u32,
+    },
+    /// The sum could wrap.
+    #[error("{users} declared users do not fit a modulus of {bits} bits; set privacy.modulus_bits = 64")]
+    Headroom {
+        /// Declared users of all shops.
+        users: f64,
+        /// b.
+        bits: u32,
+    },
+    /// The grid is too coarse for so many coordinates.
+    #[error(
+        "{coordinates} coordinates at {clip_units} grid units per clip norm: truncation would eat the signal with \
+         modulus {bits}; set privacy.modulus_bits = 64, or use a smaller model"
+    )]
+    Truncation {
+        /// Model parameters.
+        coordinates: usize,
+        /// C*s.
+        clip_units: f64,
+        /// b.
+        bits: u32,
+    },
+    /// The noise is too narrow for the grid.
+    #[error(
+        "a shop's noise has a standard deviation of {noise_stddev} grid units; at least 16 are needed: raise \
+             privacy.noise_multiplier or set privacy.modulus_bits = 64"
+    )]
+    Noise {
+        /// In grid units.
+        noise_stddev: f64,
+    },
+}
+
+const LEAST_UNITS: f64 = 16.0;

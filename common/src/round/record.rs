@@ -1,0 +1,190 @@
+//! Announcements, answers, receipts and manifests: the words that are signed, sent and stored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{Digest, ShopName};
+
+/// One try at a round, with its own draw, noise and spend.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct AttemptId {
+    /// From 1.
+    pub round: u64,
+    /// From 1, within the round.
+    pub attempt: u32,
+}
+
+impl std::fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "round {} attempt {}", self.round, self.attempt)
+    }
+}
+
+/// What the coordinator asks the shops to do; signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Announcement {
+    /// Which try at which round.
+    pub id: AttemptId,
+    /// The plan's digest; its bytes are a blob.
+    pub plan: Digest,
+    /// The catalogue's digest; its bytes are a blob.
+    pub catalogue: Digest,
+    /// The broadcast model's digest; its bytes are a blob.
+    pub model: Digest,
+    /// When the attempt ends.
+    pub deadline: Timestamp,
+    /// Length and head of the coordinator's record chain.
+    pub log: LogHead,
+}
+
+/// Length and head of the coordinator's hash-chained record of rounds.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogHead {
+    /// Records so far.
+    pub length: u64,
+    /// Digest of the last; [`Digest::ZERO`] before the first.
+    pub head: Digest,
+}
+
+/// A shop's answer to an announcement.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Answer {
+    /// It will send an update.
+    Accept,
+    /// It will not; the reason is computed from nothing about customers.
+    Decline(DeclineCode),
+}
+
+/// Why a shop declines: a fixed list with public arguments only.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeclineCode {
+    /// The spend would exceed the shop's (epsilon, delta).
+    OverBudget,
+    /// The plan's noise is under the shop's minimum.
+    BelowNoiseMinimum,
+    /// The plan has no privacy and the shop's file does not allow that.
+    PrivacyOff,
+    /// The owner paused.
+    Paused,
+    /// The plan can't be read, or asks for what this version does not know.
+    PlanNotUnderstood,
+    /// The shop is not named in the plan.
+    NotInPlan,
+    /// The upload would exceed the shop's limit per day.
+    OverUploadLimit,
+    /// The coordinator's record does not extend what the shop last saw.
+    RecordForked,
+}
+
+impl DeclineCode {
+    /// The reason in words, for the operator.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OverBudget => "the round would exceed the shop's privacy budget",
+            Self::BelowNoiseMinimum => "the plan's noise is below the shop's minimum",
+            Self::PrivacyOff => "the plan adds no noise and the shop does not allow that",
+            Self::Paused => "the shop has paused",
+            Self::PlanNotUnderstood => "the shop's program does not understand the plan",
+            Self::NotInPlan => "the plan does not name the shop",
+            Self::OverUploadLimit => "the upload would exceed the shop's limit per day",
+            Self::RecordForked => "the coordinator's record does not extend what the shop saw before",
+        }
+    }
+}
+
+/// What stands before an update's raw bytes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UploadHeader {
+    /// Which try at which round it answers.
+    pub id: AttemptId,
+    /// Digest of the raw bytes.
+    pub update: Digest,
+    /// Length of the raw bytes.
+    pub len_bytes: u64,
+    /// The shop's ledger: records so far, this spend included.
+    pub ledger_length: u64,
+    /// The shop's ledger: digest of the last record.
+    pub ledger_head: Digest,
+}
+
+/// The coordinator's signed word that it stored an update.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Receipt {
+    /// The shop, as its certificate names it.
+    pub shop: ShopName,
+    /// What it sent.
+    pub upload: UploadHeader,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// The coordinator's record chain at that time.
+    pub log: LogHead,
+}
+
+/// Why an update was not counted.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectCode {
+    /// For an attempt that is not open (late, or never announced).
+    NotOpen,
+    /// The length does not follow from the model's shape.
+    WrongLength,
+    /// The bytes do not have the digest that the header names.
+    WrongDigest,
+    /// The shop sent another update for this attempt before.
+    SecondUpdate,
+    /// The shop is not in the plan, or was revoked.
+    NotInvited,
+    /// The shop did not accept this attempt, or declined it.
+    NotAccepted,
+    /// The coordinator could not store it; try again.
+    StoreFailed,
+}
+
+impl RejectCode {
+    /// The reason in words, for the shop.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotOpen => "the attempt is not open (any more)",
+            Self::WrongLength => "the length does not follow from the model",
+            Self::WrongDigest => "the bytes do not have the digest in the header",
+            Self::SecondUpdate => "another update was received for this attempt before",
+            Self::NotInvited => "the shop is not in the plan",
+            Self::NotAccepted => "the shop did not accept this attempt",
+            Self::StoreFailed => "the coordinator could not store it",
+        }
+    }
+}
+
+/// The coordinator's signed word for a model version.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Manifest {
+    /// Which attempt made it; round 0 is the initial model.
+    pub id: AttemptId,
+    /// The model file's digest.
+    pub model: Digest,
+    /// The model it was made from; [`Digest::ZERO`] for the initial one.
+    pub parent: Digest,
+    /// The plan.
+    pub plan: Digest,
+    /// The catalogue.
+    pub catalogue: Digest,
+    /// Whose updates were counted, in the order of the sum, with their digests.
+    pub updates: Vec<(ShopName, Digest)>,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Outcome {
+    /// A model was published.
+    Published(Manifest),
+    /// Too few updates by the deadline; nothing was published, and what was sent is spent.
+    BelowQuorum {
+        /// Counted updates.
+        accepted: u32,
+        /// The plan's quorum.
+        quorum: u32,
+    },
+}

@@ -1,0 +1,155 @@
+//! What travels, one request a stream, opened by the shop. Variants are numbered by their order: append only.
+//!
+//! | request | answer | then raw bytes |
+//! |---|---|---|
+//! | [`Request::Join`] | [`Reply::Joined`] | |
+//! | [`Request::Subscribe`] | many [`Push`] frames until the stream ends | |
+//! | [`Request::Answer`] | [`Reply::Done`] | |
+//! | [`Request::Blob`] | [`Reply::Blob`] | coordinator sends the blob from `offset` to its end |
+//! | [`Request::Upload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
+//! | [`Request::Leave`] | [`Reply::Left`] | |
+//!
+//! Any request may be answered by [`Reply::Error`]. An upload that was stored before is answered by its
+//! [`Reply::Receipt`] at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, ShopName};
+use crate::round::record::{
+    Announcement, Answer, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+};
+
+/// A word of the coordinator with its Ed25519 signature over a domain-separated digest.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Signed<T> {
+    /// What is said.
+    pub body: T,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+/// From the shop.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Request {
+    /// The only request without a client certificate.
+    Join {
+        /// The 128-bit secret of the join code.
+        secret: [u8; 16],
+        /// PKCS#10, DER; its key was made at the shop.
+        csr: Vec<u8>,
+    },
+    /// Asks to be told of rounds.
+    Subscribe {
+        /// Name and version of the shop's program, for the operator.
+        software: String,
+        /// The shop's process id, for the operator (the demo counts distinct ones).
+        process_id: u32,
+    },
+    /// Answers an announcement.
+    Answer {
+        /// Which.
+        id: AttemptId,
+        /// How.
+        answer: Answer,
+    },
+    /// Asks for content by digest.
+    Blob {
+        /// Which.
+        digest: Digest,
+        /// From which byte on.
+        offset: u64,
+    },
+    /// Offers an update.
+    Upload(UploadHeader),
+    /// Ends the membership.
+    Leave,
+}
+
+/// From the coordinator, to one request.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Reply {
+    /// Membership.
+    Joined {
+        /// The shop's certificate, DER.
+        certificate: Vec<u8>,
+        /// The federation's CA certificate, DER.
+        ca: Vec<u8>,
+        /// The name the certificate carries.
+        shop: ShopName,
+        /// Ed25519 key that signs announcements, receipts and manifests.
+        signing_key: [u8; 32],
+    },
+    /// Noted.
+    Done,
+    /// The blob follows.
+    Blob {
+        /// Its whole length in bytes.
+        len_bytes: u64,
+    },
+    /// Send the update's bytes from here on.
+    UploadFrom {
+        /// Bytes the coordinator has already.
+        offset: u64,
+    },
+    /// Stored and counted.
+    Receipt(Signed<Receipt>),
+    /// Not counted.
+    Rejected {
+        /// Why.
+        code: RejectCode,
+    },
+    /// Membership has ended.
+    Left {
+        /// What the coordinator keeps, in words.
+        kept: String,
+    },
+    /// The request failed.
+    Error {
+        /// What kind of failure.
+        code: ErrorCode,
+        /// Details for people; never computed from other shops.
+        detail: String,
+    },
+}
+
+/// From the coordinator, without being asked, on the stream of a [`Request::Subscribe`].
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Push {
+    /// Where things stand: sent first.
+    Welcome {
+        /// The current model's manifest.
+        manifest: Signed<Manifest>,
+    },
+    /// A new attempt.
+    Announce(Signed<Announcement>),
+    /// An attempt ended.
+    Ended {
+        /// Which.
+        id: AttemptId,
+        /// How.
+        outcome: Signed<Outcome>,
+    },
+    /// The run is complete; the last manifest was sent before.
+    Finished,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum ErrorCode {
+    /// The peer speaks another protocol version.
+    Version,
+    /// The request can't be read, or does not belong here.
+    BadRequest,
+    /// The request needs a certificate of this federation.
+    NoCertificate,
+    /// The join code is wrong, used or expired (which one is not said).
+    JoinRefused,
+    /// Too many tries; wait.
+    TooManyTries,
+    /// The shop was revoked or has left.
+    NotEnrolled,
+    /// There is no such blob.
+    NotFound,
+    /// The coordinator failed; try again later.
+    Internal,
+}

@@ -1,0 +1,1 @@
+//! What the tests across programs share.
