@@ -1,10 +1,32 @@
-//! The auditor's program.
+//! The auditor's program: a whole federation on one machine, evaluation, epsilon, benchmarks.
+//!
+//! # Layout
+//!
+//! | module | command |
+//! |---|---|
+//! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod args;
+pub mod demo;
+
 /// Runs the program with `args` (program name excluded).
-pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(64)
+///
+/// `coordinator ...` and `client ...` run the two other programs, so that `demo` needs no second executable.
+pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut args = args.peekable();
+    match args.peek().and_then(|name| name.to_str()) {
+        Some("coordinator") => {
+            demo::processes::end_with_parent();
+            souk_coordinator::run_cli(args.skip(1))
+        }
+        Some("client") => {
+            demo::processes::end_with_parent();
+            souk_client::run_cli(args.skip(1))
+        }
+        _ => args::run(args),
+    }
 }

@@ -207,31 +207,51 @@ pub struct IalsConfig {
     pub alpha: f64,
     /// Ridge on the user's vector.
     pub lambda: f64,
-    /// g: a user's k-th latest item weighs k^-g when the user's vector is fitted; 0 turns it off.
+    /// g: when the user's vector is fitted for scoring, the k-th latest item weighs k^-g (mean one); 0 turns it off.
     #[serde(default)]
     pub recency: f64,
+    /// The same for the fit inside a round.
+    #[serde(default)]
+    pub train_recency: f64,
 }
 
 /// `solver = "sgd"`.
+///
+/// In each round a drawn user's own vector takes `user_steps` steps of Adam (its state stays in the shop from round to
+/// round), and the shared parameters take `local_steps` plain steps. Losses are sums over the user's samples.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SgdConfig {
     /// Sampled negatives per positive.
     #[serde(default = "default_negatives")]
     pub negatives: usize,
-    /// Steps that fit the user's own vector before the shared parameters move.
+    /// Adam steps of the user's own vector in a round.
     #[serde(default = "default_user_steps")]
     pub user_steps: usize,
     /// Step size of those.
+    #[serde(default = "default_user_learning_rate")]
     pub user_learning_rate: f64,
+    /// L2 penalty on the user's own vector.
+    #[serde(default)]
+    pub user_l2: f64,
+    /// Share of the user's own vector that is dropped while the shared parameters learn.
+    #[serde(default)]
+    pub user_dropout: f64,
     /// Full-batch steps on the shared parameters that a user touched.
     #[serde(default = "default_local_steps")]
     pub local_steps: usize,
     /// Step size of those.
+    #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
-    /// L2 penalty on the user's own vector.
+    /// Adam steps that fit the user's own vector before it scores.
+    #[serde(default = "default_fit_steps")]
+    pub fit_steps: usize,
+    /// First step size of those; it falls linearly to a tenth.
+    #[serde(default = "default_fit_learning_rate")]
+    pub fit_learning_rate: f64,
+    /// g: when the vector is fitted for scoring, a user's k-th latest item weighs k^-g (mean one); 0 turns it off.
     #[serde(default)]
-    pub user_l2: f64,
+    pub recency: f64,
 }
 
 fn default_negatives() -> usize {
@@ -239,7 +259,23 @@ fn default_negatives() -> usize {
 }
 
 fn default_user_steps() -> usize {
-    10
+    1
+}
+
+fn default_user_learning_rate() -> f64 {
+    0.1
+}
+
+fn default_learning_rate() -> f64 {
+    0.01
+}
+
+fn default_fit_steps() -> usize {
+    30
+}
+
+fn default_fit_learning_rate() -> f64 {
+    0.05
 }
 
 fn default_local_steps() -> usize {

@@ -135,6 +135,12 @@ impl Layout {
         self.rows
     }
 
+    /// Where the dense parameters begin: after the embedding tables and the item biases, of which a user touches few.
+    pub fn dense_start(&self) -> usize {
+        let item_bias = self.block("item.bias").map_or(0, Block::len);
+        self.rows * self.width + item_bias
+    }
+
     /// Columns of the joint embedding table.
     pub fn width(&self) -> usize {
         self.width

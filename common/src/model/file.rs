@@ -1,0 +1,163 @@
+//! Model files: `safetensors`, one named tensor a block of the layout, f32 little-endian.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use crate::ids::Digest;
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ModelMeta {
+    /// The round that made it; 0 is the initial model.
+    pub round: u64,
+    /// The plan.
+    pub plan: Digest,
+}
+
+/// A model as the bytes of a `safetensors` file.
+///
+/// # Panics
+/// If `params` does not have the layout's length.
+pub fn encode(params: &[f32], layout: &Layout, meta: &ModelMeta) -> Vec<u8> {
+    assert_eq!(
+        params.len(),
+        layout.len(),
+        "a model has as many parameters as its layout"
+    );
+    let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tensors: Vec<(String, TensorView<'_>)> = layout
+        .blocks()
+        .iter()
+        .map(|block| {
+            let range = block.range().start * 4..block.range().end * 4;
+            let view = TensorView::new(Dtype::F32, block.shape.clone(), &bytes[range])
+                .expect("a block has its shape's length");
+            (block.name.clone(), view)
+        })
+        .collect();
+    let info = HashMap::from([
+        ("format".to_owned(), FORMAT.to_owned()),
+        ("round".to_owned(), meta.round.to_string()),
+        ("plan".to_owned(), meta.plan.to_string()),
+    ]);
+    safetensors::serialize(tensors, Some(info))
+        .expect("tensors with distinct names and right lengths serialise")
+}
+
+/// Reads a model file and checks it against the layout.
+///
+/// # Errors
+/// When it is no model file, of another format, has other tensors than the layout, or numbers that are not finite.
+pub fn decode(bytes: &[u8], layout: &Layout) -> Result<(Vec<f32>, ModelMeta), ModelFileError> {
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|error| ModelFileError::Unreadable(error.to_string()))?;
+    let info = header
+        .metadata()
+        .as_ref()
+        .ok_or(ModelFileError::Missing { what: "metadata" })?;
+    let field = |what: &'static str| info.get(what).ok_or(ModelFileError::Missing { what });
+    let format = field("format")?;
+    if format != FORMAT {
+        return Err(ModelFileError::Format {
+            got: format.chars().take(40).collect(),
+        });
+    }
+    let meta = ModelMeta {
+        round: field("round")?
+            .parse()
+            .map_err(|_| ModelFileError::Missing { what: "round" })?,
+        plan: field("plan")?
+            .parse()
+            .map_err(|_| ModelFileError::Missing { what: "plan" })?,
+    };
+    let tensors =
+        SafeTensors::deserialize(bytes).map_err(|error| ModelFileError::Unreadable(error.to_string()))?;
+    if tensors.len() != layout.blocks().len() {
+        return Err(ModelFileError::Count {
+            got: tensors.len(),
+            expected: layout.blocks().len(),
+        });
+    }
+    let mut params = vec![0.0f32; layout.len()];
+    for block in layout.blocks() {
+        let tensor = tensors
+            .tensor(&block.name)
+            .map_err(|_| ModelFileError::NoTensor {
+                name: block.name.clone(),
+            })?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != block.shape {
+            return Err(ModelFileError::Shape {
+                name: block.name.clone(),
+                got: tensor.shape().to_vec(),
+                expected: block.shape.clone(),
+            });
+        }
+        for (value, raw) in params[block.range()]
+            .iter_mut()
+            .zip(tensor.data().as_chunks::<4>().0)
+        {
+            *value = f32::from_le_bytes(*raw);
+            if !value.is_finite() {
+                return Err(ModelFileError::NotFinite {
+                    name: block.name.clone(),
+                });
+            }
+        }
+    }
+    Ok((params, meta))
+}
+
+/// Why bytes are no model.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ModelFileError {
+    /// No `safetensors` file.
+    #[error("no safetensors file: {0}")]
+    Unreadable(String),
+    /// A part is missing.
+    #[error("the model file has no (readable) {what}")]
+    Missing {
+        /// Which part.
+        what: &'static str,
+    },
+    /// Written by another program or version.
+    #[error("the model file has format {got:?}; this program reads {FORMAT:?}")]
+    Format {
+        /// As written.
+        got: String,
+    },
+    /// Another number of tensors.
+    #[error("the model file has {got} tensors; the plan's model has {expected}")]
+    Count {
+        /// In the file.
+        got: usize,
+        /// In the layout.
+        expected: usize,
+    },
+    /// A tensor is missing.
+    #[error("the model file has no tensor {name:?}")]
+    NoTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another shape or type.
+    #[error("tensor {name:?} has shape {got:?} or another type; the plan's model has f32 {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// In the file.
+        got: Vec<usize>,
+        /// In the layout.
+        expected: Vec<usize>,
+    },
+    /// NaN or infinite.
+    #[error("tensor {name:?} has numbers that are not finite")]
+    NotFinite {
+        /// Its name.
+        name: String,
+    },
+}
+
+const FORMAT: &str = "souk-model-1";

@@ -1,0 +1,295 @@
+//! A recommender ready to score and to learn: the plan's architecture over a catalogue, with parameters loaded.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::config::{Feature, ModelConfig, TrainConfig};
+use super::layout::{Layout, Vocabulary};
+use super::network::Network;
+use super::update::UserUpdate;
+use super::workspace::Workspace;
+use crate::catalogue::Catalogue;
+use crate::dataset::History;
+use crate::numeric::{add_scaled, dot};
+use crate::rng::Stream;
+
+/// An architecture over a catalogue.
+#[derive(Debug)]
+pub struct Recommender {
+    config: ModelConfig,
+    train: TrainConfig,
+    layout: Layout,
+    /// For each item, the rows of its features in the joint table; `features` rows an item.
+    feature_rows: Vec<u32>,
+    features: usize,
+}
+
+impl Recommender {
+    /// The recommender of a plan's `[model]` and `[train]` over `catalogue`.
+    pub fn new(config: &ModelConfig, train: &TrainConfig, catalogue: &Catalogue) -> Arc<Self> {
+        let layout = Layout::new(config, &Vocabulary::from(catalogue));
+        let tables: Vec<(Feature, u32)> = [Feature::Category, Feature::Brand, Feature::Price]
+            .into_iter()
+            .filter(|feature| config.features.contains(feature))
+            .filter_map(|feature| Some((feature, layout.first_row_of(feature)? as u32)))
+            .collect();
+        let mut feature_rows = Vec::with_capacity(catalogue.len() * tables.len());
+        for item in catalogue.features() {
+            for (feature, first) in &tables {
+                let row = match feature {
+                    Feature::Category => item.category,
+                    Feature::Brand => item.brand,
+                    Feature::Price => item.price_bucket,
+                };
+                feature_rows.push(first + row);
+            }
+        }
+        let features = tables.len();
+        Arc::new(Self {
+            config: config.clone(),
+            train: train.clone(),
+            layout,
+            feature_rows,
+            features,
+        })
+    }
+
+    /// Where each tensor stands.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The plan's `[model]`.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The plan's `[train]`.
+    pub fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    /// Takes in parameters; their number must be the layout's.
+    ///
+    /// # Panics
+    /// If it is not: readers of model files check it.
+    pub fn load(self: &Arc<Self>, params: Vec<f32>) -> Loaded {
+        assert_eq!(
+            params.len(),
+            self.layout.len(),
+            "a model has as many parameters as its layout"
+        );
+        let (width, count) = (self.layout.width(), self.items());
+        let mut items = Array2::zeros((count, width));
+        for (item, mut vector) in items.rows_mut().into_iter().enumerate() {
+            let vector = vector.as_slice_mut().expect("a fresh array is stored row by row");
+            vector.copy_from_slice(&params[item * width..][..width]);
+            for row in self.features_of(item) {
+                add_scaled(1.0, &params[*row as usize * width..][..width], vector);
+            }
+        }
+        let gram = match self.train {
+            TrainConfig::Ials(_) => super::ials::gram(items.view()),
+            TrainConfig::Sgd(_) => Vec::new(),
+        };
+        Loaded {
+            recommender: Arc::clone(self),
+            params,
+            items,
+            gram,
+        }
+    }
+
+    fn items(&self) -> usize {
+        self.layout
+            .block("item.embedding")
+            .map_or(0, |block| block.shape[0])
+    }
+
+    pub(super) fn features_of(&self, item: usize) -> &[u32] {
+        &self.feature_rows[item * self.features..][..self.features]
+    }
+}
+
+/// A user's own vector; it never leaves the shop.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct UserVector {
+    /// One number a column.
+    pub values: Vec<f32>,
+    /// Adam's running means, empty before its first step.
+    mean: Vec<f32>,
+    square: Vec<f32>,
+    steps: u32,
+}
+
+impl UserVector {
+    /// A vector that no step has moved yet.
+    pub fn new(values: Vec<f32>) -> Self {
+        Self {
+            values,
+            mean: Vec::new(),
+            square: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    pub(super) fn forget_steps(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.values));
+    }
+
+    /// One step of Adam (Kingma, Ba 2015) with decays 0.9 and 0.99.
+    pub(super) fn adam_step(&mut self, gradient: &[f32], rate: f64) {
+        const BETA1: f32 = 0.9;
+        const BETA2: f32 = 0.99;
+        self.mean.resize(self.values.len(), 0.0);
+        self.square.resize(self.values.len(), 0.0);
+        self.steps = self.steps.saturating_add(1);
+        let exponent = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let (first, second) = (1.0 - BETA1.powi(exponent), 1.0 - BETA2.powi(exponent));
+        let state = self.values.iter_mut().zip(&mut self.mean).zip(&mut self.square);
+        for (((value, mean), square), gradient) in state.zip(gradient) {
+            *mean = BETA1 * *mean + (1.0 - BETA1) * gradient;
+            *square = BETA2 * *square + (1.0 - BETA2) * gradient * gradient;
+            *value -= rate as f32 * (*mean / first) / ((*square / second).sqrt() + 1e-8);
+        }
+    }
+}
+
+/// A recommender with parameters.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    recommender: Arc<Recommender>,
+    params: Vec<f32>,
+    /// Item vectors: own row plus the features' rows, `[items, width]`.
+    items: Array2<f32>,
+    /// `items' items`, `[width, width]` row-major; only for the closed-form solver.
+    gram: Vec<f64>,
+}
+
+impl Loaded {
+    /// The user's own vector for scoring, fitted to `history`; `previous` is where an iterative solver starts.
+    pub fn fit_user(&self, history: &History, previous: Option<&UserVector>, rng: &mut Stream) -> UserVector {
+        match self.recommender.train() {
+            TrainConfig::Ials(ials) => self.ials_fit(ials, history),
+            TrainConfig::Sgd(sgd) => self.sgd_fit(sgd, history, previous, rng),
+        }
+    }
+
+    /// What `history` would change in the shared parameters, unclipped, and the user's own vector afterwards.
+    ///
+    /// `forbidden` (ascending) are items that are never drawn as negatives, beside the history.
+    pub fn user_update(
+        &self,
+        history: &History,
+        previous: Option<&UserVector>,
+        forbidden: &[u32],
+        rng: &mut Stream,
+    ) -> (UserUpdate, UserVector) {
+        match self.recommender.train() {
+            TrainConfig::Ials(ials) => self.ials_update(ials, history),
+            TrainConfig::Sgd(sgd) => self.sgd_update(sgd, history, previous, forbidden, rng),
+        }
+    }
+
+    /// Scores of all items for a user. Shape: `[items]`.
+    pub fn score_all(&self, user: &UserVector) -> Vec<f32> {
+        let network = self.network();
+        Workspace::new()
+            .forward(&network, &user.values, self.items.view(), self.biases())
+            .to_vec()
+    }
+
+    /// Scores of some items for a user, in their order.
+    pub fn score(&self, user: &UserVector, items: &[u32]) -> Vec<f32> {
+        let rows: Vec<usize> = items.iter().map(|item| *item as usize).collect();
+        let gathered = self.items.select(ndarray::Axis(0), &rows);
+        let biases: Vec<f32> = items.iter().filter_map(|item| self.bias_of(*item)).collect();
+        Workspace::new()
+            .forward(&self.network(), &user.values, gathered.view(), &biases)
+            .to_vec()
+    }
+
+    /// Item vectors, features included. Shape: `[items, width]`.
+    pub fn items(&self) -> ArrayView2<'_, f32> {
+        self.items.view()
+    }
+
+    /// The flat shared parameters.
+    pub fn params(&self) -> &[f32] {
+        &self.params
+    }
+
+    /// The recommender.
+    pub fn recommender(&self) -> &Arc<Recommender> {
+        &self.recommender
+    }
+
+    /// Where each tensor stands.
+    pub fn layout(&self) -> &Layout {
+        self.recommender.layout()
+    }
+
+    /// The network over the dense parameters.
+    pub fn network(&self) -> Network<'_, f32> {
+        Network::new(self.config(), self.layout(), self.dense())
+    }
+
+    /// Cosine of two items' vectors; 0 when one is zero.
+    pub fn similarity(&self, a: u32, b: u32) -> f32 {
+        let (a, b) = (self.vector(a), self.vector(b));
+        let norms = dot(a, a) * dot(b, b);
+        if norms > 0.0 {
+            dot(a, b) / norms.sqrt()
+        } else {
+            0.0
+        }
+    }
+
+    pub(super) fn config(&self) -> &ModelConfig {
+        self.recommender.config()
+    }
+
+    pub(super) fn gram(&self) -> &[f64] {
+        &self.gram
+    }
+
+    pub(super) fn vector(&self, item: u32) -> &[f32] {
+        let width = self.layout().width();
+        let items = self.items.as_slice().expect("a fresh array is stored row by row");
+        &items[item as usize * width..][..width]
+    }
+
+    pub(super) fn dense(&self) -> &[f32] {
+        &self.params[self.layout().dense_start()..]
+    }
+
+    pub(super) fn rows_per_item(&self) -> usize {
+        1 + self.recommender.features
+    }
+
+    /// Appends the rows of the joint table that make up `item`'s vector.
+    pub(super) fn push_rows(&self, item: u32, rows: &mut Vec<u32>) {
+        rows.push(item);
+        rows.extend_from_slice(self.recommender.features_of(item as usize));
+    }
+
+    pub(super) fn table_row(&self, row: u32) -> &[f32] {
+        let width = self.layout().width();
+        &self.params[row as usize * width..][..width]
+    }
+
+    pub(super) fn bias_offset(&self) -> Option<usize> {
+        self.layout().block("item.bias").map(|block| block.offset)
+    }
+
+    pub(super) fn bias_of(&self, item: u32) -> Option<f32> {
+        self.bias_offset().map(|first| self.params[first + item as usize])
+    }
+
+    fn biases(&self) -> &[f32] {
+        self.layout()
+            .block("item.bias")
+            .map_or(&[], |block| &self.params[block.range()])
+    }
+}

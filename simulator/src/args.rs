@@ -1,0 +1,52 @@
+//! The command line of `souk-sim`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::demo;
+
+/// Simulate, evaluate and check a Souk federation on one machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "souk-sim",
+    version,
+    after_help = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.\n\nStart with:\n  souk-sim demo"
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+}
+
+/// Parses and runs.
+pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(std::iter::once(OsString::from("souk-sim")).chain(args)) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe while printing them is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    let done = match args.command {
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_CHECK_FAILED),
+        Err(error) => {
+            eprintln!("souk-sim: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+const EXIT_CHECK_FAILED: u8 = 1;
+const EXIT_ERROR: u8 = 2;
+const EXIT_USAGE: u8 = 64;

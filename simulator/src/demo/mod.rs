@@ -1,0 +1,130 @@
+//! `souk-sim demo`: a coordinator and its shops, each a process of its own, train one recommender over QUIC on this
+//! machine; then what it is worth, what it cost in privacy, and what a customer would be shown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use souk_common::clock::Stopwatch;
+
+mod check;
+mod federation;
+mod market;
+pub(crate) mod processes;
+mod report;
+mod score;
+
+use federation::Federation;
+use market::Market;
+use report::Report;
+
+/// Train a whole federation on this machine and show what comes of it.
+///
+/// A coordinator and five shops run as processes of their own and speak QUIC with mutual certificates on 127.0.0.1.
+/// Each shop clips every customer's update and adds noise before anything is sent. The data is made up (a year of
+/// retail in five regions, 20,000 customers) unless --data names shops of your own.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  souk-sim demo\n  souk-sim demo --check --json\n  souk-sim split --synthetic \
+                        --shops 3 --out my-shops && souk-sim demo --data my-shops")]
+pub struct DemoArgs {
+    /// Exit with 1 unless every claim of the demo holds; list them.
+    #[arg(long)]
+    check: bool,
+    /// Use these shops: a folder as `souk-sim split` writes it (items.csv, and a folder with orders.csv a shop).
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Seed of the made-up data and of the model's initial values (noise and sampling have none).
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Rounds to train.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    rounds: Option<u64>,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Keep the federation's folders here instead of in a temporary folder.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// Runs the demo; false when a check failed.
+///
+/// # Errors
+/// When a folder can't be written, the data can't be read, or a process fails; it says which and how.
+pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
+    let watch = Stopwatch::start();
+    let temporary;
+    let dir: &Path = match &args.keep {
+        Some(dir) => {
+            anyhow::ensure!(
+                fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()),
+                "{} is not empty; name a new folder with --keep",
+                dir.display()
+            );
+            fs::create_dir_all(dir).with_context(|| format!("can't create {}", dir.display()))?;
+            dir
+        }
+        None => {
+            temporary = tempfile::tempdir().context("can't create a temporary folder")?;
+            temporary.path()
+        }
+    };
+    let market = match &args.data {
+        Some(data) => Market::read(data)?,
+        None => Market::synthetic(args.seed)?,
+    };
+    say(args, &market.describe());
+    let plan = market.plan(args.seed, args.rounds)?;
+    market.write(dir, &plan)?;
+
+    say(args, "starting a coordinator and letting the shops join with one-time codes ...");
+    let mut federation = Federation::start(dir, &market.names())?;
+    let bar = progress(args, plan.rounds);
+    federation.run(LONGEST, |round, line| {
+        bar.set_position(round);
+        if bar.is_hidden() && (round == 1 || round % LINE_EVERY == 0 || round == plan.rounds) {
+            say(args, line);
+        }
+    })?;
+    bar.finish_and_clear();
+    let trained_secs = watch.secs();
+
+    say(args, "scoring the federated model beside popularity and each shop alone ...");
+    let model = federation.export_model()?;
+    let scores = score::score(&market, &plan, &model, args.check, args.seed)?;
+    let records = check::Records::gather(&federation, &market)?;
+    let checks = args.check.then(|| check::check(&federation, &records, &scores));
+    let (shop, user) = market.named_customer();
+    let recommendations = federation.recommend(shop, user)?;
+    let report = Report { scores, records, recommendations, user: user.to_owned(), trained_secs, checks, plan };
+    let good = report.checks.as_ref().is_none_or(|checks| checks.iter().all(|check| check.ok));
+    if args.json {
+        println!("{}", report.to_json(watch.secs()));
+    } else {
+        print!("{}", report.to_text(watch.secs()));
+    }
+    Ok(good)
+}
+
+fn say(args: &DemoArgs, line: &str) {
+    if args.json {
+        eprintln!("{line}");
+    } else {
+        println!("{line}");
+    }
+}
+
+fn progress(args: &DemoArgs, rounds: u64) -> ProgressBar {
+    // indicatif draws on standard error, and only if that is a terminal.
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(rounds) };
+    if let Ok(style) = ProgressStyle::with_template("round {pos}/{len} {wide_bar} {elapsed_precise}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+const LONGEST: Duration = Duration::from_secs(3600);
+const LINE_EVERY: u64 = 10;
