@@ -1,0 +1,286 @@
+//! Views, and the walk over users that turns a model's scores into metrics.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::eval::candidates::Candidates;
+use crate::eval::metrics::{Metrics, rank};
+use crate::eval::split::Split;
+
+/// Scores items for users; higher is better. A user is a position in the set that the scorer was fitted on.
+pub trait Scorer: Sync {
+    /// The scores of `items` for `user`, in their order; `out` is cleared first.
+    fn score(&self, user: usize, items: &[u32], out: &mut Vec<f32>);
+
+    /// The scores of all items of the catalogue for `user`; `out` is cleared first.
+    fn score_all(&self, user: usize, out: &mut Vec<f32>);
+}
+
+/// What a figure of merit means. The three are always reported together.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// A: ranked against 99 sampled items; training never draws the held-out items as negatives, as published tables
+    /// do, which leaks them.
+    Literature,
+    /// B: ranked against the same 99; training draws negatives from everything but the user's training items.
+    LeakFree,
+    /// C: trained as B, ranked against every item that is not among the user's training (and, for the test item,
+    /// validation) items.
+    Full,
+}
+
+impl View {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 3] = [Self::Literature, Self::LeakFree, Self::Full];
+
+    /// The candidate set, to be named with every figure.
+    pub fn candidate_set(self) -> &'static str {
+        match self {
+            Self::Literature | Self::LeakFree => "sampled(99)",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Which of the two held-out items is ranked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// For tuning.
+    Validation,
+    /// For reporting.
+    Test,
+}
+
+/// The metrics of `scorer` over all users with held-out items. `items` is the catalogue's length.
+pub fn evaluate(
+    scorer: &dyn Scorer,
+    split: &Split,
+    candidates: &Candidates,
+    items: usize,
+    view: View,
+    target: Target,
+    k: usize,
+) -> Metrics {
+    let users: Vec<usize> = (0..split.held_out.len()).collect();
+    evaluate_users(scorer, split, candidates, &users, items, (view, target, k))
+}
+
+/// [`evaluate`] over some `users` (positions); those with nothing held out are passed over.
+pub fn evaluate_users(
+    scorer: &dyn Scorer,
+    split: &Split,
+    candidates: &Candidates,
+    users: &[usize],
+    items: usize,
+    (view, target, k): (View, Target, usize),
+) -> Metrics {
+    let walk = Walk {
+        scorer,
+        split,
+        candidates,
+        items,
+        view,
+        target,
+        k,
+    };
+    let (ranks, seen) = users.par_chunks(CHUNK).map(|part| walk.chunk(part)).reduce(
+        || (Vec::new(), vec![false; items]),
+        |(mut ranks, mut seen), (more, also)| {
+            ranks.extend(more);
+            seen.iter_mut().zip(also).for_each(|(seen, also)| *seen |= also);
+            (ranks, seen)
+        },
+    );
+    let recommended = seen.into_iter().filter(|seen| *seen).count();
+    Metrics::from_ranks(&ranks, k, recommended, items)
+}
+
+struct Walk<'a> {
+    scorer: &'a dyn Scorer,
+    split: &'a Split,
+    candidates: &'a Candidates,
+    items: usize,
+    view: View,
+    target: Target,
+    k: usize,
+}
+
+impl Walk<'_> {
+    fn chunk(&self, users: &[usize]) -> (Vec<f64>, Vec<bool>) {
+        let mut ranks = Vec::with_capacity(users.len());
+        let mut seen = vec![false; self.items];
+        let (mut scores, mut rows) = (Vec::new(), Vec::new());
+        for user in users {
+            let Some(held) = self.split.held_out[*user] else {
+                continue;
+            };
+            let wanted = match self.target {
+                Target::Validation => held.validation,
+                Target::Test => held.test,
+            };
+            rows.clear();
+            rows.push(wanted);
+            if self.view == View::Full {
+                self.scorer.score_all(*user, &mut scores);
+                let mut known = self.split.train.histories[*user].items.clone();
+                if self.target == Target::Test {
+                    known.push(held.validation);
+                }
+                known.push(wanted);
+                known.sort_unstable();
+                rows.extend((0..self.items as u32).filter(|item| known.binary_search(item).is_err()));
+                scores = rows.iter().map(|row| scores[*row as usize]).collect();
+            } else {
+                rows.extend(match self.target {
+                    Target::Validation => &self.candidates.validation[*user],
+                    Target::Test => &self.candidates.test[*user],
+                });
+                self.scorer.score(*user, &rows, &mut scores);
+            }
+            ranks.push(rank(scores[0], scores[1..].iter().copied()));
+            for at in top(&scores, self.k) {
+                seen[rows[at] as usize] = true;
+            }
+        }
+        (ranks, seen)
+    }
+}
+
+/// The positions of the `k` highest scores, in no order; of equal scores the earlier position wins.
+fn top(scores: &[f32], k: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    if k < order.len() {
+        order.select_nth_unstable_by(k, |a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+        order.truncate(k);
+    }
+    order
+}
+
+/// Users a thread takes at a time.
+const CHUNK: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, History};
+    use crate::eval::{leave_last_two_out, popularity::Popularity};
+
+    const ITEMS: usize = 300;
+
+    struct Oracle<'a>(&'a Split, f32);
+
+    impl Scorer for Oracle<'_> {
+        fn score(&self, user: usize, items: &[u32], out: &mut Vec<f32>) {
+            let mut all = Vec::new();
+            self.score_all(user, &mut all);
+            out.clear();
+            out.extend(items.iter().map(|item| all[*item as usize]));
+        }
+
+        fn score_all(&self, user: usize, out: &mut Vec<f32>) {
+            out.clear();
+            out.resize(ITEMS, 0.0);
+            if let Some(held) = self.0.held_out[user] {
+                out[held.test as usize] = self.1;
+            }
+        }
+    }
+
+    fn world() -> (Split, Candidates) {
+        let data = Dataset {
+            users: (0..40).map(|user| format!("u{user}")).collect(),
+            histories: (0..40_u32)
+                .map(|user| History {
+                    items: if user == 0 {
+                        vec![9]
+                    } else {
+                        vec![user, 100 + user, 200 + user, 0]
+                    },
+                    times: vec![1; if user == 0 { 1 } else { 4 }],
+                })
+                .collect(),
+        };
+        let split = leave_last_two_out(&data);
+        let candidates = Candidates::draw(&split, ITEMS, 1);
+        (split, candidates)
+    }
+
+    #[test]
+    fn an_oracle_is_perfect_its_opposite_is_worst_and_a_constant_misses() {
+        let (split, candidates) = world();
+        for view in View::ALL {
+            let of = |score| {
+                evaluate(
+                    &Oracle(&split, score),
+                    &split,
+                    &candidates,
+                    ITEMS,
+                    view,
+                    Target::Test,
+                    10,
+                )
+            };
+            assert_eq!((of(1.0).users, of(1.0).hit_rate, of(1.0).ndcg), (39, 1.0, 1.0));
+            assert_eq!((of(-1.0).hit_rate, of(-1.0).ndcg), (0.0, 0.0));
+            assert_eq!(of(0.0).hit_rate, 0.0, "all tied is the middle, not the top");
+        }
+    }
+
+    #[test]
+    fn the_full_view_ranks_against_everything_unseen() {
+        let (split, candidates) = world();
+        // One user's own training item is the most popular item of all: it must not count against the test item.
+        let oracle = Oracle(&split, 1.0);
+        let all = evaluate(
+            &oracle,
+            &split,
+            &candidates,
+            ITEMS,
+            View::Full,
+            Target::Test,
+            ITEMS,
+        );
+        assert!((all.coverage - 1.0).abs() < 1e-12);
+        let worst = evaluate(
+            &Oracle(&split, -1.0),
+            &split,
+            &candidates,
+            ITEMS,
+            View::Full,
+            Target::Test,
+            ITEMS - 3,
+        );
+        // 300 items less two training items and the validation item: the test item is last of 297.
+        assert_eq!(worst.hit_rate, 1.0);
+        let cut = evaluate(
+            &Oracle(&split, -1.0),
+            &split,
+            &candidates,
+            ITEMS,
+            View::Full,
+            Target::Test,
+            ITEMS - 4,
+        );
+        assert_eq!(cut.hit_rate, 0.0);
+    }
+
+    #[test]
+    fn popularity_counts_training_items_only() {
+        let (split, candidates) = world();
+        let popularity = Popularity::fit(&split.train, ITEMS);
+        assert_eq!(popularity.counts()[0], 0.0, "item 0 is only ever held out");
+        assert_eq!(popularity.counts()[139], 1.0);
+        let metrics = evaluate(
+            &popularity,
+            &split,
+            &candidates,
+            ITEMS,
+            View::LeakFree,
+            Target::Test,
+            10,
+        );
+        assert_eq!(metrics.hit_rate, 0.0);
+        assert!(metrics.coverage > 0.0 && metrics.coverage < 0.3);
+    }
+}
