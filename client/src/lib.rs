@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod participate;
+
 /// Runs the program with `args` (program name excluded).
 pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(64)

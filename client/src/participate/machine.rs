@@ -1,0 +1,421 @@
+//! The machine that takes a shop through rounds.
+//!
+//! Words of the coordinator reach it verified (see `uplink`): it checks that they fit together, not who signed them.
+//! Events that belong to nothing current are ignored: a duplicate, a late answer, another attempt.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::Digest;
+use souk_common::round::record::{
+    Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
+    UploadHeader,
+};
+
+use super::events::{Effect, Event, Note};
+use super::memory::{AttemptKey, Memory, Pending};
+use super::policy::{Consideration, Policy, decide};
+
+/// One shop.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    policy: Policy,
+    memory: Memory,
+    current: Option<Attempt>,
+    /// A published model and what is still missing for its use.
+    wanted: Option<(Manifest, BTreeSet<Digest>)>,
+    fetching: BTreeSet<Digest>,
+    declined: Option<(AttemptKey, DeclineCode)>,
+    uploading: bool,
+    failures: u32,
+    forked: bool,
+    finished: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    announcement: Announcement,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    Fetching(BTreeSet<Digest>),
+    Considering,
+    Computing,
+    Charging,
+    Boxing,
+}
+
+impl Attempt {
+    fn key(&self) -> AttemptKey {
+        AttemptKey::from(&self.announcement)
+    }
+}
+
+impl Machine {
+    /// A shop with what it remembers; begin with [`Event::Started`].
+    pub fn new(policy: Policy, memory: Memory) -> Self {
+        Self {
+            policy,
+            memory,
+            current: None,
+            wanted: None,
+            fetching: BTreeSet::new(),
+            declined: None,
+            uploading: false,
+            failures: 0,
+            forked: false,
+            finished: false,
+        }
+    }
+
+    /// What is remembered now.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Takes in an event.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Started => vec![Effect::Connect { at: now }],
+            Event::Disconnected { jitter } => self.handle_disconnected(now, jitter),
+            Event::Welcomed(manifest) => self.handle_welcomed(now, manifest),
+            Event::Announced(announcement) => self.handle_announced(now, announcement),
+            Event::Ended { id, outcome } => self.handle_ended(now, id, outcome),
+            Event::Finished => {
+                self.finished = true;
+                self.finish_if_complete()
+            }
+            Event::BlobReady(digest) => self.handle_blob(digest),
+            Event::BlobFailed(digest) => self.handle_blob_failed(now, digest),
+            Event::PolicyChanged(policy) => {
+                self.policy = policy;
+                Vec::new()
+            }
+            Event::Considered(key, consideration) => self.handle_considered(key, &consideration),
+            Event::Computed(key) => match self.step(key, &Stage::Computing, Stage::Charging) {
+                true => vec![Effect::RecordSpend(key)],
+                false => vec![Effect::Discard(key)],
+            },
+            Event::SpendRecorded(key) => {
+                self.memory.spent.insert(key);
+                match self.step(key, &Stage::Charging, Stage::Boxing) {
+                    true => vec![Effect::PutInOutbox(key)],
+                    false => vec![Effect::Discard(key)],
+                }
+            }
+            Event::Failed(key) => self.handle_failed(key),
+            Event::InOutbox(pending) => self.handle_in_outbox(now, pending),
+            Event::Received(receipt) => self.handle_received(receipt),
+            Event::Rejected { header, code } => self.handle_rejected(now, header, code),
+            Event::UploadFailed(header) => self.retry_upload(now, header),
+        }
+    }
+
+    fn handle_disconnected(&mut self, now: Timestamp, jitter: f64) -> Vec<Effect> {
+        self.uploading = false;
+        self.fetching.clear();
+        let span = FIRST_BACKOFF
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        let at = now + span.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+        vec![
+            Effect::Report(Note::Disconnected { retry_at: at }),
+            Effect::Connect { at },
+        ]
+    }
+
+    fn handle_welcomed(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
+        self.failures = 0;
+        let mut effects = self.want(now, manifest);
+        if let Some(Attempt {
+            stage: Stage::Fetching(missing),
+            ..
+        }) = &self.current
+        {
+            let missing = missing.clone();
+            self.fetch(now, &missing, &mut effects);
+        }
+        // If the update arrived and only its receipt was lost, offering it again brings the receipt.
+        effects.extend(self.upload(now));
+        effects
+    }
+
+    fn handle_announced(&mut self, now: Timestamp, announcement: Announcement) -> Vec<Effect> {
+        let key = AttemptKey::from(&announcement);
+        if let Some(again) = self.handle_announced_again(now, &announcement) {
+            return again;
+        }
+        if self.forked || self.memory.forked_by(&announcement.log) {
+            let mut effects = vec![Effect::Report(Note::Forked(announcement.log))];
+            effects.extend(self.decline(key, DeclineCode::RecordForked));
+            return effects;
+        }
+        let mut effects = Vec::new();
+        self.remember(announcement.log, true, &mut effects);
+        if let Some(old) = self.current.take() {
+            effects.push(Effect::Discard(old.key()));
+        }
+        if self.memory.spent.contains(&key) {
+            effects.push(Effect::Report(Note::SitsOut(
+                key,
+                "it was charged for before and nothing is left to send",
+            )));
+            return effects;
+        }
+        if self.policy.paused {
+            effects.extend(self.decline(key, DeclineCode::Paused));
+            return effects;
+        }
+        let missing = BTreeSet::from([announcement.plan, announcement.catalogue, announcement.model]);
+        self.fetch(now, &missing, &mut effects);
+        self.current = Some(Attempt {
+            announcement,
+            stage: Stage::Fetching(missing),
+        });
+        effects
+    }
+
+    /// The answer to an announcement that was seen before; none if it is new.
+    fn handle_announced_again(&mut self, now: Timestamp, announcement: &Announcement) -> Option<Vec<Effect>> {
+        let key = AttemptKey::from(announcement);
+        if let Some(pending) = self.memory.outbox.filter(|pending| pending.key == key) {
+            // The coordinator may have lost the answer in a crash; it takes no update without one.
+            let mut effects = vec![Effect::Answer(pending.key, Answer::Accept)];
+            effects.extend(self.upload(now));
+            return Some(effects);
+        }
+        if let Some((declined, code)) = self.declined
+            && declined == key
+            && code != DeclineCode::RecordForked
+        {
+            return Some(vec![Effect::Answer(key, Answer::Decline(code))]);
+        }
+        let current = self
+            .current
+            .as_ref()
+            .filter(|current| current.announcement == *announcement)?;
+        Some(match current.stage {
+            Stage::Fetching(_) | Stage::Considering => Vec::new(),
+            Stage::Computing | Stage::Charging | Stage::Boxing => vec![Effect::Answer(key, Answer::Accept)],
+        })
+    }
+
+    fn handle_ended(&mut self, now: Timestamp, id: AttemptId, outcome: Outcome) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(current) = self.current.take_if(|current| current.announcement.id == id) {
+            effects.push(Effect::Discard(current.key()));
+        }
+        match outcome {
+            Outcome::Published(manifest) => effects.extend(self.want(now, manifest)),
+            Outcome::BelowQuorum { accepted, quorum } => {
+                effects.push(Effect::Report(Note::BelowQuorum { id, accepted, quorum }));
+            }
+        }
+        effects
+    }
+
+    fn handle_blob(&mut self, digest: Digest) -> Vec<Effect> {
+        self.fetching.remove(&digest);
+        let mut effects = Vec::new();
+        if let Some((_, missing)) = &mut self.wanted {
+            missing.remove(&digest);
+        }
+        if let Some((manifest, _)) = self.wanted.take_if(|(_, missing)| missing.is_empty()) {
+            self.memory.model = Some(manifest.model);
+            effects.push(Effect::UseModel(manifest.clone()));
+            effects.push(Effect::Report(Note::Model(manifest)));
+            effects.extend(self.finish_if_complete());
+        }
+        if let Some(Attempt { announcement, stage }) = &mut self.current
+            && let Stage::Fetching(missing) = stage
+        {
+            missing.remove(&digest);
+            if missing.is_empty() {
+                *stage = Stage::Considering;
+                effects.push(Effect::Consider(announcement.clone()));
+            }
+        }
+        effects
+    }
+
+    fn handle_blob_failed(&mut self, now: Timestamp, digest: Digest) -> Vec<Effect> {
+        let wanted = self
+            .wanted
+            .as_ref()
+            .is_some_and(|(_, missing)| missing.contains(&digest));
+        let needed = matches!(&self.current, Some(Attempt { stage: Stage::Fetching(missing), .. }) if missing.contains(&digest));
+        if self.fetching.contains(&digest) && (wanted || needed) {
+            return vec![Effect::Fetch {
+                digest,
+                at: now + RETRY_AFTER,
+            }];
+        }
+        self.fetching.remove(&digest);
+        Vec::new()
+    }
+
+    fn handle_considered(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {
+        if !self.is_at(key, &Stage::Considering) {
+            return Vec::new();
+        }
+        match decide(&self.policy, consideration) {
+            Answer::Decline(code) => {
+                self.current = None;
+                self.decline(key, code)
+            }
+            Answer::Accept => {
+                self.step(key, &Stage::Considering, Stage::Computing);
+                let announcement = self.current.as_ref().map(|current| current.announcement.clone());
+                let mut effects = vec![
+                    Effect::Report(Note::Accepted(key)),
+                    Effect::Answer(key, Answer::Accept),
+                ];
+                effects.extend(announcement.map(Effect::Compute));
+                effects
+            }
+        }
+    }
+
+    fn handle_failed(&mut self, key: AttemptKey) -> Vec<Effect> {
+        match self.current.take_if(|current| current.key() == key) {
+            Some(_) => vec![
+                Effect::Discard(key),
+                Effect::Report(Note::SitsOut(key, "the update could not be made; see the log")),
+            ],
+            None => Vec::new(),
+        }
+    }
+
+    fn handle_in_outbox(&mut self, now: Timestamp, pending: Pending) -> Vec<Effect> {
+        if !self.memory.spent.contains(&pending.key) || !self.is_at(pending.key, &Stage::Boxing) {
+            return Vec::new();
+        }
+        self.current = None;
+        self.memory.outbox = Some(pending);
+        self.uploading = false;
+        self.upload(now).into_iter().collect()
+    }
+
+    fn handle_received(&mut self, receipt: Receipt) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.memory.contradicts(&receipt.log) {
+            self.forked = true;
+            effects.push(Effect::Report(Note::Forked(receipt.log)));
+        } else {
+            self.remember(receipt.log, false, &mut effects);
+        }
+        let Some(pending) = self
+            .memory
+            .outbox
+            .take_if(|pending| pending.header == receipt.upload)
+        else {
+            return effects;
+        };
+        self.uploading = false;
+        effects.push(Effect::StoreReceipt(receipt));
+        effects.push(Effect::Report(Note::Received(pending.header)));
+        effects
+    }
+
+    fn handle_rejected(&mut self, now: Timestamp, header: UploadHeader, code: RejectCode) -> Vec<Effect> {
+        if code == RejectCode::StoreFailed {
+            return self.retry_upload(now, header);
+        }
+        let Some(pending) = self.memory.outbox.take_if(|pending| pending.header == header) else {
+            return Vec::new();
+        };
+        self.uploading = false;
+        vec![
+            Effect::StoreRejection { pending, code },
+            Effect::Report(Note::Rejected(header, code)),
+        ]
+    }
+
+    fn retry_upload(&mut self, now: Timestamp, header: UploadHeader) -> Vec<Effect> {
+        match self.memory.outbox {
+            Some(pending) if pending.header == header && self.uploading => {
+                vec![Effect::Upload {
+                    pending,
+                    at: now + RETRY_AFTER,
+                }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn upload(&mut self, at: Timestamp) -> Option<Effect> {
+        let pending = self.memory.outbox?;
+        (!std::mem::replace(&mut self.uploading, true)).then_some(Effect::Upload { pending, at })
+    }
+
+    fn want(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.memory.model == Some(manifest.model) {
+            self.wanted = None;
+            return self.finish_if_complete();
+        }
+        let missing = BTreeSet::from([manifest.plan, manifest.catalogue, manifest.model]);
+        self.fetch(now, &missing, &mut effects);
+        self.wanted = Some((manifest, missing));
+        effects
+    }
+
+    fn fetch(&mut self, at: Timestamp, missing: &BTreeSet<Digest>, effects: &mut Vec<Effect>) {
+        for digest in missing {
+            if self.fetching.insert(*digest) {
+                effects.push(Effect::Fetch { digest: *digest, at });
+            }
+        }
+    }
+
+    fn remember(&mut self, log: LogHead, announced: bool, effects: &mut Vec<Effect>) {
+        let known = self.memory.heads.insert(log.length, log.head).is_some();
+        let longest = announced && self.memory.announced != Some(log);
+        if longest {
+            self.memory.announced = Some(log);
+        }
+        if !known || longest {
+            effects.push(Effect::Remember { log, announced });
+        }
+    }
+
+    fn decline(&mut self, key: AttemptKey, code: DeclineCode) -> Vec<Effect> {
+        self.declined = Some((key, code));
+        vec![
+            Effect::Report(Note::Declined(key, code)),
+            Effect::Answer(key, Answer::Decline(code)),
+        ]
+    }
+
+    fn finish_if_complete(&mut self) -> Vec<Effect> {
+        if !self.finished || self.wanted.is_some() {
+            return Vec::new();
+        }
+        self.finished = false;
+        vec![Effect::Report(Note::Finished), Effect::Finish]
+    }
+
+    fn is_at(&self, key: AttemptKey, stage: &Stage) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.key() == key && current.stage == *stage)
+    }
+
+    fn step(&mut self, key: AttemptKey, from: &Stage, to: Stage) -> bool {
+        let here = self.is_at(key, from);
+        if let Some(current) = self.current.as_mut().filter(|_| here) {
+            current.stage = to;
+        }
+        here
+    }
+}
+
+/// Wait before the first new try, and the most.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Wait before a fetch or upload that failed by itself is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);

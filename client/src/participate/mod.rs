@@ -1,0 +1,23 @@
+//! What a shop does in rounds, as a pure machine: `handle(now, event) -> effects`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`events`] | what happens, and what is done about it |
+//! | [`machine`] | the machine: from an announcement to a receipt |
+//! | [`memory`] | what has to survive a crash, as read back from the shop's store |
+//! | [`policy`] | the shop's own rules: accept, or decline with a reason |
+//!
+//! The order that keeps the promise: noise and draw, ledger (durable), outbox (durable), upload. A retry sends the
+//! outbox's bytes again; an attempt that was charged is never computed a second time.
+
+pub mod events;
+pub mod machine;
+pub mod memory;
+pub mod policy;
+#[cfg(test)]
+mod proofs;
+
+pub use events::{Effect, Event, Note};
+pub use machine::Machine;
+pub use memory::{AttemptKey, Memory, Pending};
+pub use policy::{Consideration, Policy, decide};

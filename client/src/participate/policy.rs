@@ -1,0 +1,147 @@
+//! The shop's own rules. Whether it accepts depends on the plan, its ledger and its file; never on its customers.
+
+use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::round::record::{Answer, DeclineCode};
+
+/// `[policy]` of `shop.toml`, as the machine needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Most epsilon, user-level, add/remove, over the file's period.
+    pub max_epsilon: Epsilon,
+    /// The delta it is stated at.
+    pub delta: Delta,
+    /// Least noise multiplier of a plan.
+    pub min_noise_multiplier: Option<NoiseMultiplier>,
+    /// Whether a plan without privacy may run on this shop's data.
+    pub allow_no_privacy: bool,
+    /// The owner paused.
+    pub paused: bool,
+    /// Most bytes to send within 24 hours.
+    pub max_upload_bytes_per_day: Option<u64>,
+}
+
+/// What the shop looks up about an announced attempt before it answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Consideration {
+    /// The plan or catalogue can't be read, or has no grid for this model.
+    Unreadable,
+    /// The plan does not name this shop.
+    NotInPlan,
+    /// What the attempt would take.
+    Costs {
+        /// z of the plan; none without privacy.
+        noise_multiplier: Option<NoiseMultiplier>,
+        /// Epsilon after this spend over the file's period, at the file's delta; none if there is no bound.
+        epsilon_after: Option<Epsilon>,
+        /// Bytes of the update.
+        upload_bytes: u64,
+        /// Bytes sent within the last 24 hours.
+        uploaded_today_bytes: u64,
+    },
+}
+
+/// The shop's answer.
+pub fn decide(policy: &Policy, consideration: &Consideration) -> Answer {
+    match refusal(policy, consideration) {
+        Some(code) => Answer::Decline(code),
+        None => Answer::Accept,
+    }
+}
+
+fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode> {
+    if policy.paused {
+        return Some(DeclineCode::Paused);
+    }
+    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes) = match *consideration {
+        Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
+        Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
+        Consideration::Costs {
+            noise_multiplier,
+            epsilon_after,
+            upload_bytes,
+            uploaded_today_bytes,
+        } => (
+            noise_multiplier,
+            epsilon_after,
+            upload_bytes,
+            uploaded_today_bytes,
+        ),
+    };
+    match noise_multiplier {
+        None if !policy.allow_no_privacy => return Some(DeclineCode::PrivacyOff),
+        None => {}
+        Some(noise) => {
+            if policy.min_noise_multiplier.is_some_and(|least| noise < least) {
+                return Some(DeclineCode::BelowNoiseMinimum);
+            }
+            // No bound is over every budget.
+            if epsilon_after.is_none_or(|epsilon| epsilon > policy.max_epsilon) {
+                return Some(DeclineCode::OverBudget);
+            }
+        }
+    }
+    let most = policy.max_upload_bytes_per_day.unwrap_or(u64::MAX);
+    (uploaded_today_bytes.saturating_add(upload_bytes) > most).then_some(DeclineCode::OverUploadLimit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy {
+            max_epsilon: Epsilon::new(8.0).unwrap(),
+            delta: Delta::new(1e-5).unwrap(),
+            min_noise_multiplier: Some(NoiseMultiplier::new(1.0).unwrap()),
+            allow_no_privacy: false,
+            paused: false,
+            max_upload_bytes_per_day: Some(1000),
+        }
+    }
+
+    fn costs(noise: Option<f64>, epsilon: Option<f64>, upload_bytes: u64) -> Consideration {
+        Consideration::Costs {
+            noise_multiplier: noise.map(|z| NoiseMultiplier::new(z).unwrap()),
+            epsilon_after: epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap()),
+            upload_bytes,
+            uploaded_today_bytes: 100,
+        }
+    }
+
+    #[test]
+    fn a_plan_within_every_limit_is_accepted_and_each_limit_declines_by_its_own_reason() {
+        let decline = Answer::Decline;
+        let cases = [
+            (costs(Some(1.0), Some(8.0), 900), Answer::Accept),
+            (
+                costs(Some(0.99), Some(1.0), 1),
+                decline(DeclineCode::BelowNoiseMinimum),
+            ),
+            (costs(Some(1.0), Some(8.001), 1), decline(DeclineCode::OverBudget)),
+            (costs(Some(1.0), None, 1), decline(DeclineCode::OverBudget)),
+            (costs(None, None, 1), decline(DeclineCode::PrivacyOff)),
+            (
+                costs(Some(1.0), Some(1.0), 901),
+                decline(DeclineCode::OverUploadLimit),
+            ),
+            (Consideration::Unreadable, decline(DeclineCode::PlanNotUnderstood)),
+            (Consideration::NotInPlan, decline(DeclineCode::NotInPlan)),
+        ];
+        for (consideration, answer) in cases {
+            assert_eq!(decide(&policy(), &consideration), answer, "{consideration:?}");
+        }
+        let paused = Policy {
+            paused: true,
+            ..policy()
+        };
+        assert_eq!(
+            decide(&paused, &costs(Some(2.0), Some(1.0), 1)),
+            decline(DeclineCode::Paused)
+        );
+        let open = Policy {
+            allow_no_privacy: true,
+            ..policy()
+        };
+        assert_eq!(decide(&open, &costs(None, None, 1)), Answer::Accept);
+    }
+}
