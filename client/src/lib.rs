@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod data;
+
 pub mod participate;
 
 /// Runs the program with `args` (program name excluded).

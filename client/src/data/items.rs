@@ -1,0 +1,114 @@
+//! Reading a catalogue.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use souk_common::catalogue::{Catalogue, Item};
+
+use crate::data::DataError;
+use crate::data::config::{Format, ItemColumns};
+use crate::data::report::DataReport;
+use crate::data::table::Table;
+
+/// Reads a catalogue from a file of items, in the file's order; bad and repeated lines are passed over and reported.
+///
+/// # Errors
+/// When the file can't be read, lacks a column, or has no usable item.
+pub fn read_catalogue(
+    path: &Path,
+    columns: &ItemColumns,
+    format: Format,
+    delimiter: char,
+) -> Result<(Catalogue, DataReport), DataError> {
+    let mut report = DataReport::default();
+    let (items, _) = read_items(path, columns, format, delimiter, None, &mut report)?;
+    if items.is_empty() {
+        return Err(DataError::NoItem {
+            path: path.to_owned(),
+        });
+    }
+    report.catalogue_items = items.len();
+    let catalogue = Catalogue::new(items).map_err(|source| DataError::Catalogue {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((catalogue, report))
+}
+
+/// The items of a file; with a `level` column, one item for each of its values, and which value each id has.
+pub(super) fn read_items(
+    path: &Path,
+    columns: &ItemColumns,
+    format: Format,
+    delimiter: char,
+    level: Option<&str>,
+    report: &mut DataReport,
+) -> Result<(Vec<Item>, HashMap<String, String>), DataError> {
+    let mut table = Table::open(path, format, delimiter)?;
+    let id = table.required("item_columns.item", columns.item.as_deref(), "item_id")?;
+    let title = table.optional("item_columns.title", columns.title.as_deref(), "title")?;
+    let category = table.optional("item_columns.category", columns.category.as_deref(), "category")?;
+    let brand = table.optional("item_columns.brand", columns.brand.as_deref(), "brand")?;
+    let price = table.optional("item_columns.price", columns.price.as_deref(), "price")?;
+    let level = level
+        .map(|name| table.required("item_level", Some(name), name))
+        .transpose()?;
+    let file = path.display().to_string();
+    report.files.push(file.clone());
+    let (mut items, mut levels, mut seen) = (Vec::new(), HashMap::new(), HashMap::new());
+    let mut groups = HashSet::new();
+    while let Some(row) = table.next_row()? {
+        let parsed = row.fields.and_then(|fields| {
+            let price = price.map_or(Ok(None), |column| parse_price(&fields[column]))?;
+            if fields[id].is_empty() {
+                return Err("the item id is empty".into());
+            }
+            if let Some(first) = seen.insert(fields[id].clone(), row.line) {
+                return Err(format!("item {:?} is already on line {first}", fields[id]));
+            }
+            Ok((fields, price))
+        });
+        let (fields, price) = match parsed {
+            Ok(parsed) => parsed,
+            Err(reason) => {
+                report.add_bad(&file, row.line, reason);
+                continue;
+            }
+        };
+        let text = |column: Option<usize>| column.map_or_else(String::new, |column| fields[column].clone());
+        let mut item = Item {
+            id: fields[id].clone(),
+            title: text(title),
+            category: text(category),
+            brand: text(brand),
+            price,
+        };
+        if let Some(level) = level {
+            let group = fields[level].clone();
+            levels.insert(item.id.clone(), group.clone());
+            if group.is_empty() || !groups.insert(group.clone()) {
+                continue;
+            }
+            item = Item {
+                title: group.clone(),
+                id: group,
+                brand: String::new(),
+                price: None,
+                ..item
+            };
+        }
+        items.push(item);
+    }
+    Ok((items, levels))
+}
+
+/// A price: empty (unknown), or a finite number, 0 or more.
+pub(super) fn parse_price(text: &str) -> Result<Option<f64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<f64>() {
+        Ok(price) if price.is_finite() && price >= 0.0 => Ok(Some(price)),
+        _ => Err(format!("price {text:?} is not a number, 0 or more")),
+    }
+}

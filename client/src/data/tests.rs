@@ -1,0 +1,288 @@
+use std::fs;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+
+use super::*;
+
+fn shop(files: &[(&str, &[u8])]) -> TempDir {
+    let dir = TempDir::new().expect("a folder");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("written");
+    }
+    dir
+}
+
+fn read(files: &[(&str, &[u8])]) -> Result<ShopData, DataError> {
+    read_with(&ShopDataConfig::default(), files)
+}
+
+fn read_with(config: &ShopDataConfig, files: &[(&str, &[u8])]) -> Result<ShopData, DataError> {
+    read_shop(config, shop(files).path(), None)
+}
+
+fn reasons(data: &ShopData) -> Vec<(u64, &str)> {
+    data.report
+        .bad
+        .iter()
+        .map(|bad| (bad.line, bad.reason.as_str()))
+        .collect()
+}
+
+const GOOD: &[u8] = b"user_id,item_id,timestamp\nann,tea,300\nbob,milk,100\nann,jam,200\nann,tea,100\n";
+
+#[test]
+fn orders_become_histories_in_time_order_with_repeats_merged() {
+    let data = read(&[("orders.csv", GOOD)]).expect("good");
+    assert_eq!(data.dataset.users, ["ann", "bob"]);
+    let ids: Vec<&str> = data
+        .catalogue
+        .items()
+        .iter()
+        .map(|item| item.id.as_str())
+        .collect();
+    assert_eq!(ids, ["jam", "milk", "tea"]);
+    assert_eq!(data.dataset.histories[0].items, [0, 2]);
+    assert_eq!(data.dataset.histories[0].times, [200, 300]);
+    let report = &data.report;
+    assert_eq!(
+        (
+            report.rows,
+            report.users,
+            report.items,
+            report.pairs,
+            report.duplicates
+        ),
+        (4, 2, 3, 3, 1)
+    );
+    assert_eq!((report.short_users, report.bad_lines), (2, 0));
+    assert_eq!(report.first.as_deref(), Some("1970-01-01T00:01:40Z"));
+    assert!(report.is_clean());
+}
+
+#[test]
+fn items_of_one_time_keep_the_files_order() {
+    let text = b"user_id,item_id,timestamp\na,z,5\na,b,5\na,y,5\na,b,4\n";
+    let data = read(&[("orders.csv", text)]).expect("good");
+    // Catalogue b, y, z.
+    assert_eq!(data.dataset.histories[0].items, [2, 0, 1]);
+}
+
+#[test]
+fn gzip_marks_line_ends_and_quotes_make_no_difference() {
+    let plain = read(&[("orders.csv", GOOD)]).expect("good").dataset;
+    let mut zip = GzEncoder::new(Vec::new(), Compression::fast());
+    zip.write_all(GOOD).expect("memory");
+    let zipped = zip.finish().expect("memory");
+    let text = String::from_utf8_lossy(GOOD);
+    let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let quoted = text.replace("tea", "\"tea\"").replace("user_id", "\"user_id\"");
+    let open_end = text.trim_end().replace('\n', "\n\n");
+    for form in [
+        &zipped[..],
+        marked.as_bytes(),
+        quoted.as_bytes(),
+        open_end.as_bytes(),
+    ] {
+        let data = read(&[("orders.csv", form)]).expect("good");
+        assert_eq!(data.dataset.users, plain.users);
+        assert_eq!(data.dataset.histories, plain.histories);
+        assert_eq!(data.report.bad, []);
+    }
+    let cut = read(&[("orders.csv", &zipped[..zipped.len() - 12])]);
+    assert!(matches!(cut, Err(DataError::Read { .. })), "{cut:?}");
+}
+
+#[test]
+fn every_bad_line_is_named_and_the_rest_is_read() {
+    let mut text = b"user_id,item_id,timestamp,price,quantity,rating\nann,tea,300,1.5,1,4\n".to_vec();
+    text.extend_from_slice(
+        b"ann,jam,300,NaN,1,\nann,jam,300,-1,1,\n,jam,300,1,1,\nann,,300,1,1,\nann,jam,soon,1,1,\nann,jam,300\n\
+          ann,jam,0,1,1,\nann,jam,300,1,many,\nann,jam,300,1,1,inf\n\"ann,jam,300,1,1,\nann,\"jam\"x,300,1,1,\n",
+    );
+    text.extend_from_slice(b"ann,\xff,300,1,1,\nbob,jam,300,,-2,\nbob,tea,400,,,\n");
+    let data = read(&[("orders.csv", &text)]).expect("some are good");
+    let found = reasons(&data);
+    let lines: Vec<u64> = found.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, (3..=14).collect::<Vec<_>>(), "{found:?}");
+    for (line, word) in [
+        (3, "price \"NaN\""),
+        (4, "price \"-1\""),
+        (5, "user id is empty"),
+        (6, "item id is empty"),
+        (7, "\"soon\" is no time"),
+        (8, "3 fields where the header has 6"),
+        (9, "not between 1970"),
+        (10, "quantity"),
+        (11, "rating"),
+        (12, "never closed"),
+        (13, "after a closing quote"),
+        (14, "UTF-8"),
+    ] {
+        assert!(found[line - 3].1.contains(word), "{line}: {}", found[line - 3].1);
+    }
+    assert_eq!(
+        (data.report.returns, data.report.pairs, data.report.rows),
+        (1, 2, 15)
+    );
+    assert!(!data.report.is_clean());
+}
+
+#[test]
+fn quoted_fields_may_hold_commas_quotes_and_line_ends() {
+    let items = b"item_id,title,category,brand,price\na,\"Tea, \"\"best\"\"\nloose\",drinks,,2.5\nb,Jam,spreads,Hill,\n";
+    let orders = b"user_id,item_id,timestamp\nx,b,10\nx,a,20\n";
+    let data = read(&[("orders.csv", orders), ("items.csv", items)]).expect("good");
+    assert_eq!(data.catalogue.items()[0].title, "Tea, \"best\"\nloose");
+    assert_eq!(data.catalogue.items()[0].price, Some(2.5));
+    assert_eq!(data.catalogue.items()[1].price, None);
+    assert_eq!(data.dataset.histories[0].items, [1, 0]);
+}
+
+#[test]
+fn a_quote_that_never_closes_costs_its_own_line_only() {
+    let mut text = String::from("user_id,item_id,timestamp\n\"ann,tea,5\n");
+    for at in 0..100 {
+        text += &format!("u{at},tea,5\n");
+    }
+    let data = read(&[("orders.csv", text.as_bytes())]).expect("good");
+    assert_eq!((data.report.users, data.report.bad_lines), (100, 1));
+    assert_eq!(data.report.bad[0].line, 2);
+}
+
+#[test]
+fn columns_can_be_mapped_and_missing_ones_name_the_remedy() {
+    let text = b"who;what;when;kind\nann;tea;2026-01-02;buy\nann;jam;2026-01-03 10:00:00;view\n";
+    let config: ShopDataConfig = toml::from_str(
+        "orders = \"o.csv\"\ndelimiter = \";\"\nevents = [\"buy\"]\n\
+         columns = { user = \"who\", item = \"what\", timestamp = \"when\", event = \"kind\" }",
+    )
+    .expect("a table");
+    let data = read_with(&config, &[("o.csv", text)]).expect("good");
+    assert_eq!((data.report.pairs, data.report.other_events["view"]), (1, 1));
+
+    let message = read(&[("orders.csv", b"user,item_id,timestamp\na,b,1\n")])
+        .expect_err("no user_id")
+        .to_string();
+    for part in ["orders.csv", "\"user_id\"", "columns.user", "user, item_id"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let mut wrong = ShopDataConfig::default();
+    wrong.columns.price = Some("cost".into());
+    let message = read_with(&wrong, &[("orders.csv", GOOD)])
+        .expect_err("no cost")
+        .to_string();
+    assert!(
+        message.contains("columns.price") && message.contains("\"cost\""),
+        "{message}"
+    );
+    assert!(toml::from_str::<ShopDataConfig>("colums = 1").is_err());
+    assert!(toml::from_str::<ShopDataConfig>("[columns]\nusr = \"a\"").is_err());
+}
+
+#[test]
+fn files_that_are_no_use_are_errors() {
+    assert!(matches!(read(&[]), Err(DataError::Read { .. })));
+    assert!(matches!(
+        read(&[("orders.csv", b"")]),
+        Err(DataError::Empty { .. })
+    ));
+    assert!(matches!(
+        read(&[("orders.csv", b"\n \n")]),
+        Err(DataError::Empty { .. })
+    ));
+    let head_only = read(&[("orders.csv", b"user_id,item_id,timestamp\n")]);
+    assert!(matches!(head_only, Err(DataError::NoOrder { rows: 0, .. })));
+    let all_bad = read(&[("orders.csv", b"user_id,item_id,timestamp\na,b,never\n")]).expect_err("bad");
+    assert!(all_bad.to_string().contains("orders.csv:2"), "{all_bad}");
+    let twice = read(&[("orders.csv", b"user_id,user_id,item_id,timestamp\n")]);
+    assert!(matches!(twice, Err(DataError::Header { .. })));
+    let wide = read(&[("orders.csv", b"\xff\xfeu\0")]);
+    assert!(matches!(wide, Err(DataError::Read { .. })));
+}
+
+#[test]
+fn items_the_catalogue_does_not_have_are_left_out_and_told() {
+    let items = b"item_id,title\ntea,Tea\n";
+    let data = read(&[("orders.csv", GOOD), ("items.csv", items)]).expect("tea is known");
+    let report = &data.report;
+    assert_eq!(
+        (report.rows_not_in_catalogue, report.items_not_in_catalogue),
+        (2, 2)
+    );
+    assert_eq!(report.examples_not_in_catalogue, ["jam", "milk"]);
+    assert_eq!(data.dataset.users, ["ann"], "bob has nothing left");
+    assert!(report.to_text().contains("jam, milk"));
+    let none = read(&[("orders.csv", GOOD), ("items.csv", b"item_id\nrice\n")]);
+    assert!(matches!(none, Err(DataError::NoOrder { unknown: 4, .. })));
+}
+
+#[test]
+fn a_user_with_one_purchase_is_kept_and_counted_short() {
+    let data = read(&[("orders.csv", b"user_id,item_id,timestamp\na,b,1\n")]).expect("good");
+    assert_eq!((data.dataset.len(), data.report.short_users), (1, 1));
+}
+
+#[test]
+fn recbole_files_are_read() {
+    let config: ShopDataConfig = toml::from_str(
+        "format = \"recbole\"\norders = [\"m.inter\"]\nitems = \"m.item\"\nusers = \"m.user\"\n\
+         item_columns = { title = \"movie_title\", category = \"class\" }",
+    )
+    .expect("a table");
+    let data = read_with(
+        &config,
+        &[
+            ("m.inter", b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t1\t3\t881250949\n7\t2\t9\t5\n"),
+            ("m.item", b"item_id:token\tmovie_title:token_seq\tclass:token_seq\n1\t\"Odd\tDrama\n2\tTwo, the\tWar\n"),
+            ("m.user", b"user_id:token\tage:token\n7\t24\n"),
+        ],
+    )
+    .expect("good");
+    assert_eq!(
+        data.catalogue.items()[0].title,
+        "\"Odd",
+        "a quote is a letter there"
+    );
+    assert_eq!(data.dataset.histories[0].items, [1, 0]);
+    assert_eq!(data.report.profiles, Some(1));
+}
+
+#[test]
+fn products_can_be_grouped_by_a_column_of_the_items_file() {
+    let items = b"item_id,type,category\na,tea,drinks\nb,tea,drinks\nc,jam,spreads\nd,,\n";
+    let orders = b"user_id,item_id,timestamp\nx,a,1\nx,b,2\nx,c,3\nx,d,4\n";
+    let config: ShopDataConfig = toml::from_str("item_level = \"type\"").expect("a table");
+    let data = read_with(&config, &[("orders.csv", orders), ("items.csv", items)]).expect("good");
+    assert_eq!(data.catalogue.len(), 2);
+    assert_eq!(data.dataset.histories[0].items, [0, 1]);
+    assert_eq!(data.report.rows_not_in_catalogue, 1);
+    assert!(matches!(
+        read_with(&config, &[("orders.csv", orders)]),
+        Err(DataError::NoItemsFile)
+    ));
+}
+
+#[test]
+fn long_lists_of_bad_lines_end_in_a_count() {
+    let text = format!("user_id,item_id,timestamp\na,b,1\n{}", "a,b\n".repeat(80));
+    let data = read(&[("orders.csv", text.as_bytes())]).expect("one is good");
+    assert_eq!(
+        (data.report.bad_lines, data.report.bad.len()),
+        (80, report::MAX_LISTED)
+    );
+    assert!(data.report.to_text().ends_with("  and 30 more\n"));
+    let json = serde_json::to_value(&data.report).expect("JSON");
+    assert_eq!(json["bad_lines"], 80);
+}
+
+#[test]
+fn catalogues_report_their_bad_lines() {
+    let dir = shop(&[("items.csv", b"item_id,price\na,1\na,2\n,3\nb,NaN\nc,\n")]);
+    let path = dir.path().join("items.csv");
+    let (catalogue, report) =
+        read_catalogue(&path, &ItemColumns::default(), Format::Csv, ',').expect("a and c are good");
+    assert_eq!((catalogue.len(), report.bad_lines), (2, 3));
+}
