@@ -7,6 +7,7 @@ use std::process::ExitCode;
 pub mod data;
 
 pub mod participate;
+pub mod recommend;
 
 /// Runs the program with `args` (program name excluded).
 pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {

@@ -4,6 +4,7 @@
 //! of which the first `gmf_dim` columns meet the user's in a (weighted) dot product and the others enter a tower.
 
 pub mod config;
+pub mod contributions;
 pub mod file;
 pub mod ials;
 pub mod init;
