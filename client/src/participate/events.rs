@@ -12,6 +12,38 @@ use souk_common::round::record::{
 use super::memory::{AttemptKey, Pending};
 use super::policy::{Consideration, Policy};
 
+/// Something that is fetched by its digest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Blob {
+    /// What it is.
+    pub kind: BlobKind,
+    /// Its name.
+    pub digest: Digest,
+}
+
+/// What a blob is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum BlobKind {
+    /// A plan.
+    Plan,
+    /// A catalogue.
+    Catalogue,
+    /// A model.
+    Model,
+}
+
+impl Blob {
+    /// What it takes to use a model or to take part in a round.
+    pub fn all(plan: Digest, catalogue: Digest, model: Digest) -> [Self; 3] {
+        [
+            (BlobKind::Plan, plan),
+            (BlobKind::Catalogue, catalogue),
+            (BlobKind::Model, model),
+        ]
+        .map(|(kind, digest)| Self { kind, digest })
+    }
+}
+
 /// What happens to a shop.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -36,9 +68,9 @@ pub enum Event {
     /// The run is complete.
     Finished,
     /// A blob is in the store.
-    BlobReady(Digest),
+    BlobReady(Blob),
     /// A blob could not be fetched.
-    BlobFailed(Digest),
+    BlobFailed(Blob),
     /// The owner changed the file.
     PolicyChanged(Policy),
     /// What was asked by [`Effect::Consider`].
@@ -75,7 +107,7 @@ pub enum Effect {
     /// Fetch a blob (or find it in the store).
     Fetch {
         /// Which.
-        digest: Digest,
+        blob: Blob,
         /// When.
         at: Timestamp,
     },

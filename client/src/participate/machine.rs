@@ -7,13 +7,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::Digest;
 use souk_common::round::record::{
     Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
     UploadHeader,
 };
 
-use super::events::{Effect, Event, Note};
+use super::events::{Blob, Effect, Event, Note};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
 
@@ -24,8 +23,8 @@ pub struct Machine {
     memory: Memory,
     current: Option<Attempt>,
     /// A published model and what is still missing for its use.
-    wanted: Option<(Manifest, BTreeSet<Digest>)>,
-    fetching: BTreeSet<Digest>,
+    wanted: Option<(Manifest, BTreeSet<Blob>)>,
+    fetching: BTreeSet<Blob>,
     declined: Option<(AttemptKey, DeclineCode)>,
     uploading: bool,
     failures: u32,
@@ -41,7 +40,7 @@ struct Attempt {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
-    Fetching(BTreeSet<Digest>),
+    Fetching(BTreeSet<Blob>),
     Considering,
     Computing,
     Charging,
@@ -88,8 +87,8 @@ impl Machine {
                 self.finished = true;
                 self.finish_if_complete()
             }
-            Event::BlobReady(digest) => self.handle_blob(digest),
-            Event::BlobFailed(digest) => self.handle_blob_failed(now, digest),
+            Event::BlobReady(blob) => self.handle_blob(blob),
+            Event::BlobFailed(blob) => self.handle_blob_failed(now, blob),
             Event::PolicyChanged(policy) => {
                 self.policy = policy;
                 Vec::new()
@@ -170,7 +169,11 @@ impl Machine {
             effects.extend(self.decline(key, DeclineCode::Paused));
             return effects;
         }
-        let missing = BTreeSet::from([announcement.plan, announcement.catalogue, announcement.model]);
+        let missing = BTreeSet::from(Blob::all(
+            announcement.plan,
+            announcement.catalogue,
+            announcement.model,
+        ));
         self.fetch(now, &missing, &mut effects);
         self.current = Some(Attempt {
             announcement,
@@ -218,11 +221,11 @@ impl Machine {
         effects
     }
 
-    fn handle_blob(&mut self, digest: Digest) -> Vec<Effect> {
-        self.fetching.remove(&digest);
+    fn handle_blob(&mut self, blob: Blob) -> Vec<Effect> {
+        self.fetching.remove(&blob);
         let mut effects = Vec::new();
         if let Some((_, missing)) = &mut self.wanted {
-            missing.remove(&digest);
+            missing.remove(&blob);
         }
         if let Some((manifest, _)) = self.wanted.take_if(|(_, missing)| missing.is_empty()) {
             self.memory.model = Some(manifest.model);
@@ -233,7 +236,7 @@ impl Machine {
         if let Some(Attempt { announcement, stage }) = &mut self.current
             && let Stage::Fetching(missing) = stage
         {
-            missing.remove(&digest);
+            missing.remove(&blob);
             if missing.is_empty() {
                 *stage = Stage::Considering;
                 effects.push(Effect::Consider(announcement.clone()));
@@ -242,19 +245,19 @@ impl Machine {
         effects
     }
 
-    fn handle_blob_failed(&mut self, now: Timestamp, digest: Digest) -> Vec<Effect> {
+    fn handle_blob_failed(&mut self, now: Timestamp, blob: Blob) -> Vec<Effect> {
         let wanted = self
             .wanted
             .as_ref()
-            .is_some_and(|(_, missing)| missing.contains(&digest));
-        let needed = matches!(&self.current, Some(Attempt { stage: Stage::Fetching(missing), .. }) if missing.contains(&digest));
-        if self.fetching.contains(&digest) && (wanted || needed) {
+            .is_some_and(|(_, missing)| missing.contains(&blob));
+        let needed = matches!(&self.current, Some(Attempt { stage: Stage::Fetching(missing), .. }) if missing.contains(&blob));
+        if self.fetching.contains(&blob) && (wanted || needed) {
             return vec![Effect::Fetch {
-                digest,
+                blob,
                 at: now + RETRY_AFTER,
             }];
         }
-        self.fetching.remove(&digest);
+        self.fetching.remove(&blob);
         Vec::new()
     }
 
@@ -358,16 +361,16 @@ impl Machine {
             self.wanted = None;
             return self.finish_if_complete();
         }
-        let missing = BTreeSet::from([manifest.plan, manifest.catalogue, manifest.model]);
+        let missing = BTreeSet::from(Blob::all(manifest.plan, manifest.catalogue, manifest.model));
         self.fetch(now, &missing, &mut effects);
         self.wanted = Some((manifest, missing));
         effects
     }
 
-    fn fetch(&mut self, at: Timestamp, missing: &BTreeSet<Digest>, effects: &mut Vec<Effect>) {
-        for digest in missing {
-            if self.fetching.insert(*digest) {
-                effects.push(Effect::Fetch { digest: *digest, at });
+    fn fetch(&mut self, at: Timestamp, missing: &BTreeSet<Blob>, effects: &mut Vec<Effect>) {
+        for blob in missing {
+            if self.fetching.insert(*blob) {
+                effects.push(Effect::Fetch { blob: *blob, at });
             }
         }
     }

@@ -17,7 +17,7 @@ pub mod policy;
 #[cfg(test)]
 mod proofs;
 
-pub use events::{Effect, Event, Note};
+pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
 pub use memory::{AttemptKey, Memory, Pending};
 pub use policy::{Consideration, Policy, decide};

@@ -191,7 +191,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Fetch { digest, .. } => self.give(Event::BlobReady(digest)),
+            Effect::Fetch { blob, .. } => self.give(Event::BlobReady(blob)),
             Effect::Consider(announcement) => {
                 self.give(Event::Considered(AttemptKey::from(&announcement), costs(1.0)));
             }
@@ -245,7 +245,7 @@ impl World {
 
     fn fail(&mut self, effect: Effect) {
         match effect {
-            Effect::Fetch { digest, .. } => self.give(Event::BlobFailed(digest)),
+            Effect::Fetch { blob, .. } => self.give(Event::BlobFailed(blob)),
             Effect::Compute(announcement) => self.give(Event::Failed(AttemptKey::from(&announcement))),
             Effect::RecordSpend(key) | Effect::PutInOutbox(key) => self.give(Event::Failed(key)),
             Effect::Upload { pending, .. } => {
