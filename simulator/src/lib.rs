@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 mod args;
 pub mod demo;
+pub mod synthetic;
 
 /// Runs the program with `args` (program name excluded).
 ///

@@ -95,7 +95,7 @@ pub struct OrderColumns {
     pub timestamp: Option<String>,
     /// The kind of event; optional, default `event`.
     pub event: Option<String>,
-    /// How many; optional, default `quantity`. Zero or less is a return and does not count as an order.
+    /// How many; optional, default `quantity`. Less than zero is a return and does not count.
     pub quantity: Option<String>,
     /// What one cost; optional, default `price`.
     pub price: Option<String>,

@@ -223,7 +223,7 @@ fn parse(fields: &[String], places: &Places, config: &ShopDataConfig) -> Result<
         },
     };
     number("rating", places.rating)?;
-    let returned = number("quantity", places.quantity)?.is_some_and(|quantity| quantity <= 0.0);
+    let returned = number("quantity", places.quantity)?.is_some_and(|quantity| quantity < 0.0);
     if let Some(column) = places.event
         && !config.events.is_empty()
         && !config.events.contains(&fields[column])

@@ -26,7 +26,7 @@ pub struct DataReport {
     pub first: Option<String>,
     /// Time of the last order, RFC 3339.
     pub last: Option<String>,
-    /// Orders of zero or fewer pieces: returns, which do not count.
+    /// Orders of less than zero pieces: returns, which do not count.
     pub returns: u64,
     /// Orders left out because of their kind of event, by kind.
     pub other_events: BTreeMap<String, u64>,

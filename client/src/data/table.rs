@@ -155,8 +155,8 @@ fn split(text: &str, format: Format, delimiter: char) -> Result<Vec<String>, Str
     let mut fields = Vec::new();
     let mut rest = text;
     loop {
-        let (field, after) = if rest.starts_with('"') {
-            quoted(&rest[1..])?
+        let (field, after) = if let Some(inside) = rest.strip_prefix('"') {
+            quoted(inside)?
         } else {
             let end = rest.find(delimiter).unwrap_or(rest.len());
             (rest[..end].to_owned(), &rest[end..])
