@@ -1,5 +1,15 @@
-//! The operator's program.
+//! The operator's program: runs a federation of shops.
+//!
+//! # Layout
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`round`] | the coordinator's half of a round, a pure state machine |
+//! | [`aggregate`] | the sum of the updates and the step it makes |
 #![forbid(unsafe_code)]
+
+pub mod aggregate;
+pub mod round;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

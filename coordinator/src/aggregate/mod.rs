@@ -1,0 +1,143 @@
+//! From accepted updates to the next model: an exact modular sum, then the server's optimiser.
+//!
+//! Updates are integers modulo 2^b, so the sum does not depend on the order in which they arrive, and anybody with
+//! the parts can make the same model again, bit for bit (PRIVACY: the mechanism, step 4).
+
+mod accumulator;
+mod optimiser;
+
+pub use accumulator::{Accumulator, AccumulatorError, Words};
+pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
+
+use souk_common::ids::ShopName;
+use souk_common::round::grid::{Grid, GridError};
+use souk_common::round::plan::Plan;
+
+/// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
+/// with vectors.
+#[derive(Debug)]
+pub struct Aggregator {
+    plan: Plan,
+    grid: Grid,
+    accumulator: Accumulator,
+    optimiser: ServerOptimiser,
+}
+
+impl Aggregator {
+    /// For `plan` over models of `coordinates` parameters, before the first step.
+    ///
+    /// # Errors
+    /// When the plan has no grid for that many coordinates.
+    pub fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
+        Self::resume(plan, ServerOptimiser::new(&plan.server, plan.rounds, coordinates))
+    }
+
+    /// As [`Self::new`], with an optimiser that has taken steps before.
+    ///
+    /// # Errors
+    /// When the plan has no grid for that many coordinates.
+    pub fn resume(plan: &Plan, optimiser: ServerOptimiser) -> Result<Self, GridError> {
+        let coordinates = optimiser.coordinates();
+        let grid = plan.grid(coordinates)?;
+        Ok(Self {
+            plan: plan.clone(),
+            grid,
+            accumulator: Accumulator::new(grid.bits, coordinates),
+            optimiser,
+        })
+    }
+
+    /// The plan's grid.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The running sum.
+    pub fn accumulator(&mut self) -> &mut Accumulator {
+        &mut self.accumulator
+    }
+
+    /// The optimiser, to store its state.
+    pub fn optimiser(&self) -> &ServerOptimiser {
+        &self.optimiser
+    }
+
+    /// Adds one shop's whole update.
+    ///
+    /// # Errors
+    /// When its length or its modulus is not the plan's.
+    pub fn add(&mut self, update: Words<'_>) -> Result<(), AccumulatorError> {
+        self.accumulator.add(update)
+    }
+
+    /// Takes one step with the mean of what was added and makes the sum zero again.
+    ///
+    /// `model` has the layout's length; `accepted` are the shops whose updates were added. Without any, nothing moves.
+    ///
+    /// # Panics
+    /// If `model` has another length than the layout.
+    pub fn step<'a>(&mut self, model: &mut [f32], accepted: impl IntoIterator<Item = &'a ShopName>) {
+        let denominator = self.grid.denominator(&self.plan, accepted);
+        if denominator > 0.0 {
+            self.optimiser.step(model, &self.accumulator, denominator);
+        }
+        self.accumulator.clear();
+    }
+
+    /// Forgets what was added, for an attempt that ended without a model.
+    pub fn abandon(&mut self) {
+        self.accumulator.clear();
+    }
+
+    /// Forgets the optimiser's moments, for a model that was rolled back.
+    pub fn reset_optimiser(&mut self) {
+        self.optimiser =
+            ServerOptimiser::new(&self.plan.server, self.plan.rounds, self.optimiser.coordinates());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::from_toml(
+            "name = 'a'\nrounds = 2\n[model]\nkind = 'mf'\n[train]\nsolver = 'ials'\nalpha = 0.1\nlambda = 1\n\
+             [privacy]\nenabled = false\nclip_norm = 2\nsampling_rate = 0.5\n[cohort]\nquorum = 1\n\
+             [server]\noptimiser = 'plain'\nlearning_rate = 1\n\
+             [[shops]]\nname = 'a'\ndeclared_users = 4\n[[shops]]\nname = 'b'\ndeclared_users = 4\nweight = 0.5\n",
+        )
+        .unwrap()
+    }
+
+    fn words(grid: &Grid, values: &[f64]) -> Vec<u32> {
+        values
+            .iter()
+            .map(|value| (value * grid.scale()) as i64 as u32)
+            .collect()
+    }
+
+    #[test]
+    fn the_mean_is_over_sampled_weighted_declared_users_of_the_accepted_shops() {
+        let (plan, names): (_, Vec<ShopName>) = (plan(), ["a", "b"].map(|name| name.parse().unwrap()).into());
+        let mut aggregator = Aggregator::new(&plan, 2).unwrap();
+        let grid = *aggregator.grid();
+        for part in [[1.5, -3.0], [1.5, 0.0]] {
+            aggregator.add(Words::B32(&words(&grid, &part))).unwrap();
+        }
+        let mut model = [10.0, 10.0];
+        aggregator.step(&mut model, &names);
+        // q (w_a N_a + w_b N_b) = 0.5 (4 + 2) = 3
+        assert_eq!(model, [11.0, 9.0]);
+        aggregator.step(&mut model, &names);
+        assert_eq!(model, [11.0, 9.0], "the sum was made zero again");
+    }
+
+    #[test]
+    fn no_accepted_shop_moves_nothing() {
+        let mut aggregator = Aggregator::new(&plan(), 1).unwrap();
+        let mut model = [1.0];
+        aggregator.step(&mut model, []);
+        assert_eq!(model, [1.0]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The server's optimiser: what the coordinator does with the mean update.
+//!
+//! Only `+ - * /` and the square root on f64, in the order of the coordinates, without fused multiply-add or functions of
+//! a maths library, and powers by repeated multiplication: IEEE 754 then fixes every bit on every machine.
+
+use souk_common::round::plan::ServerPlan;
+
+use super::accumulator::Accumulator;
+
+/// Plain averaging, or Adam with its moments.
+#[derive(Clone, Debug)]
+pub struct ServerOptimiser {
+    plan: ServerPlan,
+    rounds: u64,
+    coordinates: usize,
+    state: OptimiserState,
+}
+
+/// What Adam remembers from step to step; empty for plain averaging.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimiserState {
+    /// Steps taken.
+    pub steps: u64,
+    /// Decayed mean of the mean updates; one number a coordinate, or none.
+    pub mean: Vec<f32>,
+    /// Decayed mean of their squares; one number a coordinate, or none.
+    pub square: Vec<f32>,
+}
+
+impl ServerOptimiser {
+    /// Before the first of `rounds` steps over `coordinates` parameters.
+    pub fn new(plan: &ServerPlan, rounds: u64, coordinates: usize) -> Self {
+        let moments = match plan {
+            ServerPlan::Plain { .. } => 0,
+            ServerPlan::Adam { .. } => coordinates,
+        };
+        let state = OptimiserState {
+            steps: 0,
+            mean: vec![0.0; moments],
+            square: vec![0.0; moments],
+        };
+        Self {
+            plan: plan.clone(),
+            rounds,
+            coordinates,
+            state,
+        }
+    }
+
+    /// With a state that was stored.
+    ///
+    /// # Errors
+    /// When the state is not of this plan and this number of coordinates.
+    pub fn with_state(self, state: OptimiserState) -> Result<Self, OptimiserStateError> {
+        if state.mean.len() != self.state.mean.len() || state.square.len() != self.state.square.len() {
+            return Err(OptimiserStateError {
+                got: state.mean.len(),
+                expected: self.state.mean.len(),
+            });
+        }
+        Ok(Self { state, ..self })
+    }
+
+    /// What has to be stored to go on later.
+    pub fn state(&self) -> &OptimiserState {
+        &self.state
+    }
+
+    /// Parameters of the model.
+    pub fn coordinates(&self) -> usize {
+        self.coordinates
+    }
+
+    /// One step: `model += rate * f(sum / denominator)`.
+    ///
+    /// # Panics
+    /// If `model` or `sum` has another length than this was made for.
+    pub fn step(&mut self, model: &mut [f32], sum: &Accumulator, denominator: f64) {
+        assert!(
+            model.len() == self.coordinates && sum.len() == self.coordinates,
+            "model, sum and optimiser are of one layout"
+        );
+        self.state.steps += 1;
+        match self.plan {
+            ServerPlan::Plain { learning_rate } => {
+                for (coordinate, value) in model.iter_mut().enumerate() {
+                    let mean = sum.lifted(coordinate) as f64 / denominator;
+                    *value = (f64::from(*value) + learning_rate * mean) as f32;
+                }
+            }
+            ServerPlan::Adam {
+                learning_rate,
+                beta1,
+                beta2,
+                epsilon,
+                final_fraction,
+            } => {
+                let rate = learning_rate * self.decay(final_fraction);
+                let correction1 = 1.0 - power(beta1, self.state.steps);
+                let correction2 = 1.0 - power(beta2, self.state.steps);
+                let moments = self.state.mean.iter_mut().zip(&mut self.state.square);
+                for (coordinate, (value, (mean, square))) in model.iter_mut().zip(moments).enumerate() {
+                    let update = sum.lifted(coordinate) as f64 / denominator;
+                    *mean = (beta1 * f64::from(*mean) + (1.0 - beta1) * update) as f32;
+                    *square = (beta2 * f64::from(*square) + (1.0 - beta2) * (update * update)) as f32;
+                    let root = (f64::from(*square) / correction2).sqrt();
+                    let step = (f64::from(*mean) / correction1) / (root + epsilon);
+                    *value = (f64::from(*value) + rate * step) as f32;
+                }
+            }
+        }
+    }
+
+    /// 1 at the first round, falling linearly to `last` at the last.
+    fn decay(&self, last: f64) -> f64 {
+        if self.rounds < 2 {
+            return 1.0;
+        }
+        let done = (self.state.steps - 1).min(self.rounds - 1) as f64 / (self.rounds - 1) as f64;
+        1.0 - (1.0 - last) * done
+    }
+}
+
+/// A stored state of another plan.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the stored optimiser state has {got} coordinates; the plan's optimiser needs {expected}")]
+pub struct OptimiserStateError {
+    got: usize,
+    expected: usize,
+}
+
+/// `base` to the `exponent`, by repeated multiplication. It stops when nothing is left to multiply.
+fn power(base: f64, exponent: u64) -> f64 {
+    let mut product = 1.0;
+    for _ in 0..exponent {
+        product *= base;
+        if product == 0.0 {
+            break;
+        }
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests {
+    use souk_common::round::grid::ModulusBits;
+
+    use super::super::accumulator::Words;
+    use super::*;
+
+    fn adam() -> ServerPlan {
+        ServerPlan::Adam {
+            learning_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            final_fraction: 0.25,
+        }
+    }
+
+    /// Ten steps from (0.5, -0.25, 1) with sums that change sign and size.
+    fn ten_steps(optimiser: &mut ServerOptimiser) -> [f32; 3] {
+        let mut model = [0.5f32, -0.25, 1.0];
+        for step in 1..=10i32 {
+            let mut sum = Accumulator::new(ModulusBits::B32, 3);
+            let parts = [step * 1000, -(step * step * 77), (step % 3 - 1) * 5000];
+            sum.add(Words::B32(&parts.map(i32::cast_unsigned))).unwrap();
+            optimiser.step(&mut model, &sum, 40_960.0);
+        }
+        model
+    }
+
+    #[test]
+    fn ten_adam_steps_give_the_frozen_bits() {
+        let model = ten_steps(&mut ServerOptimiser::new(&adam(), 10, 3));
+        assert_eq!(model.map(f32::to_bits), GOLDEN, "{model:?}");
+    }
+
+    #[test]
+    fn a_stored_state_goes_on_where_it_stopped() {
+        let mut whole = ServerOptimiser::new(&adam(), 20, 3);
+        ten_steps(&mut whole);
+        let mut resumed = ServerOptimiser::new(&adam(), 20, 3)
+            .with_state(whole.state().clone())
+            .unwrap();
+        assert_eq!(
+            ten_steps(&mut whole).map(f32::to_bits),
+            ten_steps(&mut resumed).map(f32::to_bits)
+        );
+        assert!(
+            ServerOptimiser::new(&adam(), 20, 4)
+                .with_state(whole.state().clone())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn plain_averaging_adds_the_mean() {
+        let mut optimiser = ServerOptimiser::new(&ServerPlan::Plain { learning_rate: 0.5 }, 1, 2);
+        let mut sum = Accumulator::new(ModulusBits::B32, 2);
+        sum.add(Words::B32(&[8, 8u32.wrapping_neg()])).unwrap();
+        let mut model = [1.0, 1.0];
+        optimiser.step(&mut model, &sum, 4.0);
+        assert_eq!(model, [2.0, 0.0]);
+        assert!(
+            optimiser.state().mean.is_empty(),
+            "plain averaging remembers nothing"
+        );
+    }
+
+    /// Made by an independent script of exact IEEE double arithmetic (Python floats, struct for f32).
+    const GOLDEN: [u32; 3] = [0x3f8e_023e, 0xbf50_6743, 0x3f8a_7339];
+}

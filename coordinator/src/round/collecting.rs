@@ -1,0 +1,198 @@
+//! An open attempt: who answered what, whose update is on its way, whose is counted.
+
+use std::collections::BTreeMap;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::{Answer, AttemptId, RejectCode, UploadHeader};
+
+use super::Effect;
+use super::state::Machine;
+
+/// One try at a round.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) id: AttemptId,
+    pub(super) deadline: Timestamp,
+    shops: BTreeMap<ShopName, Progress>,
+}
+
+/// How far a shop is in this attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    Accepted,
+    Declined,
+    /// The update with this digest is on its way.
+    Receiving(Digest),
+    /// It has arrived and is being made durable.
+    Recording(Digest),
+    Counted(Digest),
+}
+
+impl Attempt {
+    pub(super) fn new(id: AttemptId, deadline: Timestamp) -> Self {
+        Self {
+            id,
+            deadline,
+            shops: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn resumed(id: AttemptId, deadline: Timestamp, counted: Vec<(ShopName, Digest)>) -> Self {
+        let shops = counted
+            .into_iter()
+            .map(|(shop, digest)| (shop, Progress::Counted(digest)))
+            .collect();
+        Self { id, deadline, shops }
+    }
+
+    /// A later answer replaces an earlier one, until an update is on its way.
+    pub(super) fn answer(&mut self, shop: ShopName, answer: Answer) {
+        let progress = match answer {
+            Answer::Accept => Progress::Accepted,
+            Answer::Decline(_) => Progress::Declined,
+        };
+        let said = self.shops.entry(shop).or_insert(progress);
+        if matches!(said, Progress::Accepted | Progress::Declined) {
+            *said = progress;
+        }
+    }
+
+    /// What was on its way did not arrive; the shop may try again.
+    pub(super) fn fail(&mut self, shop: &ShopName) {
+        if let Some(progress @ (Progress::Receiving(_) | Progress::Recording(_))) = self.shops.get_mut(shop) {
+            *progress = Progress::Accepted;
+        }
+    }
+
+    /// Nothing more is expected of the shop; what was counted stays counted.
+    pub(super) fn forget(&mut self, shop: &ShopName) {
+        if !self.has_counted(shop) {
+            self.shops.remove(shop);
+        }
+    }
+
+    /// Counts what was recorded; false if it was not being recorded.
+    pub(super) fn count(&mut self, shop: &ShopName, upload: &UploadHeader) -> bool {
+        match self.shops.get_mut(shop) {
+            Some(progress) if upload.id == self.id && *progress == Progress::Recording(upload.update) => {
+                *progress = Progress::Counted(upload.update);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn has_counted(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Counted(_)))
+    }
+
+    pub(super) fn counted_len(&self) -> usize {
+        let counted = |progress: &&Progress| matches!(progress, Progress::Counted(_));
+        self.shops.values().filter(counted).count()
+    }
+
+    pub(super) fn declined_len(&self) -> usize {
+        let declined = |progress: &&Progress| **progress == Progress::Declined;
+        self.shops.values().filter(declined).count()
+    }
+
+    pub(super) fn counted_in_order(&self, order: &[ShopName]) -> Vec<(ShopName, Digest)> {
+        let digest_of = |shop: &ShopName| match self.shops.get(shop) {
+            Some(Progress::Counted(digest)) => Some((shop.clone(), *digest)),
+            _ => None,
+        };
+        order.iter().filter_map(digest_of).collect()
+    }
+
+    /// Whether the attempt ends now, and if so, whether with a model.
+    pub(super) fn is_over(&self, now: Timestamp, machine: &Machine) -> Option<bool> {
+        let recording = |progress: &Progress| matches!(progress, Progress::Recording(_));
+        if self.shops.values().any(recording) {
+            return None;
+        }
+        let enough = self.counted_len() >= machine.rules.quorum;
+        if now >= self.deadline {
+            return Some(enough);
+        }
+        let awaited = |shop: &&ShopName| match self.shops.get(shop) {
+            Some(Progress::Counted(_) | Progress::Declined) => false,
+            Some(_) => true,
+            None => machine.connected.contains(shop),
+        };
+        (enough && !machine.rules.shops.iter().any(|shop| awaited(&shop))).then_some(true)
+    }
+}
+
+impl Machine {
+    /// What to do with an offer.
+    pub(super) fn offer(&mut self, shop: ShopName, upload: UploadHeader) -> Effect {
+        match self.judge(&shop, &upload) {
+            Verdict::Reject(code) => Effect::Reject {
+                shop,
+                id: upload.id,
+                code,
+            },
+            Verdict::Repeat => Effect::Receipt { shop, upload },
+            Verdict::Take(attempt) => {
+                attempt
+                    .shops
+                    .insert(shop.clone(), Progress::Receiving(upload.update));
+                Effect::Receive { shop, upload }
+            }
+        }
+    }
+
+    /// What to do with an update that arrived.
+    pub(super) fn arrive(&mut self, shop: ShopName, upload: UploadHeader) -> Effect {
+        match self.judge(&shop, &upload) {
+            Verdict::Reject(code) => Effect::Reject {
+                shop,
+                id: upload.id,
+                code,
+            },
+            Verdict::Repeat => Effect::Receipt { shop, upload },
+            Verdict::Take(attempt) => {
+                attempt
+                    .shops
+                    .insert(shop.clone(), Progress::Recording(upload.update));
+                Effect::Record { shop, upload }
+            }
+        }
+    }
+
+    fn judge(&mut self, shop: &ShopName, upload: &UploadHeader) -> Verdict<'_> {
+        let (invited, update_bytes) = (self.is_invited(shop), self.rules.update_bytes);
+        let Some((attempt, open)) = self.latest().filter(|(attempt, _)| attempt.id == upload.id) else {
+            return Verdict::Reject(if invited {
+                RejectCode::NotOpen
+            } else {
+                RejectCode::NotInvited
+            });
+        };
+        match attempt.shops.get(shop) {
+            Some(Progress::Counted(digest)) if *digest == upload.update => return Verdict::Repeat,
+            _ if !invited => return Verdict::Reject(RejectCode::NotInvited),
+            Some(Progress::Counted(_)) => return Verdict::Reject(RejectCode::SecondUpdate),
+            _ if !open => return Verdict::Reject(RejectCode::NotOpen),
+            Some(Progress::Declined) => return Verdict::Reject(RejectCode::NotAccepted),
+            Some(Progress::Receiving(digest)) if *digest != upload.update => {
+                return Verdict::Reject(RejectCode::SecondUpdate);
+            }
+            // The same bytes are being made durable at this moment: the shop asks again and gets its receipt.
+            Some(Progress::Recording(_)) => return Verdict::Reject(RejectCode::StoreFailed),
+            // Without an answer, the offer is the answer: a restarted coordinator has forgotten who accepted.
+            Some(Progress::Receiving(_) | Progress::Accepted) | None => {}
+        }
+        if upload.len_bytes != update_bytes {
+            return Verdict::Reject(RejectCode::WrongLength);
+        }
+        Verdict::Take(attempt)
+    }
+}
+
+enum Verdict<'a> {
+    Reject(RejectCode),
+    Repeat,
+    Take(&'a mut Attempt),
+}

@@ -1,0 +1,197 @@
+//! The coordinator's half of a round, as a pure state machine: `handle(now, event) -> effects`.
+//!
+//! ```text
+//!                 quorum shops connected                      accepted >= quorum, and the deadline
+//!                 (and not paused)                            has passed or nobody is waited for
+//!   +---------+ ------------------------> +------------+ ----------------------> +------------+
+//!   | Waiting |                           | Collecting |                         | Publishing |
+//!   +---------+ <------------------------ +------------+ <----- next round ----- +------------+
+//!        ^        deadline, below quorum:                  (or via Waiting)            |
+//!        |        a new attempt, or Paused                                             | last round
+//!        v        after too many                                                       v
+//!   +---------+                                                                  +------------+
+//!   | Paused  | <-- the operator, at any time; takes effect between attempts     |  Finished  |
+//!   +---------+                                                                  +------------+
+//! ```
+//!
+//! The driver carries out the effects in their order and feeds back what came of them. An update is counted only once
+//! the driver has said that it is durable ([`Event::Recorded`]), so a receipt never promises what a crash can take back.
+
+mod collecting;
+mod state;
+
+#[cfg(test)]
+mod model_test;
+
+use std::time::Duration;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::plan::Plan;
+use souk_common::round::record::{Answer, AttemptId, RejectCode, UploadHeader};
+
+pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
+
+/// What the machine needs of a plan.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The shops of the plan, in its order.
+    pub shops: Vec<ShopName>,
+    /// Least accepted updates to publish.
+    pub quorum: usize,
+    /// How long an attempt lasts.
+    pub deadline: Duration,
+    /// Attempts at one round before the run pauses.
+    pub attempts: u32,
+    /// Rounds to publish.
+    pub rounds: u64,
+    /// Length of an update in bytes.
+    pub update_bytes: u64,
+}
+
+impl Rules {
+    /// Of `plan`, with updates of `update_bytes`.
+    pub fn of(plan: &Plan, update_bytes: u64) -> Self {
+        Self {
+            shops: plan.shops.iter().map(|terms| terms.name.clone()).collect(),
+            quorum: plan.cohort.quorum,
+            deadline: plan.cohort.deadline,
+            attempts: plan.cohort.attempts,
+            rounds: plan.rounds,
+            update_bytes,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The driver is ready: once, before anything else.
+    Started,
+    /// A shop asked to be told of rounds. It may have been connected before.
+    Connected(ShopName),
+    /// A shop's connection ended.
+    Disconnected(ShopName),
+    /// A shop was revoked or has left: it takes part in nothing any more.
+    Revoked(ShopName),
+    /// A shop was enrolled (again).
+    Enrolled(ShopName),
+    /// A shop answered an announcement.
+    Answered {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+        /// How.
+        answer: Answer,
+    },
+    /// A shop offers an update.
+    UploadOffered {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// An update has arrived whole, and its digest is the header's.
+    UploadArrived {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// The driver did what [`Effect::Record`] asks for.
+    Recorded {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// An offered update did not arrive, had another digest, or could not be recorded.
+    UploadFailed {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+    },
+    /// The timer that was set has gone off (too early does no harm).
+    Timer,
+    /// The driver did what [`Effect::Publish`] asks for.
+    Published(AttemptId),
+    /// The operator wants no further attempt to begin.
+    Pause,
+    /// The operator lets the run go on, with a fresh number of attempts at the round.
+    Resume,
+}
+
+/// What the driver has to do, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Make durable that an attempt is open.
+    Open {
+        /// Which.
+        id: AttemptId,
+        /// When it ends.
+        deadline: Timestamp,
+    },
+    /// Tell these shops of the open attempt.
+    Announce {
+        /// Which.
+        id: AttemptId,
+        /// Whom.
+        shops: Vec<ShopName>,
+    },
+    /// Send [`Event::Timer`] then.
+    SetTimer(Timestamp),
+    /// Take in the bytes of the update that the shop offered, then send [`Event::UploadArrived`] or
+    /// [`Event::UploadFailed`].
+    Receive {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// Make the arrived update and its receipt durable and add it to the sum, then send [`Event::Recorded`] or
+    /// [`Event::UploadFailed`].
+    Record {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// Send the shop the receipt that was recorded for this update.
+    Receipt {
+        /// Which shop.
+        shop: ShopName,
+        /// For what.
+        upload: UploadHeader,
+    },
+    /// Tell the shop that its offer, or what arrived, is not counted.
+    Reject {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt it meant.
+        id: AttemptId,
+        /// Why.
+        code: RejectCode,
+    },
+    /// Make and publish the next model, then send [`Event::Published`].
+    Publish {
+        /// Which attempt made it.
+        id: AttemptId,
+        /// Whose updates are counted, in the plan's order, with their digests.
+        accepted: Vec<(ShopName, Digest)>,
+    },
+    /// The attempt ended below quorum: record that and forget its sum.
+    Abandon {
+        /// Which.
+        id: AttemptId,
+        /// Counted updates.
+        accepted: usize,
+        /// The plan's quorum.
+        quorum: usize,
+    },
+    /// No attempt begins until the operator says so.
+    Paused(PauseReason),
+    /// The last round is published.
+    Finish,
+}

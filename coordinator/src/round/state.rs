@@ -1,0 +1,332 @@
+//! The machine's state, and what moves it from phase to phase.
+
+use std::collections::BTreeSet;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::AttemptId;
+
+use super::collecting::Attempt;
+use super::{Effect, Event, Rules};
+
+/// The coordinator's half of all rounds of one plan.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) rules: Rules,
+    pub(super) connected: BTreeSet<ShopName>,
+    pub(super) revoked: BTreeSet<ShopName>,
+    /// Rounds published.
+    published: u64,
+    /// Attempts at the next round that were opened.
+    opened: u32,
+    /// Of those, the ones that count against the plan's limit.
+    tries: u32,
+    paused: Option<PauseReason>,
+    step: Step,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Idle,
+    Collecting(Attempt),
+    /// The id and the counted updates: what is told to shops that ask for it again.
+    Publishing(Attempt),
+}
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// For a quorum of shops to be connected.
+    Waiting,
+    /// An attempt is open.
+    Collecting,
+    /// A model is being made.
+    Publishing,
+    /// For the operator.
+    Paused,
+    /// All rounds are published.
+    Finished,
+}
+
+/// Why no attempt begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PauseReason {
+    /// The operator said so.
+    Operator,
+    /// The plan's number of attempts at one round is used up.
+    Attempts,
+    /// So many shops declined that another attempt could only cost the others privacy.
+    Declined,
+}
+
+impl PauseReason {
+    /// The reason in words, with what to do.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Operator => "the operator paused the run; `resume` lets it go on",
+            Self::Attempts => {
+                "all attempts at this round ended below quorum; see to the shops, then `resume`"
+            }
+            Self::Declined => {
+                "so many shops declined that no quorum can be reached; see to them, then `resume`"
+            }
+        }
+    }
+}
+
+/// What the store knows of a run that was begun before.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Rounds published.
+    pub published: u64,
+    /// Number of the last attempt at the next round; 0 before the first.
+    pub attempt: u32,
+    /// The attempt that was open, if its counted updates are all still there.
+    pub open: Option<OpenAttempt>,
+    /// Whether the operator had paused it.
+    pub paused: bool,
+    /// Shops that were revoked.
+    pub revoked: Vec<ShopName>,
+}
+
+/// An attempt that was open when the coordinator stopped.
+#[derive(Clone, Debug)]
+pub struct OpenAttempt {
+    /// When it ends.
+    pub deadline: Timestamp,
+    /// Counted updates.
+    pub counted: Vec<(ShopName, Digest)>,
+}
+
+impl Machine {
+    /// A run of `rules`, new or restored. Feed [`Event::Started`] first.
+    pub fn new(rules: Rules, restored: Restored) -> Self {
+        let id = AttemptId {
+            round: restored.published + 1,
+            attempt: restored.attempt,
+        };
+        let step = match restored.open {
+            Some(open) if restored.attempt > 0 => {
+                Step::Collecting(Attempt::resumed(id, open.deadline, open.counted))
+            }
+            _ => Step::Idle,
+        };
+        Self {
+            rules,
+            connected: BTreeSet::new(),
+            revoked: restored.revoked.into_iter().collect(),
+            published: restored.published,
+            opened: restored.attempt,
+            tries: restored.attempt,
+            paused: restored.paused.then_some(PauseReason::Operator),
+            step,
+        }
+    }
+
+    /// Rounds published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Where the run stands.
+    pub fn phase(&self) -> Phase {
+        match &self.step {
+            Step::Collecting(_) => Phase::Collecting,
+            Step::Publishing(_) => Phase::Publishing,
+            Step::Idle if self.published >= self.rules.rounds => Phase::Finished,
+            Step::Idle if self.paused.is_some() => Phase::Paused,
+            Step::Idle => Phase::Waiting,
+        }
+    }
+
+    /// Why no attempt begins, if so.
+    pub fn paused(&self) -> Option<PauseReason> {
+        self.paused
+    }
+
+    /// The open attempt and when it ends.
+    pub fn open(&self) -> Option<(AttemptId, Timestamp)> {
+        match &self.step {
+            Step::Collecting(attempt) => Some((attempt.id, attempt.deadline)),
+            _ => None,
+        }
+    }
+
+    /// Takes in an event and says what to do.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Started => self.start(&mut effects),
+            Event::Connected(shop) => self.connect(shop, &mut effects),
+            Event::Disconnected(shop) => {
+                self.connected.remove(&shop);
+            }
+            Event::Revoked(shop) => {
+                self.connected.remove(&shop);
+                if let Some(attempt) = self.attempt() {
+                    attempt.forget(&shop);
+                }
+                self.revoked.insert(shop);
+            }
+            Event::Enrolled(shop) => {
+                self.revoked.remove(&shop);
+            }
+            Event::Answered { shop, id, answer } => {
+                if let Some(attempt) = self.attempt().filter(|attempt| attempt.id == id) {
+                    attempt.answer(shop, answer);
+                }
+            }
+            Event::UploadOffered { shop, upload } => effects.push(self.offer(shop, upload)),
+            Event::UploadArrived { shop, upload } => effects.push(self.arrive(shop, upload)),
+            Event::Recorded { shop, upload } => {
+                if let Some(attempt) = self.attempt()
+                    && attempt.count(&shop, &upload)
+                {
+                    effects.push(Effect::Receipt { shop, upload });
+                }
+            }
+            Event::UploadFailed { shop, id } => {
+                if let Some(attempt) = self.attempt().filter(|attempt| attempt.id == id) {
+                    attempt.fail(&shop);
+                }
+            }
+            Event::Timer => {}
+            Event::Published(id) => self.publish(id, &mut effects),
+            Event::Pause => self.paused = Some(PauseReason::Operator),
+            Event::Resume => {
+                self.paused = None;
+                self.tries = 0;
+            }
+        }
+        self.settle(now, &mut effects);
+        effects
+    }
+
+    /// Closes and opens attempts until nothing is left to do.
+    fn settle(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Step::Collecting(attempt) = &self.step
+            && let Some(enough) = attempt.is_over(now, self)
+        {
+            let attempt = attempt.clone();
+            if enough {
+                effects.push(Effect::Publish {
+                    id: attempt.id,
+                    accepted: attempt.counted_in_order(&self.rules.shops),
+                });
+                self.step = Step::Publishing(attempt);
+            } else {
+                self.abandon(&attempt, effects);
+            }
+        }
+        if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
+            self.open_attempt(now, effects);
+        }
+    }
+
+    fn start(&self, effects: &mut Vec<Effect>) {
+        match (&self.step, self.phase()) {
+            (Step::Collecting(attempt), _) => effects.push(Effect::SetTimer(attempt.deadline)),
+            (_, Phase::Finished) => effects.push(Effect::Finish),
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
+        if self.is_invited(&shop) {
+            if let Step::Collecting(attempt) = &self.step
+                && !attempt.has_counted(&shop)
+            {
+                effects.push(Effect::Announce {
+                    id: attempt.id,
+                    shops: vec![shop.clone()],
+                });
+            }
+            self.connected.insert(shop);
+        }
+    }
+
+    fn open_attempt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.opened += 1;
+        self.tries += 1;
+        let id = AttemptId {
+            round: self.published + 1,
+            attempt: self.opened,
+        };
+        let deadline = now + self.rules.deadline;
+        let shops = self.present().cloned().collect();
+        effects.extend([
+            Effect::Open { id, deadline },
+            Effect::SetTimer(deadline),
+            Effect::Announce { id, shops },
+        ]);
+        self.step = Step::Collecting(Attempt::new(id, deadline));
+    }
+
+    fn abandon(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Abandon {
+            id: attempt.id,
+            accepted: attempt.counted_len(),
+            quorum: self.rules.quorum,
+        });
+        self.step = Step::Idle;
+        let reason = if self.invited().count() - attempt.declined_len() < self.rules.quorum {
+            Some(PauseReason::Declined)
+        } else if self.tries >= self.rules.attempts {
+            Some(PauseReason::Attempts)
+        } else {
+            None
+        };
+        if let (Some(reason), None) = (reason, self.paused) {
+            self.paused = Some(reason);
+            effects.push(Effect::Paused(reason));
+        }
+    }
+
+    fn publish(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        if !matches!(&self.step, Step::Publishing(attempt) if attempt.id == id) {
+            return;
+        }
+        self.step = Step::Idle;
+        self.published = id.round;
+        (self.opened, self.tries) = (0, 0);
+        if self.published >= self.rules.rounds {
+            effects.push(Effect::Finish);
+        }
+    }
+
+    /// The attempt that may still change: the open one.
+    fn attempt(&mut self) -> Option<&mut Attempt> {
+        match &mut self.step {
+            Step::Collecting(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    /// The attempt that receipts can be repeated for: open, or being published.
+    pub(super) fn latest(&mut self) -> Option<(&mut Attempt, bool)> {
+        match &mut self.step {
+            Step::Collecting(attempt) => Some((attempt, true)),
+            Step::Publishing(attempt) => Some((attempt, false)),
+            Step::Idle => None,
+        }
+    }
+
+    /// Whether the shop is in the plan and was not revoked.
+    pub(super) fn is_invited(&self, shop: &ShopName) -> bool {
+        self.rules.shops.contains(shop) && !self.revoked.contains(shop)
+    }
+
+    fn invited(&self) -> impl Iterator<Item = &ShopName> {
+        self.rules
+            .shops
+            .iter()
+            .filter(|shop| !self.revoked.contains(shop))
+    }
+
+    fn present(&self) -> impl Iterator<Item = &ShopName> {
+        self.rules
+            .shops
+            .iter()
+            .filter(|shop| self.connected.contains(shop))
+    }
+}
