@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 pub mod data;
 
+pub mod folder;
 pub mod participate;
 pub mod recommend;
+pub mod store;
 
 /// Runs the program with `args` (program name excluded).
 pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {

@@ -1,0 +1,497 @@
+//! Where a shop's program stands, on disk: one `redb` file, and the outbox's bytes beside it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
+use souk_common::ids::Digest;
+use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode, UploadHeader};
+use souk_common::wire::messages::Signed;
+
+use crate::folder::{Folder, write_whole};
+use crate::participate::{AttemptKey, Blob, BlobKind, Memory, Pending};
+
+/// The store of one shop; one process at a time has it open.
+pub struct Store {
+    db: Database,
+    folder: Folder,
+}
+
+/// An update, from the outbox to its receipt.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct UploadRecord {
+    /// For which attempt.
+    pub key: AttemptKey,
+    /// What was offered.
+    pub header: UploadHeader,
+    /// When it was put in the outbox.
+    pub ready_at: Timestamp,
+    /// When its first byte was about to leave; none if none did.
+    #[serde(default)]
+    pub first_sent_at: Option<Timestamp>,
+    /// Bytes sent, those of repeated tries included.
+    #[serde(default)]
+    pub bytes_sent: u64,
+    /// The coordinator's signed word that it stored it.
+    #[serde(default)]
+    pub receipt: Option<Signed<Receipt>>,
+    /// Why the coordinator refused it.
+    #[serde(default)]
+    pub rejected: Option<RejectCode>,
+}
+
+impl UploadRecord {
+    fn is_open(&self) -> bool {
+        self.receipt.is_none() && self.rejected.is_none()
+    }
+}
+
+impl Store {
+    /// Opens the folder's store, or makes it.
+    ///
+    /// # Errors
+    /// When another process has it open, or it is damaged.
+    pub fn open(folder: &Folder) -> Result<Self, StoreError> {
+        let db = Database::create(folder.store()).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
+            other => StoreError::Database(Box::new(other.into())),
+        })?;
+        let write = db.begin_write()?;
+        write.open_table(FACTS)?;
+        write.open_table(HEADS)?;
+        write.open_table(UPLOADS)?;
+        write.open_table(VECTORS)?;
+        write.commit()?;
+        Ok(Self {
+            db,
+            folder: folder.clone(),
+        })
+    }
+
+    /// What the round machine has to know after a restart; `spent` comes from the ledger.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn memory(&self, spent: impl IntoIterator<Item = AttemptKey>) -> Result<Memory, StoreError> {
+        let heads = self.db.begin_read()?.open_table(HEADS)?;
+        let heads = heads
+            .iter()?
+            .map(|entry| entry.map(|(length, head)| (length.value(), Digest(head.value()))))
+            .collect::<Result<_, _>>()?;
+        let last = self.uploads()?.pop();
+        let outbox = last
+            .filter(|record| record.is_open() && self.folder.update(&record.header.update).exists())
+            .map(|record| Pending {
+                key: record.key,
+                header: record.header,
+            });
+        Ok(Memory {
+            spent: spent.into_iter().collect(),
+            outbox,
+            heads,
+            announced: self.fact("announced")?,
+            model: self.current_model()?.map(|manifest| manifest.body.model),
+        })
+    }
+
+    /// Remembers a head of the coordinator's record.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn remember(&self, log: &LogHead, announced: bool) -> Result<(), StoreError> {
+        let write = self.db.begin_write()?;
+        write.open_table(HEADS)?.insert(log.length, log.head.0)?;
+        if announced {
+            write
+                .open_table(FACTS)?
+                .insert("announced", json(log).as_slice())?;
+        }
+        Ok(write.commit()?)
+    }
+
+    /// Puts a finished update in the outbox, durably. Bytes of updates long gone are removed.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn put_in_outbox(&self, pending: &Pending, bytes: &[u8], now: Timestamp) -> Result<(), StoreError> {
+        write_whole(&self.folder.update(&pending.header.update), bytes, true).map_err(StoreError::Outbox)?;
+        let record = UploadRecord {
+            key: pending.key,
+            header: pending.header,
+            ready_at: now,
+            first_sent_at: None,
+            bytes_sent: 0,
+            receipt: None,
+            rejected: None,
+        };
+        let write = self.db.begin_write()?;
+        {
+            let mut uploads = write.open_table(UPLOADS)?;
+            let next = uploads.last()?.map_or(0, |(last, _)| last.value() + 1);
+            uploads.insert(next, json(&record).as_slice())?;
+        }
+        write.commit()?;
+        let records = self.uploads()?;
+        let old = records.len().saturating_sub(KEPT_UPDATES);
+        for record in &records[old.saturating_sub(KEPT_UPDATES)..old] {
+            remove(&self.folder.update(&record.header.update));
+        }
+        Ok(())
+    }
+
+    /// Notes, before they leave, that bytes of an update are about to.
+    ///
+    /// # Errors
+    /// When it can't be stored: then nothing may be sent.
+    pub fn note_sending(&self, update: &Digest, bytes: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.change_upload(update, |record| {
+            record.first_sent_at.get_or_insert(now);
+            record.bytes_sent = record.bytes_sent.saturating_add(bytes);
+        })
+    }
+
+    /// Stores the coordinator's word that it has an update.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn store_receipt(&self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
+        self.change_upload(&receipt.body.upload.update, |record| {
+            record.receipt = Some(receipt.clone())
+        })
+    }
+
+    /// Stores that an update was refused.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn store_rejection(&self, update: &Digest, code: RejectCode) -> Result<(), StoreError> {
+        self.change_upload(update, |record| record.rejected = Some(code))
+    }
+
+    /// Every update that was ever put in the outbox, earliest first.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn uploads(&self) -> Result<Vec<UploadRecord>, StoreError> {
+        let table = self.db.begin_read()?.open_table(UPLOADS)?;
+        table.iter()?.map(|entry| parse(entry?.1.value())).collect()
+    }
+
+    /// Bytes of updates that left within `span` before `now`.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn uploaded_within(&self, span: Duration, now: Timestamp) -> Result<u64, StoreError> {
+        let since = now - span;
+        let recent = |record: &UploadRecord| record.first_sent_at.is_some_and(|at| at >= since);
+        Ok(self
+            .uploads()?
+            .iter()
+            .filter(|record| recent(record))
+            .map(|record| record.bytes_sent)
+            .sum())
+    }
+
+    /// Makes a fetched model the one in use; keeps the one before, removes older ones.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn use_model(&self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+        let before = self.current_model()?;
+        let [_, catalogue, _] = blobs_of(&manifest.body);
+        let bytes = fs::read(self.folder.blob(&catalogue)).map_err(StoreError::Blob)?;
+        write_whole(&self.folder.catalogue(), &bytes, false).map_err(StoreError::Blob)?;
+        let write = self.db.begin_write()?;
+        write
+            .open_table(FACTS)?
+            .insert("model", json(manifest).as_slice())?;
+        write.commit()?;
+        self.prune_models([Some(manifest.body.model), before.map(|before| before.body.model)]);
+        Ok(())
+    }
+
+    /// The model in use, as the coordinator signed it.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn current_model(&self) -> Result<Option<Signed<Manifest>>, StoreError> {
+        self.fact("model")
+    }
+
+    /// Users' own vectors under a model architecture, as bytes; the caller reads them.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn vectors(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let table = self.db.begin_read()?.open_table(VECTORS)?;
+        table
+            .iter()?
+            .map(|entry| {
+                let (user, bytes) = entry?;
+                Ok((user.value().to_owned(), bytes.value().to_owned()))
+            })
+            .collect()
+    }
+
+    /// Stores users' own vectors.
+    ///
+    /// # Errors
+    /// When they can't be stored.
+    pub fn store_vectors<'a>(
+        &self,
+        vectors: impl IntoIterator<Item = (&'a str, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let write = self.db.begin_write()?;
+        {
+            let mut table = write.open_table(VECTORS)?;
+            for (user, bytes) in vectors {
+                table.insert(user, bytes.as_slice())?;
+            }
+        }
+        Ok(write.commit()?)
+    }
+
+    fn change_upload(
+        &self,
+        update: &Digest,
+        change: impl FnOnce(&mut UploadRecord),
+    ) -> Result<(), StoreError> {
+        let write = self.db.begin_write()?;
+        {
+            let mut uploads = write.open_table(UPLOADS)?;
+            let mut found = None;
+            for entry in uploads.iter()?.rev() {
+                let (sequence, bytes) = entry?;
+                let record: UploadRecord = parse(bytes.value())?;
+                if record.header.update == *update {
+                    found = Some((sequence.value(), record));
+                    break;
+                }
+            }
+            let (sequence, mut record) = found.ok_or(StoreError::NoUpload { update: *update })?;
+            change(&mut record);
+            uploads.insert(sequence, json(&record).as_slice())?;
+        }
+        Ok(write.commit()?)
+    }
+
+    fn fact<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let table = self.db.begin_read()?.open_table(FACTS)?;
+        table.get(name)?.map(|bytes| parse(bytes.value())).transpose()
+    }
+
+    fn prune_models(&self, kept: [Option<Digest>; 2]) {
+        let kept = kept.map(|digest| {
+            digest.map(|digest| {
+                self.folder.blob(&Blob {
+                    kind: BlobKind::Model,
+                    digest,
+                })
+            })
+        });
+        let models = self.folder.path().join("models");
+        for entry in fs::read_dir(models).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_model = path.extension().is_some_and(|ending| ending == "safetensors");
+            if is_model && !kept.iter().flatten().any(|keep| *keep == path) {
+                remove(&path);
+            }
+        }
+    }
+}
+
+/// Plan, catalogue and model of a manifest.
+pub fn blobs_of(manifest: &Manifest) -> [Blob; 3] {
+    Blob::all(manifest.plan, manifest.catalogue, manifest.model)
+}
+
+/// Removes what is only kept for convenience; if that fails, it stays.
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "an old file could not be removed");
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records are structs of texts and integers: they have a JSON form")
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(StoreError::Record)
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("shop.redb is in use by another process of souk-client; wait for it or stop it")]
+    Busy,
+    /// The database.
+    #[error("shop.redb can't be used")]
+    Database(#[source] Box<redb::Error>),
+    /// A record that can't be read.
+    #[error("shop.redb has a record that can't be read")]
+    Record(#[source] serde_json::Error),
+    /// The outbox's bytes.
+    #[error("the update can't be stored in the outbox")]
+    Outbox(#[source] std::io::Error),
+    /// A fetched file.
+    #[error("a fetched file can't be read or stored")]
+    Blob(#[source] std::io::Error),
+    /// A receipt for nothing.
+    #[error("no update {} was ever put in the outbox", .update.short())]
+    NoUpload {
+        /// Its digest.
+        update: Digest,
+    },
+}
+
+macro_rules! from_database {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+from_database!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError
+);
+
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+const HEADS: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("heads");
+const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads");
+const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");
+
+/// Updates whose bytes stay in `outbox/` for the owner to look at.
+const KEPT_UPDATES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use souk_common::round::record::AttemptId;
+
+    fn pending(round: u64, bytes: &[u8]) -> Pending {
+        let id = AttemptId { round, attempt: 1 };
+        let header = UploadHeader {
+            id,
+            update: Digest::of(bytes),
+            len_bytes: bytes.len() as u64,
+            ledger_length: round,
+            ledger_head: Digest::ZERO,
+        };
+        Pending {
+            key: AttemptKey {
+                plan: Digest::ZERO,
+                id,
+            },
+            header,
+        }
+    }
+
+    fn receipt(upload: UploadHeader) -> Signed<Receipt> {
+        let shop = "north".parse().unwrap();
+        let log = LogHead {
+            length: 1,
+            head: Digest::ZERO,
+        };
+        Signed {
+            body: Receipt {
+                shop,
+                upload,
+                stored_at: Timestamp(9),
+                log,
+            },
+            signature: vec![0; 64],
+        }
+    }
+
+    #[test]
+    fn the_outbox_survives_a_restart_until_its_receipt() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let waiting = pending(1, b"first");
+        {
+            let store = Store::open(&folder).unwrap();
+            assert!(matches!(Store::open(&folder), Err(StoreError::Busy)));
+            store.put_in_outbox(&waiting, b"first", Timestamp(1)).unwrap();
+            store
+                .note_sending(&waiting.header.update, 5, Timestamp(2))
+                .unwrap();
+            store
+                .remember(
+                    &LogHead {
+                        length: 3,
+                        head: Digest::of(b"x"),
+                    },
+                    true,
+                )
+                .unwrap();
+        }
+        let store = Store::open(&folder).unwrap();
+        let memory = store.memory([waiting.key]).unwrap();
+        assert_eq!(memory.outbox, Some(waiting));
+        assert_eq!(memory.announced.unwrap().length, 3);
+        assert_eq!(memory.heads.get(&3), Some(&Digest::of(b"x")));
+        assert_eq!(fs::read(folder.update(&waiting.header.update)).unwrap(), b"first");
+        store.store_receipt(&receipt(waiting.header)).unwrap();
+        assert_eq!(store.memory([]).unwrap().outbox, None);
+        let sent = store.uploads().unwrap();
+        assert_eq!(
+            (sent[0].bytes_sent, sent[0].first_sent_at),
+            (5, Some(Timestamp(2)))
+        );
+    }
+
+    #[test]
+    fn bytes_of_old_updates_go_but_their_records_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let store = Store::open(&folder).unwrap();
+        for round in 1..=5u64 {
+            let bytes = round.to_le_bytes();
+            store
+                .put_in_outbox(&pending(round, &bytes), &bytes, Timestamp(0))
+                .unwrap();
+        }
+        assert_eq!(store.uploads().unwrap().len(), 5);
+        assert_eq!(
+            fs::read_dir(dir.path().join("outbox")).unwrap().count(),
+            KEPT_UPDATES
+        );
+        assert_eq!(store.memory([]).unwrap().outbox.unwrap().header.id.round, 5);
+        assert!(
+            store
+                .store_rejection(&Digest::of(b"never"), RejectCode::NotOpen)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn what_was_uploaded_yesterday_does_not_count_today() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Folder::new(dir.path())).unwrap();
+        let day = Duration::from_secs(86_400);
+        for (round, at) in [(1, 0), (2, 86_400_001)] {
+            let waiting = pending(round, &round.to_le_bytes());
+            store
+                .put_in_outbox(&waiting, &round.to_le_bytes(), Timestamp(at))
+                .unwrap();
+            store
+                .note_sending(&waiting.header.update, 8, Timestamp(at))
+                .unwrap();
+        }
+        assert_eq!(store.uploaded_within(day, Timestamp(86_400_001)).unwrap(), 8);
+    }
+}
