@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 pub mod data;
 
+pub mod config;
+pub mod control;
 pub mod folder;
 pub mod participate;
 pub mod recommend;
+pub mod service;
 pub mod store;
 
 /// Runs the program with `args` (program name excluded).

@@ -1,0 +1,212 @@
+//! `shop.toml`: what the owner of a shop decides.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
+
+use crate::data::ShopDataConfig;
+use crate::folder::Folder;
+use crate::participate::Policy;
+
+/// The whole file. Unknown keys are refused.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShopConfig {
+    /// Where the orders are.
+    pub data: ShopDataConfig,
+    /// What the shop takes part in.
+    pub policy: PolicyConfig,
+    /// Where the coordinator is.
+    pub network: NetworkConfig,
+}
+
+/// `[policy]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// Most epsilon (unit: one customer with all their orders; add/remove). Default 8.
+    pub max_epsilon: Epsilon,
+    /// The delta that epsilon is stated at; well under one over the number of customers. Default 1e-5.
+    pub delta: Delta,
+    /// Only spends of the last so many days count; absent: all that ever were.
+    pub period_days: Option<u32>,
+    /// Plans with a smaller noise multiplier are declined; absent: the budget alone decides.
+    pub min_noise_multiplier: Option<NoiseMultiplier>,
+    /// Take part in plans without any privacy. Default false.
+    pub allow_no_privacy: bool,
+    /// Decline everything for now; re-read before every round. Default false.
+    pub pause: bool,
+    /// Most megabytes (10^6 bytes) of updates within 24 hours; absent: no limit.
+    pub max_upload_mb_per_day: Option<u64>,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self {
+            max_epsilon: Epsilon::new(8.0).expect("8 is an epsilon"),
+            delta: Delta::new(1e-5).expect("1e-5 is a delta"),
+            period_days: None,
+            min_noise_multiplier: None,
+            allow_no_privacy: false,
+            pause: false,
+            max_upload_mb_per_day: None,
+        }
+    }
+}
+
+impl From<&PolicyConfig> for Policy {
+    fn from(config: &PolicyConfig) -> Self {
+        Self {
+            max_epsilon: config.max_epsilon,
+            delta: config.delta,
+            min_noise_multiplier: config.min_noise_multiplier,
+            allow_no_privacy: config.allow_no_privacy,
+            paused: config.pause,
+            max_upload_bytes_per_day: config
+                .max_upload_mb_per_day
+                .map(|mb| mb.saturating_mul(1_000_000)),
+        }
+    }
+}
+
+/// `[network]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// `host:port` in place of the address in the join code.
+    pub coordinator: Option<String>,
+}
+
+impl ShopConfig {
+    /// Reads the folder's `shop.toml`.
+    ///
+    /// # Errors
+    /// When it is missing, or has a line that makes no sense.
+    pub fn load(folder: &Folder) -> Result<Self, ConfigError> {
+        let path = folder.config();
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::from_toml(&text).map_err(|source| ConfigError::Syntax { path, source }),
+            Err(source) => Err(ConfigError::Unreadable { path, source }),
+        }
+    }
+
+    /// Reads the text of a `shop.toml`.
+    ///
+    /// # Errors
+    /// When a line makes no sense.
+    pub fn from_toml(text: &str) -> Result<Self, Box<toml::de::Error>> {
+        toml::from_str(text).map_err(Box::new)
+    }
+}
+
+/// A commented `shop.toml` whose orders are in `orders`, a file, or a folder that has `orders.csv`.
+pub fn sample(data: Option<&std::path::Path>) -> String {
+    let quoted = |path: PathBuf| toml::Value::String(path.to_string_lossy().into_owned()).to_string();
+    let mut lines = Vec::new();
+    if let Some(data) = data {
+        let (orders, folder) = if data.is_dir() {
+            (data.join("orders.csv"), Some(data))
+        } else {
+            (data.to_owned(), data.parent())
+        };
+        lines.push(format!("orders = {}", quoted(orders)));
+        for (key, name) in [("items", "items.csv"), ("users", "users.csv")] {
+            if let Some(path) = folder
+                .map(|folder| folder.join(name))
+                .filter(|path| path.is_file())
+            {
+                lines.push(format!("{key} = {}", quoted(path)));
+            }
+        }
+    } else {
+        lines.push("orders = \"orders.csv\"".to_owned());
+    }
+    SAMPLE.replace("orders = \"orders.csv\"", &lines.join("\n"))
+}
+
+/// Why `shop.toml` is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No file, or not to be read.
+    #[error("can't read {}: is this a shop's folder? `souk-client join` makes one", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line that makes no sense.
+    #[error("{}: {source}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+}
+
+const SAMPLE: &str = include_str!("../../deploy/config/shop.toml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_file_is_the_default() {
+        assert_eq!(ShopConfig::from_toml(SAMPLE).unwrap(), ShopConfig::default());
+    }
+
+    #[test]
+    fn every_commented_key_of_the_sample_is_understood() {
+        let uncommented: String = SAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
+                _ => line,
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let config = ShopConfig::from_toml(&uncommented).unwrap();
+        assert_eq!(config.policy.period_days, Some(365));
+        assert_eq!(
+            config.network.coordinator.as_deref(),
+            Some("souk.example.org:4433")
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_senseless_numbers_are_named() {
+        for (text, said) in [
+            ("[policy]\nmax_epsilom = 1", "max_epsilom"),
+            ("[policy]\nmax_epsilon = -1.0", "epsilon is -1"),
+            ("[policy]\ndelta = 1.0", "delta is 1"),
+            ("[polic]", "polic"),
+        ] {
+            let error = ShopConfig::from_toml(text).expect_err(text).to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_sample_points_at_the_data_it_was_given() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("items.csv"), "item_id\n").unwrap();
+        let config = ShopConfig::from_toml(&sample(Some(dir.path()))).unwrap();
+        assert_eq!(config.data.orders.as_slice(), [dir.path().join("orders.csv")]);
+        assert_eq!(config.data.items, Some(dir.path().join("items.csv")));
+        assert_eq!(config.data.users, None);
+        let strange = dir.path().join("a \"quoted\"\\name.csv");
+        fs::write(&strange, "").unwrap();
+        assert_eq!(
+            ShopConfig::from_toml(&sample(Some(&strange)))
+                .unwrap()
+                .data
+                .orders
+                .as_slice(),
+            [strange]
+        );
+    }
+}
