@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::demo;
+use crate::{demo, split};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Split(split::SplitArgs),
 }
 
 /// Parses and runs.
@@ -36,6 +37,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Split(args) => split::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,6 +4,8 @@
 //!
 //! | module | command |
 //! |---|---|
+//! | [`split`] | `split`: a data set cut into shops' folders |
+//! | [`synthetic`] | the made-up market behind `demo` and `split --synthetic` |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 #![forbid(unsafe_code)]
 
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 
 mod args;
 pub mod demo;
+pub mod split;
 pub mod synthetic;
 
 /// Runs the program with `args` (program name excluded).
