@@ -1,1 +1,3 @@
-//! crypto
+//! Certificates, signatures and join codes.
+
+pub mod sign;

@@ -1,11 +1,10 @@
 //! Model files: `safetensors`, one named tensor a block of the layout, f32 little-endian.
 
-use std::collections::HashMap;
-
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
+use super::stream::FORMAT;
 use crate::ids::Digest;
 
 /// What a model file says of itself.
@@ -22,29 +21,9 @@ pub struct ModelMeta {
 /// # Panics
 /// If `params` does not have the layout's length.
 pub fn encode(params: &[f32], layout: &Layout, meta: &ModelMeta) -> Vec<u8> {
-    assert_eq!(
-        params.len(),
-        layout.len(),
-        "a model has as many parameters as its layout"
-    );
-    let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let tensors: Vec<(String, TensorView<'_>)> = layout
-        .blocks()
-        .iter()
-        .map(|block| {
-            let range = block.range().start * 4..block.range().end * 4;
-            let view = TensorView::new(Dtype::F32, block.shape.clone(), &bytes[range])
-                .expect("a block has its shape's length");
-            (block.name.clone(), view)
-        })
-        .collect();
-    let info = HashMap::from([
-        ("format".to_owned(), FORMAT.to_owned()),
-        ("round".to_owned(), meta.round.to_string()),
-        ("plan".to_owned(), meta.plan.to_string()),
-    ]);
-    safetensors::serialize(tensors, Some(info))
-        .expect("tensors with distinct names and right lengths serialise")
+    let mut bytes = Vec::with_capacity(params.len() * 4 + 1024);
+    super::stream::write(&mut bytes, params, layout, meta).expect("a vector takes all bytes");
+    bytes
 }
 
 /// Reads a model file and checks it against the layout.
@@ -159,5 +138,3 @@ pub enum ModelFileError {
         name: String,
     },
 }
-
-const FORMAT: &str = "souk-model-1";

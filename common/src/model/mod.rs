@@ -14,6 +14,7 @@ pub mod network;
 mod proofs;
 pub mod recommender;
 pub mod sgd;
+pub mod stream;
 pub mod update;
 pub mod workspace;
 

@@ -1,0 +1,125 @@
+//! The coordinator's word: Ed25519 signatures over domain-separated digests of the canonical JSON of what is said.
+
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::ids::Digest;
+use crate::round::record::{Announcement, Manifest, Outcome, Receipt};
+use crate::wire::messages::Signed;
+
+/// What may be signed. Each kind has a domain of its own, so a signature on one is none on another.
+pub trait Word: Serialize {
+    /// Names the kind and its version.
+    const DOMAIN: &'static str;
+}
+
+impl Word for Announcement {
+    const DOMAIN: &'static str = "souk 2026 announcement v1";
+}
+
+impl Word for Receipt {
+    const DOMAIN: &'static str = "souk 2026 receipt v1";
+}
+
+impl Word for Manifest {
+    const DOMAIN: &'static str = "souk 2026 manifest v1";
+}
+
+impl Word for Outcome {
+    const DOMAIN: &'static str = "souk 2026 outcome v1";
+}
+
+/// The key that signs. It is never printed and never serialised but by [`Self::to_bytes`].
+pub struct SigningKey(ed25519_dalek::SigningKey);
+
+impl SigningKey {
+    /// From 32 secret bytes.
+    pub fn from_bytes(secret: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(secret))
+    }
+
+    /// The 32 secret bytes, for the key file.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public key.
+    pub fn public(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    /// Signs `body`.
+    pub fn sign<T: Word>(&self, body: T) -> Signed<T> {
+        let signature = self.0.sign(&digest(&body).0).to_bytes().to_vec();
+        Signed { body, signature }
+    }
+}
+
+/// What was said, if the holder of `public_key` said it.
+///
+/// # Errors
+/// When the key is none, or the signature is not by it over this body.
+pub fn verify<'a, T: Word>(signed: &'a Signed<T>, public_key: &[u8; 32]) -> Result<&'a T, SignatureError> {
+    let key = VerifyingKey::from_bytes(public_key).map_err(|_| SignatureError)?;
+    let signature = Signature::from_slice(&signed.signature).map_err(|_| SignatureError)?;
+    key.verify_strict(&digest(&signed.body).0, &signature)
+        .map_err(|_| SignatureError)?;
+    Ok(&signed.body)
+}
+
+/// The signature is not by the key over the body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the signature is not by the coordinator's key over these words")]
+pub struct SignatureError;
+
+fn digest<T: Word>(body: &T) -> Digest {
+    // Every kind of word is structs, numbers and names: it always has a JSON form.
+    let json = serde_json::to_vec(body).expect("a word has a JSON form");
+    Digest(blake3::derive_key(T::DOMAIN, &json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::round::record::AttemptId;
+
+    #[test]
+    fn only_the_key_and_the_very_words_pass() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let mut signed = key.sign(Outcome::BelowQuorum {
+            accepted: 1,
+            quorum: 2,
+        });
+        assert!(verify(&signed, &key.public()).is_ok());
+        assert!(verify(&signed, &SigningKey::from_bytes(&[8; 32]).public()).is_err());
+        signed.body = Outcome::BelowQuorum {
+            accepted: 2,
+            quorum: 2,
+        };
+        assert!(verify(&signed, &key.public()).is_err());
+        signed.signature.clear();
+        assert!(verify(&signed, &key.public()).is_err());
+    }
+
+    #[test]
+    fn an_outcomes_signature_is_none_on_its_manifest() {
+        let manifest = Manifest {
+            id: AttemptId { round: 1, attempt: 1 },
+            model: Digest::ZERO,
+            parent: Digest::ZERO,
+            plan: Digest::ZERO,
+            catalogue: Digest::ZERO,
+            updates: Vec::new(),
+            published_at: Timestamp(0),
+        };
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let said = key.sign(manifest.clone());
+        let forged = Signed {
+            body: Outcome::Published(manifest),
+            signature: said.signature,
+        };
+        assert!(verify(&forged, &key.public()).is_err());
+    }
+}
