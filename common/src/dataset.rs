@@ -5,7 +5,7 @@
 pub struct History {
     /// Rows of the catalogue, distinct, in time order.
     pub items: Vec<u32>,
-    /// Seconds since 1970-01-01 UTC, one an item: when the user last touched it.
+    /// Seconds since 1970-01-01 UTC, one an item: when the user first touched it.
     pub times: Vec<i64>,
 }
 

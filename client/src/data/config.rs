@@ -29,6 +29,9 @@ pub struct ShopDataConfig {
     /// Recommend groups of products instead of products: a column of the items file, such as
     /// `item_level = "product_type"`, whose value takes the item's place. Default: products.
     pub item_level: Option<String>,
+    /// Without a federation's catalogue: whether items that were ordered but do not stand in the items file are kept, as
+    /// items without features: `keep_unlisted = true`. Default false: they are left out and reported.
+    pub keep_unlisted: bool,
     /// What the columns of the orders are called: `[data.columns]`.
     pub columns: OrderColumns,
     /// What the columns of the items file are called: `[data.item_columns]`.
@@ -45,6 +48,7 @@ impl Default for ShopDataConfig {
             delimiter: ',',
             events: Vec::new(),
             item_level: None,
+            keep_unlisted: false,
             columns: OrderColumns::default(),
             item_columns: ItemColumns::default(),
         }

@@ -3,7 +3,7 @@
 //! Bad lines are passed over and reported by number and reason; a file that can't be used as a whole is an error that
 //! names the file, the column and the remedy. Nothing read here leaves the shop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
@@ -64,7 +64,13 @@ pub fn read_shop(
     let catalogue = match catalogue {
         Some(catalogue) => catalogue.clone(),
         None => {
-            let items = items.unwrap_or_else(|| orders.item_ids().into_iter().map(bare_item).collect());
+            let unlisted = items.is_none() || config.keep_unlisted;
+            let mut items = items.unwrap_or_default();
+            if unlisted {
+                let listed: HashSet<String> = items.iter().map(|item| item.id.clone()).collect();
+                let missing = orders.item_ids().into_iter().filter(|id| !listed.contains(id));
+                items.extend(missing.map(bare_item));
+            }
             if items.is_empty() {
                 return Err(no_order(first, &report));
             }

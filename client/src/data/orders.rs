@@ -1,5 +1,6 @@
 //! Orders, row by row, into histories.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -141,8 +142,9 @@ impl Orders {
     /// The histories over `catalogue`'s rows, users sorted by id; what the catalogue does not have is left out and
     /// reported.
     ///
-    /// A pair that is repeated keeps its latest time. Items of one time stand in the order in which the file first has
-    /// them.
+    /// A pair that is repeated keeps its first time: a history is of discoveries, and what is held out last was new to
+    /// the user then. Of items of one time, the one that the file has first counts as the latest (as if rows were
+    /// ranked by falling time), which is what the reference figures of The Complete Journey do with a basket.
     pub(super) fn finish(self, catalogue: &Catalogue, report: &mut DataReport) -> Dataset {
         let rows: Vec<Option<u32>> = self.items.names.iter().map(|id| catalogue.row(id)).collect();
         let mut unknown: Vec<&String> = self
@@ -172,13 +174,13 @@ impl Orders {
         orders.dedup_by(|next, kept| {
             let same = (next.user, next.item) == (kept.user, kept.item);
             if same {
-                kept.time = kept.time.max(next.time);
+                kept.time = kept.time.min(next.time);
             }
             same
         });
         report.pairs = orders.len();
         report.duplicates = (counted - orders.len()) as u64;
-        orders.sort_unstable_by_key(|order| (order.user, order.time, order.sequence));
+        orders.sort_unstable_by_key(|order| (order.user, order.time, Reverse(order.sequence)));
         let mut distinct: Vec<u32> = orders.iter().map(|order| order.item).collect();
         distinct.sort_unstable();
         distinct.dedup();

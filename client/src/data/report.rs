@@ -20,7 +20,7 @@ pub struct DataReport {
     pub items: usize,
     /// Distinct (user, item) pairs.
     pub pairs: usize,
-    /// Orders that count but repeat a pair; the latest time is kept.
+    /// Orders that count but repeat a pair; the first time is kept.
     pub duplicates: u64,
     /// Time of the first order, RFC 3339.
     pub first: Option<String>,

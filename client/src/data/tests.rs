@@ -44,8 +44,12 @@ fn orders_become_histories_in_time_order_with_repeats_merged() {
         .map(|item| item.id.as_str())
         .collect();
     assert_eq!(ids, ["jam", "milk", "tea"]);
-    assert_eq!(data.dataset.histories[0].items, [0, 2]);
-    assert_eq!(data.dataset.histories[0].times, [200, 300]);
+    assert_eq!(
+        data.dataset.histories[0].items,
+        [2, 0],
+        "tea was first bought at 100"
+    );
+    assert_eq!(data.dataset.histories[0].times, [100, 200]);
     let report = &data.report;
     assert_eq!(
         (
@@ -63,11 +67,11 @@ fn orders_become_histories_in_time_order_with_repeats_merged() {
 }
 
 #[test]
-fn items_of_one_time_keep_the_files_order() {
+fn of_items_of_one_time_the_files_first_counts_as_latest() {
     let text = b"user_id,item_id,timestamp\na,z,5\na,b,5\na,y,5\na,b,4\n";
     let data = read(&[("orders.csv", text)]).expect("good");
-    // Catalogue b, y, z.
-    assert_eq!(data.dataset.histories[0].items, [2, 0, 1]);
+    // Catalogue b, y, z; b was first bought at 4.
+    assert_eq!(data.dataset.histories[0].items, [0, 1, 2]);
 }
 
 #[test]

@@ -149,7 +149,7 @@ pub struct Tuned<'a> {
 }
 
 /// The grid to tune over.
-pub const LAMBDAS: [f64; 4] = [30.0, 100.0, 300.0, 1000.0];
+pub const LAMBDAS: [f64; 5] = [30.0, 100.0, 300.0, 1000.0, 3000.0];
 
 const TUNE_AT: usize = 10;
 

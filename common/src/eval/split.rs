@@ -62,8 +62,7 @@ impl Split {
 
 /// Cuts `data`: the latest item of each user is the test item, the second latest the validation item, the rest trains.
 ///
-/// A [`History`] is in time order, and items of one time are in the order in which the reader first saw them, so the
-/// cut is the same on every run.
+/// A [`History`] is in time order with ties already broken by whoever made it, so the cut is the same on every run.
 pub fn leave_last_two_out(data: &Dataset) -> Split {
     let (histories, held_out) = data.histories.iter().map(cut).unzip();
     Split {

@@ -44,7 +44,10 @@ pub fn load_known(
     let set = Set::detect(dir)?;
     let (default_core, default_by, default_shops) = set.defaults();
     let by = by.unwrap_or(default_by);
-    let config = set.config(dir);
+    let config = ShopDataConfig {
+        keep_unlisted: true,
+        ..set.config(dir)
+    };
     let read = read_shop(&config, dir, None).with_context(|| format!("reading {}", dir.display()))?;
     let wanted = core.unwrap_or(default_core);
     let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
