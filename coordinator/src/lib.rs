@@ -6,10 +6,14 @@
 //! |---|---|
 //! | [`round`] | the coordinator's half of a round, a pure state machine |
 //! | [`aggregate`] | the sum of the updates and the step it makes |
+//! | [`store`] | records and content-addressed files |
+//! | [`registry`] | invitations and memberships |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod registry;
 pub mod round;
+pub mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,0 +1,212 @@
+//! Content-addressed files: a file's name is the digest of its bytes, so what is read is what was written or an error.
+//!
+//! A file appears whole or not at all: written aside, synced, renamed, and the folder synced.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use souk_common::ids::{Digest, Digester};
+
+/// A folder of content-addressed files.
+#[derive(Clone, Debug)]
+pub struct Files {
+    folder: PathBuf,
+    /// Bytes that may still be written, if the operator set a limit.
+    room: Option<Arc<AtomicU64>>,
+    names: Arc<AtomicU64>,
+}
+
+impl Files {
+    /// Opens or makes the folder; what an interrupted writer left aside is removed. At most `limit` bytes are
+    /// written from now on, if given.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open(folder: &Path, limit: Option<u64>) -> io::Result<Self> {
+        fs::create_dir_all(folder.join(ASIDE))?;
+        for left in fs::read_dir(folder.join(ASIDE))? {
+            fs::remove_file(left?.path())?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            room: limit.map(|bytes| Arc::new(AtomicU64::new(bytes))),
+            names: Arc::default(),
+        })
+    }
+
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn writer(&self) -> io::Result<FileWriter> {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(ASIDE).join(number.to_string());
+        Ok(FileWriter {
+            file: io::BufWriter::new(File::create(&path)?),
+            path,
+            digester: Digester::default(),
+            files: self.clone(),
+        })
+    }
+
+    /// Writes a whole file.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
+        let mut writer = self.writer()?;
+        writer.write_all(bytes)?;
+        writer.finish(true)
+    }
+
+    /// Whether there is such a file.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.path_of(digest).is_file()
+    }
+
+    /// Opens a file to read.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open_file(&self, digest: &Digest) -> io::Result<File> {
+        File::open(self.path_of(digest))
+    }
+
+    /// Reads a whole file and checks its digest.
+    ///
+    /// # Errors
+    /// Of the file system, or when the bytes are not the named ones.
+    pub fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
+        let bytes = fs::read(self.path_of(digest))?;
+        if Digest::of(&bytes) != *digest {
+            let text = format!("{} is damaged", self.path_of(digest).display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(bytes)
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn remove(&self, digest: &Digest) -> io::Result<()> {
+        match fs::remove_file(self.path_of(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a file is.
+    pub fn path_of(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.folder.join(&name[..2]).join(name)
+    }
+
+    fn take_room(&self, bytes: usize) -> io::Result<()> {
+        let Some(room) = &self.room else {
+            return Ok(());
+        };
+        room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(bytes as u64)
+        })
+        .map(|_| ())
+        .map_err(|_| io::Error::new(io::ErrorKind::StorageFull, "[limits] store_bytes is reached"))
+    }
+}
+
+/// A file on its way; dropped unfinished, it is gone.
+pub struct FileWriter {
+    file: io::BufWriter<File>,
+    path: PathBuf,
+    digester: Digester,
+    files: Files,
+}
+
+impl FileWriter {
+    /// Gives the file its name; `durable` waits for the disk.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn finish(mut self, durable: bool) -> io::Result<Digest> {
+        self.file.flush()?;
+        let digest = self.digester.finish();
+        let path = self.files.path_of(&digest);
+        let folder = path.parent().unwrap_or(&self.files.folder);
+        fs::create_dir_all(folder)?;
+        if durable {
+            self.file.get_ref().sync_all()?;
+        }
+        fs::rename(&self.path, &path)?;
+        if durable {
+            File::open(folder)?.sync_all()?;
+            File::open(&self.files.folder)?.sync_all()?;
+        }
+        Ok(digest)
+    }
+
+    /// The digest of what was written so far.
+    pub fn digest(&self) -> Digest {
+        self.digester.finish()
+    }
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.files.take_room(bytes.len())?;
+        let written = self.file.write(bytes)?;
+        self.digester.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        // Renamed already, or not wanted; if it stays, the next start removes it.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+const ASIDE: &str = "tmp";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_by_its_digest_and_damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path(), None).unwrap();
+        let digest = files.put(b"souk").unwrap();
+        assert_eq!(digest, Digest::of(b"souk"));
+        assert_eq!(files.read(&digest).unwrap(), b"souk");
+        fs::write(files.path_of(&digest), b"souk?").unwrap();
+        assert_eq!(
+            files.read(&digest).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+        files.remove(&digest).unwrap();
+        files.remove(&digest).unwrap();
+        assert!(!files.contains(&digest));
+    }
+
+    #[test]
+    fn an_unfinished_file_leaves_nothing_and_a_full_disk_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path(), Some(6)).unwrap();
+        drop(files.writer().unwrap());
+        assert_eq!(fs::read_dir(folder.path().join(ASIDE)).unwrap().count(), 0);
+        files.put(b"souk").unwrap();
+        assert_eq!(
+            files.put(b"souk2").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(fs::read_dir(folder.path().join(ASIDE)).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,511 @@
+//! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
+//!
+//! ```text
+//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, models, traffic
+//! DIR/files/ab/abcd..    plan, catalogue, models, updates, optimiser state
+//! ```
+
+mod files;
+mod records;
+
+pub use files::{FileWriter, Files};
+pub use records::{Entry, Invitation, LogRecord, Run, Shop, Standing, Traffic};
+
+use std::path::Path;
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
+use souk_common::wire::messages::Signed;
+
+/// One federation's store. One process at a time has it open.
+#[derive(Debug)]
+pub struct Store {
+    records: Database,
+    files: Files,
+    head: LogHead,
+}
+
+impl Store {
+    /// Opens the store of the federation in `dir`, or makes it. `limit` caps the bytes of files written from now on.
+    ///
+    /// # Errors
+    /// When another process has it open, when it is of another version, or of the file system.
+    pub fn open(dir: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
+        let path = dir.join(FILE_NAME);
+        let records = Database::create(&path).map_err(|source| match source {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
+                path: path.display().to_string(),
+            },
+            source => StoreError::Records(source.into()),
+        })?;
+        let files = Files::open(&dir.join("files"), limit)?;
+        let mut store = Self {
+            records,
+            files,
+            head: EMPTY,
+        };
+        store.write(Durability::Immediate, |change| {
+            for table in [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS] {
+                change.transaction.open_table(table)?;
+            }
+            change.transaction.open_table(LOG)?;
+            change.transaction.open_table(MODELS)?;
+            match change.get::<u32>(META, "format")? {
+                None => change.put(META, "format", &FORMAT),
+                Some(FORMAT) => Ok(()),
+                Some(found) => Err(StoreError::Version { found }),
+            }
+        })?;
+        store.head = store.get(META, "head")?.unwrap_or(EMPTY);
+        Ok(store)
+    }
+
+    /// The content-addressed files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Length and head of the record chain.
+    pub fn log_head(&self) -> LogHead {
+        self.head
+    }
+
+    /// Where the run stands, if one was begun.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn run(&self) -> Result<Option<Run>, StoreError> {
+        self.get(META, "run")
+    }
+
+    /// A value of the federation's own, by name.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        self.get(META, key)
+    }
+
+    /// A shop's membership.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn shop(&self, name: &ShopName) -> Result<Option<Shop>, StoreError> {
+        self.get(SHOPS, name.as_str())
+    }
+
+    /// All memberships, by name.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn shops(&self) -> Result<Vec<(ShopName, Shop)>, StoreError> {
+        let named = self.all(SHOPS)?.into_iter();
+        named
+            .map(|(name, shop)| Ok((name.parse().map_err(|_| StoreError::Damaged { key: name })?, shop)))
+            .collect()
+    }
+
+    /// The receipt of a shop for an attempt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn receipt(&self, id: AttemptId, shop: &ShopName) -> Result<Option<Signed<Receipt>>, StoreError> {
+        self.get(RECEIPTS, &receipt_key(id, shop))
+    }
+
+    /// All receipts of an attempt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn receipts(&self, id: AttemptId) -> Result<Vec<Signed<Receipt>>, StoreError> {
+        let all: Vec<(String, Signed<Receipt>)> = self.all_from(RECEIPTS, &attempt_key(id))?;
+        Ok(all.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
+    /// All model versions, oldest first.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn models(&self) -> Result<Vec<Signed<Manifest>>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(MODELS)?;
+        table.iter()?.map(|row| parse("models", row?.1.value())).collect()
+    }
+
+    /// The record, oldest first.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn log(&self) -> Result<Vec<LogRecord>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(LOG)?;
+        table.iter()?.map(|row| parse("log", row?.1.value())).collect()
+    }
+
+    /// Traffic of all shops' processes.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn traffic(&self) -> Result<Vec<Traffic>, StoreError> {
+        Ok(self
+            .all(TRAFFIC)?
+            .into_iter()
+            .map(|(_, traffic)| traffic)
+            .collect())
+    }
+
+    /// Makes changes that are seen together or not at all.
+    ///
+    /// # Errors
+    /// Those of `changes`, which are then undone, and of the store.
+    pub fn change<T>(
+        &mut self,
+        changes: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write(Durability::Immediate, changes)
+    }
+
+    /// As [`Self::change`], but a crash may undo it: for what is lost in a crash anyway.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn change_lazily<T>(
+        &mut self,
+        changes: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write(Durability::None, changes)
+    }
+
+    fn write<T>(
+        &mut self,
+        durability: Durability,
+        changes: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut transaction = self.records.begin_write()?;
+        transaction.set_durability(durability)?;
+        let mut change = Change {
+            transaction: &transaction,
+            head: self.head,
+        };
+        let value = changes(&mut change)?;
+        let head = change.head;
+        transaction.commit()?;
+        self.head = head;
+        Ok(value)
+    }
+
+    fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(table)?;
+        table.get(key)?.map(|value| parse(key, value.value())).transpose()
+    }
+
+    fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, StoreError> {
+        self.all_from(table, "")
+    }
+
+    fn all_from<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(table)?;
+        let mut found = Vec::new();
+        for row in table.range(prefix..)? {
+            let (key, value) = row?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            found.push((key.value().to_owned(), parse(key.value(), value.value())?));
+        }
+        Ok(found)
+    }
+}
+
+/// Changes of one transaction.
+pub struct Change<'a> {
+    transaction: &'a WriteTransaction,
+    head: LogHead,
+}
+
+impl Change<'_> {
+    /// Sets where the run stands.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_run(&mut self, run: &Run) -> Result<(), StoreError> {
+        self.put(META, "run", run)
+    }
+
+    /// Sets a value of the federation's own.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_meta<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
+        self.put(META, key, value)
+    }
+
+    /// Sets a shop's membership.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
+        self.put(SHOPS, name.as_str(), shop)
+    }
+
+    /// Keeps an invitation under the digest of its secret.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
+        self.put(INVITATIONS, &secret.to_string(), invitation)
+    }
+
+    /// Takes the invitation with this secret out of the store: it works once.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn take_invitation(&mut self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
+        let mut table = self.transaction.open_table(INVITATIONS)?;
+        let taken = table.remove(secret.to_string().as_str())?;
+        taken.map(|value| parse("invitation", value.value())).transpose()
+    }
+
+    /// Adds a model version.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_model(&mut self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(MODELS)?;
+        let next = table.last()?.map_or(0, |(key, _)| key.value() + 1);
+        table.insert(next, json(manifest).as_slice())?;
+        Ok(())
+    }
+
+    /// Keeps a receipt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
+        let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
+        self.put(RECEIPTS, &key, receipt)
+    }
+
+    /// Adds to a shop's process' traffic.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_traffic(&mut self, more: &Traffic) -> Result<(), StoreError> {
+        let key = format!("{} {} {}", more.shop, more.fingerprint, more.process_id);
+        let mut sum = more.clone();
+        if let Some(before) = self.get::<Traffic>(TRAFFIC, &key)? {
+            sum.bytes_received = sum.bytes_received.saturating_add(before.bytes_received);
+            sum.bytes_sent = sum.bytes_sent.saturating_add(before.bytes_sent);
+        }
+        self.put(TRAFFIC, &key, &sum)
+    }
+
+    /// Appends to the record and returns its new head.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn append(&mut self, at: Timestamp, entry: Entry) -> Result<LogHead, StoreError> {
+        let record = LogRecord {
+            previous: self.head.head,
+            at,
+            entry,
+        };
+        let mut table = self.transaction.open_table(LOG)?;
+        table.insert(self.head.length, json(&record).as_slice())?;
+        drop(table);
+        self.head = LogHead {
+            length: self.head.length + 1,
+            head: record.digest(),
+        };
+        let head = self.head;
+        self.put(META, "head", &head)?;
+        Ok(head)
+    }
+
+    fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(table)?;
+        table.insert(key, json(value).as_slice())?;
+        Ok(())
+    }
+
+    fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
+        let table = self.transaction.open_table(table)?;
+        let value = table.get(key)?;
+        value.map(|value| parse(key, value.value())).transpose()
+    }
+}
+
+/// What went wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("{path} is in use by another process; stop that one first")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// Written by another version.
+    #[error("the store has format {found}; this program reads format {FORMAT}")]
+    Version {
+        /// As written.
+        found: u32,
+    },
+    /// A record can't be read.
+    #[error("the record {key:?} in the store is damaged")]
+    Damaged {
+        /// Its key.
+        key: String,
+    },
+    /// The disk is full.
+    #[error("the disk is full ({0}): free some space and start again; nothing that was acknowledged is lost")]
+    Full(std::io::Error),
+    /// Of the content-addressed files.
+    #[error("can't read or write the store's files: {0}")]
+    Files(std::io::Error),
+    /// Of the records' file.
+    #[error("can't read or write the store's records: {0}")]
+    Records(redb::Error),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            Self::Full(error)
+        } else {
+            Self::Files(error)
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                match redb::Error::from(error) {
+                    redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::Full(error),
+                    error => Self::Records(error),
+                }
+            }
+        })*
+    };
+}
+
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
+
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    // Structs with names, numbers and digests: always have a JSON form.
+    serde_json::to_vec(value).expect("a record has a JSON form")
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|_| StoreError::Damaged { key: key.to_owned() })
+}
+
+fn attempt_key(id: AttemptId) -> String {
+    format!("{:020} {:010} ", id.round, id.attempt)
+}
+
+fn receipt_key(id: AttemptId, shop: &ShopName) -> String {
+    attempt_key(id) + shop.as_str()
+}
+
+const FILE_NAME: &str = "coordinator.redb";
+const FORMAT: u32 = 1;
+const EMPTY: LogHead = LogHead {
+    length: 0,
+    head: Digest::ZERO,
+};
+const META: Table = TableDefinition::new("meta");
+const SHOPS: Table = TableDefinition::new("shops");
+const RECEIPTS: Table = TableDefinition::new("receipts");
+const TRAFFIC: Table = TableDefinition::new("traffic");
+const INVITATIONS: Table = TableDefinition::new("invitations");
+const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
+const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");
+
+#[cfg(test)]
+mod tests {
+    use souk_common::crypto::sign::SigningKey;
+    use souk_common::round::record::Outcome;
+
+    use super::*;
+
+    fn ended() -> Entry {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        Entry::Ended(key.sign(Outcome::BelowQuorum {
+            accepted: 0,
+            quorum: 1,
+        }))
+    }
+
+    #[test]
+    fn the_record_is_a_chain_that_survives_closing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        for at in 0..3 {
+            store
+                .change(|change| change.append(Timestamp(at), ended()))
+                .unwrap();
+        }
+        let head = store.log_head();
+        drop(store);
+        let store = Store::open(dir.path(), None).unwrap();
+        assert_eq!(store.log_head(), head);
+        let log = store.log().unwrap();
+        let last = log.iter().fold(Digest::ZERO, |previous, record| {
+            assert_eq!(record.previous, previous);
+            record.digest()
+        });
+        assert_eq!((head.length, head.head), (3, last));
+    }
+
+    #[test]
+    fn a_failed_change_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        let failed: Result<(), _> = store.change(|change| {
+            change.append(Timestamp(0), ended())?;
+            Err(StoreError::Damaged { key: "test".into() })
+        });
+        assert!(failed.is_err());
+        assert_eq!((store.log_head(), store.log().unwrap().len()), (EMPTY, 0));
+    }
+
+    #[test]
+    fn a_second_process_is_told_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let _open = Store::open(dir.path(), None).unwrap();
+        let error = Store::open(dir.path(), None).unwrap_err().to_string();
+        assert!(error.contains("in use by another process"), "{error}");
+    }
+
+    #[test]
+    fn a_store_of_another_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        store.change(|change| change.set_meta("format", &2)).unwrap();
+        drop(store);
+        assert!(matches!(
+            Store::open(dir.path(), None),
+            Err(StoreError::Version { found: 2 })
+        ));
+    }
+}

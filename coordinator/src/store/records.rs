@@ -1,0 +1,118 @@
+//! What the store holds, record by record. All are JSON in the `redb` file, so that they can gain fields.
+
+use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::{Announcement, Manifest, Outcome, Receipt};
+use souk_common::wire::messages::Signed;
+
+/// Where the run stands.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Run {
+    /// The plan; its bytes are a file.
+    pub plan: Digest,
+    /// The catalogue; its bytes are a file.
+    pub catalogue: Digest,
+    /// Rounds to publish.
+    pub rounds: u64,
+    /// Rounds published.
+    pub published: u64,
+    /// Number of the last attempt at the next round; 0 before the first.
+    pub attempt: u32,
+    /// The open attempt.
+    pub open: Option<Signed<Announcement>>,
+    /// Whether the operator paused.
+    pub paused: bool,
+    /// Steps and moments of the server's optimiser, if it has any: a file.
+    #[serde(default)]
+    pub optimiser: Option<Digest>,
+}
+
+/// A shop that was invited successfully.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Shop {
+    /// SHA-256 fingerprint (or the transport's digest) of its certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// Whether it may take part.
+    pub standing: Standing,
+    /// When it joined.
+    pub enrolled_at: Timestamp,
+    /// When it was last connected.
+    pub seen_at: Option<Timestamp>,
+    /// What it said its program is.
+    #[serde(default)]
+    pub software: String,
+}
+
+/// Whether a shop may take part.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It may.
+    Enrolled,
+    /// The operator ended its membership.
+    Revoked,
+    /// It ended its membership itself.
+    Left,
+}
+
+/// An invitation that was not used yet; stored under the digest of its secret.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Invitation {
+    /// For whom.
+    pub shop: ShopName,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// What went over one shop's connections from one of its processes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Traffic {
+    /// The shop, by its certificate.
+    pub shop: ShopName,
+    /// The certificate.
+    pub fingerprint: String,
+    /// The shop's process, as it said.
+    pub process_id: u32,
+    /// From where.
+    pub remote: String,
+    /// Bytes of UDP payload from the shop.
+    pub bytes_received: u64,
+    /// Bytes of UDP payload to the shop.
+    pub bytes_sent: u64,
+}
+
+/// One entry of the coordinator's own record.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A run began, with the initial model.
+    Began(Signed<Manifest>),
+    /// An attempt was opened.
+    Announced(Signed<Announcement>),
+    /// An update was stored.
+    Received(Signed<Receipt>),
+    /// An attempt ended.
+    Ended(Signed<Outcome>),
+    /// The operator made an older model the current one.
+    RolledBack(Signed<Manifest>),
+}
+
+/// An entry in its chain.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct LogRecord {
+    /// Digest of the record before; [`Digest::ZERO`] for the first.
+    pub previous: Digest,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub entry: Entry,
+}
+
+impl LogRecord {
+    /// Its digest: over its canonical JSON, which holds the digest of the record before.
+    pub fn digest(&self) -> Digest {
+        // Structs, numbers and names: always has a JSON form.
+        Digest::of(&serde_json::to_vec(self).expect("a log record has a JSON form"))
+    }
+}
