@@ -1,0 +1,327 @@
+//! The command line of `souk-client`.
+
+pub mod render;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+use crate::folder::Folder;
+use crate::recommend::Wishes;
+use crate::service::{Answer, Question};
+
+/// Take part in a Souk federation without letting any customer's data leave this building.
+#[derive(Debug, Parser)]
+#[command(name = "souk-client", version, after_help = AFTER_HELP)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.
+
+Start with:
+  souk-client join CODE --dir shop --data orders/
+  souk-client check-data --dir shop
+  souk-client run --dir shop";
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The shop's folder.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Join a federation with the one-time code its operator gave you; the key is made here and stays here.
+    #[command(after_help = "Example:\n  souk-client join souk1-... --dir shop --data /srv/orders")]
+    Join {
+        /// The code.
+        code: String,
+        #[command(flatten)]
+        place: Place,
+        /// The orders: a file, or a folder with orders.csv.
+        #[arg(long, value_name = "FILE_OR_DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Read the shop's files and say what is in them and what is wrong, line by line.
+    #[command(after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop")]
+    CheckData {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take part in rounds until stopped (Ctrl-C).
+    #[command(after_help = "Example:\n  souk-client run --dir shop")]
+    Run {
+        #[command(flatten)]
+        place: Place,
+        /// End when the coordinator says that the run is complete.
+        #[arg(long)]
+        exit_when_finished: bool,
+    },
+    /// Recommend items to a user, or to all of them.
+    #[command(
+        after_help = "Examples:\n  souk-client recommend u1042 -k 10 --explain --dir shop\n  souk-client recommend --all --out lists.csv --dir shop"
+    )]
+    Recommend {
+        /// The user's id, as in the orders.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        user: Option<String>,
+        #[command(flatten)]
+        place: Place,
+        /// How many items.
+        #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        k: u32,
+        /// Also items that the user bought already.
+        #[arg(long)]
+        include_bought: bool,
+        /// Say why.
+        #[arg(long, conflicts_with = "all")]
+        explain: bool,
+        /// For every user, into --out.
+        #[arg(long, requires = "out")]
+        all: bool,
+        /// CSV file: user_id,rank,item_id,score,title
+        #[arg(long, requires = "all", value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Draw all scores as a scatter plot (SVG) beside the list.
+        #[arg(long, conflicts_with = "all", value_name = "FILE")]
+        picture: Option<PathBuf>,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw a user's scores of all items as a scatter plot, the best ones marked.
+    #[command(after_help = "Example:\n  souk-client plot u1042 --out scores.svg --dir shop")]
+    Plot {
+        /// The user's id, as in the orders.
+        user: String,
+        #[command(flatten)]
+        place: Place,
+        /// SVG file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// How many items to mark.
+        #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        k: u32,
+    },
+    /// Say what your customers' privacy has cost so far, and what is left.
+    #[command(after_help = "Example:\n  souk-client budget --json --dir shop")]
+    Budget {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what left this building: every update, its bytes, digest, time and receipt.
+    #[command(after_help = "Example:\n  souk-client sent --dir shop")]
+    Sent {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the membership, and say what the coordinator keeps.
+    #[command(after_help = "Example:\n  souk-client leave --dir shop")]
+    Leave {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Parses and runs.
+pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(std::iter::once(OsString::from("souk-client")).chain(args)) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe while printing them is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    match carry_out(args.command) {
+        Ok(good) => ExitCode::from(if good { 0 } else { EXIT_CHECK_FAILED }),
+        Err(error) => {
+            eprintln!("souk-client: {error:#}");
+            let usage = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
+            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR })
+        }
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Join { code, place, data } => crate::join::join(&code, &place.folder(), data.as_deref()),
+        Command::Run { place, exit_when_finished } => crate::driver::run(&place.folder(), exit_when_finished),
+        Command::CheckData { place, json } => {
+            let Answer::Data { text, json: value, clean } = ask(&place.folder(), Question::CheckData)? else {
+                return Err(strange());
+            };
+            match json {
+                true => say(&value.to_string())?,
+                false => say(text.trim_end())?,
+            }
+            Ok(clean)
+        }
+        Command::Recommend { user: Some(user), place, k, include_bought, explain, picture, json, .. } => {
+            let wishes = Wishes { k: k as usize, include_bought, explain };
+            recommend(&place.folder(), user, wishes, picture.as_deref(), json)
+        }
+        Command::Recommend { place, k, include_bought, out, json, .. } => {
+            let wishes = Wishes { k: k as usize, include_bought, explain: false };
+            recommend_all(&place.folder(), wishes, &out.unwrap_or_default(), json)
+        }
+        Command::Plot { user, place, out, k } => {
+            let wishes = Wishes { k: k as usize, include_bought: false, explain: false };
+            let (_, picture) = ask_for_list(&place.folder(), user, wishes, true)?;
+            draw(picture, &out)
+        }
+        Command::Budget { place, json } => {
+            let Answer::Budget(budget) = ask(&place.folder(), Question::Budget)? else { return Err(strange()) };
+            say(&if json { serde_json::to_string(&budget)? } else { render::budget(&budget) })?;
+            Ok(true)
+        }
+        Command::Sent { place, json } => {
+            let Answer::Sent { uploads } = ask(&place.folder(), Question::Sent)? else { return Err(strange()) };
+            say(&if json { render::sent_json(&uploads).to_string() } else { render::sent(&uploads) })?;
+            Ok(true)
+        }
+        Command::Leave { place } => {
+            let Answer::Left { kept } = ask(&place.folder(), Question::Leave)? else { return Err(strange()) };
+            say(&format!("You have left the federation. What the coordinator keeps: {kept}"))?;
+            Ok(true)
+        }
+    }
+}
+
+fn recommend(
+    folder: &Folder,
+    user: String,
+    wishes: Wishes,
+    picture_out: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let (list, picture) = ask_for_list(folder, user, wishes, picture_out.is_some())?;
+    if let Some(out) = picture_out {
+        draw(picture, out)?;
+    }
+    say(&if json { serde_json::to_string(&list)? } else { render::list(&list) })?;
+    Ok(true)
+}
+
+fn recommend_all(folder: &Folder, wishes: Wishes, out: &Path, json: bool) -> anyhow::Result<bool> {
+    let Answer::RecommendedAll { lists } = ask(folder, Question::RecommendAll(wishes))? else {
+        return Err(strange());
+    };
+    let bytes = render::csv(&lists)?;
+    crate::folder::write_whole(out, &bytes, false).with_context(|| format!("can't write {}", out.display()))?;
+    let rows: usize = lists.iter().map(|list| list.items.len()).sum();
+    let said = serde_json::json!({ "users": lists.len(), "rows": rows, "file": out });
+    say(&match json {
+        true => said.to_string(),
+        false => format!("{rows} recommendations for {} users in {}", lists.len(), out.display()),
+    })?;
+    Ok(true)
+}
+
+type ListAndPicture = (crate::recommend::Recommendations, Option<crate::recommend::picture::Picture>);
+
+fn ask_for_list(folder: &Folder, user: String, wishes: Wishes, picture: bool) -> anyhow::Result<ListAndPicture> {
+    match ask(folder, Question::Recommend { user, wishes, picture })? {
+        Answer::Recommended { list, picture } => Ok((list, picture)),
+        _ => Err(strange()),
+    }
+}
+
+fn draw(picture: Option<crate::recommend::picture::Picture>, out: &Path) -> anyhow::Result<bool> {
+    let svg = picture.context("the answer has no picture")?.to_svg()?;
+    crate::folder::write_whole(out, svg.as_bytes(), false)
+        .with_context(|| format!("can't write {}", out.display()))?;
+    eprintln!("the picture is in {}", out.display());
+    Ok(true)
+}
+
+/// Asks the running program, or answers from the store.
+fn ask(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
+    // A file that makes no sense is told before anything else.
+    crate::config::ShopConfig::load(folder)?;
+    let answer = match crate::control::ask(folder, &question).context("the running souk-client does not answer")? {
+        Some(answer) => answer,
+        None => crate::driver::answer_alone(folder, question)?,
+    };
+    match answer {
+        Answer::Failed { usage: true, reason } => Err(UsageError(reason).into()),
+        Answer::Failed { usage: false, reason } => Err(anyhow::Error::msg(reason)),
+        answer => Ok(answer),
+    }
+}
+
+/// Prints to stdout; whoever reads may have gone, which is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn strange() -> anyhow::Error {
+    anyhow::anyhow!("the running souk-client is of another version: stop it and start it again")
+}
+
+/// The question makes no sense: exit code 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl Place {
+    fn folder(self) -> Folder {
+        Folder::new(self.dir)
+    }
+}
+
+const EXIT_CHECK_FAILED: u8 = 1;
+const EXIT_ERROR: u8 = 2;
+const EXIT_USAGE: u8 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        Args::command().debug_assert();
+        for command in Args::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{help}");
+            assert!(help.contains("souk-client "), "{help}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told_apart() {
+        for bad in [
+            &["recommend"][..],
+            &["recommend", "u", "-k", "0"],
+            &["recommend", "u", "--all", "--out", "f"],
+            &["recommend", "--all"],
+            &["run", "--dri", "x"],
+            &["frobnicate"],
+        ] {
+            let args = std::iter::once("souk-client").chain(bad.iter().copied());
+            assert!(Args::try_parse_from(args).is_err(), "{bad:?}");
+        }
+    }
+}

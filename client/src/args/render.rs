@@ -1,0 +1,204 @@
+//! Answers in words, and as tables.
+
+use std::fmt::Write;
+
+use jiff::Timestamp as Instant;
+use souk_common::clock::Timestamp;
+
+use crate::recommend::Recommendations;
+use crate::service::Budget;
+use crate::store::UploadRecord;
+
+/// A list for people.
+pub fn list(list: &Recommendations) -> String {
+    let mut text = if list.personal {
+        format!("For {}, who bought {} different items:\n", list.user_id, list.history)
+    } else {
+        format!(
+            "{} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {}.\n",
+            list.user_id, list.user_id
+        )
+    };
+    for item in &list.items {
+        let name = if item.title.is_empty() { String::new() } else { format!("  {}", item.title) };
+        let mut facts: Vec<String> =
+            [&item.category, &item.brand].into_iter().filter(|fact| !fact.is_empty()).cloned().collect();
+        facts.extend(item.price.map(|price| format!("{price:.2}")));
+        let facts = if facts.is_empty() { String::new() } else { format!("  ({})", facts.join(", ")) };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{:>3}. {}{name}{facts}  score {:.3}", item.rank, item.item_id, item.score);
+        for reason in &item.reasons {
+            let _ = writeln!(text, "       because the user {}", reason.words());
+        }
+    }
+    if list.items.is_empty() {
+        text.push_str("  nothing is left to recommend\n");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Lists as CSV: user_id,rank,item_id,score,title.
+///
+/// # Errors
+/// When memory is short.
+pub fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["user_id", "rank", "item_id", "score", "title"])?;
+    for list in lists {
+        for item in &list.items {
+            let (rank, score) = (item.rank.to_string(), item.score.to_string());
+            writer.write_record([&list.user_id, &rank, &item.item_id, &score, &item.title])?;
+        }
+    }
+    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// The budget for people.
+pub fn budget(budget: &Budget) -> String {
+    let figure = |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.3}"));
+    let mut text = format!(
+        "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged\n",
+        figure(budget.epsilon),
+        budget.delta,
+        budget.unit,
+        budget.relation,
+        budget.rounds_charged
+    );
+    let period = match budget.period_days {
+        Some(days) => format!("in the last {days} days, epsilon {}", figure(budget.epsilon_in_period)),
+        None => "over all time".to_owned(),
+    };
+    let left = budget.epsilon_in_period.map_or("nothing is left".to_owned(), |spent| {
+        format!("{:.3} are left", (budget.max_epsilon - spent).max(0.0))
+    });
+    let _ = writeln!(text, "your limit is epsilon {} {period}; {left}", budget.max_epsilon);
+    let model = budget.model_hash.as_deref().unwrap_or("none yet");
+    let _ = write!(text, "model in use: {model}");
+    text
+}
+
+/// What left the building, for people.
+pub fn sent(uploads: &[UploadRecord]) -> String {
+    if uploads.is_empty() {
+        return "Nothing computed from your data has left this building.".to_owned();
+    }
+    let mut text = String::from(
+        "Updates that left this building; each is a sum over customers, clipped, with noise, charged to the ledger first:\n",
+    );
+    for record in uploads {
+        let _ = writeln!(
+            text,
+            "  {}  {}  {} bytes  {}  {}",
+            record.first_sent_at.map_or(String::new(), time),
+            record.header.id,
+            record.bytes_sent,
+            record.header.update.short(),
+            outcome(record)
+        );
+    }
+    let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
+    let _ = write!(
+        text,
+        "{} updates, {bytes} bytes. Beside them: accept or decline, and your program's version. The bytes of the \
+         last ones are in outbox/.",
+        uploads.len()
+    );
+    text
+}
+
+/// What left the building, as JSON.
+pub fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
+    let rows: Vec<_> = uploads
+        .iter()
+        .map(|record| {
+            serde_json::json!({
+                "round": record.header.id.round,
+                "attempt": record.header.id.attempt,
+                "plan": record.key.plan,
+                "digest": record.header.update,
+                "update_bytes": record.header.len_bytes,
+                "bytes_sent": record.bytes_sent,
+                "sent_at": record.first_sent_at.map(time),
+                "ledger_length": record.header.ledger_length,
+                "receipt": record.receipt,
+                "rejected": record.rejected,
+            })
+        })
+        .collect();
+    let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
+    serde_json::json!({ "uploads": rows, "bytes_sent": bytes })
+}
+
+fn outcome(record: &UploadRecord) -> String {
+    match (&record.receipt, record.rejected) {
+        (Some(receipt), _) => format!("receipt of {}", time(receipt.body.stored_at)),
+        (None, Some(code)) => format!("refused: {}", code.words()),
+        (None, None) => "no answer yet".to_owned(),
+    }
+}
+
+/// UTC, to the second.
+fn time(at: Timestamp) -> String {
+    Instant::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::Recommended;
+
+    fn one(title: &str) -> Recommendations {
+        Recommendations {
+            user_id: "u,1".into(),
+            history: 2,
+            personal: true,
+            items: vec![Recommended {
+                rank: 1,
+                item_id: "i9".into(),
+                score: 0.5,
+                title: title.into(),
+                category: "tea".into(),
+                brand: String::new(),
+                price: Some(2.5),
+                reasons: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn csv_quotes_what_needs_it() {
+        let text = String::from_utf8(csv(&[one("a \"b\", c")]).unwrap()).unwrap();
+        assert_eq!(text, "user_id,rank,item_id,score,title\n\"u,1\",1,i9,0.5,\"a \"\"b\"\", c\"\n");
+    }
+
+    #[test]
+    fn a_list_for_nobody_in_particular_says_so() {
+        let plain = list(&one("T"));
+        assert!(plain.contains("1. i9  T  (tea, 2.50)  score 0.500"), "{plain}");
+        let impersonal = Recommendations { personal: false, ..one("T") };
+        assert!(list(&impersonal).contains("not chosen for u,1"));
+    }
+
+    #[test]
+    fn an_unbounded_budget_is_not_called_zero() {
+        let unbounded = Budget {
+            epsilon: None,
+            delta: 1e-5,
+            unit: "user".into(),
+            relation: "add-remove".into(),
+            rounds_charged: 3,
+            model_hash: None,
+            max_epsilon: 8.0,
+            period_days: None,
+            epsilon_in_period: None,
+        };
+        let text = budget(&unbounded);
+        assert!(text.contains("without bound") && text.contains("nothing is left"), "{text}");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(time(Timestamp(0)), "1970-01-01T00:00:00Z");
+    }
+}
