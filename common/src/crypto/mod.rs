@@ -1,3 +1,11 @@
 //! Certificates, signatures and join codes.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`pki`] | the federation's CA and the certificates it gives |
+//! | [`sign`] | the coordinator's signed words |
+//! | [`join_code`] | what an invitation says |
 
+pub mod join_code;
+pub mod pki;
 pub mod sign;

@@ -1,0 +1,383 @@
+//! Sockets, who is trusted, and who the peer is.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use zeroize::Zeroizing;
+
+use crate::crypto::pki::{COORDINATOR_NAME, shop_of};
+use crate::ids::{Digest, ShopName};
+use crate::wire::limits::{
+    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_STREAMS, STREAM_WINDOW_BYTES,
+};
+
+/// A certificate with its key.
+pub struct Identity {
+    /// DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// PKCS#8, DER.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+/// How a shop knows its coordinator.
+pub enum Trust {
+    /// By the federation's CA certificate, DER.
+    Ca(Vec<u8>),
+    /// By the CA certificate's digest, from a join code; the coordinator sends the certificate itself.
+    Fingerprint(Digest),
+}
+
+/// Who is on the other end, by its certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// The shop's name.
+    pub shop: ShopName,
+    /// Digest of its certificate.
+    pub fingerprint: Digest,
+}
+
+/// Binds the coordinator's socket. Peers without a certificate are let in (they may only join); one by another CA is not.
+///
+/// # Errors
+/// When the address is taken, or certificate or key are of no use.
+pub fn server_endpoint(
+    address: SocketAddr,
+    identity: Identity,
+    ca: &[u8],
+) -> Result<Endpoint, TransportError> {
+    let provider = provider();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TransportError::Certificate(error.to_string()))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain(&identity), key(&identity))
+        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let quic =
+        QuicServerConfig::try_from(tls).map_err(|error| TransportError::Certificate(error.to_string()))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+    config.transport_config(Arc::new(transport()));
+    Endpoint::server(config, address).map_err(|source| TransportError::Bind { address, source })
+}
+
+/// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
+///
+/// # Errors
+/// When there is no socket, or certificate or key are of no use.
+pub fn client_endpoint(
+    remote: SocketAddr,
+    trust: Trust,
+    identity: Option<&Identity>,
+) -> Result<Endpoint, TransportError> {
+    let provider = provider();
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Ca(ca) => WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&ca)?), provider)
+            .build()
+            .map_err(|error| TransportError::Certificate(error.to_string()))?,
+        Trust::Fingerprint(ca) => Arc::new(ByFingerprint {
+            ca,
+            algorithms: provider.signature_verification_algorithms,
+        }),
+    };
+    // Not less strict than the usual way: both verifiers check chain, name and times; the second finds its root by digest.
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut tls = match identity {
+        Some(identity) => builder
+            .with_client_auth_cert(chain(identity), key(identity))
+            .map_err(|error| TransportError::Certificate(error.to_string()))?,
+        None => builder.with_no_client_auth(),
+    };
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let quic =
+        QuicClientConfig::try_from(tls).map_err(|error| TransportError::Certificate(error.to_string()))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(quic));
+    config.transport_config(Arc::new(transport()));
+    let address: SocketAddr = match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let mut endpoint =
+        Endpoint::client(address).map_err(|source| TransportError::Bind { address, source })?;
+    endpoint.set_default_client_config(config);
+    Ok(endpoint)
+}
+
+/// Dials the coordinator.
+///
+/// # Errors
+/// When nobody answers, or somebody without the right certificate.
+pub async fn connect(endpoint: &Endpoint, remote: SocketAddr) -> Result<Connection, TransportError> {
+    let connecting = endpoint
+        .connect(remote, COORDINATOR_NAME)
+        .map_err(|error| TransportError::Connect {
+            remote,
+            reason: error.to_string(),
+        })?;
+    connecting.await.map_err(|error| TransportError::Connect {
+        remote,
+        reason: error.to_string(),
+    })
+}
+
+/// The shop on the other end; none if it showed no certificate.
+pub fn peer_of(connection: &Connection) -> Option<Peer> {
+    let identity = connection.peer_identity()?;
+    let chain = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
+    let leaf = chain.first()?;
+    Some(Peer {
+        shop: shop_of(leaf)?,
+        fingerprint: Digest::of(leaf),
+    })
+}
+
+/// Trusts the CA whose certificate has a known digest, and nothing else.
+#[derive(Debug)]
+struct ByFingerprint {
+    ca: Digest,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for ByFingerprint {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let ca = intermediates
+            .iter()
+            .find(|certificate| Digest::of(certificate) == self.ca);
+        let ca = ca.ok_or(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::UnknownIssuer,
+        ))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.clone())?;
+        let leaf = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&leaf, &roots, &[], now, self.algorithms.all)?;
+        rustls::client::verify_server_name(&leaf, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(ca: &[u8]) -> Result<RootCertStore, TransportError> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(ca.to_vec()))
+        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    Ok(roots)
+}
+
+fn chain(identity: &Identity) -> Vec<CertificateDer<'static>> {
+    identity.chain.iter().cloned().map(CertificateDer::from).collect()
+}
+
+fn key(identity: &Identity) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.to_vec()))
+}
+
+fn transport() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = Duration::from_secs(IDLE_TIMEOUT_SECS);
+    config
+        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(CONNECTION_WINDOW_BYTES.into())
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .max_idle_timeout(Some(
+            IdleTimeout::try_from(idle).unwrap_or(VarInt::from_u32(30_000).into()),
+        ))
+        .keep_alive_interval(Some(Duration::from_secs(KEEP_ALIVE_SECS)));
+    config
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The socket.
+    #[error("can't bind UDP {address}: is it taken?")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A certificate or key of no use.
+    #[error("certificate or key are of no use: {0}")]
+    Certificate(String),
+    /// Nobody, or the wrong one.
+    #[error("no connection to the coordinator at {remote}: {reason}")]
+    Connect {
+        /// Where.
+        remote: SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+const ALPN: &[u8] = b"souk/1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::crypto::pki::{Authority, shop_key};
+
+    fn coordinator(authority: &Authority) -> Identity {
+        let (leaf, key) = authority.issue_coordinator(SystemClock.now()).unwrap();
+        Identity {
+            chain: vec![leaf, authority.certificate().to_vec()],
+            key,
+        }
+    }
+
+    fn shop(authority: &Authority, name: &str) -> Identity {
+        let (key, csr) = shop_key().unwrap();
+        let leaf = authority
+            .issue_shop(&csr, &name.parse().unwrap(), SystemClock.now())
+            .unwrap();
+        Identity {
+            chain: vec![leaf],
+            key,
+        }
+    }
+
+    /// Dials; the peer as the server sees it, or none if the handshake fails on either side.
+    async fn meet(
+        server: Identity,
+        ca: &[u8],
+        trust: Trust,
+        identity: Option<&Identity>,
+    ) -> Option<Option<Peer>> {
+        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca).unwrap();
+        let remote = server.local_addr().unwrap();
+        let client = client_endpoint(remote, trust, identity).unwrap();
+        let accepted = async {
+            server
+                .accept()
+                .await?
+                .await
+                .ok()
+                .map(|peer| (peer_of(&peer), peer))
+        };
+        let (accepted, dialled) = tokio::join!(accepted, connect(&client, remote));
+        // In TLS 1.3 the client ends first: it learns of a refusal by its first read.
+        let dialled = dialled.ok()?;
+        let (peer, _alive) = accepted?;
+        dialled.close_reason().is_none().then_some(peer)
+    }
+
+    #[tokio::test]
+    async fn a_shop_is_known_by_its_certificate_and_a_joiner_by_none() {
+        let authority = Authority::create("a", SystemClock.now()).unwrap();
+        let ca = authority.certificate();
+        let north = shop(&authority, "north");
+        let met = meet(coordinator(&authority), ca, Trust::Ca(ca.to_vec()), Some(&north)).await;
+        let peer = met.unwrap().unwrap();
+        assert_eq!(
+            (peer.shop.as_str(), peer.fingerprint),
+            ("north", Digest::of(&north.chain[0]))
+        );
+        let joiner = meet(
+            coordinator(&authority),
+            ca,
+            Trust::Fingerprint(authority.fingerprint()),
+            None,
+        )
+        .await;
+        assert_eq!(joiner, Some(None));
+    }
+
+    #[tokio::test]
+    async fn certificates_of_another_authority_or_for_another_use_are_refused() {
+        let ours = Authority::create("a", SystemClock.now()).unwrap();
+        let other = Authority::create("a", SystemClock.now()).unwrap();
+        let ca = ours.certificate();
+        let trust = || Trust::Ca(ca.to_vec());
+        let foreign = shop(&other, "north");
+        assert_eq!(
+            meet(coordinator(&ours), ca, trust(), Some(&foreign)).await,
+            None,
+            "foreign shop"
+        );
+        assert_eq!(
+            meet(coordinator(&other), ca, trust(), None).await,
+            None,
+            "foreign coordinator"
+        );
+        assert_eq!(
+            meet(shop(&ours, "north"), ca, trust(), None).await,
+            None,
+            "a shop as coordinator"
+        );
+        let by_digest = || Trust::Fingerprint(ours.fingerprint());
+        assert_eq!(
+            meet(coordinator(&other), ca, by_digest(), None).await,
+            None,
+            "another fingerprint"
+        );
+        // A chain that shows the right CA certificate but was signed by another.
+        let (leaf, key) = other.issue_coordinator(SystemClock.now()).unwrap();
+        let forged = Identity {
+            chain: vec![leaf, ca.to_vec()],
+            key,
+        };
+        assert_eq!(
+            meet(forged, ca, by_digest(), None).await,
+            None,
+            "borrowed CA certificate"
+        );
+        let mut posing = shop(&ours, "north");
+        posing.chain.push(ca.to_vec());
+        assert_eq!(
+            meet(posing, ca, by_digest(), None).await,
+            None,
+            "a shop as coordinator, to a joiner"
+        );
+    }
+}
