@@ -6,11 +6,13 @@
 //! |---|---|
 //! | [`round`] | the coordinator's half of a round, a pure state machine |
 //! | [`aggregate`] | the sum of the updates and the step it makes |
+//! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
 //! | [`registry`] | invitations and memberships |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod engine;
 pub mod registry;
 pub mod round;
 pub mod store;

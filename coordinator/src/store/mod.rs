@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! DIR/coordinator.redb   meta, shops, invitations, log, receipts, models, traffic
-//! DIR/files/ab/abcd..    plan, catalogue, models, updates, optimiser state
+//! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
+//! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
 
 mod files;
@@ -26,6 +27,7 @@ use souk_common::wire::messages::Signed;
 pub struct Store {
     records: Database,
     files: Files,
+    private: Files,
     head: LogHead,
 }
 
@@ -43,9 +45,11 @@ impl Store {
             source => StoreError::Records(source.into()),
         })?;
         let files = Files::open(&dir.join("files"), limit)?;
+        let private = Files::open(&dir.join("private"), limit)?;
         let mut store = Self {
             records,
             files,
+            private,
             head: EMPTY,
         };
         store.write(Durability::Immediate, |change| {
@@ -64,7 +68,12 @@ impl Store {
         Ok(store)
     }
 
-    /// The content-addressed files.
+    /// Stored updates and optimiser state: never sent to anybody.
+    pub fn private(&self) -> &Files {
+        &self.private
+    }
+
+    /// The content-addressed files that shops may fetch.
     pub fn files(&self) -> &Files {
         &self.files
     }
@@ -123,6 +132,15 @@ impl Store {
     /// Of the store.
     pub fn receipts(&self, id: AttemptId) -> Result<Vec<Signed<Receipt>>, StoreError> {
         let all: Vec<(String, Signed<Receipt>)> = self.all_from(RECEIPTS, &attempt_key(id))?;
+        Ok(all.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
+    /// All receipts of all attempts at a round.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn receipts_of_round(&self, round: u64) -> Result<Vec<Signed<Receipt>>, StoreError> {
+        let all: Vec<(String, Signed<Receipt>)> = self.all_from(RECEIPTS, &format!("{round:020} "))?;
         Ok(all.into_iter().map(|(_, receipt)| receipt).collect())
     }
 

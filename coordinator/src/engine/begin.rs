@@ -1,0 +1,236 @@
+//! How a run begins, and how it goes on after the coordinator stopped, in whatever way.
+
+use std::collections::HashMap;
+
+use souk_common::catalogue::Catalogue;
+use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::Digest;
+use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
+use souk_common::model::init::initial_parameters;
+use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::round::grid::GridError;
+use souk_common::round::plan::Plan;
+use souk_common::round::record::{AttemptId, Manifest, Outcome};
+
+use super::publish::read_state;
+use super::staging::add_file;
+use super::{Engine, EngineError};
+use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
+use crate::round::{Machine, OpenAttempt, Restored, Rules};
+use crate::store::{Entry, Run, Standing, Store, StoreError};
+
+/// What the operator decides about a run that shops need not know.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rounds whose updates are kept, so that an auditor can replay them and a crash loses none. 0: none are.
+    pub keep_parts: u64,
+    /// Begin anew if the store holds an unfinished run of another plan.
+    pub new_run: bool,
+}
+
+impl Engine {
+    /// Begins `plan` over `catalogue`, or goes on where the store says that it stopped.
+    ///
+    /// An attempt that was open goes on if all its counted updates are kept; else it is ended, and the next one has
+    /// a new number. Feed [`crate::round::Event::Started`] first.
+    ///
+    /// # Errors
+    /// When the plan does not fit the catalogue or the store's run, or of the store.
+    pub fn begin(
+        now: Timestamp,
+        mut store: Store,
+        key: SigningKey,
+        plan: Plan,
+        catalogue: &Catalogue,
+        settings: Settings,
+    ) -> Result<Self, BeginError> {
+        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        plan.grid(layout.len())?;
+        let digests = (plan.digest(), catalogue.digest());
+        let run = match store.run()? {
+            Some(run) if (run.plan, run.catalogue) == digests => run,
+            Some(run) if run.published < run.rounds && !settings.new_run => {
+                return Err(BeginError::OtherRun {
+                    plan: run.plan,
+                    published: run.published,
+                    rounds: run.rounds,
+                });
+            }
+            _ => first_model(now, &mut store, &key, &plan, catalogue, &layout)?,
+        };
+        let manifest = store.models()?.pop().ok_or(StoreError::Damaged {
+            key: "models".to_owned(),
+        })?;
+        let (model, _) = decode(
+            &store
+                .files()
+                .read(&manifest.body.model)
+                .map_err(StoreError::from)?,
+            &layout,
+        )?;
+        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
+        if let Some(digest) = &run.optimiser {
+            let state = read_state(store.private(), digest).map_err(StoreError::from)?;
+            optimiser = optimiser.with_state(state)?;
+        }
+        let mut aggregator = Aggregator::resume(&plan, optimiser)?;
+        let update_bytes = aggregator.accumulator().update_bytes();
+        let (run, restored) = restore(
+            now,
+            &mut store,
+            &key,
+            run,
+            &mut aggregator,
+            settings,
+            plan.cohort.quorum,
+        )?;
+        Ok(Self {
+            machine: Machine::new(Rules::of(&plan, update_bytes), restored),
+            store,
+            key,
+            plan,
+            layout,
+            aggregator,
+            model,
+            manifest,
+            run,
+            settings,
+            staged: HashMap::new(),
+            attempt_began: now,
+        })
+    }
+}
+
+/// Publishes the initial model and records that the run began.
+fn first_model(
+    now: Timestamp,
+    store: &mut Store,
+    key: &SigningKey,
+    plan: &Plan,
+    catalogue: &Catalogue,
+    layout: &Layout,
+) -> Result<Run, StoreError> {
+    let plan_digest = store.files().put(&plan.to_bytes())?;
+    let catalogue_digest = store.files().put(&catalogue.to_bytes())?;
+    let params = initial_parameters(&plan.model, layout, plan.seed);
+    let meta = ModelMeta {
+        round: 0,
+        plan: plan_digest,
+    };
+    let model = store.files().put(&encode(&params, layout, &meta))?;
+    let manifest = key.sign(Manifest {
+        id: AttemptId { round: 0, attempt: 0 },
+        model,
+        parent: Digest::ZERO,
+        plan: plan_digest,
+        catalogue: catalogue_digest,
+        updates: Vec::new(),
+        published_at: now,
+    });
+    let run = Run {
+        plan: plan_digest,
+        catalogue: catalogue_digest,
+        rounds: plan.rounds,
+        published: 0,
+        attempt: 0,
+        open: None,
+        paused: false,
+        optimiser: None,
+    };
+    store.change(|change| {
+        change.add_model(&manifest)?;
+        change.append(now, Entry::Began(manifest.clone()))?;
+        change.set_run(&run)
+    })?;
+    Ok(run)
+}
+
+/// What the machine goes on from; the sum of an open attempt is made again from its stored updates.
+fn restore(
+    now: Timestamp,
+    store: &mut Store,
+    key: &SigningKey,
+    mut run: Run,
+    aggregator: &mut Aggregator,
+    settings: Settings,
+    quorum: usize,
+) -> Result<(Run, Restored), EngineError> {
+    let mut open = None;
+    if let Some(announcement) = &run.open {
+        let receipts = store.receipts(announcement.body.id)?;
+        let kept = settings.keep_parts > 0
+            && receipts
+                .iter()
+                .all(|receipt| store.private().contains(&receipt.body.upload.update));
+        if kept {
+            for receipt in &receipts {
+                let part = &receipt.body.upload.update;
+                add_file(aggregator.accumulator(), store.private(), part)?;
+            }
+            open = Some(OpenAttempt {
+                deadline: announcement.body.deadline,
+                counted: receipts
+                    .into_iter()
+                    .map(|receipt| (receipt.body.shop, receipt.body.upload.update))
+                    .collect(),
+            });
+        } else {
+            // Its updates are gone: none of them counts, and what was sent is spent.
+            let outcome = key.sign(Outcome::BelowQuorum {
+                accepted: 0,
+                quorum: quorum as u32,
+            });
+            run.open = None;
+            store.change(|change| {
+                change.append(now, Entry::Ended(outcome))?;
+                change.set_run(&run)
+            })?;
+        }
+    }
+    let gone = store.shops()?.into_iter();
+    let restored = Restored {
+        published: run.published,
+        attempt: run.attempt,
+        open,
+        paused: run.paused,
+        revoked: gone
+            .filter(|(_, shop)| shop.standing != Standing::Enrolled)
+            .map(|(name, _)| name)
+            .collect(),
+    };
+    Ok((run, restored))
+}
+
+/// Why a run can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// Another plan's run is unfinished.
+    #[error(
+        "the store holds an unfinished run of another plan or catalogue ({published} of {rounds} rounds, plan {}); \
+         finish it, or begin anew with --new-run", plan.short()
+    )]
+    OtherRun {
+        /// Its plan.
+        plan: Digest,
+        /// Rounds published.
+        published: u64,
+        /// Rounds planned.
+        rounds: u64,
+    },
+    /// The plan does not fit the model.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The stored model is none of this plan.
+    #[error("the stored model can't be read: {0}")]
+    Model(#[from] ModelFileError),
+    /// The stored optimiser state is none of this plan.
+    #[error(transparent)]
+    Optimiser(#[from] OptimiserStateError),
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Of what was stored before.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

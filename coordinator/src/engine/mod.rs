@@ -1,0 +1,345 @@
+//! Carries out the round machine's effects on the store, the sum and the model. It knows no sockets: what has to be
+//! told to shops comes out as [`Output`].
+
+mod begin;
+mod publish;
+mod staging;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::ShopName;
+use souk_common::model::layout::Layout;
+use souk_common::round::plan::Plan;
+use souk_common::round::record::{
+    Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+};
+use souk_common::wire::messages::{Push, Reply, Signed};
+
+use crate::aggregate::{AccumulatorError, Aggregator};
+use crate::round::{Effect, Event, Machine, Phase};
+use crate::store::{Entry, Run, Store, StoreError};
+
+pub use begin::{BeginError, Settings};
+pub use staging::{Staged, Staging};
+
+/// A run with its store: the coordinator without its sockets.
+pub struct Engine {
+    store: Store,
+    key: SigningKey,
+    plan: Plan,
+    layout: Layout,
+    machine: Machine,
+    aggregator: Aggregator,
+    model: Vec<f32>,
+    manifest: Signed<Manifest>,
+    run: Run,
+    settings: Settings,
+    staged: HashMap<ShopName, Staged>,
+    attempt_began: Timestamp,
+}
+
+/// What comes of an event, for the outside.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell these shops, or all that are subscribed.
+    Push {
+        /// Whom; none: all.
+        shops: Option<Vec<ShopName>>,
+        /// What.
+        push: Push,
+    },
+    /// Call [`Engine::handle`] with [`Event::Timer`] then.
+    WakeAt(Timestamp),
+    /// Take in this update's bytes.
+    Receive {
+        /// Which shop.
+        shop: ShopName,
+        /// What.
+        upload: UploadHeader,
+    },
+    /// Answer the shop's offer or upload.
+    Reply {
+        /// Which shop.
+        shop: ShopName,
+        /// With what.
+        reply: Reply,
+    },
+    /// A line for the operator.
+    Report(String),
+    /// All rounds are published.
+    Finished,
+}
+
+impl Engine {
+    /// Takes in an event.
+    ///
+    /// # Errors
+    /// When the store or the model file fails in a way that the run can't go on from; after a restart it can.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Output>, EngineError> {
+        let mut outputs = Vec::new();
+        let mut events = std::collections::VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.machine.handle(now, event) {
+                events.extend(self.carry_out(now, effect, &mut outputs)?);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// A shop offers an update. One that was stored before is answered by its receipt, even when its attempt is over.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn offer(
+        &mut self,
+        now: Timestamp,
+        shop: ShopName,
+        upload: UploadHeader,
+    ) -> Result<Vec<Output>, EngineError> {
+        let before = self.store.receipt(upload.id, &shop)?;
+        if let Some(receipt) = before.filter(|receipt| receipt.body.upload == upload) {
+            let reply = Reply::Receipt(receipt);
+            return Ok(vec![Output::Reply { shop, reply }]);
+        }
+        self.handle(now, Event::UploadOffered { shop, upload })
+    }
+
+    /// A shop's update has arrived whole; its digest was checked.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn arrived(
+        &mut self,
+        now: Timestamp,
+        shop: ShopName,
+        upload: UploadHeader,
+        staged: Staged,
+    ) -> Result<Vec<Output>, EngineError> {
+        self.staged.insert(shop.clone(), staged);
+        let event = Event::UploadArrived {
+            shop: shop.clone(),
+            upload,
+        };
+        let outputs = self.handle(now, event);
+        self.staged.remove(&shop);
+        outputs
+    }
+
+    /// What a shop that subscribes is told, besides what the machine says.
+    pub fn welcome(&self, shop: &ShopName) -> Vec<Output> {
+        let push = Push::Welcome {
+            manifest: self.manifest.clone(),
+        };
+        let shops = Some(vec![shop.clone()]);
+        let mut outputs = vec![Output::Push { shops, push }];
+        if self.machine.phase() == Phase::Finished {
+            let (shops, push) = (Some(vec![shop.clone()]), Push::Finished);
+            outputs.push(Output::Push { shops, push });
+        }
+        outputs
+    }
+
+    /// The machine, to ask it things.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The current model's manifest.
+    pub fn manifest(&self) -> &Signed<Manifest> {
+        &self.manifest
+    }
+
+    /// The store.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Length of an update in bytes.
+    pub fn update_bytes(&mut self) -> u64 {
+        self.aggregator.accumulator().update_bytes()
+    }
+
+    /// Lets no further attempt begin, or lets the run go on; remembered over restarts.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn set_paused(&mut self, now: Timestamp, paused: bool) -> Result<Vec<Output>, EngineError> {
+        self.run.paused = paused;
+        let run = &self.run;
+        self.store.change(|change| change.set_run(run))?;
+        self.handle(now, if paused { Event::Pause } else { Event::Resume })
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Timestamp,
+        effect: Effect,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Option<Event>, EngineError> {
+        match effect {
+            Effect::Open { id, deadline } => self.open(now, id, deadline)?,
+            Effect::Announce { id, shops } => {
+                if let Some(announcement) = self.run.open.clone().filter(|open| open.body.id == id) {
+                    let (shops, push) = (Some(shops), Push::Announce(announcement));
+                    outputs.push(Output::Push { shops, push });
+                }
+            }
+            Effect::SetTimer(at) => outputs.push(Output::WakeAt(at)),
+            Effect::Receive { shop, upload } => outputs.push(Output::Receive { shop, upload }),
+            Effect::Record { shop, upload } => {
+                let event = match self.record(now, &shop, &upload)? {
+                    None => Event::Recorded { shop, upload },
+                    Some(error) => {
+                        tracing::error!(%shop, %error, "an update could not be stored");
+                        outputs.push(rejection(shop.clone(), RejectCode::StoreFailed));
+                        Event::UploadFailed { shop, id: upload.id }
+                    }
+                };
+                return Ok(Some(event));
+            }
+            Effect::Receipt { shop, upload } => {
+                if let Some(receipt) = self.store.receipt(upload.id, &shop)? {
+                    let reply = Reply::Receipt(receipt);
+                    outputs.push(Output::Reply { shop, reply });
+                }
+            }
+            Effect::Reject { shop, code, .. } => outputs.push(rejection(shop, code)),
+            Effect::Publish { id, accepted } => {
+                self.publish(now, id, accepted, outputs)?;
+                return Ok(Some(Event::Published(id)));
+            }
+            Effect::Abandon { id, accepted, quorum } => self.abandon(now, id, accepted, quorum, outputs)?,
+            Effect::Paused(reason) => {
+                outputs.push(Output::Report(format!("paused: {}", reason.words())));
+            }
+            Effect::Finish => {
+                let (shops, push) = (None, Push::Finished);
+                outputs.extend([Output::Push { shops, push }, Output::Finished]);
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, now: Timestamp, id: AttemptId, deadline: Timestamp) -> Result<(), EngineError> {
+        let announcement = self.key.sign(Announcement {
+            id,
+            plan: self.run.plan,
+            catalogue: self.run.catalogue,
+            model: self.manifest.body.model,
+            deadline,
+            log: self.store.log_head(),
+        });
+        let mut run = self.run.clone();
+        (run.attempt, run.open) = (id.attempt, Some(announcement.clone()));
+        self.store.change(|change| {
+            change.append(now, Entry::Announced(announcement))?;
+            change.set_run(&run)
+        })?;
+        self.run = run;
+        self.attempt_began = now;
+        Ok(())
+    }
+
+    /// Makes an arrived update durable and adds it to the sum; an error that only this update suffers from comes
+    /// back as the value.
+    fn record(
+        &mut self,
+        now: Timestamp,
+        shop: &ShopName,
+        upload: &UploadHeader,
+    ) -> Result<Option<StoreError>, EngineError> {
+        let Some(staged) = self.staged.remove(shop) else {
+            return Ok(Some(StoreError::Damaged {
+                key: format!("the staged update of {shop}"),
+            }));
+        };
+        let keep = self.settings.keep_parts > 0;
+        let part = match staged.settle(self.store.private(), keep) {
+            Ok(part) => part,
+            Err(error) => return Ok(Some(error.into())),
+        };
+        let receipt = self.key.sign(Receipt {
+            shop: shop.clone(),
+            upload: *upload,
+            stored_at: now,
+            log: self.store.log_head(),
+        });
+        let changes = |change: &mut crate::store::Change<'_>| {
+            change.add_receipt(&receipt)?;
+            change.append(now, Entry::Received(receipt.clone())).map(|_| ())
+        };
+        let stored = if keep {
+            self.store.change(changes)
+        } else {
+            self.store.change_lazily(changes)
+        };
+        if let Err(error) = stored {
+            return Ok(Some(error));
+        }
+        part.add_to(self.aggregator.accumulator(), self.store.private())?;
+        if !keep {
+            part.remove(self.store.private())?;
+        }
+        Ok(None)
+    }
+
+    fn abandon(
+        &mut self,
+        now: Timestamp,
+        id: AttemptId,
+        accepted: usize,
+        quorum: usize,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), EngineError> {
+        self.aggregator.abandon();
+        let outcome = self.key.sign(Outcome::BelowQuorum {
+            accepted: accepted as u32,
+            quorum: quorum as u32,
+        });
+        self.run.open = None;
+        let run = &self.run;
+        let said = outcome.clone();
+        self.store.change(|change| {
+            change.append(now, Entry::Ended(said))?;
+            change.set_run(run)
+        })?;
+        outputs.push(Output::Push {
+            shops: None,
+            push: Push::Ended { id, outcome },
+        });
+        outputs.push(Output::Report(format!(
+            "{id} ended below quorum: {accepted} of {quorum} updates; what was sent is spent"
+        )));
+        Ok(())
+    }
+}
+
+fn rejection(shop: ShopName, code: RejectCode) -> Output {
+    let reply = Reply::Rejected { code };
+    Output::Reply { shop, reply }
+}
+
+/// What stops a run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored update does not fit the model.
+    #[error("a stored update can't be added: {0}")]
+    Sum(#[from] AccumulatorError),
+    /// No older model to go back to, or not now.
+    #[error("{0}")]
+    Rollback(String),
+}
+
+impl From<std::io::Error> for EngineError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

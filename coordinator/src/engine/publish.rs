@@ -1,0 +1,169 @@
+//! The next model: stepped, written, signed, recorded; and an older one made current again.
+
+use std::io::{self, Write};
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::file::{ModelMeta, decode};
+use souk_common::model::stream;
+use souk_common::round::record::{AttemptId, Manifest, Outcome};
+use souk_common::wire::messages::Push;
+
+use super::{Engine, EngineError, Output};
+use crate::aggregate::OptimiserState;
+use crate::round::Phase;
+use crate::store::{Entry, Files, Store};
+
+impl Engine {
+    pub(super) fn publish(
+        &mut self,
+        now: Timestamp,
+        id: AttemptId,
+        accepted: Vec<(ShopName, Digest)>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), EngineError> {
+        let shops = accepted.iter().map(|(shop, _)| shop);
+        self.aggregator.step(&mut self.model, shops);
+        let meta = ModelMeta {
+            round: id.round,
+            plan: self.run.plan,
+        };
+        let mut file = self.store.files().writer()?;
+        stream::write(&mut file, &self.model, &self.layout, &meta)?;
+        let model = file.finish(true)?;
+        let optimiser = write_state(self.store.private(), self.aggregator.optimiser().state())?;
+        let count = accepted.len();
+        let manifest = self.key.sign(Manifest {
+            id,
+            model,
+            parent: self.manifest.body.model,
+            plan: self.run.plan,
+            catalogue: self.run.catalogue,
+            updates: accepted,
+            published_at: now,
+        });
+        let outcome = self.key.sign(Outcome::Published(manifest.body.clone()));
+        let mut run = self.run.clone();
+        (run.published, run.attempt, run.open) = (id.round, 0, None);
+        let old_state = std::mem::replace(&mut run.optimiser, optimiser);
+        self.store.change(|change| {
+            change.add_model(&manifest)?;
+            change.append(now, Entry::Ended(outcome.clone()))?;
+            change.set_run(&run)
+        })?;
+        (self.run, self.manifest) = (run, manifest);
+        if let Some(old) = old_state.filter(|old| Some(*old) != self.run.optimiser) {
+            self.store.private().remove(&old)?;
+        }
+        self.forget_old_parts(id.round)?;
+        let seconds = now.since(self.attempt_began).as_secs_f64();
+        outputs.push(Output::Push {
+            shops: None,
+            push: Push::Ended { id, outcome },
+        });
+        outputs.push(Output::Report(format!(
+            "round {}/{} published: {count} of {} shops, attempt {}, {seconds:.2} s, model {}",
+            id.round,
+            self.plan.rounds,
+            self.plan.shops.len(),
+            id.attempt,
+            model.short()
+        )));
+        Ok(())
+    }
+
+    /// Makes the model of `round` the current one again, for the next round. The manifest that says so has attempt 0
+    /// and no updates. The optimiser's moments belong to the model that is left: they begin anew.
+    ///
+    /// # Errors
+    /// While an attempt is open, when there is no such model, or of the store.
+    pub fn roll_back(&mut self, now: Timestamp, round: u64) -> Result<(), EngineError> {
+        if matches!(self.machine.phase(), Phase::Collecting | Phase::Publishing) {
+            let text = "an attempt is open; `pause`, wait for its end, then roll back";
+            return Err(EngineError::Rollback(text.to_owned()));
+        }
+        let target = find_model(&self.store, self.run.plan, round)?;
+        let bytes = self.store.files().read(&target.model)?;
+        let (model, _) =
+            decode(&bytes, &self.layout).map_err(|error| EngineError::Rollback(error.to_string()))?;
+        let manifest = self.key.sign(Manifest {
+            id: AttemptId {
+                round: self.run.published,
+                attempt: 0,
+            },
+            model: target.model,
+            parent: self.manifest.body.model,
+            updates: Vec::new(),
+            published_at: now,
+            ..target
+        });
+        self.run.optimiser = None;
+        let run = &self.run;
+        self.store.change(|change| {
+            change.add_model(&manifest)?;
+            change.append(now, Entry::RolledBack(manifest.clone()))?;
+            change.set_run(run)
+        })?;
+        self.aggregator.reset_optimiser();
+        (self.model, self.manifest) = (model, manifest);
+        Ok(())
+    }
+
+    /// Removes stored updates of rounds that are no longer kept.
+    fn forget_old_parts(&mut self, round: u64) -> Result<(), EngineError> {
+        let Some(old) = round.checked_sub(self.settings.keep_parts).filter(|old| *old > 0) else {
+            return Ok(());
+        };
+        for receipt in self.store.receipts_of_round(old)? {
+            self.store.private().remove(&receipt.body.upload.update)?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest manifest of this plan's round that came from updates (or is the initial model).
+fn find_model(store: &Store, plan: Digest, round: u64) -> Result<Manifest, EngineError> {
+    let fits = |manifest: &Manifest| {
+        manifest.plan == plan && manifest.id.round == round && (manifest.id.attempt > 0 || round == 0)
+    };
+    let mut models = store.models()?.into_iter().rev().map(|signed| signed.body);
+    models.find(fits).ok_or_else(|| {
+        EngineError::Rollback(format!(
+            "there is no model of round {round}; `models list` shows them"
+        ))
+    })
+}
+
+/// Writes the optimiser's state; none if there is nothing to remember.
+fn write_state(files: &Files, state: &OptimiserState) -> io::Result<Option<Digest>> {
+    if state.mean.is_empty() {
+        return Ok(None);
+    }
+    let mut file = files.writer()?;
+    file.write_all(&state.steps.to_le_bytes())?;
+    for moments in [&state.mean, &state.square] {
+        for values in moments.chunks(16 << 10) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            file.write_all(&bytes)?;
+        }
+    }
+    file.finish(true).map(Some)
+}
+
+/// Reads what [`write_state`] wrote.
+pub(super) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
+    let bytes = files.read(digest)?;
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged");
+    let (steps, moments) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let (words, rest) = moments.as_chunks::<4>();
+    if !rest.is_empty() || words.len() % 2 != 0 {
+        return Err(damaged());
+    }
+    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    let (mean, square) = values.split_at(values.len() / 2);
+    Ok(OptimiserState {
+        steps: u64::from_le_bytes(*steps),
+        mean: mean.to_vec(),
+        square: square.to_vec(),
+    })
+}

@@ -1,0 +1,201 @@
+//! Where an update waits between its first byte and its digest: in memory while there is room, else in a file.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use souk_common::ids::{Digest, Digester};
+
+use crate::aggregate::Accumulator;
+use crate::engine::EngineError;
+use crate::store::{FileWriter, Files};
+
+/// Memory that all updates on their way share.
+#[derive(Clone, Debug)]
+pub struct Staging {
+    room: Arc<AtomicU64>,
+    files: Files,
+}
+
+/// One update on its way, or arrived.
+pub struct Staged {
+    place: Place,
+    digester: Digester,
+    len_bytes: u64,
+}
+
+enum Place {
+    Memory(Vec<u8>, Reserved),
+    File(FileWriter),
+}
+
+/// Memory taken from [`Staging`], given back on drop.
+pub(super) struct Reserved {
+    room: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.room.fetch_add(self.bytes, Ordering::SeqCst);
+    }
+}
+
+impl Staging {
+    /// At most `memory_bytes` of memory; beyond that, files.
+    pub fn new(memory_bytes: u64, files: Files) -> Self {
+        Self {
+            room: Arc::new(AtomicU64::new(memory_bytes)),
+            files,
+        }
+    }
+
+    /// Makes room for an update of `len_bytes`.
+    ///
+    /// # Errors
+    /// When it takes a file that can't be made.
+    pub fn begin(&self, len_bytes: u64) -> io::Result<Staged> {
+        let taken = self
+            .room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(len_bytes)
+            });
+        let place = if taken.is_ok() {
+            let room = self.room.clone();
+            let reserved = Reserved {
+                room,
+                bytes: len_bytes,
+            };
+            Place::Memory(Vec::with_capacity(len_bytes as usize), reserved)
+        } else {
+            Place::File(self.files.writer()?)
+        };
+        Ok(Staged {
+            place,
+            digester: Digester::default(),
+            len_bytes: 0,
+        })
+    }
+}
+
+impl Staged {
+    /// Takes in the next bytes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.digester.update(bytes);
+        self.len_bytes += bytes.len() as u64;
+        match &mut self.place {
+            Place::Memory(memory, _) => {
+                memory.extend_from_slice(bytes);
+                Ok(())
+            }
+            Place::File(file) => file.write_all(bytes),
+        }
+    }
+
+    /// Bytes so far.
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// Digest of the bytes so far.
+    pub fn digest(&self) -> Digest {
+        self.digester.finish()
+    }
+
+    /// Brings it to where it can be added from; `keep` makes it a durable file.
+    pub(super) fn settle(self, files: &Files, keep: bool) -> io::Result<Part> {
+        match self.place {
+            Place::Memory(bytes, reserved) => {
+                if keep {
+                    files.put(&bytes)?;
+                }
+                Ok(Part::Memory(bytes, reserved))
+            }
+            Place::File(file) => Ok(Part::File(file.finish(keep)?)),
+        }
+    }
+}
+
+/// An update ready to be added.
+pub(super) enum Part {
+    Memory(
+        Vec<u8>,
+        #[expect(dead_code, reason = "gives the memory back on drop")] Reserved,
+    ),
+    File(Digest),
+}
+
+impl Part {
+    pub(super) fn add_to(&self, sum: &mut Accumulator, files: &Files) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(bytes, _) => Ok(sum.add_bytes_at(0, bytes)?),
+            Self::File(digest) => add_file(sum, files, digest),
+        }
+    }
+
+    pub(super) fn remove(&self, files: &Files) -> io::Result<()> {
+        match self {
+            Self::Memory(..) => Ok(()),
+            Self::File(digest) => files.remove(digest),
+        }
+    }
+}
+
+/// Adds a stored update piece by piece.
+pub(super) fn add_file(sum: &mut Accumulator, files: &Files, digest: &Digest) -> Result<(), EngineError> {
+    let mut file = files.open_file(digest)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut first = 0;
+    loop {
+        let mut filled = 0;
+        while filled < piece.len() {
+            match file.read(&mut piece[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        if filled == 0 {
+            return Ok(());
+        }
+        sum.add_bytes_at(first, &piece[..filled])?;
+        first += filled / sum.bits().bytes();
+    }
+}
+
+const PIECE_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use souk_common::round::grid::ModulusBits;
+
+    use super::*;
+
+    #[test]
+    fn memory_and_file_give_the_same_sum_and_memory_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path(), None).unwrap();
+        let staging = Staging::new(400, files.clone());
+        let bytes: Vec<u8> = (0..400u32).map(|byte| byte as u8).collect();
+        let mut both = Vec::new();
+        for _ in 0..2 {
+            let mut staged = staging.begin(400).unwrap();
+            bytes.chunks(7).for_each(|piece| staged.push(piece).unwrap());
+            assert_eq!((staged.digest(), staged.len_bytes()), (Digest::of(&bytes), 400));
+            both.push(staged);
+        }
+        let sums = both.into_iter().map(|staged| {
+            let mut sum = Accumulator::new(ModulusBits::B32, 100);
+            let part = staged.settle(&files, false).unwrap();
+            part.add_to(&mut sum, &files).unwrap();
+            part.remove(&files).unwrap();
+            (0..100).map(|at| sum.lifted(at)).collect::<Vec<_>>()
+        });
+        let sums: Vec<_> = sums.collect();
+        assert_eq!(sums[0], sums[1]);
+        assert!(!files.contains(&Digest::of(&bytes)));
+        assert_eq!(staging.room.load(Ordering::SeqCst), 400);
+    }
+}
