@@ -8,7 +8,10 @@ use souk_common::ids::Digest;
 /// the smallest are put together. Returns a shop a user, the largest shop first, and how many shops there are (fewer
 /// than asked only when there are fewer users).
 pub(super) fn assign(users: &[String], groups: &[String], shops: usize) -> (Vec<usize>, usize) {
-    let shops = shops.clamp(1, users.len().max(1));
+    if users.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let shops = shops.clamp(1, users.len());
     let mut by_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (user, group) in groups.iter().enumerate() {
         by_group.entry(group).or_default().push(user);
