@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
-use ndarray::LinalgScalar;
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
+
+use super::kernels;
 
 /// A floating-point number of either width.
 pub trait Real:
@@ -28,10 +31,28 @@ pub trait Real:
     fn abs(self) -> Self;
     /// The greater of the two.
     fn max(self, other: Self) -> Self;
+    /// See [`super::product`].
+    fn product(
+        alpha: Self,
+        a: ArrayView2<'_, Self>,
+        b: ArrayView2<'_, Self>,
+        beta: Self,
+        mut c: ArrayViewMut2<'_, Self>,
+    ) {
+        general_mat_mul(alpha, &a, &b, beta, &mut c);
+    }
+    /// See [`super::dot`].
+    fn dot(a: &[Self], b: &[Self]) -> Self {
+        kernels::portable::dot(a, b)
+    }
+    /// See [`super::add_scaled`].
+    fn add_scaled(scale: Self, x: &[Self], y: &mut [Self]) {
+        kernels::portable::add_scaled(scale, x, y);
+    }
 }
 
 macro_rules! real {
-    ($type:ty) => {
+    ($type:ty { $($method:item)* }) => {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -67,9 +88,29 @@ macro_rules! real {
             fn max(self, other: Self) -> Self {
                 self.max(other)
             }
+
+            $($method)*
         }
     };
 }
 
-real!(f32);
-real!(f64);
+real!(f32 {
+    fn product(
+        alpha: Self,
+        a: ArrayView2<'_, Self>,
+        b: ArrayView2<'_, Self>,
+        beta: Self,
+        c: ArrayViewMut2<'_, Self>,
+    ) {
+        kernels::product(alpha, a, b, beta, c);
+    }
+
+    fn dot(a: &[Self], b: &[Self]) -> Self {
+        kernels::dot(a, b)
+    }
+
+    fn add_scaled(scale: Self, x: &[Self], y: &mut [Self]) {
+        kernels::add_scaled(scale, x, y);
+    }
+});
+real!(f64 {});
