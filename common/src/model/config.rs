@@ -218,7 +218,8 @@ pub struct IalsConfig {
 /// `solver = "sgd"`.
 ///
 /// In each round a drawn user's own vector takes `user_steps` steps of Adam (its state stays in the shop from round to
-/// round), and the shared parameters take `local_steps` plain steps. Losses are sums over the user's samples.
+/// round), and the shared parameters take `local_steps` plain steps; the last of the former and the first of the latter
+/// go down one gradient. Losses are sums over the user's samples.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SgdConfig {
@@ -234,9 +235,15 @@ pub struct SgdConfig {
     /// L2 penalty on the user's own vector.
     #[serde(default)]
     pub user_l2: f64,
-    /// Share of the user's own vector that is dropped while the shared parameters learn.
+    /// Share of the user's own vector that is dropped, anew in each round, while the shared parameters learn.
     #[serde(default)]
     pub user_dropout: f64,
+    /// Rounds over which the own vector's step size rises to its full height; 0 or 1: at once.
+    #[serde(default)]
+    pub warmup_rounds: u64,
+    /// The own vector's step size falls linearly to this fraction at the last round; 1 keeps it.
+    #[serde(default = "default_final_fraction")]
+    pub final_fraction: f64,
     /// Full-batch steps on the shared parameters that a user touched.
     #[serde(default = "default_local_steps")]
     pub local_steps: usize,
@@ -268,6 +275,10 @@ fn default_user_learning_rate() -> f64 {
 
 fn default_learning_rate() -> f64 {
     0.01
+}
+
+fn default_final_fraction() -> f64 {
+    1.0
 }
 
 fn default_fit_steps() -> usize {

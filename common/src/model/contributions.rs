@@ -2,7 +2,7 @@
 
 use super::config::{IalsConfig, TrainConfig};
 use super::recommender::Loaded;
-use super::sgd::recency_weights;
+use super::samples::recency_weights;
 use crate::dataset::History;
 use crate::numeric::{cholesky, dot};
 

@@ -9,7 +9,7 @@ use ndarray::ArrayView2;
 
 use super::config::IalsConfig;
 use super::recommender::{Loaded, UserVector};
-use super::sgd::recency_weights;
+use super::samples::recency_weights;
 use super::update::UserUpdate;
 use crate::dataset::History;
 use crate::numeric::{cholesky, dot};

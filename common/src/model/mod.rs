@@ -3,18 +3,23 @@
 //! One network serves `mf`, `mlp` and `neumf`: an item vector `q_i` (own row plus the rows of its public features)
 //! of which the first `gmf_dim` columns meet the user's in a (weighted) dot product and the others enter a tower.
 
+pub mod bench;
 pub mod config;
 pub mod contributions;
 pub mod file;
 pub mod ials;
 pub mod init;
 pub mod layout;
+mod local;
 pub mod network;
 #[cfg(test)]
 mod proofs;
 pub mod recommender;
+mod samples;
 pub mod sgd;
 pub mod stream;
+#[cfg(test)]
+mod torch;
 pub mod update;
 pub mod workspace;
 

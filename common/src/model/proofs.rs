@@ -89,7 +89,7 @@ fn check_all_gradients(kind: ModelKind, activation: Activation, seed: u64) -> Re
         let network = Network::new(&config, &layout, &dense);
         let view = ArrayView2::from_shape((4, layout.width()), &items[..]).expect("shape");
         workspace.forward(&network, &user, view, &bias);
-        workspace.loss(&samples);
+        workspace.gradient_at_logits(&samples);
         workspace.backward_all(&network, &user, view, dense.len());
     }
     let step = 1e-6;
@@ -142,6 +142,8 @@ fn sgd(local_steps: usize) -> SgdConfig {
         user_learning_rate: 0.1,
         user_l2: 0.1,
         user_dropout: 0.0,
+        warmup_rounds: 0,
+        final_fraction: 1.0,
         local_steps,
         learning_rate: 0.01,
         fit_steps: 20,
@@ -248,7 +250,7 @@ fn the_closed_form_is_the_minimiser_and_its_update_the_negative_gradient() {
     let mut rng = rng::stream(3, "ials");
     let params: Vec<f32> = (0..layout.len()).map(|_| rng.random_range(-1.0..1.0)).collect();
     let history = history(&[2, 7, 5]);
-    let weights = super::sgd::recency_weights(3, 0.5);
+    let weights = super::samples::recency_weights(3, 0.5);
     let objective = |params: &[f32], user: &[f32], penalty: f64| -> f64 {
         let model = recommender.load(params.to_vec());
         let mut loss = 0.0;

@@ -98,6 +98,7 @@ impl Recommender {
             params,
             items,
             gram,
+            pace: 1.0,
         }
     }
 
@@ -134,10 +135,6 @@ impl UserVector {
         }
     }
 
-    pub(super) fn forget_steps(&mut self) {
-        *self = Self::new(std::mem::take(&mut self.values));
-    }
-
     /// One step of Adam (Kingma, Ba 2015) with decays 0.9 and 0.99.
     pub(super) fn adam_step(&mut self, gradient: &[f32], rate: f64) {
         const BETA1: f32 = 0.9;
@@ -165,9 +162,22 @@ pub struct Loaded {
     items: Array2<f32>,
     /// `items' items`, `[width, width]` row-major; only for the closed-form solver.
     gram: Vec<f64>,
+    /// What the step size of users' own vectors is multiplied by in this round.
+    pace: f64,
 }
 
 impl Loaded {
+    /// The same model in round `round` (from 0) of `rounds`: the step size of users' own vectors follows the plan's
+    /// schedule. Without this call it has its full height.
+    pub fn in_round(mut self, round: u64, rounds: u64) -> Self {
+        if let TrainConfig::Sgd(sgd) = self.recommender.train() {
+            let done = round as f64 / rounds.max(1) as f64;
+            let rise = (round + 1) as f64 / sgd.warmup_rounds.max(1) as f64;
+            self.pace = rise.min(1.0) * (1.0 - (1.0 - sgd.final_fraction) * done.min(1.0));
+        }
+        self
+    }
+
     /// The user's own vector for scoring, fitted to `history`; `previous` is where an iterative solver starts.
     pub fn fit_user(&self, history: &History, previous: Option<&UserVector>, rng: &mut Stream) -> UserVector {
         match self.recommender.train() {
@@ -250,6 +260,10 @@ impl Loaded {
         self.recommender.config()
     }
 
+    pub(super) fn pace(&self) -> f64 {
+        self.pace
+    }
+
     pub(super) fn gram(&self) -> &[f64] {
         &self.gram
     }
@@ -262,21 +276,6 @@ impl Loaded {
 
     pub(super) fn dense(&self) -> &[f32] {
         &self.params[self.layout().dense_start()..]
-    }
-
-    pub(super) fn rows_per_item(&self) -> usize {
-        1 + self.recommender.features
-    }
-
-    /// Appends the rows of the joint table that make up `item`'s vector.
-    pub(super) fn push_rows(&self, item: u32, rows: &mut Vec<u32>) {
-        rows.push(item);
-        rows.extend_from_slice(self.recommender.features_of(item as usize));
-    }
-
-    pub(super) fn table_row(&self, row: u32) -> &[f32] {
-        let width = self.layout().width();
-        &self.params[row as usize * width..][..width]
     }
 
     pub(super) fn bias_offset(&self) -> Option<usize> {

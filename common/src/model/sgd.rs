@@ -3,21 +3,26 @@
 //! Everything here is a function of one user's history, the broadcast model, the plan, the public catalogue and the
 //! user's own randomness: of nothing computed from other users.
 
-use ndarray::ArrayView2;
+use std::cell::RefCell;
+
 use rand::RngExt;
 use rand_distr::{Distribution, Normal};
 
 use super::config::SgdConfig;
-use super::network::Network;
+use super::local::Local;
 use super::recommender::{Loaded, UserVector};
+use super::samples::{draw, recency_weights};
 use super::update::UserUpdate;
-use super::workspace::{Sample, Workspace};
+use super::workspace::Workspace;
 use crate::dataset::History;
 use crate::numeric::add_scaled;
 use crate::rng::Stream;
 
 impl Loaded {
     /// One round's work for one user: the user's own vector moves, and so do the shared parameters that the user touched.
+    ///
+    /// The last step of the user's own vector and the first of the shared parameters go down one gradient, taken with
+    /// part of the user's vector dropped.
     pub(super) fn sgd_update(
         &self,
         sgd: &SgdConfig,
@@ -28,41 +33,46 @@ impl Loaded {
     ) -> (UserUpdate, UserVector) {
         let mut user = previous.cloned().unwrap_or_else(|| self.first_vector(rng));
         if history.is_empty() {
-            return (
-                UserUpdate::Sparse {
-                    ranges: Vec::new(),
-                    values: Vec::new(),
-                },
-                user,
-            );
+            let nothing = UserUpdate::Sparse {
+                ranges: Vec::new(),
+                values: Vec::new(),
+            };
+            return (nothing, user);
         }
-        let samples = self.draw_samples(sgd, history, forbidden, 0.0, rng);
+        let weights = vec![1.0; history.len()];
+        let samples = draw(
+            history,
+            &weights,
+            sgd.negatives,
+            forbidden,
+            self.items().nrows(),
+            rng,
+        );
         let mut local = Local::new(self, &samples);
-        let mut workspace = Workspace::new();
-        for _ in 0..sgd.user_steps {
-            local.user_step(
-                self,
-                &mut workspace,
-                &samples,
-                &mut user,
-                sgd.user_learning_rate,
-                sgd.user_l2,
-            );
-        }
-        let mask = dropout(user.values.len(), sgd.user_dropout, rng);
-        let seen: Vec<f32> = user
-            .values
-            .iter()
-            .zip(&mask)
-            .map(|(value, keep)| value * keep)
-            .collect();
-        for _ in 0..sgd.local_steps {
-            local.shared_step(self, &mut workspace, &samples, &seen, sgd.learning_rate as f32);
-        }
-        (local.into_update(self), user)
+        with_workspace(|workspace| {
+            for _ in 1..sgd.user_steps {
+                local.user_gradient(workspace, &user.values);
+                add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);
+                user.adam_step(&workspace.user_gradient, sgd.user_learning_rate * self.pace());
+            }
+            let mask = dropout(user.values.len(), sgd.user_dropout, rng);
+            let seen = masked(&user.values, &mask);
+            for step in 0..sgd.local_steps {
+                if step > 0 {
+                    local.refresh();
+                }
+                local.step(workspace, &seen, sgd.learning_rate as f32);
+                if step == 0 && sgd.user_steps > 0 {
+                    let mut gradient = masked(&workspace.user_gradient, &mask);
+                    add_scaled(sgd.user_l2 as f32, &user.values, &mut gradient);
+                    user.adam_step(&gradient, sgd.user_learning_rate * self.pace());
+                }
+            }
+        });
+        (local.into_update(), user)
     }
 
-    /// The user's own vector for scoring: some Adam steps from `previous`, the latest items weighing most.
+    /// The user's own vector for scoring: Adam steps from `previous` or zero, the latest items weighing most.
     pub(super) fn sgd_fit(
         &self,
         sgd: &SgdConfig,
@@ -70,18 +80,25 @@ impl Loaded {
         previous: Option<&UserVector>,
         rng: &mut Stream,
     ) -> UserVector {
-        let mut user = previous.cloned().unwrap_or_else(|| self.first_vector(rng));
+        let start = previous.map_or_else(
+            || vec![0.0; self.layout().width()],
+            |previous| previous.values.clone(),
+        );
+        // The running means of training belong to another loss.
+        let mut user = UserVector::new(start);
         if history.is_empty() {
             return user;
         }
-        user.forget_steps();
-        let mut workspace = Workspace::new();
-        for step in 0..sgd.fit_steps {
-            let samples = self.draw_samples(sgd, history, &[], sgd.recency, rng);
-            let local = Local::new(self, &samples);
-            let rate = sgd.fit_learning_rate * (1.0 - 0.9 * step as f64 / sgd.fit_steps as f64);
-            local.user_step(self, &mut workspace, &samples, &mut user, rate, sgd.user_l2);
-        }
+        let weights = recency_weights(history.len(), sgd.recency);
+        with_workspace(|workspace| {
+            for step in 0..sgd.fit_steps {
+                let samples = draw(history, &weights, sgd.negatives, &[], self.items().nrows(), rng);
+                let rate = sgd.fit_learning_rate * (1.0 - 0.9 * step as f64 / sgd.fit_steps as f64);
+                Local::new(self, &samples).user_gradient(workspace, &user.values);
+                add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);
+                user.adam_step(&workspace.user_gradient, rate);
+            }
+        });
         user
     }
 
@@ -90,62 +107,17 @@ impl Loaded {
             Normal::new(0.0f32, self.config().init_stddev).expect("the spread was checked with the plan");
         UserVector::new((0..self.layout().width()).map(|_| normal.sample(rng)).collect())
     }
-
-    /// The user's items, and for each a number of negatives, summed per distinct item.
-    fn draw_samples(
-        &self,
-        sgd: &SgdConfig,
-        history: &History,
-        forbidden: &[u32],
-        recency: f64,
-        rng: &mut Stream,
-    ) -> Vec<Sample<f32>> {
-        let weights = recency_weights(history.len(), recency);
-        let mut own: Vec<u32> = history.items.clone();
-        own.sort_unstable();
-        let catalogue = self.items().nrows() as u32;
-        let mut negatives = Vec::new();
-        let excluded = own.len() + forbidden.len();
-        if (excluded as u64) < u64::from(catalogue) {
-            for _ in 0..history.len() * sgd.negatives {
-                negatives.push(loop {
-                    let item = rng.random_range(0..catalogue);
-                    if own.binary_search(&item).is_err() && forbidden.binary_search(&item).is_err() {
-                        break item;
-                    }
-                });
-            }
-        }
-        negatives.sort_unstable();
-        let mut samples: Vec<Sample<f32>> = history
-            .items
-            .iter()
-            .zip(&weights)
-            .map(|(item, weight)| Sample {
-                item: *item,
-                positive: *weight as f32,
-                negative: 0.0,
-            })
-            .collect();
-        samples.extend(negatives.chunk_by(|a, b| a == b).map(|run| Sample {
-            item: run[0],
-            positive: 0.0,
-            negative: run.len() as f32,
-        }));
-        samples
-    }
 }
 
-/// k^-g for the k-th latest of `count` items (the last is the latest), scaled to a mean of one.
-pub(super) fn recency_weights(count: usize, g: f64) -> Vec<f64> {
-    if g == 0.0 {
-        return vec![1.0; count];
+/// Lends this thread's buffers: they are large, and the next user needs the same.
+fn with_workspace<T>(work: impl FnOnce(&mut Workspace<f32>) -> T) -> T {
+    thread_local! {
+        static WORKSPACE: RefCell<Workspace<f32>> = RefCell::default();
     }
-    let weights: Vec<f64> = (0..count).map(|at| ((count - at) as f64).powf(-g)).collect();
-    let scale = count as f64 / weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    weights.into_iter().map(|weight| weight * scale).collect()
+    WORKSPACE.with_borrow_mut(work)
 }
 
+/// 1 / (1 - share) for what stays, 0 for the rest (Srivastava et al. 2014, inverted).
 fn dropout(width: usize, share: f64, rng: &mut Stream) -> Vec<f32> {
     if share <= 0.0 {
         return vec![1.0; width];
@@ -156,158 +128,10 @@ fn dropout(width: usize, share: f64, rng: &mut Stream) -> Vec<f32> {
         .collect()
 }
 
-/// A user's own copy of the shared parameters that its samples touch.
-struct Local {
-    /// Rows of the joint table that some sample uses, ascending.
-    table_rows: Vec<u32>,
-    /// Their current values, `[table_rows, width]`.
-    table: Vec<f32>,
-    /// For each sample, positions in `table_rows`: own row first, then its features' rows.
-    parts: Vec<u32>,
-    parts_per_sample: usize,
-    bias: Vec<f32>,
-    dense: Vec<f32>,
-    /// Item vectors of the samples, `[samples, width]`.
-    items: Vec<f32>,
-    samples: Vec<u32>,
-}
-
-impl Local {
-    fn new(model: &Loaded, samples: &[Sample<f32>]) -> Self {
-        let parts_per_sample = model.rows_per_item();
-        let mut rows = Vec::with_capacity(samples.len() * parts_per_sample);
-        samples
-            .iter()
-            .for_each(|sample| model.push_rows(sample.item, &mut rows));
-        let mut table_rows = rows.clone();
-        table_rows.sort_unstable();
-        table_rows.dedup();
-        let parts = rows
-            .iter()
-            .map(|row| {
-                table_rows
-                    .binary_search(row)
-                    .expect("each row of a sample is in the list of rows") as u32
-            })
-            .collect();
-        let mut table = Vec::with_capacity(table_rows.len() * model.layout().width());
-        table_rows
-            .iter()
-            .for_each(|row| table.extend_from_slice(model.table_row(*row)));
-        let bias = samples
-            .iter()
-            .filter_map(|sample| model.bias_of(sample.item))
-            .collect();
-        let mut local = Self {
-            table_rows,
-            table,
-            parts,
-            parts_per_sample,
-            bias,
-            dense: model.dense().to_vec(),
-            items: Vec::new(),
-            samples: samples.iter().map(|sample| sample.item).collect(),
-        };
-        local.gather(model.layout().width());
-        local
-    }
-
-    fn gather(&mut self, width: usize) {
-        self.items.clear();
-        self.items.resize(self.samples.len() * width, 0.0);
-        if width == 0 {
-            return;
-        }
-        for (item, parts) in self
-            .items
-            .chunks_exact_mut(width)
-            .zip(self.parts.chunks_exact(self.parts_per_sample))
-        {
-            for part in parts {
-                add_scaled(1.0, &self.table[*part as usize * width..][..width], item);
-            }
-        }
-    }
-
-    fn view(&self, width: usize) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((self.samples.len(), width), &self.items).expect("gathered to this shape")
-    }
-
-    fn user_step(
-        &self,
-        model: &Loaded,
-        workspace: &mut Workspace<f32>,
-        samples: &[Sample<f32>],
-        user: &mut UserVector,
-        rate: f64,
-        l2: f64,
-    ) {
-        let network = Network::new(model.config(), model.layout(), &self.dense);
-        let items = self.view(network.width());
-        workspace.forward(&network, &user.values, items, &self.bias);
-        workspace.loss(samples);
-        workspace.backward_user(&network, &user.values, items);
-        add_scaled(l2 as f32, &user.values, &mut workspace.user_gradient);
-        user.adam_step(&workspace.user_gradient, rate);
-    }
-
-    fn shared_step(
-        &mut self,
-        model: &Loaded,
-        workspace: &mut Workspace<f32>,
-        samples: &[Sample<f32>],
-        user: &[f32],
-        rate: f32,
-    ) {
-        let width = model.layout().width();
-        {
-            let network = Network::new(model.config(), model.layout(), &self.dense);
-            let items = self.view(width);
-            workspace.forward(&network, user, items, &self.bias);
-            workspace.loss(samples);
-            workspace.backward_all(&network, user, items, self.dense.len());
-        }
-        if width > 0 {
-            let gradients = workspace.item_gradient.chunks_exact(width);
-            for (gradient, parts) in gradients.zip(self.parts.chunks_exact(self.parts_per_sample)) {
-                for part in parts {
-                    add_scaled(
-                        -rate,
-                        gradient,
-                        &mut self.table[*part as usize * width..][..width],
-                    );
-                }
-            }
-        }
-        for (bias, gradient) in self.bias.iter_mut().zip(&workspace.logit_gradient) {
-            *bias -= rate * gradient;
-        }
-        add_scaled(-rate, &workspace.dense_gradient, &mut self.dense);
-        self.gather(width);
-    }
-
-    /// New minus broadcast, each coordinate once, ascending.
-    fn into_update(self, model: &Loaded) -> UserUpdate {
-        let width = model.layout().width();
-        let (mut ranges, mut values) = (Vec::new(), Vec::new());
-        for (at, row) in self.table_rows.iter().enumerate() {
-            let start = *row as usize * width;
-            ranges.push(start..start + width);
-            let new = &self.table[at * width..][..width];
-            values.extend(new.iter().zip(model.table_row(*row)).map(|(new, old)| new - old));
-        }
-        if let Some(first) = model.bias_offset() {
-            let mut biases: Vec<(u32, f32)> = self.samples.iter().copied().zip(self.bias).collect();
-            biases.sort_unstable_by_key(|(item, _)| *item);
-            for (item, new) in biases {
-                let at = first + item as usize;
-                ranges.push(at..at + 1);
-                values.push(new - model.bias_of(item).unwrap_or(new));
-            }
-        }
-        let start = model.layout().dense_start();
-        ranges.push(start..start + self.dense.len());
-        values.extend(self.dense.iter().zip(model.dense()).map(|(new, old)| new - old));
-        UserUpdate::Sparse { ranges, values }
-    }
+fn masked(values: &[f32], mask: &[f32]) -> Vec<f32> {
+    values
+        .iter()
+        .zip(mask)
+        .map(|(value, keep)| value * keep)
+        .collect()
 }

@@ -129,26 +129,30 @@ impl<F: Real> Workspace<F> {
         }
     }
 
-    /// Binary cross-entropy summed over `samples`, after [`Workspace::forward`] over the same rows; sets
-    /// [`Workspace::logit_gradient`].
-    pub fn loss(&mut self, samples: &[Sample<F>]) -> F {
-        self.logit_gradient.clear();
-        let mut loss = F::ZERO;
-        for (logit, sample) in self.logits.iter().zip(samples) {
-            loss = loss + sample.positive * softplus(-*logit) + sample.negative * softplus(*logit);
-            let bought = sigmoid(*logit);
-            self.logit_gradient
-                .push(sample.negative * bought - sample.positive * (F::ONE - bought));
-        }
-        loss
+    /// Binary cross-entropy summed over `samples`, after [`Workspace::forward`] over the same rows.
+    pub fn loss(&self, samples: &[Sample<F>]) -> F {
+        let terms = self.logits.iter().zip(samples);
+        terms.fold(F::ZERO, |sum, (logit, sample)| {
+            sum + sample.positive * softplus(-*logit) + sample.negative * softplus(*logit)
+        })
     }
 
-    /// The gradient of the user's vector alone, after [`Workspace::loss`].
+    /// Sets [`Workspace::logit_gradient`] to the derivative of [`Workspace::loss`], after [`Workspace::forward`].
+    pub fn gradient_at_logits(&mut self, samples: &[Sample<F>]) {
+        self.logit_gradient.clear();
+        let pairs = self.logits.iter().zip(samples);
+        self.logit_gradient.extend(pairs.map(|(logit, sample)| {
+            let bought = sigmoid(*logit);
+            sample.negative * bought - sample.positive * (F::ONE - bought)
+        }));
+    }
+
+    /// The gradient of the user's vector alone, after [`Workspace::gradient_at_logits`].
     pub fn backward_user(&mut self, network: &Network<'_, F>, user: &[F], items: ArrayView2<'_, F>) {
         self.backward(network, user, items, None);
     }
 
-    /// All gradients, after [`Workspace::loss`]; there are `dense` dense parameters. The gradient of the items' biases is
+    /// All gradients, after [`Workspace::gradient_at_logits`]; there are `dense` dense parameters. The gradient of the items' biases is
     /// [`Workspace::logit_gradient`].
     pub fn backward_all(
         &mut self,
