@@ -8,19 +8,23 @@
 //! | [`aggregate`] | the sum of the updates and the step it makes |
 //! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
+//! | [`serve`], [`home`] | sockets and commands; the federation's folder |
 //! | [`registry`] | invitations and memberships |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+mod cli;
 pub mod engine;
+pub mod home;
 pub mod registry;
 pub mod round;
+pub mod serve;
 pub mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the program with `args` (program name excluded).
-pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(64)
+pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
+    cli::run(args)
 }

@@ -154,6 +154,11 @@ impl Engine {
         &self.manifest
     }
 
+    /// The key that its words are signed with.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.key.public()
+    }
+
     /// The store.
     pub fn store(&mut self) -> &mut Store {
         &mut self.store

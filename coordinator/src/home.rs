@@ -1,0 +1,264 @@
+//! The federation's folder: configuration, keys, and where everything else is.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use souk_common::catalogue::Catalogue;
+use souk_common::clock::Timestamp;
+use souk_common::crypto::pki::{Authority, PkiError};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::rng::{EntropyError, secret_bytes};
+use zeroize::Zeroizing;
+
+use crate::store::{Store, StoreError};
+
+/// `coordinator.toml`. Unknown keys are refused.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The federation's name, for people. Required.
+    pub name: String,
+    /// `host:port` that goes into join codes. Port 0: whatever `serve` gets. Required.
+    pub address: String,
+    /// Where `serve` listens, UDP. Default `[::]:4433`.
+    #[serde(default = "default_listen")]
+    pub listen: String,
+    /// `[limits]`.
+    #[serde(default)]
+    pub limits: Limits,
+    /// `[store]`.
+    #[serde(default)]
+    pub store: StoreConfig,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Memory that updates on their way share; beyond it they wait in files. Default 32 MiB.
+    pub staging_memory_bytes: u64,
+    /// Updates on their way at once; others wait. Default 16.
+    pub max_concurrent_uploads: usize,
+    /// Most bytes of files that one run of `serve` writes; absent: what the disk holds.
+    pub store_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            staging_memory_bytes: 32 << 20,
+            max_concurrent_uploads: 16,
+            store_bytes: None,
+        }
+    }
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Rounds whose updates are kept for auditors and for going on after a crash; 0: none, an open attempt is then
+    /// ended by a restart. Default 1.
+    pub keep_parts: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { keep_parts: 1 }
+    }
+}
+
+/// A federation's folder.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The folder at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where `serve` takes commands.
+    pub fn control(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// Makes a federation: configuration, CA, signing key, empty store.
+    ///
+    /// # Errors
+    /// When there is one already, without entropy, or of the file system.
+    pub fn init(&self, now: Timestamp, name: &str, address: &str, listen: &str) -> Result<(), HomeError> {
+        let config = self.0.join(CONFIG);
+        if config.exists() {
+            return Err(HomeError::Exists {
+                path: self.0.display().to_string(),
+            });
+        }
+        fs::create_dir_all(&self.0)?;
+        let authority = Authority::create(name, now)?;
+        write_secret(&self.0.join(CA_KEY), authority.key())?;
+        fs::write(self.0.join(CA_CERTIFICATE), authority.certificate())?;
+        write_secret(
+            &self.0.join(SIGNING_KEY),
+            &Zeroizing::new(secret_bytes::<32>()?)[..],
+        )?;
+        Store::open(&self.0, None)?;
+        let text = SAMPLE
+            .replace("name = \"example\"", &format!("name = {name:?}"))
+            .replace(
+                "address = \"coordinator.example:4433\"",
+                &format!("address = {address:?}"),
+            )
+            .replace("listen = \"[::]:4433\"", &format!("listen = {listen:?}"));
+        fs::write(config, text)?;
+        Ok(())
+    }
+
+    /// Reads `coordinator.toml`.
+    ///
+    /// # Errors
+    /// When there is none, or what is wrong with it, by line.
+    pub fn config(&self) -> Result<Config, HomeError> {
+        let text = fs::read_to_string(self.0.join(CONFIG)).map_err(|source| HomeError::NoFederation {
+            path: self.0.display().to_string(),
+            source,
+        })?;
+        Ok(toml::from_str(&text)?)
+    }
+
+    /// The CA.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn authority(&self) -> Result<Authority, HomeError> {
+        let key = Zeroizing::new(fs::read(self.0.join(CA_KEY))?);
+        Ok(Authority::open(fs::read(self.0.join(CA_CERTIFICATE))?, key))
+    }
+
+    /// The key that signs announcements, receipts and manifests.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn signing_key(&self) -> Result<SigningKey, HomeError> {
+        let bytes = Zeroizing::new(fs::read(self.0.join(SIGNING_KEY))?);
+        let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| HomeError::SigningKey)?;
+        Ok(SigningKey::from_bytes(bytes))
+    }
+
+    /// Keeps the catalogue.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn set_catalogue(&self, catalogue: &Catalogue) -> io::Result<()> {
+        fs::write(self.0.join(CATALOGUE), catalogue.to_bytes())
+    }
+
+    /// The catalogue.
+    ///
+    /// # Errors
+    /// When none was imported, or it is damaged.
+    pub fn catalogue(&self) -> Result<Catalogue, HomeError> {
+        let bytes = fs::read(self.0.join(CATALOGUE)).map_err(|_| HomeError::NoCatalogue)?;
+        Catalogue::from_bytes(&bytes).map_err(|error| HomeError::Catalogue(error.to_string()))
+    }
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// What is wrong with a federation's folder.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is a federation.
+    #[error("{path} holds a federation already")]
+    Exists {
+        /// Where.
+        path: String,
+    },
+    /// There is none.
+    #[error("{path} holds no federation; make one with `souk-coordinator init {path}`")]
+    NoFederation {
+        /// Where.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The configuration.
+    #[error("coordinator.toml: {0}")]
+    Config(#[from] toml::de::Error),
+    /// The signing key's file.
+    #[error("signing.key does not hold 32 bytes")]
+    SigningKey,
+    /// No catalogue.
+    #[error("there is no catalogue; `souk-coordinator catalogue import items.csv` takes one in")]
+    NoCatalogue,
+    /// A damaged catalogue.
+    #[error("the stored catalogue is damaged: {0}")]
+    Catalogue(String),
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// Entropy.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system.
+    #[error("can't read or write the federation's folder: {0}")]
+    Files(#[from] io::Error),
+}
+
+fn default_listen() -> String {
+    "[::]:4433".to_owned()
+}
+
+/// The commented sample, which `init` fills in.
+pub const SAMPLE: &str = include_str!("../../deploy/config/coordinator.toml");
+const CONFIG: &str = "coordinator.toml";
+const CA_CERTIFICATE: &str = "ca.der";
+const CA_KEY: &str = "ca.key";
+const SIGNING_KEY: &str = "signing.key";
+const CATALOGUE: &str = "catalogue.jsonl";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_makes_what_is_read_back_and_never_overwrites() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        assert!(home.config().unwrap_err().to_string().contains("init"));
+        home.init(Timestamp::from_secs(1), "demo", "127.0.0.1:0", "127.0.0.1:0")
+            .unwrap();
+        let config = home.config().unwrap();
+        assert_eq!(
+            (config.name.as_str(), config.listen.as_str()),
+            ("demo", "127.0.0.1:0")
+        );
+        assert_eq!(
+            (config.limits, config.store),
+            (Limits::default(), StoreConfig::default())
+        );
+        home.signing_key().unwrap();
+        assert!(home.init(Timestamp(0), "demo", "a:1", "a:1").is_err());
+    }
+}

@@ -1,0 +1,376 @@
+//! The operator's commands: carried out on the store, or by the `serve` that has it open, over a socket in the
+//! federation's folder that only its owner can use (one command and one answer, JSON lines).
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use souk_common::clock::Timestamp;
+use souk_common::crypto::join_code::JoinCode;
+use souk_common::ids::ShopName;
+use souk_common::rng::secret_bytes;
+use souk_common::round::record::Manifest;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
+
+use super::hub::Hub;
+use super::now;
+use crate::engine::{Engine, Settings};
+use crate::home::Home;
+use crate::registry;
+use crate::round::{Event, Phase};
+use crate::store::{Standing, Store, Traffic};
+
+/// A command that works whether `serve` runs or not.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// A one-time code for a shop.
+    Invite(ShopName),
+    /// Who is enrolled.
+    Shops,
+    /// Ends a membership.
+    Revoke(ShopName),
+    /// Where the run stands.
+    Status,
+    /// No further attempt.
+    Pause,
+    /// Further attempts again.
+    Resume,
+    /// All model versions.
+    Models,
+    /// Where a round's model file is; none: the current one's.
+    Model(Option<u64>),
+    /// An older model for the next round.
+    Rollback(u64),
+}
+
+/// Why a command failed, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ControlError(String);
+
+fn refused(error: impl std::fmt::Display) -> ControlError {
+    ControlError(error.to_string())
+}
+
+/// Has the running `serve` carry out a command, or does it here.
+///
+/// # Errors
+/// What went wrong, with the remedy.
+pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
+    if let Some(answer) = ask(home, command).map_err(refused)? {
+        return answer;
+    }
+    let config = home.config().map_err(refused)?;
+    let mut store = Store::open(home.path(), None).map_err(refused)?;
+    if !matches!(command, Command::Pause | Command::Resume | Command::Rollback(_)) {
+        return on_store(home, &mut store, command, &config.address, None);
+    }
+    let Some(mut run) = store.run().map_err(refused)? else {
+        return Err(refused("no run was begun yet; `serve --plan FILE` begins one"));
+    };
+    if let Command::Rollback(round) = command {
+        let plan = store.files().read(&run.plan).map_err(refused)?;
+        let plan = souk_common::round::plan::Plan::from_bytes(&plan).map_err(refused)?;
+        let settings = Settings {
+            keep_parts: config.store.keep_parts,
+            new_run: false,
+        };
+        let (key, catalogue) = (
+            home.signing_key().map_err(refused)?,
+            home.catalogue().map_err(refused)?,
+        );
+        let mut engine = Engine::begin(now(), store, key, plan, &catalogue, settings).map_err(refused)?;
+        engine.roll_back(now(), *round).map_err(refused)?;
+        return Ok(json!({ "model_hash": engine.manifest().body.model }));
+    }
+    run.paused = matches!(command, Command::Pause);
+    store.change(|change| change.set_run(&run)).map_err(refused)?;
+    Ok(json!({ "paused": run.paused }))
+}
+
+fn on_store(
+    home: &Home,
+    store: &mut Store,
+    command: &Command,
+    address: &str,
+    live: Option<(&str, Vec<Traffic>)>,
+) -> Result<Value, ControlError> {
+    match command {
+        Command::Invite(shop) => invite(home, store, shop, address),
+        Command::Shops => {
+            let shops = store.shops().map_err(refused)?;
+            let named =
+                |(name, shop): (ShopName, crate::store::Shop)| json!({ "name": name, "membership": shop });
+            Ok(json!({ "shops": shops.into_iter().map(named).collect::<Vec<_>>() }))
+        }
+        Command::Revoke(shop) => {
+            registry::end(store, shop, Standing::Revoked).map_err(refused)?;
+            Ok(json!({ "revoked": shop }))
+        }
+        Command::Status => status(store, live),
+        Command::Models => {
+            let models = store.models().map_err(refused)?;
+            let models: Vec<Manifest> = models.into_iter().map(|signed| signed.body).collect();
+            Ok(json!({ "models": models }))
+        }
+        Command::Model(round) => {
+            let models = store.models().map_err(refused)?;
+            let wanted = |manifest: &Manifest| round.is_none_or(|round| manifest.id.round == round);
+            let mut newest = models.into_iter().rev().filter(|signed| wanted(&signed.body));
+            let Some(signed) = newest.next() else {
+                return Err(refused("there is no such model; `models list` shows them"));
+            };
+            let path = store.files().path_of(&signed.body.model);
+            let path = fs::canonicalize(&path).map_err(refused)?;
+            Ok(json!({ "manifest": signed, "path": path }))
+        }
+        Command::Pause | Command::Resume | Command::Rollback(_) => Err(refused("this command needs the run")),
+    }
+}
+
+fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Result<Value, ControlError> {
+    let secret = Zeroizing::new(secret_bytes::<16>().map_err(refused)?);
+    let expires_at = registry::invite(store, now(), shop, &secret).map_err(refused)?;
+    let code = JoinCode {
+        address: address.to_owned(),
+        ca: home.authority().map_err(refused)?.fingerprint(),
+        secret,
+    };
+    Ok(json!({ "code": code.to_string(), "shop": shop, "expires_at": expires_at }))
+}
+
+fn status(store: &Store, live: Option<(&str, Vec<Traffic>)>) -> Result<Value, ControlError> {
+    let run = store.run().map_err(refused)?;
+    let model = store.models().map_err(refused)?.pop().map(|signed| signed.body);
+    let stored = match &run {
+        Some(run) if run.published >= run.rounds => "finished",
+        Some(run) if run.paused => "paused",
+        _ => "waiting",
+    };
+    let mut connections = store.traffic().map_err(refused)?;
+    let state = match live {
+        Some((state, open)) => {
+            open.into_iter()
+                .for_each(|traffic| merge(&mut connections, traffic));
+            state
+        }
+        None => stored,
+    };
+    let began: Option<Timestamp> = store.meta("began_at").map_err(refused)?;
+    let ended = model.as_ref().map(|manifest| manifest.published_at);
+    let seconds = began
+        .zip(ended)
+        .map_or(0.0, |(began, ended)| ended.since(began).as_secs_f64());
+    Ok(json!({
+        "state": state,
+        "rounds_published": run.as_ref().map_or(0, |run| run.published),
+        "rounds": run.as_ref().map_or(0, |run| run.rounds),
+        "attempt": run.as_ref().map_or(0, |run| run.attempt),
+        "model_hash": model.map(|manifest| manifest.model),
+        "log": store.log_head(),
+        "process_id": store.meta::<u32>("process_id").map_err(refused)?.unwrap_or(0),
+        "listening": store.meta::<String>("listening").map_err(refused)?,
+        "bytes_received": connections.iter().map(|traffic| traffic.bytes_received).sum::<u64>(),
+        "bytes_sent": connections.iter().map(|traffic| traffic.bytes_sent).sum::<u64>(),
+        "seconds": seconds,
+        "connections": connections,
+    }))
+}
+
+fn merge(all: &mut Vec<Traffic>, open: Traffic) {
+    let same = |known: &&mut Traffic| {
+        (&known.shop, &known.fingerprint, known.process_id)
+            == (&open.shop, &open.fingerprint, open.process_id)
+    };
+    match all.iter_mut().find(same) {
+        Some(known) => {
+            known.bytes_received += open.bytes_received;
+            known.bytes_sent += open.bytes_sent;
+        }
+        None => all.push(open),
+    }
+}
+
+/// Carries out a command while `serve` runs.
+fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
+    match command {
+        Command::Pause | Command::Resume => {
+            let paused = matches!(command, Command::Pause);
+            hub.with_engine(None, |engine| engine.set_paused(now(), paused));
+            Ok(json!({ "paused": paused }))
+        }
+        Command::Rollback(round) => {
+            let mut engine = hub.engine();
+            engine.roll_back(now(), *round).map_err(refused)?;
+            Ok(json!({ "model_hash": engine.manifest().body.model }))
+        }
+        _ => {
+            let config = hub.home.config().map_err(refused)?;
+            let address = real_address(&config.address, hub.local);
+            let traffic = hub.open_traffic();
+            let mut engine = hub.engine();
+            let state = match engine.machine().phase() {
+                Phase::Waiting => "waiting",
+                Phase::Collecting | Phase::Publishing => "running",
+                Phase::Paused => "paused",
+                Phase::Finished => "finished",
+            };
+            let answer = on_store(
+                &hub.home,
+                engine.store(),
+                command,
+                &address,
+                Some((state, traffic)),
+            )?;
+            drop(engine);
+            if let Command::Revoke(shop) = command {
+                hub.tell(Event::Revoked(shop.clone()));
+                hub.close(shop);
+            }
+            Ok(answer)
+        }
+    }
+}
+
+/// The configured address, with the real port in place of port 0.
+fn real_address(configured: &str, local: SocketAddr) -> String {
+    match configured.strip_suffix(":0") {
+        Some(host) => format!("{host}:{}", local.port()),
+        None => configured.to_owned(),
+    }
+}
+
+/// Asks the running `serve`; none if there is none.
+///
+/// # Errors
+/// When it runs but does not answer.
+pub fn ask(home: &Home, command: &Command) -> io::Result<Option<Result<Value, ControlError>>> {
+    let address = Address::of(&home.control())?;
+    let mut stream = match UnixStream::connect(&address.path) {
+        Ok(stream) => stream,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(command)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_ANSWER_BYTES)).read_line(&mut answer)?;
+    if answer.is_empty() {
+        // It stopped just now.
+        return Ok(None);
+    }
+    let answer: Result<Value, String> = serde_json::from_str(&answer)?;
+    Ok(Some(answer.map_err(ControlError)))
+}
+
+/// The listening end; its file goes with it.
+pub(super) struct Socket {
+    listener: tokio::net::UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Listens. The store must be open: a socket that lies there is a dead program's.
+    pub(super) fn bind(home: &Home) -> io::Result<Self> {
+        // Made in a folder of the owner's only and moved when its mode is right, so that it is never open to others.
+        let aside = home.path().join(format!(".control-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&aside);
+        fs::DirBuilder::new().mode(0o700).create(&aside)?;
+        let first = aside.join("s");
+        let made = Address::of(&first).and_then(|address| {
+            let listener = tokio::net::UnixListener::bind(&address.path)?;
+            fs::set_permissions(&first, fs::Permissions::from_mode(0o600))?;
+            fs::rename(&first, home.control())?;
+            let path = home.control();
+            Ok(Self { listener, path })
+        });
+        let _ = fs::remove_dir_all(&aside);
+        made
+    }
+
+    /// Answers until the hub stops.
+    pub(super) async fn serve(self, hub: Arc<Hub>) {
+        loop {
+            let accepted = tokio::select! {
+                () = hub.stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            if let Ok((stream, _)) = accepted {
+                let hub = Arc::clone(&hub);
+                tokio::spawn(tokio::time::timeout(PATIENCE, async move {
+                    if let Err(error) = serve_one(stream, hub).await {
+                        tracing::debug!(%error, "a command broke off");
+                    }
+                }));
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn serve_one(stream: tokio::net::UnixStream, hub: Arc<Hub>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(reader.take(MAX_QUESTION_BYTES))
+        .read_line(&mut line)
+        .await?;
+    let command: Command = serde_json::from_str(&line)?;
+    let answer = tokio::task::block_in_place(|| live(&hub, &command)).map_err(|error| error.to_string());
+    let mut bytes = serde_json::to_vec(&answer)?;
+    bytes.push(b'\n');
+    writer.write_all(&bytes).await?;
+    writer.shutdown().await
+}
+
+/// A path that fits a socket's address: a long one goes through the open folder.
+struct Address {
+    path: PathBuf,
+    _folder: Option<fs::File>,
+}
+
+impl Address {
+    fn of(path: &Path) -> io::Result<Self> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        if path.as_os_str().len() < MAX_SOCKET_PATH {
+            let path = path.to_owned();
+            return Ok(Self { path, _folder: None });
+        }
+        let folder = fs::File::open(parent)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+        Ok(Self {
+            path,
+            _folder: Some(folder),
+        })
+    }
+}
+
+const MAX_SOCKET_PATH: usize = 100;
+const MAX_QUESTION_BYTES: u64 = 64 << 10;
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);
