@@ -9,6 +9,7 @@ pub mod data;
 pub mod config;
 pub mod control;
 pub mod folder;
+pub mod ledger;
 pub mod participate;
 pub mod recommend;
 pub mod service;

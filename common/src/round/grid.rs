@@ -63,7 +63,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 40 for b = 64) for which the sum of all declared users
+    /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 24 for b = 64) for which the sum of all declared users
     /// and twelve standard deviations of all shops' noise stay below 2^(b-1).
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Grid {
         let reach = users + 12.0 * per_shop * shops.sqrt();
         let most_log2 = match bits {
             ModulusBits::B32 => 16,
-            ModulusBits::B64 => 40,
+            ModulusBits::B64 => 24,
         };
         let half = 2f64.powi(bits.bits() as i32 - 1);
         let log2_clip = (0..=most_log2)

@@ -1,0 +1,202 @@
+//! The ledger's file: `ledger.jsonl`, appended to and synchronised before anything leaves (the chain itself:
+//! [`souk_common::privacy::ledger`]).
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::ShopName;
+use souk_common::privacy::ledger::{Chain, Ledger, LedgerError, LedgerSink};
+
+/// A shop's ledger, in a file that only this process appends to.
+pub type FileLedger = Ledger<FileSink>;
+
+/// An open ledger file. It stays locked until it is dropped.
+#[derive(Debug)]
+pub struct FileSink {
+    file: File,
+}
+
+impl LedgerSink for FileSink {
+    fn append_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_all()
+    }
+}
+
+/// Opens a shop's ledger for charging, or creates it; recomputes its chain from the first record on.
+///
+/// A last line that a crash cut off is kept and charged for (see [`souk_common::privacy::ledger`]).
+///
+/// # Errors
+/// When the file can't be read or written, another process has it open for charging, or the chain is broken, or another
+/// shop's.
+pub fn open_ledger(path: &Path, shop: &ShopName, now: Timestamp) -> Result<FileLedger, LedgerFileError> {
+    let wrap = |source: io::Error| LedgerFileError::io(path, source);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(wrap)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(LedgerFileError::InUse { path: path.into() }),
+        Err(TryLockError::Error(source)) => return Err(wrap(source)),
+    }
+    // The file's name is as durable as its bytes before the first record is.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))
+        .and_then(|folder| folder.sync_all())
+        .map_err(wrap)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(wrap)?;
+    Ledger::open(FileSink { file }, &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Reads and checks a ledger, also while another process appends to it: a record that is being written at this moment is
+/// in [`Chain::tail`].
+///
+/// # Errors
+/// When the file can't be read, or the chain is broken.
+pub fn read_ledger(path: &Path) -> Result<Chain, LedgerFileError> {
+    let bytes = std::fs::read(path).map_err(|source| LedgerFileError::io(path, source))?;
+    Chain::read(&bytes).map_err(|source| LedgerFileError::Ledger {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Why a ledger file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerFileError {
+    /// The file system.
+    #[error("ledger {path}: {source}; check that the disk is there, has room, and that you may write to it")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A second process.
+    #[error("ledger {path} is in use: another souk-client runs for this folder; stop it first")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its content.
+    #[error("{path}: {source}")]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: LedgerError,
+    },
+}
+
+impl LedgerFileError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use souk_common::ids::Digest;
+    use souk_common::privacy::Spend;
+    use souk_common::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate};
+
+    fn shop() -> ShopName {
+        "north".parse().unwrap()
+    }
+
+    fn spend(round: u64) -> Spend {
+        Spend {
+            plan: Digest::ZERO,
+            round,
+            attempt: 1,
+            noise_multiplier: Some(NoiseMultiplier::new(1.0).unwrap()),
+            sampling_rate: SamplingRate::new(0.1).unwrap(),
+            clip_norm: ClipNorm::new(1.0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_was_charged_is_there_after_a_restart_and_can_be_read_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open_ledger(&path, &shop(), Timestamp(1)).unwrap();
+        for round in 1..=3 {
+            let charged = ledger.charge(spend(round), Timestamp(2)).unwrap();
+            let read = read_ledger(&path).unwrap();
+            assert_eq!(read.head(), charged.head());
+            assert_eq!(read.spends().count() as u64, round);
+        }
+        let (head, epsilon) = (ledger.head(), ledger.epsilon(Delta::new(1e-5).unwrap()));
+        assert!(matches!(
+            open_ledger(&path, &shop(), Timestamp(3)),
+            Err(LedgerFileError::InUse { .. })
+        ));
+        drop(ledger);
+        let again = open_ledger(&path, &shop(), Timestamp(4)).unwrap();
+        assert_eq!(
+            (again.head(), again.epsilon(Delta::new(1e-5).unwrap())),
+            (head, epsilon)
+        );
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_is_kept_and_charged_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open_ledger(&path, &shop(), Timestamp(1)).unwrap();
+        for round in 1..=2 {
+            ledger.charge(spend(round), Timestamp(2)).unwrap();
+        }
+        drop(ledger);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 30]).unwrap();
+        assert_eq!(read_ledger(&path).unwrap().spends().count(), 1);
+        let ledger = open_ledger(&path, &shop(), Timestamp(3)).unwrap();
+        assert_eq!(
+            ledger.chain().spends().count(),
+            2,
+            "one of them for the torn line"
+        );
+        drop(ledger);
+        assert!(
+            std::fs::read(&path)
+                .unwrap()
+                .starts_with(&whole[..whole.len() - 30])
+        );
+        assert_eq!(read_ledger(&path).unwrap().spends().count(), 2);
+    }
+
+    #[test]
+    fn an_edited_file_is_refused_with_its_line_and_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open_ledger(&path, &shop(), Timestamp(1)).unwrap();
+        ledger.charge(spend(1), Timestamp(2)).unwrap();
+        drop(ledger);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(
+            &path,
+            text.replace("\"noise_multiplier\":1.0", "\"noise_multiplier\":9.0"),
+        )
+        .unwrap();
+        let error = open_ledger(&path, &shop(), Timestamp(3)).unwrap_err().to_string();
+        assert!(
+            error.contains("line 2") && error.contains("edited") && error.contains("put back"),
+            "{error}"
+        );
+    }
+}

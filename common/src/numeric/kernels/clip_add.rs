@@ -1,0 +1,237 @@
+//! Scale, truncate toward zero, add modulo 2^b, and sum the squares of what was added, in one pass.
+//!
+//! Plain loops that the compiler turns into vector instructions, compiled twice: for any machine, and for AVX2.
+
+/// An unsigned integer that sums wrap around in.
+pub trait Word: Copy {
+    /// `self + signed` modulo 2^b.
+    fn plus(self, signed: i32) -> Self;
+}
+
+impl Word for u32 {
+    #[inline(always)]
+    fn plus(self, signed: i32) -> Self {
+        self.wrapping_add(signed as Self)
+    }
+}
+
+impl Word for u64 {
+    #[inline(always)]
+    fn plus(self, signed: i32) -> Self {
+        self.wrapping_add(i64::from(signed) as Self)
+    }
+}
+
+/// `sum[i] += trunc(factor * values[i])`; gives the sum of the squares of the integers added, exactly.
+///
+/// Products beyond 2^24 in magnitude are cut to it; NaN adds 0. Extra elements of the longer slice are left alone.
+pub fn add_scaled<W: Word>(sum: &mut [W], values: &[f32], factor: f64) -> u128 {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, checked in the line above.
+        return unsafe { add_scaled_avx2(sum, values, factor) };
+    }
+    add_scaled_any(sum, values, factor)
+}
+
+/// `sum[r*d + c] += trunc(coefficients[r] * direction[c])` for `d = direction.len()`; gives the sum of the squares of
+/// the integers added, exactly.
+///
+/// None, and nothing is added, unless all |coefficients| <= 2^24 and all |direction| <= 1.0001 and `sum` has a place
+/// for every product.
+pub fn add_outer<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> Option<u128> {
+    let within = |values: &[f32], most: f32| {
+        values
+            .iter()
+            .fold(true, |good, value| good & (value.abs() <= most))
+    };
+    let fits = coefficients
+        .len()
+        .checked_mul(direction.len())
+        .is_some_and(|len| len <= sum.len());
+    if !fits || !within(coefficients, MOST as f32) || !within(direction, 1.0001) {
+        return None;
+    }
+    if direction.is_empty() {
+        return Some(0);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2; the factors were checked above, so all products are within +-2^25.
+        return Some(unsafe { add_outer_avx2(sum, coefficients, direction) });
+    }
+    // SAFETY: the factors were checked above, so all products are within +-2^25.
+    Some(unsafe { add_outer_any(sum, coefficients, direction) })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn add_scaled_avx2<W: Word>(sum: &mut [W], values: &[f32], factor: f64) -> u128 {
+    add_scaled_any(sum, values, factor)
+}
+
+#[inline(always)]
+fn add_scaled_any<W: Word>(sum: &mut [W], values: &[f32], factor: f64) -> u128 {
+    let mut total = 0u128;
+    // 4096 squares of at most 2^48 stay below 2^64.
+    for (sum, values) in sum.chunks_mut(BLOCK).zip(values.chunks(BLOCK)) {
+        let mut squares = 0u64;
+        for (sum, value) in sum.iter_mut().zip(values) {
+            let integer = (f64::from(*value) * factor).clamp(-MOST, MOST) as i32;
+            *sum = sum.plus(integer);
+            squares = squares.wrapping_add((i64::from(integer) * i64::from(integer)) as u64);
+        }
+        total += u128::from(squares);
+    }
+    total
+}
+
+/// # Safety
+/// All products are within the range of `i32`, and AVX2 is there.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn add_outer_avx2<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
+    // SAFETY: the caller's promise.
+    unsafe { add_outer_any(sum, coefficients, direction) }
+}
+
+/// # Safety
+/// All products are within the range of `i32`.
+#[inline(always)]
+unsafe fn add_outer_any<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
+    // SAFETY: the caller's promise, in every arm.
+    unsafe {
+        match direction.len() {
+            8 => add_rows::<8, W>(sum, coefficients, direction),
+            16 => add_rows::<16, W>(sum, coefficients, direction),
+            32 => add_rows::<32, W>(sum, coefficients, direction),
+            64 => add_rows::<64, W>(sum, coefficients, direction),
+            _ => add_rows_of_any_width(sum, coefficients, direction),
+        }
+    }
+}
+
+/// # Safety
+/// All products are within the range of `i32`.
+#[inline(always)]
+unsafe fn add_rows<const D: usize, W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
+    let direction: &[f32; D] = direction.try_into().expect("the caller matched the length");
+    let mut total = 0u128;
+    for (sum, coefficients) in sum.chunks_mut(ROWS * D).zip(coefficients.chunks(ROWS)) {
+        // A lane sees ROWS * D / 8 <= 2^13 squares of at most 2^48.1: below 2^64.
+        let mut lanes = [0u64; 8];
+        for (row, coefficient) in sum.as_chunks_mut::<D>().0.iter_mut().zip(coefficients) {
+            for column in 0..D {
+                // SAFETY: the caller's promise.
+                let integer = unsafe { (coefficient * direction[column]).to_int_unchecked::<i32>() };
+                row[column] = row[column].plus(integer);
+                let square = (i64::from(integer) * i64::from(integer)) as u64;
+                lanes[column % 8] = lanes[column % 8].wrapping_add(square);
+            }
+        }
+        total += lanes.iter().map(|lane| u128::from(*lane)).sum::<u128>();
+    }
+    total
+}
+
+/// # Safety
+/// All products are within the range of `i32`.
+#[inline(always)]
+unsafe fn add_rows_of_any_width<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
+    let mut total = 0u128;
+    for (row, coefficient) in sum.chunks_exact_mut(direction.len()).zip(coefficients) {
+        for (row, direction) in row.chunks_mut(BLOCK).zip(direction.chunks(BLOCK)) {
+            let mut squares = 0u64;
+            for (sum, direction) in row.iter_mut().zip(direction) {
+                // SAFETY: the caller's promise.
+                let integer = unsafe { (coefficient * direction).to_int_unchecked::<i32>() };
+                *sum = sum.plus(integer);
+                squares = squares.wrapping_add((i64::from(integer) * i64::from(integer)) as u64);
+            }
+            total += u128::from(squares);
+        }
+    }
+    total
+}
+
+/// The largest product that is added.
+const MOST: f64 = 16_777_216.0;
+const BLOCK: usize = 4096;
+const ROWS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Stopwatch;
+    use rand::RngExt;
+
+    fn values(len: usize, scale: f32, name: &str) -> Vec<f32> {
+        let mut rng = crate::rng::stream(5, name);
+        (0..len).map(|_| (rng.random::<f32>() - 0.5) * scale).collect()
+    }
+
+    #[test]
+    fn outer_products_of_every_width_are_what_a_plain_loop_adds() {
+        for width in [1usize, 3, 8, 16, 17, 32, 64, 65] {
+            let (rows, direction) = (values(1500, 40_000.0, "rows"), values(width, 2.0, "direction"));
+            let mut sum = vec![u32::MAX - 3; 1500 * width + 5];
+            let mut plain = sum.clone();
+            let mut wide = vec![7u64; 1500 * width];
+            let mut squares = 0u128;
+            for (r, row) in rows.iter().enumerate() {
+                for (c, direction) in direction.iter().enumerate() {
+                    let integer = (row * direction) as i32;
+                    plain[r * width + c] = plain[r * width + c].wrapping_add(integer as u32);
+                    squares += u128::from(integer.unsigned_abs()).pow(2);
+                }
+            }
+            assert_eq!(
+                add_outer(&mut sum, &rows, &direction),
+                Some(squares),
+                "width {width}"
+            );
+            assert_eq!(sum, plain);
+            assert_eq!(add_outer(&mut wide, &rows, &direction), Some(squares));
+            let narrowed: Vec<u32> = wide.iter().map(|value| *value as u32).collect();
+            let shifted: Vec<u32> = plain.iter().map(|value| value.wrapping_add(11)).collect();
+            assert_eq!(narrowed[..], shifted[..1500 * width]);
+        }
+    }
+
+    #[test]
+    fn factors_out_of_range_add_nothing() {
+        let mut sum = vec![1u32; 4];
+        for (rows, direction) in [
+            ([1.0, f32::NAN], [1.0, 1.0]),
+            ([1.0, 3e7], [1.0, 1.0]),
+            ([1.0, 1.0], [f32::INFINITY, 0.0]),
+            ([1.0, 1.0], [1.1, 0.0]),
+        ] {
+            assert_eq!(add_outer(&mut sum, &rows, &direction), None);
+        }
+        assert_eq!(add_outer(&mut sum, &[1.0; 3], &[1.0; 2]), None);
+        assert_eq!(sum, [1; 4]);
+    }
+
+    #[test]
+    fn scaled_values_are_truncated_toward_zero_and_cut_where_they_could_overflow() {
+        let mut sum = vec![0u64; 6];
+        let squares = add_scaled(&mut sum, &[1.99, -1.99, f32::NAN, 1e30, -0.4, 0.0], 1.0);
+        assert_eq!(sum, [1, u64::MAX, 0, 1 << 24, 0, 0]);
+        assert_eq!(squares, 2 + (1 << 48));
+    }
+
+    #[test]
+    fn four_thousand_rank_one_users_fit_in_a_round() {
+        let (rows, direction) = (values(2000, 400.0, "rows"), values(16, 0.5, "direction"));
+        let mut sum = vec![0u32; 32_000];
+        let clock = Stopwatch::start();
+        let squares: u128 = (0..4000)
+            .filter_map(|_| add_outer(&mut sum, &rows, &direction))
+            .sum();
+        let secs = clock.secs();
+        eprintln!("4,000 users of 32,000 coordinates: {secs:.4} s ({squares})");
+        // About 0.02 s on a quiet machine; tests run beside others.
+        assert!(secs < 1.0, "{secs} s");
+    }
+}

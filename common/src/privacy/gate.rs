@@ -1,0 +1,162 @@
+//! The gate: a shop's update becomes sendable only when it was noised and charged for.
+
+use super::ledger::Charged;
+use super::noise::NoiseVector;
+use crate::round::grid::{Grid, ModulusBits};
+
+/// Integers modulo 2^b, one a coordinate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UpdateValues {
+    /// b = 32.
+    B32(Vec<u32>),
+    /// b = 64.
+    B64(Vec<u64>),
+}
+
+impl UpdateValues {
+    /// `coordinates` zeros.
+    pub fn zeros(bits: ModulusBits, coordinates: usize) -> Self {
+        match bits {
+            ModulusBits::B32 => Self::B32(vec![0; coordinates]),
+            ModulusBits::B64 => Self::B64(vec![0; coordinates]),
+        }
+    }
+
+    /// How many coordinates.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::B32(values) => values.len(),
+            Self::B64(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no coordinate.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// b.
+    pub fn bits(&self) -> ModulusBits {
+        match self {
+            Self::B32(_) => ModulusBits::B32,
+            Self::B64(_) => ModulusBits::B64,
+        }
+    }
+}
+
+/// A shop's summed update, on the integer grid.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Update {
+    /// b.
+    pub bits: ModulusBits,
+    /// The coordinates.
+    pub values: UpdateValues,
+}
+
+impl From<UpdateValues> for Update {
+    fn from(values: UpdateValues) -> Self {
+        Self {
+            bits: values.bits(),
+            values,
+        }
+    }
+}
+
+/// Something that was clipped, noised and charged for. Only this module makes one, and only this can be encoded.
+///
+/// What holds nobody's data can be made from noise alone:
+///
+/// ```
+/// use souk_common::privacy::{NoiseVector, Privatized};
+/// use souk_common::round::grid::{Grid, ModulusBits};
+/// let grid = Grid { bits: ModulusBits::B32, log2_clip: 16, clip_norm: 1.0, noise_stddev: 65536.0 };
+/// let noise = NoiseVector::draw(&grid, 3, &mut souk_common::rng::stream(1, "doc"));
+/// assert_eq!(Privatized::of_nobody(noise).get().values.len(), 3);
+/// ```
+///
+/// What holds data can't be wrapped from outside, though an [`Update`] can be built:
+///
+/// ```compile_fail,E0423
+/// use souk_common::privacy::{Privatized, Update, UpdateValues};
+/// let raw = Update::from(UpdateValues::B32(vec![1, 2, 3]));
+/// let leak = Privatized(raw);
+/// ```
+///
+/// ```compile_fail,E0624
+/// use souk_common::privacy::{Privatized, Update, UpdateValues, Charged};
+/// use souk_common::round::grid::Grid;
+/// fn leak(raw: UpdateValues, grid: &Grid, charged: &Charged) {
+///     let _ = Privatized::<Update>::release(raw, grid, u64::MAX, charged);
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Privatized<T>(T);
+
+impl<T> Privatized<T> {
+    /// What may leave.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// What may leave, by value.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl Privatized<Update> {
+    /// Lets a sum out against the proof that it was charged for.
+    pub(super) fn release(
+        values: UpdateValues,
+        grid: &Grid,
+        noise_stddev: u64,
+        charged: &Charged,
+    ) -> Result<Self, GateError> {
+        let spend = charged.spend();
+        if spend.clip_norm.get() != grid.clip_norm {
+            return Err(GateError::Clip {
+                sum: grid.clip_norm,
+                charged: spend.clip_norm.get(),
+            });
+        }
+        // C*s is a power of two: the product is exact.
+        let charged = spend
+            .noise_multiplier
+            .map_or(0.0, |z| z.get() * grid.clip_units());
+        if (noise_stddev as f64) < charged {
+            return Err(GateError::Noise {
+                sum: noise_stddev,
+                charged,
+            });
+        }
+        Ok(Self(values.into()))
+    }
+
+    /// Nothing but noise: of no user at all. For benchmarks and for coordinators under test.
+    pub fn of_nobody(noise: NoiseVector) -> Self {
+        Self(noise.into_values().into())
+    }
+}
+
+/// The ledger was charged for another mechanism than the sum went through: nothing is released.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum GateError {
+    /// Too little noise.
+    #[error(
+        "the sum carries noise of {sum} grid units, the ledger was charged for {charged}: nothing is released"
+    )]
+    Noise {
+        /// Standard deviation in the sum.
+        sum: u64,
+        /// Standard deviation that the spend promises.
+        charged: f64,
+    },
+    /// Another clip norm.
+    #[error("users were clipped to {sum}, the ledger was charged for {charged}: nothing is released")]
+    Clip {
+        /// C of the sum.
+        sum: f64,
+        /// C of the spend.
+        charged: f64,
+    },
+}

@@ -1,0 +1,375 @@
+//! Records, lines and the chain they make: reading, checking, adding up.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LedgerError, digest_and_len};
+use crate::clock::Timestamp;
+use crate::ids::{Digest, ShopName};
+use crate::privacy::accountant::{Composition, RELATION, SampledGaussian, UNIT};
+use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+use crate::round::record::{AttemptId, LogHead};
+
+/// One release: which attempt, under which mechanism.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Spend {
+    /// The plan's digest.
+    pub plan: Digest,
+    /// The round, from 1.
+    pub round: u64,
+    /// The attempt at it, from 1.
+    pub attempt: u32,
+    /// z; none for a release without noise, after which no epsilon bounds the ledger.
+    pub noise_multiplier: Option<NoiseMultiplier>,
+    /// q.
+    pub sampling_rate: SamplingRate,
+    /// C.
+    pub clip_norm: ClipNorm,
+}
+
+impl Spend {
+    /// The attempt.
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            round: self.round,
+            attempt: self.attempt,
+        }
+    }
+
+    /// Counts it.
+    pub fn add_to(&self, composition: &mut Composition) {
+        match self.noise_multiplier {
+            Some(noise_multiplier) => composition.add(
+                SampledGaussian {
+                    noise_multiplier,
+                    sampling_rate: self.sampling_rate,
+                },
+                1,
+            ),
+            None => composition.add_unprotected(),
+        }
+    }
+}
+
+/// What a record says.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// The first record.
+    Genesis {
+        /// Of this format: 1.
+        version: u32,
+        /// Whose privacy.
+        unit: String,
+        /// Between which data sets.
+        relation: String,
+        /// Bytes of a torn first line before this one, and their digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skipped: Option<(u64, Digest)>,
+    },
+    /// A release, about to happen.
+    Spend {
+        /// What it costs.
+        spend: Spend,
+    },
+    /// The lines between the record before and this one were cut off by a crash.
+    Torn {
+        /// Their bytes (but for the last line end), and their digest.
+        skipped: (u64, Digest),
+        /// Charged for them, in case a release did happen; none while nothing was ever charged.
+        spend: Option<Spend>,
+    },
+}
+
+impl Entry {
+    pub(super) fn genesis(torn: &[u8]) -> Self {
+        Self::Genesis {
+            version: VERSION,
+            unit: UNIT.into(),
+            relation: RELATION.into(),
+            skipped: (!torn.is_empty()).then(|| digest_and_len(torn)),
+        }
+    }
+
+    pub(super) fn torn(torn: &[u8], spend: Option<Spend>) -> Self {
+        Self::Torn {
+            skipped: digest_and_len(torn),
+            spend,
+        }
+    }
+
+    fn skipped(&self) -> Option<(u64, Digest)> {
+        match self {
+            Self::Genesis { skipped, .. } => *skipped,
+            Self::Spend { .. } => None,
+            Self::Torn { skipped, .. } => Some(*skipped),
+        }
+    }
+
+    /// What it charges.
+    pub fn spend(&self) -> Option<&Spend> {
+        match self {
+            Self::Genesis { .. } => None,
+            Self::Spend { spend } => Some(spend),
+            Self::Torn { spend, .. } => spend.as_ref(),
+        }
+    }
+}
+
+/// One line.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Record {
+    /// From 0.
+    pub seq: u64,
+    /// Hash of the record before; [`Digest::ZERO`] for the first.
+    pub prev: Digest,
+    /// When it was written, by the shop's clock.
+    pub time: Timestamp,
+    /// Whose ledger.
+    pub shop: ShopName,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Digest of the line up to here.
+    #[serde(skip)]
+    pub hash: Option<Digest>,
+}
+
+/// A chain that was checked from its first record on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chain {
+    records: Vec<Record>,
+    head: Option<Digest>,
+    tail: Vec<u8>,
+}
+
+impl Chain {
+    /// Reads and checks a ledger's bytes. What stands behind the last whole record is [`Chain::tail`]: a record that is
+    /// being written at this moment, or that a crash cut off.
+    ///
+    /// # Errors
+    /// The first line that does not follow from those before it.
+    pub fn read(bytes: &[u8]) -> Result<Self, LedgerError> {
+        let mut chain = Self::default();
+        // Start of the lines that are no record, and why and where the first of them is none.
+        let mut skipped: Option<(usize, LedgerError)> = None;
+        let mut start = 0;
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let end = start + line.len();
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            let torn = skipped
+                .as_ref()
+                .map_or(&[][..], |(from, _)| &bytes[*from..start - 1]);
+            match chain.check(line, torn, index + 1) {
+                Ok(record) => {
+                    chain.push(record);
+                    skipped = None;
+                }
+                Err(error) if skipped.is_none() => skipped = Some((start, error)),
+                Err(_) => {}
+            }
+            start = end;
+        }
+        match skipped {
+            // Bad lines are forgiven only at the very end, behind a start that died while it charged for them.
+            Some((from, _)) if start < bytes.len() || bytes.ends_with(TORN_MARK_LINE) => {
+                chain.tail = bytes[from..].to_vec()
+            }
+            Some((_, error)) => return Err(error),
+            None => chain.tail = bytes[start..].to_vec(),
+        }
+        Ok(chain)
+    }
+
+    /// Whose it is; None while it is empty.
+    pub fn shop(&self) -> Option<&ShopName> {
+        self.records.first().map(|record| &record.shop)
+    }
+
+    /// All records.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Bytes behind the last whole record.
+    pub fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    /// Everything charged, with its time.
+    pub fn spends(&self) -> impl Iterator<Item = (Timestamp, &Spend)> {
+        let timed = |record: &'_ Record| record.time;
+        self.records
+            .iter()
+            .filter_map(move |record| Some((timed(record), record.entry.spend()?)))
+    }
+
+    /// Length and last hash.
+    pub fn head(&self) -> LogHead {
+        LogHead {
+            length: self.records.len() as u64,
+            head: self.head.unwrap_or(Digest::ZERO),
+        }
+    }
+
+    /// The spends from `since` on (all, for None), for the accountant.
+    pub fn composition(&self, since: Option<Timestamp>) -> Composition {
+        let mut composition = Composition::default();
+        self.spends()
+            .filter(|(time, _)| since.is_none_or(|since| *time >= since))
+            .for_each(|(_, spend)| spend.add_to(&mut composition));
+        composition
+    }
+
+    /// Refuses a chain that does not contain what was seen of it before.
+    ///
+    /// # Errors
+    /// When it is shorter, or has another record there.
+    pub fn must_contain(&self, seen: LogHead) -> Result<(), LedgerError> {
+        let there = usize::try_from(seen.length)
+            .ok()
+            .and_then(|length| length.checked_sub(1))
+            .map(|index| self.records.get(index).and_then(|record| record.hash));
+        match there {
+            None => Ok(()),
+            Some(hash) if hash == Some(seen.head) => Ok(()),
+            Some(_) => Err(LedgerError::RolledBack {
+                length: self.head().length,
+                seen: seen.length,
+                head: seen.head.short(),
+            }),
+        }
+    }
+
+    pub(super) fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tail)
+    }
+
+    /// What to write after a torn tail before the record that accounts for it, and the bytes that record skips.
+    ///
+    /// The mark tells a line that a start has ended from one that was edited, whichever byte a further crash stops at.
+    pub(super) fn end_torn(tail: &[u8]) -> (&'static str, Vec<u8>) {
+        match tail.strip_suffix(b"\n") {
+            Some(ended) => ("", ended.to_vec()),
+            None => ("~torn\n", [tail, TORN_MARK].concat()),
+        }
+    }
+
+    /// The next record, and its line without the line end.
+    pub(super) fn next(&self, entry: Entry, shop: &ShopName, now: Timestamp) -> (Record, String) {
+        let mut record = Record {
+            seq: self.records.len() as u64,
+            prev: self.head.unwrap_or(Digest::ZERO),
+            time: now,
+            shop: shop.clone(),
+            entry,
+            hash: None,
+        };
+        // Names, digests, and numbers that were checked to be finite.
+        let body = serde_json::to_string(&record).expect("a record has a JSON form");
+        let hash = Digest::of(body.as_bytes());
+        record.hash = Some(hash);
+        let open = body.strip_suffix('}').unwrap_or(&body);
+        let line = format!("{open}{HASH_MEMBER}{hash}\"}}");
+        (record, line)
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        self.head = record.hash;
+        self.records.push(record);
+    }
+
+    /// What a torn line is charged: its own spend if it is whole, else the costliest terms of all so far.
+    pub(super) fn charge_for_torn(&self, torn: &[u8]) -> Option<Spend> {
+        if let Some(spend) = parse_line(torn)
+            .ok()
+            .and_then(|record| record.entry.spend().cloned())
+        {
+            return Some(spend);
+        }
+        let mut costliest: Option<Spend> = None;
+        for (_, spend) in self.spends() {
+            let so_far = costliest.get_or_insert_with(|| spend.clone());
+            let noise = match (so_far.noise_multiplier, spend.noise_multiplier) {
+                (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+                _ => None,
+            };
+            let rate = so_far.sampling_rate.get().max(spend.sampling_rate.get());
+            *so_far = Spend {
+                noise_multiplier: noise,
+                sampling_rate: SamplingRate::new(rate).unwrap_or(spend.sampling_rate),
+                ..spend.clone()
+            };
+        }
+        costliest
+    }
+
+    /// Whether `line` is the next record, behind `torn` bytes that are none.
+    fn check(&self, line: &[u8], torn: &[u8], number: usize) -> Result<Record, LedgerError> {
+        let broken = |reason: String| LedgerError::Broken { line: number, reason };
+        let record = parse_line(line.strip_suffix(b"\n").unwrap_or(line)).map_err(broken)?;
+        let expected = self.records.len() as u64;
+        if record.seq != expected || record.prev != self.head.unwrap_or(Digest::ZERO) {
+            return Err(broken(format!(
+                "it is record {} and does not follow the {expected} records before it (lines were removed, swapped or \
+                 added)",
+                record.seq
+            )));
+        }
+        if record.entry.skipped() != (!torn.is_empty()).then(|| digest_and_len(torn)) {
+            return Err(broken(
+                "it does not account for the lines before it that are no records".into(),
+            ));
+        }
+        match (&record.entry, self.shop()) {
+            (
+                Entry::Genesis {
+                    version,
+                    unit,
+                    relation,
+                    ..
+                },
+                None,
+            ) => {
+                if *version != VERSION || unit != UNIT || relation != RELATION {
+                    return Err(broken(format!(
+                        "version {version}, unit {unit:?}, relation {relation:?} are not what this program accounts for \
+                         (version {VERSION}, {UNIT}, {RELATION}); use the program that wrote it"
+                    )));
+                }
+            }
+            (_, None) => return Err(broken("the first record must be of kind genesis".into())),
+            (Entry::Genesis { .. }, Some(_)) => return Err(broken("a second record of kind genesis".into())),
+            (_, Some(shop)) if *shop != record.shop => {
+                return Err(broken(format!(
+                    "it is of shop {}, the ledger is of {shop}",
+                    record.shop
+                )));
+            }
+            _ => {}
+        }
+        Ok(record)
+    }
+}
+
+fn parse_line(line: &[u8]) -> Result<Record, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "not text".to_owned())?;
+    let (body, hash) = text
+        .strip_suffix("\"}")
+        .and_then(|text| text.rsplit_once(HASH_MEMBER))
+        .ok_or("no whole record (cut off?)")?;
+    let hash: Digest = hash.parse().map_err(|error| format!("hash: {error}"))?;
+    let body = format!("{body}}}");
+    if Digest::of(body.as_bytes()) != hash {
+        return Err("its hash does not match its text (it was edited)".into());
+    }
+    let mut record: Record = serde_json::from_str(&body).map_err(|error| format!("no record: {error}"))?;
+    record.hash = Some(hash);
+    Ok(record)
+}
+
+const VERSION: u32 = 1;
+const TORN_MARK: &[u8] = b"~torn";
+const TORN_MARK_LINE: &[u8] = b"~torn\n";
+const HASH_MEMBER: &str = ",\"hash\":\"";

@@ -1,0 +1,233 @@
+//! The shop's ledger: every spend, in an append-only hash chain, durable before anything leaves.
+//!
+//! One JSON object a line. Its last member, `hash`, is the BLAKE3 digest of the line up to it; `prev` is the hash of the
+//! record before. The first record names the shop, the unit and the relation. This module knows bytes and chains, no
+//! files: a [`LedgerSink`] makes bytes durable.
+//!
+//! A crash can leave a line without its end. Such a line was never acknowledged, so nothing was sent for it. It stays
+//! where it is; the next start appends a record of kind `torn` that names its length and digest and charges for it all
+//! the same, at the costliest terms known. So the file only ever grows, and epsilon is over-counted, never under.
+
+mod chain;
+
+use std::io;
+
+pub use chain::{Chain, Entry, Record, Spend};
+
+use super::accountant::Composition;
+use super::params::{Delta, Epsilon};
+use crate::clock::Timestamp;
+use crate::ids::{Digest, ShopName};
+use crate::round::record::LogHead;
+
+/// Where records become durable.
+pub trait LedgerSink {
+    /// Appends `bytes` and returns once they would survive a power cut.
+    ///
+    /// # Errors
+    /// When they may not be durable; some of them may have been written.
+    fn append_durably(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// A sink in memory, for the simulator and for tests.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySink(pub Vec<u8>);
+
+impl LedgerSink for MemorySink {
+    fn append_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The proof that a spend is durable. Only [`Ledger::charge`] makes one.
+///
+/// ```compile_fail,E0451
+/// use souk_common::privacy::{Charged, Spend};
+/// use souk_common::round::record::LogHead;
+/// fn forge(spend: Spend, head: LogHead) -> Charged {
+///     Charged { spend, head }
+/// }
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct Charged {
+    spend: Spend,
+    head: LogHead,
+}
+
+impl Charged {
+    /// What was charged.
+    pub fn spend(&self) -> &Spend {
+        &self.spend
+    }
+
+    /// The ledger right after it.
+    pub fn head(&self) -> LogHead {
+        self.head
+    }
+}
+
+/// A shop's open ledger.
+#[derive(Debug)]
+pub struct Ledger<S> {
+    sink: S,
+    chain: Chain,
+    failed: bool,
+}
+
+impl<S: LedgerSink> Ledger<S> {
+    /// Opens a ledger that holds `existing` bytes so far; recomputes the whole chain. An empty one gets its first
+    /// record; one that ends in a torn line gets that line charged for.
+    ///
+    /// # Errors
+    /// When the chain is broken or another shop's (with the line and the remedy), or when the sink fails.
+    pub fn open(sink: S, existing: &[u8], shop: &ShopName, now: Timestamp) -> Result<Self, LedgerError> {
+        let chain = Chain::read(existing)?;
+        if chain.shop().is_some_and(|owner| owner != shop) {
+            let owner = chain.shop().map_or_else(String::new, ToString::to_string);
+            return Err(LedgerError::OtherShop {
+                owner,
+                shop: shop.clone(),
+            });
+        }
+        let mut ledger = Self {
+            sink,
+            chain,
+            failed: false,
+        };
+        let tail = ledger.chain.take_tail();
+        let (mark, skipped) = if tail.is_empty() {
+            ("", Vec::new())
+        } else {
+            Chain::end_torn(&tail)
+        };
+        // A first record that was torn is skipped by the one that takes its place.
+        if ledger.chain.shop().is_none() {
+            ledger.append(Entry::genesis(&skipped), mark, shop, now)?;
+        } else if !tail.is_empty() {
+            let spend = ledger.chain.charge_for_torn(&tail);
+            ledger.append(Entry::torn(&skipped, spend), mark, shop, now)?;
+        }
+        Ok(ledger)
+    }
+
+    /// Epsilon at `delta` of all spends ever; None when nothing bounds it.
+    pub fn epsilon(&self, delta: Delta) -> Option<Epsilon> {
+        self.chain.composition(None).epsilon(delta)
+    }
+
+    /// Epsilon at `delta` after one more spend, counting spends from `since` on (all, for None); None when nothing
+    /// bounds it.
+    pub fn would_spend(&self, spend: &Spend, delta: Delta, since: Option<Timestamp>) -> Option<Epsilon> {
+        let mut composition: Composition = self.chain.composition(since);
+        spend.add_to(&mut composition);
+        composition.epsilon(delta)
+    }
+
+    /// Records a spend durably. What is released must be released against the proof it returns.
+    ///
+    /// # Errors
+    /// When it may not be durable: nothing may be released, and the ledger takes nothing more until it is opened again.
+    pub fn charge(&mut self, spend: Spend, now: Timestamp) -> Result<Charged, LedgerError> {
+        if self.failed {
+            return Err(LedgerError::Failed);
+        }
+        let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
+        self.append(Entry::Spend { spend: spend.clone() }, "", &shop, now)?;
+        Ok(Charged {
+            spend,
+            head: self.head(),
+        })
+    }
+
+    /// Length and last hash.
+    pub fn head(&self) -> LogHead {
+        self.chain.head()
+    }
+
+    /// All records.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Refuses a ledger that does not contain what was seen of it before, as a backup put back does not.
+    ///
+    /// # Errors
+    /// When it is shorter, or has another record there.
+    pub fn must_contain(&self, seen: LogHead) -> Result<(), LedgerError> {
+        self.chain.must_contain(seen)
+    }
+
+    /// The sink, for reading back what it holds.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    fn append(
+        &mut self,
+        entry: Entry,
+        before: &str,
+        shop: &ShopName,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let (record, line) = self.chain.next(entry, shop, now);
+        if let Err(source) = self.sink.append_durably(format!("{before}{line}\n").as_bytes()) {
+            self.failed = true;
+            return Err(LedgerError::Sink(source));
+        }
+        self.chain.push(record);
+        Ok(())
+    }
+}
+
+/// Why a ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A line that is no record, out of order, or edited.
+    #[error(
+        "ledger line {line}: {reason}. Nothing is released on a broken ledger: put back an unbroken copy of this file \
+         (it must hold every spend); if there is none, keep it as evidence and join as a new shop"
+    )]
+    Broken {
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another shop's.
+    #[error(
+        "the ledger belongs to shop {owner}, not to {shop}: use the folder of {shop}, or put its own ledger back"
+    )]
+    OtherShop {
+        /// As the first record says.
+        owner: String,
+        /// Who opened it.
+        shop: ShopName,
+    },
+    /// Older than what was seen of it.
+    #[error(
+        "the ledger has {length} records and does not contain record {seen} that was seen before ({head}): it was put \
+         back from an old copy or replaced. Put back the newest copy"
+    )]
+    RolledBack {
+        /// Records now.
+        length: u64,
+        /// Records that were seen.
+        seen: u64,
+        /// The hash that was seen, shortened.
+        head: String,
+    },
+    /// The sink.
+    #[error("the spend could not be made durable, so nothing is released: {0}")]
+    Sink(#[source] io::Error),
+    /// After an error of the sink.
+    #[error("an earlier record may not be durable, so nothing is released: start the program again")]
+    Failed,
+}
+
+fn digest_and_len(bytes: &[u8]) -> (u64, Digest) {
+    (bytes.len() as u64, Digest::of(bytes))
+}
+
+#[cfg(test)]
+mod proofs;
