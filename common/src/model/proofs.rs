@@ -135,6 +135,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_damaged_model_file_is_an_error_or_another_finite_model_but_never_a_panic(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(),
+        garbage in proptest::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let config = config(ModelKind::Mf, Activation::Relu, vec![Feature::Category]);
+        let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(1)), &catalogue(5));
+        let layout = recommender.layout();
+        let meta = file::ModelMeta { round: 1, plan: Digest::of(b"plan") };
+        let mut bytes = file::encode(&initial_parameters(&config, layout, 1), layout, &meta);
+        prop_assert!(file::decode(&garbage, layout).is_err());
+        prop_assert!(file::decode(&bytes[..cut.index(bytes.len())], layout).is_err());
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok((params, _)) = file::decode(&bytes, layout) {
+            prop_assert!(params.len() == layout.len() && params.iter().all(|value| value.is_finite()));
+        }
+        bytes.extend_from_slice(&[0, 1]);
+        prop_assert!(file::decode(&bytes, layout).is_err(), "bytes after the end");
+    }
+}
+
 fn sgd(local_steps: usize) -> SgdConfig {
     SgdConfig {
         negatives: 4,

@@ -252,11 +252,17 @@ impl Plan {
                 number("train.alpha", ials.alpha, true, 1.0)?;
                 number("train.lambda", ials.lambda, true, 1e9)?;
                 number("train.recency", ials.recency, false, 10.0)?;
+                number("train.train_recency", ials.train_recency, false, 10.0)?;
             }
             TrainConfig::Sgd(sgd) => {
                 number("train.learning_rate", sgd.learning_rate, true, 1e6)?;
                 number("train.user_learning_rate", sgd.user_learning_rate, true, 1e6)?;
                 number("train.user_l2", sgd.user_l2, false, 1e6)?;
+                number("train.user_dropout", sgd.user_dropout, false, 1.0)?;
+                number("train.final_fraction", sgd.final_fraction, false, 1.000_001)?;
+                number("train.fit_steps", sgd.fit_steps as f64, false, 10_001.0)?;
+                number("train.fit_learning_rate", sgd.fit_learning_rate, true, 1e6)?;
+                number("train.recency", sgd.recency, false, 10.0)?;
                 number("train.negatives", sgd.negatives as f64, true, 1001.0)?;
                 number("train.user_steps", sgd.user_steps as f64, false, 10_001.0)?;
                 number("train.local_steps", sgd.local_steps as f64, true, 10_001.0)?;
