@@ -3,7 +3,7 @@
 //! | path | what |
 //! |---|---|
 //! | `shop.toml` | what the owner decides |
-//! | `membership.json`, `key.pem` | which federation, under which certificate; the key (0600) never leaves |
+//! | `membership.json`, `key.der` | which federation, under which certificate; the key (0600) never leaves |
 //! | `ledger.jsonl` | every spend, a hash chain |
 //! | `shop.redb` | where things stand: heads seen, uploads and receipts, current model, users' own vectors |
 //! | `outbox/` | the bytes of the last uploads |
@@ -44,9 +44,9 @@ impl Folder {
         self.0.join("membership.json")
     }
 
-    /// `key.pem`.
+    /// `key.der`.
     pub fn key(&self) -> PathBuf {
-        self.0.join("key.pem")
+        self.0.join("key.der")
     }
 
     /// `ledger.jsonl`.
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_secret_file_is_the_owners_only_and_is_replaced_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/key.pem");
+        let path = dir.path().join("deep/key.der");
         write_whole(&path, b"first", true).unwrap();
         write_whole(&path, b"second", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
@@ -141,6 +141,6 @@ mod tests {
             1,
             "nothing is left aside"
         );
-        assert!(write_whole(&dir.path().join("deep/key.pem/below"), b"x", false).is_err());
+        assert!(write_whole(&dir.path().join("deep/key.der/below"), b"x", false).is_err());
     }
 }

@@ -1,21 +1,42 @@
-//! The shop's program.
+//! The shop's program: takes part in rounds, keeps the ledger, recommends.
+//!
+//! # Layout
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`config`], [`folder`], [`membership`] | what the owner decides, where things are, which federation |
+//! | [`data`] | the shop's own files |
+//! | [`participate`] | the pure machine of rounds; [`driver`] feeds it, [`uplink`] talks for it |
+//! | [`train`], [`workshop`] | one round's update; plan, data, ledger and outbox around it |
+//! | [`ledger`], [`store`] | what must survive a crash |
+//! | [`service`], [`control`] | questions and answers, also while `run` is up |
+//! | [`join`], [`doctor`] | becoming a member; is everything in order? |
+//! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub mod data;
-
+mod args;
 pub mod config;
 pub mod control;
+pub mod data;
+pub mod doctor;
+pub mod driver;
 pub mod folder;
+pub mod join;
 pub mod ledger;
+pub mod membership;
 pub mod participate;
 pub mod recommend;
 pub mod service;
 pub mod store;
+pub mod train;
+pub mod uplink;
+pub mod workshop;
 
 /// Runs the program with `args` (program name excluded).
-pub fn run_cli(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(64)
+pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
+    args::run(args)
 }

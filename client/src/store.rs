@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
-use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode, UploadHeader};
+use souk_common::round::record::{LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader};
 use souk_common::wire::messages::Signed;
 
 use crate::folder::{Folder, write_whole};
@@ -19,6 +19,30 @@ use crate::participate::{AttemptKey, Blob, BlobKind, Memory, Pending};
 pub struct Store {
     db: Database,
     folder: Folder,
+}
+
+/// The signed word by which the shop knows a model: what welcomed it, or how the round ended that made it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelWord {
+    /// A manifest by itself.
+    Manifest(Signed<Manifest>),
+    /// A manifest within an outcome.
+    Outcome(Signed<Outcome>),
+}
+
+impl ModelWord {
+    /// What it says of a model; none if it names no model.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Manifest(signed) => Some(&signed.body),
+            Self::Outcome(Signed {
+                body: Outcome::Published(manifest),
+                ..
+            }) => Some(manifest),
+            Self::Outcome(_) => None,
+        }
+    }
 }
 
 /// An update, from the outbox to its receipt.
@@ -94,7 +118,7 @@ impl Store {
             outbox,
             heads,
             announced: self.fact("announced")?,
-            model: self.current_model()?.map(|manifest| manifest.body.model),
+            model: self.current_model()?.map(|manifest| manifest.model),
         })
     }
 
@@ -199,27 +223,34 @@ impl Store {
     /// Makes a fetched model the one in use; keeps the one before, removes older ones.
     ///
     /// # Errors
-    /// When it can't be stored.
-    pub fn use_model(&self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+    /// When it can't be stored, or the word names no model.
+    pub fn use_model(&self, word: &ModelWord) -> Result<(), StoreError> {
+        let manifest = word.manifest().ok_or(StoreError::NoModel)?;
         let before = self.current_model()?;
-        let [_, catalogue, _] = blobs_of(&manifest.body);
+        let [_, catalogue, _] = blobs_of(manifest);
         let bytes = fs::read(self.folder.blob(&catalogue)).map_err(StoreError::Blob)?;
         write_whole(&self.folder.catalogue(), &bytes, false).map_err(StoreError::Blob)?;
         let write = self.db.begin_write()?;
-        write
-            .open_table(FACTS)?
-            .insert("model", json(manifest).as_slice())?;
+        write.open_table(FACTS)?.insert("model", json(word).as_slice())?;
         write.commit()?;
-        self.prune_models([Some(manifest.body.model), before.map(|before| before.body.model)]);
+        self.prune_models([Some(manifest.model), before.map(|before| before.model)]);
         Ok(())
     }
 
-    /// The model in use, as the coordinator signed it.
+    /// What the coordinator signed about the model in use.
     ///
     /// # Errors
     /// When the store is damaged.
-    pub fn current_model(&self) -> Result<Option<Signed<Manifest>>, StoreError> {
+    pub fn model_word(&self) -> Result<Option<ModelWord>, StoreError> {
         self.fact("model")
+    }
+
+    /// The manifest of the model in use.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn current_model(&self) -> Result<Option<Manifest>, StoreError> {
+        Ok(self.model_word()?.and_then(|word| word.manifest().cloned()))
     }
 
     /// Users' own vectors under a model architecture, as bytes; the caller reads them.
@@ -344,6 +375,9 @@ pub enum StoreError {
     /// A fetched file.
     #[error("a fetched file can't be read or stored")]
     Blob(#[source] std::io::Error),
+    /// A word that names no model.
+    #[error("the coordinator's word names no model")]
+    NoModel,
     /// A receipt for nothing.
     #[error("no update {} was ever put in the outbox", .update.short())]
     NoUpload {

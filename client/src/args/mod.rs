@@ -1,6 +1,6 @@
 //! The command line of `souk-client`.
 
-pub mod render;
+pub(crate) mod render;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -51,7 +51,9 @@ enum Command {
         data: Option<PathBuf>,
     },
     /// Read the shop's files and say what is in them and what is wrong, line by line.
-    #[command(after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop")]
+    #[command(
+        after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop"
+    )]
     CheckData {
         #[command(flatten)]
         place: Place,
@@ -132,6 +134,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look whether everything is in order: name, connection, clock, certificate, disk, ledger.
+    #[command(after_help = "Exit code 1 when something is not.\n\nExample:\n  souk-client doctor --dir shop")]
+    Doctor {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// End the membership, and say what the coordinator keeps.
     #[command(after_help = "Example:\n  souk-client leave --dir shop")]
     Leave {
@@ -154,7 +165,9 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(good) => ExitCode::from(if good { 0 } else { EXIT_CHECK_FAILED }),
         Err(error) => {
             eprintln!("souk-client: {error:#}");
-            let usage = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
+            let usage = error
+                .chain()
+                .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
             ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR })
         }
     }
@@ -163,9 +176,17 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn carry_out(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Join { code, place, data } => crate::join::join(&code, &place.folder(), data.as_deref()),
-        Command::Run { place, exit_when_finished } => crate::driver::run(&place.folder(), exit_when_finished),
+        Command::Run {
+            place,
+            exit_when_finished,
+        } => crate::driver::run(&place.folder(), exit_when_finished),
         Command::CheckData { place, json } => {
-            let Answer::Data { text, json: value, clean } = ask(&place.folder(), Question::CheckData)? else {
+            let Answer::Data {
+                text,
+                json: value,
+                clean,
+            } = ask(&place.folder(), Question::CheckData)?
+            else {
                 return Err(strange());
             };
             match json {
@@ -174,32 +195,85 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             }
             Ok(clean)
         }
-        Command::Recommend { user: Some(user), place, k, include_bought, explain, picture, json, .. } => {
-            let wishes = Wishes { k: k as usize, include_bought, explain };
+        Command::Recommend {
+            user: Some(user),
+            place,
+            k,
+            include_bought,
+            explain,
+            picture,
+            json,
+            ..
+        } => {
+            let wishes = Wishes {
+                k: k as usize,
+                include_bought,
+                explain,
+            };
             recommend(&place.folder(), user, wishes, picture.as_deref(), json)
         }
-        Command::Recommend { place, k, include_bought, out, json, .. } => {
-            let wishes = Wishes { k: k as usize, include_bought, explain: false };
+        Command::Recommend {
+            place,
+            k,
+            include_bought,
+            out,
+            json,
+            ..
+        } => {
+            let wishes = Wishes {
+                k: k as usize,
+                include_bought,
+                explain: false,
+            };
             recommend_all(&place.folder(), wishes, &out.unwrap_or_default(), json)
         }
         Command::Plot { user, place, out, k } => {
-            let wishes = Wishes { k: k as usize, include_bought: false, explain: false };
+            let wishes = Wishes {
+                k: k as usize,
+                include_bought: false,
+                explain: false,
+            };
             let (_, picture) = ask_for_list(&place.folder(), user, wishes, true)?;
             draw(picture, &out)
         }
         Command::Budget { place, json } => {
-            let Answer::Budget(budget) = ask(&place.folder(), Question::Budget)? else { return Err(strange()) };
-            say(&if json { serde_json::to_string(&budget)? } else { render::budget(&budget) })?;
+            let Answer::Budget(budget) = ask(&place.folder(), Question::Budget)? else {
+                return Err(strange());
+            };
+            say(&if json {
+                serde_json::to_string(&budget)?
+            } else {
+                render::budget(&budget)
+            })?;
             Ok(true)
         }
         Command::Sent { place, json } => {
-            let Answer::Sent { uploads } = ask(&place.folder(), Question::Sent)? else { return Err(strange()) };
-            say(&if json { render::sent_json(&uploads).to_string() } else { render::sent(&uploads) })?;
+            let Answer::Sent { uploads } = ask(&place.folder(), Question::Sent)? else {
+                return Err(strange());
+            };
+            say(&if json {
+                render::sent_json(&uploads).to_string()
+            } else {
+                render::sent(&uploads)
+            })?;
             Ok(true)
         }
+        Command::Doctor { place, json } => {
+            let checks = crate::doctor::examine(&place.folder())?;
+            let ok = checks.iter().all(|check| check.ok);
+            say(&match json {
+                true => serde_json::json!({ "ok": ok, "checks": checks }).to_string(),
+                false => render::checks(&checks),
+            })?;
+            Ok(ok)
+        }
         Command::Leave { place } => {
-            let Answer::Left { kept } = ask(&place.folder(), Question::Leave)? else { return Err(strange()) };
-            say(&format!("You have left the federation. What the coordinator keeps: {kept}"))?;
+            let Answer::Left { kept } = ask(&place.folder(), Question::Leave)? else {
+                return Err(strange());
+            };
+            say(&format!(
+                "You have left the federation. What the coordinator keeps: {kept}"
+            ))?;
             Ok(true)
         }
     }
@@ -216,7 +290,11 @@ fn recommend(
     if let Some(out) = picture_out {
         draw(picture, out)?;
     }
-    say(&if json { serde_json::to_string(&list)? } else { render::list(&list) })?;
+    say(&if json {
+        serde_json::to_string(&list)?
+    } else {
+        render::list(&list)
+    })?;
     Ok(true)
 }
 
@@ -225,20 +303,40 @@ fn recommend_all(folder: &Folder, wishes: Wishes, out: &Path, json: bool) -> any
         return Err(strange());
     };
     let bytes = render::csv(&lists)?;
-    crate::folder::write_whole(out, &bytes, false).with_context(|| format!("can't write {}", out.display()))?;
+    crate::folder::write_whole(out, &bytes, false)
+        .with_context(|| format!("can't write {}", out.display()))?;
     let rows: usize = lists.iter().map(|list| list.items.len()).sum();
     let said = serde_json::json!({ "users": lists.len(), "rows": rows, "file": out });
     say(&match json {
         true => said.to_string(),
-        false => format!("{rows} recommendations for {} users in {}", lists.len(), out.display()),
+        false => format!(
+            "{rows} recommendations for {} users in {}",
+            lists.len(),
+            out.display()
+        ),
     })?;
     Ok(true)
 }
 
-type ListAndPicture = (crate::recommend::Recommendations, Option<crate::recommend::picture::Picture>);
+type ListAndPicture = (
+    crate::recommend::Recommendations,
+    Option<crate::recommend::picture::Picture>,
+);
 
-fn ask_for_list(folder: &Folder, user: String, wishes: Wishes, picture: bool) -> anyhow::Result<ListAndPicture> {
-    match ask(folder, Question::Recommend { user, wishes, picture })? {
+fn ask_for_list(
+    folder: &Folder,
+    user: String,
+    wishes: Wishes,
+    picture: bool,
+) -> anyhow::Result<ListAndPicture> {
+    match ask(
+        folder,
+        Question::Recommend {
+            user,
+            wishes,
+            picture,
+        },
+    )? {
         Answer::Recommended { list, picture } => Ok((list, picture)),
         _ => Err(strange()),
     }
@@ -256,10 +354,11 @@ fn draw(picture: Option<crate::recommend::picture::Picture>, out: &Path) -> anyh
 fn ask(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
     // A file that makes no sense is told before anything else.
     crate::config::ShopConfig::load(folder)?;
-    let answer = match crate::control::ask(folder, &question).context("the running souk-client does not answer")? {
-        Some(answer) => answer,
-        None => crate::driver::answer_alone(folder, question)?,
-    };
+    let answer =
+        match crate::control::ask(folder, &question).context("the running souk-client does not answer")? {
+            Some(answer) => answer,
+            None => crate::driver::answer_alone(folder, question)?,
+        };
     match answer {
         Answer::Failed { usage: true, reason } => Err(UsageError(reason).into()),
         Answer::Failed { usage: false, reason } => Err(anyhow::Error::msg(reason)),

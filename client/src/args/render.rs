@@ -5,14 +5,18 @@ use std::fmt::Write;
 use jiff::Timestamp as Instant;
 use souk_common::clock::Timestamp;
 
+use crate::doctor::Check;
 use crate::recommend::Recommendations;
 use crate::service::Budget;
 use crate::store::UploadRecord;
 
 /// A list for people.
-pub fn list(list: &Recommendations) -> String {
+pub(crate) fn list(list: &Recommendations) -> String {
     let mut text = if list.personal {
-        format!("For {}, who bought {} different items:\n", list.user_id, list.history)
+        format!(
+            "For {}, who bought {} different items:\n",
+            list.user_id, list.history
+        )
     } else {
         format!(
             "{} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {}.\n",
@@ -20,13 +24,28 @@ pub fn list(list: &Recommendations) -> String {
         )
     };
     for item in &list.items {
-        let name = if item.title.is_empty() { String::new() } else { format!("  {}", item.title) };
-        let mut facts: Vec<String> =
-            [&item.category, &item.brand].into_iter().filter(|fact| !fact.is_empty()).cloned().collect();
+        let name = if item.title.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", item.title)
+        };
+        let mut facts: Vec<String> = [&item.category, &item.brand]
+            .into_iter()
+            .filter(|fact| !fact.is_empty())
+            .cloned()
+            .collect();
         facts.extend(item.price.map(|price| format!("{price:.2}")));
-        let facts = if facts.is_empty() { String::new() } else { format!("  ({})", facts.join(", ")) };
+        let facts = if facts.is_empty() {
+            String::new()
+        } else {
+            format!("  ({})", facts.join(", "))
+        };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{:>3}. {}{name}{facts}  score {:.3}", item.rank, item.item_id, item.score);
+        let _ = writeln!(
+            text,
+            "{:>3}. {}{name}{facts}  score {:.3}",
+            item.rank, item.item_id, item.score
+        );
         for reason in &item.reasons {
             let _ = writeln!(text, "       because the user {}", reason.words());
         }
@@ -42,7 +61,7 @@ pub fn list(list: &Recommendations) -> String {
 ///
 /// # Errors
 /// When memory is short.
-pub fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["user_id", "rank", "item_id", "score", "title"])?;
     for list in lists {
@@ -55,8 +74,9 @@ pub fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The budget for people.
-pub fn budget(budget: &Budget) -> String {
-    let figure = |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.3}"));
+pub(crate) fn budget(budget: &Budget) -> String {
+    let figure =
+        |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.3}"));
     let mut text = format!(
         "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged\n",
         figure(budget.epsilon),
@@ -66,20 +86,29 @@ pub fn budget(budget: &Budget) -> String {
         budget.rounds_charged
     );
     let period = match budget.period_days {
-        Some(days) => format!("in the last {days} days, epsilon {}", figure(budget.epsilon_in_period)),
+        Some(days) => format!(
+            "in the last {days} days, epsilon {}",
+            figure(budget.epsilon_in_period)
+        ),
         None => "over all time".to_owned(),
     };
-    let left = budget.epsilon_in_period.map_or("nothing is left".to_owned(), |spent| {
-        format!("{:.3} are left", (budget.max_epsilon - spent).max(0.0))
-    });
-    let _ = writeln!(text, "your limit is epsilon {} {period}; {left}", budget.max_epsilon);
+    let left = budget
+        .epsilon_in_period
+        .map_or("nothing is left".to_owned(), |spent| {
+            format!("{:.3} are left", (budget.max_epsilon - spent).max(0.0))
+        });
+    let _ = writeln!(
+        text,
+        "your limit is epsilon {} {period}; {left}",
+        budget.max_epsilon
+    );
     let model = budget.model_hash.as_deref().unwrap_or("none yet");
     let _ = write!(text, "model in use: {model}");
     text
 }
 
 /// What left the building, for people.
-pub fn sent(uploads: &[UploadRecord]) -> String {
+pub(crate) fn sent(uploads: &[UploadRecord]) -> String {
     if uploads.is_empty() {
         return "Nothing computed from your data has left this building.".to_owned();
     }
@@ -108,7 +137,7 @@ pub fn sent(uploads: &[UploadRecord]) -> String {
 }
 
 /// What left the building, as JSON.
-pub fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
+pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
     let rows: Vec<_> = uploads
         .iter()
         .map(|record| {
@@ -130,6 +159,19 @@ pub fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
     serde_json::json!({ "uploads": rows, "bytes_sent": bytes })
 }
 
+/// What the doctor found, for people.
+pub(crate) fn checks(checks: &[Check]) -> String {
+    let line = |check: &Check| {
+        format!(
+            "{}  {:<12} {}",
+            if check.ok { "good" } else { "BAD " },
+            check.name,
+            check.detail
+        )
+    };
+    checks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn outcome(record: &UploadRecord) -> String {
     match (&record.receipt, record.rejected) {
         (Some(receipt), _) => format!("receipt of {}", time(receipt.body.stored_at)),
@@ -140,7 +182,10 @@ fn outcome(record: &UploadRecord) -> String {
 
 /// UTC, to the second.
 fn time(at: Timestamp) -> String {
-    Instant::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    Instant::from_millisecond(at.0).map_or_else(
+        |_| at.to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -169,14 +214,20 @@ mod tests {
     #[test]
     fn csv_quotes_what_needs_it() {
         let text = String::from_utf8(csv(&[one("a \"b\", c")]).unwrap()).unwrap();
-        assert_eq!(text, "user_id,rank,item_id,score,title\n\"u,1\",1,i9,0.5,\"a \"\"b\"\", c\"\n");
+        assert_eq!(
+            text,
+            "user_id,rank,item_id,score,title\n\"u,1\",1,i9,0.5,\"a \"\"b\"\", c\"\n"
+        );
     }
 
     #[test]
     fn a_list_for_nobody_in_particular_says_so() {
         let plain = list(&one("T"));
         assert!(plain.contains("1. i9  T  (tea, 2.50)  score 0.500"), "{plain}");
-        let impersonal = Recommendations { personal: false, ..one("T") };
+        let impersonal = Recommendations {
+            personal: false,
+            ..one("T")
+        };
         assert!(list(&impersonal).contains("not chosen for u,1"));
     }
 
@@ -194,7 +245,10 @@ mod tests {
             epsilon_in_period: None,
         };
         let text = budget(&unbounded);
-        assert!(text.contains("without bound") && text.contains("nothing is left"), "{text}");
+        assert!(
+            text.contains("without bound") && text.contains("nothing is left"),
+            "{text}"
+        );
     }
 
     #[test]

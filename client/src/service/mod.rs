@@ -200,7 +200,7 @@ impl Service {
         budget.model_hash = self
             .store
             .current_model()?
-            .map(|manifest| manifest.body.model.to_string());
+            .map(|manifest| manifest.model.to_string());
         Ok(budget)
     }
 

@@ -35,8 +35,7 @@ impl ShelfCache {
     pub fn get(&mut self, folder: &Folder, store: &Store) -> anyhow::Result<Shelf> {
         let manifest = store
             .current_model()?
-            .context("there is no model yet: `souk-client run` fetches one from the coordinator")?
-            .body;
+            .context("there is no model yet: `souk-client run` fetches one from the coordinator")?;
         let (model, catalogue) = match &self.model {
             Some((digest, model, catalogue)) if *digest == manifest.model => {
                 (Arc::clone(model), Arc::clone(catalogue))

@@ -6,3 +6,4 @@
 pub mod codec;
 pub mod limits;
 pub mod messages;
+pub mod update;

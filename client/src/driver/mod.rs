@@ -1,0 +1,531 @@
+//! `run`: the machine's events come from here, and its effects are carried out here.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`network`] | tasks that dial, listen, fetch and send |
+//!
+//! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
+//! order on disk.
+
+mod network;
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::RngExt;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::ids::Digest;
+use souk_common::rng::{Stream, secret_stream};
+use souk_common::round::record::{Announcement, Receipt};
+use souk_common::wire::messages::{Push, Signed};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::config::ShopConfig;
+use crate::control::ControlSocket;
+use crate::folder::Folder;
+use crate::membership::Membership;
+use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
+use crate::service::{Answer, Question, Service};
+use crate::store::{ModelWord, Store};
+use crate::uplink::Link;
+use crate::workshop::{Draw, Workshop};
+
+use network::{Courier, Letter};
+
+/// What reaches the driver.
+enum Input {
+    /// For the machine.
+    Event(Event),
+    /// The connection of this generation stands.
+    Linked(u64, Arc<Link>),
+    /// A word on it.
+    Pushed(u64, Push),
+    /// It is gone.
+    Lost(u64, String),
+    /// The machine's event about what was sent over it.
+    FromLink(u64, Event),
+    /// A receipt, with its signature.
+    Receipt(u64, Signed<Receipt>),
+    /// A draw is ready.
+    Drawn(AttemptKey, anyhow::Result<Draw>),
+    /// The owner leaves the federation.
+    Leave(oneshot::Sender<Answer>),
+    /// It is over; the answer has been given.
+    Left,
+}
+
+/// Takes part until stopped.
+///
+/// # Errors
+/// When the folder is no member's, is in use, or its files make no sense.
+pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
+    let config = ShopConfig::load(folder)?;
+    let membership = Membership::load(folder)?;
+    ensure!(
+        membership.left_at.is_none(),
+        "this shop has left its federation: join again in a new folder"
+    );
+    let store = Arc::new(Store::open(folder)?);
+    let workshop = Arc::new(Workshop::open(
+        folder,
+        &membership,
+        Arc::clone(&store),
+        SystemClock.now(),
+    )?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let mut driver = Driver::new(folder, &config, membership, store, workshop, exit_when_finished)?;
+        driver.run().await
+    });
+    // Training that is under way is of no use to anybody now.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended.map(|()| true)
+}
+
+/// Answers a question while no `run` is up.
+///
+/// # Errors
+/// When the store is in use or damaged.
+pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
+    if question == Question::CheckData {
+        return crate::service::check_data(folder);
+    }
+    let membership = Membership::load(folder)?;
+    let store = Arc::new(Store::open(folder)?);
+    if question == Question::Leave {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let address = address_of(&ShopConfig::load(folder)?, &membership);
+        let kept = runtime.block_on(async {
+            let link = Link::dial(folder, &membership, &address).await?;
+            leave(&link, folder, &membership).await
+        })?;
+        return Ok(Answer::Left { kept });
+    }
+    let workshop = Arc::new(Workshop::open(
+        folder,
+        &membership,
+        Arc::clone(&store),
+        SystemClock.now(),
+    )?);
+    let service = Service::new(folder.clone(), store, workshop, Arc::new(SystemClock));
+    Ok(service.answer(question))
+}
+
+struct Driver {
+    machine: Machine,
+    folder: Folder,
+    address: String,
+    membership: Membership,
+    store: Arc<Store>,
+    workshop: Arc<Workshop>,
+    inputs: UnboundedReceiver<Input>,
+    inputs_in: UnboundedSender<Input>,
+    /// Counts connections, so that what an old one still says is ignored.
+    generation: u64,
+    courier: Option<Courier>,
+    /// Signed words, until the machine decides to keep them.
+    models: HashMap<Digest, ModelWord>,
+    receipts: HashMap<Digest, Signed<Receipt>>,
+    draw: Option<(AttemptKey, Draw)>,
+    policy: Policy,
+    jitter: Stream,
+    bar: Option<ProgressBar>,
+    exit_when_finished: bool,
+    done: bool,
+    _control: tokio::task::JoinHandle<()>,
+}
+
+impl Driver {
+    fn new(
+        folder: &Folder,
+        config: &ShopConfig,
+        membership: Membership,
+        store: Arc<Store>,
+        workshop: Arc<Workshop>,
+        exit_when_finished: bool,
+    ) -> anyhow::Result<Self> {
+        let policy = Policy::from(&config.policy);
+        let memory = store.memory(workshop.spent())?;
+        let (inputs_in, inputs) = unbounded_channel();
+        let accounts = Arc::clone(&workshop);
+        let service = Service::new(
+            folder.clone(),
+            Arc::clone(&store),
+            accounts,
+            Arc::new(SystemClock),
+        );
+        let control = ControlSocket::bind(folder).context("can't listen on control.sock")?;
+        let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
+        Ok(Self {
+            machine: Machine::new(policy.clone(), memory),
+            folder: folder.clone(),
+            address: address_of(config, &membership),
+            membership,
+            store,
+            workshop,
+            inputs,
+            inputs_in,
+            generation: 0,
+            courier: None,
+            models: HashMap::new(),
+            receipts: HashMap::new(),
+            draw: None,
+            policy,
+            jitter: secret_stream()?,
+            bar: progress_bar(),
+            exit_when_finished,
+            done: false,
+            _control: control,
+        })
+    }
+
+    async fn run(&mut self) -> anyhow::Result<()> {
+        let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        self.tell("takes part; stop with Ctrl-C");
+        self.handle(Event::Started)?;
+        while !self.done {
+            tokio::select! {
+                input = self.inputs.recv() => {
+                    // The driver holds a sender, so the channel never ends.
+                    if let Some(input) = input {
+                        self.take(input)?;
+                    }
+                }
+                _ = tokio::signal::ctrl_c() => break,
+                _ = stop.recv() => break,
+            }
+        }
+        if let Some(courier) = self.courier.take() {
+            courier.link.close();
+            // Lets the goodbye leave.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self._control.abort();
+        let _ = (&mut self._control).await;
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Event(event) => self.handle(event),
+            Input::Linked(generation, link) if generation == self.generation => {
+                self.courier = Some(Courier::start(
+                    link,
+                    self.folder.clone(),
+                    generation,
+                    self.inputs_in.clone(),
+                ));
+                Ok(())
+            }
+            Input::Pushed(generation, push) if generation == self.generation => self.take_push(push),
+            Input::Lost(generation, reason) if generation == self.generation => {
+                tracing::info!(%reason, "no connection");
+                self.tell(&reason);
+                self.courier = None;
+                let jitter = self.jitter.random();
+                self.handle(Event::Disconnected { jitter })
+            }
+            Input::FromLink(generation, event) if generation == self.generation => self.handle(event),
+            Input::Receipt(generation, receipt) if generation == self.generation => {
+                let body = receipt.body.clone();
+                self.receipts.insert(body.upload.update, receipt);
+                self.handle(Event::Received(body))
+            }
+            Input::Drawn(key, draw) => match draw {
+                Ok(draw) => {
+                    self.draw = Some((key, draw));
+                    self.handle(Event::Computed(key))
+                }
+                Err(error) => self.fail(key, &error),
+            },
+            Input::Leave(answer) => {
+                self.leave(answer);
+                Ok(())
+            }
+            Input::Left => {
+                self.done = true;
+                Ok(())
+            }
+            // Of a connection that is no more.
+            Input::Linked(..)
+            | Input::Pushed(..)
+            | Input::Lost(..)
+            | Input::FromLink(..)
+            | Input::Receipt(..) => Ok(()),
+        }
+    }
+
+    fn take_push(&mut self, push: Push) -> anyhow::Result<()> {
+        let Some(courier) = &self.courier else {
+            return Ok(());
+        };
+        let word = match &push {
+            Push::Welcome { manifest } => Some(ModelWord::Manifest(manifest.clone())),
+            Push::Ended { outcome, .. } => Some(ModelWord::Outcome(outcome.clone())),
+            Push::Announce(_) | Push::Finished => None,
+        };
+        match courier.link.verified(push) {
+            Ok(event) => {
+                let model = word
+                    .as_ref()
+                    .and_then(ModelWord::manifest)
+                    .map(|manifest| manifest.model);
+                if let (Some(model), Some(word)) = (model, word) {
+                    self.models.insert(model, word);
+                }
+                if matches!(event, Event::Announced(_)) {
+                    self.reload_policy()?;
+                }
+                self.handle(event)
+            }
+            Err(error) => {
+                self.tell(&format!(
+                    "the coordinator said something it did not sign: {error}"
+                ));
+                courier.link.close();
+                Ok(())
+            }
+        }
+    }
+
+    /// The owner may have changed the file since the last round.
+    fn reload_policy(&mut self) -> anyhow::Result<()> {
+        match ShopConfig::load(&self.folder) {
+            Ok(config) => {
+                let policy = Policy::from(&config.policy);
+                if policy != self.policy {
+                    self.policy = policy.clone();
+                    self.handle(Event::PolicyChanged(policy))?;
+                }
+            }
+            Err(error) => self.tell(&format!("shop.toml is not read again: {error}")),
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> anyhow::Result<()> {
+        let mut waiting = vec![event];
+        while let Some(event) = waiting.pop() {
+            for effect in self.machine.handle(SystemClock.now(), event) {
+                waiting.extend(self.carry_out(effect)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one effect; the event that follows from it at once, if any.
+    fn carry_out(&mut self, effect: Effect) -> anyhow::Result<Option<Event>> {
+        match effect {
+            Effect::Connect { at } => self.connect(at),
+            Effect::Fetch { blob, at } => self.post(Letter::Fetch { blob, at }),
+            Effect::Answer(key, answer) => self.post(Letter::Answer(key.id, answer)),
+            Effect::Upload { pending, at } => self.post(Letter::Upload {
+                pending,
+                at,
+                store: Arc::clone(&self.store),
+            }),
+            Effect::Consider(announcement) => self.consider(announcement),
+            Effect::Compute(announcement) => self.compute(announcement),
+            Effect::RecordSpend(key) => return Ok(Some(self.record_spend(key))),
+            Effect::PutInOutbox(key) => return Ok(Some(self.put_in_outbox(key))),
+            Effect::Discard(key) => {
+                self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
+            }
+            Effect::StoreReceipt(receipt) => {
+                let signed = self.receipts.remove(&receipt.upload.update);
+                self.store
+                    .store_receipt(&signed.context("a receipt comes with its signature")?)?;
+            }
+            Effect::StoreRejection { pending, code } => {
+                self.store.store_rejection(&pending.header.update, code)?;
+            }
+            Effect::Remember { log, announced } => self.store.remember(&log, announced)?,
+            Effect::UseModel(manifest) => {
+                let word = self.models.remove(&manifest.model);
+                self.store
+                    .use_model(&word.context("a manifest comes with its signature")?)?;
+            }
+            Effect::Report(note) => self.report(&note),
+            Effect::Finish => self.done = self.exit_when_finished,
+        }
+        Ok(None)
+    }
+
+    fn connect(&mut self, at: Timestamp) {
+        self.generation += 1;
+        self.courier = None;
+        let dial = network::listen(
+            at,
+            self.generation,
+            self.folder.clone(),
+            self.membership.clone(),
+            self.address.clone(),
+            self.inputs_in.clone(),
+        );
+        tokio::spawn(dial);
+    }
+
+    /// Without a connection the letter is dropped: the machine asks again when there is one.
+    fn post(&mut self, letter: Letter) {
+        if let Some(courier) = &self.courier {
+            courier.post(letter);
+        }
+    }
+
+    fn consider(&self, announcement: Announcement) {
+        let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
+        tokio::task::spawn_blocking(move || {
+            let consideration = workshop.consider(&announcement, SystemClock.now());
+            let event = Event::Considered(AttemptKey::from(&announcement), consideration);
+            // A driver that is gone asks nothing more.
+            let _ = inputs.send(Input::Event(event));
+        });
+    }
+
+    fn compute(&mut self, announcement: Announcement) {
+        let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
+        tokio::task::spawn_blocking(move || {
+            let draw = workshop.draw(&announcement);
+            let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
+        });
+    }
+
+    fn record_spend(&mut self, key: AttemptKey) -> Event {
+        let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Event::Failed(key);
+        };
+        match tokio::task::block_in_place(|| self.workshop.charge(draw, SystemClock.now())) {
+            Ok(()) => Event::SpendRecorded(key),
+            Err(error) => {
+                self.tell(&format!("{}: the ledger was not charged: {error:#}", key.id));
+                Event::Failed(key)
+            }
+        }
+    }
+
+    fn put_in_outbox(&mut self, key: AttemptKey) -> Event {
+        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Event::Failed(key);
+        };
+        match tokio::task::block_in_place(|| self.workshop.finish(key, draw, SystemClock.now())) {
+            Ok(pending) => Event::InOutbox(pending),
+            Err(error) => {
+                self.tell(&format!("{}: the update was not finished: {error:#}", key.id));
+                Event::Failed(key)
+            }
+        }
+    }
+
+    fn fail(&mut self, key: AttemptKey, error: &anyhow::Error) -> anyhow::Result<()> {
+        self.tell(&format!("{}: {error:#}", key.id));
+        self.handle(Event::Failed(key))
+    }
+
+    fn leave(&self, answer: oneshot::Sender<Answer>) {
+        let Some(courier) = &self.courier else {
+            let reason = "there is no connection to the coordinator now: try again later".to_owned();
+            let _ = answer.send(Answer::Failed { usage: false, reason });
+            return;
+        };
+        let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
+        let (membership, inputs) = (self.membership.clone(), self.inputs_in.clone());
+        tokio::spawn(async move {
+            match leave(&link, &folder, &membership).await {
+                Ok(kept) => {
+                    let _ = answer.send(Answer::Left { kept });
+                    // The answer travels over the control socket before the program ends.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let _ = inputs.send(Input::Left);
+                }
+                Err(error) => {
+                    let _ = answer.send(Answer::Failed {
+                        usage: false,
+                        reason: format!("{error:#}"),
+                    });
+                }
+            }
+        });
+    }
+
+    fn report(&mut self, note: &Note) {
+        if let (Some(bar), Note::Model(manifest)) = (&self.bar, note) {
+            bar.set_length(self.workshop.rounds_of(manifest).unwrap_or(0));
+            bar.set_position(manifest.id.round);
+        }
+        match note {
+            // Told with its reason already.
+            Note::Disconnected { .. } => {}
+            note => self.tell(&note.to_string()),
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => {
+                use std::io::Write;
+                // Whoever reads may have gone; the rounds go on.
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+        }
+    }
+}
+
+async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {
+    control
+        .serve(Arc::new(move |question| {
+            if question != Question::Leave {
+                return service.answer(question);
+            }
+            let (answer_in, answer) = oneshot::channel();
+            let asked = inputs.send(Input::Leave(answer_in)).is_ok();
+            let gone = || Answer::Failed {
+                usage: false,
+                reason: "souk-client is stopping: try again".to_owned(),
+            };
+            if asked {
+                answer.blocking_recv().unwrap_or_else(|_| gone())
+            } else {
+                gone()
+            }
+        }))
+        .await;
+}
+
+async fn leave(link: &Link, folder: &Folder, membership: &Membership) -> anyhow::Result<String> {
+    let kept = link.leave().await?;
+    Membership {
+        left_at: Some(SystemClock.now()),
+        ..membership.clone()
+    }
+    .store(folder)?;
+    Ok(kept)
+}
+
+fn address_of(config: &ShopConfig, membership: &Membership) -> String {
+    config
+        .network
+        .coordinator
+        .clone()
+        .unwrap_or_else(|| membership.address.clone())
+}
+
+fn progress_bar() -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template("{bar:30} round {pos}/{len}  {elapsed}");
+        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    })
+}

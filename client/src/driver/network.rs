@@ -1,0 +1,192 @@
+//! Tasks that dial, listen, fetch and send; they end with their connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::round::record::{Answer, AttemptId};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::Input;
+use crate::folder::Folder;
+use crate::membership::Membership;
+use crate::participate::{Blob, Event, Pending};
+use crate::store::Store;
+use crate::uplink::{Link, Uploaded, is_here};
+
+/// Something to send or to fetch.
+pub(super) enum Letter {
+    /// An answer to an announcement.
+    Answer(AttemptId, Answer),
+    /// An update.
+    Upload {
+        /// What.
+        pending: Pending,
+        /// When.
+        at: Timestamp,
+        /// Where it is noted before it leaves.
+        store: Arc<Store>,
+    },
+    /// A blob.
+    Fetch {
+        /// Which.
+        blob: Blob,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Carries letters over one connection: answers and updates in order, blobs beside them.
+pub(super) struct Courier {
+    pub(super) link: Arc<Link>,
+    folder: Folder,
+    generation: u64,
+    inputs: UnboundedSender<Input>,
+    sending: UnboundedSender<Letter>,
+    fetching: UnboundedSender<Letter>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Courier {
+    pub(super) fn start(
+        link: Arc<Link>,
+        folder: Folder,
+        generation: u64,
+        inputs: UnboundedSender<Input>,
+    ) -> Self {
+        let line = |link: Arc<Link>, folder: Folder, inputs: UnboundedSender<Input>| {
+            let (letters_in, mut letters) = unbounded_channel();
+            let task = tokio::spawn(async move {
+                while let Some(letter) = letters.recv().await {
+                    carry(&link, &folder, generation, letter, &inputs).await;
+                }
+            });
+            (letters_in, task)
+        };
+        let (sending, first) = line(Arc::clone(&link), folder.clone(), inputs.clone());
+        let (fetching, second) = line(Arc::clone(&link), folder.clone(), inputs.clone());
+        Self {
+            link,
+            folder,
+            generation,
+            inputs,
+            sending,
+            fetching,
+            tasks: [first, second],
+        }
+    }
+
+    /// Takes a letter; one that is due later waits aside, so that it delays no other.
+    pub(super) fn post(&self, letter: Letter) {
+        let (line, at) = match &letter {
+            Letter::Answer(..) => (&self.sending, Timestamp(0)),
+            Letter::Upload { at, .. } => (&self.sending, *at),
+            Letter::Fetch { at, .. } => (&self.fetching, *at),
+        };
+        let wait = at.since(SystemClock.now());
+        if wait.is_zero() {
+            // The task ends only with this courier.
+            let _ = line.send(letter);
+            return;
+        }
+        let line = line.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = line.send(letter);
+        });
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.link.close();
+        tracing::debug!(generation = self.generation, folder = %self.folder.path().display(), closed = self.inputs.is_closed(), "connection dropped");
+    }
+}
+
+/// Dials at its time, then passes on what the coordinator says until the connection ends.
+pub(super) async fn listen(
+    at: Timestamp,
+    generation: u64,
+    folder: Folder,
+    membership: Membership,
+    address: String,
+    inputs: UnboundedSender<Input>,
+) {
+    tokio::time::sleep(at.since(SystemClock.now())).await;
+    let reason = match listen_until_lost(generation, &folder, &membership, &address, &inputs).await {
+        Ok(()) => "the coordinator ended the connection, trying again".to_owned(),
+        Err(error) => format!("no connection to the coordinator, trying again: {error:#}"),
+    };
+    let _ = inputs.send(Input::Lost(generation, reason));
+}
+
+async fn listen_until_lost(
+    generation: u64,
+    folder: &Folder,
+    membership: &Membership,
+    address: &str,
+    inputs: &UnboundedSender<Input>,
+) -> anyhow::Result<()> {
+    let link = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await??;
+    let link = Arc::new(link);
+    let _ = inputs.send(Input::Linked(generation, Arc::clone(&link)));
+    let mut pushes = link.subscribe().await?;
+    while let Some(push) = link.next_push(&mut pushes).await? {
+        if inputs.send(Input::Pushed(generation, push)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn carry(
+    link: &Link,
+    folder: &Folder,
+    generation: u64,
+    letter: Letter,
+    inputs: &UnboundedSender<Input>,
+) {
+    let event = match letter {
+        Letter::Answer(id, answer) => {
+            if let Err(error) = link.answer(id, answer).await {
+                tracing::warn!(%id, "the answer was not taken: {error:#}");
+            }
+            return;
+        }
+        Letter::Fetch { blob, .. } => {
+            let fetched = if is_here(folder, &blob) {
+                Ok(())
+            } else {
+                link.fetch(folder, &blob).await
+            };
+            match fetched {
+                Ok(()) => Event::BlobReady(blob),
+                Err(error) => {
+                    tracing::warn!(digest = %blob.digest.short(), "a blob was not fetched: {error:#}");
+                    Event::BlobFailed(blob)
+                }
+            }
+        }
+        Letter::Upload { pending, store, .. } => {
+            let header = pending.header;
+            let note = |bytes| Ok(store.note_sending(&header.update, bytes, SystemClock.now())?);
+            match link.upload(&header, &folder.update(&header.update), note).await {
+                Ok(Uploaded::Stored(receipt)) => {
+                    let _ = inputs.send(Input::Receipt(generation, receipt));
+                    return;
+                }
+                Ok(Uploaded::Refused(code)) => Event::Rejected { header, code },
+                Err(error) => {
+                    tracing::warn!(id = %header.id, "the update was not sent: {error:#}");
+                    Event::UploadFailed(header)
+                }
+            }
+        }
+    };
+    let _ = inputs.send(Input::FromLink(generation, event));
+}
+
+const DIAL_PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,121 @@
+//! Becoming a member: the key is made here, the coordinator certifies it against a one-time code.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use souk_common::clock::{Clock, SystemClock};
+use souk_common::crypto::join_code::JoinCode;
+use souk_common::crypto::pki::{shop_key, shop_of};
+use souk_common::ids::Digest;
+use souk_common::transport::{Trust, client_endpoint, connect};
+use souk_common::wire::messages::{Reply, Request};
+
+use crate::args::UsageError;
+use crate::config;
+use crate::folder::{Folder, write_whole};
+use crate::membership::Membership;
+use crate::uplink::{ask, resolve, unexpected};
+
+/// Joins with `code` and fills the folder.
+///
+/// # Errors
+/// When the folder is a shop's already, the code is wrong, used or expired, or the coordinator is not there.
+pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<bool> {
+    let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
+    for path in [folder.membership(), folder.key(), folder.config()] {
+        if path.exists() {
+            return Err(UsageError(format!(
+                "{} is there already: a shop's folder is never overwritten; choose another --dir",
+                path.display()
+            ))
+            .into());
+        }
+    }
+    let data = data
+        .map(fs::canonicalize)
+        .transpose()
+        .map_err(|error| UsageError(format!("--data: {error}")))?;
+    fs::create_dir_all(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
+    let (key, csr) = shop_key()?;
+    // Written first: a disk that is full must not cost the one-time code.
+    write_whole(&folder.key(), &key, true).context("can't write the key")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let joined = runtime.block_on(async {
+        let patience = tokio::time::timeout(PATIENCE, certify(&code, csr));
+        patience.await.context("the coordinator does not answer")?
+    });
+    let membership = match joined {
+        Ok(membership) => membership,
+        Err(error) => {
+            // A key without certificate is of no use, and would be in the way of the next try.
+            let _ = fs::remove_file(folder.key());
+            return Err(error);
+        }
+    };
+    membership.store(folder)?;
+    write_whole(
+        &folder.config(),
+        config::sample(data.as_deref()).as_bytes(),
+        false,
+    )
+    .context("can't write shop.toml")?;
+    println!(
+        "You are in: shop {} of the federation at {}.",
+        membership.shop, membership.address
+    );
+    let dir = folder.path().display();
+    println!("Next: look at {}, then", folder.config().display());
+    println!("  souk-client check-data --dir {dir}");
+    println!("  souk-client run --dir {dir}");
+    Ok(true)
+}
+
+async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
+    let remote = resolve(&code.address).await?;
+    let endpoint = client_endpoint(remote, Trust::Fingerprint(code.ca), None)?;
+    let connection = connect(&endpoint, remote).await?;
+    let (reply, mut send, _recv) = ask(
+        &connection,
+        &Request::Join {
+            secret: *code.secret,
+            csr,
+        },
+    )
+    .await?;
+    // The answer is what counts; the stream may be gone by now.
+    let _ = send.finish();
+    let Reply::Joined {
+        certificate,
+        ca,
+        shop,
+        signing_key,
+    } = reply
+    else {
+        return Err(unexpected(reply));
+    };
+    ensure!(
+        Digest::of(&ca) == code.ca,
+        "the coordinator's CA is not the one in the join code"
+    );
+    ensure!(
+        shop_of(&certificate).as_ref() == Some(&shop),
+        "the certificate does not carry the name {shop}"
+    );
+    connection.close(0u32.into(), b"joined");
+    endpoint.wait_idle().await;
+    Ok(Membership {
+        shop,
+        address: code.address.clone(),
+        ca,
+        certificate,
+        signing_key: signing_key.to_vec(),
+        joined_at: SystemClock.now(),
+        left_at: None,
+    })
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,104 @@
+//! Which federation a shop belongs to, and how it shows that.
+
+use std::fs;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
+use souk_common::ids::ShopName;
+use souk_common::transport::Identity;
+use zeroize::Zeroizing;
+
+use crate::folder::{Folder, write_whole};
+
+/// `membership.json`: public, but for nobody's use than this shop's.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Membership {
+    /// The name in the certificate.
+    pub shop: ShopName,
+    /// The coordinator, `host:port`.
+    pub address: String,
+    /// The federation's CA certificate, DER.
+    #[serde(with = "hex")]
+    pub ca: Vec<u8>,
+    /// The shop's certificate, DER.
+    #[serde(with = "hex")]
+    pub certificate: Vec<u8>,
+    /// The Ed25519 key that signs the coordinator's words.
+    #[serde(with = "hex")]
+    pub signing_key: Vec<u8>,
+    /// When it was issued.
+    pub joined_at: Timestamp,
+    /// When the shop left; none while it is a member.
+    #[serde(default)]
+    pub left_at: Option<Timestamp>,
+}
+
+impl Membership {
+    /// Reads the folder's membership.
+    ///
+    /// # Errors
+    /// When the folder is no member's.
+    pub fn load(folder: &Folder) -> anyhow::Result<Self> {
+        let path = folder.membership();
+        let bytes = fs::read(&path).with_context(|| {
+            format!(
+                "can't read {}: `souk-client join CODE` makes a shop a member",
+                path.display()
+            )
+        })?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn store(&self, folder: &Folder) -> anyhow::Result<()> {
+        let path = folder.membership();
+        write_whole(&path, &serde_json::to_vec_pretty(self)?, false)
+            .with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Certificate and key.
+    ///
+    /// # Errors
+    /// When the key can't be read.
+    pub fn identity(&self, folder: &Folder) -> anyhow::Result<Identity> {
+        let path = folder.key();
+        let key = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+        Ok(Identity {
+            chain: vec![self.certificate.clone()],
+            key: Zeroizing::new(key),
+        })
+    }
+
+    /// The key that the coordinator's words are checked with.
+    ///
+    /// # Errors
+    /// When the file was changed by hand.
+    pub fn words_key(&self) -> anyhow::Result<[u8; 32]> {
+        self.signing_key
+            .as_slice()
+            .try_into()
+            .context("membership.json is damaged: signing_key has 64 digits")
+    }
+}
+
+/// Bytes as hexadecimal digits.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+        let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
+        bytes.ok_or_else(|| D::Error::custom("no hexadecimal digits"))
+    }
+}

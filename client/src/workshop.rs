@@ -1,0 +1,312 @@
+//! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use souk_common::catalogue::Catalogue;
+use souk_common::clock::Timestamp;
+use souk_common::dataset::Dataset;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::config::TrainConfig;
+use souk_common::model::{Recommender, UserVector, file};
+use souk_common::privacy::accountant::{RELATION, UNIT};
+use souk_common::privacy::{Charged, Spend};
+use souk_common::rng::secret_stream;
+use souk_common::round::plan::Plan;
+use souk_common::round::record::{Announcement, LogHead, Manifest, UploadHeader};
+use souk_common::wire::{codec, update};
+
+use crate::config::ShopConfig;
+use crate::data::{DataError, read_shop};
+use crate::folder::Folder;
+use crate::ledger::{FileLedger, open_ledger};
+use crate::membership::Membership;
+use crate::participate::{AttemptKey, Blob, Consideration, Pending};
+use crate::service::shelf::{open_plan, read_blob};
+use crate::service::{Accounts, Budget};
+use crate::store::{Store, blobs_of};
+use crate::train::{RoundUpdate, Vectors, round_update};
+
+/// The shop's data, ledger and store.
+pub struct Workshop {
+    folder: Folder,
+    shop: ShopName,
+    store: Arc<Store>,
+    ledger: Mutex<FileLedger>,
+    bench: Mutex<Option<Bench>>,
+}
+
+/// What stays on the bench from round to round of one plan.
+struct Bench {
+    plan: Digest,
+    catalogue: Digest,
+    recommender: Arc<Recommender>,
+    dataset: Arc<Dataset>,
+    vectors: Vectors,
+}
+
+/// A draw for one attempt; nothing of it can leave before it was charged.
+pub struct Draw {
+    update: RoundUpdate,
+    spend: Spend,
+    charged: Option<Charged>,
+}
+
+impl Workshop {
+    /// Opens the ledger, which is recomputed from its first record, beside an open store.
+    ///
+    /// # Errors
+    /// When the ledger is broken, another shop's, or older than what was sent with it.
+    pub fn open(
+        folder: &Folder,
+        membership: &Membership,
+        store: Arc<Store>,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let ledger = open_ledger(&folder.ledger(), &membership.shop, now)?;
+        // A ledger put back from a backup lacks spends whose updates are out in the world.
+        for record in store.uploads()? {
+            let seen = LogHead {
+                length: record.header.ledger_length,
+                head: record.header.ledger_head,
+            };
+            ledger.must_contain(seen)?;
+        }
+        Ok(Self {
+            folder: folder.clone(),
+            shop: membership.shop.clone(),
+            store,
+            ledger: Mutex::new(ledger),
+            bench: Mutex::new(None),
+        })
+    }
+
+    /// Every attempt that the ledger was charged for.
+    pub fn spent(&self) -> Vec<AttemptKey> {
+        let ledger = self.ledger();
+        let key = |spend: &Spend| AttemptKey {
+            plan: spend.plan,
+            id: spend.id(),
+        };
+        ledger.chain().spends().map(|(_, spend)| key(spend)).collect()
+    }
+
+    /// Rounds of a manifest's plan; none if the plan is not here.
+    pub fn rounds_of(&self, manifest: &Manifest) -> Option<u64> {
+        open_plan(&self.folder, &blobs_of(manifest)[0])
+            .ok()
+            .map(|plan| plan.rounds)
+    }
+
+    /// What an attempt would take. Nothing here depends on a customer.
+    pub fn consider(&self, announcement: &Announcement, now: Timestamp) -> Consideration {
+        match self.costs(announcement, now) {
+            Ok(costs) => costs,
+            Err(error) => {
+                tracing::warn!(id = %announcement.id, "the plan is not understood: {error:#}");
+                Consideration::Unreadable
+            }
+        }
+    }
+
+    fn costs(&self, announcement: &Announcement, now: Timestamp) -> anyhow::Result<Consideration> {
+        let config = ShopConfig::load(&self.folder)?;
+        let (plan, catalogue, _) = self.fetched(announcement)?;
+        if plan.terms_of(&self.shop).is_none() {
+            return Ok(Consideration::NotInPlan);
+        }
+        let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
+        let coordinates = recommender.layout().len();
+        let grid = plan.grid(coordinates)?;
+        let spend = spend_of(&plan, announcement);
+        let since = period_start(&config, now);
+        Ok(Consideration::Costs {
+            noise_multiplier: spend.noise_multiplier,
+            epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
+            upload_bytes: (coordinates * grid.bits.bytes()) as u64,
+            uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
+        })
+    }
+
+    /// Noise, a secret draw of users, and their sum.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the operating system gives no entropy.
+    pub fn draw(&self, announcement: &Announcement) -> anyhow::Result<Draw> {
+        let (plan, catalogue, model) = self.fetched(announcement)?;
+        let terms = plan
+            .terms_of(&self.shop)
+            .context("the plan does not name this shop")?;
+        let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = bench.as_ref().is_some_and(|bench| {
+            bench.plan == announcement.plan && bench.catalogue == announcement.catalogue
+        });
+        if !stays {
+            *bench = Some(self.set_up(announcement, &plan, &catalogue)?);
+        }
+        let bench = bench.as_mut().context("it was just set up")?;
+        let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
+        let loaded = bench.recommender.load(params);
+        let grid = plan.grid(loaded.layout().len())?;
+        let mut secret = secret_stream()?;
+        let update = round_update(
+            &loaded,
+            &bench.dataset,
+            &bench.vectors,
+            &plan,
+            &grid,
+            terms,
+            &mut secret,
+        );
+        for (user, vector) in &update.vectors {
+            bench.vectors[*user] = Some(vector.clone());
+        }
+        self.keep_vectors(&announcement.plan, &bench.dataset, &update.vectors)?;
+        Ok(Draw {
+            update,
+            spend: spend_of(&plan, announcement),
+            charged: None,
+        })
+    }
+
+    /// Charges the ledger for a draw; durable when this returns.
+    ///
+    /// # Errors
+    /// When the spend may not be durable.
+    pub fn charge(&self, draw: &mut Draw, now: Timestamp) -> anyhow::Result<()> {
+        draw.charged = Some(self.ledger().charge(draw.spend.clone(), now)?);
+        Ok(())
+    }
+
+    /// Finishes a charged draw and puts it in the outbox, durably.
+    ///
+    /// # Errors
+    /// When it was not charged, or can't be stored.
+    pub fn finish(&self, key: AttemptKey, draw: Draw, now: Timestamp) -> anyhow::Result<Pending> {
+        let charged = draw.charged.context("the draw was not charged")?;
+        let bytes = update::encode(&draw.update.sum.finish(&charged)?);
+        let header = UploadHeader {
+            id: key.id,
+            update: Digest::of(&bytes),
+            len_bytes: bytes.len() as u64,
+            ledger_length: charged.head().length,
+            ledger_head: charged.head().head,
+        };
+        let pending = Pending { key, header };
+        self.store.put_in_outbox(&pending, &bytes, now)?;
+        Ok(pending)
+    }
+
+    fn fetched(&self, announcement: &Announcement) -> anyhow::Result<(Plan, Catalogue, Blob)> {
+        let [plan, catalogue, model] =
+            Blob::all(announcement.plan, announcement.catalogue, announcement.model);
+        let catalogue = Catalogue::from_bytes(&read_blob(&self.folder, &catalogue)?)?;
+        Ok((open_plan(&self.folder, &plan)?, catalogue, model))
+    }
+
+    fn set_up(
+        &self,
+        announcement: &Announcement,
+        plan: &Plan,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<Bench> {
+        let config = ShopConfig::load(&self.folder)?;
+        let dataset = match read_shop(&config.data, self.folder.path(), Some(catalogue)) {
+            Ok(data) => data.dataset,
+            // A shop whose file has no usable order yet takes part with noise alone: whether it has customers is
+            // nobody's business.
+            Err(DataError::NoOrder { .. }) => Dataset::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
+        let mut vectors: Vectors = vec![None; dataset.len()];
+        if matches!(plan.train, TrainConfig::Sgd(_)) {
+            let width = recommender.layout().width();
+            let mut stored: HashMap<String, Vec<u8>> = self.store.vectors()?.into_iter().collect();
+            for (user, vector) in dataset.users.iter().zip(&mut vectors) {
+                let bytes = stored.remove(&vector_name(&announcement.plan, user));
+                let read = bytes.and_then(|bytes| codec::decode::<UserVector>(&bytes).ok());
+                *vector = read.filter(|vector| vector.values.len() == width);
+            }
+        }
+        Ok(Bench {
+            plan: announcement.plan,
+            catalogue: announcement.catalogue,
+            recommender,
+            dataset: Arc::new(dataset),
+            vectors,
+        })
+    }
+
+    fn keep_vectors(
+        &self,
+        plan: &Digest,
+        dataset: &Dataset,
+        learned: &[(usize, UserVector)],
+    ) -> anyhow::Result<()> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(learned.len());
+        for (user, vector) in learned {
+            rows.push((vector_name(plan, &dataset.users[*user]), codec::encode(vector)?));
+        }
+        Ok(self
+            .store
+            .store_vectors(rows.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))?)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, FileLedger> {
+        // A panic while it was held leaves either a whole record or a ledger that refuses more.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts for Workshop {
+    fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
+        let ledger = self.ledger();
+        let delta = config.policy.delta;
+        let figure = |since| {
+            ledger
+                .chain()
+                .composition(since)
+                .epsilon(delta)
+                .map(|epsilon| epsilon.get())
+        };
+        Ok(Budget {
+            epsilon: figure(None),
+            delta: delta.get(),
+            unit: UNIT.to_owned(),
+            relation: RELATION.to_owned(),
+            rounds_charged: ledger.chain().spends().count() as u64,
+            model_hash: None,
+            max_epsilon: config.policy.max_epsilon.get(),
+            period_days: config.policy.period_days,
+            epsilon_in_period: figure(period_start(config, now)),
+        })
+    }
+}
+
+fn spend_of(plan: &Plan, announcement: &Announcement) -> Spend {
+    Spend {
+        plan: announcement.plan,
+        round: announcement.id.round,
+        attempt: announcement.id.attempt,
+        noise_multiplier: plan.privacy.noise_multiplier.filter(|_| plan.privacy.enabled),
+        sampling_rate: plan.privacy.sampling_rate,
+        clip_norm: plan.privacy.clip_norm,
+    }
+}
+
+fn period_start(config: &ShopConfig, now: Timestamp) -> Option<Timestamp> {
+    config.policy.period_days.map(|days| now - DAY * days)
+}
+
+/// Vectors of different plans are different things.
+fn vector_name(plan: &Digest, user: &str) -> String {
+    format!("{plan}/{user}")
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
