@@ -2,10 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
+use quinn::{Connection, Endpoint};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -14,11 +13,9 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, shop_of};
 use crate::ids::{Digest, ShopName};
-use crate::wire::limits::{
-    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_STREAMS, STREAM_WINDOW_BYTES,
-};
 
 /// A certificate with its key.
 pub struct Identity {
@@ -70,7 +67,7 @@ pub fn server_endpoint(
         QuicServerConfig::try_from(tls).map_err(|error| TransportError::Certificate(error.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
     config.transport_config(Arc::new(transport()));
-    Endpoint::server(config, address).map_err(|source| TransportError::Bind { address, source })
+    bind(address, Some(config))
 }
 
 /// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
@@ -112,8 +109,7 @@ pub fn client_endpoint(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut endpoint =
-        Endpoint::client(address).map_err(|source| TransportError::Bind { address, source })?;
+    let mut endpoint = bind(address, None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
@@ -219,27 +215,19 @@ fn key(identity: &Identity) -> PrivateKeyDer<'static> {
     PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.to_vec()))
 }
 
-fn transport() -> TransportConfig {
-    let mut config = TransportConfig::default();
-    let idle = Duration::from_secs(IDLE_TIMEOUT_SECS);
-    config
-        .max_concurrent_bidi_streams(MAX_STREAMS.into())
-        .max_concurrent_uni_streams(0u32.into())
-        .stream_receive_window(STREAM_WINDOW_BYTES.into())
-        .receive_window(CONNECTION_WINDOW_BYTES.into())
-        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
-        .max_idle_timeout(Some(
-            IdleTimeout::try_from(idle).unwrap_or(VarInt::from_u32(30_000).into()),
-        ))
-        .keep_alive_interval(Some(Duration::from_secs(KEEP_ALIVE_SECS)));
-    config
-}
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
+    /// Another program has the socket.
+    #[error(
+        "UDP {address} is taken by another program (a coordinator that still runs?): stop that, or listen on another port"
+    )]
+    Taken {
+        /// Where.
+        address: SocketAddr,
+    },
     /// The socket.
-    #[error("can't bind UDP {address}: is it taken?")]
+    #[error("can't bind UDP {address}: is it an address of this machine?")]
     Bind {
         /// Where.
         address: SocketAddr,

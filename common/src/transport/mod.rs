@@ -3,11 +3,16 @@
 //! | module | what |
 //! |---|---|
 //! | [`frames`] | messages on a stream |
-//! | [`endpoint`] | sockets, who is trusted, and who the peer is |
+//! | [`endpoint`] | who is trusted, and who the peer is |
+//! | [`admission`] | who is let in, and how connections end |
+//! | `tuning` | sockets, windows, datagrams |
 
+pub mod admission;
 pub mod endpoint;
 pub mod frames;
+mod tuning;
 
+pub use admission::{CloseCode, admit};
 pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };

@@ -1,0 +1,91 @@
+//! How QUIC is set up for big blocks between few peers, within a stated bound on memory.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::udp::UdpSocketState;
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
+    VarInt,
+};
+
+use super::endpoint::TransportError;
+use crate::wire::limits::{
+    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES, MAX_STREAMS,
+    SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
+};
+
+/// A socket with room for bursts and datagrams larger than the Internet's, for links that carry them.
+///
+/// # Errors
+/// When the address is taken or is not this machine's.
+pub(super) fn bind(address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, TransportError> {
+    let open = || {
+        let socket = UdpSocket::bind(address)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        // The system grants what it allows; less only means more retransmissions.
+        let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
+        let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
+        let mut config = EndpointConfig::default();
+        config
+            .max_udp_payload_size(MAX_DATAGRAM_BYTES)
+            .map_err(std::io::Error::other)?;
+        Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
+    };
+    open().map_err(|source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AddrInUse => TransportError::Taken { address },
+        _ => TransportError::Bind { address, source },
+    })
+}
+
+/// The same for both ends: either may send and receive models.
+pub(super) fn transport() -> TransportConfig {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(MAX_DATAGRAM_BYTES);
+    let idle = Duration::from_secs(IDLE_TIMEOUT_SECS);
+    let idle = IdleTimeout::try_from(idle).unwrap_or(VarInt::from_u32(30_000).into());
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(CONNECTION_WINDOW_BYTES.into())
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .mtu_discovery_config(Some(mtu))
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(Duration::from_secs(KEEP_ALIVE_SECS)));
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::limits::{MAX_CONNECTIONS, MAX_WINDOWS_BYTES};
+
+    #[test]
+    fn all_windows_add_up_to_the_stated_bound() {
+        let each = u64::from(CONNECTION_WINDOW_BYTES) * 2;
+        assert_eq!(each * MAX_CONNECTIONS as u64, MAX_WINDOWS_BYTES);
+        const { assert!(MAX_WINDOWS_BYTES <= 2 << 30) };
+        const { assert!(STREAM_WINDOW_BYTES < CONNECTION_WINDOW_BYTES) };
+    }
+
+    #[test]
+    fn ten_datagrams_at_once_fit_what_the_system_takes() {
+        const { assert!(MAX_DATAGRAM_BYTES as usize * 10 <= 65_507) };
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let first = bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address, None).unwrap_err();
+        assert!(matches!(error, TransportError::Taken { address: named } if named == address));
+        assert!(error.to_string().contains(&address.to_string()));
+        // Of the net that is kept for documentation: no machine's own.
+        let foreign = bind(([192, 0, 2, 1], 0).into(), None).unwrap_err();
+        assert!(matches!(foreign, TransportError::Bind { .. }));
+    }
+}
