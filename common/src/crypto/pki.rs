@@ -1,11 +1,12 @@
 //! The federation's own certificates: one CA, one coordinator, a certificate a shop.
 //!
 //! A shop's certificate carries its name as DNS name and may only be used as a TLS client; the coordinator's only as a
-//! TLS server, under [`COORDINATOR_NAME`]. So no shop can pass for the coordinator.
+//! TLS server, under [`COORDINATOR_NAME`]. So no shop can pass for the coordinator. All keys are Ed25519: a shop can also
+//! sign words with its own.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl Authority {
     /// # Errors
     /// When there is no entropy.
     pub fn create(federation: &str, now: Timestamp) -> Result<Self, PkiError> {
-        let key = KeyPair::generate()?;
+        let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let mut params = params(&format!("souk federation {federation}"), now, CA_VALIDITY);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -93,7 +94,7 @@ impl Authority {
     /// # Errors
     /// When there is no entropy.
     pub fn issue_coordinator(&self, now: Timestamp) -> Result<(Vec<u8>, SecretKey), PkiError> {
-        let key = KeyPair::generate()?;
+        let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let mut params = params(COORDINATOR_NAME, now, SHOP_VALIDITY);
         params.subject_alt_names = vec![dns(COORDINATOR_NAME)?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -116,7 +117,7 @@ impl Authority {
 /// # Errors
 /// When there is no entropy.
 pub fn shop_key() -> Result<(SecretKey, Vec<u8>), PkiError> {
-    let key = KeyPair::generate()?;
+    let key = KeyPair::generate_for(&PKCS_ED25519)?;
     // The name in the request does not count: the coordinator knows whom it invited.
     let csr = CertificateParams::default()
         .serialize_request(&key)?

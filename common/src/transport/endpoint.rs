@@ -255,6 +255,10 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
     use crate::crypto::pki::{Authority, shop_key};
+    use crate::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_DATAGRAM_BYTES};
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(20);
 
     fn coordinator(authority: &Authority) -> Identity {
         let (leaf, key) = authority.issue_coordinator(SystemClock.now()).unwrap();
@@ -293,7 +297,10 @@ mod tests {
                 .ok()
                 .map(|peer| (peer_of(&peer), peer))
         };
-        let (accepted, dialled) = tokio::join!(accepted, connect(&client, remote));
+        let both = async { tokio::join!(accepted, connect(&client, remote)) };
+        let (accepted, dialled) = tokio::time::timeout(LIMIT, both)
+            .await
+            .expect("a handshake in time");
         // In TLS 1.3 the client ends first: it learns of a refusal by its first read.
         let dialled = dialled.ok()?;
         let (peer, _alive) = accepted?;
@@ -367,5 +374,62 @@ mod tests {
             None,
             "a shop as coordinator, to a joiner"
         );
+    }
+
+    #[tokio::test]
+    async fn the_coordinators_own_or_an_expired_certificate_is_no_shops() {
+        let authority = Authority::create("a", SystemClock.now()).unwrap();
+        let ca = authority.certificate();
+        let trust = || Trust::Ca(ca.to_vec());
+        let posing = coordinator(&authority);
+        let met = meet(coordinator(&authority), ca, trust(), Some(&posing)).await;
+        assert_eq!(met, None, "the coordinator as a shop");
+        let (key, csr) = shop_key().unwrap();
+        let long_ago = SystemClock.now() - Duration::from_secs(6 * 365 * 86_400);
+        let leaf = authority
+            .issue_shop(&csr, &"north".parse().unwrap(), long_ago)
+            .unwrap();
+        let expired = Identity {
+            chain: vec![leaf],
+            key,
+        };
+        let met = meet(coordinator(&authority), ca, trust(), Some(&expired)).await;
+        assert_eq!(met, None, "expired");
+    }
+
+    #[tokio::test]
+    async fn blocks_beyond_every_window_arrive_whole_in_large_datagrams() {
+        let authority = Authority::create("a", SystemClock.now()).unwrap();
+        let ca = authority.certificate();
+        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), coordinator(&authority), ca).unwrap();
+        let remote = server.local_addr().unwrap();
+        let north = shop(&authority, "north");
+        let client = client_endpoint(remote, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();
+        let block: Vec<u8> = (0..5 * CONNECTION_WINDOW_BYTES)
+            .map(|at| (at % 251) as u8)
+            .collect();
+        let echo = async {
+            let connection = server.accept().await.unwrap().await.unwrap();
+            let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+            tokio::io::copy(&mut receive, &mut send).await.unwrap();
+            send.finish().unwrap();
+            send.stopped().await.unwrap();
+            connection.stats().path.current_mtu
+        };
+        let shop = async {
+            let connection = connect(&client, remote).await.unwrap();
+            let (mut send, mut receive) = connection.open_bi().await.unwrap();
+            let sent = async {
+                send.write_all(&block).await.unwrap();
+                send.finish().unwrap();
+            };
+            let (back, ()) = tokio::join!(receive.read_to_end(block.len()), sent);
+            back.unwrap()
+        };
+        let both = async { tokio::join!(echo, shop) };
+        let (mtu, back) = tokio::time::timeout(LIMIT, both).await.expect("in time");
+        assert!(back == block);
+        // Found on the way: loopback carries more than the Internet's 1,452, and never more than asked for.
+        assert!((1_453..=MAX_DATAGRAM_BYTES).contains(&mtu), "{mtu}");
     }
 }

@@ -1,37 +1,10 @@
-//! Frames: a fixed header and a body under a cap.
-//!
-//! | bytes | what |
-//! |---|---|
-//! | 4 | `SOUK` |
-//! | 2 | protocol version, little-endian |
-//! | 1 | kind: 1 request, 2 reply, 3 push |
-//! | 4 | length of the body, little-endian |
+//! Frames on a stream.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::wire::codec::{self, CodecError};
-use crate::wire::limits::{MAX_FRAME_BYTES, PROTOCOL_VERSION};
-use crate::wire::messages::{Push, Reply, Request};
-
-/// What may stand in a frame.
-pub trait Framed: Serialize + DeserializeOwned {
-    /// The header's kind.
-    const KIND: u8;
-}
-
-impl Framed for Request {
-    const KIND: u8 = 1;
-}
-
-impl Framed for Reply {
-    const KIND: u8 = 2;
-}
-
-impl Framed for Push {
-    const KIND: u8 = 3;
-}
+use crate::wire::codec;
+pub use crate::wire::frame::{FrameError, Framed};
+use crate::wire::frame::{HEADER_BYTES, parse_header, to_bytes};
 
 /// Writes one frame.
 ///
@@ -41,14 +14,7 @@ pub async fn write_frame<T: Framed>(
     to: &mut (impl AsyncWrite + Unpin),
     message: &T,
 ) -> Result<(), FrameError> {
-    let body = codec::encode(message)?;
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-    bytes.push(T::KIND);
-    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&body);
-    to.write_all(&bytes).await?;
+    to.write_all(&to_bytes(message)?).await?;
     to.flush().await?;
     Ok(())
 }
@@ -63,24 +29,7 @@ pub async fn read_frame<T: Framed>(from: &mut (impl AsyncRead + Unpin)) -> Resul
         return Ok(None);
     }
     from.read_exact(&mut header[1..]).await?;
-    let [m0, m1, m2, m3, v0, v1, kind, l0, l1, l2, l3] = header;
-    if [m0, m1, m2, m3] != *MAGIC {
-        return Err(FrameError::Magic);
-    }
-    let version = u16::from_le_bytes([v0, v1]);
-    if version != PROTOCOL_VERSION {
-        return Err(FrameError::Version { got: version });
-    }
-    if kind != T::KIND {
-        return Err(FrameError::Kind {
-            got: kind,
-            expected: T::KIND,
-        });
-    }
-    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if length > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLong { got: length });
-    }
+    let length = parse_header::<T>(header)?;
     // Grows as bytes arrive: a header alone reserves nothing.
     let mut body = Vec::new();
     from.take(length as u64).read_to_end(&mut body).await?;
@@ -93,57 +42,11 @@ pub async fn read_frame<T: Framed>(from: &mut (impl AsyncRead + Unpin)) -> Resul
     Ok(Some(codec::decode(&body)?))
 }
 
-/// Why there is no frame.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The peer speaks something else.
-    #[error("the peer does not speak Souk's protocol")]
-    Magic,
-    /// The peer is of another version.
-    #[error(
-        "the peer speaks protocol version {got}, this program {PROTOCOL_VERSION}: bring both to the same release"
-    )]
-    Version {
-        /// The peer's.
-        got: u16,
-    },
-    /// A message where another belongs.
-    #[error("a frame of kind {got} where {expected} belongs")]
-    Kind {
-        /// As sent.
-        got: u8,
-        /// As due.
-        expected: u8,
-    },
-    /// Over the cap.
-    #[error("a frame of {got} bytes; the most is {MAX_FRAME_BYTES}")]
-    TooLong {
-        /// As announced.
-        got: usize,
-    },
-    /// The stream ended within the frame.
-    #[error("a frame of {expected} bytes was cut off after {got}")]
-    Cut {
-        /// Bytes that came.
-        got: usize,
-        /// Bytes that were due.
-        expected: usize,
-    },
-    /// The body.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// The connection.
-    #[error("the connection broke")]
-    Broken(#[from] std::io::Error),
-}
-
-const MAGIC: &[u8; 4] = b"SOUK";
-const HEADER_BYTES: usize = 11;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ids::Digest;
+    use crate::wire::messages::Request;
 
     #[tokio::test]
     async fn frames_survive_one_after_another_until_the_end() {

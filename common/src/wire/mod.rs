@@ -4,6 +4,9 @@
 //! updates) follow a frame as raw little-endian bytes whose length the receiver knew before.
 
 pub mod codec;
+pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod limits;
 pub mod messages;
 pub mod update;

@@ -1,0 +1,271 @@
+//! The bytes of every message, frozen in `tests/vectors/wire/`, and hostile bytes.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::codec::{decode, encode};
+use super::frame::{FrameError, Framed, HEADER_BYTES, parse_header, to_bytes};
+use super::limits::{MAX_FRAME_BYTES, PROTOCOL_VERSION};
+use super::messages::{ErrorCode, Push, Reply, Request, Signed};
+use crate::clock::Timestamp;
+use crate::ids::{Digest, ShopName};
+use crate::round::record::{
+    Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
+    UploadHeader,
+};
+
+#[test]
+fn every_message_has_the_bytes_it_was_released_with() {
+    let mut checked = 0;
+    for (name, message) in requests() {
+        checked += check(name, &message);
+    }
+    for (name, message) in replies() {
+        checked += check(name, &message);
+    }
+    for (name, message) in pushes() {
+        checked += check(name, &message);
+    }
+    let files = fs::read_dir(folder()).unwrap().count();
+    assert_eq!(checked, files, "a vector file that no message stands for");
+}
+
+fn check<T: Framed + Debug + PartialEq>(name: &str, message: &T) -> usize {
+    let path = folder().join(format!("{name}.hex"));
+    let bytes = to_bytes(message).unwrap();
+    let frozen = fs::read_to_string(&path).unwrap_or_default();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let frozen: String = frozen.split_whitespace().collect();
+    assert_eq!(hex, frozen, "{}", path.display());
+    let (header, body) = bytes.split_first_chunk::<HEADER_BYTES>().unwrap();
+    assert_eq!(parse_header::<T>(*header).unwrap(), body.len());
+    assert_eq!(&decode::<T>(body).unwrap(), message);
+    1
+}
+
+fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "tests", "vectors", "wire"]
+        .iter()
+        .collect()
+}
+
+fn requests() -> Vec<(&'static str, Request)> {
+    vec![
+        (
+            "request_join",
+            Request::Join {
+                secret: [7; 16],
+                csr: vec![0x30, 0x82],
+            },
+        ),
+        (
+            "request_subscribe",
+            Request::Subscribe {
+                software: "souk-client 0.1.0".to_owned(),
+                process_id: 4711,
+            },
+        ),
+        (
+            "request_accept",
+            Request::Answer {
+                id: ID,
+                answer: Answer::Accept,
+            },
+        ),
+        (
+            "request_decline",
+            Request::Answer {
+                id: ID,
+                answer: Answer::Decline(DeclineCode::RecordForked),
+            },
+        ),
+        (
+            "request_blob",
+            Request::Blob {
+                digest: Digest([1; 32]),
+                offset: 1 << 33,
+            },
+        ),
+        ("request_upload", Request::Upload(UPLOAD)),
+        ("request_leave", Request::Leave),
+    ]
+}
+
+fn replies() -> Vec<(&'static str, Reply)> {
+    vec![
+        (
+            "reply_joined",
+            Reply::Joined {
+                certificate: vec![1, 2],
+                ca: vec![3],
+                shop: shop(),
+                signing_key: [4; 32],
+            },
+        ),
+        ("reply_done", Reply::Done),
+        ("reply_blob", Reply::Blob { len_bytes: 5 }),
+        ("reply_upload_from", Reply::UploadFrom { offset: 6 }),
+        (
+            "reply_receipt",
+            Reply::Receipt(signed(Receipt {
+                shop: shop(),
+                upload: UPLOAD,
+                stored_at: Timestamp(1_800_000_000_000),
+                log: LOG,
+            })),
+        ),
+        (
+            "reply_rejected",
+            Reply::Rejected {
+                code: RejectCode::StoreFailed,
+            },
+        ),
+        (
+            "reply_left",
+            Reply::Left {
+                kept: "receipts".to_owned(),
+            },
+        ),
+        (
+            "reply_error",
+            Reply::Error {
+                code: ErrorCode::Internal,
+                detail: "ü".to_owned(),
+            },
+        ),
+    ]
+}
+
+fn pushes() -> Vec<(&'static str, Push)> {
+    let announcement = Announcement {
+        id: ID,
+        plan: Digest([1; 32]),
+        catalogue: Digest([2; 32]),
+        model: Digest([3; 32]),
+        deadline: Timestamp(-1),
+        log: LOG,
+    };
+    vec![
+        (
+            "push_welcome",
+            Push::Welcome {
+                manifest: signed(manifest()),
+            },
+        ),
+        ("push_announce", Push::Announce(signed(announcement))),
+        (
+            "push_published",
+            Push::Ended {
+                id: ID,
+                outcome: signed(Outcome::Published(manifest())),
+            },
+        ),
+        (
+            "push_below_quorum",
+            Push::Ended {
+                id: ID,
+                outcome: signed(Outcome::BelowQuorum {
+                    accepted: 1,
+                    quorum: 3,
+                }),
+            },
+        ),
+        ("push_finished", Push::Finished),
+    ]
+}
+
+fn signed<T>(body: T) -> Signed<T> {
+    Signed {
+        body,
+        signature: vec![9; 64],
+    }
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        id: ID,
+        model: Digest([1; 32]),
+        parent: Digest::ZERO,
+        plan: Digest([2; 32]),
+        catalogue: Digest([3; 32]),
+        updates: vec![(shop(), Digest([4; 32]))],
+        published_at: Timestamp(1_800_000_000_000),
+    }
+}
+
+fn shop() -> ShopName {
+    "north-1".parse().unwrap()
+}
+
+const ID: AttemptId = AttemptId {
+    round: 258,
+    attempt: 2,
+};
+const LOG: LogHead = LogHead {
+    length: 7,
+    head: Digest([8; 32]),
+};
+const UPLOAD: UploadHeader = UploadHeader {
+    id: ID,
+    update: Digest([5; 32]),
+    len_bytes: 4_000_000,
+    ledger_length: 3,
+    ledger_head: Digest([6; 32]),
+};
+
+/// Whatever decodes must encode to the very bytes it came from; nothing may panic.
+fn survives<T: Framed + Debug + PartialEq>(bytes: &[u8]) {
+    if let Ok(message) = decode::<T>(bytes) {
+        assert_eq!(encode(&message).unwrap(), bytes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        survives::<Request>(&bytes);
+        survives::<Reply>(&bytes);
+        survives::<Push>(&bytes);
+    }
+
+    #[test]
+    fn damaged_messages_are_decoded_or_refused(which in 0usize..20, at in any::<prop::sample::Index>(), value: u8, cut: bool) {
+        let mut all: Vec<Vec<u8>> = requests().iter().map(|(_, message)| encode(message).unwrap()).collect();
+        all.extend(replies().iter().map(|(_, message)| encode(message).unwrap()));
+        all.extend(pushes().iter().map(|(_, message)| encode(message).unwrap()));
+        let mut bytes = all[which].clone();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        if cut {
+            bytes.truncate(at);
+        }
+        survives::<Request>(&bytes);
+        survives::<Reply>(&bytes);
+        survives::<Push>(&bytes);
+    }
+
+    #[test]
+    fn any_header_is_parsed_or_refused_by_its_first_fault(header: [u8; HEADER_BYTES], magic: bool, version: bool, kind: bool) {
+        let mut header = header;
+        if magic {
+            header[..4].copy_from_slice(b"SOUK");
+        }
+        if version {
+            header[4..6].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        }
+        if kind {
+            header[6] = Request::KIND;
+        }
+        match parse_header::<Request>(header) {
+            Ok(length) => prop_assert!(length <= MAX_FRAME_BYTES),
+            Err(FrameError::Magic) => prop_assert!(!magic),
+            Err(FrameError::Version { got }) => prop_assert!(!version && got != PROTOCOL_VERSION),
+            Err(FrameError::Kind { got, .. }) => prop_assert!(!kind && got != Request::KIND),
+            Err(FrameError::TooLong { got }) => prop_assert!(got > MAX_FRAME_BYTES),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+}
