@@ -148,7 +148,8 @@ impl Workshop {
         }
         let bench = bench.as_mut().context("it was just set up")?;
         let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
-        let loaded = bench.recommender.load(params);
+        let round = announcement.id.round.saturating_sub(1);
+        let loaded = bench.recommender.load(params).in_round(round, plan.rounds);
         let grid = plan.grid(loaded.layout().len())?;
         let mut secret = secret_stream()?;
         let update = round_update(

@@ -1,1 +1,3 @@
-//! cli
+//! Tests of the command lines.
+
+mod client;

@@ -1,1 +1,3 @@
-//! integration
+//! Tests across programs, over real sockets on loopback.
+
+mod federation;

@@ -1,1 +1,3 @@
 //! What the tests across programs share.
+
+pub mod federation;

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -14,6 +15,7 @@ use crate::config::ConfigError;
 use crate::folder::Folder;
 use crate::recommend::Wishes;
 use crate::service::{Answer, Question};
+use crate::store::StoreError;
 
 /// Take part in a Souk federation without letting any customer's data leave this building.
 #[derive(Debug, Parser)]
@@ -354,15 +356,30 @@ fn draw(picture: Option<crate::recommend::picture::Picture>, out: &Path) -> anyh
 fn ask(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
     // A file that makes no sense is told before anything else.
     crate::config::ShopConfig::load(folder)?;
-    let answer =
-        match crate::control::ask(folder, &question).context("the running souk-client does not answer")? {
-            Some(answer) => answer,
-            None => crate::driver::answer_alone(folder, question)?,
-        };
+    let answer = answer_to(folder, &question)?;
     match answer {
         Answer::Failed { usage: true, reason } => Err(UsageError(reason).into()),
         Answer::Failed { usage: false, reason } => Err(anyhow::Error::msg(reason)),
         answer => Ok(answer),
+    }
+}
+
+/// Asks the program that runs, or opens the store; one that is just starting or stopping has a moment to do so.
+fn answer_to(folder: &Folder, question: &Question) -> anyhow::Result<Answer> {
+    let mut tries = 0;
+    loop {
+        if let Some(answer) =
+            crate::control::ask(folder, question).context("the running souk-client does not answer")?
+        {
+            return Ok(answer);
+        }
+        match crate::driver::answer_alone(folder, question.clone()) {
+            Err(error) if tries < MOST_TRIES && matches!(error.downcast_ref(), Some(StoreError::Busy)) => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            answered => return answered,
+        }
     }
 }
 
@@ -390,6 +407,8 @@ impl Place {
     }
 }
 
+/// Three seconds.
+const MOST_TRIES: u32 = 60;
 const EXIT_CHECK_FAILED: u8 = 1;
 const EXIT_ERROR: u8 = 2;
 const EXIT_USAGE: u8 = 64;

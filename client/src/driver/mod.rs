@@ -3,11 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`network`] | tasks that dial, listen, fetch and send |
+//! | [`questions`] | what commands ask, while `run` is up and while it is not |
 //!
 //! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
 //! order on disk.
 
 mod network;
+mod questions;
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -30,12 +32,14 @@ use crate::control::ControlSocket;
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
-use crate::service::{Answer, Question, Service};
+use crate::service::{Answer, Service};
 use crate::store::{ModelWord, Store};
 use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
 use network::{Courier, Letter};
+pub use questions::answer_alone;
+use questions::{address_of, leave, serve_control};
 
 /// What reaches the driver.
 enum Input {
@@ -88,37 +92,6 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
     // Training that is under way is of no use to anybody now.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended.map(|()| true)
-}
-
-/// Answers a question while no `run` is up.
-///
-/// # Errors
-/// When the store is in use or damaged.
-pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
-    if question == Question::CheckData {
-        return crate::service::check_data(folder);
-    }
-    let membership = Membership::load(folder)?;
-    let store = Arc::new(Store::open(folder)?);
-    if question == Question::Leave {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let address = address_of(&ShopConfig::load(folder)?, &membership);
-        let kept = runtime.block_on(async {
-            let link = Link::dial(folder, &membership, &address).await?;
-            leave(&link, folder, &membership).await
-        })?;
-        return Ok(Answer::Left { kept });
-    }
-    let workshop = Arc::new(Workshop::open(
-        folder,
-        &membership,
-        Arc::clone(&store),
-        SystemClock.now(),
-    )?);
-    let service = Service::new(folder.clone(), store, workshop, Arc::new(SystemClock));
-    Ok(service.answer(question))
 }
 
 struct Driver {
@@ -482,45 +455,6 @@ impl Driver {
             }
         }
     }
-}
-
-async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {
-    control
-        .serve(Arc::new(move |question| {
-            if question != Question::Leave {
-                return service.answer(question);
-            }
-            let (answer_in, answer) = oneshot::channel();
-            let asked = inputs.send(Input::Leave(answer_in)).is_ok();
-            let gone = || Answer::Failed {
-                usage: false,
-                reason: "souk-client is stopping: try again".to_owned(),
-            };
-            if asked {
-                answer.blocking_recv().unwrap_or_else(|_| gone())
-            } else {
-                gone()
-            }
-        }))
-        .await;
-}
-
-async fn leave(link: &Link, folder: &Folder, membership: &Membership) -> anyhow::Result<String> {
-    let kept = link.leave().await?;
-    Membership {
-        left_at: Some(SystemClock.now()),
-        ..membership.clone()
-    }
-    .store(folder)?;
-    Ok(kept)
-}
-
-fn address_of(config: &ShopConfig, membership: &Membership) -> String {
-    config
-        .network
-        .coordinator
-        .clone()
-        .unwrap_or_else(|| membership.address.clone())
 }
 
 fn progress_bar() -> Option<ProgressBar> {

@@ -1,0 +1,81 @@
+//! The shop's command line, without a coordinator.
+
+use std::fs;
+use std::path::Path;
+
+use souk_tests::federation::{bad, good, run};
+
+const SOUK: &str = env!("CARGO_BIN_EXE_souk");
+
+fn client(args: &[&str]) -> std::process::Output {
+    run(Path::new(SOUK), "client", args)
+}
+
+#[test]
+fn help_is_no_error_and_wrong_usage_is_64() {
+    assert!(good(&client(&["--help"])).contains("Start with"));
+    for command in [
+        "join",
+        "check-data",
+        "run",
+        "recommend",
+        "plot",
+        "budget",
+        "sent",
+        "doctor",
+        "leave",
+    ] {
+        assert!(
+            good(&client(&[command, "--help"])).contains("Example"),
+            "{command}"
+        );
+    }
+    assert_eq!(bad(&client(&["recommend"])).0, 64);
+    assert_eq!(bad(&client(&["nonsense"])).0, 64);
+    assert_eq!(bad(&client(&["join", "hello"])).0, 64);
+}
+
+#[test]
+fn a_bad_configuration_is_64_before_anything_else() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = dir.path().to_str().expect("plain");
+    let (code, said) = bad(&client(&["run", "--dir", folder]));
+    assert!(code == 64 && said.contains("souk-client join"), "{said}");
+    fs::write(dir.path().join("shop.toml"), "[policy]\nmax_epsilom = 3\n").expect("a file");
+    for command in ["run", "budget", "sent", "check-data", "leave", "doctor"] {
+        let (code, said) = bad(&client(&[command, "--dir", folder]));
+        assert!(code == 64 && said.contains("max_epsilom"), "{command}: {said}");
+    }
+    fs::write(dir.path().join("shop.toml"), "").expect("a file");
+    let (code, said) = bad(&client(&["budget", "--dir", folder]));
+    assert!(code == 2 && said.contains("souk-client join"), "{said}");
+}
+
+#[test]
+fn data_is_checked_line_by_line_before_there_is_any_coordinator() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = dir.path().to_str().expect("plain");
+    fs::write(dir.path().join("shop.toml"), "[data]\norders = \"o.csv\"\n").expect("a file");
+    let check = |orders: &str| {
+        fs::write(dir.path().join("o.csv"), orders).expect("a file");
+        client(&["check-data", "--dir", folder, "--json"])
+    };
+    let clean = good(&check("user_id,item_id,timestamp\na,x,1\na,y,2\nb,x,3\n"));
+    assert!(
+        clean.starts_with('{') && clean.trim_end().ends_with('}'),
+        "{clean}"
+    );
+    let flawed = check("user_id,item_id,timestamp\na,x,1\na,y,yesterday\n");
+    assert_eq!(flawed.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&flawed.stdout).contains("yesterday"),
+        "the bad line is shown"
+    );
+    let (code, said) = bad(&check("user_id,item_id,timestamp\n"));
+    assert!(code == 2 && said.contains("no usable order"), "{said}");
+    let (code, said) = bad(&check("user,item_id,timestamp\na,x,1\n"));
+    assert!(
+        code == 2 && said.contains("user_id") && said.contains("it has: user"),
+        "{said}"
+    );
+}

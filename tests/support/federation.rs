@@ -1,0 +1,266 @@
+//! A small federation of real processes in a temporary folder; everything ends with it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use souk_common::clock::Stopwatch;
+use tempfile::TempDir;
+
+/// A coordinator with its folder, and the shops' folders.
+pub struct Federation {
+    dir: TempDir,
+    souk: PathBuf,
+    serve: Child,
+}
+
+/// A process that ends with its handle.
+pub struct Running(Child);
+
+impl Federation {
+    /// Starts a coordinator for `plan`. `souk` is the multicall program; `flags` go to `serve`.
+    pub fn start(souk: &str, plan: &str, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let souk = PathBuf::from(souk);
+        fs::write(dir.path().join("plan.toml"), plan).expect("a file");
+        fs::write(dir.path().join("items.csv"), items()).expect("a file");
+        let (home, items) = (dir.path().join("coordinator"), dir.path().join("items.csv"));
+        let said = |args: &[&str]| good(&run(&souk, "coordinator", args));
+        said(&["init", text(&home), "--name", "test", "--address", "127.0.0.1:0"]);
+        said(&["catalogue", "import", text(&items), "--dir", text(&home)]);
+        let plan = dir.path().join("plan.toml");
+        let mut serve = Command::new(&souk)
+            .args([
+                "coordinator",
+                "serve",
+                "--dir",
+                text(&home),
+                "--plan",
+                text(&plan),
+            ])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the coordinator starts");
+        let mut lines = BufReader::new(serve.stdout.take().expect("piped"));
+        let mut first = String::new();
+        lines.read_line(&mut first).expect("a line");
+        assert!(first.starts_with("listening on "), "{first}");
+        // Keeps the pipe open and empty.
+        std::thread::spawn(move || lines.lines().for_each(drop));
+        Self { dir, souk, serve }
+    }
+
+    /// Runs a command of the coordinator.
+    pub fn coordinator(&self, args: &[&str]) -> Output {
+        let home = self.dir.path().join("coordinator");
+        run(
+            &self.souk,
+            "coordinator",
+            &[args, &["--dir", text(&home)]].concat(),
+        )
+    }
+
+    /// A one-time code.
+    pub fn invite(&self, shop: &str) -> String {
+        let said = good(&self.coordinator(&["invite", shop, "--json"]));
+        let value: Value = serde_json::from_str(&said).expect("JSON");
+        value["code"].as_str().expect("a code").to_owned()
+    }
+
+    /// Where a shop's folder is, or would be.
+    pub fn shop(&self, shop: &str) -> PathBuf {
+        self.dir.path().join("shops").join(shop)
+    }
+
+    /// Lets a shop with `users` customers join.
+    pub fn join(&self, shop: &str, users: usize) -> PathBuf {
+        let data = self.dir.path().join("data").join(shop);
+        fs::create_dir_all(&data).expect("a folder");
+        fs::write(data.join("orders.csv"), orders(shop, users)).expect("a file");
+        let code = self.invite(shop);
+        let folder = self.shop(shop);
+        good(&run(
+            &self.souk,
+            "client",
+            &["join", &code, "--dir", text(&folder), "--data", text(&data)],
+        ));
+        folder
+    }
+
+    /// Runs a command of a shop's program in its folder.
+    pub fn client(&self, shop: &str, args: &[&str]) -> Output {
+        run(
+            &self.souk,
+            "client",
+            &[args, &["--dir", text(&self.shop(shop))]].concat(),
+        )
+    }
+
+    /// The same, as JSON.
+    pub fn client_json(&self, shop: &str, args: &[&str]) -> Value {
+        let said = good(&self.client(shop, &[args, &["--json"]].concat()));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// Starts a shop's `run`; what it prints goes to `run.log` in its folder.
+    pub fn start_client(&self, shop: &str, flags: &[&str]) -> Running {
+        let folder = self.shop(shop);
+        let log = fs::File::create(folder.join("run.log")).expect("a file");
+        let child = Command::new(&self.souk)
+            .args(["client", "run", "--dir", text(&folder)])
+            .args(flags)
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the shop starts");
+        Running(child)
+    }
+
+    /// What a shop's `run` has printed so far.
+    pub fn log(&self, shop: &str) -> String {
+        fs::read_to_string(self.shop(shop).join("run.log")).unwrap_or_default()
+    }
+
+    /// Waits until the coordinator has ended by itself; whether it was a good end.
+    pub fn wait_for_coordinator(&mut self) -> bool {
+        let mut ended = None;
+        until("the coordinator ends", || {
+            ended = self.serve.try_wait().expect("a child");
+            ended.is_some()
+        });
+        ended.is_some_and(|status| status.success())
+    }
+
+    /// Stops the coordinator at once, as a power cut would.
+    pub fn kill_coordinator(&mut self) {
+        let _ = self.serve.kill();
+        let _ = self.serve.wait();
+    }
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        self.kill_coordinator();
+    }
+}
+
+impl Running {
+    /// Waits for its end; whether it was a good one.
+    pub fn wait(&mut self) -> bool {
+        let mut ended = None;
+        until("the process ends", || {
+            ended = self.0.try_wait().expect("a child");
+            ended.is_some()
+        });
+        ended.is_some_and(|status| status.success())
+    }
+
+    /// Sends SIGINT or SIGTERM, then waits; whether it was a good end.
+    pub fn stop(&mut self, signal: &str) -> bool {
+        let sent = Command::new("kill")
+            .args([signal, &self.0.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+        self.wait()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until something holds, for at most a minute.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let watch = Stopwatch::start();
+    while !holds() {
+        assert!(watch.secs() < 60.0, "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(souk: &Path, program: &str, args: &[&str]) -> Output {
+    Command::new(souk)
+        .arg(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+/// What a command said that must have succeeded.
+pub fn good(output: &Output) -> String {
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{}: {said}{complained}", output.status);
+    said.into_owned()
+}
+
+/// Exit code and complaint of a command that must have failed.
+pub fn bad(output: &Output) -> (i32, String) {
+    assert!(
+        !output.status.success(),
+        "it succeeded: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// A plan of `rounds` rounds for these shops, all of which must take part.
+pub fn plan(rounds: u64, quorum: usize, shops: &[&str]) -> String {
+    let shops: String = shops
+        .iter()
+        .map(|shop| format!("[[shops]]\nname = \"{shop}\"\ndeclared_users = 100\n"))
+        .collect();
+    format!(
+        "name = \"test\"\nrounds = {rounds}\n[model]\nkind = \"mf\"\ngmf_dim = 4\nfeatures = [\"category\"]\n\
+         [train]\nsolver = \"ials\"\nalpha = 0.1\nlambda = 1.0\n\
+         [privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\nsampling_rate = 0.5\n\
+         [cohort]\nquorum = {quorum}\ndeadline = \"50s\"\n\
+         [server]\noptimiser = \"adam\"\nlearning_rate = 0.05\n{shops}"
+    )
+}
+
+/// 40 items in 4 categories.
+fn items() -> String {
+    let line = |item: usize| format!("i{item},Thing {item},c{},b{},{}\n", item % 4, item % 3, 1 + item);
+    let lines: String = (0..40).map(line).collect();
+    format!("item_id,title,category,brand,price\n{lines}")
+}
+
+/// Customers that buy mostly within one category.
+fn orders(shop: &str, users: usize) -> String {
+    let mut text = String::from("user_id,item_id,timestamp\n");
+    for user in 0..users {
+        for step in 0..6 {
+            let item = (user % 4 + 4 * ((user * 7 + step * 3) % 10)) % 40;
+            text.push_str(&format!(
+                "{shop}-{user},i{item},{}\n",
+                1_700_000_000 + 86_400 * step
+            ));
+        }
+    }
+    text
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
