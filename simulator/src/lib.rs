@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 mod args;
 pub mod demo;
+pub mod epsilon;
 pub mod split;
 pub mod synthetic;
 

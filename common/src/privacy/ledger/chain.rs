@@ -158,9 +158,7 @@ impl Chain {
             if line.last() != Some(&b'\n') {
                 break;
             }
-            let torn = skipped
-                .as_ref()
-                .map_or(&[][..], |(from, _)| &bytes[*from..start - 1]);
+            let torn = skipped.as_ref().map(|(from, _)| &bytes[*from..start - 1]);
             match chain.check(line, torn, index + 1) {
                 Ok(record) => {
                     chain.push(record);
@@ -282,10 +280,10 @@ impl Chain {
 
     /// What a torn line is charged: its own spend if it is whole, else the costliest terms of all so far.
     pub(super) fn charge_for_torn(&self, torn: &[u8]) -> Option<Spend> {
-        if let Some(spend) = parse_line(torn)
-            .ok()
-            .and_then(|record| record.entry.spend().cloned())
-        {
+        let first = torn.split(|byte| *byte == b'
+').next().unwrap_or_default();
+        let whole = parse_line(first.strip_suffix(TORN_MARK).unwrap_or(first));
+        if let Some(spend) = whole.ok().and_then(|record| record.entry.spend().cloned()) {
             return Some(spend);
         }
         let mut costliest: Option<Spend> = None;
@@ -306,7 +304,7 @@ impl Chain {
     }
 
     /// Whether `line` is the next record, behind `torn` bytes that are none.
-    fn check(&self, line: &[u8], torn: &[u8], number: usize) -> Result<Record, LedgerError> {
+    fn check(&self, line: &[u8], torn: Option<&[u8]>, number: usize) -> Result<Record, LedgerError> {
         let broken = |reason: String| LedgerError::Broken { line: number, reason };
         let record = parse_line(line.strip_suffix(b"\n").unwrap_or(line)).map_err(broken)?;
         let expected = self.records.len() as u64;
@@ -317,7 +315,7 @@ impl Chain {
                 record.seq
             )));
         }
-        if record.entry.skipped() != (!torn.is_empty()).then(|| digest_and_len(torn)) {
+        if record.entry.skipped() != torn.map(digest_and_len) {
             return Err(broken(
                 "it does not account for the lines before it that are no records".into(),
             ));

@@ -1,1 +1,244 @@
+//! Proofs of the ledger: nothing is acknowledged that is not durable, nothing durable is lost, nothing edited is taken.
 
+use std::io;
+
+use super::*;
+use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+
+fn shop() -> ShopName {
+    "north".parse().unwrap()
+}
+
+fn delta() -> Delta {
+    Delta::new(1e-5).unwrap()
+}
+
+fn spend(round: u64, noise: Option<f64>) -> Spend {
+    Spend {
+        plan: Digest::of(b"plan"),
+        round,
+        attempt: 1,
+        noise_multiplier: noise.map(|z| NoiseMultiplier::new(z).unwrap()),
+        sampling_rate: SamplingRate::new(0.1).unwrap(),
+        clip_norm: ClipNorm::new(1.0).unwrap(),
+    }
+}
+
+fn ledger_of(rounds: u64) -> Vec<u8> {
+    let mut ledger = Ledger::open(MemorySink::default(), &[], &shop(), Timestamp(1)).unwrap();
+    for round in 1..=rounds {
+        ledger.charge(spend(round, Some(1.0)), Timestamp(2)).unwrap();
+    }
+    ledger.sink.0
+}
+
+/// Opens a copy of `bytes`, and gives the ledger with all bytes in its sink.
+fn reopen(bytes: &[u8]) -> Result<Ledger<MemorySink>, LedgerError> {
+    Ledger::open(MemorySink(bytes.to_vec()), bytes, &shop(), Timestamp(9))
+}
+
+/// A disk that dies after so many bytes.
+struct Dying {
+    written: Vec<u8>,
+    left: usize,
+}
+
+impl LedgerSink for Dying {
+    fn append_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let taken = bytes.len().min(self.left);
+        self.written.extend_from_slice(&bytes[..taken]);
+        self.left -= taken;
+        if taken < bytes.len() {
+            Err(io::Error::other("power cut"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_every_byte_of_every_write_loses_no_acknowledged_spend() {
+    let whole = ledger_of(3);
+    for left in 0..=whole.len() {
+        let mut acknowledged = 0;
+        let sink = Dying {
+            written: Vec::new(),
+            left,
+        };
+        let written = match Ledger::open(sink, &[], &shop(), Timestamp(1)) {
+            Err(error) => {
+                assert!(matches!(error, LedgerError::Sink(_)));
+                whole[..left].to_vec()
+            }
+            Ok(mut ledger) => {
+                for round in 1..=3 {
+                    match ledger.charge(spend(round, Some(1.0)), Timestamp(2)) {
+                        Ok(charged) => acknowledged = charged.spend().round,
+                        Err(_) => break,
+                    }
+                }
+                if ledger.failed {
+                    let refused = ledger.charge(spend(9, Some(1.0)), Timestamp(2));
+                    assert!(
+                        matches!(refused, Err(LedgerError::Failed)),
+                        "nothing is taken after a failure"
+                    );
+                }
+                ledger.sink.written
+            }
+        };
+        assert_eq!(written, whole[..left]);
+        let again = reopen(&written).unwrap_or_else(|error| panic!("after {left} bytes: {error}"));
+        let spends = again.chain().spends().count() as u64;
+        assert!(
+            spends >= acknowledged,
+            "{spends} of {acknowledged} after {left} bytes"
+        );
+        assert!(spends <= acknowledged + 1);
+        assert!(again.sink.0.starts_with(&written), "the file only ever grows");
+        assert_eq!(Chain::read(&again.sink.0).unwrap(), again.chain, "and reads back");
+    }
+}
+
+#[test]
+fn a_crash_at_every_byte_of_the_repair_loses_nothing_either() {
+    let whole = ledger_of(2);
+    let torn = &whole[..whole.len() - 25];
+    let repaired = reopen(torn).unwrap().sink.0;
+    for left in 0..=repaired.len() - torn.len() {
+        let cut = &repaired[..torn.len() + left];
+        let again = reopen(cut).unwrap_or_else(|error| panic!("after {left} bytes of the repair: {error}"));
+        assert!((2..=3).contains(&again.chain().spends().count()));
+        // And once more, through a second repair that died.
+        let twice = &again.sink.0[..again.sink.0.len() - usize::from(again.sink.0.len() > cut.len() + 1)];
+        assert!(reopen(twice).unwrap().chain().spends().count() >= 2);
+    }
+}
+
+#[test]
+fn a_torn_line_is_charged_at_its_own_terms_if_whole_and_else_at_the_costliest() {
+    let mut ledger = reopen(&ledger_of(1)).unwrap();
+    ledger.charge(spend(2, Some(0.5)), Timestamp(2)).unwrap();
+    let before = ledger.sink.0.len();
+    ledger.charge(spend(3, Some(4.0)), Timestamp(2)).unwrap();
+    let bytes = ledger.sink.0;
+    let noise = |bytes: &[u8]| {
+        let ledger = reopen(bytes).unwrap();
+        let last = ledger.chain().spends().last().unwrap().1.noise_multiplier;
+        last.unwrap().get()
+    };
+    assert_eq!(
+        noise(&bytes[..bytes.len() - 1]),
+        4.0,
+        "only the line end is missing"
+    );
+    assert_eq!(noise(&bytes[..before + 10]), 0.5);
+}
+
+#[test]
+fn edited_swapped_removed_and_added_lines_are_refused_by_number() {
+    let text = String::from_utf8(ledger_of(4)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let joined = |lines: &[&str]| format!("{}\n", lines.join("\n"));
+    let edited = text.replacen("\"round\":2", "\"round\":7", 1);
+    let last = text.replacen("\"round\":4", "\"round\":7", 1);
+    let cut = joined(&[lines[0], lines[1], &lines[2][..40], lines[3], lines[4]]);
+    let cases = [
+        (edited, 3),
+        (last, 5),
+        (joined(&[lines[0], lines[2], lines[1], lines[3], lines[4]]), 2),
+        (joined(&[lines[0], lines[1], lines[3], lines[4]]), 3),
+        (joined(&[lines[0], lines[1], lines[1], lines[2]]), 3),
+        (joined(&lines[1..]), 1),
+        (cut, 3),
+        (joined(&[lines[0], "", lines[1]]), 2),
+    ];
+    for (text, line) in cases {
+        match reopen(text.as_bytes()) {
+            Err(LedgerError::Broken { line: found, .. }) => assert_eq!(found, line, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn another_shops_ledger_is_refused_by_name() {
+    let error = Ledger::open(
+        MemorySink::default(),
+        &ledger_of(1),
+        &"south".parse().unwrap(),
+        Timestamp(1),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("belongs to shop north"), "{error}");
+}
+
+#[test]
+fn a_ledger_put_back_from_a_backup_is_noticed_by_what_was_seen_of_it() {
+    let old = reopen(&ledger_of(2)).unwrap();
+    let new = reopen(&ledger_of(3)).unwrap();
+    assert!(new.must_contain(old.head()).is_ok() && new.must_contain(new.head()).is_ok());
+    assert!(matches!(
+        old.must_contain(new.head()),
+        Err(LedgerError::RolledBack { .. })
+    ));
+    let empty = LogHead {
+        length: 0,
+        head: Digest::ZERO,
+    };
+    assert!(old.must_contain(empty).is_ok());
+}
+
+#[test]
+fn epsilon_grows_with_every_spend_as_foreseen_and_ends_with_an_unprotected_one() {
+    let mut ledger = reopen(&ledger_of(1)).unwrap();
+    let first = ledger.epsilon(delta()).unwrap();
+    let foreseen = ledger.would_spend(&spend(2, Some(1.0)), delta(), None).unwrap();
+    ledger.charge(spend(2, Some(1.0)), Timestamp(5)).unwrap();
+    assert!(foreseen > first);
+    assert_eq!(ledger.epsilon(delta()), Some(foreseen));
+    // Of the period that began after the first spend: one spend, and one more.
+    let since = Some(Timestamp(5));
+    assert_eq!(ledger.chain().composition(since).epsilon(delta()), Some(first));
+    assert_eq!(
+        ledger.would_spend(&spend(3, Some(1.0)), delta(), since),
+        Some(foreseen)
+    );
+    assert_eq!(ledger.would_spend(&spend(3, None), delta(), None), None);
+    ledger.charge(spend(3, None), Timestamp(6)).unwrap();
+    assert_eq!(ledger.epsilon(delta()), None);
+    assert_eq!(
+        Chain::read(&ledger.sink.0)
+            .unwrap()
+            .composition(None)
+            .epsilon(delta()),
+        None
+    );
+}
+
+#[test]
+fn a_release_against_a_charge_for_less_noise_or_another_clip_is_refused() {
+    use crate::privacy::params::Weight;
+    use crate::privacy::{GateError, NoiseVector, UserSum};
+    use crate::round::grid::{Grid, ModulusBits};
+    let mut ledger = reopen(&ledger_of(0)).unwrap();
+    let mut finish = |clip_norm: f64, z: f64, noise: Option<f64>| {
+        let grid = Grid {
+            bits: ModulusBits::B32,
+            log2_clip: 16,
+            clip_norm,
+            noise_stddev: z * 65_536.0,
+        };
+        let noise_vector = NoiseVector::draw(&grid, 4, &mut crate::rng::stream(1, "gate"));
+        let charged = ledger.charge(spend(1, noise), Timestamp(2)).unwrap();
+        UserSum::new(&grid, Weight::new(1.0).unwrap(), noise_vector).finish(&charged)
+    };
+    assert!(finish(1.0, 0.7, Some(0.7)).is_ok());
+    assert!(finish(1.0, 0.0, None).is_ok());
+    assert!(matches!(
+        finish(1.0, 0.5, Some(0.7)),
+        Err(GateError::Noise { .. })
+    ));
+    assert!(matches!(finish(2.0, 0.7, Some(0.7)), Err(GateError::Clip { .. })));
+}
