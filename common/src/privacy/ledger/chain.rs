@@ -280,8 +280,7 @@ impl Chain {
 
     /// What a torn line is charged: its own spend if it is whole, else the costliest terms of all so far.
     pub(super) fn charge_for_torn(&self, torn: &[u8]) -> Option<Spend> {
-        let first = torn.split(|byte| *byte == b'
-').next().unwrap_or_default();
+        let first = torn.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let whole = parse_line(first.strip_suffix(TORN_MARK).unwrap_or(first));
         if let Some(spend) = whole.ok().and_then(|record| record.entry.spend().cloned()) {
             return Some(spend);

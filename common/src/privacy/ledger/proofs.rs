@@ -132,6 +132,8 @@ fn a_torn_line_is_charged_at_its_own_terms_if_whole_and_else_at_the_costliest() 
         4.0,
         "only the line end is missing"
     );
+    let repair_died = [&bytes[..bytes.len() - 1], b"~torn\n{\"seq\""].concat();
+    assert_eq!(noise(&repair_died), 4.0, "and the repair of that died");
     assert_eq!(noise(&bytes[..before + 10]), 0.5);
 }
 
