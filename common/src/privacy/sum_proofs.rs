@@ -1,4 +1,5 @@
 //! Proofs of the sum: its sensitivity, and that it depends on nothing but the users in it.
+#![allow(clippy::single_range_in_vec_init, reason = "updates of one range are meant")]
 
 use proptest::prelude::*;
 use rand::RngExt;
@@ -171,7 +172,12 @@ fn a_vector_that_is_not_finite_or_does_not_fit_the_model_adds_zeros() {
     ];
     for update in bad {
         assert_eq!(
-            integers(&grid(ModulusBits::B32, 16, 1.0), 1.0, 8, &[update.clone()]),
+            integers(
+                &grid(ModulusBits::B32, 16, 1.0),
+                1.0,
+                8,
+                std::slice::from_ref(&update)
+            ),
             [0; 8],
             "{update:?}"
         );

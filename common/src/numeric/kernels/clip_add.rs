@@ -1,11 +1,22 @@
 //! Scale, truncate toward zero, add modulo 2^b, and sum the squares of what was added, in one pass.
 //!
-//! Plain loops that the compiler turns into vector instructions, compiled twice: for any machine, and for AVX2.
+//! Each has a plain form for any machine and one for AVX2, to the same integers.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 
 /// An unsigned integer that sums wrap around in.
 pub trait Word: Copy {
     /// `self + signed` modulo 2^b.
     fn plus(self, signed: i32) -> Self;
+
+    /// Adds eight signed integers to the eight words at `sum`.
+    ///
+    /// # Safety
+    /// `sum` points at eight words that may be written.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    unsafe fn plus_eight(sum: *mut Self, signed: __m256i);
 }
 
 impl Word for u32 {
@@ -13,12 +24,36 @@ impl Word for u32 {
     fn plus(self, signed: i32) -> Self {
         self.wrapping_add(signed as Self)
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn plus_eight(sum: *mut Self, signed: __m256i) {
+        let place = sum.cast::<__m256i>();
+        // SAFETY: eight words of 4 bytes are one vector; loads and stores need no alignment.
+        unsafe { _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), signed)) };
+    }
 }
 
 impl Word for u64 {
     #[inline(always)]
     fn plus(self, signed: i32) -> Self {
         self.wrapping_add(i64::from(signed) as Self)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn plus_eight(sum: *mut Self, signed: __m256i) {
+        let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(signed));
+        let high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(signed));
+        let place = sum.cast::<__m256i>();
+        // SAFETY: eight words of 8 bytes are two vectors; loads and stores need no alignment.
+        unsafe {
+            _mm256_storeu_si256(place, _mm256_add_epi64(_mm256_loadu_si256(place), low));
+            let place = place.add(1);
+            _mm256_storeu_si256(place, _mm256_add_epi64(_mm256_loadu_si256(place), high));
+        }
     }
 }
 
@@ -56,12 +91,14 @@ pub fn add_outer<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]
         return Some(0);
     }
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2; the factors were checked above, so all products are within +-2^25.
+    if direction.len().is_multiple_of(8)
+        && direction.len() <= MOST_IN_LANE * 8
+        && std::arch::is_x86_feature_detected!("avx2")
+    {
+        // SAFETY: the processor has AVX2, and `fits` says that there is a place for every product.
         return Some(unsafe { add_outer_avx2(sum, coefficients, direction) });
     }
-    // SAFETY: the factors were checked above, so all products are within +-2^25.
-    Some(unsafe { add_outer_any(sum, coefficients, direction) })
+    Some(add_outer_any(sum, coefficients, direction))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -86,65 +123,53 @@ fn add_scaled_any<W: Word>(sum: &mut [W], values: &[f32], factor: f64) -> u128 {
     total
 }
 
+/// For a `direction` whose length is a multiple of 8.
+///
 /// # Safety
-/// All products are within the range of `i32`, and AVX2 is there.
+/// `sum` has a place for every product.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn add_outer_avx2<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
-    // SAFETY: the caller's promise.
-    unsafe { add_outer_any(sum, coefficients, direction) }
-}
-
-/// # Safety
-/// All products are within the range of `i32`.
-#[inline(always)]
-unsafe fn add_outer_any<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
-    // SAFETY: the caller's promise, in every arm.
-    unsafe {
-        match direction.len() {
-            8 => add_rows::<8, W>(sum, coefficients, direction),
-            16 => add_rows::<16, W>(sum, coefficients, direction),
-            32 => add_rows::<32, W>(sum, coefficients, direction),
-            64 => add_rows::<64, W>(sum, coefficients, direction),
-            _ => add_rows_of_any_width(sum, coefficients, direction),
-        }
-    }
-}
-
-/// # Safety
-/// All products are within the range of `i32`.
-#[inline(always)]
-unsafe fn add_rows<const D: usize, W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
-    let direction: &[f32; D] = direction.try_into().expect("the caller matched the length");
+    let width = direction.len();
     let mut total = 0u128;
-    for (sum, coefficients) in sum.chunks_mut(ROWS * D).zip(coefficients.chunks(ROWS)) {
-        // A lane sees ROWS * D / 8 <= 2^13 squares of at most 2^48.1: below 2^64.
-        let mut lanes = [0u64; 8];
-        for (row, coefficient) in sum.as_chunks_mut::<D>().0.iter_mut().zip(coefficients) {
-            for column in 0..D {
-                // SAFETY: the caller's promise.
-                let integer = unsafe { (coefficient * direction[column]).to_int_unchecked::<i32>() };
-                row[column] = row[column].plus(integer);
-                let square = (i64::from(integer) * i64::from(integer)) as u64;
-                lanes[column % 8] = lanes[column % 8].wrapping_add(square);
+    let mut place = sum.as_mut_ptr();
+    // A lane sees at most MOST_IN_LANE squares of at most 2^48.1 before it is emptied: below 2^64.
+    for coefficients in coefficients.chunks((MOST_IN_LANE * 8 / width).max(1)) {
+        let (mut even_squares, mut odd_squares) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+        for coefficient in coefficients {
+            let coefficient = _mm256_set1_ps(*coefficient);
+            for eight in direction.as_chunks::<8>().0 {
+                // SAFETY: eight floats are one vector; no alignment is needed.
+                let eight = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
+                let integers = _mm256_cvttps_epi32(_mm256_mul_ps(coefficient, eight));
+                // SAFETY: the caller's promise; one row of `width` words for each coefficient.
+                unsafe {
+                    W::plus_eight(place, integers);
+                    place = place.add(8);
+                }
+                let odd = _mm256_srli_epi64::<32>(integers);
+                even_squares = _mm256_add_epi64(even_squares, _mm256_mul_epi32(integers, integers));
+                odd_squares = _mm256_add_epi64(odd_squares, _mm256_mul_epi32(odd, odd));
             }
+        }
+        let mut lanes = [0u64; 8];
+        // SAFETY: the lanes are two vectors long.
+        unsafe {
+            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), even_squares);
+            _mm256_storeu_si256(lanes.as_mut_ptr().add(4).cast(), odd_squares);
         }
         total += lanes.iter().map(|lane| u128::from(*lane)).sum::<u128>();
     }
     total
 }
 
-/// # Safety
-/// All products are within the range of `i32`.
-#[inline(always)]
-unsafe fn add_rows_of_any_width<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
+fn add_outer_any<W: Word>(sum: &mut [W], coefficients: &[f32], direction: &[f32]) -> u128 {
     let mut total = 0u128;
     for (row, coefficient) in sum.chunks_exact_mut(direction.len()).zip(coefficients) {
         for (row, direction) in row.chunks_mut(BLOCK).zip(direction.chunks(BLOCK)) {
             let mut squares = 0u64;
             for (sum, direction) in row.iter_mut().zip(direction) {
-                // SAFETY: the caller's promise.
-                let integer = unsafe { (coefficient * direction).to_int_unchecked::<i32>() };
+                let integer = (coefficient * direction) as i32;
                 *sum = sum.plus(integer);
                 squares = squares.wrapping_add((i64::from(integer) * i64::from(integer)) as u64);
             }
@@ -157,7 +182,7 @@ unsafe fn add_rows_of_any_width<W: Word>(sum: &mut [W], coefficients: &[f32], di
 /// The largest product that is added.
 const MOST: f64 = 16_777_216.0;
 const BLOCK: usize = 4096;
-const ROWS: usize = 1024;
+const MOST_IN_LANE: usize = 1 << 15;
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +197,7 @@ mod tests {
 
     #[test]
     fn outer_products_of_every_width_are_what_a_plain_loop_adds() {
-        for width in [1usize, 3, 8, 16, 17, 32, 64, 65] {
+        for width in [1usize, 3, 8, 16, 17, 24, 64, 65] {
             let (rows, direction) = (values(1500, 40_000.0, "rows"), values(width, 2.0, "direction"));
             let mut sum = vec![u32::MAX - 3; 1500 * width + 5];
             let mut plain = sum.clone();

@@ -328,14 +328,13 @@ impl Chain {
                     ..
                 },
                 None,
-            ) => {
-                if *version != VERSION || unit != UNIT || relation != RELATION {
-                    return Err(broken(format!(
-                        "version {version}, unit {unit:?}, relation {relation:?} are not what this program accounts for \
-                         (version {VERSION}, {UNIT}, {RELATION}); use the program that wrote it"
-                    )));
-                }
+            ) if *version != VERSION || unit != UNIT || relation != RELATION => {
+                return Err(broken(format!(
+                    "version {version}, unit {unit:?}, relation {relation:?} are not what this program accounts for \
+                     (version {VERSION}, {UNIT}, {RELATION}); use the program that wrote it"
+                )));
             }
+            (Entry::Genesis { .. }, None) => {}
             (_, None) => return Err(broken("the first record must be of kind genesis".into())),
             (Entry::Genesis { .. }, Some(_)) => return Err(broken("a second record of kind genesis".into())),
             (_, Some(shop)) if *shop != record.shop => {

@@ -164,6 +164,21 @@ fn edited_swapped_removed_and_added_lines_are_refused_by_number() {
 }
 
 #[test]
+fn a_ledger_of_another_unit_or_relation_is_refused() {
+    for (unit, relation) in [("record", "add-remove"), ("user", "replace")] {
+        let genesis = Entry::Genesis {
+            version: 1,
+            unit: unit.into(),
+            relation: relation.into(),
+            skipped: None,
+        };
+        let (_, line) = Chain::default().next(genesis, &shop(), Timestamp(1));
+        let error = reopen(format!("{line}\n").as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains(relation), "{error}");
+    }
+}
+
+#[test]
 fn another_shops_ledger_is_refused_by_name() {
     let error = Ledger::open(
         MemorySink::default(),
