@@ -95,7 +95,7 @@ impl Folder {
 /// # Errors
 /// Of the file system; nothing is left in place then.
 pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let aside = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
@@ -115,6 +115,13 @@ pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Where a file is; a bare name is in the current folder.
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
 /// Makes names in a folder durable.
 ///
 /// # Errors
@@ -127,6 +134,12 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_bare_name_is_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("scores.svg")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/scores.svg")), Path::new("a"));
+    }
 
     #[test]
     fn a_secret_file_is_the_owners_only_and_is_replaced_whole() {
