@@ -12,6 +12,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod alone;
 mod args;
 pub mod demo;
 pub mod epsilon;

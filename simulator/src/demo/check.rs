@@ -43,9 +43,17 @@ impl Records {
             .map(|name| {
                 let budget = federation.budget(&name)?;
                 let delta = Delta::new(budget.delta).context("the shop's delta")?;
-                let ledger = souk_client::ledger::read_ledger(&federation.shop_dir(&name).join("ledger.jsonl"))?;
-                let recomputed = ledger.epsilon(delta).map(|epsilon| epsilon.get());
-                Ok(ShopRecord { name, budget, recomputed })
+                let ledger =
+                    souk_client::ledger::read_ledger(&federation.shop_dir(&name).join("ledger.jsonl"))?;
+                let recomputed = ledger
+                    .composition(None)
+                    .epsilon(delta)
+                    .map(|epsilon| epsilon.get());
+                Ok(ShopRecord {
+                    name,
+                    budget,
+                    recomputed,
+                })
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self { status, shops })
@@ -65,11 +73,18 @@ pub(super) fn check(federation: &Federation, records: &Records, scores: &Scores)
 }
 
 fn beats_popularity(scores: &Scores) -> Check {
-    let (ours, popularity) = (scores.all.federated.hit_rate_at_10, scores.all.popularity.hit_rate_at_10);
+    let (ours, popularity) = (
+        scores.all.federated.hit_rate_at_10,
+        scores.all.popularity.hit_rate_at_10,
+    );
     Check {
         name: "federated beats popularity by 10 points",
         ok: ours >= popularity + 0.10,
-        detail: format!("HR@10 {:.1} % against {:.1} %, all shops", 100.0 * ours, 100.0 * popularity),
+        detail: format!(
+            "HR@10 {:.1} % against {:.1} %, all shops",
+            100.0 * ours,
+            100.0 * popularity
+        ),
     }
 }
 
@@ -94,19 +109,28 @@ fn beats_alone_in_the_smallest_shop(scores: &Scores) -> Check {
 
 fn near_central(scores: &Scores) -> Check {
     let Some(central) = scores.all.central.as_ref() else {
-        return Check { name: "near the central run", ok: false, detail: "there is no central run".into() };
+        return Check {
+            name: "near the central run",
+            ok: false,
+            detail: "there is no central run".into(),
+        };
     };
     let ratio = scores.all.federated.hit_rate_at_10 / central.hit_rate_at_10;
     Check {
         name: "at least 0.85 of the same solver trained centrally without noise",
         ok: ratio >= 0.85,
-        detail: format!("{ratio:.3} (central HR@10 {:.1} %)", 100.0 * central.hit_rate_at_10),
+        detail: format!(
+            "{ratio:.3} (central HR@10 {:.1} %)",
+            100.0 * central.hit_rate_at_10
+        ),
     }
 }
 
 fn epsilon_within_budget(records: &Records) -> Check {
     let ok = records.shops.iter().all(|shop| {
-        let (Some(said), Some(ours)) = (shop.budget.epsilon, shop.recomputed) else { return false };
+        let (Some(said), Some(ours)) = (shop.budget.epsilon, shop.recomputed) else {
+            return false;
+        };
         shop.budget.delta <= 1e-5 && ours <= 8.0 && (said - ours).abs() <= 1e-6 * ours
     });
     let list: Vec<String> = records
@@ -127,7 +151,10 @@ fn epsilon_within_budget(records: &Records) -> Check {
 fn one_model(records: &Records) -> Check {
     let ours = &records.status.model_hash;
     let ok = records.status.state == "finished"
-        && records.shops.iter().all(|shop| shop.budget.model_hash.as_ref() == Some(ours));
+        && records
+            .shops
+            .iter()
+            .all(|shop| shop.budget.model_hash.as_ref() == Some(ours));
     Check {
         name: "every shop holds the coordinator's last model",
         ok,
@@ -138,13 +165,31 @@ fn one_model(records: &Records) -> Check {
 fn six_processes(federation: &Federation, records: &Records) -> Check {
     let expected: BTreeSet<u32> = federation.process_ids().into_iter().collect();
     let seen: BTreeSet<u32> = std::iter::once(records.status.process_id)
-        .chain(records.status.connections.iter().map(|connection| connection.process_id))
+        .chain(
+            records
+                .status
+                .connections
+                .iter()
+                .map(|connection| connection.process_id),
+        )
         .collect();
-    let certificates: BTreeSet<&str> =
-        records.status.connections.iter().map(|connection| connection.fingerprint.as_str()).collect();
-    let names: BTreeSet<&ShopName> = records.status.connections.iter().map(|connection| &connection.shop).collect();
-    let carried =
-        records.status.connections.iter().all(|connection| connection.bytes_received > 0 && connection.bytes_sent > 0);
+    let certificates: BTreeSet<&str> = records
+        .status
+        .connections
+        .iter()
+        .map(|connection| connection.fingerprint.as_str())
+        .collect();
+    let names: BTreeSet<&ShopName> = records
+        .status
+        .connections
+        .iter()
+        .map(|connection| &connection.shop)
+        .collect();
+    let carried = records
+        .status
+        .connections
+        .iter()
+        .all(|connection| connection.bytes_received > 0 && connection.bytes_sent > 0);
     let shops = records.shops.len();
     Check {
         name: "each shop and the coordinator is a process with a certificate of its own",
@@ -153,6 +198,10 @@ fn six_processes(federation: &Federation, records: &Records) -> Check {
             && certificates.len() == shops
             && names.len() == shops
             && carried,
-        detail: format!("{} process ids, {} certificates, bytes on every connection: {carried}", seen.len(), certificates.len()),
+        detail: format!(
+            "{} process ids, {} certificates, bytes on every connection: {carried}",
+            seen.len(),
+            certificates.len()
+        ),
     }
 }

@@ -63,8 +63,23 @@ impl Federation {
         let home = dir.join("coordinator");
         fs::create_dir_all(dir.join("logs")).context("can't create the folder for logs")?;
         let said = text(&home);
-        output(["coordinator", "init", &said, "--name", "demo", "--address", "127.0.0.1:0"])?;
-        output(["coordinator", "catalogue", "import", &text(&dir.join("items.csv")), "--dir", &said])?;
+        output([
+            "coordinator",
+            "init",
+            &said,
+            "--name",
+            "demo",
+            "--address",
+            "127.0.0.1:0",
+        ])?;
+        output([
+            "coordinator",
+            "catalogue",
+            "import",
+            &text(&dir.join("items.csv")),
+            "--dir",
+            &said,
+        ])?;
         let (lines_in, lines) = channel();
         let serve = [
             "coordinator",
@@ -78,8 +93,14 @@ impl Federation {
             "--exit-when-finished",
         ];
         let coordinator = Process::start("coordinator", serve, &dir.join("logs/coordinator.log"), &lines_in)?;
-        let mut federation =
-            Self { dir: dir.to_owned(), shops: shops.to_vec(), coordinator, running: Vec::new(), lines, lines_in };
+        let mut federation = Self {
+            dir: dir.to_owned(),
+            shops: shops.to_vec(),
+            coordinator,
+            running: Vec::new(),
+            lines,
+            lines_in,
+        };
         federation.wait_until_listening()?;
         for shop in shops {
             federation.join(shop)?;
@@ -93,7 +114,8 @@ impl Federation {
             let home = text(&self.shop_dir(shop));
             let log = self.dir.join(format!("logs/{shop}.log"));
             let args = ["client", "run", "--dir", &home, "--exit-when-finished"];
-            self.running.push(Process::start(shop.as_str(), args, &log, &self.lines_in)?);
+            self.running
+                .push(Process::start(shop.as_str(), args, &log, &self.lines_in)?);
         }
         let watch = Stopwatch::start();
         loop {
@@ -111,14 +133,21 @@ impl Federation {
             if self.coordinator.check()? {
                 break;
             }
-            ensure!(watch.secs() < most.as_secs_f64(), "the federation did not finish within {most:?}");
+            ensure!(
+                watch.secs() < most.as_secs_f64(),
+                "the federation did not finish within {most:?}"
+            );
         }
-        self.running.iter_mut().try_for_each(|process| process.wait(SHUTDOWN))
+        self.running
+            .iter_mut()
+            .try_for_each(|process| process.wait(SHUTDOWN))
     }
 
     /// Process ids: the coordinator's, then the shops' in order.
     pub(super) fn process_ids(&self) -> Vec<u32> {
-        std::iter::once(self.coordinator.id()).chain(self.running.iter().map(Process::id)).collect()
+        std::iter::once(self.coordinator.id())
+            .chain(self.running.iter().map(Process::id))
+            .collect()
     }
 
     /// A shop's folder.
@@ -128,27 +157,52 @@ impl Federation {
 
     /// The coordinator's own account.
     pub(super) fn status(&self) -> anyhow::Result<Status> {
-        let said = output(["coordinator", "status", "--json", "--dir", &text(&self.dir.join("coordinator"))])?;
-        serde_json::from_str(&said).with_context(|| format!("the coordinator's status is not as expected: {said}"))
+        let said = output([
+            "coordinator",
+            "status",
+            "--json",
+            "--dir",
+            &text(&self.dir.join("coordinator")),
+        ])?;
+        serde_json::from_str(&said)
+            .with_context(|| format!("the coordinator's status is not as expected: {said}"))
     }
 
     /// A shop's own account of what it spent.
     pub(super) fn budget(&self, shop: &ShopName) -> anyhow::Result<Budget> {
         let said = output(["client", "budget", "--json", "--dir", &text(&self.shop_dir(shop))])?;
-        serde_json::from_str(&said).with_context(|| format!("the budget of {shop} is not as expected: {said}"))
+        serde_json::from_str(&said)
+            .with_context(|| format!("the budget of {shop} is not as expected: {said}"))
     }
 
     /// The last published model.
     pub(super) fn export_model(&self) -> anyhow::Result<Vec<u8>> {
         let file = self.dir.join("model.safetensors");
         let home = text(&self.dir.join("coordinator"));
-        output(["coordinator", "models", "export", "--dir", &home, "--out", &text(&file)])?;
+        output([
+            "coordinator",
+            "models",
+            "export",
+            "--dir",
+            &home,
+            "--out",
+            &text(&file),
+        ])?;
         fs::read(&file).with_context(|| format!("can't read {}", file.display()))
     }
 
     /// Recommendations with reasons for one customer, as the shop's program prints them.
     pub(super) fn recommend(&self, shop: &ShopName, user: &str) -> anyhow::Result<String> {
-        output(["client", "recommend", user, "-k", "10", "--explain", "--dir", &text(&self.shop_dir(shop))])
+        output([
+            "client",
+            "recommend",
+            user,
+            "-k",
+            "10",
+            "--explain",
+            "--dir",
+            &text(&self.shop_dir(shop)),
+        ])
     }
 
     fn join(&self, shop: &ShopName) -> anyhow::Result<()> {
@@ -160,7 +214,15 @@ impl Federation {
         let said = output(["coordinator", "invite", shop.as_str(), "--json", "--dir", &home])?;
         let Invitation { code } = serde_json::from_str(&said).context("the invitation is not as expected")?;
         let data = text(&self.dir.join("data").join(shop.as_str()));
-        output(["client", "join", &code, "--dir", &text(&self.shop_dir(shop)), "--data", &data])?;
+        output([
+            "client",
+            "join",
+            &code,
+            "--dir",
+            &text(&self.shop_dir(shop)),
+            "--data",
+            &data,
+        ])?;
         Ok(())
     }
 
@@ -172,15 +234,25 @@ impl Federation {
             {
                 return Ok(());
             }
-            ensure!(!self.coordinator.check()?, "the coordinator ended before it listened");
-            ensure!(watch.secs() < START.as_secs_f64(), "the coordinator did not listen within {START:?}");
+            ensure!(
+                !self.coordinator.check()?,
+                "the coordinator ended before it listened"
+            );
+            ensure!(
+                watch.secs() < START.as_secs_f64(),
+                "the coordinator did not listen within {START:?}"
+            );
         }
     }
 }
 
 /// `round 3/60 ...` -> 3.
 fn round_of(line: &str) -> Option<u64> {
-    line.strip_prefix("round ")?.split(['/', ' ']).next()?.parse().ok()
+    line.strip_prefix("round ")?
+        .split(['/', ' '])
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn text(path: &Path) -> String {

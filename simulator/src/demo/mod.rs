@@ -27,8 +27,10 @@ use report::Report;
 /// Each shop clips every customer's update and adds noise before anything is sent. The data is made up (a year of
 /// retail in five regions, 20,000 customers) unless --data names shops of your own.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  souk-sim demo\n  souk-sim demo --check --json\n  souk-sim split --synthetic \
-                        --shops 3 --out my-shops && souk-sim demo --data my-shops")]
+#[command(
+    after_help = "Examples:\n  souk-sim demo\n  souk-sim demo --check --json\n  souk-sim split --synthetic \
+                        --shops 3 --out my-shops && souk-sim demo --data my-shops"
+)]
 pub struct DemoArgs {
     /// Exit with 1 unless every claim of the demo holds; list them.
     #[arg(long)]
@@ -80,7 +82,10 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let plan = market.plan(args.seed, args.rounds)?;
     market.write(dir, &plan)?;
 
-    say(args, "starting a coordinator and letting the shops join with one-time codes ...");
+    say(
+        args,
+        "starting a coordinator and letting the shops join with one-time codes ...",
+    );
     let mut federation = Federation::start(dir, &market.names())?;
     let bar = progress(args, plan.rounds);
     federation.run(LONGEST, |round, line| {
@@ -92,15 +97,29 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     bar.finish_and_clear();
     let trained_secs = watch.secs();
 
-    say(args, "scoring the federated model beside popularity and each shop alone ...");
+    say(
+        args,
+        "scoring the federated model beside popularity and each shop alone ...",
+    );
     let model = federation.export_model()?;
     let scores = score::score(&market, &plan, &model, args.check, args.seed)?;
     let records = check::Records::gather(&federation, &market)?;
     let checks = args.check.then(|| check::check(&federation, &records, &scores));
     let (shop, user) = market.named_customer();
     let recommendations = federation.recommend(shop, user)?;
-    let report = Report { scores, records, recommendations, user: user.to_owned(), trained_secs, checks, plan };
-    let good = report.checks.as_ref().is_none_or(|checks| checks.iter().all(|check| check.ok));
+    let report = Report {
+        scores,
+        records,
+        recommendations,
+        user: user.to_owned(),
+        trained_secs,
+        checks,
+        plan,
+    };
+    let good = report
+        .checks
+        .as_ref()
+        .is_none_or(|checks| checks.iter().all(|check| check.ok));
     if args.json {
         println!("{}", report.to_json(watch.secs()));
     } else {
@@ -119,8 +138,14 @@ fn say(args: &DemoArgs, line: &str) {
 
 fn progress(args: &DemoArgs, rounds: u64) -> ProgressBar {
     // indicatif draws on standard error, and only if that is a terminal.
-    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(rounds) };
-    if let Ok(style) = ProgressStyle::with_template("round {pos}/{len} {wide_bar} {elapsed_precise}, {eta} left") {
+    let bar = if args.json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(rounds)
+    };
+    if let Ok(style) =
+        ProgressStyle::with_template("round {pos}/{len} {wide_bar} {elapsed_precise}, {eta} left")
+    {
         bar.set_style(style);
     }
     bar

@@ -48,13 +48,24 @@ impl Process {
             let (process, lines) = (name.to_owned(), lines.clone());
             std::thread::spawn(move || {
                 for text in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    if lines.send(Line { process: process.clone(), text }).is_err() {
+                    if lines
+                        .send(Line {
+                            process: process.clone(),
+                            text,
+                        })
+                        .is_err()
+                    {
                         break;
                     }
                 }
             });
         }
-        Ok(Self { name: name.to_owned(), child, _lifeline: lifeline, log: log.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            _lifeline: lifeline,
+            log: log.to_owned(),
+        })
     }
 
     /// Its process id.
@@ -64,7 +75,11 @@ impl Process {
 
     /// Fails if the child has ended with an error, with the end of what it said.
     pub(super) fn check(&mut self) -> anyhow::Result<bool> {
-        match self.child.try_wait().with_context(|| format!("can't ask for {}", self.name))? {
+        match self
+            .child
+            .try_wait()
+            .with_context(|| format!("can't ask for {}", self.name))?
+        {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => bail!("{} ended with {status}:\n{}", self.name, tail(&self.log)),
@@ -75,7 +90,12 @@ impl Process {
     pub(super) fn wait(&mut self, most: Duration) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
         while !self.check()? {
-            ensure!(watch.secs() < most.as_secs_f64(), "{} did not end within {most:?}:\n{}", self.name, tail(&self.log));
+            ensure!(
+                watch.secs() < most.as_secs_f64(),
+                "{} did not end within {most:?}:\n{}",
+                self.name,
+                tail(&self.log)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())

@@ -22,8 +22,9 @@ pub(super) struct Report {
 impl Report {
     /// For people.
     pub(super) fn to_text(&self, secs: f64) -> String {
-        let mut text = String::from("\nHit rate @ 10, the latest purchase among sampled(99) others, leak-free\n\n");
-        let mut line = |text: &str| -> String { format!("{text}\n") };
+        let mut text =
+            String::from("\nHit rate @ 10, the latest purchase among sampled(99) others, leak-free\n\n");
+        let line = |text: &str| -> String { format!("{text}\n") };
         text += &line("  shop              users   federated   popularity   alone   alone (EASE)");
         for shop in self.scores.shops.iter().chain([&self.scores.all]) {
             text += &line(&format!(
@@ -37,7 +38,10 @@ impl Report {
             ));
         }
         if let Some(central) = &self.scores.all.central {
-            text += &line(&format!("\n  all data in one place, no privacy: {}", percent(central)));
+            text += &line(&format!(
+                "\n  all data in one place, no privacy: {}",
+                percent(central)
+            ));
         }
         text += &self.privacy();
         text += &format!(
@@ -84,12 +88,17 @@ impl Report {
     fn privacy(&self) -> String {
         let mut text = format!(
             "\nPrivacy spent (noise multiplier {}, sampling rate {}, {} rounds)\n\n",
-            self.plan.privacy.noise_multiplier.map_or("none".into(), |z| z.to_string()),
+            self.plan
+                .privacy
+                .noise_multiplier
+                .map_or("none".into(), |z| z.to_string()),
             self.plan.privacy.sampling_rate,
             self.plan.rounds
         );
         for shop in &self.records.shops {
-            let epsilon = shop.recomputed.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.2}"));
+            let epsilon = shop
+                .recomputed
+                .map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.2}"));
             let _ = writeln!(
                 text,
                 "  {:<16}epsilon {epsilon} at delta {:e}, unit: one {}, relation: {}",

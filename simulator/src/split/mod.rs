@@ -174,19 +174,27 @@ fn write_shop(folder: &Path, parts: &Parts, shop: &Shop) -> anyhow::Result<()> {
         .map(|(user, group)| [user.clone(), group.clone()]);
     write_csv(&folder.join("users.csv"), ["user_id", "region"], rows)?;
     let histories = shop.users.iter().map(|user| &parts.dataset.histories[*user]);
-    let orders = users.zip(histories).flat_map(|(user, history): (_, &History)| {
-        let items = parts.catalogue.items();
+    write_orders(&folder.join("orders.csv"), &parts.catalogue, users.zip(histories))
+}
+
+/// Writes users' histories as `souk-client` reads them.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_orders<'a>(
+    path: &Path,
+    catalogue: &Catalogue,
+    users: impl Iterator<Item = (&'a String, &'a History)>,
+) -> anyhow::Result<()> {
+    let items = catalogue.items();
+    let rows = users.flat_map(|(user, history)| {
         history
             .items
             .iter()
             .zip(&history.times)
             .map(move |(item, time)| [user.clone(), items[*item as usize].id.clone(), time.to_string()])
     });
-    write_csv(
-        &folder.join("orders.csv"),
-        ["user_id", "item_id", "timestamp"],
-        orders,
-    )
+    write_csv(path, ["user_id", "item_id", "timestamp"], rows)
 }
 
 /// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it.

@@ -1,0 +1,228 @@
+//! How good the federated model is, beside popularity, each shop alone, and all data in one place.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use rayon::prelude::*;
+use serde::Serialize;
+use souk_common::eval::{Candidates, Ease, Popularity, Scorer, Split, Target, View, ease, evaluate};
+use souk_common::model::config::TrainConfig;
+use souk_common::model::init::initial_parameters;
+use souk_common::model::{Loaded, Recommender, UserVector, file};
+use souk_common::rng::stream;
+use souk_common::round::plan::Plan;
+
+use super::market::Market;
+use crate::alone::train_without_noise;
+
+/// Two figures of merit over some users.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Quality {
+    pub(super) hit_rate_at_10: f64,
+    pub(super) ndcg_at_10: f64,
+}
+
+/// One shop's line of the table; also the line over all shops.
+pub(super) struct ShopScores {
+    pub(super) name: String,
+    pub(super) users: usize,
+    pub(super) federated: Quality,
+    pub(super) popularity: Quality,
+    /// The same solver on the shop's own data, without noise, tuned on validation.
+    pub(super) local_only: Quality,
+    /// EASE on the shop's own data, tuned on validation.
+    pub(super) ease: Quality,
+    /// The same solver on all data in one place, without noise; only over all shops.
+    pub(super) central: Option<Quality>,
+}
+
+/// The whole table.
+pub(super) struct Scores {
+    pub(super) shops: Vec<ShopScores>,
+    pub(super) all: ShopScores,
+}
+
+impl Scores {
+    /// The shop with the fewest users.
+    pub(super) fn smallest(&self) -> &ShopScores {
+        self.shops
+            .iter()
+            .min_by_key(|shop| shop.users)
+            .unwrap_or(&self.all)
+    }
+}
+
+/// Scores the model and the baselines on what was kept back (view B, leak-free).
+///
+/// Alone, every shop trains with the plan's settings; with `thorough`, the smallest also with others, and the best on
+/// validation counts.
+pub(super) fn score(
+    market: &Market,
+    plan: &Plan,
+    model: &[u8],
+    thorough: bool,
+    seed: u64,
+) -> anyhow::Result<Scores> {
+    let items = market.catalogue.len();
+    let recommender = Recommender::new(&plan.model, &plan.train, &market.catalogue);
+    let (params, _) = file::decode(model, recommender.layout()).context("the published model")?;
+    let federated = recommender.load(params);
+    let candidates = Candidates::draw(&market.split, items, seed);
+    let smallest = market
+        .shops
+        .iter()
+        .map(|(_, users)| users.len())
+        .min()
+        .unwrap_or(0);
+
+    let mut shops = Vec::new();
+    for (name, range) in &market.shops {
+        let users: Vec<usize> = range.clone().collect();
+        let (split, candidates) = (market.split.subset(&users), candidates.subset(&users));
+        let part = Part {
+            split: &split,
+            candidates: &candidates,
+            items,
+        };
+        let thorough = thorough && users.len() == smallest;
+        shops.push(ShopScores {
+            name: name.to_string(),
+            users: users.len(),
+            federated: part.test(&Fitted::new(&federated, &split, seed)),
+            popularity: part.test(&Popularity::fit(&split.train, items)),
+            local_only: part.alone(market, plan, thorough, seed)?,
+            ease: part.test(&Ease::tune(&split, &candidates, items, &ease::LAMBDAS)?.model),
+            central: None,
+        });
+    }
+    let part = Part {
+        split: &market.split,
+        candidates: &candidates,
+        items,
+    };
+    let central = load(&recommender, plan, &market.split, seed);
+    let all = ShopScores {
+        name: "all".into(),
+        users: market.split.train.len(),
+        federated: part.test(&Fitted::new(&federated, &market.split, seed)),
+        // Each shop's own popularity, EASE and model, over all users.
+        popularity: mean(&shops, |shop| shop.popularity),
+        local_only: mean(&shops, |shop| shop.local_only),
+        ease: mean(&shops, |shop| shop.ease),
+        central: Some(part.test(&Fitted::new(&central, &market.split, seed))),
+    };
+    Ok(Scores { shops, all })
+}
+
+struct Part<'a> {
+    split: &'a Split,
+    candidates: &'a Candidates,
+    items: usize,
+}
+
+impl Part<'_> {
+    fn test(&self, scorer: &dyn Scorer) -> Quality {
+        self.measure(scorer, Target::Test)
+    }
+
+    fn measure(&self, scorer: &dyn Scorer, target: Target) -> Quality {
+        let metrics = evaluate(
+            scorer,
+            self.split,
+            self.candidates,
+            self.items,
+            View::LeakFree,
+            target,
+            10,
+        );
+        Quality {
+            hit_rate_at_10: metrics.hit_rate,
+            ndcg_at_10: metrics.ndcg,
+        }
+    }
+
+    fn alone(&self, market: &Market, plan: &Plan, thorough: bool, seed: u64) -> anyhow::Result<Quality> {
+        let mut best = (f64::NEG_INFINITY, Quality::default());
+        for train in settings(&plan.train, thorough) {
+            let recommender = Recommender::new(&plan.model, &train, &market.catalogue);
+            let model = load(&recommender, plan, self.split, seed);
+            let scorer = Fitted::new(&model, self.split, seed);
+            let validation = self.measure(&scorer, Target::Validation).hit_rate_at_10;
+            if validation > best.0 {
+                best = (validation, self.test(&scorer));
+            }
+        }
+        Ok(best.1)
+    }
+}
+
+/// The plan's own setting and, when `thorough`, a grid around it for the closed-form solver.
+fn settings(train: &TrainConfig, thorough: bool) -> Vec<TrainConfig> {
+    let mut all = vec![train.clone()];
+    if let (TrainConfig::Ials(ials), true) = (train, thorough) {
+        for alpha in [0.03, 0.1, 0.3] {
+            for lambda in [1.0, 4.0] {
+                let mut other = ials.clone();
+                (other.alpha, other.lambda) = (alpha, lambda);
+                all.push(TrainConfig::Ials(other));
+            }
+        }
+    }
+    all
+}
+
+fn load(recommender: &Arc<Recommender>, plan: &Plan, split: &Split, seed: u64) -> Loaded {
+    let start = initial_parameters(&plan.model, recommender.layout(), plan.seed);
+    recommender.load(train_without_noise(
+        recommender,
+        &plan.server,
+        plan.rounds,
+        start,
+        &split.train,
+        seed,
+    ))
+}
+
+/// A model with every user's own vector fitted to the training items.
+struct Fitted<'a> {
+    model: &'a Loaded,
+    vectors: Vec<UserVector>,
+}
+
+impl<'a> Fitted<'a> {
+    fn new(model: &'a Loaded, split: &Split, seed: u64) -> Self {
+        let vectors = split
+            .train
+            .histories
+            .par_iter()
+            .zip(&split.train.users)
+            .map(|(history, user)| model.fit_user(history, None, &mut stream(seed, user)))
+            .collect();
+        Self { model, vectors }
+    }
+}
+
+impl Scorer for Fitted<'_> {
+    fn score(&self, user: usize, items: &[u32], out: &mut Vec<f32>) {
+        *out = self.model.score(&self.vectors[user], items);
+    }
+
+    fn score_all(&self, user: usize, out: &mut Vec<f32>) {
+        *out = self.model.score_all(&self.vectors[user]);
+    }
+}
+
+fn mean(shops: &[ShopScores], of: impl Fn(&ShopScores) -> Quality) -> Quality {
+    let users: f64 = shops.iter().map(|shop| shop.users as f64).sum();
+    let over = |figure: fn(Quality) -> f64| {
+        shops
+            .iter()
+            .map(|shop| figure(of(shop)) * shop.users as f64)
+            .sum::<f64>()
+            / users.max(1.0)
+    };
+    Quality {
+        hit_rate_at_10: over(|quality| quality.hit_rate_at_10),
+        ndcg_at_10: over(|quality| quality.ndcg_at_10),
+    }
+}
