@@ -84,14 +84,20 @@ pub(super) fn score(
             candidates: &candidates,
             items,
         };
-        let thorough = thorough && users.len() == smallest;
+        let is_smallest = users.len() == smallest;
+        let thorough = thorough && is_smallest;
+        let lambdas: &[f64] = if is_smallest {
+            &ease::LAMBDAS
+        } else {
+            &LARGE_LAMBDAS
+        };
         shops.push(ShopScores {
             name: name.to_string(),
             users: users.len(),
             federated: part.test(&Fitted::new(&federated, &split, seed)),
             popularity: part.test(&Popularity::fit(&split.train, items)),
             local_only: part.alone(market, plan, thorough, seed)?,
-            ease: part.test(&Ease::tune(&split, &candidates, items, &ease::LAMBDAS)?.model),
+            ease: part.test(&Ease::tune(&split, &candidates, items, lambdas)?.model),
             central: None,
         });
     }
@@ -113,6 +119,9 @@ pub(super) fn score(
     };
     Ok(Scores { shops, all })
 }
+
+/// For shops whose EASE is shown but decides nothing: an inverse each is most of the time.
+const LARGE_LAMBDAS: [f64; 2] = [300.0, 1000.0];
 
 struct Part<'a> {
     split: &'a Split,
