@@ -123,11 +123,8 @@ impl Sum {
     }
 
     fn flush(&mut self) {
-        if self.waiting > 0 {
-            let (rows, width) = (
-                self.rows.len() / self.waiting,
-                self.directions.len() / self.waiting,
-            );
+        let each = |buffer: &[f32]| buffer.len().checked_div(self.waiting);
+        if let (Some(rows), Some(width)) = (each(&self.rows), each(&self.directions)) {
             let shape = "every update of one model has one shape";
             let left = ArrayView2::from_shape((self.waiting, rows), &self.rows).expect(shape);
             let right = ArrayView2::from_shape((self.waiting, width), &self.directions).expect(shape);

@@ -26,7 +26,7 @@ pub struct Staged {
 
 enum Place {
     Memory(Vec<u8>, Reserved),
-    File(FileWriter),
+    File(Box<FileWriter>),
 }
 
 /// Memory taken from [`Staging`], given back on drop.
@@ -68,7 +68,7 @@ impl Staging {
             };
             Place::Memory(Vec::with_capacity(len_bytes as usize), reserved)
         } else {
-            Place::File(self.files.writer()?)
+            Place::File(Box::new(self.files.writer()?))
         };
         Ok(Staged {
             place,
