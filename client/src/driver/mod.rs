@@ -33,7 +33,7 @@ use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
 use crate::service::{Answer, Service};
-use crate::store::{ModelWord, Store};
+use crate::store::{ModelWord, Store, StoreError};
 use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
@@ -63,6 +63,22 @@ enum Input {
     Left,
 }
 
+/// Opens the store; a command that is just reading it has a moment to finish.
+fn open_patiently(folder: &Folder) -> Result<Store, StoreError> {
+    let mut tries = 0;
+    loop {
+        match Store::open(folder) {
+            Err(StoreError::Busy) if tries < MOST_TRIES => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+const MOST_TRIES: u32 = 60;
+
 /// Takes part until stopped.
 ///
 /// # Errors
@@ -74,7 +90,7 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
         membership.left_at.is_none(),
         "this shop has left its federation: join again in a new folder"
     );
-    let store = Arc::new(Store::open(folder)?);
+    let store = Arc::new(open_patiently(folder)?);
     let workshop = Arc::new(Workshop::open(
         folder,
         &membership,
