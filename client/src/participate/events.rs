@@ -161,8 +161,6 @@ pub enum Note {
     Accepted(AttemptKey),
     /// An attempt was declined.
     Declined(AttemptKey, DeclineCode),
-    /// The shop sits out an attempt.
-    SitsOut(AttemptKey, &'static str),
     /// An update was received.
     Received(UploadHeader),
     /// An update was refused.
@@ -194,7 +192,6 @@ impl fmt::Display for Note {
         match self {
             Self::Accepted(key) => write!(f, "{}: accepted, training", key.id),
             Self::Declined(key, code) => write!(f, "{}: declined, {}", key.id, code.words()),
-            Self::SitsOut(key, why) => write!(f, "{}: sits out, {why}", key.id),
             Self::Received(header) => write!(
                 f,
                 "{}: update of {} bytes received ({})",

@@ -159,10 +159,8 @@ impl Machine {
             effects.push(Effect::Discard(old.key()));
         }
         if self.memory.spent.contains(&key) {
-            effects.push(Effect::Report(Note::SitsOut(
-                key,
-                "it was charged for before and nothing is left to send",
-            )));
+            // Said aloud, so that nobody waits for this shop until the deadline.
+            effects.extend(self.decline(key, DeclineCode::Interrupted));
             return effects;
         }
         if self.policy.paused {
@@ -285,10 +283,11 @@ impl Machine {
 
     fn handle_failed(&mut self, key: AttemptKey) -> Vec<Effect> {
         match self.current.take_if(|current| current.key() == key) {
-            Some(_) => vec![
-                Effect::Discard(key),
-                Effect::Report(Note::SitsOut(key, "the update could not be made; see the log")),
-            ],
+            Some(_) => {
+                let mut effects = vec![Effect::Discard(key)];
+                effects.extend(self.decline(key, DeclineCode::CouldNotCompute));
+                effects
+            }
             None => Vec::new(),
         }
     }

@@ -302,6 +302,13 @@ fn after_a_crash_between_spend_and_outbox_the_attempt_is_not_computed_again() {
     world.apply(&Op::Crash);
     world.settle();
     assert!(world.uploaded.is_empty() && world.disk.spent.len() == 1);
+    let (key, answer) = world.answers.last().expect("answered");
+    assert!(world.disk.spent.contains(key));
+    assert_eq!(
+        *answer,
+        Answer::Decline(DeclineCode::Interrupted),
+        "nobody waits for it"
+    );
 }
 
 #[test]

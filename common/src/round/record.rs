@@ -75,6 +75,10 @@ pub enum DeclineCode {
     OverUploadLimit,
     /// The coordinator's record does not extend what the shop last saw.
     RecordForked,
+    /// The shop stopped in the middle of this attempt, after its ledger was charged; the next one is open to it.
+    Interrupted,
+    /// The shop could not make its update, or could not record the spend.
+    CouldNotCompute,
 }
 
 impl DeclineCode {
@@ -89,7 +93,16 @@ impl DeclineCode {
             Self::NotInPlan => "the plan does not name the shop",
             Self::OverUploadLimit => "the upload would exceed the shop's limit per day",
             Self::RecordForked => "the coordinator's record does not extend what the shop saw before",
+            Self::Interrupted => {
+                "the shop stopped in the middle of this attempt; it can take part in the next"
+            }
+            Self::CouldNotCompute => "the shop could not make its update; its own log says why",
         }
+    }
+
+    /// Whether it concerns this attempt alone, so that another attempt may find the shop ready.
+    pub fn is_passing(self) -> bool {
+        self == Self::Interrupted
     }
 }
 

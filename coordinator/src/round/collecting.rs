@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Answer, AttemptId, RejectCode, UploadHeader};
+use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
 
 use super::Effect;
 use super::state::Machine;
@@ -21,7 +21,7 @@ pub(super) struct Attempt {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Progress {
     Accepted,
-    Declined,
+    Declined(DeclineCode),
     /// The update with this digest is on its way.
     Receiving(Digest),
     /// It has arrived and is being made durable.
@@ -50,10 +50,10 @@ impl Attempt {
     pub(super) fn answer(&mut self, shop: ShopName, answer: Answer) {
         let progress = match answer {
             Answer::Accept => Progress::Accepted,
-            Answer::Decline(_) => Progress::Declined,
+            Answer::Decline(code) => Progress::Declined(code),
         };
         let said = self.shops.entry(shop).or_insert(progress);
-        if matches!(said, Progress::Accepted | Progress::Declined) {
+        if matches!(said, Progress::Accepted | Progress::Declined(_)) {
             *said = progress;
         }
     }
@@ -92,9 +92,14 @@ impl Attempt {
         self.shops.values().filter(counted).count()
     }
 
-    pub(super) fn declined_len(&self) -> usize {
-        let declined = |progress: &&Progress| **progress == Progress::Declined;
-        self.shops.values().filter(declined).count()
+    /// Whether the shop will send nothing for this attempt, whatever its owner does.
+    fn sits_out(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Declined(code)) if code.is_passing())
+    }
+
+    /// Whether the shop would decline another attempt, too.
+    pub(super) fn declines_for_good(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Declined(code)) if !code.is_passing())
     }
 
     pub(super) fn counted_in_order(&self, order: &[ShopName]) -> Vec<(ShopName, Digest)> {
@@ -112,11 +117,17 @@ impl Attempt {
             return None;
         }
         let enough = self.counted_len() >= machine.rules.quorum;
-        if now >= self.deadline {
+        // Who sits this attempt out will be there for the next: it should begin at once. An owner who declined may think
+        // better of it until the deadline.
+        let hopeful = machine
+            .invited()
+            .filter(|shop| !self.sits_out(shop) && !self.has_counted(shop));
+        let hopeless = self.counted_len() + hopeful.count() < machine.rules.quorum;
+        if now >= self.deadline || hopeless {
             return Some(enough);
         }
         let awaited = |shop: &&ShopName| match self.shops.get(shop) {
-            Some(Progress::Counted(_) | Progress::Declined) => false,
+            Some(Progress::Counted(_) | Progress::Declined(_)) => false,
             Some(_) => true,
             None => machine.connected.contains(shop),
         };
@@ -175,7 +186,7 @@ impl Machine {
             _ if !invited => return Verdict::Reject(RejectCode::NotInvited),
             Some(Progress::Counted(_)) => return Verdict::Reject(RejectCode::SecondUpdate),
             _ if !open => return Verdict::Reject(RejectCode::NotOpen),
-            Some(Progress::Declined) => return Verdict::Reject(RejectCode::NotAccepted),
+            Some(Progress::Declined(_)) => return Verdict::Reject(RejectCode::NotAccepted),
             Some(Progress::Receiving(digest)) if *digest != upload.update => {
                 return Verdict::Reject(RejectCode::SecondUpdate);
             }

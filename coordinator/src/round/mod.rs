@@ -6,8 +6,8 @@
 //!   +---------+ ------------------------> +------------+ ----------------------> +------------+
 //!   | Waiting |                           | Collecting |                         | Publishing |
 //!   +---------+ <------------------------ +------------+ <----- next round ----- +------------+
-//!        ^        deadline, below quorum:                  (or via Waiting)            |
-//!        |        a new attempt, or Paused                                             | last round
+//!        ^        below quorum at the deadline, or         (or via Waiting)            |
+//!        |        no quorum left: new attempt or Paused                                | last round
 //!        v        after too many                                                       v
 //!   +---------+                                                                  +------------+
 //!   | Paused  | <-- the operator, at any time; takes effect between attempts     |  Finished  |

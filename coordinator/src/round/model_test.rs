@@ -16,6 +16,8 @@ enum Op {
     Disconnect(usize),
     Accept(usize),
     Decline(usize),
+    /// The shop was interrupted in this attempt and will send nothing for it.
+    SitOut(usize),
     /// Offers the update for the attempt that the shop heard of last; `second` makes it a different one.
     Offer {
         shop: usize,
@@ -47,6 +49,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => shop.clone().prop_map(Op::Disconnect),
         2 => shop.clone().prop_map(Op::Accept),
         1 => shop.clone().prop_map(Op::Decline),
+        1 => shop.clone().prop_map(Op::SitOut),
         6 => (shop.clone(), prop::bool::weighted(0.1)).prop_map(|(shop, second)| Op::Offer { shop, second }),
         6 => Just(Op::Arrive),
         1 => Just(Op::Lose),
@@ -242,6 +245,7 @@ impl World {
             Op::Disconnect(shop) => self.tell(Event::Disconnected(name(shop))),
             Op::Accept(shop) => self.answer(shop, Answer::Accept),
             Op::Decline(shop) => self.answer(shop, Answer::Decline(DeclineCode::Paused)),
+            Op::SitOut(shop) => self.answer(shop, Answer::Decline(DeclineCode::Interrupted)),
             Op::Offer { shop, second } => {
                 let shop = name(shop);
                 if let Some(id) = self.heard.get(&shop).copied() {
@@ -372,6 +376,25 @@ fn shops_that_all_declined_are_not_asked_again_and_again() {
     let mut world = World::new();
     (0..4).for_each(|shop| world.apply(Op::Connect(shop)));
     (0..3).for_each(|shop| world.apply(Op::Decline(shop)));
+    assert_eq!(
+        world.machine.phase(),
+        Phase::Collecting,
+        "an owner may think better of it"
+    );
     world.apply(Op::Wait(100));
     assert_eq!(world.machine.paused(), Some(super::PauseReason::Declined));
+}
+
+#[test]
+fn an_attempt_without_hope_of_a_quorum_ends_at_once_and_the_next_one_begins() {
+    let mut world = World::new();
+    (0..4).for_each(|shop| world.apply(Op::Connect(shop)));
+    (0..3).for_each(|shop| world.apply(Op::SitOut(shop)));
+    assert_eq!(world.machine.open().map(|(id, _)| id.attempt), Some(2));
+    (2..4).for_each(|shop| {
+        world.apply(Op::Offer { shop, second: false });
+        world.apply(Op::Arrive);
+    });
+    (0..2).for_each(|shop| world.apply(Op::SitOut(shop)));
+    assert_eq!(world.published.len(), 1, "nobody waits for those who sit out");
 }

@@ -269,7 +269,8 @@ impl Machine {
             quorum: self.rules.quorum,
         });
         self.step = Step::Idle;
-        let reason = if self.invited().count() - attempt.declined_len() < self.rules.quorum {
+        let ready = self.invited().filter(|shop| !attempt.declines_for_good(shop));
+        let reason = if ready.count() < self.rules.quorum {
             Some(PauseReason::Declined)
         } else if self.tries >= self.rules.attempts {
             Some(PauseReason::Attempts)
@@ -316,7 +317,7 @@ impl Machine {
         self.rules.shops.contains(shop) && !self.revoked.contains(shop)
     }
 
-    fn invited(&self) -> impl Iterator<Item = &ShopName> {
+    pub(super) fn invited(&self) -> impl Iterator<Item = &ShopName> {
         self.rules
             .shops
             .iter()
