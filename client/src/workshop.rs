@@ -27,7 +27,7 @@ use crate::participate::{AttemptKey, Blob, Consideration, Pending};
 use crate::service::shelf::{open_plan, read_blob};
 use crate::service::{Accounts, Budget};
 use crate::store::{Store, blobs_of};
-use crate::train::{RoundUpdate, Vectors, round_update};
+use crate::train::{Customers, RoundUpdate, Vectors, round_update};
 
 /// The shop's data, ledger and store.
 pub struct Workshop {
@@ -120,7 +120,7 @@ impl Workshop {
         let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
         let coordinates = recommender.layout().len();
         let grid = plan.grid(coordinates)?;
-        let spend = spend_of(&plan, announcement);
+        let spend = Spend::of(&plan, announcement);
         let since = period_start(&config, now);
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
@@ -154,8 +154,11 @@ impl Workshop {
         let mut secret = secret_stream()?;
         let update = round_update(
             &loaded,
-            &bench.dataset,
-            &bench.vectors,
+            Customers {
+                dataset: &bench.dataset,
+                vectors: &bench.vectors,
+                forbidden: &[],
+            },
             &plan,
             &grid,
             terms,
@@ -167,7 +170,7 @@ impl Workshop {
         self.keep_vectors(&announcement.plan, &bench.dataset, &update.vectors)?;
         Ok(Draw {
             update,
-            spend: spend_of(&plan, announcement),
+            spend: Spend::of(&plan, announcement),
             charged: None,
         })
     }
@@ -287,17 +290,6 @@ impl Accounts for Workshop {
             period_days: config.policy.period_days,
             epsilon_in_period: figure(period_start(config, now)),
         })
-    }
-}
-
-fn spend_of(plan: &Plan, announcement: &Announcement) -> Spend {
-    Spend {
-        plan: announcement.plan,
-        round: announcement.id.round,
-        attempt: announcement.id.attempt,
-        noise_multiplier: plan.privacy.noise_multiplier.filter(|_| plan.privacy.enabled),
-        sampling_rate: plan.privacy.sampling_rate,
-        clip_norm: plan.privacy.clip_norm,
     }
 }
 

@@ -1,88 +1,103 @@
-//! Training without a federation: one party, every user in every round, no clip, no noise, no grid.
+//! Training without a federation: one party, no clip, no noise, no grid.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
+use rand::RngExt;
 use rayon::prelude::*;
 use souk_common::dataset::Dataset;
-use souk_common::model::{Recommender, UserUpdate};
+use souk_common::model::{Recommender, UserUpdate, UserVector};
 use souk_common::numeric::product;
-use souk_common::rng::stream;
+use souk_common::rng::{Stream, stream};
 use souk_common::round::plan::ServerPlan;
+use souk_coordinator::aggregate::ServerOptimiser;
 
-/// Trains from `params` on `data` with the solver's own updates and the server's step, in floating-point sums, and returns
-/// the parameters. The settings of the plan are used as they are; only privacy is left out.
-pub(crate) fn train_without_noise(
-    recommender: &Arc<Recommender>,
-    server: &ServerPlan,
-    rounds: u64,
-    mut params: Vec<f32>,
-    data: &Dataset,
-    seed: u64,
-) -> Vec<f32> {
-    let (mut first, mut second) = (vec![0.0f64; params.len()], vec![0.0f64; params.len()]);
-    let mut vectors = vec![None; data.len()];
-    for round in 0..rounds {
-        let model = recommender.load(params.clone()).in_round(round, rounds);
-        let chunk = data.len().div_ceil(rayon::current_num_threads()).max(1);
-        let parts: Vec<Vec<f32>> = data
-            .histories
-            .par_chunks(chunk)
-            .zip(vectors.par_chunks_mut(chunk))
-            .enumerate()
-            .map(|(part, (histories, vectors))| {
-                let mut sum = Sum::new(params.len());
-                let mut rng = stream(seed, &format!("alone {round} {part}"));
-                for (history, vector) in histories.iter().zip(vectors) {
-                    let (update, after) = model.user_update(history, vector.as_ref(), &[], &mut rng);
-                    sum.add(&update);
-                    *vector = Some(after);
-                }
-                sum.finish()
-            })
-            .collect();
-        let count = data.len().max(1) as f64;
-        let mean = |at: usize| parts.iter().map(|part| f64::from(part[at])).sum::<f64>() / count;
-        step(
-            server,
-            (round, rounds),
-            mean,
-            (&mut first, &mut second),
-            &mut params,
-        );
-    }
-    params
+/// How one party trains.
+pub(crate) struct Alone<'a> {
+    pub(crate) recommender: &'a Arc<Recommender>,
+    pub(crate) server: &'a ServerPlan,
+    /// Passes over the users.
+    pub(crate) epochs: u64,
+    /// Users of a step, drawn without replacement in each epoch; everybody, if there are fewer.
+    pub(crate) batch: usize,
+    pub(crate) data: &'a Dataset,
+    /// As in `souk_client::train::Customers`.
+    pub(crate) forbidden: &'a [Vec<u32>],
+    pub(crate) seed: u64,
 }
 
-fn step(
-    server: &ServerPlan,
-    (round, rounds): (u64, u64),
-    mean: impl Fn(usize) -> f64,
-    (first, second): (&mut [f64], &mut [f64]),
-    params: &mut [f32],
-) {
-    for at in 0..params.len() {
-        let gradient = mean(at);
-        let change = match *server {
-            ServerPlan::Plain { learning_rate } => learning_rate * gradient,
-            ServerPlan::Adam {
-                learning_rate,
-                beta1,
-                beta2,
-                epsilon,
-                final_fraction,
-            } => {
-                let done = round as f64 / rounds.max(1) as f64;
-                let rate = learning_rate * (1.0 - (1.0 - final_fraction) * done);
-                let exponent = i32::try_from(round + 1).unwrap_or(i32::MAX);
-                first[at] = beta1 * first[at] + (1.0 - beta1) * gradient;
-                second[at] = beta2 * second[at] + (1.0 - beta2) * gradient * gradient;
-                let unbiased = second[at] / (1.0 - beta2.powi(exponent));
-                rate * first[at] / (1.0 - beta1.powi(exponent)) / (unbiased.sqrt() + epsilon)
+impl Alone<'_> {
+    /// Trains from `params` with the solver's own updates and the server's step, in floating-point sums.
+    ///
+    /// `after` sees the parameters and the users' own vectors after every epoch, and may end the training.
+    pub(crate) fn train(
+        &self,
+        mut params: Vec<f32>,
+        mut after: impl FnMut(u64, &[f32], &[Option<UserVector>]) -> ControlFlow<()>,
+    ) -> Vec<f32> {
+        let users = self.data.len();
+        let batch = self.batch.clamp(1, users.max(1));
+        let steps = self.epochs * users.div_ceil(batch) as u64;
+        let mut optimiser = ServerOptimiser::new(self.server, steps, params.len());
+        let mut vectors = vec![None; users];
+        let mut rng = stream(self.seed, "alone");
+        for epoch in 0..self.epochs {
+            for drawn in shuffled(users, &mut rng).chunks(batch) {
+                self.step(&mut params, &mut optimiser, &mut vectors, drawn, epoch);
             }
-        };
-        params[at] += change as f32;
+            if after(epoch, &params, &vectors).is_break() {
+                break;
+            }
+        }
+        params
     }
+
+    fn step(
+        &self,
+        params: &mut [f32],
+        optimiser: &mut ServerOptimiser,
+        vectors: &mut [Option<UserVector>],
+        drawn: &[usize],
+        epoch: u64,
+    ) {
+        let model = self
+            .recommender
+            .load(params.to_vec())
+            .in_round(epoch, self.epochs);
+        let share = drawn.len().div_ceil(rayon::current_num_threads()).max(1);
+        let parts: Vec<(Vec<f32>, Vec<UserVector>)> = drawn
+            .par_chunks(share)
+            .map(|users| {
+                let mut sum = Sum::new(params.len());
+                let learned = users.iter().map(|user| {
+                    let mut rng = stream(self.seed, &format!("alone {epoch} {user}"));
+                    let forbidden = self.forbidden.get(*user).map_or(&[][..], Vec::as_slice);
+                    let (history, before) = (&self.data.histories[*user], vectors[*user].as_ref());
+                    let (update, after) = model.user_update(history, before, forbidden, &mut rng);
+                    sum.add(&update);
+                    after
+                });
+                let learned = learned.collect();
+                (sum.finish(), learned)
+            })
+            .collect();
+        let count = drawn.len() as f64;
+        let mean = |at: usize| parts.iter().map(|(part, _)| f64::from(part[at])).sum::<f64>() / count;
+        optimiser.step_by(params, mean);
+        let learned = parts.into_iter().flat_map(|(_, learned)| learned);
+        for (user, vector) in drawn.iter().zip(learned) {
+            vectors[*user] = Some(vector);
+        }
+    }
+}
+
+fn shuffled(users: usize, rng: &mut Stream) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..users).collect();
+    for at in (1..users).rev() {
+        order.swap(at, rng.random_range(0..=at));
+    }
+    order
 }
 
 /// A sum of updates. Outer products wait until there are enough for one matrix product.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, epsilon, split};
+use crate::{demo, epsilon, evaluate, simulate, split};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ struct Args {
 enum Command {
     Demo(demo::DemoArgs),
     Split(split::SplitArgs),
+    Simulate(simulate::SimulateArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Epsilon(epsilon::EpsilonArgs),
     Calibrate(epsilon::CalibrateArgs),
 }
@@ -40,6 +42,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Split(args) => split::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),
     };

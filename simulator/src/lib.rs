@@ -7,6 +7,7 @@
 //! | [`split`] | `split`: a data set cut into shops' folders |
 //! | [`synthetic`] | the made-up market behind `demo` and `split --synthetic` |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
+//! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -16,8 +17,13 @@ mod alone;
 mod args;
 pub mod demo;
 pub mod epsilon;
+pub mod evaluate;
+mod personal;
+pub mod simulate;
 pub mod split;
 pub mod synthetic;
+mod template;
+mod world;
 
 /// Runs the program with `args` (program name excluded).
 ///

@@ -103,7 +103,7 @@ impl Shelf {
         // Reproducible: the same question has the same answer until the model or the history changes.
         let mut rng = stream(row as u64, "recommend");
         if !history.is_empty() {
-            let user = self.model.fit_user(history, None, &mut rng);
+            let user = self.model.fit_user(history, None, &[], &mut rng);
             return Scores {
                 values: self.model.score_all(&user),
                 personal: true,
@@ -155,7 +155,7 @@ impl Shelf {
     /// A vector for somebody of whom nothing is known: the model's own biases, or, where a model has none, the
     /// vector of somebody who touched every item once. No shop's sales figures enter.
     fn nobody(&self, rng: &mut Stream) -> UserVector {
-        let blank = self.model.fit_user(&History::default(), None, rng);
+        let blank = self.model.fit_user(&History::default(), None, &[], rng);
         let scores = self.model.score_all(&blank);
         if scores
             .iter()
@@ -165,7 +165,7 @@ impl Shelf {
         }
         let items: Vec<u32> = (0..self.catalogue.len() as u32).collect();
         let times = vec![0; items.len()];
-        self.model.fit_user(&History { items, times }, None, rng)
+        self.model.fit_user(&History { items, times }, None, &[], rng)
     }
 }
 

@@ -21,16 +21,25 @@ pub struct RoundUpdate {
     pub vectors: Vec<(usize, UserVector)>,
 }
 
+/// Whom a shop trains on.
+#[derive(Clone, Copy)]
+pub struct Customers<'a> {
+    /// What they bought.
+    pub dataset: &'a Dataset,
+    /// Their own vectors so far: one entry a user, or none at all.
+    pub vectors: &'a [Option<UserVector>],
+    /// Items that are never drawn as negatives, beside the user's own: an ascending list a user, or, as in every real
+    /// shop, none at all. Published evaluations name the held-out items here, which leaks them (view A).
+    pub forbidden: &'a [Vec<u32>],
+}
+
 /// Draws the noise, then users with probability q, and sums their updates.
 ///
 /// Every user with at least one interaction may be drawn. `secret` must come from the operating system wherever the
 /// data is anybody's; a seeded stream makes a simulation reproducible. The result is the same on any number of threads.
-///
-/// `previous` has one entry a user of `dataset`, or is empty.
 pub fn round_update(
     model: &Loaded,
-    dataset: &Dataset,
-    previous: &[Option<UserVector>],
+    customers: Customers<'_>,
     plan: &Plan,
     grid: &Grid,
     terms: &ShopTerms,
@@ -40,8 +49,8 @@ pub fn round_update(
     let noise = NoiseVector::draw(grid, model.layout().len(), secret);
     let mut sum = UserSum::new(grid, terms.weight, noise);
     let rate = plan.privacy.sampling_rate.get();
-    let drawn: Vec<(usize, [u8; 32])> = dataset
-        .histories
+    let histories = &customers.dataset.histories;
+    let drawn: Vec<(usize, [u8; 32])> = histories
         .iter()
         .enumerate()
         .filter(|(_, history)| !history.is_empty() && secret.random_bool(rate))
@@ -63,8 +72,9 @@ pub fn round_update(
             let mut vectors = Vec::new();
             for (user, seed) in users {
                 let mut rng = Stream::from_seed(*seed);
-                let before = previous.get(*user).and_then(Option::as_ref);
-                let (update, after) = model.user_update(&dataset.histories[*user], before, &[], &mut rng);
+                let before = customers.vectors.get(*user).and_then(Option::as_ref);
+                let forbidden = customers.forbidden.get(*user).map_or(&[][..], Vec::as_slice);
+                let (update, after) = model.user_update(&histories[*user], before, forbidden, &mut rng);
                 part.add(&update);
                 if keeps_vectors {
                     vectors.push((*user, after));
@@ -143,8 +153,11 @@ mod tests {
             let mut secret = stream(seed, "round");
             let made = round_update(
                 &self.model,
-                dataset,
-                &[],
+                Customers {
+                    dataset,
+                    vectors: &[],
+                    forbidden: &[],
+                },
                 &self.plan,
                 &self.grid,
                 terms,

@@ -87,7 +87,7 @@ mod tests {
             items: vec![3, 7, 11],
             times: vec![1, 2, 3],
         };
-        let user = loaded.fit_user(&history, None, &mut stream(1, "unused"));
+        let user = loaded.fit_user(&history, None, &[], &mut stream(1, "unused"));
         let items = [0, 5, 19];
         let scores = loaded.score(&user, &items);
         // The head's bias is the model's, not the history's.

@@ -226,7 +226,7 @@ fn a_step_along_the_update_lowers_the_users_loss() {
         let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(1)), &catalogue);
         let model = recommender.load(initial_parameters(&config, recommender.layout(), 2));
         let history = history(&[0, 4, 8, 12]);
-        let before = model.fit_user(&history, None, &mut rng::stream(2, "fit"));
+        let before = model.fit_user(&history, None, &[], &mut rng::stream(2, "fit"));
         let (update, _) = model.user_update(&history, Some(&before), &[], &mut rng::stream(2, "step"));
         let mut params = model.params().to_vec();
         let UserUpdate::Sparse { ranges, values } = update else {

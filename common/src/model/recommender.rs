@@ -179,10 +179,18 @@ impl Loaded {
     }
 
     /// The user's own vector for scoring, fitted to `history`; `previous` is where an iterative solver starts.
-    pub fn fit_user(&self, history: &History, previous: Option<&UserVector>, rng: &mut Stream) -> UserVector {
+    ///
+    /// `forbidden` as in [`Loaded::user_update`].
+    pub fn fit_user(
+        &self,
+        history: &History,
+        previous: Option<&UserVector>,
+        forbidden: &[u32],
+        rng: &mut Stream,
+    ) -> UserVector {
         match self.recommender.train() {
             TrainConfig::Ials(ials) => self.ials_fit(ials, history),
-            TrainConfig::Sgd(sgd) => self.sgd_fit(sgd, history, previous, rng),
+            TrainConfig::Sgd(sgd) => self.sgd_fit(sgd, history, previous, forbidden, rng),
         }
     }
 

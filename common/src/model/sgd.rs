@@ -78,6 +78,7 @@ impl Loaded {
         sgd: &SgdConfig,
         history: &History,
         previous: Option<&UserVector>,
+        forbidden: &[u32],
         rng: &mut Stream,
     ) -> UserVector {
         let start = previous.map_or_else(
@@ -92,7 +93,14 @@ impl Loaded {
         let weights = recency_weights(history.len(), sgd.recency);
         with_workspace(|workspace| {
             for step in 0..sgd.fit_steps {
-                let samples = draw(history, &weights, sgd.negatives, &[], self.items().nrows(), rng);
+                let samples = draw(
+                    history,
+                    &weights,
+                    sgd.negatives,
+                    forbidden,
+                    self.items().nrows(),
+                    rng,
+                );
                 let rate = sgd.fit_learning_rate * (1.0 - 0.9 * step as f64 / sgd.fit_steps as f64);
                 Local::new(self, &samples).user_gradient(workspace, &user.values);
                 add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);

@@ -20,4 +20,4 @@ pub mod sum;
 pub use gate::{GateError, Privatized, Update, UpdateValues};
 pub use ledger::{Charged, Ledger, LedgerError, LedgerSink, MemorySink, Spend};
 pub use noise::NoiseVector;
-pub use sum::{PartialSum, UserSum};
+pub use sum::{PartialSum, Tally, UserSum};

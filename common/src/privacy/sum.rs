@@ -23,6 +23,7 @@ impl UserSum {
                 grid: *grid,
                 weight,
                 values: noise.into_values(),
+                tally: Tally::default(),
                 scratch: Scratch::default(),
             },
             noise_stddev,
@@ -40,6 +41,7 @@ impl UserSum {
             grid: self.sum.grid,
             weight: self.sum.weight,
             values: UpdateValues::zeros(self.sum.values.bits(), self.sum.values.len()),
+            tally: Tally::default(),
             scratch: Scratch::default(),
         }
     }
@@ -52,6 +54,12 @@ impl UserSum {
             // A part is made by `part` of a sum of the same plan.
             _ => debug_assert!(false, "a part of another plan"),
         }
+        self.sum.tally.merge(part.tally);
+    }
+
+    /// What went in, exactly: for simulations and tests. It is not private, and nothing of it may leave a real shop.
+    pub fn tally(&self) -> Tally {
+        self.sum.tally
     }
 
     /// Lets the sum out, against the proof that it was charged for.
@@ -69,11 +77,32 @@ fn merge<T: Copy>(sum: &mut [T], part: &[T], add: impl Fn(T, T) -> T) {
         .for_each(|(sum, part)| *sum = add(*sum, *part));
 }
 
+/// Counts of a sum, of no privacy at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Users whose update was added.
+    pub users: u64,
+    /// Of those, the ones that were longer than the clip norm.
+    pub clipped: u64,
+    /// The longest update, before clipping.
+    pub longest: f64,
+}
+
+impl Tally {
+    /// Takes in another sum's counts.
+    pub fn merge(&mut self, other: Self) {
+        self.users += other.users;
+        self.clipped += other.clipped;
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
 /// What one thread summed, without noise. It can only be merged into a [`UserSum`].
 pub struct PartialSum {
     grid: Grid,
     weight: Weight,
     values: UpdateValues,
+    tally: Tally,
     scratch: Scratch,
 }
 
@@ -90,6 +119,11 @@ impl PartialSum {
         let Some(norm) = norm(update, self.values.len()).filter(|norm| *norm > 0.0) else {
             return;
         };
+        self.tally.merge(Tally {
+            users: 1,
+            clipped: (norm > self.grid.clip_norm).into(),
+            longest: norm,
+        });
         // The clip, the weight and the scale in one number: no vector is longer than C*s*w afterwards.
         let factor = self.weight.get() * self.grid.clip_units() * SHRINK / norm.max(self.grid.clip_norm);
         let most = 1u128 << (2 * self.grid.log2_clip.min(60));

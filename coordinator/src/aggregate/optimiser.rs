@@ -77,15 +77,26 @@ impl ServerOptimiser {
     /// If `model` or `sum` has another length than this was made for.
     pub fn step(&mut self, model: &mut [f32], sum: &Accumulator, denominator: f64) {
         assert!(
-            model.len() == self.coordinates && sum.len() == self.coordinates,
-            "model, sum and optimiser are of one layout"
+            sum.len() == self.coordinates,
+            "sum and optimiser are of one layout"
+        );
+        self.step_by(model, |coordinate| sum.lifted(coordinate) as f64 / denominator);
+    }
+
+    /// One step by the mean update that `mean_update` tells of each coordinate: `model += rate * f(mean)`.
+    ///
+    /// # Panics
+    /// If `model` has another length than this was made for.
+    pub fn step_by(&mut self, model: &mut [f32], mean_update: impl Fn(usize) -> f64) {
+        assert!(
+            model.len() == self.coordinates,
+            "model and optimiser are of one layout"
         );
         self.state.steps += 1;
         match self.plan {
             ServerPlan::Plain { learning_rate } => {
                 for (coordinate, value) in model.iter_mut().enumerate() {
-                    let mean = sum.lifted(coordinate) as f64 / denominator;
-                    *value = (f64::from(*value) + learning_rate * mean) as f32;
+                    *value = (f64::from(*value) + learning_rate * mean_update(coordinate)) as f32;
                 }
             }
             ServerPlan::Adam {
@@ -100,7 +111,7 @@ impl ServerOptimiser {
                 let correction2 = 1.0 - power(beta2, self.state.steps);
                 let moments = self.state.mean.iter_mut().zip(&mut self.state.square);
                 for (coordinate, (value, (mean, square))) in model.iter_mut().zip(moments).enumerate() {
-                    let update = sum.lifted(coordinate) as f64 / denominator;
+                    let update = mean_update(coordinate);
                     *mean = (beta1 * f64::from(*mean) + (1.0 - beta1) * update) as f32;
                     *square = (beta2 * f64::from(*square) + (1.0 - beta2) * (update * update)) as f32;
                     let root = (f64::from(*square) / correction2).sqrt();

@@ -14,6 +14,7 @@ use souk_common::round::plan::{Plan, ShopTerms};
 
 use crate::split::{write_items, write_orders};
 use crate::synthetic;
+use crate::template::coarse;
 
 /// Shops, their users, and what was kept back.
 pub(super) struct Market {
@@ -157,13 +158,6 @@ impl Market {
     }
 }
 
-/// Two significant digits, rounded up: what a shop may say of its size.
-fn coarse(users: usize) -> u64 {
-    let users = users.max(1) as u64;
-    let step = 10u64.pow(users.ilog10().saturating_sub(1));
-    users.div_ceil(step) * step
-}
-
 /// Replaced in part by the shops at hand.
 const PLAN: &str = r#"
 name = "demo"
@@ -201,16 +195,3 @@ beta2 = 0.99
 name = "any"
 declared_users = 1
 "#;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn declared_sizes_are_coarse_and_never_too_small() {
-        assert_eq!(
-            [1, 9, 10, 99, 101, 943, 11_000].map(coarse),
-            [1, 9, 10, 99, 110, 950, 11_000]
-        );
-    }
-}

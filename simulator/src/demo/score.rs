@@ -1,19 +1,19 @@
 //! How good the federated model is, beside popularity, each shop alone, and all data in one place.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rayon::prelude::*;
 use serde::Serialize;
 use souk_common::eval::{Candidates, Ease, Popularity, Scorer, Split, Target, View, ease, evaluate};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::init::initial_parameters;
-use souk_common::model::{Loaded, Recommender, UserVector, file};
-use souk_common::rng::stream;
+use souk_common::model::{Loaded, Recommender, file};
 use souk_common::round::plan::Plan;
 
 use super::market::Market;
-use crate::alone::train_without_noise;
+use crate::alone::Alone;
+use crate::personal::Personal;
 
 /// Two figures of merit over some users.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -66,7 +66,7 @@ pub(super) fn score(
     let items = market.catalogue.len();
     let recommender = Recommender::new(&plan.model, &plan.train, &market.catalogue);
     let (params, _) = file::decode(model, recommender.layout()).context("the published model")?;
-    let federated = recommender.load(params);
+    let federated = Arc::new(recommender.load(params));
     let candidates = Candidates::draw(&market.split, items, seed);
     let smallest = market
         .shops
@@ -94,7 +94,7 @@ pub(super) fn score(
         shops.push(ShopScores {
             name: name.to_string(),
             users: users.len(),
-            federated: part.test(&Fitted::new(&federated, &split, seed)),
+            federated: part.test(&Personal::fit(&federated, &split.train, &[], seed)),
             popularity: part.test(&Popularity::fit(&split.train, items)),
             local_only: part.alone(market, plan, thorough, seed)?,
             ease: part.test(&Ease::tune(&split, &candidates, items, lambdas)?.model),
@@ -110,12 +110,12 @@ pub(super) fn score(
     let all = ShopScores {
         name: "all".into(),
         users: market.split.train.len(),
-        federated: part.test(&Fitted::new(&federated, &market.split, seed)),
+        federated: part.test(&Personal::fit(&federated, &market.split.train, &[], seed)),
         // Each shop's own popularity, EASE and model, over all users.
         popularity: mean(&shops, |shop| shop.popularity),
         local_only: mean(&shops, |shop| shop.local_only),
         ease: mean(&shops, |shop| shop.ease),
-        central: Some(part.test(&Fitted::new(&central, &market.split, seed))),
+        central: Some(part.test(&Personal::fit(&central, &market.split.train, &[], seed))),
     };
     Ok(Scores { shops, all })
 }
@@ -155,7 +155,7 @@ impl Part<'_> {
         for train in settings(&plan.train, thorough) {
             let recommender = Recommender::new(&plan.model, &train, &market.catalogue);
             let model = load(&recommender, plan, self.split, seed);
-            let scorer = Fitted::new(&model, self.split, seed);
+            let scorer = Personal::fit(&model, &self.split.train, &[], seed);
             let validation = self.measure(&scorer, Target::Validation).hit_rate_at_10;
             if validation > best.0 {
                 best = (validation, self.test(&scorer));
@@ -180,45 +180,18 @@ fn settings(train: &TrainConfig, thorough: bool) -> Vec<TrainConfig> {
     all
 }
 
-fn load(recommender: &Arc<Recommender>, plan: &Plan, split: &Split, seed: u64) -> Loaded {
+fn load(recommender: &Arc<Recommender>, plan: &Plan, split: &Split, seed: u64) -> Arc<Loaded> {
     let start = initial_parameters(&plan.model, recommender.layout(), plan.seed);
-    recommender.load(train_without_noise(
+    let alone = Alone {
         recommender,
-        &plan.server,
-        plan.rounds,
-        start,
-        &split.train,
+        server: &plan.server,
+        epochs: plan.rounds,
+        batch: usize::MAX,
+        data: &split.train,
+        forbidden: &[],
         seed,
-    ))
-}
-
-/// A model with every user's own vector fitted to the training items.
-struct Fitted<'a> {
-    model: &'a Loaded,
-    vectors: Vec<UserVector>,
-}
-
-impl<'a> Fitted<'a> {
-    fn new(model: &'a Loaded, split: &Split, seed: u64) -> Self {
-        let vectors = split
-            .train
-            .histories
-            .par_iter()
-            .zip(&split.train.users)
-            .map(|(history, user)| model.fit_user(history, None, &mut stream(seed, user)))
-            .collect();
-        Self { model, vectors }
-    }
-}
-
-impl Scorer for Fitted<'_> {
-    fn score(&self, user: usize, items: &[u32], out: &mut Vec<f32>) {
-        *out = self.model.score(&self.vectors[user], items);
-    }
-
-    fn score_all(&self, user: usize, out: &mut Vec<f32>) {
-        *out = self.model.score_all(&self.vectors[user]);
-    }
+    };
+    Arc::new(recommender.load(alone.train(start, |_, _, _| ControlFlow::Continue(()))))
 }
 
 fn mean(shops: &[ShopScores], of: impl Fn(&ShopScores) -> Quality) -> Quality {

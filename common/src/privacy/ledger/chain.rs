@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::privacy::accountant::{Composition, RELATION, SampledGaussian, UNIT};
 use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
-use crate::round::record::{AttemptId, LogHead};
+use crate::round::plan::Plan;
+use crate::round::record::{Announcement, AttemptId, LogHead};
 
 /// One release: which attempt, under which mechanism.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -27,6 +28,18 @@ pub struct Spend {
 }
 
 impl Spend {
+    /// What taking part in an announced attempt of `plan` costs.
+    pub fn of(plan: &Plan, announcement: &Announcement) -> Self {
+        Self {
+            plan: announcement.plan,
+            round: announcement.id.round,
+            attempt: announcement.id.attempt,
+            noise_multiplier: plan.privacy.noise_multiplier.filter(|_| plan.privacy.enabled),
+            sampling_rate: plan.privacy.sampling_rate,
+            clip_norm: plan.privacy.clip_norm,
+        }
+    }
+
     /// The attempt.
     pub fn id(&self) -> AttemptId {
         AttemptId {

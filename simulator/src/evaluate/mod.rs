@@ -1,0 +1,271 @@
+//! `souk-sim evaluate`: is the federated recommender any good, in three views, beside what it must be compared with.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
+//! | [`row`] | figures over the seeds |
+//! | [`expected`] | what `--check` holds them against |
+
+mod expected;
+mod row;
+mod trial;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use souk_common::clock::Stopwatch;
+use souk_common::eval::{Split, leave_last_two_out};
+use souk_common::ids::ShopName;
+use souk_common::privacy::accountant::{RELATION, UNIT};
+use souk_common::privacy::params::{Delta, Epsilon};
+use souk_common::round::plan::Plan;
+
+use crate::split::{By, Known, load_known};
+use crate::template::Template;
+use row::Table;
+use trial::Trial;
+
+/// Train a federation on a real data set and say how good its recommendations are, beside the baselines.
+///
+/// Every shop and the coordinator run as in production (the same machines, updates, clipping, truncation, sums, noise
+/// and ledgers), in one process and on virtual time. For each customer the latest purchase is kept for the test and the
+/// one before for tuning. Three views, always together: A (literature) ranks against 99 sampled items, and training
+/// never draws the kept items as negatives, which leaks them; B (leak-free) is A without that leak; C (full) ranks
+/// against everything.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
+                        souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n\n\
+                        deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
+)]
+pub struct EvaluateArgs {
+    /// The data set's folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The recommender.
+    #[arg(long, value_enum, default_value_t = Model::Ials)]
+    model: Model,
+    /// Train by this plan instead of the example for this set and model.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// No noise, and no clipping that matters.
+    #[arg(long, conflicts_with_all = ["epsilon", "delta"])]
+    no_privacy: bool,
+    /// Noise so that no shop's epsilon exceeds this (user level, add/remove, every shop adds all of it).
+    #[arg(long, value_parser = epsilon)]
+    epsilon: Option<Epsilon>,
+    /// At this delta.
+    #[arg(long, value_parser = delta)]
+    delta: Option<Delta>,
+    /// How many seeds the figures are means of.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Rounds to train, instead of the plan's.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rounds: Option<u64>,
+    /// How many shops; by default what suits the set.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    shops: Option<u64>,
+    /// What makes a shop; by default what suits the set.
+    #[arg(long)]
+    by: Option<By>,
+    /// Keep users and items with at least this many distinct pairs; by default what suits the set.
+    #[arg(long)]
+    core: Option<usize>,
+    /// Only the federation, popularity and EASE: no training of the shops alone and of everything in one place.
+    #[arg(long)]
+    quick: bool,
+    /// Exit with 1 unless the figures are what they should be on this set; list what was compared.
+    #[arg(long)]
+    check: bool,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which recommender.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Model {
+    /// Dot products, the closed-form solver.
+    Ials,
+    /// Dot products, sampled negatives.
+    Mf,
+    /// The tower alone.
+    Mlp,
+    /// Both paths.
+    Neumf,
+}
+
+impl Model {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ials => "ials",
+            Self::Mf => "mf",
+            Self::Mlp => "mlp",
+            Self::Neumf => "neumf",
+        }
+    }
+}
+
+/// Everything about a set that no seed changes.
+struct Setting {
+    known: Known,
+    split: Split,
+    /// Users of each shop, ascending.
+    users: Vec<Vec<usize>>,
+    /// What is asked for.
+    asked: Template,
+    /// The same without privacy: for the baselines.
+    open: Template,
+}
+
+impl Setting {
+    fn load(args: &EvaluateArgs) -> anyhow::Result<Self> {
+        let shops = args.shops.map(usize::try_from).transpose()?;
+        let known = load_known(&args.data, args.core, args.by, shops)?;
+        let split = leave_last_two_out(&known.dataset);
+        ensure!(
+            split.evaluated_users() > 0,
+            "nobody in {} has three distinct items: nothing can be kept back",
+            args.data.display()
+        );
+        let mut users = vec![Vec::new(); known.shops];
+        for (user, shop) in known.shop_of.iter().enumerate() {
+            users[*shop].push(user);
+        }
+        let example = |private| Template::for_model(known.name, args.model.name(), private);
+        let (asked, open) = match &args.plan {
+            Some(path) => {
+                let read = Template::read(path)?;
+                (read.clone(), read.without_privacy()?)
+            }
+            None => (example(!args.no_privacy)?, example(false)?),
+        };
+        let (asked, open) = (asked.with_rounds(args.rounds), open.with_rounds(args.rounds));
+        let asked = if args.no_privacy {
+            asked.without_privacy()?
+        } else if args.epsilon.is_some() || args.plan.is_none() || args.delta.is_some() {
+            let delta = args.delta.unwrap_or(asked.plan().privacy.delta);
+            asked.with_epsilon(args.epsilon.unwrap_or(Epsilon::new(DEFAULT_EPSILON)?), delta)?
+        } else {
+            asked
+        };
+        Ok(Self {
+            known,
+            split,
+            users,
+            asked,
+            open,
+        })
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.users.iter().map(Vec::len).collect()
+    }
+
+    fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
+        self.asked.for_shops(&self.sizes(), seed)
+    }
+
+    fn open_plan(&self, seed: u64) -> anyhow::Result<Plan> {
+        self.open.for_shops(&self.sizes(), seed)
+    }
+
+    fn names(&self) -> anyhow::Result<Vec<ShopName>> {
+        Ok(crate::template::names(&self.plan(0)?))
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "{}: {} users in {} shops, {} items, {} pairs; plan {}",
+            self.known.name,
+            self.known.dataset.len(),
+            self.users.len(),
+            self.known.catalogue.len(),
+            self.known
+                .dataset
+                .histories
+                .iter()
+                .map(|history| history.len())
+                .sum::<usize>(),
+            self.asked.origin()
+        )
+    }
+}
+
+/// Runs the command; false when a check failed.
+///
+/// # Errors
+/// When the data or the plan can't be used.
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
+    let watch = Stopwatch::start();
+    let setting = Setting::load(args)?;
+    eprintln!("{}", setting.describe());
+    let mut table = Table::default();
+    for seed in args.seed..args.seed + args.seeds {
+        let bar = progress(&format!("seed {seed}"));
+        Trial::new(&setting, seed).run(args.model, args.quick, &bar, &mut table)?;
+        bar.finish_and_clear();
+    }
+    let checks = args
+        .check
+        .then(|| expected::check(&setting, args.model, args.no_privacy, &table));
+    let ok = checks
+        .as_ref()
+        .is_none_or(|checks| checks.iter().all(|check| check.ok));
+    let plan = setting.plan(args.seed)?;
+    if args.json {
+        let report = row::Report::new(&setting, &plan, &table, checks, args.seeds, watch.secs());
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", row::text(&plan, &table, args.seeds));
+        for check in checks.iter().flatten() {
+            println!(
+                "{} {}: {}",
+                if check.ok { "ok  " } else { "FAIL" },
+                check.name,
+                check.detail
+            );
+        }
+        println!("{:.0} s", watch.secs());
+    }
+    Ok(ok)
+}
+
+/// A claim, and whether it held.
+#[derive(Debug, serde::Serialize)]
+struct Check {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+/// Draws on standard error, and only if that is a terminal; else it prints nothing.
+fn progress(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(1);
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix}: {msg} {wide_bar} {pos}/{len} {elapsed_precise}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
+fn epsilon(text: &str) -> Result<Epsilon, String> {
+    let number: f64 = text.parse().map_err(|_| "a number is expected".to_owned())?;
+    Epsilon::new(number).map_err(|error| error.to_string())
+}
+
+fn delta(text: &str) -> Result<Delta, String> {
+    let number: f64 = text.parse().map_err(|_| "a number is expected".to_owned())?;
+    Delta::new(number).map_err(|error| error.to_string())
+}
+
+const DEFAULT_EPSILON: f64 = 8.0;
+const K: usize = 10;

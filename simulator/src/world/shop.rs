@@ -1,0 +1,186 @@
+//! A shop's machine, with its users, ledger and outbox in memory.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use souk_client::participate::{AttemptKey, Consideration, Event, Machine, Memory, Pending, Policy};
+use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::{Loaded, Recommender};
+use souk_common::privacy::params::{Delta, Epsilon};
+use souk_common::privacy::{Charged, Ledger, MemorySink, Spend, Tally};
+use souk_common::rng::{Stream, stream};
+use souk_common::round::grid::Grid;
+use souk_common::round::plan::{Plan, ShopTerms};
+use souk_common::round::record::{Announcement, UploadHeader};
+use souk_common::wire::update;
+
+use super::Members;
+
+/// A shop.
+pub(super) struct Shop {
+    pub(super) name: ShopName,
+    pub(super) machine: Machine,
+    pub(super) connected: bool,
+    terms: ShopTerms,
+    members: Members,
+    vectors: Vectors,
+    grid: Grid,
+    update_bytes: u64,
+    ledger: Ledger<MemorySink>,
+    secret: Stream,
+    draw: Option<(AttemptKey, Draw)>,
+    outbox: Option<(Pending, Vec<u8>)>,
+    offered: Option<UploadHeader>,
+    tally: Tally,
+    bytes_sent: u64,
+}
+
+struct Draw {
+    update: RoundUpdate,
+    spend: Spend,
+    charged: Option<Charged>,
+}
+
+impl Shop {
+    pub(super) fn new(
+        members: Members,
+        plan: &Plan,
+        recommender: &Arc<Recommender>,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let name = members.name.clone();
+        let terms = plan
+            .terms_of(&name)
+            .with_context(|| format!("the plan does not name {name}"))?
+            .clone();
+        let coordinates = recommender.layout().len();
+        let grid = plan.grid(coordinates)?;
+        let policy = Policy {
+            // Simulations find out what a plan costs: nothing is declined for it.
+            max_epsilon: Epsilon::new(f64::MAX)?,
+            delta: plan.privacy.delta,
+            min_noise_multiplier: None,
+            allow_no_privacy: true,
+            paused: false,
+            max_upload_bytes_per_day: None,
+        };
+        Ok(Self {
+            machine: Machine::new(policy, Memory::default()),
+            connected: false,
+            terms,
+            vectors: vec![None; members.dataset.len()],
+            members,
+            grid,
+            update_bytes: (coordinates * grid.bits.bytes()) as u64,
+            ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
+            secret: stream(seed, &format!("shop {name}")),
+            draw: None,
+            outbox: None,
+            offered: None,
+            tally: Tally::default(),
+            bytes_sent: 0,
+            name,
+        })
+    }
+
+    pub(super) fn consider(&self, plan: &Plan, announcement: &Announcement) -> Event {
+        let spend = Spend::of(plan, announcement);
+        let costs = Consideration::Costs {
+            noise_multiplier: spend.noise_multiplier,
+            epsilon_after: self.ledger.would_spend(&spend, plan.privacy.delta, None),
+            upload_bytes: self.update_bytes,
+            uploaded_today_bytes: 0,
+        };
+        Event::Considered(AttemptKey::from(announcement), costs)
+    }
+
+    pub(super) fn compute(
+        &mut self,
+        plan: &Plan,
+        model: &Loaded,
+        announcement: &Announcement,
+    ) -> anyhow::Result<Event> {
+        let customers = Customers {
+            dataset: &self.members.dataset,
+            vectors: &self.vectors,
+            forbidden: &self.members.forbidden,
+        };
+        let mut update = round_update(model, customers, plan, &self.grid, &self.terms, &mut self.secret);
+        for (user, vector) in update.vectors.drain(..) {
+            self.vectors[user] = Some(vector);
+        }
+        self.tally.merge(update.sum.tally());
+        let key = AttemptKey::from(announcement);
+        let draw = Draw {
+            update,
+            spend: Spend::of(plan, announcement),
+            charged: None,
+        };
+        self.draw = Some((key, draw));
+        Ok(Event::Computed(key))
+    }
+
+    pub(super) fn record_spend(&mut self, key: AttemptKey, now: Timestamp) -> anyhow::Result<Event> {
+        let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Ok(Event::Failed(key));
+        };
+        draw.charged = Some(self.ledger.charge(draw.spend.clone(), now)?);
+        Ok(Event::SpendRecorded(key))
+    }
+
+    pub(super) fn put_in_outbox(&mut self, key: AttemptKey) -> anyhow::Result<Event> {
+        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Ok(Event::Failed(key));
+        };
+        let charged = draw.charged.context("the draw was not charged")?;
+        let bytes = update::encode(&draw.update.sum.finish(&charged)?);
+        let header = UploadHeader {
+            id: key.id,
+            update: Digest::of(&bytes),
+            len_bytes: bytes.len() as u64,
+            ledger_length: charged.head().length,
+            ledger_head: charged.head().head,
+        };
+        let pending = Pending { key, header };
+        self.outbox = Some((pending, bytes));
+        Ok(Event::InOutbox(pending))
+    }
+
+    pub(super) fn discard(&mut self, key: AttemptKey) {
+        self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
+    }
+
+    pub(super) fn offer(&mut self, upload: UploadHeader) {
+        self.offered = Some(upload);
+        self.bytes_sent += upload.len_bytes;
+    }
+
+    /// What was offered and not yet answered; it is on its way no more.
+    pub(super) fn abort_upload(&mut self) -> Vec<UploadHeader> {
+        self.offered.take().into_iter().collect()
+    }
+
+    /// The bytes that arrived for `upload`.
+    pub(super) fn uploaded(&self, upload: &UploadHeader) -> Option<&[u8]> {
+        let (pending, bytes) = self.outbox.as_ref()?;
+        (pending.header == *upload).then_some(bytes)
+    }
+
+    pub(super) fn empty_outbox(&mut self) {
+        (self.outbox, self.offered) = (None, None);
+    }
+
+    pub(super) fn epsilon(&self, delta: Delta) -> Option<Epsilon> {
+        self.ledger.epsilon(delta)
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+}
