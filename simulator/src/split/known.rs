@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use souk_client::data::table::Table;
 use souk_client::data::{Format, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
-use souk_common::catalogue::Catalogue;
+use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 
@@ -59,6 +59,7 @@ pub fn load_known(
     let items = rows.iter().map(|row| {
         let mut item = read.catalogue.items()[*row as usize].clone();
         item.price = item.price.or_else(|| prices.get(&item.id).copied());
+        set.describe(&mut item);
         item
     });
     let catalogue = Catalogue::new(items.collect())?;
@@ -138,6 +139,7 @@ impl Set {
                 item_columns: ItemColumns {
                     title: named("movie_title"),
                     category: named("class"),
+                    brand: named("release_year"),
                     ..ItemColumns::default()
                 },
                 ..ShopDataConfig::default()
@@ -184,6 +186,24 @@ impl Set {
                 items: file_in(dir, "items.csv"),
                 ..ShopDataConfig::default()
             },
+        }
+    }
+
+    /// Public features that the files have in another form: the first genre and the years around the release of a film;
+    /// the last word of an article's description (its colour and size come before).
+    fn describe(self, item: &mut Item) {
+        match self {
+            Self::MovieLens => {
+                item.category = item.category.split(' ').next().unwrap_or_default().to_owned();
+                if let Ok(year) = item.brand.parse::<u32>() {
+                    item.brand = format!("{}s", year - year % YEARS);
+                }
+            }
+            Self::OnlineRetail => {
+                let last = item.title.split_whitespace().next_back();
+                item.category = last.unwrap_or_default().to_owned();
+            }
+            Self::CompleteJourney | Self::Plain => {}
         }
     }
 
@@ -254,6 +274,9 @@ impl Set {
         Ok(sums.into_iter().map(|(item, sum)| (item, mean(sum))).collect())
     }
 }
+
+/// Films of these many years are taken together.
+const YEARS: u32 = 5;
 
 /// The region of a zip code: its first digit. Codes that begin with a letter (Canada's) are spread over the ten.
 fn digit(zip: &str) -> String {
