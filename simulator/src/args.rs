@@ -52,8 +52,22 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(false) => ExitCode::from(EXIT_CHECK_FAILED),
         Err(error) => {
             eprintln!("souk-sim: {error:#}");
-            ExitCode::from(EXIT_ERROR)
+            ExitCode::from(if error.is::<WrongUsage>() {
+                EXIT_USAGE
+            } else {
+                EXIT_ERROR
+            })
         }
+    }
+}
+
+/// Marks an error as the caller's: a flag or a file that they named makes no sense. Use it as context.
+#[derive(Debug)]
+pub(crate) struct WrongUsage(pub(crate) String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

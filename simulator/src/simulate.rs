@@ -16,6 +16,7 @@ use souk_common::model::Recommender;
 use souk_common::model::file::{self, ModelMeta};
 use souk_common::privacy::accountant::{RELATION, UNIT};
 
+use crate::args::WrongUsage;
 use crate::personal::Personal;
 use crate::split::{By, load_known};
 use crate::template::{Template, names};
@@ -111,7 +112,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<bool> {
     let mut plan = template.for_shops(&sizes, args.seed)?;
     if let Some(quorum) = args.quorum {
         plan.cohort.quorum = usize::try_from(quorum)?;
-        plan.validate().context("--quorum")?;
+        plan.validate().context(WrongUsage("--quorum".into()))?;
     }
     let line = Line {
         latency: args.latency,

@@ -10,6 +10,8 @@ use souk_common::privacy::params::{ClipNorm, Delta, Epsilon};
 use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::{Plan, ShopTerms};
 
+use crate::args::WrongUsage;
+
 /// A plan, before it is known which shops take part.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
@@ -23,8 +25,10 @@ impl Template {
     /// # Errors
     /// When it can't be read, or is no plan.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-        let plan = Plan::from_toml(&text).with_context(|| format!("{} is no plan", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| WrongUsage(format!("can't read {}", path.display())))?;
+        let plan =
+            Plan::from_toml(&text).with_context(|| WrongUsage(format!("{} is no plan", path.display())))?;
         Ok(Self {
             plan,
             origin: path.display().to_string(),
@@ -139,7 +143,7 @@ impl Template {
             plan.cohort.quorum = plan.shops.len();
         }
         plan.validate()
-            .with_context(|| format!("{} for these shops", self.origin))?;
+            .with_context(|| WrongUsage(format!("{} for these shops", self.origin)))?;
         Ok(plan)
     }
 }
