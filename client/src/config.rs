@@ -1,9 +1,9 @@
 //! `shop.toml`: what the owner of a shop decides.
 
-use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use souk_common::config::{ConfigError as FileError, load_toml};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 
 use crate::data::ShopDataConfig;
@@ -85,19 +85,10 @@ impl ShopConfig {
     /// # Errors
     /// When it is missing, or has a line that makes no sense.
     pub fn load(folder: &Folder) -> Result<Self, ConfigError> {
-        let path = folder.config();
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::from_toml(&text).map_err(|source| ConfigError::Syntax { path, source }),
-            Err(source) => Err(ConfigError::Unreadable { path, source }),
-        }
-    }
-
-    /// Reads the text of a `shop.toml`.
-    ///
-    /// # Errors
-    /// When a line makes no sense.
-    pub fn from_toml(text: &str) -> Result<Self, Box<toml::de::Error>> {
-        toml::from_str(text).map_err(Box::new)
+        load_toml(&folder.config()).map_err(|error| match error {
+            FileError::Unreadable { path, source } => ConfigError::Unreadable { path, source },
+            other => ConfigError::File(other),
+        })
     }
 }
 
@@ -138,14 +129,9 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// A line that makes no sense.
-    #[error("{}: {source}", .path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        source: Box<toml::de::Error>,
-    },
+    /// A line that makes no sense, or no configuration at all.
+    #[error(transparent)]
+    File(FileError),
 }
 
 const SAMPLE: &str = include_str!("../../deploy/config/shop.toml");
@@ -154,9 +140,13 @@ const SAMPLE: &str = include_str!("../../deploy/config/shop.toml");
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<ShopConfig, FileError> {
+        souk_common::config::parse_toml(std::path::Path::new("shop.toml"), text)
+    }
+
     #[test]
     fn the_sample_file_is_the_default() {
-        assert_eq!(ShopConfig::from_toml(SAMPLE).unwrap(), ShopConfig::default());
+        assert_eq!(parse(SAMPLE).unwrap(), ShopConfig::default());
     }
 
     #[test]
@@ -169,7 +159,7 @@ mod tests {
             })
             .flat_map(|line| [line, "\n"])
             .collect();
-        let config = ShopConfig::from_toml(&uncommented).unwrap();
+        let config = parse(&uncommented).unwrap();
         assert_eq!(config.policy.period_days, Some(365));
         assert_eq!(
             config.network.coordinator.as_deref(),
@@ -185,7 +175,7 @@ mod tests {
             ("[policy]\ndelta = 1.0", "delta is 1"),
             ("[polic]", "polic"),
         ] {
-            let error = ShopConfig::from_toml(text).expect_err(text).to_string();
+            let error = parse(text).expect_err(text).to_string();
             assert!(error.contains(said), "{error}");
         }
     }
@@ -193,19 +183,15 @@ mod tests {
     #[test]
     fn a_sample_points_at_the_data_it_was_given() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("items.csv"), "item_id\n").unwrap();
-        let config = ShopConfig::from_toml(&sample(Some(dir.path()))).unwrap();
+        std::fs::write(dir.path().join("items.csv"), "item_id\n").unwrap();
+        let config = parse(&sample(Some(dir.path()))).unwrap();
         assert_eq!(config.data.orders.as_slice(), [dir.path().join("orders.csv")]);
         assert_eq!(config.data.items, Some(dir.path().join("items.csv")));
         assert_eq!(config.data.users, None);
         let strange = dir.path().join("a \"quoted\"\\name.csv");
-        fs::write(&strange, "").unwrap();
+        std::fs::write(&strange, "").unwrap();
         assert_eq!(
-            ShopConfig::from_toml(&sample(Some(&strange)))
-                .unwrap()
-                .data
-                .orders
-                .as_slice(),
+            parse(&sample(Some(&strange))).unwrap().data.orders.as_slice(),
             [strange]
         );
     }

@@ -332,7 +332,7 @@ mod tests {
         let lines: Vec<String> = (0..6).map(|row| format!("{{\"id\":\"i{row}\"}}\n")).collect();
         let catalogue = Catalogue::from_bytes(lines.concat().as_bytes()).unwrap();
         let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-        let params = initial_parameters(&plan.model, recommender.layout(), 1);
+        let params = initial_parameters(&plan.model, &plan.train, recommender.layout(), 1);
         let meta = ModelMeta {
             round: 0,
             plan: plan.digest(),

@@ -12,7 +12,8 @@ use crate::{demo, epsilon, evaluate, simulate, split};
 #[command(
     name = "souk-sim",
     version,
-    after_help = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.\n\nStart with:\n  souk-sim demo"
+    after_help = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.\n\
+                   SOUK_LOG=info (or debug, ...) logs to standard error.\n\nStart with:\n  souk-sim demo"
 )]
 struct Args {
     #[command(subcommand)]
@@ -39,6 +40,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
+    souk_common::telemetry::init(false, 0);
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Split(args) => split::run(&args),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::ModelKind;
 use souk_common::privacy::accountant::rdp;
@@ -25,10 +26,11 @@ impl Template {
     /// # Errors
     /// When it can't be read, or is no plan.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| WrongUsage(format!("can't read {}", path.display())))?;
-        let plan =
-            Plan::from_toml(&text).with_context(|| WrongUsage(format!("{} is no plan", path.display())))?;
+        let wrong = || WrongUsage("the plan can't be used".to_owned());
+        let plan: Plan = load_toml(path).with_context(wrong)?;
+        plan.validate()
+            .with_context(|| path.display().to_string())
+            .with_context(wrong)?;
         Ok(Self {
             plan,
             origin: path.display().to_string(),

@@ -26,6 +26,7 @@ struct Args {
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.
+SOUK_LOG=info (or debug, souk_client=trace, ...) logs to standard error.
 
 Start with:
   souk-client join CODE --dir shop --data orders/
@@ -163,6 +164,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
+    souk_common::telemetry::init(false, 0);
     match carry_out(args.command) {
         Ok(good) => ExitCode::from(if good { 0 } else { EXIT_CHECK_FAILED }),
         Err(error) => {

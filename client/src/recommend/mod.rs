@@ -194,7 +194,7 @@ pub(crate) mod tests {
             toml::from_str("kind = \"mf\"\ngmf_dim = 4\nitem_bias = false\ninit_stddev = 0.5").unwrap();
         let train = toml::from_str("solver = \"ials\"\nalpha = 0.1\nlambda = 0.5").unwrap();
         let recommender = Recommender::new(&config, &train, &catalogue);
-        let model = recommender.load(initial_parameters(&config, recommender.layout(), 3));
+        let model = recommender.load(initial_parameters(&config, &train, recommender.layout(), 3));
         let history = |items: &[u32]| History {
             items: items.to_vec(),
             times: vec![0; items.len()],

@@ -129,7 +129,12 @@ mod tests {
         };
         let catalogue = Catalogue::new((0..40).map(item).collect()).unwrap();
         let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-        let model = recommender.load(initial_parameters(&plan.model, recommender.layout(), 3));
+        let model = recommender.load(initial_parameters(
+            &plan.model,
+            &plan.train,
+            recommender.layout(),
+            3,
+        ));
         let grid = plan.grid(model.layout().len()).unwrap();
         let history = |user: u32| History {
             items: vec![user % 40, (user * 7 + 1) % 40],

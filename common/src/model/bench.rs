@@ -44,7 +44,7 @@ impl NeumfWorkload {
         let catalogue = Catalogue::new((0..ITEMS).map(item).collect())?;
         let (config, train) = plan();
         let recommender: Arc<Recommender> = Recommender::new(&config, &train, &catalogue);
-        let model = recommender.load(initial_parameters(&config, recommender.layout(), seed));
+        let model = recommender.load(initial_parameters(&config, &train, recommender.layout(), seed));
         let mut rng = rng::stream(seed, "bench");
         let users = (0..Self::USERS)
             .map(|_| {

@@ -82,7 +82,7 @@ mod tests {
             toml::from_str("kind = \"mf\"\ngmf_dim = 4\nitem_bias = false\ninit_stddev = 0.5").unwrap();
         let train = toml::from_str("solver = \"ials\"\nalpha = 0.1\nlambda = 0.5\nrecency = 0.3").unwrap();
         let recommender = Recommender::new(&config, &train, &catalogue);
-        let loaded = recommender.load(initial_parameters(&config, recommender.layout(), 3));
+        let loaded = recommender.load(initial_parameters(&config, &train, recommender.layout(), 3));
         let history = History {
             items: vec![3, 7, 11],
             times: vec![1, 2, 3],

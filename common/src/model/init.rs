@@ -2,16 +2,16 @@
 
 use rand_distr::{Distribution, Normal};
 
-use super::config::{Activation, ModelConfig};
+use super::config::{Activation, ModelConfig, TrainConfig};
 use super::layout::Layout;
 use crate::rng;
 
 /// Initial parameters: embeddings normal with the configured spread, dense layers by He et al. 2015 (rectifiers) or Glorot,
 /// Bengio 2010, the dot-product weights at 1, biases at 0 but the common one at -ln(4), the log-odds of one positive
-/// among four negatives.
+/// among four negatives; dot products of the closed-form solver aim at 1 and 0, not at log-odds, and have none.
 ///
 /// Feature rows start at zero: an item's vector starts as its own row.
-pub fn initial_parameters(config: &ModelConfig, layout: &Layout, seed: u64) -> Vec<f32> {
+pub fn initial_parameters(config: &ModelConfig, train: &TrainConfig, layout: &Layout, seed: u64) -> Vec<f32> {
     let mut params = vec![0.0f32; layout.len()];
     for block in layout.blocks() {
         let values = &mut params[block.range()];
@@ -30,7 +30,9 @@ pub fn initial_parameters(config: &ModelConfig, layout: &Layout, seed: u64) -> V
                 continue;
             }
             "head.bias" => {
-                values.fill(-(4f32.ln()));
+                if matches!(train, TrainConfig::Sgd(_)) {
+                    values.fill(-(4f32.ln()));
+                }
                 continue;
             }
             _ => continue,

@@ -147,7 +147,7 @@ proptest! {
         let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(1)), &catalogue(5));
         let layout = recommender.layout();
         let meta = file::ModelMeta { round: 1, plan: Digest::of(b"plan") };
-        let mut bytes = file::encode(&initial_parameters(&config, layout, 1), layout, &meta);
+        let mut bytes = file::encode(&initial_parameters(&config, recommender.train(), layout, 1), layout, &meta);
         prop_assert!(file::decode(&garbage, layout).is_err());
         prop_assert!(file::decode(&bytes[..cut.index(bytes.len())], layout).is_err());
         let at = at.index(bytes.len());
@@ -193,7 +193,12 @@ fn an_update_names_each_coordinate_once_and_touches_only_its_samples() {
         vec![Feature::Category, Feature::Price],
     );
     let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(2)), &catalogue);
-    let model = recommender.load(initial_parameters(&config, recommender.layout(), 1));
+    let model = recommender.load(initial_parameters(
+        &config,
+        recommender.train(),
+        recommender.layout(),
+        1,
+    ));
     let mut rng = rng::stream(1, "update");
     let forbidden: Vec<u32> = (6..12).collect();
     let (update, _) = model.user_update(&history(&[3, 1]), None, &forbidden, &mut rng);
@@ -224,7 +229,12 @@ fn a_step_along_the_update_lowers_the_users_loss() {
     for kind in [ModelKind::Mf, ModelKind::Mlp, ModelKind::Neumf] {
         let config = config(kind, Activation::Tanh, vec![Feature::Brand]);
         let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(1)), &catalogue);
-        let model = recommender.load(initial_parameters(&config, recommender.layout(), 2));
+        let model = recommender.load(initial_parameters(
+            &config,
+            recommender.train(),
+            recommender.layout(),
+            2,
+        ));
         let history = history(&[0, 4, 8, 12]);
         let before = model.fit_user(&history, None, &[], &mut rng::stream(2, "fit"));
         let (update, _) = model.user_update(&history, Some(&before), &[], &mut rng::stream(2, "step"));
@@ -351,7 +361,7 @@ fn model_files_survive_and_bad_ones_are_named() {
     let config = config(ModelKind::Neumf, Activation::Relu, vec![Feature::Category]);
     let recommender = Recommender::new(&config, &TrainConfig::Sgd(sgd(1)), &catalogue(7));
     let layout = recommender.layout();
-    let params = initial_parameters(&config, layout, 9);
+    let params = initial_parameters(&config, recommender.train(), layout, 9);
     let meta = file::ModelMeta {
         round: 7,
         plan: Digest::of(b"plan"),

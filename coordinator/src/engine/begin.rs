@@ -113,7 +113,7 @@ fn first_model(
 ) -> Result<Run, StoreError> {
     let plan_digest = store.files().put(&plan.to_bytes())?;
     let catalogue_digest = store.files().put(&catalogue.to_bytes())?;
-    let params = initial_parameters(&plan.model, layout, plan.seed);
+    let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
     let meta = ModelMeta {
         round: 0,
         plan: plan_digest,

@@ -181,7 +181,7 @@ fn settings(train: &TrainConfig, thorough: bool) -> Vec<TrainConfig> {
 }
 
 fn load(recommender: &Arc<Recommender>, plan: &Plan, split: &Split, seed: u64) -> Arc<Loaded> {
-    let start = initial_parameters(&plan.model, recommender.layout(), plan.seed);
+    let start = initial_parameters(&plan.model, &plan.train, recommender.layout(), plan.seed);
     let alone = Alone {
         recommender,
         server: &plan.server,

@@ -168,7 +168,7 @@ impl<'a> Trial<'a> {
             forbidden,
             seed: self.seed,
         };
-        let start = initial_parameters(&plan.model, recommender.layout(), self.seed);
+        let start = initial_parameters(&plan.model, &plan.train, recommender.layout(), self.seed);
         let params = alone.train(start, |_, _, _| ControlFlow::Continue(()));
         let model = Arc::new(recommender.load(params));
         Personal::fit(&model, &split.train, forbidden, self.seed)
@@ -192,7 +192,7 @@ impl<'a> Trial<'a> {
             forbidden,
             seed: self.seed,
         };
-        let start = initial_parameters(&plan.model, recommender.layout(), self.seed);
+        let start = initial_parameters(&plan.model, &plan.train, recommender.layout(), self.seed);
         let mut best: Option<(f64, u64, Arc<Loaded>)> = None;
         alone.train(start, |epoch, params, vectors| {
             bar.set_position(epoch);

@@ -40,7 +40,7 @@ impl Operator {
         let layout = recommender.layout();
         let aggregator = Aggregator::new(plan, layout.len())?;
         let update_bytes = (layout.len() * aggregator.grid().bits.bytes()) as u64;
-        let params = initial_parameters(&plan.model, layout, plan.seed);
+        let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
         let plan_digest = plan.digest();
         let mut operator = Self {
             machine: Machine::new(Rules::of(plan, update_bytes), Restored::default()),

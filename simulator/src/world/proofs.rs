@@ -136,7 +136,7 @@ fn without_noise_clip_and_sampling_the_federation_is_one_party_up_to_truncation(
         forbidden: &[],
         seed: 1,
     };
-    let start = initial_parameters(&plan.model, recommender.layout(), plan.seed);
+    let start = initial_parameters(&plan.model, &plan.train, recommender.layout(), plan.seed);
     let expected = alone.train(start.clone(), |_, _, _| ControlFlow::Continue(()));
     let moved: f32 = start.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum();
     let apart: f32 = outcome
