@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use souk_common::privacy::accountant::rdp::{self, CalibrationError};
-use souk_common::privacy::accountant::{Composition, RELATION, SampledGaussian, UNIT};
+use souk_common::privacy::accountant::calibrate::{self, CalibrationError, Target};
+use souk_common::privacy::accountant::{self, Composition, SampledGaussian, UNIT};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate};
 
 /// Epsilon of rounds of the Poisson-sampled Gaussian mechanism, for one user's whole data.
@@ -45,10 +45,10 @@ struct Setting {
     /// delta of (epsilon, delta).
     #[arg(long, value_parser = delta)]
     delta: Delta,
-    /// How rounds are added up; this version has rdp only, the tighter pld comes later.
-    #[arg(long, value_enum, default_value_t = Accountant::Rdp)]
+    /// How rounds are added up: rdp by Rényi divergences, pld by the tighter privacy loss distributions.
+    #[arg(long, value_enum, default_value_t = Accountant::Pld)]
     accountant: Accountant,
-    /// Between which data sets; this version has add-remove only, replace comes with pld.
+    /// Between which data sets: one has one user more, or (pld only) one user's records differ.
     #[arg(long, value_enum, default_value_t = Relation::AddRemove)]
     relation: Relation,
     /// One JSON object on standard output.
@@ -81,21 +81,16 @@ struct Answer {
     rounds: u64,
     delta: f64,
     unit: &'static str,
-    relation: &'static str,
+    relation: Relation,
     accountant: Accountant,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum EpsilonError {
-    /// Not yet.
-    #[error("{option} is not yet in this version; use {instead}")]
-    NotYet {
-        /// As typed.
-        option: &'static str,
-        /// What there is.
-        instead: &'static str,
-    },
+    /// Rényi divergences of sampling with replacement of records are not in here.
+    #[error("--relation replace takes --accountant pld")]
+    Relation,
     /// No noise is enough.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
@@ -116,45 +111,73 @@ pub fn run_calibrate(args: &CalibrateArgs) -> ExitCode {
 }
 
 fn calibrated(epsilon: Epsilon, setting: &Setting) -> Result<NoiseMultiplier, EpsilonError> {
-    setting.is_in_this_version()?;
-    let noise = rdp::noise_multiplier(setting.sampling_rate, setting.rounds, epsilon, setting.delta)?;
-    Ok(noise)
+    setting.is_known()?;
+    let target = Target {
+        epsilon,
+        delta: setting.delta,
+        relation: setting.relation.into(),
+        accountant: setting.accountant.into(),
+    };
+    Ok(calibrate::noise_multiplier(
+        setting.sampling_rate,
+        setting.rounds,
+        &target,
+    )?)
 }
 
 fn answer(noise_multiplier: NoiseMultiplier, setting: &Setting) -> Result<Answer, EpsilonError> {
-    setting.is_in_this_version()?;
-    let at = |sampling_rate| {
-        let mechanism = SampledGaussian {
-            noise_multiplier,
-            sampling_rate,
-        };
-        let bound = Composition::of(mechanism, setting.rounds).epsilon(setting.delta);
-        bound.map(Epsilon::get).ok_or(EpsilonError::Unbounded)
+    setting.is_known()?;
+    let mechanism = SampledGaussian {
+        noise_multiplier,
+        sampling_rate: setting.sampling_rate,
     };
+    let composition = Composition::of(mechanism, setting.rounds);
+    let figure = |bound: Option<Epsilon>| bound.map(Epsilon::get).ok_or(EpsilonError::Unbounded);
+    let relation = setting.relation.into();
     Ok(Answer {
-        epsilon: at(setting.sampling_rate)?,
-        epsilon_without_sampling: at(SamplingRate::new(1.0).expect("1 is a sampling rate"))?,
+        epsilon: figure(composition.epsilon_by(setting.accountant.into(), relation, setting.delta))?,
+        epsilon_without_sampling: figure(composition.epsilon_without_sampling(relation, setting.delta))?,
         noise_multiplier: noise_multiplier.get(),
         sampling_rate: setting.sampling_rate.get(),
         rounds: setting.rounds,
         delta: setting.delta.get(),
         unit: UNIT,
-        relation: RELATION,
+        relation: setting.relation,
         accountant: setting.accountant,
     })
 }
 
 impl Setting {
-    fn is_in_this_version(&self) -> Result<(), EpsilonError> {
-        let not_yet = |option, instead| Err(EpsilonError::NotYet { option, instead });
-        if self.accountant == Accountant::Pld {
-            return not_yet("--accountant pld", "--accountant rdp");
+    fn is_known(&self) -> Result<(), EpsilonError> {
+        match (self.accountant, self.relation) {
+            (Accountant::Rdp, Relation::Replace) => Err(EpsilonError::Relation),
+            _ => Ok(()),
         }
-        if self.relation == Relation::Replace {
-            return not_yet("--relation replace", "--relation add-remove");
-        }
-        Ok(())
     }
+}
+
+impl From<Accountant> for accountant::Accountant {
+    fn from(accountant: Accountant) -> Self {
+        match accountant {
+            Accountant::Rdp => Self::Rdp,
+            Accountant::Pld => Self::Pld,
+        }
+    }
+}
+
+impl From<Relation> for accountant::Relation {
+    fn from(relation: Relation) -> Self {
+        match relation {
+            Relation::AddRemove => Self::AddRemove,
+            Relation::Replace => Self::Replace,
+        }
+    }
+}
+
+/// As on the command line.
+fn typed(value: impl ValueEnum) -> String {
+    let possible = value.to_possible_value();
+    possible.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn finish(answer: Result<Answer, EpsilonError>, json: bool) -> ExitCode {
@@ -173,7 +196,7 @@ fn finish(answer: Result<Answer, EpsilonError>, json: bool) -> ExitCode {
         }
         Err(error) => {
             eprintln!("souk-sim: {error}");
-            let usage = matches!(error, EpsilonError::NotYet { .. } | EpsilonError::Calibration(_));
+            let usage = matches!(error, EpsilonError::Relation | EpsilonError::Calibration(_));
             ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR })
         }
     }
@@ -183,14 +206,15 @@ impl Answer {
     fn text(&self) -> String {
         format!(
             "noise multiplier {:.4}, sampling rate {}, {} rounds: epsilon {:.4} at delta {} (unit: {}; relation: {}; \
-             accountant: rdp)\nif sampling were not secret: epsilon {:.4}",
+             accountant: {})\nif sampling were not secret: epsilon {:.4}",
             self.noise_multiplier,
             self.sampling_rate,
             self.rounds,
             self.epsilon,
             self.delta,
             self.unit,
-            self.relation,
+            typed(self.relation),
+            typed(self.accountant),
             self.epsilon_without_sampling
         )
     }
@@ -242,7 +266,17 @@ mod tests {
             panic!("{line}")
         };
         let figure = answer(args.noise_multiplier, &args.setting).unwrap();
-        assert!((2.42..2.4490).contains(&figure.epsilon), "{figure:?}");
+        assert!((figure.epsilon - 2.1245).abs() < 0.002, "{figure:?}");
+        let Ok(Command::Epsilon(loose)) = parse(&format!("{line} --accountant rdp")) else {
+            panic!("{line}")
+        };
+        let loose = answer(loose.noise_multiplier, &loose.setting).unwrap();
+        assert!((2.42..2.4490).contains(&loose.epsilon), "{loose:?}");
+        let Ok(Command::Epsilon(other)) = parse(&format!("{line} --relation replace")) else {
+            panic!("{line}")
+        };
+        let other = answer(other.noise_multiplier, &other.setting).unwrap();
+        assert!((other.epsilon - 3.2148).abs() < 0.002, "{other:?}");
         let line = format!(
             "calibrate --epsilon {} --sampling-rate 0.01 --rounds 1000 --delta 1e-6",
             figure.epsilon
@@ -255,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_numbers_are_refused_by_name_and_what_is_not_yet_there_says_so() {
+    fn senseless_numbers_are_refused_by_name_and_so_is_what_rdp_does_not_know() {
         let good = "epsilon --noise-multiplier 1 --sampling-rate 0.01 --rounds 1000 --delta 1e-6";
         for (was, is) in [
             ("multiplier 1", "multiplier 0"),
@@ -268,14 +302,10 @@ mod tests {
             let line = good.replace(was, is);
             assert!(parse(&line).is_err(), "{line}");
         }
-        for option in ["--accountant pld", "--relation replace"] {
-            let Ok(Command::Epsilon(args)) = parse(&format!("{good} {option}")) else {
-                panic!("{option}")
-            };
-            let error = answer(args.noise_multiplier, &args.setting)
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(option) && error.contains("not yet"), "{error}");
-        }
+        let Ok(Command::Epsilon(args)) = parse(&format!("{good} --accountant rdp --relation replace")) else {
+            panic!("{good}")
+        };
+        let error = answer(args.noise_multiplier, &args.setting).unwrap_err();
+        assert!(error.to_string().contains("--accountant pld"), "{error}");
     }
 }

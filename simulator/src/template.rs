@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::ModelKind;
-use souk_common::privacy::accountant::rdp;
+use souk_common::privacy::accountant::calibrate::{Target, noise_multiplier};
 use souk_common::privacy::params::{ClipNorm, Delta, Epsilon};
 use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::{Plan, ShopTerms};
@@ -94,7 +94,8 @@ impl Template {
     /// When no noise does.
     pub(crate) fn with_epsilon(mut self, epsilon: Epsilon, delta: Delta) -> anyhow::Result<Self> {
         let privacy = &mut self.plan.privacy;
-        let noise = rdp::noise_multiplier(privacy.sampling_rate, self.plan.rounds, epsilon, delta)?;
+        let target = Target::new(epsilon, delta);
+        let noise = noise_multiplier(privacy.sampling_rate, self.plan.rounds, &target)?;
         (privacy.enabled, privacy.noise_multiplier, privacy.delta) = (true, Some(noise), delta);
         Ok(self)
     }

@@ -27,6 +27,7 @@ use souk_common::dataset::Dataset;
 use souk_common::ids::ShopName;
 use souk_common::model::{Loaded, Recommender};
 use souk_common::privacy::Tally;
+use souk_common::privacy::accountant::Composition;
 use souk_common::privacy::params::Epsilon;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Outcome as Ending, RejectCode, UploadHeader};
@@ -151,11 +152,17 @@ impl World {
     fn outcome(self) -> anyhow::Result<Outcome> {
         let delta = self.plan.privacy.delta;
         let mut tally = Tally::default();
-        let mut epsilon = Epsilon::new(0.0).ok();
+        // Most shops have spent the same: each sum is worked out once.
+        let mut spends: Vec<Composition> = Vec::new();
         for shop in &self.shops {
             tally.merge(shop.tally());
-            epsilon = larger(epsilon, shop.epsilon(delta));
+            let spent = shop.spends();
+            if !spends.contains(&spent) {
+                spends.push(spent);
+            }
         }
+        let epsilons = spends.iter().map(|spent| spent.epsilon(delta));
+        let epsilon = epsilons.fold(Epsilon::new(0.0).ok(), larger);
         Ok(Outcome {
             abandoned: self.operator.abandoned(),
             updates: self.operator.updates(),

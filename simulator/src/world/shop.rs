@@ -8,7 +8,8 @@ use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::{Loaded, Recommender};
-use souk_common::privacy::params::{Delta, Epsilon};
+use souk_common::privacy::accountant::Composition;
+use souk_common::privacy::params::Epsilon;
 use souk_common::privacy::{Charged, Ledger, MemorySink, Spend, Tally};
 use souk_common::rng::{Stream, stream};
 use souk_common::round::grid::Grid;
@@ -89,7 +90,8 @@ impl Shop {
         let spend = Spend::of(plan, announcement);
         let costs = Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
-            epsilon_after: self.ledger.would_spend(&spend, plan.privacy.delta, None),
+            // Not asked for: see the policy.
+            epsilon_after: Epsilon::new(0.0).ok(),
             upload_bytes: self.update_bytes,
             uploaded_today_bytes: 0,
         };
@@ -172,8 +174,8 @@ impl Shop {
         (self.outbox, self.offered) = (None, None);
     }
 
-    pub(super) fn epsilon(&self, delta: Delta) -> Option<Epsilon> {
-        self.ledger.epsilon(delta)
+    pub(super) fn spends(&self) -> Composition {
+        self.ledger.chain().composition(None)
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -9,7 +9,7 @@
 //! moments as the continuous one, up to less than that error, at a plan's scales.
 
 use super::SampledGaussian;
-use crate::privacy::params::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use crate::privacy::params::Delta;
 
 /// Epsilon of all these rounds together, rounded up; infinite only when numbers overflow.
 ///
@@ -41,60 +41,6 @@ pub fn epsilon(rounds: &[(SampledGaussian, u64)], delta: Delta) -> f64 {
         }
     }
     best.min(golden_section(&mut at, best_at - LOG_STEP, best_at + LOG_STEP))
-}
-
-/// The smallest noise multiplier (to one part in a million, rounded up) with which `rounds` rounds stay within
-/// `epsilon`.
-///
-/// # Errors
-/// When no noise multiplier that Souk takes is enough.
-pub fn noise_multiplier(
-    sampling_rate: SamplingRate,
-    rounds: u64,
-    epsilon: Epsilon,
-    delta: Delta,
-) -> Result<NoiseMultiplier, CalibrationError> {
-    let within = |z: NoiseMultiplier| {
-        let mechanism = SampledGaussian {
-            noise_multiplier: z,
-            sampling_rate,
-        };
-        self::epsilon(&[(mechanism, rounds)], delta) <= epsilon.get()
-    };
-    let least = NoiseMultiplier::new(LEAST_NOISE).expect("a noise multiplier");
-    let most = NoiseMultiplier::new(MOST_NOISE).expect("a noise multiplier");
-    if within(least) {
-        return Ok(least);
-    }
-    if !within(most) {
-        return Err(CalibrationError {
-            epsilon: epsilon.get(),
-            rounds,
-        });
-    }
-    let (mut low, mut high) = (least.get(), most);
-    while high.get() > low * (1.0 + 1e-6) {
-        let Ok(middle) = NoiseMultiplier::new((low * high.get()).sqrt()) else {
-            break;
-        };
-        if within(middle) {
-            high = middle;
-        } else {
-            low = middle.get();
-        }
-    }
-    Ok(high)
-}
-
-/// No noise is enough.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error(
-    "no noise multiplier up to {MOST_NOISE} keeps {rounds} rounds within epsilon {epsilon}; raise epsilon or delta, \
-     or take fewer rounds"
-)]
-pub struct CalibrationError {
-    epsilon: f64,
-    rounds: u64,
 }
 
 /// `moment` = (alpha - 1) times the Rényi divergence at order alpha = 1 + excess.
@@ -182,13 +128,13 @@ const LEAST_LOG_EXCESS: f64 = -6.9;
 const LOG_STEP: f64 = 0.4;
 const STEPS: u32 = 53;
 const GIVE_UP_AFTER: u32 = 5;
-const LEAST_NOISE: f64 = 0.01;
-const MOST_NOISE: f64 = 1e6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Stopwatch;
+    use crate::privacy::accountant::vectors::table;
+    use crate::privacy::params::{NoiseMultiplier, SamplingRate};
 
     fn mechanism(z: f64, q: f64) -> SampledGaussian {
         SampledGaussian {
@@ -199,23 +145,6 @@ mod tests {
 
     fn eps(z: f64, q: f64, rounds: u64, delta: f64) -> f64 {
         epsilon(&[(mechanism(z, q), rounds)], Delta::new(delta).unwrap())
-    }
-
-    /// The rows of a table in tests/vectors, empty cells as NaN. Fails when it is missing.
-    fn table(name: &str) -> Vec<Vec<f64>> {
-        let path = format!("{}/../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(&path).expect("the table is committed; accountant.py makes it");
-        let number = |cell: &str| {
-            if cell.is_empty() {
-                f64::NAN
-            } else {
-                cell.trim().parse().unwrap()
-            }
-        };
-        text.lines()
-            .skip(1)
-            .map(|line| line.split(',').map(number).collect())
-            .collect()
     }
 
     #[test]
@@ -248,26 +177,6 @@ mod tests {
         assert!(per_cell_ms < 25.0, "{per_cell_ms} ms");
     }
 
-    #[test]
-    fn calibration_finds_the_references_noise() {
-        let rows = table("calibration.csv");
-        assert_eq!(rows.len(), 50);
-        for row in &rows {
-            let [q, rounds, delta, target, by_rdp, truth] = row[..] else {
-                panic!("{row:?}")
-            };
-            let (rate, target) = (SamplingRate::new(q).unwrap(), Epsilon::new(target).unwrap());
-            let delta = Delta::new(delta).unwrap();
-            let z = noise_multiplier(rate, rounds as u64, target, delta).unwrap();
-            assert!(
-                z.get() <= by_rdp * 1.005 && z.get() >= truth * 0.9999,
-                "{row:?}: {z}"
-            );
-            assert!(epsilon(&[(mechanism(z.get(), q), rounds as u64)], delta) <= target.get());
-        }
-    }
-
-    /// The moment at integer orders is a finite binomial sum; the quadrature must be at it, never below.
     #[test]
     fn quadrature_and_binomial_sum_agree_at_integer_orders() {
         for (z, q) in [
@@ -332,13 +241,5 @@ mod tests {
             );
             assert!(clock.secs() < 2.0, "{z} {q} {rounds} {delta}: {} s", clock.secs());
         }
-        let nothing = Epsilon::new(1e-9).unwrap();
-        let error = noise_multiplier(
-            SamplingRate::new(1.0).unwrap(),
-            1_000_000_000,
-            nothing,
-            Delta::new(1e-9).unwrap(),
-        );
-        assert!(error.unwrap_err().to_string().contains("raise epsilon"));
     }
 }
