@@ -16,6 +16,7 @@ pub mod aggregate;
 mod cli;
 pub mod engine;
 pub mod home;
+mod plan;
 pub mod registry;
 pub mod round;
 pub mod serve;

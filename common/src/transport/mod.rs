@@ -16,4 +16,4 @@ pub use admission::{CloseCode, admit};
 pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };
-pub use frames::{FrameError, read_frame, write_frame};
+pub use frames::{FrameError, Framed, read_frame, write_frame};

@@ -22,12 +22,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::hub::Hub;
-use super::now;
+use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::registry;
 use crate::round::{Event, Phase};
-use crate::store::{Standing, Store, Traffic};
+use crate::store::{Standing, Store, StoreError, Traffic};
 
 /// A command that works whether `serve` runs or not.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -67,11 +67,21 @@ fn refused(error: impl std::fmt::Display) -> ControlError {
 /// # Errors
 /// What went wrong, with the remedy.
 pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
-    if let Some(answer) = ask(home, command).map_err(refused)? {
-        return answer;
-    }
     let config = home.config().map_err(refused)?;
-    let mut store = Store::open(home.path(), None).map_err(refused)?;
+    let mut tries = 0;
+    let mut store = loop {
+        if let Some(answer) = ask(home, command).map_err(refused)? {
+            return answer;
+        }
+        match Store::open(home.path(), None) {
+            // A `serve` that begins or ends has the store open, and does not listen yet or any more.
+            Err(StoreError::InUse { .. }) if tries < MOST_TRIES => {
+                tries += 1;
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            opened => break opened.map_err(refused)?,
+        }
+    };
     if !matches!(command, Command::Pause | Command::Resume | Command::Rollback(_)) {
         return on_store(home, &mut store, command, &config.address, None);
     }

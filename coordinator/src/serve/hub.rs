@@ -1,14 +1,14 @@
 //! What all sessions share: the engine, who is subscribed, and the timer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quinn::{Connection, VarInt};
+use quinn::Connection;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
-use souk_common::transport::Peer;
+use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,14 @@ use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
 use crate::registry::JoinTries;
 use crate::round::Event;
-use crate::store::{StoreError, Traffic};
+use crate::store::{Standing, StoreError, Traffic};
 
 /// What all sessions share.
 pub(super) struct Hub {
     engine: Mutex<Engine>,
     peers: Mutex<HashMap<usize, Link>>,
+    /// Shops that were told that the run is complete.
+    told: Mutex<HashSet<ShopName>>,
     failure: Mutex<Option<EngineError>>,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
@@ -70,6 +72,7 @@ impl Hub {
         Ok(Self {
             engine: Mutex::new(engine),
             peers: Mutex::default(),
+            told: Mutex::default(),
             failure: Mutex::default(),
             tries: Mutex::default(),
             home,
@@ -155,7 +158,10 @@ impl Hub {
                 && let Some(pushes) = &link.pushes
             {
                 // A session that has ended does not listen any more.
-                let _ = pushes.send(push.clone());
+                let sent = pushes.send(push.clone());
+                if sent.is_ok() && *push == Push::Finished {
+                    self.told().insert(link.peer.shop.clone());
+                }
             }
         }
     }
@@ -202,7 +208,7 @@ impl Hub {
         self.links().insert(connection.stable_id(), link);
     }
 
-    /// Subscribes a connection; an older one of the same shop stays open but is told nothing more.
+    /// Subscribes a connection; an older one of the same shop is closed.
     pub(super) fn subscribe(
         &self,
         connection: &Connection,
@@ -217,7 +223,9 @@ impl Hub {
             .values_mut()
             .filter(|link| Some(&link.peer.shop) == shop.as_ref())
         {
-            link.pushes = None;
+            if link.pushes.take().is_some() && link.connection.stable_id() != connection.stable_id() {
+                CloseCode::Replaced.close(&link.connection);
+            }
         }
         if let Some(link) = links.get_mut(&connection.stable_id()) {
             (link.process_id, link.pushes) = (process_id, Some(sender));
@@ -248,9 +256,19 @@ impl Hub {
     /// Closes a shop's connections.
     pub(super) fn close(&self, shop: &ShopName) {
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
-            link.connection
-                .close(VarInt::from_u32(1), b"the membership has ended");
+            CloseCode::NotEnrolled.close(&link.connection);
         }
+    }
+
+    /// Whether every member was told that the run is complete.
+    pub(super) fn all_told(&self) -> bool {
+        let members = self.engine().store().shops();
+        let told = self.told();
+        members.is_ok_and(|members| {
+            members
+                .iter()
+                .all(|(name, shop)| shop.standing != Standing::Enrolled || told.contains(name))
+        })
     }
 
     pub(super) fn has_subscribers(&self) -> bool {
@@ -264,6 +282,10 @@ impl Hub {
 
     pub(super) fn take_failure(&self) -> Option<EngineError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<ShopName>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<usize, Link>> {

@@ -1,15 +1,17 @@
 //! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
-use souk_common::transport::{FrameError, Peer, peer_of, read_frame, write_frame};
+use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame, write_frame};
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_TEXT_BYTES};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::hub::{Decision, Hub};
 use super::now;
@@ -23,6 +25,14 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
     if let Some(peer) = peer.clone() {
         hub.link(peer, connection.clone());
     }
+    // A joiner has one thing to say; its place is for others then.
+    let overstayed = async {
+        match &peer {
+            Some(_) => std::future::pending().await,
+            None => tokio::time::sleep(PATIENCE).await,
+        }
+    };
+    tokio::pin!(overstayed);
     let mut streams = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -31,6 +41,10 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
                 streams.spawn(serve(Arc::clone(&hub), connection.clone(), peer.clone(), send, receive));
             }
             Some(_) = streams.join_next() => {}
+            () = &mut overstayed => {
+                CloseCode::Done.close(&connection);
+                break;
+            }
         }
     }
     // Those that are left notice the end of the connection themselves.
@@ -54,10 +68,8 @@ async fn serve(
                 FrameError::Version { .. } => ErrorCode::Version,
                 _ => ErrorCode::BadRequest,
             };
-            let _ = write_frame(&mut send, &failure(code, &error.to_string())).await;
-            let _ = send.finish();
-            let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
-            connection.close(VarInt::from_u32(2), b"no frame of this protocol");
+            let _ = say(&mut send, &failure(code, &error.to_string())).await;
+            end(&connection, &mut send, CloseCode::BadFrame).await;
             return;
         }
     };
@@ -65,11 +77,52 @@ async fn serve(
         hub: &hub,
         connection: &connection,
     };
-    let done = session.answer(peer, request, &mut send, &mut receive).await;
-    if let Err(error) = done {
-        tracing::debug!(%error, "a request broke off");
+    match session.answer(peer, request, &mut send, &mut receive).await {
+        Ok(()) => {
+            let _ = send.finish();
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a request broke off");
+            // What the peer did not read need not be kept for it.
+            let _ = send.reset(VarInt::from_u32(0));
+        }
     }
+}
+
+/// Says a last word and ends the connection, as soon as the peer has read it.
+async fn end(connection: &Connection, send: &mut SendStream, code: CloseCode) {
     let _ = send.finish();
+    let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
+    code.close(connection);
+}
+
+/// Writes a frame to a peer that reads; one that does not is given up.
+async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
+    let written = tokio::time::timeout(PATIENCE, write_frame(send, message)).await;
+    written.unwrap_or_else(|_| Err(stalled().into()))
+}
+
+/// Writes what is left of `file` to a peer that reads, however slowly; one that takes nothing for `patience` is given up.
+async fn send_file(mut file: File, to: &mut (impl AsyncWrite + Unpin), patience: Duration) -> io::Result<()> {
+    let mut piece = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let mut left = &piece[..read];
+        while !left.is_empty() {
+            let written = tokio::time::timeout(patience, to.write(left)).await;
+            match written.map_err(|_| stalled())?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => left = &left[written..],
+            }
+        }
+    }
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
 }
 
 struct Session<'a> {
@@ -87,17 +140,19 @@ impl Session<'_> {
     ) -> Result<(), FrameError> {
         if let Request::Join { secret, csr } = request {
             let reply = tokio::task::block_in_place(|| self.join(&secret, &csr));
-            return write_frame(send, &reply).await;
+            return say(send, &reply).await;
         }
         let Some(peer) = peer else {
             let reply = failure(ErrorCode::NoCertificate, "join first");
-            return write_frame(send, &reply).await;
+            return say(send, &reply).await;
         };
         let fingerprint = peer.fingerprint.to_string();
         let allowed = registry::allows(self.hub.engine().store(), &peer.shop, &fingerprint);
         if !allowed.unwrap_or(false) {
-            let reply = failure(ErrorCode::NotEnrolled, "the membership has ended");
-            return write_frame(send, &reply).await;
+            let reply = failure(ErrorCode::NotEnrolled, CloseCode::NotEnrolled.words());
+            say(send, &reply).await?;
+            end(self.connection, send, CloseCode::NotEnrolled).await;
+            return Ok(());
         }
         let shop = peer.shop;
         match request {
@@ -107,7 +162,7 @@ impl Session<'_> {
             }
             Request::Answer { id, answer } => {
                 self.hub.tell(Event::Answered { shop, id, answer });
-                write_frame(send, &Reply::Done).await
+                say(send, &Reply::Done).await
             }
             Request::Blob { digest, offset } => self.blob(digest, offset, send).await,
             Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
@@ -121,7 +176,7 @@ impl Session<'_> {
                     }
                     Err(error) => failure(ErrorCode::Internal, &error.to_string()),
                 };
-                write_frame(send, &reply).await
+                say(send, &reply).await
             }
         }
     }
@@ -133,7 +188,7 @@ impl Session<'_> {
             return failure(ErrorCode::TooManyTries, "wait a minute");
         }
         let mut engine = self.hub.engine();
-        let shop = match registry::redeem(engine.store(), now, secret) {
+        let shop = match registry::invited(engine.store(), now, secret) {
             Ok(Some(shop)) => shop,
             Ok(None) => {
                 tries.failed(now, from);
@@ -149,7 +204,7 @@ impl Session<'_> {
             Err(error) => return failure(ErrorCode::BadRequest, &error.to_string()),
         };
         let fingerprint = Digest::of(&certificate).to_string();
-        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint) {
+        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, secret) {
             return failure(ErrorCode::Internal, &error.to_string());
         }
         let signing_key = engine.public_key();
@@ -186,7 +241,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
-                    Some(push) => write_frame(send, &push).await?,
+                    Some(push) => say(send, &push).await?,
                     None => return Ok(()),
                 },
                 _ = self.connection.closed() => return Ok(()),
@@ -201,20 +256,11 @@ impl Session<'_> {
             file.seek(SeekFrom::Start(offset.min(len)))?;
             Ok((file, len))
         });
-        let Ok((mut file, len_bytes)) = sized else {
-            return write_frame(send, &failure(ErrorCode::NotFound, "no such blob")).await;
+        let Ok((file, len_bytes)) = sized else {
+            return say(send, &failure(ErrorCode::NotFound, "no such blob")).await;
         };
-        write_frame(send, &Reply::Blob { len_bytes }).await?;
-        let mut piece = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(()),
-                read => send
-                    .write_all(&piece[..read])
-                    .await
-                    .map_err(std::io::Error::from)?,
-            }
-        }
+        say(send, &Reply::Blob { len_bytes }).await?;
+        Ok(send_file(file, send, PATIENCE).await?)
     }
 
     async fn upload(
@@ -227,7 +273,7 @@ impl Session<'_> {
         let offer = |engine: &mut crate::engine::Engine| engine.offer(now(), shop.clone(), upload);
         match self.hub.with_engine(Some(&shop), offer) {
             Some(Decision::Receive) => {}
-            decision => return write_frame(send, &reply_of(decision)).await,
+            decision => return say(send, &reply_of(decision)).await,
         }
         let received = self.receive(&upload, send, receive).await;
         let decision = match received {
@@ -240,7 +286,7 @@ impl Session<'_> {
                 Some(Decision::Reply(Reply::Rejected { code }))
             }
         };
-        write_frame(send, &reply_of(decision)).await
+        say(send, &reply_of(decision)).await
     }
 
     /// Takes in the bytes; one of a limited number of updates at a time.
@@ -257,7 +303,7 @@ impl Session<'_> {
             .await
             .map_err(|_| RejectCode::StoreFailed)?;
         let mut staged = self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?;
-        write_frame(send, &Reply::UploadFrom { offset: 0 })
+        say(send, &Reply::UploadFrom { offset: 0 })
             .await
             .map_err(|_| RejectCode::WrongLength)?;
         while staged.len_bytes() < upload.len_bytes {
@@ -282,7 +328,7 @@ fn reply_of(decision: Option<Decision>) -> Reply {
     }
 }
 
-fn store_failed(error: std::io::Error) -> RejectCode {
+fn store_failed(error: io::Error) -> RejectCode {
     tracing::error!(%error, "an update could not be stored");
     RejectCode::StoreFailed
 }
@@ -294,3 +340,35 @@ fn failure(code: ErrorCode, detail: &str) -> Reply {
 
 /// A peer that says nothing within a request for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_is_given_up_and_a_slow_one_is_not() {
+        let patience = Duration::from_secs(2);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blob");
+        std::fs::write(&path, vec![7; CHUNK_BYTES]).unwrap();
+        let (mut ours, theirs) = tokio::io::duplex(1000);
+        let stalled = send_file(File::open(&path).unwrap(), &mut ours, patience).await;
+        assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+        let (mut ours, mut theirs) = tokio::io::duplex(CHUNK_BYTES / 8);
+        let slow = tokio::spawn(async move {
+            let (mut read, mut piece) = (0, vec![0; CHUNK_BYTES]);
+            while read < CHUNK_BYTES {
+                tokio::time::sleep(patience / 5).await;
+                read += tokio::io::AsyncReadExt::read(&mut theirs, &mut piece)
+                    .await
+                    .unwrap();
+            }
+        });
+        // 8 pieces take longer than the patience, each of them less.
+        send_file(File::open(&path).unwrap(), &mut ours, patience)
+            .await
+            .unwrap();
+        slow.await.unwrap();
+    }
+}
