@@ -7,14 +7,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
-use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::ShopName;
 use souk_common::telemetry;
 
 use crate::home::Home;
-use crate::plan;
 use crate::serve::{self, Command as Control, Options, execute};
+use crate::{import, plan};
 
 /// Runs a federation of shops that train one recommender together.
 #[derive(Parser)]
@@ -249,7 +248,17 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Typed::Catalogue(CatalogueCommand::Import { file, at }) => import(&file, &at),
+        Typed::Catalogue(CatalogueCommand::Import { file, at }) => {
+            let home = Home::new(&at.dir);
+            home.config().map_err(usage)?;
+            let catalogue = import::read(&file).map_err(failed)?;
+            home.set_catalogue(&catalogue).map_err(failed)?;
+            print(
+                &at,
+                &json!({ "items": catalogue.len(), "digest": catalogue.digest() }),
+            );
+            Ok(())
+        }
         Typed::Invite { shop, at } => control(&at, &Control::Invite(shop)),
         Typed::Shops(at) => control(&at, &Control::Shops),
         Typed::Revoke { shop, at } => control(&at, &Control::Revoke(shop)),
@@ -296,7 +305,7 @@ fn run_server(home: Home, options: Options) -> Result<(), Failure> {
         .build()
         .map_err(failed)?;
     runtime
-        .block_on(serve::run(home, options, stopped(), say))
+        .block_on(async { serve::run(home, options, stopped(), say).await })
         .map_err(|error| {
             if error.is_usage() {
                 usage(error)
@@ -306,14 +315,18 @@ fn run_server(home: Home, options: Options) -> Result<(), Failure> {
         })
 }
 
-async fn stopped() {
+/// Listens for signals from the call on, not only from the first wait.
+fn stopped() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        },
-        _ => std::future::pending().await,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            _ => std::future::pending().await,
+        }
     }
 }
 
@@ -342,41 +355,4 @@ fn print(at: &At, said: &Value) {
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn import(file: &Path, at: &At) -> Result<(), Failure> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        item_id: String,
-        #[serde(default)]
-        title: String,
-        #[serde(default)]
-        category: String,
-        #[serde(default)]
-        brand: String,
-        #[serde(default)]
-        price: Option<f64>,
-    }
-    let shown = file.display();
-    let mut reader = csv::Reader::from_path(file).map_err(|error| failed(format!("{shown}: {error}")))?;
-    let mut items = Vec::new();
-    for row in reader.deserialize() {
-        let row: Row = row.map_err(|error| failed(format!("{shown}: {error}")))?;
-        items.push(Item {
-            id: row.item_id,
-            title: row.title,
-            category: row.category,
-            brand: row.brand,
-            price: row.price,
-        });
-    }
-    let catalogue = Catalogue::new(items).map_err(|error| failed(format!("{shown}: {error}")))?;
-    let home = Home::new(&at.dir);
-    home.config().map_err(usage)?;
-    home.set_catalogue(&catalogue).map_err(failed)?;
-    print(
-        at,
-        &json!({ "items": catalogue.len(), "digest": catalogue.digest() }),
-    );
-    Ok(())
 }

@@ -16,6 +16,7 @@ pub mod aggregate;
 mod cli;
 pub mod engine;
 pub mod home;
+mod import;
 mod plan;
 pub mod registry;
 pub mod round;

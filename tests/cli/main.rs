@@ -1,3 +1,5 @@
 //! Tests of the command lines.
 
 mod client;
+mod coordinator;
+mod refusals;
