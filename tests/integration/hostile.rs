@@ -355,3 +355,70 @@ async fn a_revoked_shop_is_out_at_once() {
     running.kill();
     honest_shop_completes_a_round(&federation);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_upload_goes_on_where_its_connection_broke() {
+    let mut federation = federation();
+    federation.join("mallory", 5);
+    let check = federation.coordinator_json(&["plan", "check", federation.plan().to_str().expect("plain")]);
+    let length = check["bytes_per_update"].as_u64().expect("a size") as usize;
+    let bytes: Vec<u8> = (0..length).map(|at| (at % 4 == 0) as u8).collect();
+    let upload = UploadHeader {
+        update: Digest::of(&bytes),
+        ..header(length as u64)
+    };
+    let peer = member(&federation, "mallory").await;
+    let (mut send, _pushes) = in_time(peer.connection.open_bi()).await.expect("a stream");
+    let subscribe = Request::Subscribe {
+        software: "test".into(),
+        process_id: 0,
+    };
+    in_time(send.write_all(&to_bytes(&subscribe).expect("a frame")))
+        .await
+        .expect("sent");
+    until("an attempt is open", || {
+        federation.coordinator_json(&["status"])["state"] == "running"
+    });
+    // The rest of what is sent in one go may be lost with the connection: more goes try again.
+    let mut offset = 0;
+    for _ in 0..20 {
+        let peer = member(&federation, "mallory").await;
+        let (reply, mut send, _receive) = peer.ask(&Request::Upload(upload)).await.expect("an answer");
+        let Reply::UploadFrom { offset: from } = reply else {
+            panic!("{reply:?}");
+        };
+        offset = from as usize;
+        if offset > 0 {
+            // Else the end of the stream would follow, which says that this is all.
+            send.reset(0u32.into()).expect("open");
+            break;
+        }
+        in_time(send.write_all(&bytes[..length / 2])).await.expect("sent");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        peer.connection.close(0u32.into(), b"cut");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert!(offset > 0 && offset <= length / 2, "{offset}");
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // The beginning is not taken on trust: with another end it is thrown away.
+    let end = |offset: usize, last: u8| {
+        let mut end = bytes[offset..].to_vec();
+        *end.last_mut().expect("a byte") ^= last;
+        end
+    };
+    for (wrong, from) in [(1, offset), (0, 0)] {
+        let peer = member(&federation, "mallory").await;
+        let (reply, mut send, mut receive) = peer.ask(&Request::Upload(upload)).await.expect("an answer");
+        assert_eq!(reply, Reply::UploadFrom { offset: from as u64 });
+        in_time(send.write_all(&end(from, wrong))).await.expect("sent");
+        let said: Option<Reply> = in_time(souk_common::transport::read_frame(&mut receive))
+            .await
+            .expect("an answer");
+        match said {
+            Some(Reply::Rejected { code }) if wrong == 1 => assert_eq!(code, RejectCode::WrongDigest),
+            Some(Reply::Receipt(receipt)) if wrong == 0 => assert_eq!(receipt.body.upload, upload),
+            other => panic!("{wrong}: {other:?}"),
+        }
+    }
+    assert!(federation.stop_coordinator());
+}

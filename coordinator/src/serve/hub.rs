@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::now;
+use super::partial::Partials;
 use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
 use crate::registry::JoinTries;
@@ -31,6 +32,7 @@ pub(super) struct Hub {
     pub(super) home: Home,
     pub(super) authority: Authority,
     pub(super) staging: Staging,
+    pub(super) partials: Partials,
     pub(super) uploads: Semaphore,
     pub(super) local: SocketAddr,
     pub(super) stop: CancellationToken,
@@ -78,6 +80,7 @@ impl Hub {
             home,
             authority,
             staging,
+            partials: Partials::default(),
             uploads: Semaphore::new(limits.max_concurrent_uploads.max(1)),
             local,
             stop: CancellationToken::new(),
@@ -153,6 +156,9 @@ impl Hub {
     }
 
     fn push(&self, shops: Option<&[ShopName]>, push: &Push) {
+        if let Push::Ended { id, .. } = push {
+            self.partials.end(*id);
+        }
         for link in self.links().values() {
             if shops.is_none_or(|shops| shops.contains(&link.peer.shop))
                 && let Some(pushes) = &link.pushes
@@ -253,8 +259,9 @@ impl Hub {
         }
     }
 
-    /// Closes a shop's connections.
+    /// Closes a shop's connections, for its membership has ended.
     pub(super) fn close(&self, shop: &ShopName) {
+        self.partials.forget(shop);
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
             CloseCode::NotEnrolled.close(&link.connection);
         }

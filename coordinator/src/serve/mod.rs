@@ -2,6 +2,7 @@
 
 mod control;
 mod hub;
+mod partial;
 mod session;
 
 use std::net::SocketAddr;

@@ -15,9 +15,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::hub::{Decision, Hub};
 use super::now;
+use crate::engine::Staged;
 use crate::registry;
 use crate::round::Event;
-use crate::store::Standing;
+use crate::store::{Standing, StoreError};
 
 /// Serves a connection to its end.
 pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
@@ -170,6 +171,7 @@ impl Session<'_> {
                 let ended = registry::end(self.hub.engine().store(), &shop, Standing::Left);
                 let reply = match ended {
                     Ok(()) => {
+                        self.hub.partials.forget(&shop);
                         self.hub.tell(Event::Revoked(shop));
                         let kept = registry::KEPT_AFTER_LEAVING.to_owned();
                         Reply::Left { kept }
@@ -275,50 +277,76 @@ impl Session<'_> {
             Some(Decision::Receive) => {}
             decision => return say(send, &reply_of(decision)).await,
         }
-        let received = self.receive(&upload, send, receive).await;
+        let received = self.receive(&shop, &upload, send, receive).await;
         let decision = match received {
             Ok(staged) => self.hub.with_engine(Some(&shop), |engine| {
                 engine.arrived(now(), shop.clone(), upload, staged)
             }),
-            Err(code) => {
+            Err(why) => {
+                let reply = match why {
+                    NotReceived::Refused(code) => Reply::Rejected { code },
+                    NotReceived::BrokeOff(staged) => {
+                        let open = self.hub.engine().machine().open().map(|(id, _)| id);
+                        self.hub.partials.keep(&shop, upload, open, staged);
+                        failure(
+                            ErrorCode::Internal,
+                            "the update did not arrive whole; send the rest",
+                        )
+                    }
+                };
                 let id = upload.id;
                 self.hub.tell(Event::UploadFailed { shop, id });
-                Some(Decision::Reply(Reply::Rejected { code }))
+                Some(Decision::Reply(reply))
             }
         };
         say(send, &reply_of(decision)).await
     }
 
-    /// Takes in the bytes; one of a limited number of updates at a time.
+    /// Takes in the bytes that are not here yet; one of a limited number of updates at a time.
     async fn receive(
         &self,
+        shop: &ShopName,
         upload: &UploadHeader,
         send: &mut SendStream,
         receive: &mut RecvStream,
-    ) -> Result<crate::engine::Staged, RejectCode> {
+    ) -> Result<Staged, NotReceived> {
         let _permit = self
             .hub
             .uploads
             .acquire()
             .await
-            .map_err(|_| RejectCode::StoreFailed)?;
-        let mut staged = self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?;
-        say(send, &Reply::UploadFrom { offset: 0 })
-            .await
-            .map_err(|_| RejectCode::WrongLength)?;
+            .map_err(|_| NotReceived::Refused(RejectCode::StoreFailed))?;
+        let mut staged = match self.hub.partials.take(shop, upload) {
+            Some(staged) => staged,
+            None => self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?,
+        };
+        let offset = staged.len_bytes();
+        if say(send, &Reply::UploadFrom { offset }).await.is_err() {
+            return Err(NotReceived::BrokeOff(staged));
+        }
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
             let piece = tokio::time::timeout(PATIENCE, receive.read_chunk(left.min(CHUNK_BYTES), true)).await;
-            let Ok(Ok(Some(piece))) = piece else {
-                return Err(RejectCode::WrongLength);
+            let piece = match piece {
+                Ok(Ok(Some(piece))) => piece,
+                Ok(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
+                Ok(Err(_)) | Err(_) => return Err(NotReceived::BrokeOff(staged)),
             };
             tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
         }
         if staged.digest() != upload.update {
-            return Err(RejectCode::WrongDigest);
+            return Err(NotReceived::Refused(RejectCode::WrongDigest));
         }
         Ok(staged)
     }
+}
+
+/// Why there is no update.
+enum NotReceived {
+    /// It is of no use.
+    Refused(RejectCode),
+    /// The rest may come on another stream or connection.
+    BrokeOff(Staged),
 }
 
 fn reply_of(decision: Option<Decision>) -> Reply {
@@ -328,9 +356,10 @@ fn reply_of(decision: Option<Decision>) -> Reply {
     }
 }
 
-fn store_failed(error: io::Error) -> RejectCode {
+fn store_failed(error: io::Error) -> NotReceived {
+    let error = StoreError::from(error);
     tracing::error!(%error, "an update could not be stored");
-    RejectCode::StoreFailed
+    NotReceived::Refused(RejectCode::StoreFailed)
 }
 
 fn failure(code: ErrorCode, detail: &str) -> Reply {
