@@ -12,6 +12,7 @@ use std::time::Duration;
 use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
+use souk_common::transport::control::ControlSocket;
 use souk_common::transport::{CloseCode, Identity, TransportError, admit, server_endpoint};
 use tokio_util::task::TaskTracker;
 
@@ -77,11 +78,11 @@ pub async fn run(
         local,
         Box::new(report),
     )?);
-    let control = control::Socket::bind(&home)?;
+    let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     hub.tell(Event::Started);
     let tasks = TaskTracker::new();
-    tasks.spawn(control.serve(Arc::clone(&hub)));
+    tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
     tasks.spawn(accept(endpoint.clone(), Arc::clone(&hub), tasks.clone()));
     tokio::select! {

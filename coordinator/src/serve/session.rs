@@ -287,7 +287,7 @@ impl Session<'_> {
                     NotReceived::Refused(code) => Reply::Rejected { code },
                     NotReceived::BrokeOff(staged) => {
                         let open = self.hub.engine().machine().open().map(|(id, _)| id);
-                        self.hub.partials.keep(&shop, upload, open, staged);
+                        self.hub.partials.keep(&shop, upload, open, *staged);
                         failure(
                             ErrorCode::Internal,
                             "the update did not arrive whole; send the rest",
@@ -322,7 +322,7 @@ impl Session<'_> {
         };
         let offset = staged.len_bytes();
         if say(send, &Reply::UploadFrom { offset }).await.is_err() {
-            return Err(NotReceived::BrokeOff(staged));
+            return Err(NotReceived::BrokeOff(Box::new(staged)));
         }
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
@@ -330,7 +330,7 @@ impl Session<'_> {
             let piece = match piece {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
-                Ok(Err(_)) | Err(_) => return Err(NotReceived::BrokeOff(staged)),
+                Ok(Err(_)) | Err(_) => return Err(NotReceived::BrokeOff(Box::new(staged))),
             };
             tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
         }
@@ -346,7 +346,7 @@ enum NotReceived {
     /// It is of no use.
     Refused(RejectCode),
     /// The rest may come on another stream or connection.
-    BrokeOff(Staged),
+    BrokeOff(Box<Staged>),
 }
 
 fn reply_of(decision: Option<Decision>) -> Reply {
