@@ -15,6 +15,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::hub::{Decision, Hub};
 use super::now;
+use super::partial::Turn;
 use crate::engine::Staged;
 use crate::registry;
 use crate::round::Event;
@@ -272,12 +273,16 @@ impl Session<'_> {
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
+        let turn = self.hub.partials.turn(&shop).await;
         let offer = |engine: &mut crate::engine::Engine| engine.offer(now(), shop.clone(), upload);
         match self.hub.with_engine(Some(&shop), offer) {
             Some(Decision::Receive) => {}
-            decision => return say(send, &reply_of(decision)).await,
+            decision => {
+                drop(turn);
+                return say(send, &reply_of(decision)).await;
+            }
         }
-        let received = self.receive(&shop, &upload, send, receive).await;
+        let received = self.receive(&shop, &upload, &turn, send, receive).await;
         let decision = match received {
             Ok(staged) => self.hub.with_engine(Some(&shop), |engine| {
                 engine.arrived(now(), shop.clone(), upload, staged)
@@ -299,6 +304,7 @@ impl Session<'_> {
                 Some(Decision::Reply(reply))
             }
         };
+        drop(turn);
         say(send, &reply_of(decision)).await
     }
 
@@ -307,15 +313,15 @@ impl Session<'_> {
         &self,
         shop: &ShopName,
         upload: &UploadHeader,
+        turn: &Turn,
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<Staged, NotReceived> {
-        let _permit = self
-            .hub
-            .uploads
-            .acquire()
-            .await
-            .map_err(|_| NotReceived::Refused(RejectCode::StoreFailed))?;
+        let permit = tokio::select! {
+            permit = self.hub.uploads.acquire() => permit.ok(),
+            () = turn.over.cancelled() => None,
+        };
+        let _permit = permit.ok_or(NotReceived::Refused(RejectCode::StoreFailed))?;
         let mut staged = match self.hub.partials.take(shop, upload) {
             Some(staged) => staged,
             None => self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?,
@@ -326,11 +332,15 @@ impl Session<'_> {
         }
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
-            let piece = tokio::time::timeout(PATIENCE, receive.read_chunk(left.min(CHUNK_BYTES), true)).await;
+            let piece = tokio::select! {
+                piece = receive.read_chunk(left.min(CHUNK_BYTES), true) => Some(piece),
+                () = turn.over.cancelled() => None,
+                () = tokio::time::sleep(PATIENCE) => None,
+            };
             let piece = match piece {
-                Ok(Ok(Some(piece))) => piece,
-                Ok(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
-                Ok(Err(_)) | Err(_) => return Err(NotReceived::BrokeOff(Box::new(staged))),
+                Some(Ok(Some(piece))) => piece,
+                Some(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
+                Some(Err(_)) | None => return Err(NotReceived::BrokeOff(Box::new(staged))),
             };
             tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
         }
