@@ -6,13 +6,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::crypto::sign::{SignatureError, verify};
 use souk_common::ids::Digester;
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
-use souk_common::transport::{Trust, client_endpoint, connect, read_frame, write_frame};
+use souk_common::transport::{
+    CloseCode, FrameError, Trust, client_endpoint, connect, read_frame, write_frame,
+};
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
 use souk_common::wire::messages::{ErrorCode, Push, Reply, Request, Signed};
 
@@ -78,7 +81,24 @@ impl Link {
     /// # Errors
     /// When the connection breaks, or the coordinator says something that is no push, or an error.
     pub async fn next_push(&self, recv: &mut RecvStream) -> anyhow::Result<Option<Push>> {
-        Ok(read_frame(recv).await?)
+        match read_frame(recv).await {
+            Ok(push) => Ok(push),
+            Err(error) => Err(self.farewell(error).await),
+        }
+    }
+
+    /// An error in the words with which the coordinator closed the connection, if it did.
+    async fn farewell(&self, error: FrameError) -> anyhow::Error {
+        // An answer where a push belongs is a refusal, and the reason follows.
+        let _ = tokio::time::timeout(FAREWELL, self.connection.closed()).await;
+        match CloseCode::of(&self.connection) {
+            Some(CloseCode::NotEnrolled) => unexpected(Reply::Error {
+                code: ErrorCode::NotEnrolled,
+                detail: String::new(),
+            }),
+            Some(code) => anyhow!("the coordinator closed the connection: {}", code.words()),
+            None => error.into(),
+        }
     }
 
     /// Checks who signed a push, and says what it means.
@@ -316,6 +336,9 @@ pub(crate) fn is_here(folder: &Folder, blob: &Blob) -> bool {
     let mut digester = Digester::default();
     digest_file(&mut file, &mut digester).is_ok() && digester.finish() == blob.digest
 }
+
+/// How long the reason for a refusal may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

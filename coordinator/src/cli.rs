@@ -2,19 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
-use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::ShopName;
-use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::round::plan::Plan;
+use souk_common::telemetry;
 
 use crate::home::Home;
 use crate::serve::{self, Command as Control, Options, execute};
+use crate::{import, plan};
 
 /// Runs a federation of shops that train one recommender together.
 #[derive(Parser)]
@@ -185,17 +184,17 @@ enum ModelsCommand {
 }
 
 /// A failure with its exit code: 64 for wrong usage or configuration, 2 for everything else.
-struct Failure {
+pub(crate) struct Failure {
     code: u8,
     text: String,
 }
 
-fn usage(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn usage(error: impl std::fmt::Display) -> Failure {
     let text = error.to_string();
     Failure { code: 64, text }
 }
 
-fn failed(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn failed(error: impl std::fmt::Display) -> Failure {
     let text = error.to_string();
     Failure { code: 2, text }
 }
@@ -229,13 +228,37 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         } => {
             let home = Home::new(&folder);
             home.init(SystemClock.now(), &name, &address, &listen)
-                .map_err(failed)?;
+                .map_err(|error| {
+                    if error.is_usage() {
+                        usage(error)
+                    } else {
+                        failed(error)
+                    }
+                })?;
             say(&format!("a federation called {name} is in {}", folder.display()));
             Ok(())
         }
-        Typed::Plan(PlanCommand::New { file, rounds }) => new_plan(&file, rounds),
-        Typed::Plan(PlanCommand::Check { file, at }) => check_plan(&file, &at),
-        Typed::Catalogue(CatalogueCommand::Import { file, at }) => import(&file, &at),
+        Typed::Plan(PlanCommand::New { file, rounds }) => plan::write_sample(&file, rounds),
+        Typed::Plan(PlanCommand::Check { file, at }) => {
+            let cost = plan::check(&file, &Home::new(&at.dir))?;
+            say(&if at.json {
+                cost.json().to_string()
+            } else {
+                cost.text()
+            });
+            Ok(())
+        }
+        Typed::Catalogue(CatalogueCommand::Import { file, at }) => {
+            let home = Home::new(&at.dir);
+            home.config().map_err(usage)?;
+            let catalogue = import::read(&file).map_err(failed)?;
+            home.set_catalogue(&catalogue).map_err(failed)?;
+            print(
+                &at,
+                &json!({ "items": catalogue.len(), "digest": catalogue.digest() }),
+            );
+            Ok(())
+        }
         Typed::Invite { shop, at } => control(&at, &Control::Invite(shop)),
         Typed::Shops(at) => control(&at, &Control::Shops),
         Typed::Revoke { shop, at } => control(&at, &Control::Revoke(shop)),
@@ -246,9 +269,9 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         Typed::Models(ModelsCommand::Show { round, at }) => control(&at, &Control::Model(round)),
         Typed::Models(ModelsCommand::Rollback { round, at }) => control(&at, &Control::Rollback(round)),
         Typed::Models(ModelsCommand::Export { out, round, at }) => {
-            let said = execute(&Home::new(&at.dir), &Control::Model(round)).map_err(failed)?;
+            let said = carry_out(&at, &Control::Model(round))?;
             let path = said["path"].as_str().unwrap_or_default();
-            std::fs::copy(path, &out).map_err(failed)?;
+            std::fs::copy(path, &out).map_err(|error| failed(format!("{}: {error}", out.display())))?;
             print(
                 &at,
                 &json!({ "out": out, "model_hash": said["manifest"]["body"]["model"] }),
@@ -262,7 +285,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             new_run,
             dir,
         } => {
-            let plan = read_plan(&plan)?;
+            let plan = plan::read(&plan)?;
             let options = Options {
                 plan,
                 listen,
@@ -276,30 +299,46 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
 
 fn run_server(home: Home, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
+    telemetry::init(false, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(failed)?;
     runtime
-        .block_on(serve::run(home, options, stopped(), say))
-        .map_err(failed)
+        .block_on(async { serve::run(home, options, stopped(), say).await })
+        .map_err(|error| {
+            if error.is_usage() {
+                usage(error)
+            } else {
+                failed(error)
+            }
+        })
 }
 
-async fn stopped() {
+/// Listens for signals from the call on, not only from the first wait.
+fn stopped() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        },
-        _ => std::future::pending().await,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            _ => std::future::pending().await,
+        }
     }
 }
 
 fn control(at: &At, command: &Control) -> Result<(), Failure> {
-    let said = execute(&Home::new(&at.dir), command).map_err(failed)?;
-    print(at, &said);
+    print(at, &carry_out(at, command)?);
     Ok(())
+}
+
+fn carry_out(at: &At, command: &Control) -> Result<Value, Failure> {
+    let home = Home::new(&at.dir);
+    home.config().map_err(usage)?;
+    execute(&home, command).map_err(failed)
 }
 
 fn print(at: &At, said: &Value) {
@@ -317,77 +356,3 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
-
-fn read_plan(file: &Path) -> Result<Plan, Failure> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-    Plan::from_toml(&text).map_err(|error| usage(format!("{}: {error}", file.display())))
-}
-
-fn new_plan(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
-    let text = match rounds {
-        Some(rounds) => SAMPLE_PLAN.replace("rounds = 60", &format!("rounds = {rounds}")),
-        None => SAMPLE_PLAN.to_owned(),
-    };
-    Plan::from_toml(&text).map_err(usage)?;
-    let mut out =
-        std::fs::File::create_new(file).map_err(|error| failed(format!("{}: {error}", file.display())))?;
-    out.write_all(text.as_bytes()).map_err(failed)
-}
-
-fn check_plan(file: &Path, at: &At) -> Result<(), Failure> {
-    let plan = read_plan(file)?;
-    let mut said = json!({ "plan": plan.digest(), "rounds": plan.rounds, "shops": plan.shops.len() });
-    if let Ok(catalogue) = Home::new(&at.dir).catalogue() {
-        let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
-        let grid = plan.grid(layout.len()).map_err(usage)?;
-        said["coordinates"] = json!(layout.len());
-        said["bytes_per_update"] = json!(layout.len() * grid.bits.bytes());
-        said["bytes_per_round"] = json!(plan.shops.len() * layout.len() * (grid.bits.bytes() + 4));
-        said["grid_units_per_clip_norm"] = json!(grid.clip_units());
-        said["noise_stddev_in_grid_units"] = json!(grid.noise_stddev);
-    } else {
-        eprintln!("no catalogue in {}: sizes are not known yet", at.dir.display());
-    }
-    print(at, &said);
-    Ok(())
-}
-
-fn import(file: &Path, at: &At) -> Result<(), Failure> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        item_id: String,
-        #[serde(default)]
-        title: String,
-        #[serde(default)]
-        category: String,
-        #[serde(default)]
-        brand: String,
-        #[serde(default)]
-        price: Option<f64>,
-    }
-    let shown = file.display();
-    let mut reader = csv::Reader::from_path(file).map_err(|error| failed(format!("{shown}: {error}")))?;
-    let mut items = Vec::new();
-    for row in reader.deserialize() {
-        let row: Row = row.map_err(|error| failed(format!("{shown}: {error}")))?;
-        items.push(Item {
-            id: row.item_id,
-            title: row.title,
-            category: row.category,
-            brand: row.brand,
-            price: row.price,
-        });
-    }
-    let catalogue = Catalogue::new(items).map_err(|error| failed(format!("{shown}: {error}")))?;
-    let home = Home::new(&at.dir);
-    home.config().map_err(usage)?;
-    home.set_catalogue(&catalogue).map_err(failed)?;
-    print(
-        at,
-        &json!({ "items": catalogue.len(), "digest": catalogue.digest() }),
-    );
-    Ok(())
-}
-
-const SAMPLE_PLAN: &str = include_str!("../../deploy/config/plan.toml");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,7 @@ impl Home {
                 path: self.0.display().to_string(),
             });
         }
+        check_addresses(address, listen)?;
         fs::create_dir_all(&self.0)?;
         let authority = Authority::create(name, now)?;
         write_secret(&self.0.join(CA_KEY), authority.key())?;
@@ -131,7 +133,9 @@ impl Home {
             path: self.0.display().to_string(),
             source,
         })?;
-        Ok(toml::from_str(&text)?)
+        let config: Config = toml::from_str(&text)?;
+        check_addresses(&config.address, &config.listen)?;
+        Ok(config)
     }
 
     /// The CA.
@@ -171,6 +175,22 @@ impl Home {
     }
 }
 
+/// `address` goes into join codes, where nobody sees what is wrong with it.
+fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
+    let refuse = |key, value: &str, rule| {
+        let value = value.to_owned();
+        Err(HomeError::Value { key, value, rule })
+    };
+    let parts = address.rsplit_once(':');
+    if !parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        return refuse("address", address, "host:port, like coordinator.example:4433");
+    }
+    if listen.parse::<SocketAddr>().is_err() {
+        return refuse("listen", listen, LISTEN_RULE);
+    }
+    Ok(())
+}
+
 fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -203,6 +223,16 @@ pub enum HomeError {
     /// The configuration.
     #[error("coordinator.toml: {0}")]
     Config(#[from] toml::de::Error),
+    /// A value of the configuration that makes no sense.
+    #[error("{key} is {value:?}; it must be {rule}")]
+    Value {
+        /// Its key.
+        key: &'static str,
+        /// As given.
+        value: String,
+        /// What it may be.
+        rule: &'static str,
+    },
     /// The signing key's file.
     #[error("signing.key does not hold 32 bytes")]
     SigningKey,
@@ -226,10 +256,26 @@ pub enum HomeError {
     Files(#[from] io::Error),
 }
 
+impl HomeError {
+    /// Whether the operator has to say something else.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Exists { .. }
+                | Self::NoFederation { .. }
+                | Self::Config(_)
+                | Self::Value { .. }
+                | Self::NoCatalogue
+        )
+    }
+}
+
 fn default_listen() -> String {
     "[::]:4433".to_owned()
 }
 
+/// What `listen` must be.
+pub(crate) const LISTEN_RULE: &str = "an IP address and a port, like 127.0.0.1:4433";
 /// The commented sample, which `init` fills in.
 pub const SAMPLE: &str = include_str!("../../deploy/config/coordinator.toml");
 const CONFIG: &str = "coordinator.toml";

@@ -16,6 +16,8 @@ pub mod aggregate;
 mod cli;
 pub mod engine;
 pub mod home;
+mod import;
+mod plan;
 pub mod registry;
 pub mod round;
 pub mod serve;

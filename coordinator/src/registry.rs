@@ -31,18 +31,18 @@ pub fn invite(
     Ok(invitation.expires_at)
 }
 
-/// Uses up the invitation with this secret and says whom it is for; none if it is wrong, used or expired.
+/// Whom the invitation with this secret is for; none if it is wrong, used or expired.
 ///
 /// # Errors
 /// Of the store.
-pub fn redeem(store: &mut Store, now: Timestamp, secret: &[u8; 16]) -> Result<Option<ShopName>, StoreError> {
-    let taken = store.change(|change| change.take_invitation(&hashed(secret)))?;
-    Ok(taken
+pub fn invited(store: &Store, now: Timestamp, secret: &[u8; 16]) -> Result<Option<ShopName>, StoreError> {
+    Ok(store
+        .invitation(&hashed(secret))?
         .filter(|invitation| now < invitation.expires_at)
         .map(|invitation| invitation.shop))
 }
 
-/// Makes the holder of a certificate a member.
+/// Makes the holder of a certificate a member, and uses up the invitation with this secret: both or neither.
 ///
 /// # Errors
 /// Of the store.
@@ -51,6 +51,7 @@ pub fn enrol(
     now: Timestamp,
     shop: &ShopName,
     fingerprint: String,
+    secret: &[u8; 16],
 ) -> Result<(), StoreError> {
     let member = Shop {
         fingerprint,
@@ -59,7 +60,10 @@ pub fn enrol(
         seen_at: None,
         software: String::new(),
     };
-    store.change(|change| change.set_shop(shop, &member))
+    store.change(|change| {
+        change.take_invitation(&hashed(secret))?;
+        change.set_shop(shop, &member)
+    })
 }
 
 /// Ends a membership. What was counted before stays counted, receipts and models are kept.
@@ -185,15 +189,20 @@ mod tests {
         let (_dir, mut store) = store();
         let (shop, now): (ShopName, _) = ("north".parse().unwrap(), Timestamp::from_secs(1));
         invite(&mut store, now, &shop, &[1; 16]).unwrap();
-        assert_eq!(redeem(&mut store, now, &[2; 16]).unwrap(), None, "wrong");
-        assert_eq!(redeem(&mut store, now, &[1; 16]).unwrap(), Some(shop.clone()));
-        assert_eq!(redeem(&mut store, now, &[1; 16]).unwrap(), None, "used");
-        invite(&mut store, now, &shop, &[3; 16]).unwrap();
+        assert_eq!(invited(&store, now, &[2; 16]).unwrap(), None, "wrong");
+        assert_eq!(invited(&store, now, &[1; 16]).unwrap(), Some(shop.clone()));
         assert_eq!(
-            redeem(&mut store, now + INVITATION_LASTS, &[3; 16]).unwrap(),
+            invited(&store, now, &[1; 16]).unwrap(),
+            Some(shop.clone()),
+            "looking does not use it up"
+        );
+        assert_eq!(
+            invited(&store, now + INVITATION_LASTS, &[1; 16]).unwrap(),
             None,
             "expired"
         );
+        enrol(&mut store, now, &shop, "aa".into(), &[1; 16]).unwrap();
+        assert_eq!(invited(&store, now, &[1; 16]).unwrap(), None, "used");
     }
 
     #[test]
@@ -204,7 +213,7 @@ mod tests {
             end(&mut store, &shop, Standing::Revoked),
             Err(RegistryError::Unknown { .. })
         ));
-        enrol(&mut store, now, &shop, "aa".into()).unwrap();
+        enrol(&mut store, now, &shop, "aa".into(), &[0; 16]).unwrap();
         assert!(allows(&store, &shop, "aa").unwrap());
         assert!(
             !allows(&store, &shop, "bb").unwrap(),

@@ -1,4 +1,6 @@
 //! Tests of the command lines.
 
 mod client;
+mod coordinator;
+mod refusals;
 mod simulator;

@@ -1,3 +1,5 @@
 //! Tests across programs, over real sockets on loopback.
 
+mod disk;
 mod federation;
+mod hostile;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -14,7 +15,9 @@ use tempfile::TempDir;
 pub struct Federation {
     dir: TempDir,
     souk: PathBuf,
-    serve: Child,
+    serve: Option<Child>,
+    /// Where the last `serve` listened.
+    address: String,
 }
 
 /// A process that ends with its handle.
@@ -23,6 +26,13 @@ pub struct Running(Child);
 impl Federation {
     /// Starts a coordinator for `plan`. `souk` is the multicall program; `flags` go to `serve`.
     pub fn start(souk: &str, plan: &str, flags: &[&str]) -> Self {
+        let mut federation = Self::prepare(souk, plan);
+        federation.serve(flags);
+        federation
+    }
+
+    /// Makes a federation with a catalogue and a plan; its coordinator does not run.
+    pub fn prepare(souk: &str, plan: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let souk = PathBuf::from(souk);
         fs::write(dir.path().join("plan.toml"), plan).expect("a file");
@@ -31,45 +41,76 @@ impl Federation {
         let said = |args: &[&str]| good(&run(&souk, "coordinator", args));
         said(&["init", text(&home), "--name", "test", "--address", "127.0.0.1:0"]);
         said(&["catalogue", "import", text(&items), "--dir", text(&home)]);
-        let plan = dir.path().join("plan.toml");
-        let mut serve = Command::new(&souk)
-            .args([
-                "coordinator",
-                "serve",
-                "--dir",
-                text(&home),
-                "--plan",
-                text(&plan),
-            ])
-            .args(["--listen", "127.0.0.1:0"])
+        Self {
+            dir,
+            souk,
+            serve: None,
+            address: "127.0.0.1:0".to_owned(),
+        }
+    }
+
+    /// Starts the coordinator: on a free port at first, later where it was before.
+    pub fn serve(&mut self, flags: &[&str]) {
+        let log = fs::File::create(self.dir.path().join("serve.log")).expect("a file");
+        let mut serve = Command::new(&self.souk)
+            .args(["coordinator", "serve", "--dir", text(&self.home())])
+            .args(["--plan", text(&self.plan()), "--listen", &self.address])
             .args(flags)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the coordinator starts");
         let mut lines = BufReader::new(serve.stdout.take().expect("piped"));
+        self.serve = Some(serve);
         let mut first = String::new();
         lines.read_line(&mut first).expect("a line");
-        assert!(first.starts_with("listening on "), "{first}");
+        let address = first.trim().strip_prefix("listening on ");
+        self.address = address
+            .unwrap_or_else(|| panic!("{first}{}", self.complaints()))
+            .to_owned();
         // Keeps the pipe open and empty.
         std::thread::spawn(move || lines.lines().for_each(drop));
-        Self { dir, souk, serve }
+    }
+
+    /// Where the coordinator listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address.parse().expect("an address")
+    }
+
+    /// The coordinator's folder.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("coordinator")
+    }
+
+    /// The plan's file.
+    pub fn plan(&self) -> PathBuf {
+        self.dir.path().join("plan.toml")
+    }
+
+    /// What the last `serve` wrote to standard error.
+    pub fn complaints(&self) -> String {
+        fs::read_to_string(self.dir.path().join("serve.log")).unwrap_or_default()
     }
 
     /// Runs a command of the coordinator.
     pub fn coordinator(&self, args: &[&str]) -> Output {
-        let home = self.dir.path().join("coordinator");
         run(
             &self.souk,
             "coordinator",
-            &[args, &["--dir", text(&home)]].concat(),
+            &[args, &["--dir", text(&self.home())]].concat(),
         )
+    }
+
+    /// The same, as JSON.
+    pub fn coordinator_json(&self, args: &[&str]) -> Value {
+        let said = good(&self.coordinator(&[args, &["--json"]].concat()));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
     /// A one-time code.
     pub fn invite(&self, shop: &str) -> String {
-        let said = good(&self.coordinator(&["invite", shop, "--json"]));
-        let value: Value = serde_json::from_str(&said).expect("JSON");
-        value["code"].as_str().expect("a code").to_owned()
+        let said = self.coordinator_json(&["invite", shop]);
+        said["code"].as_str().expect("a code").to_owned()
     }
 
     /// Where a shop's folder is, or would be.
@@ -128,18 +169,26 @@ impl Federation {
 
     /// Waits until the coordinator has ended by itself; whether it was a good end.
     pub fn wait_for_coordinator(&mut self) -> bool {
-        let mut ended = None;
-        until("the coordinator ends", || {
-            ended = self.serve.try_wait().expect("a child");
-            ended.is_some()
-        });
-        ended.is_some_and(|status| status.success())
+        let mut serve = Running(self.serve.take().expect("it was started"));
+        serve.wait()
+    }
+
+    /// Stops the coordinator by SIGTERM; whether it was a good end.
+    pub fn stop_coordinator(&mut self) -> bool {
+        let mut serve = Running(self.serve.take().expect("it was started"));
+        serve.stop("-TERM")
+    }
+
+    /// Asks the coordinator to stop, and does not wait for it.
+    pub fn begin_to_stop_coordinator(&mut self) -> Running {
+        let serve = Running(self.serve.take().expect("it was started"));
+        serve.signal("-TERM");
+        serve
     }
 
     /// Stops the coordinator at once, as a power cut would.
     pub fn kill_coordinator(&mut self) {
-        let _ = self.serve.kill();
-        let _ = self.serve.wait();
+        drop(self.serve.take().map(Running));
     }
 }
 
@@ -162,11 +211,15 @@ impl Running {
 
     /// Sends SIGINT or SIGTERM, then waits; whether it was a good end.
     pub fn stop(&mut self, signal: &str) -> bool {
+        self.signal(signal);
+        self.wait()
+    }
+
+    fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.0.id().to_string()])
             .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
-        self.wait()
     }
 
     /// Ends it at once, as a power cut would.
@@ -261,6 +314,7 @@ fn orders(shop: &str, users: usize) -> String {
     text
 }
 
-fn text(path: &Path) -> &str {
+/// A path as text.
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }

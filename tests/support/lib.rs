@@ -1,3 +1,4 @@
 //! What the tests across programs share.
 
 pub mod federation;
+pub mod hostile;

@@ -23,12 +23,12 @@ use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::rng::{Stream, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
+use souk_common::transport::control::ControlSocket;
 use souk_common::wire::messages::{Push, Signed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::config::ShopConfig;
-use crate::control::ControlSocket;
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
@@ -153,7 +153,7 @@ impl Driver {
             accounts,
             Arc::new(SystemClock),
         );
-        let control = ControlSocket::bind(folder).context("can't listen on control.sock")?;
+        let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
         let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
         Ok(Self {
             machine: Machine::new(policy.clone(), memory),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use souk_common::clock::{Clock, SystemClock};
+use souk_common::transport::control::ControlSocket;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Input;
 use crate::config::ShopConfig;
-use crate::control::ControlSocket;
+use crate::control::PATIENCE;
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::service::{Answer, Question, Service};
@@ -49,7 +50,11 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
 
 pub(super) async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {
     control
-        .serve(Arc::new(move |question| {
+        .serve(PATIENCE, move |question| {
+            let question = match question {
+                Ok(question) => question,
+                Err(reason) => return Answer::Failed { usage: true, reason },
+            };
             if question != Question::Leave {
                 return service.answer(question);
             }
@@ -64,7 +69,7 @@ pub(super) async fn serve_control(control: ControlSocket, service: Service, inpu
             } else {
                 gone()
             }
-        }))
+        })
         .await;
 }
 

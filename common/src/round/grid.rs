@@ -71,24 +71,18 @@ impl Grid {
     /// under 16 grid units; each names the remedy.
     pub fn for_plan(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
         let bits = plan.privacy.modulus_bits;
-        let users: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
-        let shops = plan.shops.len() as f64;
-        let noise_multiplier = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get());
-        let per_shop = match plan.privacy.placement {
-            Placement::Local => noise_multiplier,
-        };
-        // In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
-        let reach = users + 12.0 * per_shop * shops.sqrt();
+        let per_shop = noise_per_shop(plan);
+        let reach = reach(plan);
         let most_log2 = match bits {
             ModulusBits::B32 => 16,
             ModulusBits::B64 => 24,
         };
-        let half = 2f64.powi(bits.bits() as i32 - 1);
+        let half = half_modulus(bits);
         let log2_clip = (0..=most_log2)
             .rev()
             .find(|log2| reach * 2f64.powi(*log2) < half)
             .ok_or(GridError::Headroom {
-                users,
+                users: declared_users(plan),
                 bits: bits.bits(),
             })? as u32;
         let clip_units = 2f64.powi(log2_clip as i32);
@@ -121,6 +115,11 @@ impl Grid {
         (1u64 << self.log2_clip) as f64
     }
 
+    /// Modulus headroom: how many times the largest sum of `plan` fits below 2^(b-1); above 1.
+    pub fn headroom(&self, plan: &Plan) -> f64 {
+        half_modulus(self.bits) / (reach(plan) * self.clip_units())
+    }
+
     /// What the integer sum is divided by to be the mean update: s * q * sum of w_k N_k over the accepted shops.
     pub fn denominator<'a>(&self, plan: &Plan, accepted: impl IntoIterator<Item = &'a ShopName>) -> f64 {
         let weighted: f64 = accepted
@@ -130,6 +129,27 @@ impl Grid {
             .sum();
         self.scale() * plan.privacy.sampling_rate.get() * weighted
     }
+}
+
+/// In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
+fn reach(plan: &Plan) -> f64 {
+    declared_users(plan) + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
+}
+
+fn declared_users(plan: &Plan) -> f64 {
+    plan.shops.iter().map(|terms| terms.declared_users as f64).sum()
+}
+
+/// In units of C*s.
+fn noise_per_shop(plan: &Plan) -> f64 {
+    let noise_multiplier = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get());
+    match plan.privacy.placement {
+        Placement::Local => noise_multiplier,
+    }
+}
+
+fn half_modulus(bits: ModulusBits) -> f64 {
+    2f64.powi(bits.bits() as i32 - 1)
 }
 
 /// Why a plan has no grid.

@@ -1,6 +1,6 @@
 //! Who is let in before anything is known of them, and how connections end.
 
-use quinn::{Connection, Incoming, VarInt};
+use quinn::{Connection, ConnectionError, Incoming, VarInt};
 
 use crate::wire::limits::MAX_CONNECTIONS;
 
@@ -30,6 +30,22 @@ impl CloseCode {
             Self::Stopping => "the coordinator stops",
             Self::Replaced => "a newer connection takes this one's place",
         }
+    }
+
+    /// Why the peer closed `connection`, if it did and said so.
+    pub fn of(connection: &Connection) -> Option<Self> {
+        let Some(ConnectionError::ApplicationClosed(closed)) = connection.close_reason() else {
+            return None;
+        };
+        let all = [
+            Self::Done,
+            Self::NotEnrolled,
+            Self::BadFrame,
+            Self::Stopping,
+            Self::Replaced,
+        ];
+        all.into_iter()
+            .find(|code| closed.error_code == VarInt::from_u32(*code as u32))
     }
 
     /// Closes `connection` for this reason.

@@ -1,13 +1,16 @@
-//! QUIC between shops and coordinator: TLS 1.3, certificates of the federation's own CA on both sides.
+//! QUIC between shops and coordinator: TLS 1.3, certificates of the federation's own CA on both sides. And the way from a
+//! command to a program of the same folder.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`frames`] | messages on a stream |
 //! | [`endpoint`] | who is trusted, and who the peer is |
 //! | [`admission`] | who is let in, and how connections end |
+//! | [`control`] | questions to a program that runs, over a local socket |
 //! | `tuning` | sockets, windows, datagrams |
 
 pub mod admission;
+pub mod control;
 pub mod endpoint;
 pub mod frames;
 mod tuning;
@@ -16,4 +19,4 @@ pub use admission::{CloseCode, admit};
 pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };
-pub use frames::{FrameError, read_frame, write_frame};
+pub use frames::{FrameError, Framed, read_frame, write_frame};

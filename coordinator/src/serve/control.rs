@@ -1,13 +1,9 @@
 //! The operator's commands: carried out on the store, or by the `serve` that has it open, over a socket in the
-//! federation's folder that only its owner can use (one command and one answer, JSON lines).
+//! federation's folder.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +14,16 @@ use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_bytes;
 use souk_common::round::record::Manifest;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
 use super::hub::Hub;
-use super::now;
+use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::registry;
 use crate::round::{Event, Phase};
-use crate::store::{Standing, Store, Traffic};
+use crate::store::{Standing, Store, StoreError, Traffic};
 
 /// A command that works whether `serve` runs or not.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -67,11 +63,21 @@ fn refused(error: impl std::fmt::Display) -> ControlError {
 /// # Errors
 /// What went wrong, with the remedy.
 pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
-    if let Some(answer) = ask(home, command).map_err(refused)? {
-        return answer;
-    }
     let config = home.config().map_err(refused)?;
-    let mut store = Store::open(home.path(), None).map_err(refused)?;
+    let mut tries = 0;
+    let mut store = loop {
+        if let Some(answer) = ask(home, command).map_err(refused)? {
+            return answer;
+        }
+        match Store::open(home.path(), None) {
+            // A `serve` that begins or ends has the store open, and does not listen yet or any more.
+            Err(StoreError::InUse { .. }) if tries < MOST_TRIES => {
+                tries += 1;
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            opened => break opened.map_err(refused)?,
+        }
+    };
     if !matches!(command, Command::Pause | Command::Resume | Command::Rollback(_)) {
         return on_store(home, &mut store, command, &config.address, None);
     }
@@ -255,122 +261,19 @@ fn real_address(configured: &str, local: SocketAddr) -> String {
 /// # Errors
 /// When it runs but does not answer.
 pub fn ask(home: &Home, command: &Command) -> io::Result<Option<Result<Value, ControlError>>> {
-    let address = Address::of(&home.control())?;
-    let mut stream = match UnixStream::connect(&address.path) {
-        Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(command)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(MAX_ANSWER_BYTES)).read_line(&mut answer)?;
-    if answer.is_empty() {
-        // It stopped just now.
-        return Ok(None);
-    }
-    let answer: Result<Value, String> = serde_json::from_str(&answer)?;
-    Ok(Some(answer.map_err(ControlError)))
+    let answer: Option<Result<Value, String>> = control::ask(&home.control(), command, PATIENCE)?;
+    Ok(answer.map(|answer| answer.map_err(ControlError)))
 }
 
-/// The listening end; its file goes with it.
-pub(super) struct Socket {
-    listener: tokio::net::UnixListener,
-    path: PathBuf,
-}
-
-impl Socket {
-    /// Listens. The store must be open: a socket that lies there is a dead program's.
-    pub(super) fn bind(home: &Home) -> io::Result<Self> {
-        // Made in a folder of the owner's only and moved when its mode is right, so that it is never open to others.
-        let aside = home.path().join(format!(".control-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&aside);
-        fs::DirBuilder::new().mode(0o700).create(&aside)?;
-        let first = aside.join("s");
-        let made = Address::of(&first).and_then(|address| {
-            let listener = tokio::net::UnixListener::bind(&address.path)?;
-            fs::set_permissions(&first, fs::Permissions::from_mode(0o600))?;
-            fs::rename(&first, home.control())?;
-            let path = home.control();
-            Ok(Self { listener, path })
-        });
-        let _ = fs::remove_dir_all(&aside);
-        made
-    }
-
-    /// Answers until the hub stops.
-    pub(super) async fn serve(self, hub: Arc<Hub>) {
-        loop {
-            let accepted = tokio::select! {
-                () = hub.stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            if let Ok((stream, _)) = accepted {
-                let hub = Arc::clone(&hub);
-                tokio::spawn(tokio::time::timeout(PATIENCE, async move {
-                    if let Err(error) = serve_one(stream, hub).await {
-                        tracing::debug!(%error, "a command broke off");
-                    }
-                }));
-            }
-        }
+/// Answers until the hub stops; the socket's file goes with it.
+pub(super) async fn answer(socket: ControlSocket, hub: Arc<Hub>) {
+    let stop = hub.stop.clone();
+    let answer =
+        move |command: Result<Command, String>| live(&hub, &command?).map_err(|error| error.to_string());
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = socket.serve(PATIENCE, answer) => {}
     }
 }
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-async fn serve_one(stream: tokio::net::UnixStream, hub: Arc<Hub>) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut line = String::new();
-    tokio::io::BufReader::new(reader.take(MAX_QUESTION_BYTES))
-        .read_line(&mut line)
-        .await?;
-    let command: Command = serde_json::from_str(&line)?;
-    let answer = tokio::task::block_in_place(|| live(&hub, &command)).map_err(|error| error.to_string());
-    let mut bytes = serde_json::to_vec(&answer)?;
-    bytes.push(b'\n');
-    writer.write_all(&bytes).await?;
-    writer.shutdown().await
-}
-
-/// A path that fits a socket's address: a long one goes through the open folder.
-struct Address {
-    path: PathBuf,
-    _folder: Option<fs::File>,
-}
-
-impl Address {
-    fn of(path: &Path) -> io::Result<Self> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        if path.as_os_str().len() < MAX_SOCKET_PATH {
-            let path = path.to_owned();
-            return Ok(Self { path, _folder: None });
-        }
-        let folder = fs::File::open(parent)?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-        Ok(Self {
-            path,
-            _folder: Some(folder),
-        })
-    }
-}
-
-const MAX_SOCKET_PATH: usize = 100;
-const MAX_QUESTION_BYTES: u64 = 64 << 10;
-const MAX_ANSWER_BYTES: u64 = 256 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,34 +1,38 @@
 //! What all sessions share: the engine, who is subscribed, and the timer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quinn::{Connection, VarInt};
+use quinn::Connection;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
-use souk_common::transport::Peer;
+use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::now;
+use super::partial::Partials;
 use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
 use crate::registry::JoinTries;
 use crate::round::Event;
-use crate::store::{StoreError, Traffic};
+use crate::store::{Standing, StoreError, Traffic};
 
 /// What all sessions share.
 pub(super) struct Hub {
     engine: Mutex<Engine>,
     peers: Mutex<HashMap<usize, Link>>,
+    /// Shops that were told that the run is complete.
+    told: Mutex<HashSet<ShopName>>,
     failure: Mutex<Option<EngineError>>,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
     pub(super) authority: Authority,
     pub(super) staging: Staging,
+    pub(super) partials: Partials,
     pub(super) uploads: Semaphore,
     pub(super) local: SocketAddr,
     pub(super) stop: CancellationToken,
@@ -70,11 +74,13 @@ impl Hub {
         Ok(Self {
             engine: Mutex::new(engine),
             peers: Mutex::default(),
+            told: Mutex::default(),
             failure: Mutex::default(),
             tries: Mutex::default(),
             home,
             authority,
             staging,
+            partials: Partials::default(),
             uploads: Semaphore::new(limits.max_concurrent_uploads.max(1)),
             local,
             stop: CancellationToken::new(),
@@ -150,12 +156,18 @@ impl Hub {
     }
 
     fn push(&self, shops: Option<&[ShopName]>, push: &Push) {
+        if let Push::Ended { id, .. } = push {
+            self.partials.end(*id);
+        }
         for link in self.links().values() {
             if shops.is_none_or(|shops| shops.contains(&link.peer.shop))
                 && let Some(pushes) = &link.pushes
             {
                 // A session that has ended does not listen any more.
-                let _ = pushes.send(push.clone());
+                let sent = pushes.send(push.clone());
+                if sent.is_ok() && *push == Push::Finished {
+                    self.told().insert(link.peer.shop.clone());
+                }
             }
         }
     }
@@ -202,7 +214,7 @@ impl Hub {
         self.links().insert(connection.stable_id(), link);
     }
 
-    /// Subscribes a connection; an older one of the same shop stays open but is told nothing more.
+    /// Subscribes a connection; an older one of the same shop is closed.
     pub(super) fn subscribe(
         &self,
         connection: &Connection,
@@ -217,7 +229,9 @@ impl Hub {
             .values_mut()
             .filter(|link| Some(&link.peer.shop) == shop.as_ref())
         {
-            link.pushes = None;
+            if link.pushes.take().is_some() && link.connection.stable_id() != connection.stable_id() {
+                CloseCode::Replaced.close(&link.connection);
+            }
         }
         if let Some(link) = links.get_mut(&connection.stable_id()) {
             (link.process_id, link.pushes) = (process_id, Some(sender));
@@ -245,12 +259,23 @@ impl Hub {
         }
     }
 
-    /// Closes a shop's connections.
+    /// Closes a shop's connections, for its membership has ended.
     pub(super) fn close(&self, shop: &ShopName) {
+        self.partials.forget(shop);
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
-            link.connection
-                .close(VarInt::from_u32(1), b"the membership has ended");
+            CloseCode::NotEnrolled.close(&link.connection);
         }
+    }
+
+    /// Whether every member was told that the run is complete.
+    pub(super) fn all_told(&self) -> bool {
+        let members = self.engine().store().shops();
+        let told = self.told();
+        members.is_ok_and(|members| {
+            members
+                .iter()
+                .all(|(name, shop)| shop.standing != Standing::Enrolled || told.contains(name))
+        })
     }
 
     pub(super) fn has_subscribers(&self) -> bool {
@@ -264,6 +289,10 @@ impl Hub {
 
     pub(super) fn take_failure(&self) -> Option<EngineError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<ShopName>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<usize, Link>> {

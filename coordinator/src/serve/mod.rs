@@ -2,6 +2,7 @@
 
 mod control;
 mod hub;
+mod partial;
 mod session;
 
 use std::net::SocketAddr;
@@ -11,14 +12,14 @@ use std::time::Duration;
 use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
-use souk_common::transport::{Identity, TransportError, server_endpoint};
-use souk_common::wire::limits::MAX_CONNECTIONS;
+use souk_common::transport::control::ControlSocket;
+use souk_common::transport::{CloseCode, Identity, TransportError, admit, server_endpoint};
 use tokio_util::task::TaskTracker;
 
 use crate::engine::{BeginError, Engine, EngineError, Settings};
-use crate::home::{Home, HomeError};
+use crate::home::{Config, Home, HomeError, LISTEN_RULE};
 use crate::round::Event;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 pub use control::{Command, ControlError, ask, execute};
 use hub::Hub;
@@ -54,7 +55,7 @@ pub async fn run(
     })?;
     let clock = SystemClock;
     let authority = home.authority()?;
-    let store = Store::open(home.path(), config.limits.store_bytes)?;
+    let store = open_patiently(&home, &config).await?;
     let settings = Settings {
         keep_parts: config.store.keep_parts,
         new_run: options.new_run,
@@ -77,11 +78,11 @@ pub async fn run(
         local,
         Box::new(report),
     )?);
-    let control = control::Socket::bind(&home)?;
+    let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     hub.tell(Event::Started);
     let tasks = TaskTracker::new();
-    tasks.spawn(control.serve(Arc::clone(&hub)));
+    tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
     tasks.spawn(accept(endpoint.clone(), Arc::clone(&hub), tasks.clone()));
     tokio::select! {
@@ -90,7 +91,8 @@ pub async fn run(
         () = finished(&hub), if options.exit_when_finished => {}
     }
     hub.stop.cancel();
-    endpoint.close(VarInt::from_u32(0), b"the coordinator stops");
+    let code = CloseCode::Stopping;
+    endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());
     tasks.close();
     let _ = tokio::time::timeout(LINGER, tasks.wait()).await;
     endpoint.wait_idle().await;
@@ -100,23 +102,40 @@ pub async fn run(
     }
 }
 
-/// Done when all rounds are published and the shops have fetched the last model and gone, or had time enough to.
+/// Opens the store; a command that is just reading it has a moment to finish.
+async fn open_patiently(home: &Home, config: &Config) -> Result<Store, StoreError> {
+    let mut tries = 0;
+    loop {
+        match Store::open(home.path(), config.limits.store_bytes) {
+            Err(StoreError::InUse { .. }) if tries < MOST_TRIES => {
+                tries += 1;
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Done when all rounds are published and every member has fetched the last model and gone, or had time enough to.
 async fn finished(hub: &Hub) {
     hub.finished.cancelled().await;
-    let gone = async {
-        while hub.has_subscribers() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let wait = async |most: Duration, done: &dyn Fn() -> bool| {
+        let watched = async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(most, watched).await;
     };
-    let _ = tokio::time::timeout(LINGER, gone).await;
+    wait(MOMENT, &|| hub.all_told()).await;
+    wait(LINGER, &|| !hub.has_subscribers()).await;
 }
 
 async fn accept(endpoint: Endpoint, hub: Arc<Hub>, tasks: TaskTracker) {
     while let Some(incoming) = endpoint.accept().await {
-        if endpoint.open_connections() >= MAX_CONNECTIONS {
-            incoming.refuse();
+        let Some(incoming) = admit(incoming, endpoint.open_connections()) else {
             continue;
-        }
+        };
         let hub = Arc::clone(&hub);
         tasks.spawn(async move {
             match incoming.await {
@@ -135,7 +154,7 @@ fn now() -> Timestamp {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// No socket address.
-    #[error("listen is {value:?}; it must be an IP address and a port, like 127.0.0.1:4433")]
+    #[error("--listen is {value:?}; it must be {LISTEN_RULE}")]
     Listen {
         /// As given.
         value: String,
@@ -145,7 +164,7 @@ pub enum ServeError {
     Home(#[from] HomeError),
     /// The store.
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// The run.
     #[error(transparent)]
     Begin(#[from] BeginError),
@@ -160,4 +179,22 @@ pub enum ServeError {
     Control(#[from] std::io::Error),
 }
 
+impl ServeError {
+    /// Whether the operator has to say something else.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Listen { .. } => true,
+            Self::Home(error) => error.is_usage(),
+            Self::Begin(error) => matches!(error, BeginError::Grid(_) | BeginError::OtherRun { .. }),
+            _ => false,
+        }
+    }
+}
+
+/// For shops that are connected to fetch the last model.
 const LINGER: Duration = Duration::from_secs(20);
+/// For members that are not connected to hear that the run is complete.
+const MOMENT: Duration = Duration::from_secs(10);
+/// How often and how long a store that is in use is tried again: five seconds, for a `serve` that is ending.
+const MOST_TRIES: u32 = 100;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);

@@ -1,21 +1,25 @@
 //! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
-use souk_common::transport::{FrameError, Peer, peer_of, read_frame, write_frame};
+use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame, write_frame};
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_TEXT_BYTES};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::hub::{Decision, Hub};
 use super::now;
+use super::partial::Turn;
+use crate::engine::Staged;
 use crate::registry;
 use crate::round::Event;
-use crate::store::Standing;
+use crate::store::{Standing, StoreError};
 
 /// Serves a connection to its end.
 pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
@@ -23,6 +27,14 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
     if let Some(peer) = peer.clone() {
         hub.link(peer, connection.clone());
     }
+    // A joiner has one thing to say; its place is for others then.
+    let overstayed = async {
+        match &peer {
+            Some(_) => std::future::pending().await,
+            None => tokio::time::sleep(PATIENCE).await,
+        }
+    };
+    tokio::pin!(overstayed);
     let mut streams = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -31,6 +43,10 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection) {
                 streams.spawn(serve(Arc::clone(&hub), connection.clone(), peer.clone(), send, receive));
             }
             Some(_) = streams.join_next() => {}
+            () = &mut overstayed => {
+                CloseCode::Done.close(&connection);
+                break;
+            }
         }
     }
     // Those that are left notice the end of the connection themselves.
@@ -54,10 +70,8 @@ async fn serve(
                 FrameError::Version { .. } => ErrorCode::Version,
                 _ => ErrorCode::BadRequest,
             };
-            let _ = write_frame(&mut send, &failure(code, &error.to_string())).await;
-            let _ = send.finish();
-            let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
-            connection.close(VarInt::from_u32(2), b"no frame of this protocol");
+            let _ = say(&mut send, &failure(code, &error.to_string())).await;
+            end(&connection, &mut send, CloseCode::BadFrame).await;
             return;
         }
     };
@@ -65,11 +79,52 @@ async fn serve(
         hub: &hub,
         connection: &connection,
     };
-    let done = session.answer(peer, request, &mut send, &mut receive).await;
-    if let Err(error) = done {
-        tracing::debug!(%error, "a request broke off");
+    match session.answer(peer, request, &mut send, &mut receive).await {
+        Ok(()) => {
+            let _ = send.finish();
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a request broke off");
+            // What the peer did not read need not be kept for it.
+            let _ = send.reset(VarInt::from_u32(0));
+        }
     }
+}
+
+/// Says a last word and ends the connection, as soon as the peer has read it.
+async fn end(connection: &Connection, send: &mut SendStream, code: CloseCode) {
     let _ = send.finish();
+    let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
+    code.close(connection);
+}
+
+/// Writes a frame to a peer that reads; one that does not is given up.
+async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
+    let written = tokio::time::timeout(PATIENCE, write_frame(send, message)).await;
+    written.unwrap_or_else(|_| Err(stalled().into()))
+}
+
+/// Writes what is left of `file` to a peer that reads, however slowly; one that takes nothing for `patience` is given up.
+async fn send_file(mut file: File, to: &mut (impl AsyncWrite + Unpin), patience: Duration) -> io::Result<()> {
+    let mut piece = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let mut left = &piece[..read];
+        while !left.is_empty() {
+            let written = tokio::time::timeout(patience, to.write(left)).await;
+            match written.map_err(|_| stalled())?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => left = &left[written..],
+            }
+        }
+    }
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
 }
 
 struct Session<'a> {
@@ -87,17 +142,19 @@ impl Session<'_> {
     ) -> Result<(), FrameError> {
         if let Request::Join { secret, csr } = request {
             let reply = tokio::task::block_in_place(|| self.join(&secret, &csr));
-            return write_frame(send, &reply).await;
+            return say(send, &reply).await;
         }
         let Some(peer) = peer else {
             let reply = failure(ErrorCode::NoCertificate, "join first");
-            return write_frame(send, &reply).await;
+            return say(send, &reply).await;
         };
         let fingerprint = peer.fingerprint.to_string();
         let allowed = registry::allows(self.hub.engine().store(), &peer.shop, &fingerprint);
         if !allowed.unwrap_or(false) {
-            let reply = failure(ErrorCode::NotEnrolled, "the membership has ended");
-            return write_frame(send, &reply).await;
+            let reply = failure(ErrorCode::NotEnrolled, CloseCode::NotEnrolled.words());
+            say(send, &reply).await?;
+            end(self.connection, send, CloseCode::NotEnrolled).await;
+            return Ok(());
         }
         let shop = peer.shop;
         match request {
@@ -107,7 +164,7 @@ impl Session<'_> {
             }
             Request::Answer { id, answer } => {
                 self.hub.tell(Event::Answered { shop, id, answer });
-                write_frame(send, &Reply::Done).await
+                say(send, &Reply::Done).await
             }
             Request::Blob { digest, offset } => self.blob(digest, offset, send).await,
             Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
@@ -115,13 +172,14 @@ impl Session<'_> {
                 let ended = registry::end(self.hub.engine().store(), &shop, Standing::Left);
                 let reply = match ended {
                     Ok(()) => {
+                        self.hub.partials.forget(&shop);
                         self.hub.tell(Event::Revoked(shop));
                         let kept = registry::KEPT_AFTER_LEAVING.to_owned();
                         Reply::Left { kept }
                     }
                     Err(error) => failure(ErrorCode::Internal, &error.to_string()),
                 };
-                write_frame(send, &reply).await
+                say(send, &reply).await
             }
         }
     }
@@ -133,7 +191,7 @@ impl Session<'_> {
             return failure(ErrorCode::TooManyTries, "wait a minute");
         }
         let mut engine = self.hub.engine();
-        let shop = match registry::redeem(engine.store(), now, secret) {
+        let shop = match registry::invited(engine.store(), now, secret) {
             Ok(Some(shop)) => shop,
             Ok(None) => {
                 tries.failed(now, from);
@@ -149,7 +207,7 @@ impl Session<'_> {
             Err(error) => return failure(ErrorCode::BadRequest, &error.to_string()),
         };
         let fingerprint = Digest::of(&certificate).to_string();
-        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint) {
+        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, secret) {
             return failure(ErrorCode::Internal, &error.to_string());
         }
         let signing_key = engine.public_key();
@@ -186,7 +244,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
-                    Some(push) => write_frame(send, &push).await?,
+                    Some(push) => say(send, &push).await?,
                     None => return Ok(()),
                 },
                 _ = self.connection.closed() => return Ok(()),
@@ -201,20 +259,11 @@ impl Session<'_> {
             file.seek(SeekFrom::Start(offset.min(len)))?;
             Ok((file, len))
         });
-        let Ok((mut file, len_bytes)) = sized else {
-            return write_frame(send, &failure(ErrorCode::NotFound, "no such blob")).await;
+        let Ok((file, len_bytes)) = sized else {
+            return say(send, &failure(ErrorCode::NotFound, "no such blob")).await;
         };
-        write_frame(send, &Reply::Blob { len_bytes }).await?;
-        let mut piece = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(()),
-                read => send
-                    .write_all(&piece[..read])
-                    .await
-                    .map_err(std::io::Error::from)?,
-            }
-        }
+        say(send, &Reply::Blob { len_bytes }).await?;
+        Ok(send_file(file, send, PATIENCE).await?)
     }
 
     async fn upload(
@@ -224,55 +273,90 @@ impl Session<'_> {
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
+        let turn = self.hub.partials.turn(&shop).await;
         let offer = |engine: &mut crate::engine::Engine| engine.offer(now(), shop.clone(), upload);
         match self.hub.with_engine(Some(&shop), offer) {
             Some(Decision::Receive) => {}
-            decision => return write_frame(send, &reply_of(decision)).await,
+            decision => {
+                drop(turn);
+                return say(send, &reply_of(decision)).await;
+            }
         }
-        let received = self.receive(&upload, send, receive).await;
+        let received = self.receive(&shop, &upload, &turn, send, receive).await;
         let decision = match received {
             Ok(staged) => self.hub.with_engine(Some(&shop), |engine| {
                 engine.arrived(now(), shop.clone(), upload, staged)
             }),
-            Err(code) => {
+            Err(why) => {
+                let reply = match why {
+                    NotReceived::Refused(code) => Reply::Rejected { code },
+                    NotReceived::BrokeOff(staged) => {
+                        let open = self.hub.engine().machine().open().map(|(id, _)| id);
+                        self.hub.partials.keep(&shop, upload, open, *staged);
+                        failure(
+                            ErrorCode::Internal,
+                            "the update did not arrive whole; send the rest",
+                        )
+                    }
+                };
                 let id = upload.id;
                 self.hub.tell(Event::UploadFailed { shop, id });
-                Some(Decision::Reply(Reply::Rejected { code }))
+                Some(Decision::Reply(reply))
             }
         };
-        write_frame(send, &reply_of(decision)).await
+        drop(turn);
+        say(send, &reply_of(decision)).await
     }
 
-    /// Takes in the bytes; one of a limited number of updates at a time.
+    /// Takes in the bytes that are not here yet; one of a limited number of updates at a time.
     async fn receive(
         &self,
+        shop: &ShopName,
         upload: &UploadHeader,
+        turn: &Turn,
         send: &mut SendStream,
         receive: &mut RecvStream,
-    ) -> Result<crate::engine::Staged, RejectCode> {
-        let _permit = self
-            .hub
-            .uploads
-            .acquire()
-            .await
-            .map_err(|_| RejectCode::StoreFailed)?;
-        let mut staged = self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?;
-        write_frame(send, &Reply::UploadFrom { offset: 0 })
-            .await
-            .map_err(|_| RejectCode::WrongLength)?;
+    ) -> Result<Staged, NotReceived> {
+        let permit = tokio::select! {
+            permit = self.hub.uploads.acquire() => permit.ok(),
+            () = turn.over.cancelled() => None,
+        };
+        let _permit = permit.ok_or(NotReceived::Refused(RejectCode::StoreFailed))?;
+        let mut staged = match self.hub.partials.take(shop, upload) {
+            Some(staged) => staged,
+            None => self.hub.staging.begin(upload.len_bytes).map_err(store_failed)?,
+        };
+        let offset = staged.len_bytes();
+        if say(send, &Reply::UploadFrom { offset }).await.is_err() {
+            return Err(NotReceived::BrokeOff(Box::new(staged)));
+        }
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
-            let piece = tokio::time::timeout(PATIENCE, receive.read_chunk(left.min(CHUNK_BYTES), true)).await;
-            let Ok(Ok(Some(piece))) = piece else {
-                return Err(RejectCode::WrongLength);
+            let piece = tokio::select! {
+                piece = receive.read_chunk(left.min(CHUNK_BYTES), true) => Some(piece),
+                () = turn.over.cancelled() => None,
+                () = tokio::time::sleep(PATIENCE) => None,
+            };
+            let piece = match piece {
+                Some(Ok(Some(piece))) => piece,
+                Some(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
+                Some(Err(_)) | None => return Err(NotReceived::BrokeOff(Box::new(staged))),
             };
             tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
         }
         if staged.digest() != upload.update {
-            return Err(RejectCode::WrongDigest);
+            return Err(NotReceived::Refused(RejectCode::WrongDigest));
         }
         Ok(staged)
     }
+}
+
+/// Why there is no update.
+enum NotReceived {
+    /// It is of no use.
+    Refused(RejectCode),
+    /// The rest may come on another stream or connection.
+    BrokeOff(Box<Staged>),
 }
 
 fn reply_of(decision: Option<Decision>) -> Reply {
@@ -282,9 +366,10 @@ fn reply_of(decision: Option<Decision>) -> Reply {
     }
 }
 
-fn store_failed(error: std::io::Error) -> RejectCode {
+fn store_failed(error: io::Error) -> NotReceived {
+    let error = StoreError::from(error);
     tracing::error!(%error, "an update could not be stored");
-    RejectCode::StoreFailed
+    NotReceived::Refused(RejectCode::StoreFailed)
 }
 
 fn failure(code: ErrorCode, detail: &str) -> Reply {
@@ -294,3 +379,35 @@ fn failure(code: ErrorCode, detail: &str) -> Reply {
 
 /// A peer that says nothing within a request for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_is_given_up_and_a_slow_one_is_not() {
+        let patience = Duration::from_secs(2);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blob");
+        std::fs::write(&path, vec![7; CHUNK_BYTES]).unwrap();
+        let (mut ours, theirs) = tokio::io::duplex(1000);
+        let stalled = send_file(File::open(&path).unwrap(), &mut ours, patience).await;
+        assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+        let (mut ours, mut theirs) = tokio::io::duplex(CHUNK_BYTES / 8);
+        let slow = tokio::spawn(async move {
+            let (mut read, mut piece) = (0, vec![0; CHUNK_BYTES]);
+            while read < CHUNK_BYTES {
+                tokio::time::sleep(patience / 5).await;
+                read += tokio::io::AsyncReadExt::read(&mut theirs, &mut piece)
+                    .await
+                    .unwrap();
+            }
+        });
+        // 8 pieces take longer than the patience, each of them less.
+        send_file(File::open(&path).unwrap(), &mut ours, patience)
+            .await
+            .unwrap();
+        slow.await.unwrap();
+    }
+}

@@ -118,6 +118,14 @@ impl Store {
             .collect()
     }
 
+    /// The invitation with this secret, which stays.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn invitation(&self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
+        self.get(INVITATIONS, &secret.to_string())
+    }
+
     /// The receipt of a shop for an attempt.
     ///
     /// # Errors
@@ -385,7 +393,9 @@ pub enum StoreError {
         key: String,
     },
     /// The disk is full.
-    #[error("the disk is full ({0}): free some space and start again; nothing that was acknowledged is lost")]
+    #[error(
+        "there is no room to write ({0}): free some space and start again; nothing that was acknowledged is lost"
+    )]
     Full(std::io::Error),
     /// Of the content-addressed files.
     #[error("can't read or write the store's files: {0}")]
@@ -397,7 +407,7 @@ pub enum StoreError {
 
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::StorageFull {
+        if is_full(&error) {
             Self::Full(error)
         } else {
             Self::Files(error)
@@ -405,12 +415,21 @@ impl From<std::io::Error> for StoreError {
     }
 }
 
+/// A disk, a quota or a largest size of files that is used up.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
 macro_rules! from_redb {
     ($($error:ty),*) => {
         $(impl From<$error> for StoreError {
             fn from(error: $error) -> Self {
                 match redb::Error::from(error) {
-                    redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::Full(error),
+                    redb::Error::Io(error) if is_full(&error) => Self::Full(error),
                     error => Self::Records(error),
                 }
             }

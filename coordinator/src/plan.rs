@@ -1,0 +1,202 @@
+//! `plan new` and `plan check`: a sample, and what a plan will cost before anybody pays it.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use souk_common::ids::Digest;
+use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::privacy::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
+use souk_common::privacy::params::{Delta, Epsilon};
+use souk_common::round::grid::Grid;
+use souk_common::round::plan::Plan;
+
+use crate::cli::{Failure, failed, usage};
+use crate::home::{Home, HomeError};
+
+/// Reads a plan file; whatever is wrong with it is wrong usage.
+pub(crate) fn read(file: &Path) -> Result<Plan, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|error| usage(format!("{shown}: {error}")))?;
+    Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))
+}
+
+/// Writes the commented sample.
+pub(crate) fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
+    let text = match rounds {
+        Some(rounds) => SAMPLE.replace("rounds = 60", &format!("rounds = {rounds}")),
+        None => SAMPLE.to_owned(),
+    };
+    Plan::from_toml(&text).map_err(usage)?;
+    let shown = file.display();
+    let mut out = File::create_new(file).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => usage(format!(
+            "{shown} is there already and is not overwritten; name another file"
+        )),
+        _ => failed(format!("{shown}: {error}")),
+    })?;
+    out.write_all(text.as_bytes())
+        .map_err(|error| failed(format!("{shown}: {error}")))
+}
+
+/// What a plan will cost.
+pub(crate) struct Cost {
+    plan: Plan,
+    digest: Digest,
+    privacy: Option<Privacy>,
+    size: Option<Size>,
+}
+
+/// For each shop that takes part in all rounds: every shop adds the same noise and draws at the same rate.
+struct Privacy {
+    delta: Delta,
+    epsilon: Option<Epsilon>,
+    /// With every user in each round: what holds if sampling is not secret.
+    without_sampling: Option<Epsilon>,
+}
+
+/// What depends on the catalogue.
+struct Size {
+    coordinates: usize,
+    grid: Grid,
+    headroom: f64,
+}
+
+/// Looks at a plan, and at the catalogue in `home` if there is one.
+pub(crate) fn check(file: &Path, home: &Home) -> Result<Cost, Failure> {
+    let plan = read(file)?;
+    let size = match home.catalogue() {
+        Ok(catalogue) => {
+            let coordinates = Layout::new(&plan.model, &Vocabulary::from(&catalogue)).len();
+            let grid = plan
+                .grid(coordinates)
+                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let headroom = grid.headroom(&plan);
+            Some(Size {
+                coordinates,
+                grid,
+                headroom,
+            })
+        }
+        Err(HomeError::NoCatalogue) => {
+            eprintln!(
+                "no catalogue in {}: sizes are not known yet",
+                home.path().display()
+            );
+            None
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(Cost {
+        digest: plan.digest(),
+        privacy: privacy(&plan),
+        size,
+        plan,
+    })
+}
+
+fn privacy(plan: &Plan) -> Option<Privacy> {
+    let terms = &plan.privacy;
+    let noise_multiplier = terms.noise_multiplier?;
+    let mechanism = SampledGaussian {
+        noise_multiplier,
+        sampling_rate: terms.sampling_rate,
+    };
+    let composition = Composition::of(mechanism, plan.rounds);
+    Some(Privacy {
+        delta: terms.delta,
+        epsilon: composition.epsilon(terms.delta),
+        without_sampling: composition.epsilon_without_sampling(Relation::AddRemove, terms.delta),
+    })
+}
+
+impl Size {
+    fn update_bytes(&self) -> usize {
+        self.coordinates * self.grid.bits.bytes()
+    }
+
+    /// A model is 32-bit floats.
+    fn model_bytes(&self) -> usize {
+        self.coordinates * 4
+    }
+}
+
+impl Cost {
+    fn bytes_per_round(&self, size: &Size) -> usize {
+        self.plan.shops.len() * (size.update_bytes() + size.model_bytes())
+    }
+
+    /// As one object; keys that are not known are absent.
+    pub(crate) fn json(&self) -> Value {
+        let mut said = json!({
+            "plan": self.digest,
+            "rounds": self.plan.rounds,
+            "shops": self.plan.shops.len(),
+            "epsilon_per_shop": self.privacy.as_ref().map(|privacy| json!({
+                "epsilon": privacy.epsilon.map(Epsilon::get),
+                "epsilon_without_sampling": privacy.without_sampling.map(Epsilon::get),
+                "delta": privacy.delta.get(),
+                "unit": UNIT,
+                "relation": RELATION,
+                "accountant": "pld",
+            })),
+        });
+        if let Some(size) = &self.size {
+            said["coordinates"] = json!(size.coordinates);
+            said["bytes_per_update"] = json!(size.update_bytes());
+            said["bytes_per_round"] = json!(self.bytes_per_round(size));
+            said["modulus_bits"] = json!(size.grid.bits.bits());
+            said["modulus_headroom"] = json!(size.headroom);
+            said["grid_units_per_clip_norm"] = json!(size.grid.clip_units());
+            said["noise_stddev_in_grid_units"] = json!(size.grid.noise_stddev);
+        }
+        said
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let plan = &self.plan;
+        let mut lines = vec![format!(
+            "plan {} ({}): {} rounds, {} shops, quorum {}",
+            plan.name,
+            self.digest.short(),
+            plan.rounds,
+            plan.shops.len(),
+            plan.cohort.quorum
+        )];
+        lines.push(match &self.privacy {
+            Some(privacy) => {
+                let words = |epsilon: Option<Epsilon>| {
+                    epsilon.map_or("unbounded".to_owned(), |epsilon| format!("{:.3}", epsilon.get()))
+                };
+                format!(
+                    "a shop in all rounds spends epsilon {} at delta {} (unit: {UNIT}; relation: {RELATION}; accountant: \
+                     pld);\nif sampling were not secret: epsilon {}",
+                    words(privacy.epsilon),
+                    privacy.delta,
+                    words(privacy.without_sampling)
+                )
+            }
+            None => "privacy is off: no epsilon bounds it".to_owned(),
+        });
+        if let Some(size) = &self.size {
+            lines.push(format!(
+                "{} coordinates: {} bytes an update, {} bytes a round to and from all shops",
+                size.coordinates,
+                size.update_bytes(),
+                self.bytes_per_round(size)
+            ));
+            lines.push(format!(
+                "modulus 2^{}: the largest sum fits {:.1} times; clip norm {} grid units, noise {} of them",
+                size.grid.bits.bits(),
+                size.headroom,
+                size.grid.clip_units(),
+                size.grid.noise_stddev
+            ));
+        }
+        lines.join("\n")
+    }
+}
+
+const SAMPLE: &str = include_str!("../../deploy/config/plan.toml");

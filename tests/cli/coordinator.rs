@@ -1,0 +1,197 @@
+//! The operator's command line, with `serve` up and without.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+
+use serde_json::Value;
+use souk_tests::federation::{Federation, bad, good, plan, run, text, until};
+
+const SOUK: &str = env!("CARGO_BIN_EXE_souk");
+
+#[test]
+fn help_is_no_error_and_wrong_usage_is_64() {
+    let said = |args: &[&str]| run(Path::new(SOUK), "coordinator", args);
+    let commands: [&[&str]; 16] = [
+        &[],
+        &["init"],
+        &["plan", "new"],
+        &["plan", "check"],
+        &["catalogue", "import"],
+        &["invite"],
+        &["shops"],
+        &["revoke"],
+        &["serve"],
+        &["status"],
+        &["pause"],
+        &["resume"],
+        &["models", "list"],
+        &["models", "show"],
+        &["models", "export"],
+        &["models", "rollback"],
+    ];
+    for command in commands {
+        let help = good(&said(&[command, &["--help"]].concat()));
+        assert!(help.contains("Example"), "{command:?}: {help}");
+    }
+    let wrong: [&[&str]; 5] = [
+        &["nonsense"],
+        &["serve"],
+        &["invite", "Not A Name"],
+        &["models", "rollback", "-1"],
+        &["status", "--jsno"],
+    ];
+    for command in wrong {
+        let (code, said) = bad(&said(command));
+        assert!(code == 64 && said.contains("--help"), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn every_command_works_while_serve_is_up_and_when_it_is_not() {
+    let mut federation = Federation::start(SOUK, &plan(2, 1, &["north", "south"]), &[]);
+    federation.join("north", 20);
+    let mut north = federation.start_client("north", &["--exit-when-finished"]);
+    assert!(north.wait(), "{}", federation.log("north"));
+    let up = ask_everything(&federation, "up");
+    assert!(federation.stop_coordinator());
+    let down = ask_everything(&federation, "down");
+    assert_eq!(up, down);
+    // What was said while `serve` was down holds when it is up again.
+    good(&federation.coordinator(&["revoke", "north"]));
+    federation.serve(&[]);
+    let shops = federation.coordinator_json(&["shops"]);
+    assert_eq!(shops["shops"][0]["membership"]["standing"], "revoked");
+    let (code, said) = bad(&federation.coordinator(&["revoke", "west"]));
+    assert!(code == 2 && said.contains("no shop called west"), "{said}");
+}
+
+/// Every command but `serve`; what must be the same however it was asked.
+fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
+    let file = |end: &str| {
+        let path = federation.home().join(format!("{name}{end}"));
+        text(&path).to_owned()
+    };
+    let json = |args: &[&str]| federation.coordinator_json(args);
+    let status = json(&["status"]);
+    let models = json(&["models", "list"]);
+    let manifest = |listed: usize| models["models"][listed].clone();
+    let shown = json(&["models", "show", "--round", "1"]);
+    assert_eq!(shown["manifest"]["body"], manifest(1));
+    let exported = file(".safetensors");
+    let export = json(&["models", "export", "--out", &exported]);
+    assert_eq!(export["model_hash"], manifest(2)["model"]);
+    let bytes = fs::read(&exported).expect("the exported model");
+    assert_eq!(
+        export["model_hash"],
+        souk_common::ids::Digest::of(&bytes).to_string()
+    );
+    let (code, said) = bad(&federation.coordinator(&["models", "show", "--round", "9"]));
+    assert!(code == 2 && said.contains("models list"), "{said}");
+    let (code, said) = bad(&federation.coordinator(&["models", "rollback", "9"]));
+    assert!(code == 2 && said.contains("no model of round 9"), "{said}");
+    assert_eq!(json(&["pause"])["paused"], true);
+    assert_eq!(json(&["resume"])["paused"], false);
+    let shops = json(&["shops"]);
+    assert_eq!(shops["shops"][0]["name"], "north");
+    assert_eq!(shops["shops"][0]["membership"]["standing"], "enrolled");
+    let code = federation.invite("south");
+    code.parse::<souk_common::crypto::join_code::JoinCode>()
+        .expect("a code");
+    let (failed, said) = bad(&federation.coordinator(&["invite", "north"]));
+    assert!(failed == 2 && said.contains("revoke it first"), "{said}");
+    let sample = file(".toml");
+    good(&run(
+        Path::new(SOUK),
+        "coordinator",
+        &["plan", "new", &sample, "--rounds", "7"],
+    ));
+    assert_eq!(json(&["plan", "check", &sample])["rounds"], 7);
+    let (failed, said) = bad(&run(Path::new(SOUK), "coordinator", &["plan", "new", &sample]));
+    assert!(failed == 64 && said.contains("not overwritten"), "{said}");
+    let items = federation.home().join("../items.csv");
+    let imported = json(&["catalogue", "import", text(&items)]);
+    assert_eq!(imported["items"], 40);
+    ["state", "rounds_published", "model_hash", "log"]
+        .iter()
+        .map(|key| status[*key].clone())
+        .chain([models, imported])
+        .chain([shops["shops"][0]["name"].clone()])
+        .collect()
+}
+
+#[test]
+fn an_older_model_can_be_made_current_while_serve_is_up_and_when_it_is_not() {
+    let mut federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
+    federation.join("north", 20);
+    let mut north = federation.start_client("north", &["--exit-when-finished"]);
+    assert!(north.wait(), "{}", federation.log("north"));
+    let models = federation.coordinator_json(&["models", "list"]);
+    for round in [0, 1, 0] {
+        let back = federation.coordinator_json(&["models", "rollback", &round.to_string()]);
+        assert_eq!(back["model_hash"], models["models"][round]["model"]);
+        assert_eq!(
+            federation.coordinator_json(&["status"])["model_hash"],
+            back["model_hash"]
+        );
+        if round == 1 {
+            assert!(federation.stop_coordinator());
+        }
+    }
+}
+
+#[test]
+fn status_is_answered_while_serve_is_ending() {
+    let mut federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
+    federation.join("north", 20);
+    let mut north = federation.start_client("north", &[]);
+    until("the run is complete", || {
+        federation.log("north").contains("the run is complete")
+    });
+    for _ in 0..3 {
+        let mut ending = federation.begin_to_stop_coordinator();
+        let status = federation.coordinator_json(&["status"]);
+        assert_eq!(status["state"], "finished");
+        assert!(ending.wait());
+        federation.serve(&[]);
+    }
+    assert!(north.stop("-TERM"));
+}
+
+#[test]
+fn a_member_that_was_away_has_a_moment_to_fetch_the_last_model() {
+    let mut federation = Federation::start(SOUK, &plan(1, 1, &["north", "south"]), &[]);
+    federation.join("north", 20);
+    federation.join("south", 20);
+    let mut north = federation.start_client("north", &["--exit-when-finished"]);
+    assert!(north.wait(), "{}", federation.log("north"));
+    assert!(federation.stop_coordinator());
+    federation.serve(&["--exit-when-finished"]);
+    let mut running = ["north", "south"].map(|shop| federation.start_client(shop, &["--exit-when-finished"]));
+    for (process, shop) in running.iter_mut().zip(["north", "south"]) {
+        assert!(process.wait(), "{}", federation.log(shop));
+    }
+    assert!(federation.wait_for_coordinator());
+    let status = federation.coordinator_json(&["status"]);
+    for shop in ["north", "south"] {
+        assert_eq!(
+            federation.client_json(shop, &["budget"])["model_hash"],
+            status["model_hash"]
+        );
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_remedy() {
+    let federation = Federation::prepare(SOUK, &plan(1, 1, &["north"]));
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let plan = federation.plan();
+    let serve = ["serve", "--plan", text(&plan), "--listen", &address];
+    let (code, said) = bad(&federation.coordinator(&serve));
+    assert!(
+        code == 2 && said.contains(&address) && said.contains("taken"),
+        "{code} {said}"
+    );
+    assert_eq!(federation.coordinator_json(&["status"])["state"], "waiting");
+}
