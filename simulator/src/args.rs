@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, epsilon, split};
+use crate::{bench, demo, epsilon, split};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ enum Command {
     Split(split::SplitArgs),
     Epsilon(epsilon::EpsilonArgs),
     Calibrate(epsilon::CalibrateArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Parses and runs.
@@ -40,6 +41,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Split(args) => split::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),
     };
