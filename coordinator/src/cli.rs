@@ -277,6 +277,8 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
 fn run_server(home: Home, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Threads that take over while others wait for the disk. Each keeps memory of its own to hand out again.
+        .max_blocking_threads(STAND_INS)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -390,4 +392,5 @@ fn import(file: &Path, at: &At) -> Result<(), Failure> {
     Ok(())
 }
 
+const STAND_INS: usize = 1;
 const SAMPLE_PLAN: &str = include_str!("../../deploy/config/plan.toml");

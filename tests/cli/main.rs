@@ -1,3 +1,4 @@
 //! Tests of the command lines.
 
+mod bench;
 mod client;

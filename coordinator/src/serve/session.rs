@@ -8,7 +8,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
 use souk_common::transport::{FrameError, Peer, peer_of, read_frame, write_frame};
-use souk_common::wire::limits::{CHUNK_BYTES, MAX_TEXT_BYTES};
+use souk_common::wire::limits::MAX_TEXT_BYTES;
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 
 use super::hub::{Decision, Hub};
@@ -204,17 +204,27 @@ impl Session<'_> {
         let Ok((mut file, len_bytes)) = sized else {
             return write_frame(send, &failure(ErrorCode::NotFound, "no such blob")).await;
         };
+        // Each connection holds a window of what it was sent: only so many at once.
+        let Ok(_permit) = self.hub.downloads.acquire().await else {
+            return write_frame(send, &failure(ErrorCode::Internal, "the coordinator stops")).await;
+        };
         write_frame(send, &Reply::Blob { len_bytes }).await?;
-        let mut piece = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(()),
-                read => send
-                    .write_all(&piece[..read])
-                    .await
-                    .map_err(std::io::Error::from)?,
-            }
+        let mut left = len_bytes.saturating_sub(offset);
+        while left > 0 {
+            // Handed over, not copied, and all of one size: what is freed by one shop's piece fits the next one's.
+            let mut piece = vec![0; PIECE_BYTES];
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES));
+            file.read_exact(&mut piece)?;
+            left -= piece.len() as u64;
+            tokio::time::timeout(PATIENCE, send.write_chunk(piece.into()))
+                .await
+                .map_err(std::io::Error::from)?
+                .map_err(std::io::Error::from)?;
         }
+        // The window is given back only when the shop has it all.
+        let _ = send.finish();
+        let _ = tokio::time::timeout(PATIENCE, send.stopped()).await;
+        Ok(())
     }
 
     async fn upload(
@@ -260,13 +270,20 @@ impl Session<'_> {
         write_frame(send, &Reply::UploadFrom { offset: 0 })
             .await
             .map_err(|_| RejectCode::WrongLength)?;
+        // Gathered into large pieces: a hash and a write for each datagram cost more than the copy.
+        let mut piece = vec![0; PIECE_BYTES];
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
-            let piece = tokio::time::timeout(PATIENCE, receive.read_chunk(left.min(CHUNK_BYTES), true)).await;
-            let Ok(Ok(Some(piece))) = piece else {
-                return Err(RejectCode::WrongLength);
-            };
-            tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
+            let piece = &mut piece[..left.min(PIECE_BYTES)];
+            tokio::time::timeout(PATIENCE, receive.read_exact(piece))
+                .await
+                .map_err(|_| RejectCode::WrongLength)?
+                .map_err(|_| RejectCode::WrongLength)?;
+            if staged.is_in_memory() {
+                staged.push(piece).map_err(store_failed)?;
+            } else {
+                tokio::task::block_in_place(|| staged.push(piece)).map_err(store_failed)?;
+            }
         }
         if staged.digest() != upload.update {
             return Err(RejectCode::WrongDigest);
@@ -294,3 +311,5 @@ fn failure(code: ErrorCode, detail: &str) -> Reply {
 
 /// A peer that says nothing within a request for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Of blobs and updates: what one of them holds in memory beside its connection's window.
+const PIECE_BYTES: usize = 64 << 10;

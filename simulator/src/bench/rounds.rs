@@ -50,7 +50,7 @@ fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64) -> anyhow::Result<f64> 
         rounds: rounds + WARM_UP,
         adam: false,
         keep_parts,
-        max_concurrent_uploads: SHOPS,
+        at_once: SHOPS,
     };
     let site = Site::new(&setting)?;
     let serving = site.serve()?;

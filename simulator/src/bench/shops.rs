@@ -211,3 +211,49 @@ async fn ask(
 }
 
 const LONGEST: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use souk_common::round::plan::Plan;
+    use souk_coordinator::serve::{Options, run};
+
+    use super::*;
+    use crate::bench::site::Setting;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_more_updates_are_on_their_way_than_configured_and_none_is_lost() {
+        let (parameters, shops, rounds) = (300_000, 5, 2);
+        let setting = Setting {
+            shops,
+            parameters,
+            rounds,
+            adam: false,
+            keep_parts: 0,
+            at_once: 2,
+        };
+        let site = Site::new(&setting).unwrap();
+        let options = Options {
+            plan: Plan::from_toml(&fs::read_to_string(site.plan()).unwrap()).unwrap(),
+            listen: None,
+            exit_when_finished: true,
+            new_run: false,
+        };
+        let (said_in, mut said) = tokio::sync::mpsc::unbounded_channel();
+        let report = move |line: &str| said_in.send(line.to_owned()).unwrap();
+        let serving = tokio::spawn(run(site.home.clone(), options, std::future::pending(), report));
+        let first = said.recv().await.unwrap();
+        let address = first.strip_prefix("listening on ").unwrap().parse().unwrap();
+        let shops = Shops::connect(&site, address, parameters + 1).await.unwrap();
+        let seen = shops.run().await.unwrap();
+        assert_eq!(seen.published.len() as u64, rounds);
+        assert!((1..=2).contains(&seen.most_sending), "{}", seen.most_sending);
+        drop(shops);
+        serving.await.unwrap().unwrap();
+        let kept = fs::read_dir(site.home.path().join("private")).unwrap();
+        let kept = kept.flatten().filter(|entry| entry.file_name() != "tmp");
+        let files = kept.flat_map(|folder| fs::read_dir(folder.path()).unwrap());
+        assert_eq!(files.count(), 0, "no part is kept");
+    }
+}

@@ -23,18 +23,20 @@ use crate::demo::processes::{Line, Process, next_line};
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) shops: usize,
-    /// Parameters of the model: so many, a thousandfold if more than a thousand, and one.
+    /// Parameters of the model, a multiple of a thousand if there are more; it has one beside them, the bias.
     pub(super) parameters: usize,
     pub(super) rounds: u64,
     pub(super) adam: bool,
     pub(super) keep_parts: u64,
-    pub(super) max_concurrent_uploads: usize,
+    /// Uploads, and downloads, at once.
+    pub(super) at_once: usize,
 }
 
 /// A federation whose shops are members already. Its folder goes with it.
 pub(super) struct Site {
     dir: TempDir,
-    home: Home,
+    /// The coordinator's folder.
+    pub(super) home: Home,
     /// The CA's certificate.
     pub(super) ca: Vec<u8>,
     /// Each shop's certificate and key.
@@ -154,7 +156,8 @@ impl Setting {
         let mut text = fs::read_to_string(&path)?;
         for (key, value) in [
             ("keep_parts", self.keep_parts),
-            ("max_concurrent_uploads", self.max_concurrent_uploads as u64),
+            ("max_concurrent_uploads", self.at_once as u64),
+            ("max_concurrent_downloads", self.at_once as u64),
         ] {
             let line = text.lines().find(|line| line.starts_with(&format!("# {key} =")));
             let line = line.with_context(|| format!("the sample configuration has no {key}"))?;
