@@ -24,7 +24,7 @@ pub struct Staged {
 }
 
 enum Place {
-    Memory(Vec<u8>, Digester, Reserved),
+    Memory(Vec<u8>, Box<Digester>, Reserved),
     /// The writer has a digest of its own.
     File(Box<FileWriter>),
 }
@@ -66,11 +66,7 @@ impl Staging {
                 room,
                 bytes: len_bytes,
             };
-            Place::Memory(
-                Vec::with_capacity(len_bytes as usize),
-                Digester::default(),
-                reserved,
-            )
+            Place::Memory(Vec::with_capacity(len_bytes as usize), Box::default(), reserved)
         } else {
             Place::File(Box::new(self.files.writer()?))
         };
