@@ -301,6 +301,8 @@ fn run_server(home: Home, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
     telemetry::init(false, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Threads that take over while others wait for the disk. Each keeps memory of its own to hand out again.
+        .max_blocking_threads(STAND_INS)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -356,3 +358,6 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
+
+/// Enough for a disk that stalls, few enough to keep little.
+const STAND_INS: usize = 4;

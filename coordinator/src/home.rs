@@ -43,6 +43,8 @@ pub struct Limits {
     pub staging_memory_bytes: u64,
     /// Updates on their way at once; others wait. Default 16.
     pub max_concurrent_uploads: usize,
+    /// Models, plans and catalogues on their way to shops at once; others wait. Default 16.
+    pub max_concurrent_downloads: usize,
     /// Most bytes of files that one run of `serve` writes; absent: what the disk holds.
     pub store_bytes: Option<u64>,
 }
@@ -52,6 +54,7 @@ impl Default for Limits {
         Self {
             staging_memory_bytes: 32 << 20,
             max_concurrent_uploads: 16,
+            max_concurrent_downloads: 16,
             store_bytes: None,
         }
     }

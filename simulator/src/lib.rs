@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`split`] | `split`: a data set cut into shops' folders |
 //! | [`synthetic`] | the made-up market behind `demo` and `split --synthetic` |
+//! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 mod alone;
 mod args;
+pub mod bench;
 pub mod demo;
 pub mod epsilon;
 pub mod evaluate;

@@ -1,5 +1,6 @@
 //! Tests of the command lines.
 
+mod bench;
 mod client;
 mod coordinator;
 mod refusals;

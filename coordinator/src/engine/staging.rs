@@ -20,12 +20,12 @@ pub struct Staging {
 /// One update on its way, or arrived.
 pub struct Staged {
     place: Place,
-    digester: Digester,
     len_bytes: u64,
 }
 
 enum Place {
-    Memory(Vec<u8>, Reserved),
+    Memory(Vec<u8>, Box<Digester>, Reserved),
+    /// The writer has a digest of its own.
     File(Box<FileWriter>),
 }
 
@@ -66,15 +66,11 @@ impl Staging {
                 room,
                 bytes: len_bytes,
             };
-            Place::Memory(Vec::with_capacity(len_bytes as usize), reserved)
+            Place::Memory(Vec::with_capacity(len_bytes as usize), Box::default(), reserved)
         } else {
             Place::File(Box::new(self.files.writer()?))
         };
-        Ok(Staged {
-            place,
-            digester: Digester::default(),
-            len_bytes: 0,
-        })
+        Ok(Staged { place, len_bytes: 0 })
     }
 }
 
@@ -84,10 +80,10 @@ impl Staged {
     /// # Errors
     /// Of the file system.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.digester.update(bytes);
         self.len_bytes += bytes.len() as u64;
         match &mut self.place {
-            Place::Memory(memory, _) => {
+            Place::Memory(memory, digester, _) => {
+                digester.update(bytes);
                 memory.extend_from_slice(bytes);
                 Ok(())
             }
@@ -100,15 +96,23 @@ impl Staged {
         self.len_bytes
     }
 
+    /// Whether the bytes go to no file.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.place, Place::Memory(..))
+    }
+
     /// Digest of the bytes so far.
     pub fn digest(&self) -> Digest {
-        self.digester.finish()
+        match &self.place {
+            Place::Memory(_, digester, _) => digester.finish(),
+            Place::File(file) => file.digest(),
+        }
     }
 
     /// Brings it to where it can be added from; `keep` makes it a durable file.
     pub(super) fn settle(self, files: &Files, keep: bool) -> io::Result<Part> {
         match self.place {
-            Place::Memory(bytes, reserved) => {
+            Place::Memory(bytes, _, reserved) => {
                 if keep {
                     files.put(&bytes)?;
                 }

@@ -119,7 +119,7 @@ async fn open_patiently(home: &Home, config: &Config) -> Result<Store, StoreErro
 /// Done when all rounds are published and every member has fetched the last model and gone, or had time enough to.
 async fn finished(hub: &Hub) {
     hub.finished.cancelled().await;
-    let wait = async |most: Duration, done: &dyn Fn() -> bool| {
+    let wait = async |most: Duration, done: &(dyn Fn() -> bool + Sync)| {
         let watched = async {
             while !done() {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -262,8 +262,16 @@ impl Session<'_> {
         let Ok((file, len_bytes)) = sized else {
             return say(send, &failure(ErrorCode::NotFound, "no such blob")).await;
         };
+        // Each connection holds a window of what it was sent: only so many at once.
+        let Ok(_permit) = self.hub.downloads.acquire().await else {
+            return say(send, &failure(ErrorCode::Internal, "the coordinator stops")).await;
+        };
         say(send, &Reply::Blob { len_bytes }).await?;
-        Ok(send_file(file, send, PATIENCE).await?)
+        send_file(file, send, PATIENCE).await?;
+        // The window is given back only when the shop has it all.
+        let _ = send.finish();
+        let _ = tokio::time::timeout(PATIENCE, send.stopped()).await;
+        Ok(())
     }
 
     async fn upload(
@@ -330,19 +338,22 @@ impl Session<'_> {
         if say(send, &Reply::UploadFrom { offset }).await.is_err() {
             return Err(NotReceived::BrokeOff(Box::new(staged)));
         }
+        // Gathered into large pieces: a hash and a write for each datagram cost more than the copy.
+        let mut piece = vec![0; CHUNK_BYTES];
         while staged.len_bytes() < upload.len_bytes {
             let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
-            let piece = tokio::select! {
-                piece = receive.read_chunk(left.min(CHUNK_BYTES), true) => Some(piece),
-                () = turn.over.cancelled() => None,
-                () = tokio::time::sleep(PATIENCE) => None,
-            };
-            let piece = match piece {
-                Some(Ok(Some(piece))) => piece,
-                Some(Ok(None)) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
-                Some(Err(_)) | None => return Err(NotReceived::BrokeOff(Box::new(staged))),
-            };
-            tokio::task::block_in_place(|| staged.push(&piece.bytes)).map_err(store_failed)?;
+            let (filled, ended) = gather(receive, &mut piece[..left.min(CHUNK_BYTES)], turn).await;
+            let arrived = &piece[..filled];
+            if staged.is_in_memory() {
+                staged.push(arrived).map_err(store_failed)?;
+            } else {
+                tokio::task::block_in_place(|| staged.push(arrived)).map_err(store_failed)?;
+            }
+            match ended {
+                None => {}
+                Some(Ended::TooShort) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
+                Some(Ended::BrokeOff) => return Err(NotReceived::BrokeOff(Box::new(staged))),
+            }
         }
         if staged.digest() != upload.update {
             return Err(NotReceived::Refused(RejectCode::WrongDigest));
@@ -375,6 +386,31 @@ fn store_failed(error: io::Error) -> NotReceived {
 fn failure(code: ErrorCode, detail: &str) -> Reply {
     let detail = detail.chars().take(MAX_TEXT_BYTES / 4).collect();
     Reply::Error { code, detail }
+}
+
+/// Fills `piece` with what arrives; how much, and why it ended before that was all.
+async fn gather(receive: &mut RecvStream, piece: &mut [u8], turn: &Turn) -> (usize, Option<Ended>) {
+    let mut filled = 0;
+    while filled < piece.len() {
+        let read = tokio::select! {
+            read = receive.read(&mut piece[filled..]) => read,
+            () = turn.over.cancelled() => return (filled, Some(Ended::BrokeOff)),
+            () = tokio::time::sleep(PATIENCE) => return (filled, Some(Ended::BrokeOff)),
+        };
+        match read {
+            Ok(Some(read)) => filled += read,
+            Ok(None) => return (filled, Some(Ended::TooShort)),
+            Err(_) => return (filled, Some(Ended::BrokeOff)),
+        }
+    }
+    (filled, None)
+}
+
+/// Why no more bytes come.
+enum Ended {
+    /// The shop said that these were all.
+    TooShort,
+    BrokeOff,
 }
 
 /// A peer that says nothing within a request for so long is given up.

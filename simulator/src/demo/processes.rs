@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use souk_common::clock::Stopwatch;
 
 /// A child that is killed when this is dropped, and that ends by itself when this process is gone.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     /// Held open: a child that sees its standard input end knows that its parent is gone.
@@ -20,16 +20,16 @@ pub(super) struct Process {
 }
 
 /// A line that a child printed.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Which child.
-    pub(super) process: String,
+    pub(crate) process: String,
     /// What it said.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Process {
     /// Starts `souk-sim PROGRAM ARGS...`; its standard output goes to `lines`, its errors to `log`.
-    pub(super) fn start<S: AsRef<OsStr>>(
+    pub(crate) fn start<S: AsRef<OsStr>>(
         name: &str,
         args: impl IntoIterator<Item = S>,
         log: &Path,
@@ -69,12 +69,12 @@ impl Process {
     }
 
     /// Its process id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Fails if the child has ended with an error, with the end of what it said.
-    pub(super) fn check(&mut self) -> anyhow::Result<bool> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<bool> {
         match self
             .child
             .try_wait()
@@ -87,7 +87,7 @@ impl Process {
     }
 
     /// Waits for a good end.
-    pub(super) fn wait(&mut self, most: Duration) -> anyhow::Result<()> {
+    pub(crate) fn wait(&mut self, most: Duration) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
         while !self.check()? {
             ensure!(
@@ -111,7 +111,7 @@ impl Drop for Process {
 }
 
 /// Runs `souk-sim PROGRAM ARGS...` to its end and returns what it printed.
-pub(super) fn output<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
+pub(crate) fn output<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
     let said: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let done = program()?
@@ -131,7 +131,7 @@ pub(super) fn output<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> anyh
 }
 
 /// The next line of any child, or none if `wait` passes without one.
-pub(super) fn next_line(lines: &Receiver<Line>, wait: Duration) -> Option<Line> {
+pub(crate) fn next_line(lines: &Receiver<Line>, wait: Duration) -> Option<Line> {
     lines.recv_timeout(wait).ok()
 }
 

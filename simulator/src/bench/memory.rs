@@ -1,0 +1,132 @@
+//! What a coordinator's process holds while shops send it updates of ten million parameters.
+
+use std::fs;
+
+use anyhow::Context;
+use souk_common::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_CONNECTIONS, MAX_WINDOWS_BYTES};
+use tokio::runtime::Runtime;
+
+use super::rounds::runtime;
+use super::row::Row;
+use super::shops::Shops;
+use super::site::{Setting, Site};
+
+/// `coordinator_memory_100x10m` with plain averaging and with Adam, each beside the same with a tenth of the shops.
+pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
+    let runtime = runtime()?;
+    let (few, many) = if short { (3, 10) } else { (10, 100) };
+    let mut rows = Vec::new();
+    for (suffix, adam, most) in [("", false, 3.0), ("_adam", true, 5.0)] {
+        let name = |shops: usize| format!("coordinator_memory_{shops}x10m{suffix}");
+        let (small, large) = (peak(&runtime, few, adam)?, peak(&runtime, many, adam)?);
+        let ratio = large.models() / small.models();
+        rows.push(small.row(name(few)));
+        rows.push(
+            large
+                .row(name(many))
+                .ratio(ratio, name(few))
+                .bound(large.models() <= most, format!("at most {most} models"))
+                .bound((ratio - 1.0).abs() <= 0.05, format!("within 5 % of that of {few} shops"))
+                .bound(
+                    large.most_sending <= AT_ONCE,
+                    format!("at most {AT_ONCE} updates on their way, as configured; others wait"),
+                )
+                .bound(
+                    2 * u64::from(CONNECTION_WINDOW_BYTES) * MAX_CONNECTIONS as u64 <= MAX_WINDOWS_BYTES,
+                    format!(
+                        "windows of {MAX_CONNECTIONS} connections, {CONNECTION_WINDOW_BYTES} bytes each way, add up \
+                         to at most {MAX_WINDOWS_BYTES} bytes"
+                    ),
+                ),
+        );
+    }
+    Ok(rows)
+}
+
+/// A coordinator's memory, in bytes.
+struct Peak {
+    /// An idle coordinator's with next to no model.
+    idle: u64,
+    /// Its largest from its start until it listened.
+    start: u64,
+    /// Its largest from then until the round was published.
+    round: u64,
+    most_sending: usize,
+}
+
+impl Peak {
+    fn models(&self) -> f64 {
+        self.round.max(self.start).saturating_sub(self.idle) as f64 / MODEL_BYTES
+    }
+
+    fn row(&self, name: String) -> Row {
+        let models = |bytes: u64| bytes.saturating_sub(self.idle) as f64 / MODEL_BYTES;
+        Row::new(name, self.models(), "models")
+            .with("idle_bytes", self.idle)
+            .with("start_models", models(self.start))
+            .with("round_models", models(self.round))
+            .with("most_uploads_at_once", self.most_sending)
+            .with("max_concurrent_uploads", AT_ONCE)
+            .with("max_concurrent_downloads", AT_ONCE)
+    }
+}
+
+fn peak(runtime: &Runtime, shops: usize, adam: bool) -> anyhow::Result<Peak> {
+    eprintln!(
+        "  {shops} shops, {} ...",
+        if adam { "adam" } else { "plain averaging" }
+    );
+    let setting = Setting {
+        shops,
+        parameters: PARAMETERS,
+        rounds: 1,
+        adam,
+        keep_parts: 0,
+        at_once: AT_ONCE,
+    };
+    let small = Site::new(&Setting {
+        parameters: 1,
+        ..setting.clone()
+    })?;
+    let idle = high_water(small.serve()?.id())?;
+    let site = Site::new(&setting)?;
+    let serving = site.serve()?;
+    let start = high_water(serving.id())?;
+    forget_high_water(serving.id());
+    let (round, most_sending) = runtime.block_on(async {
+        let shops = Shops::connect(&site, serving.address, PARAMETERS + 1).await?;
+        let seen = shops.run().await?;
+        // Before the shops go, and the coordinator with them.
+        anyhow::Ok((high_water(serving.id())?, seen.most_sending))
+    })?;
+    serving.wait()?;
+    Ok(Peak {
+        idle,
+        start,
+        round,
+        most_sending,
+    })
+}
+
+/// The most memory that a process held since its start, or since it was made to forget.
+fn high_water(process: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("can't read {path}; memory is measured on Linux only"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes
+        .and_then(|number| number.trim().parse().ok())
+        .with_context(|| format!("{path} has no VmHWM in kB"))?;
+    Ok(kilobytes * 1024)
+}
+
+/// Where the system does not allow it, the start counts into the round.
+fn forget_high_water(process: u32) {
+    let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
+}
+
+const PARAMETERS: usize = 10_000_000;
+const MODEL_BYTES: f64 = 4.0 * PARAMETERS as f64;
+/// Fewer than the fewest shops, so that both runs have as many on their way.
+const AT_ONCE: usize = 4;

@@ -1,0 +1,208 @@
+//! A real coordinator process over a federation that was made for a benchmark, in a temporary folder.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use souk_common::catalogue::{Catalogue, Item};
+use souk_common::clock::{Clock, Stopwatch, SystemClock};
+use souk_common::crypto::pki::shop_key;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::rng::secret_bytes;
+use souk_common::transport::Identity;
+use souk_coordinator::home::Home;
+use souk_coordinator::registry::{enrol, invite};
+use souk_coordinator::store::Store;
+use tempfile::TempDir;
+
+use crate::demo::processes::{Line, Process, next_line};
+
+/// What a federation is made for.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) shops: usize,
+    /// Parameters of the model, a multiple of a thousand if there are more; it has one beside them, the bias.
+    pub(super) parameters: usize,
+    pub(super) rounds: u64,
+    pub(super) adam: bool,
+    pub(super) keep_parts: u64,
+    /// Uploads, and downloads, at once.
+    pub(super) at_once: usize,
+}
+
+/// A federation whose shops are members already. Its folder goes with it.
+pub(super) struct Site {
+    dir: TempDir,
+    /// The coordinator's folder.
+    pub(super) home: Home,
+    /// The CA's certificate.
+    pub(super) ca: Vec<u8>,
+    /// Each shop's certificate and key.
+    pub(super) shops: Vec<Identity>,
+}
+
+/// A coordinator that serves; it ends with this.
+pub(super) struct Serving {
+    process: Process,
+    lines: Receiver<Line>,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+}
+
+impl Site {
+    /// Makes the folder, the keys and the memberships.
+    pub(super) fn new(setting: &Setting) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir().context("can't create a temporary folder")?;
+        let home = Home::new(dir.path().join("coordinator"));
+        let now = SystemClock.now();
+        home.init(now, "bench", LISTEN, LISTEN)?;
+        setting.write_config(&home)?;
+        home.set_catalogue(&setting.catalogue()?)?;
+        let authority = home.authority()?;
+        let mut store = Store::open(home.path(), None)?;
+        let shops = (0..setting.shops).map(|shop| {
+            let (key, request) = shop_key()?;
+            let name = shop_name(shop)?;
+            let certificate = authority.issue_shop(&request, &name, now)?;
+            let secret = secret_bytes()?;
+            invite(&mut store, now, &name, &secret)?;
+            enrol(
+                &mut store,
+                now,
+                &name,
+                Digest::of(&certificate).to_string(),
+                &secret,
+            )?;
+            let chain = vec![certificate];
+            Ok(Identity { chain, key })
+        });
+        let shops = shops.collect::<anyhow::Result<_>>()?;
+        fs::write(dir.path().join("plan.toml"), setting.plan()?)?;
+        let ca = authority.certificate().to_vec();
+        Ok(Self { dir, home, ca, shops })
+    }
+
+    /// The plan's file.
+    pub(super) fn plan(&self) -> PathBuf {
+        self.dir.path().join("plan.toml")
+    }
+
+    /// Starts the coordinator and waits until it listens.
+    pub(super) fn serve(&self) -> anyhow::Result<Serving> {
+        let (lines_in, lines) = channel();
+        let (home, plan) = (self.home.path().as_os_str(), self.plan());
+        let args = [
+            "coordinator".as_ref(),
+            "serve".as_ref(),
+            "--dir".as_ref(),
+            home,
+            "--plan".as_ref(),
+            plan.as_os_str(),
+            "--exit-when-finished".as_ref(),
+        ];
+        let log = self.dir.path().join("coordinator.log");
+        let mut process = Process::start("the coordinator", args, &log, &lines_in)?;
+        let watch = Stopwatch::start();
+        loop {
+            if let Some(line) = next_line(&lines, Duration::from_millis(20))
+                && let Some(address) = line.text.strip_prefix("listening on ")
+            {
+                let address = address
+                    .parse()
+                    .with_context(|| format!("the coordinator listens on {address:?}"))?;
+                return Ok(Serving {
+                    process,
+                    lines,
+                    address,
+                });
+            }
+            ensure!(!process.check()?, "the coordinator ended before it listened");
+            ensure!(
+                watch.secs() < START.as_secs_f64(),
+                "the coordinator did not listen within {START:?}"
+            );
+        }
+    }
+}
+
+impl Serving {
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for its good end.
+    pub(super) fn wait(mut self) -> anyhow::Result<()> {
+        self.process.wait(END)?;
+        drop(self.lines);
+        Ok(())
+    }
+}
+
+impl Setting {
+    /// Least rows for so many parameters, so that the catalogue weighs little beside the model.
+    fn rows_and_width(&self) -> (usize, usize) {
+        let width = self.parameters.min(1000);
+        (self.parameters / width, width)
+    }
+
+    fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        let item = |row: usize| Item {
+            id: row.to_string(),
+            title: String::new(),
+            category: String::new(),
+            brand: String::new(),
+            price: None,
+        };
+        Ok(Catalogue::new((0..self.rows_and_width().0).map(item).collect())?)
+    }
+
+    fn write_config(&self, home: &Home) -> anyhow::Result<()> {
+        let path = home.path().join("coordinator.toml");
+        let mut text = fs::read_to_string(&path)?;
+        for (key, value) in [
+            ("keep_parts", self.keep_parts),
+            ("max_concurrent_uploads", self.at_once as u64),
+            ("max_concurrent_downloads", self.at_once as u64),
+        ] {
+            let line = text.lines().find(|line| line.starts_with(&format!("# {key} =")));
+            let line = line.with_context(|| format!("the sample configuration has no {key}"))?;
+            text = text.replace(line, &format!("{key} = {value}"));
+        }
+        Ok(fs::write(&path, text)?)
+    }
+
+    fn plan(&self) -> anyhow::Result<String> {
+        let mut text = format!(
+            "name = \"bench\"\nrounds = {}\n[model]\nkind = \"mf\"\ngmf_dim = {}\nitem_bias = false\n[train]\n\
+             solver = \"ials\"\nalpha = 0.1\nlambda = 1.0\n[privacy]\nenabled = false\nclip_norm = 1.0\n\
+             sampling_rate = 1.0\n[cohort]\nquorum = {}\ndeadline = \"10m\"\n[server]\n{}learning_rate = 0.05\n",
+            self.rounds,
+            self.rows_and_width().1,
+            self.shops,
+            if self.adam {
+                "optimiser = \"adam\"\n"
+            } else {
+                "optimiser = \"plain\"\n"
+            },
+        );
+        for shop in 0..self.shops {
+            text += &format!(
+                "[[shops]]\nname = \"{}\"\ndeclared_users = 100\n",
+                shop_name(shop)?
+            );
+        }
+        Ok(text)
+    }
+}
+
+fn shop_name(shop: usize) -> anyhow::Result<ShopName> {
+    Ok(format!("shop-{shop}").parse()?)
+}
+
+const LISTEN: &str = "127.0.0.1:0";
+const START: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(60);
