@@ -264,11 +264,11 @@ mod tests {
         fs::write(data.join("ml-100k.inter"), text).expect("written");
         fs::write(data.join("ml-100k.user"), people).expect("written");
         let items = (0..9)
-            .map(|item| format!("{item}\tFilm, \"{item}\"\tDrama\n"))
+            .map(|item| format!("{item}\tFilm, \"{item}\"\t{}\tDrama Romance\n", 1990 + item))
             .collect::<String>();
         fs::write(
             data.join("ml-100k.item"),
-            format!("item_id\tmovie_title\tclass\n{items}"),
+            format!("item_id\tmovie_title\trelease_year\tclass\n{items}"),
         )
         .expect("written");
         let out = dir.path().join("out");
@@ -281,7 +281,15 @@ mod tests {
         )
         .expect("items");
         assert_eq!((catalogue.len(), report.bad_lines), (9, 0));
-        assert_eq!(catalogue.items()[3].title, "Film, \"3\"");
+        let third = &catalogue.items()[3];
+        assert_eq!(
+            (
+                third.title.as_str(),
+                third.category.as_str(),
+                third.brand.as_str()
+            ),
+            ("Film, \"3\"", "Drama", "1990s")
+        );
         let mut users = 0;
         for shop in 1..=4 {
             let folder = out.join(format!("shop-{shop}"));

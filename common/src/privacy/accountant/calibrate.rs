@@ -112,6 +112,17 @@ mod tests {
     use super::*;
     use crate::privacy::accountant::vectors::table;
 
+    /// q, rounds, epsilon, our noise, and the epsilon of that noise at delta 1e-6 by dp-accounting's pessimistic PLD with
+    /// steps of 1e-4. In these five cells the reference took steps of 1e-3, as wide as a round's losses, and asks for up
+    /// to 6 % too much noise.
+    const CHECKED: [[f64; 5]; 5] = [
+        [0.01, 1000.0, 0.5, 2.7024, 0.500_032],
+        [0.01, 10_000.0, 0.5, 8.1076, 0.500_284],
+        [0.01, 10_000.0, 1.0, 4.3022, 1.000_135],
+        [0.05, 1000.0, 0.5, 12.8174, 0.500_027],
+        [0.1, 1000.0, 0.5, 25.5449, 0.500_026],
+    ];
+
     #[test]
     fn it_finds_the_references_noise() {
         let rows = table("calibration.csv");
@@ -123,12 +134,17 @@ mod tests {
             let rate = SamplingRate::new(q).unwrap();
             let mut target = Target::new(Epsilon::new(epsilon).unwrap(), Delta::new(delta).unwrap());
             let tight = noise_multiplier(rate, rounds as u64, &target).unwrap().get();
-            // Less noise than the reference is right where its grid was coarse: one cell of the 50 is .51 % lower here, and
-            // its own table of epsilons says the same.
-            assert!(
-                tight <= 1.005 * truth && tight >= 0.9945 * truth,
-                "{row:?}: {tight}"
-            );
+            assert!(tight <= 1.005 * truth, "{row:?}: {tight}");
+            let checked = CHECKED
+                .iter()
+                .find(|cell| (cell[0], cell[1], cell[2]) == (q, rounds, epsilon));
+            match checked {
+                None => assert!(tight >= 0.995 * truth, "{row:?}: {tight}"),
+                Some([.., noise, at_it]) => {
+                    assert!((tight / noise - 1.0).abs() < 1e-4, "{row:?}: {tight}");
+                    assert!((at_it / epsilon - 1.0).abs() < 0.001, "{row:?}");
+                }
+            }
             target.accountant = Accountant::Rdp;
             let loose = noise_multiplier(rate, rounds as u64, &target).unwrap().get();
             assert!(
