@@ -121,10 +121,12 @@ impl Machine {
             .min(LONGEST_BACKOFF);
         self.failures = self.failures.saturating_add(1);
         let at = now + span.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-        vec![
+        let mut effects = vec![
             Effect::Report(Note::Disconnected { retry_at: at }),
             Effect::Connect { at },
-        ]
+        ];
+        effects.extend(self.finish_if_complete());
+        effects
     }
 
     fn handle_welcomed(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
@@ -320,6 +322,7 @@ impl Machine {
         self.uploading = false;
         effects.push(Effect::StoreReceipt(receipt));
         effects.push(Effect::Report(Note::Received(pending.header)));
+        effects.extend(self.finish_if_complete());
         effects
     }
 
@@ -331,10 +334,12 @@ impl Machine {
             return Vec::new();
         };
         self.uploading = false;
-        vec![
+        let mut effects = vec![
             Effect::StoreRejection { pending, code },
             Effect::Report(Note::Rejected(header, code)),
-        ]
+        ];
+        effects.extend(self.finish_if_complete());
+        effects
     }
 
     fn retry_upload(&mut self, now: Timestamp, header: UploadHeader) -> Vec<Effect> {
@@ -394,7 +399,8 @@ impl Machine {
     }
 
     fn finish_if_complete(&mut self) -> Vec<Effect> {
-        if !self.finished || self.wanted.is_some() {
+        // The answer to the last update may come after the news that the run is complete: they travel apart.
+        if !self.finished || self.wanted.is_some() || (self.uploading && self.memory.outbox.is_some()) {
             return Vec::new();
         }
         self.finished = false;

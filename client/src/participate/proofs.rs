@@ -366,6 +366,26 @@ fn a_run_ends_only_when_its_last_model_is_in_use() {
 }
 
 #[test]
+fn a_run_ends_only_when_the_last_update_was_answered() {
+    let mut world = World::new();
+    world.settle();
+    world.announce();
+    while !matches!(world.waiting.first(), Some(Effect::Upload { .. })) {
+        world.apply(&Op::Do(0));
+    }
+    let Some(Effect::Upload { pending, .. }) = world.waiting.pop() else {
+        panic!("an upload waits")
+    };
+    world.received.insert(pending.header.id, pending.header);
+    world.apply(&Op::Publish);
+    world.give(Event::Finished);
+    world.settle();
+    assert!(!world.finished, "the receipt is still under way");
+    world.receive(pending);
+    assert!(world.finished && world.disk.outbox.is_none());
+}
+
+#[test]
 fn tries_to_connect_come_ever_later_and_never_in_step() {
     let mut machine = Machine::new(policy(), Memory::default());
     let mut wait = |jitter| {
