@@ -1,0 +1,103 @@
+//! The documents name only tests and files that there are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The Rust files of the workspace, with their text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["common", "coordinator", "client", "simulator", "tests"]
+        .iter()
+        .map(|folder| root().join(folder))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// `a::b::name`, all of small letters: a test, by the convention of these documents.
+fn is_test(quoted: &&str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    quoted.matches("::").count() >= 2 && quoted.split("::").all(plain)
+}
+
+#[test]
+fn every_test_that_the_privacy_page_names_is_there_in_the_module_it_names() {
+    let page = fs::read_to_string(root().join("docs/privacy.md")).expect("the page");
+    let sources = sources();
+    let named: Vec<&str> = quoted(&page).into_iter().filter(is_test).collect();
+    assert!(named.len() > 30, "{} names", named.len());
+    for name in named {
+        let mut parts: Vec<&str> = name.split("::").collect();
+        let test = parts.pop().expect("a name");
+        // tests and proofs are modules inside, or beside, the file of the module they belong to.
+        let module = parts
+            .iter()
+            .rfind(|part| !["tests", "proofs"].contains(*part))
+            .expect("a module");
+        let wanted = format!("fn {test}(");
+        let holds = sources.iter().any(|(path, text)| {
+            let belongs = path.components().any(|part| {
+                let part = part.as_os_str().to_string_lossy();
+                part == *module
+                    || part
+                        .strip_suffix(".rs")
+                        .is_some_and(|stem| stem.starts_with(module))
+            });
+            belongs && text.split("#[test]").skip(1).any(|after| after.contains(&wanted))
+                || belongs && text.contains("proptest!") && text.contains(&wanted)
+        });
+        assert!(holds, "docs/privacy.md names {name}, and there is no such test");
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    for folder in ["docs", "docs/adr", "docs/research"] {
+        let entries = fs::read_dir(root().join(folder)).expect("a folder");
+        pages.extend(
+            entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "md")),
+        );
+    }
+    let mut followed = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            let there = page.parent().expect("a folder").join(target);
+            assert!(there.exists(), "{}: {link} leads nowhere", page.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 3, "{followed}");
+}
