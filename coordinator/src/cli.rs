@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::ShopName;
+use souk_common::privacy::params::Epsilon;
 use souk_common::telemetry;
 
 use crate::home::Home;
@@ -124,10 +125,19 @@ enum PlanCommand {
         rounds: Option<u64>,
     },
     /// Says what a plan will cost.
-    #[command(after_help = "Example: souk-coordinator plan check plan.toml --dir federation --json")]
+    #[command(
+        after_help = "Examples:\n  souk-coordinator plan check plan.toml --dir federation --json\n  \
+                            souk-coordinator plan check plan.toml --target-epsilon 8"
+    )]
     Check {
         /// The plan.
         file: PathBuf,
+        /// Also say which noise multiplier keeps every shop within this epsilon, at the plan's delta.
+        #[arg(long, value_parser = epsilon)]
+        target_epsilon: Option<Epsilon>,
+        /// Of one shop's line, for the estimate of seconds.
+        #[arg(long, default_value_t = 20.0, value_name = "MBIT/S", value_parser = bandwidth)]
+        bandwidth: f64,
         #[command(flatten)]
         at: At,
     },
@@ -239,8 +249,17 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             Ok(())
         }
         Typed::Plan(PlanCommand::New { file, rounds }) => plan::write_sample(&file, rounds),
-        Typed::Plan(PlanCommand::Check { file, at }) => {
-            let cost = plan::check(&file, &Home::new(&at.dir))?;
+        Typed::Plan(PlanCommand::Check {
+            file,
+            target_epsilon,
+            bandwidth,
+            at,
+        }) => {
+            let wishes = plan::Wishes {
+                target_epsilon,
+                bytes_per_sec: bandwidth * 1e6 / 8.0,
+            };
+            let cost = plan::check(&file, &Home::new(&at.dir), &wishes)?;
             say(&if at.json {
                 cost.json().to_string()
             } else {
@@ -361,3 +380,15 @@ fn say(line: &str) {
 
 /// Enough for a disk that stalls, few enough to keep little.
 const STAND_INS: usize = 4;
+
+fn epsilon(text: &str) -> Result<Epsilon, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Epsilon::new(number).map_err(|error| error.to_string())
+}
+
+fn bandwidth(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.001 => Ok(value),
+        _ => Err(format!("{text:?} is no number of at least 0.001")),
+    }
+}

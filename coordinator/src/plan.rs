@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use souk_common::ids::Digest;
-use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::model::layout::{Block, Layout, Vocabulary};
+use souk_common::privacy::accountant::calibrate::{self, Target};
 use souk_common::privacy::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
-use souk_common::privacy::params::{Delta, Epsilon};
+use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::round::grid::Grid;
 use souk_common::round::plan::Plan;
 
@@ -40,12 +41,25 @@ pub(crate) fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failu
         .map_err(|error| failed(format!("{shown}: {error}")))
 }
 
+/// What else `plan check` was asked.
+pub(crate) struct Wishes {
+    pub(crate) target_epsilon: Option<Epsilon>,
+    pub(crate) bytes_per_sec: f64,
+}
+
 /// What a plan will cost.
 pub(crate) struct Cost {
     plan: Plan,
     digest: Digest,
     privacy: Option<Privacy>,
+    target: Option<Wanted>,
     size: Option<Size>,
+}
+
+/// The noise that an epsilon takes.
+struct Wanted {
+    epsilon: Epsilon,
+    noise_multiplier: NoiseMultiplier,
 }
 
 /// For each shop that takes part in all rounds: every shop adds the same noise and draws at the same rate.
@@ -61,22 +75,38 @@ struct Size {
     coordinates: usize,
     grid: Grid,
     headroom: f64,
+    /// Of a round, on one shop's line, training not counted.
+    seconds: f64,
+    tensors: Vec<Tensor>,
+}
+
+/// What the noise leaves of one tensor.
+struct Tensor {
+    name: String,
+    coordinates: usize,
+    /// Length of the sum over noise, if every update were clipped, all pointed one way, and within this tensor alone.
+    /// Absent without noise.
+    most_signal_to_noise: Option<f64>,
 }
 
 /// Looks at a plan, and at the catalogue in `home` if there is one.
-pub(crate) fn check(file: &Path, home: &Home) -> Result<Cost, Failure> {
+pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, Failure> {
     let plan = read(file)?;
     let size = match home.catalogue() {
         Ok(catalogue) => {
-            let coordinates = Layout::new(&plan.model, &Vocabulary::from(&catalogue)).len();
+            let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
+            let coordinates = layout.len();
             let grid = plan
                 .grid(coordinates)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
             let headroom = grid.headroom(&plan);
+            let bytes = coordinates * (grid.bits.bytes() + MODEL_BYTES);
             Some(Size {
                 coordinates,
                 grid,
                 headroom,
+                seconds: bytes as f64 / wishes.bytes_per_sec,
+                tensors: tensors(&plan, &layout),
             })
         }
         Err(HomeError::NoCatalogue) => {
@@ -91,6 +121,10 @@ pub(crate) fn check(file: &Path, home: &Home) -> Result<Cost, Failure> {
     Ok(Cost {
         digest: plan.digest(),
         privacy: privacy(&plan),
+        target: wishes
+            .target_epsilon
+            .map(|epsilon| wanted(&plan, epsilon))
+            .transpose()?,
         size,
         plan,
     })
@@ -111,14 +145,43 @@ fn privacy(plan: &Plan) -> Option<Privacy> {
     })
 }
 
+fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
+    let target = Target::new(epsilon, plan.privacy.delta);
+    let noise_multiplier =
+        calibrate::noise_multiplier(plan.privacy.sampling_rate, plan.rounds, &target).map_err(usage)?;
+    Ok(Wanted {
+        epsilon,
+        noise_multiplier,
+    })
+}
+
+fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
+    let clip = plan.privacy.clip_norm.get();
+    let drawn: f64 = plan
+        .shops
+        .iter()
+        .map(|terms| terms.weight.get() * terms.declared_users as f64 * plan.privacy.sampling_rate.get())
+        .sum();
+    let shops = plan.shops.len() as f64;
+    let of = |block: &Block| Tensor {
+        name: block.name.clone(),
+        coordinates: block.range().len(),
+        most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {
+            // Every shop adds all of the noise.
+            let noise = z.get() * clip * (shops * block.range().len() as f64).sqrt();
+            drawn * clip / noise
+        }),
+    };
+    layout.blocks().iter().map(of).collect()
+}
+
 impl Size {
     fn update_bytes(&self) -> usize {
         self.coordinates * self.grid.bits.bytes()
     }
 
-    /// A model is 32-bit floats.
     fn model_bytes(&self) -> usize {
-        self.coordinates * 4
+        self.coordinates * MODEL_BYTES
     }
 }
 
@@ -142,6 +205,12 @@ impl Cost {
                 "accountant": "pld",
             })),
         });
+        if let Some(target) = &self.target {
+            said["target"] = json!({
+                "epsilon": target.epsilon.get(),
+                "noise_multiplier": target.noise_multiplier.get(),
+            });
+        }
         if let Some(size) = &self.size {
             said["coordinates"] = json!(size.coordinates);
             said["bytes_per_update"] = json!(size.update_bytes());
@@ -150,6 +219,15 @@ impl Cost {
             said["modulus_headroom"] = json!(size.headroom);
             said["grid_units_per_clip_norm"] = json!(size.grid.clip_units());
             said["noise_stddev_in_grid_units"] = json!(size.grid.noise_stddev);
+            said["transfer_seconds_per_round"] = json!(size.seconds);
+            let tensor = |tensor: &Tensor| {
+                json!({
+                    "name": tensor.name,
+                    "coordinates": tensor.coordinates,
+                    "most_signal_to_noise": tensor.most_signal_to_noise,
+                })
+            };
+            said["tensors"] = size.tensors.iter().map(tensor).collect();
         }
         said
     }
@@ -180,6 +258,13 @@ impl Cost {
             }
             None => "privacy is off: no epsilon bounds it".to_owned(),
         });
+        if let Some(target) = &self.target {
+            lines.push(format!(
+                "epsilon {} at this delta takes noise_multiplier = {:.6}",
+                target.epsilon,
+                target.noise_multiplier.get()
+            ));
+        }
         if let Some(size) = &self.size {
             lines.push(format!(
                 "{} coordinates: {} bytes an update, {} bytes a round to and from all shops",
@@ -194,9 +279,25 @@ impl Cost {
                 size.grid.clip_units(),
                 size.grid.noise_stddev
             ));
+            lines.push(format!(
+                "model and update take {:.1} s a round on one shop's line; training comes on top",
+                size.seconds
+            ));
+            for tensor in &size.tensors {
+                lines.push(match tensor.most_signal_to_noise {
+                    Some(ratio) => format!(
+                        "{}: {} coordinates, signal to noise of a round's sum at most {ratio:.3}",
+                        tensor.name, tensor.coordinates
+                    ),
+                    None => format!("{}: {} coordinates", tensor.name, tensor.coordinates),
+                });
+            }
         }
         lines.join("\n")
     }
 }
+
+/// Of a coordinate in a model file.
+const MODEL_BYTES: usize = 4;
 
 const SAMPLE: &str = include_str!("../../deploy/config/plan.toml");

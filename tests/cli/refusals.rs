@@ -191,6 +191,25 @@ fn sample_files_are_accepted_and_a_plan_says_what_it_costs() {
         prose.contains("epsilon") && prose.contains("not secret") && prose.contains("modulus"),
         "{prose}"
     );
+    // From a target to the noise, and back through the plan.
+    let there =
+        federation.coordinator_json(&["plan", "check", &sample("plan.toml"), "--target-epsilon", "8"]);
+    let noise = there["target"]["noise_multiplier"].as_f64().expect("a number");
+    let text = fs::read_to_string(sample("plan.toml")).expect("the sample");
+    let changed = text.replace("noise_multiplier = 4.0", &format!("noise_multiplier = {noise}"));
+    assert_ne!(changed, text);
+    let file = federation.home().join("eight.toml");
+    fs::write(&file, changed).expect("a plan");
+    let back = federation.coordinator_json(&["plan", "check", souk_tests::federation::text(&file)]);
+    let epsilon = back["epsilon_per_shop"]["epsilon"].as_f64().expect("a number");
+    assert!((epsilon / 8.0 - 1.0).abs() < 0.005 && epsilon <= 8.0, "{epsilon}");
+    let tensors = back["tensors"].as_array().expect("a list");
+    let coordinates: u64 = tensors
+        .iter()
+        .filter_map(|tensor| tensor["coordinates"].as_u64())
+        .sum();
+    assert_eq!(Some(coordinates), back["coordinates"].as_u64());
+    assert!(tensors[0]["most_signal_to_noise"].as_f64() > Some(0.0), "{back}");
     fs::copy(
         sample("coordinator.toml"),
         federation.home().join("coordinator.toml"),
