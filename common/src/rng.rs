@@ -4,7 +4,7 @@
 //! simulations, and tests; and [`secret_stream`], from the operating system, for keys, codes, noise and secret sampling.
 
 use rand::rngs::{ChaCha20Rng, SysRng};
-use rand::{SeedableRng, TryRng};
+use rand::{RngExt, SeedableRng, TryRng};
 
 /// A reproducible stream of random numbers.
 pub type Stream = ChaCha20Rng;
@@ -22,6 +22,26 @@ pub fn stream(seed: u64, name: &str) -> Stream {
 /// When the operating system gives no entropy.
 pub fn secret_stream() -> Result<Stream, EntropyError> {
     secret_bytes().map(Stream::from_seed)
+}
+
+/// A stream of its own for each name, under a key that is drawn once.
+///
+/// What one name draws depends on no other: with a user's id as the name, a user who comes or goes changes nobody else's
+/// luck.
+pub struct Coins {
+    key: [u8; 32],
+}
+
+impl Coins {
+    /// Draws the key from `rng`, which must be secret wherever the coins are.
+    pub fn toss(rng: &mut Stream) -> Self {
+        Self { key: rng.random() }
+    }
+
+    /// The stream of `name`: always the same.
+    pub fn of(&self, name: &str) -> Stream {
+        Stream::from_seed(*blake3::keyed_hash(&self.key, name.as_bytes()).as_bytes())
+    }
 }
 
 /// `N` bytes from the operating system.

@@ -1,12 +1,12 @@
 //! A shop's part in one round: noise, a secret draw of users, each user's whole update, one sum of integers.
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rayon::prelude::*;
 use souk_common::dataset::Dataset;
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Loaded, UserVector};
 use souk_common::privacy::{NoiseVector, UserSum};
-use souk_common::rng::Stream;
+use souk_common::rng::{Coins, Stream};
 use souk_common::round::grid::Grid;
 use souk_common::round::plan::{Plan, ShopTerms};
 
@@ -50,14 +50,16 @@ pub fn round_update(
     let mut sum = UserSum::new(grid, terms.weight, noise);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
-    let drawn: Vec<(usize, [u8; 32])> = histories
+    // Keyed by the user's id: who else is a customer changes neither a user's draw nor what the user draws.
+    let coins = Coins::toss(secret);
+    let mut drawn: Vec<(usize, Stream)> = histories
         .iter()
         .enumerate()
-        .filter(|(_, history)| !history.is_empty() && secret.random_bool(rate))
-        .map(|(user, _)| user)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .map(|user| (user, secret.random()))
+        .filter(|(_, history)| !history.is_empty())
+        .filter_map(|(user, _)| {
+            let mut own = coins.of(&customers.dataset.users[user]);
+            own.random_bool(rate).then_some((user, own))
+        })
         .collect();
     let keeps_vectors = matches!(plan.train, TrainConfig::Sgd(_));
     // As many parts as threads, each of model size, not one a task.
@@ -66,15 +68,14 @@ pub fn round_update(
         .div_ceil(rayon::current_num_threads())
         .max(LEAST_SHARE);
     let shares: Vec<_> = drawn
-        .par_chunks(share)
+        .par_chunks_mut(share)
         .map(|users| {
             let mut part = sum.part();
             let mut vectors = Vec::new();
-            for (user, seed) in users {
-                let mut rng = Stream::from_seed(*seed);
+            for (user, own) in users {
                 let before = customers.vectors.get(*user).and_then(Option::as_ref);
                 let forbidden = customers.forbidden.get(*user).map_or(&[][..], Vec::as_slice);
-                let (update, after) = model.user_update(&histories[*user], before, forbidden, &mut rng);
+                let (update, after) = model.user_update(&histories[*user], before, forbidden, own);
                 part.add(&update);
                 if keeps_vectors {
                     vectors.push((*user, after));
@@ -93,6 +94,9 @@ pub fn round_update(
 
 /// Fewer users than this are not worth a thread and a copy of the model's shape.
 const LEAST_SHARE: usize = 16;
+
+#[cfg(test)]
+mod proofs;
 
 #[cfg(test)]
 mod tests {
