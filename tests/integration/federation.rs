@@ -155,7 +155,8 @@ fn every_command_works_while_run_is_up_and_when_it_is_not() {
 
 #[test]
 fn a_shop_declines_by_its_own_rules_and_nothing_leaves() {
-    let federation = Federation::start(SOUK, &plan(1, 1, &SHOPS), &[]);
+    let shops = ["north", "south", "west", "east"];
+    let federation = Federation::start(SOUK, &plan(1, 1, &shops), &[]);
     let rules = [
         ("north", "max_epsilon = 0.05\n", "privacy budget"),
         (
@@ -164,6 +165,7 @@ fn a_shop_declines_by_its_own_rules_and_nothing_leaves() {
             "below the shop's minimum",
         ),
         ("west", "pause = true\n", "paused"),
+        ("east", "max_upload_mb_per_day = 0\n", "limit per day"),
     ];
     let mut running = Vec::new();
     for (shop, rule, _) in rules {
@@ -184,6 +186,18 @@ fn a_shop_declines_by_its_own_rules_and_nothing_leaves() {
             federation.client_json(shop, &["sent"])["uploads"],
             serde_json::json!([])
         );
+        // The operator sees the same words, and no more.
+        until("the operator hears of it", || {
+            let status = federation.coordinator_json(&["status"]);
+            let told = status["shops"].as_array().expect("a list");
+            told.iter().any(|told| {
+                told["shop"] == shop
+                    && told["state"] == "declined"
+                    && told["reason"]
+                        .as_str()
+                        .is_some_and(|words| words.contains(reason))
+            })
+        });
     }
     assert!(running.iter_mut().all(|process| process.stop("-TERM")));
 }

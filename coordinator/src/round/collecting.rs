@@ -6,8 +6,8 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
 
-use super::Effect;
 use super::state::Machine;
+use super::{Effect, ShopState};
 
 /// One try at a round.
 #[derive(Clone, Debug)]
@@ -90,6 +90,15 @@ impl Attempt {
     pub(super) fn counted_len(&self) -> usize {
         let counted = |progress: &&Progress| matches!(progress, Progress::Counted(_));
         self.shops.values().filter(counted).count()
+    }
+
+    /// Where the shop stands; none if it has not answered.
+    pub(super) fn state_of(&self, shop: &ShopName) -> Option<ShopState> {
+        self.shops.get(shop).map(|progress| match progress {
+            Progress::Accepted | Progress::Receiving(_) | Progress::Recording(_) => ShopState::Accepted,
+            Progress::Declined(code) => ShopState::Declined(*code),
+            Progress::Counted(_) => ShopState::Counted,
+        })
     }
 
     /// Whether the shop will send nothing for this attempt, whatever its owner does.

@@ -28,7 +28,7 @@ use std::time::Duration;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::plan::Plan;
-use souk_common::round::record::{Answer, AttemptId, RejectCode, UploadHeader};
+use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
 
 pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
 
@@ -121,6 +121,34 @@ pub enum Event {
     Pause,
     /// The operator lets the run go on, with a fresh number of attempts at the round.
     Resume,
+}
+
+/// Where a shop of the plan stands in the open attempt or, between attempts, in the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ShopState {
+    /// Not connected, and nothing was heard of it.
+    Away,
+    /// Connected, and it has not answered yet.
+    Asked,
+    /// It trains, or its update is on its way.
+    Accepted,
+    /// It declined.
+    Declined(DeclineCode),
+    /// Its update is counted.
+    Counted,
+}
+
+impl ShopState {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Asked => "connected",
+            Self::Accepted => "accepted",
+            Self::Declined(_) => "declined",
+            Self::Counted => "counted",
+        }
+    }
 }
 
 /// What the driver has to do, in order.

@@ -7,7 +7,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::AttemptId;
 
 use super::collecting::Attempt;
-use super::{Effect, Event, Rules};
+use super::{Effect, Event, Rules, ShopState};
 
 /// The coordinator's half of all rounds of one plan.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Machine {
     tries: u32,
     paused: Option<PauseReason>,
     step: Step,
+    /// The attempt that ended last, for who asks how it went.
+    ended: Option<Attempt>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +122,7 @@ impl Machine {
             tries: restored.attempt,
             paused: restored.paused.then_some(PauseReason::Operator),
             step,
+            ended: None,
         }
     }
 
@@ -150,6 +153,24 @@ impl Machine {
             Step::Collecting(attempt) => Some((attempt.id, attempt.deadline)),
             _ => None,
         }
+    }
+
+    /// Where every shop of the plan stands.
+    pub fn shop_states(&self) -> Vec<(ShopName, ShopState)> {
+        let attempt = match &self.step {
+            Step::Collecting(attempt) | Step::Publishing(attempt) => Some(attempt),
+            Step::Idle => self.ended.as_ref(),
+        };
+        let state = |shop: &ShopName| {
+            attempt.and_then(|attempt| attempt.state_of(shop)).unwrap_or(
+                match self.connected.contains(shop) {
+                    true => ShopState::Asked,
+                    false => ShopState::Away,
+                },
+            )
+        };
+        let shops = self.rules.shops.iter();
+        shops.map(|shop| (shop.clone(), state(shop))).collect()
     }
 
     /// Takes in an event and says what to do.
@@ -269,6 +290,7 @@ impl Machine {
             quorum: self.rules.quorum,
         });
         self.step = Step::Idle;
+        self.ended = Some(attempt.clone());
         let ready = self.invited().filter(|shop| !attempt.declines_for_good(shop));
         let reason = if ready.count() < self.rules.quorum {
             Some(PauseReason::Declined)
@@ -284,9 +306,13 @@ impl Machine {
     }
 
     fn publish(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
-        if !matches!(&self.step, Step::Publishing(attempt) if attempt.id == id) {
+        let Step::Publishing(attempt) = &self.step else {
+            return;
+        };
+        if attempt.id != id {
             return;
         }
+        self.ended = Some(attempt.clone());
         self.step = Step::Idle;
         self.published = id.round;
         (self.opened, self.tries) = (0, 0);

@@ -22,7 +22,7 @@ use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::registry;
-use crate::round::{Event, Phase};
+use crate::round::{Event, Phase, ShopState};
 use crate::store::{Standing, Store, StoreError, Traffic};
 
 /// A command that works whether `serve` runs or not.
@@ -109,7 +109,7 @@ fn on_store(
     store: &mut Store,
     command: &Command,
     address: &str,
-    live: Option<(&str, Vec<Traffic>)>,
+    live: Option<Live>,
 ) -> Result<Value, ControlError> {
     match command {
         Command::Invite(shop) => invite(home, store, shop, address),
@@ -155,7 +155,7 @@ fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Res
     Ok(json!({ "code": code.to_string(), "shop": shop, "expires_at": expires_at }))
 }
 
-fn status(store: &Store, live: Option<(&str, Vec<Traffic>)>) -> Result<Value, ControlError> {
+fn status(store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
     let run = store.run().map_err(refused)?;
     let model = store.models().map_err(refused)?.pop().map(|signed| signed.body);
     let stored = match &run {
@@ -164,13 +164,14 @@ fn status(store: &Store, live: Option<(&str, Vec<Traffic>)>) -> Result<Value, Co
         _ => "waiting",
     };
     let mut connections = store.traffic().map_err(refused)?;
-    let state = match live {
-        Some((state, open)) => {
-            open.into_iter()
+    let (state, shops) = match live {
+        Some(live) => {
+            live.traffic
+                .into_iter()
                 .for_each(|traffic| merge(&mut connections, traffic));
-            state
+            (live.state, Some(live.shops))
         }
-        None => stored,
+        None => (stored, None),
     };
     let began: Option<Timestamp> = store.meta("began_at").map_err(refused)?;
     let ended = model.as_ref().map(|manifest| manifest.published_at);
@@ -190,6 +191,7 @@ fn status(store: &Store, live: Option<(&str, Vec<Traffic>)>) -> Result<Value, Co
         "bytes_sent": connections.iter().map(|traffic| traffic.bytes_sent).sum::<u64>(),
         "seconds": seconds,
         "connections": connections,
+        "shops": shops,
     }))
 }
 
@@ -231,12 +233,17 @@ fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
                 Phase::Paused => "paused",
                 Phase::Finished => "finished",
             };
+            let shops = engine.machine().shop_states().into_iter().map(told).collect();
             let answer = on_store(
                 &hub.home,
                 engine.store(),
                 command,
                 &address,
-                Some((state, traffic)),
+                Some(Live {
+                    state,
+                    traffic,
+                    shops,
+                }),
             )?;
             drop(engine);
             if let Command::Revoke(shop) = command {
@@ -246,6 +253,27 @@ fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
             Ok(answer)
         }
     }
+}
+
+/// What only a running `serve` knows.
+struct Live {
+    state: &'static str,
+    traffic: Vec<Traffic>,
+    /// Where each shop of the plan stands, in words.
+    shops: Value,
+}
+
+fn told((shop, state): (ShopName, ShopState)) -> Value {
+    let reason = match state {
+        ShopState::Declined(code) => Some((code, code.words())),
+        _ => None,
+    };
+    json!({
+        "shop": shop,
+        "state": state.word(),
+        "code": reason.map(|(code, _)| code),
+        "reason": reason.map(|(_, words)| words),
+    })
 }
 
 /// The configured address, with the real port in place of port 0.
