@@ -77,7 +77,7 @@ pub struct EvaluateArgs {
     /// Keep users and items with at least this many distinct pairs; by default what suits the set.
     #[arg(long)]
     core: Option<usize>,
-    /// Only the federation, popularity and EASE: no training of the shops alone and of everything in one place.
+    /// Only the federation and popularity: no EASE, and no training of the shops alone and of everything in one place.
     #[arg(long)]
     quick: bool,
     /// Exit with 1 unless the figures are what they should be on this set; list what was compared.

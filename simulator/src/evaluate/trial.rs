@@ -73,7 +73,12 @@ impl<'a> Trial<'a> {
                     self.mini_batches(&central, forbidden, bar)
                 })?;
             }
+            self.ease(bar, table)?;
         }
+        Ok(())
+    }
+
+    fn ease(&self, bar: &ProgressBar, table: &mut Table) -> anyhow::Result<()> {
         bar.set_message("EASE");
         let split = &self.setting.split;
         let lambdas: &[f64] = match self.items() {
