@@ -169,4 +169,141 @@ fn compare(a: &[u64], b: &[u64]) -> Ordering {
 }
 
 #[cfg(test)]
-mod tests {}
+impl Acceptance {
+    /// Whether the acceptance at `x` is at least `part` 2^-64, proven in integers.
+    pub(super) fn is_at_least(&self, x: u64, part: u128) -> bool {
+        let (least, _, length) = self.scaled_density(x, 2);
+        compare(&least, &self.scaled(part, length)) != Ordering::Less
+    }
+
+    /// Whether it is at most that.
+    pub(super) fn is_at_most(&self, x: u64, part: u128) -> bool {
+        let (_, most, length) = self.scaled_density(x, 2);
+        compare(&most, &self.scaled(part, length)) != Ordering::Greater
+    }
+
+    fn scaled(&self, part: u128, length: usize) -> Vec<u64> {
+        let mut number = vec![0; length - 1];
+        number.extend([part as u64, (part >> 64) as u64]);
+        times(&mut number, self.mass);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    #[test]
+    fn the_exponential_is_known_to_its_last_digit_but_few() {
+        // The first 256 binary digits of exp(-2), exp(-1/2) and exp(-50), by mpmath at 600 bits.
+        let known: [(u64, u64, [u64; 4]); 3] = [
+            (
+                2,
+                1,
+                [
+                    0x22a5_5547_7f03_973f,
+                    0xb6ed_d5c2_5a05_2ae3,
+                    0xf0dd_961d_a28a_c995,
+                    0x9e13_29cd_bcb2_1c09,
+                ],
+            ),
+            (
+                7,
+                7,
+                [
+                    0x9b45_97e3_7cb0_4ff3,
+                    0xd675_a355_30cd_d767,
+                    0xe347_bf8a_d0e8_0abb,
+                    0xce4a_e958_6101_4318,
+                ],
+            ),
+            (
+                30,
+                3,
+                [
+                    0,
+                    0x00e9_2bea_a3f0_41f6,
+                    0xb8ed_658c_e62b_a754,
+                    0xb468_78d6_ebfd_64fc,
+                ],
+            ),
+        ];
+        for (x, stddev, mut digits) in known {
+            digits.reverse();
+            let (least, most) = density(x, stddev, 6);
+            let above = [&[0, 0], &digits[..]].concat();
+            let mut next = above.clone();
+            add(&mut next, &[0, 0, 1]);
+            assert!(compare(&least, &above).is_ge() && compare(&most, &next).is_le());
+            let mut error = most;
+            subtract(&mut error, &least);
+            // 2^-256 at the most, where bounds are in units of 2^-384.
+            assert!(compare(&error, &[0, 0, 1]).is_lt(), "{x}, {stddev}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn digits_next_to_the_probability_are_settled_on_the_right_side() {
+        // Acceptance exp(-2), of 128 digits of which these are the lower ones first.
+        let block = Acceptance {
+            start: 2,
+            width: 1,
+            mass: 1,
+            doublings: 0,
+            stddev: 1,
+        };
+        let (high, low) = (0x22a5_5547_7f03_973f, 0xb6ed_d5c2_5a05_2ae3);
+        assert_eq!(block.settle_by(&[low - 1, high]), Some((0, true)));
+        assert_eq!(block.settle_by(&[low + 1, high]), Some((0, false)));
+        // The digits of exp(-2) itself, however many, settle nothing; what is drawn next does.
+        assert_eq!(block.settle_by(&[low, high]), None);
+        let next = 0xf0dd_961d_a28a_c995;
+        assert_eq!(block.settle_by(&[next, low, high]), None);
+        assert_eq!(block.settle_by(&[next - 1, low, high]), Some((0, true)));
+        assert_eq!(block.settle_by(&[next + 1, low, high]), Some((0, false)));
+        for seed in 0..50 {
+            let accepted = stream(seed, "next").next_u64() < next;
+            assert_eq!(
+                block.settle([low, high], &mut stream(seed, "next")),
+                (0, accepted)
+            );
+        }
+    }
+
+    #[test]
+    fn digits_next_to_a_position_are_settled_on_the_right_side() {
+        // A third, in binary: three times it is 1, from below.
+        let third = 0x5555_5555_5555_5555;
+        let block = Acceptance {
+            start: 0,
+            width: 3,
+            mass: 3,
+            doublings: 0,
+            stddev: 1000,
+        };
+        assert_eq!(block.settle_by(&[third, third]), None);
+        for seed in 0..50 {
+            let position = u64::from(stream(seed, "next").next_u64() > third);
+            let (settled, accepted) = block.settle([third, third], &mut stream(seed, "next"));
+            // At 0 the acceptance is 1; at 1 the fraction is next to 0.
+            assert_eq!((settled, accepted), (position, true));
+        }
+    }
+
+    #[test]
+    fn arithmetic_carries_and_borrows() {
+        let mut number = vec![u64::MAX, u64::MAX];
+        times(&mut number, u64::MAX);
+        assert_eq!(number, [1, u64::MAX, u64::MAX - 1]);
+        over(&mut number, u64::MAX);
+        assert_eq!(number, [u64::MAX, u64::MAX]);
+        add(&mut number, &[1]);
+        assert_eq!(number, [0, 0, 1]);
+        subtract(&mut number, &[1]);
+        assert_eq!(number, [u64::MAX, u64::MAX, 0]);
+        assert_eq!(compare(&number, &[u64::MAX, u64::MAX]), Ordering::Equal);
+        assert_eq!(compare(&number, &[0, 0, 1]), Ordering::Less);
+    }
+}

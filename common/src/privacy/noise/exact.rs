@@ -45,8 +45,7 @@ impl DiscreteGaussian {
             } else {
                 // The same times (denominator^2 t)^2. |y| is below 2^29: see `laplace`.
                 let unit = self.denominator * self.denominator * scale;
-                let distance =
-                    (candidate.unsigned_abs() * unit).abs_diff(self.numerator * self.numerator);
+                let distance = (candidate.unsigned_abs() * unit).abs_diff(self.numerator * self.numerator);
                 let width = self.numerator * self.denominator * scale;
                 (u128::from(distance), u128::from(width))
             };
