@@ -4,20 +4,15 @@ use super::*;
 use crate::rng::stream;
 use rand::RngExt;
 
-const STDDEVS: [u64; 12] = [
-    64,
-    65,
-    100,
-    127,
-    511,
-    655,
-    2047,
-    65_536,
-    1_000_003,
-    1 << 33,
-    (1 << 40) - 1,
-    MOST_STDDEV,
-];
+/// The ends, powers of two and their neighbours, a plan's usual ones, and fifty spread evenly over their logarithms.
+fn stddevs() -> Vec<u64> {
+    let mut rng = stream(24, "standard deviations");
+    let (least, most) = ((LEAST_STDDEV as f64).ln(), (MOST_STDDEV as f64).ln());
+    let mut stddevs = vec![64, 65, 127, 511, 655, 2047, 65_536, 1_000_003];
+    stddevs.extend([1 << 33, MOST_STDDEV - 1, MOST_STDDEV]);
+    stddevs.extend((0..50).map(|_| rng.random_range(least..most).exp() as u64));
+    stddevs
+}
 
 impl Table {
     fn ratio(&self, block: &Block) -> digits::Acceptance {
@@ -42,7 +37,7 @@ impl Table {
 /// In integers of any length: what the proof at the head of the module takes for granted of the tables.
 #[test]
 fn blocks_cover_every_integer_once_and_are_nowhere_lower_than_the_density() {
-    for stddev in STDDEVS {
+    for stddev in stddevs() {
         let (table, blocks, places) = Table::smallest(stddev).expect("in range");
         assert!(blocks.len() < places && places <= ENTRIES);
         assert!(table.tail > stddev && table.tail <= 6 * stddev);
@@ -66,7 +61,7 @@ fn blocks_cover_every_integer_once_and_are_nowhere_lower_than_the_density() {
 
 #[test]
 fn what_the_quick_test_accepts_stands_whatever_the_later_digits_are() {
-    for stddev in STDDEVS {
+    for stddev in stddevs() {
         let (table, blocks, _) = Table::smallest(stddev).expect("in range");
         for block in &blocks {
             let entry = table.entry(block);
@@ -85,7 +80,7 @@ fn what_the_quick_test_accepts_stands_whatever_the_later_digits_are() {
 fn the_acceptance_in_floating_point_is_within_its_stated_error() {
     let mut rng = stream(21, "acceptance");
     let error = 1.0 / (1u64 << 40) as f64;
-    for stddev in STDDEVS {
+    for stddev in stddevs() {
         let (table, blocks, _) = Table::smallest(stddev).expect("in range");
         for case in 0..200 {
             let block = match case % 4 {
@@ -105,7 +100,7 @@ fn the_acceptance_in_floating_point_is_within_its_stated_error() {
 fn what_floating_point_decides_integers_decide_alike() {
     let mut rng = stream(22, "decide");
     let mut open = 0;
-    for stddev in STDDEVS {
+    for stddev in stddevs() {
         let (table, blocks, _) = Table::smallest(stddev).expect("in range");
         for case in 0..400 {
             let block = match case % 4 {
