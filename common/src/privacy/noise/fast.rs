@@ -18,7 +18,7 @@
 //!    integer of the block; it also leaves no room for a later digit to carry into the integer part.
 //! 2. 64 more, and the probability f(x) / height in f64. Its error is below 2^-40 (see `Table::acceptance`); a
 //!    fraction that is further than 2^-36 from it is decided.
-//! 3. What is left, about one draw in 2^40, is settled by [`super::digits`]: integer arithmetic of growing length, with
+//! 3. What is left, about one draw in 2^40, is settled by `digits.rs`: integer arithmetic of growing length, with
 //!    more digits until there is no doubt.
 //!
 //! No step approximates. The distance to the discrete Gaussian is 0, and nothing is to be added to delta.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`exact`] | compares integers with integers: slow, and the oracle |
 //! | [`fast`] | one table entry and one comparison a draw: the same distribution, for large standard deviations |
-//! | [`digits`] | settles what the fast one's floating-point numbers leave open |
+//! | `digits` | settles what the fast one's floating-point numbers leave open |
 //!
 //! Neither has a distance to the discrete Gaussian, so the accountant adds nothing to delta for sampling. What is not
 //! covered is what both take for granted: that the generator's words are uniform and independent.
