@@ -5,7 +5,7 @@ use super::ledger::Charged;
 use super::noise::NoiseVector;
 use super::params::Weight;
 use crate::model::update::UserUpdate;
-use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled};
+use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled, sum_of_squares};
 use crate::round::grid::Grid;
 
 /// A shop's sum over the drawn users. It begins with the noise, so there is no moment at which it is bare.
@@ -135,8 +135,6 @@ impl PartialSum {
 }
 
 /// The L2 norm of the whole vector; None when it is not finite or does not fit into `coordinates`.
-///
-/// Sums of squares of f32 in f64 neither overflow nor underflow.
 fn norm(update: &UserUpdate, coordinates: usize) -> Option<f64> {
     let norm = match update {
         UserUpdate::Sparse { ranges, values } => {
@@ -152,27 +150,16 @@ fn norm(update: &UserUpdate, coordinates: usize) -> Option<f64> {
             if named != values.len() {
                 return None;
             }
-            squares(values).sqrt()
+            sum_of_squares(values).sqrt()
         }
         UserUpdate::RankOne { rows, direction } => {
             if rows.len().checked_mul(direction.len())? > coordinates {
                 return None;
             }
-            squares(rows).sqrt() * squares(direction).sqrt()
+            sum_of_squares(rows).sqrt() * sum_of_squares(direction).sqrt()
         }
     };
     norm.is_finite().then_some(norm)
-}
-
-fn squares(values: &[f32]) -> f64 {
-    let (chunks, tail) = values.as_chunks::<8>();
-    let mut lanes = [0.0f64; 8];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += f64::from(*value) * f64::from(*value);
-        }
-    }
-    lanes.iter().sum::<f64>() + tail.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>()
 }
 
 /// Adds, and takes back what would be longer than the sensitivity says.
@@ -198,7 +185,7 @@ fn add_signed<W: Word>(sum: &mut [W], update: &UserUpdate, factor: f64, scratch:
         }
         UserUpdate::RankOne { rows, direction } => {
             // The direction at length 1, its length with the rows: neither factor can leave the range of f32.
-            let length = squares(direction).sqrt();
+            let length = sum_of_squares(direction).sqrt();
             if length == 0.0 {
                 return 0;
             }

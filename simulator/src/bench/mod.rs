@@ -55,8 +55,10 @@ pub struct BenchArgs {
 enum Theme {
     FmaPeak,
     TrainNeumfUserClip,
+    Pld,
     Rdp,
     DiscreteGaussian,
+    NoiseReduction,
     ClipQuantiseNoise,
     #[value(name = "round_16x1m")]
     Round16x1m,
@@ -94,8 +96,10 @@ impl Theme {
         Ok(match self {
             Self::FmaPeak => machine.rows(),
             Self::TrainNeumfUserClip => training::rows(machine, short)?,
+            Self::Pld => privacy::pld(short)?,
             Self::Rdp => privacy::rdp(short)?,
             Self::DiscreteGaussian => privacy::discrete_gaussian(short)?,
+            Self::NoiseReduction => privacy::noise_reduction(short)?,
             Self::ClipQuantiseNoise => privacy::clip_quantise(short)?,
             Self::Round16x1m => rounds::rows(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
