@@ -1,13 +1,16 @@
 //! How QUIC is set up for big blocks between few peers, within a stated bound on memory.
 
+use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quinn::udp::UdpSocketState;
+use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt,
+    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, ServerConfig,
+    TokioRuntime, TransportConfig, UdpPoller, VarInt,
 };
 
 use super::endpoint::TransportError;
@@ -31,9 +34,10 @@ pub(super) fn bind(address: SocketAddr, server: Option<ServerConfig>) -> Result<
         config
             .max_udp_payload_size(MAX_DATAGRAM_BYTES)
             .map_err(std::io::Error::other)?;
-        Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
+        let socket = ShortBursts(TokioRuntime.wrap_udp_socket(socket)?);
+        Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(TokioRuntime))
     };
-    open().map_err(|source: std::io::Error| match source.kind() {
+    open().map_err(|source: io::Error| match source.kind() {
         std::io::ErrorKind::AddrInUse => TransportError::Taken { address },
         _ => TransportError::Bind { address, source },
     })
@@ -57,6 +61,48 @@ pub(super) fn transport() -> TransportConfig {
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(Duration::from_secs(KEEP_ALIVE_SECS)));
     config
+}
+
+/// A socket that takes few datagrams at once: each connection keeps a buffer for as many as long as it lives, which a
+/// coordinator of many shops pays for each of them.
+#[derive(Debug)]
+struct ShortBursts(Arc<dyn AsyncUdpSocket>);
+
+impl AsyncUdpSocket for ShortBursts {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(&self.0).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.0.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_recv(cx, bufs, meta)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        static N: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+        let n = *N.get_or_init(|| std::env::var("SEG").ok().and_then(|x| x.parse().ok()).unwrap_or(10));
+        self.0.max_transmit_segments().min(n)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.0.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.0.may_fragment()
+    }
 }
 
 #[cfg(test)]
