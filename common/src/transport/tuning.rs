@@ -15,8 +15,8 @@ use quinn::{
 
 use super::endpoint::TransportError;
 use crate::wire::limits::{
-    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES, MAX_STREAMS,
-    SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,
+    MAX_STREAMS, SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
 };
 
 /// A socket with room for bursts and datagrams larger than the Internet's, for links that carry them.
@@ -91,9 +91,7 @@ impl AsyncUdpSocket for ShortBursts {
     }
 
     fn max_transmit_segments(&self) -> usize {
-        static N: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-        let n = *N.get_or_init(|| std::env::var("SEG").ok().and_then(|x| x.parse().ok()).unwrap_or(10));
-        self.0.max_transmit_segments().min(n)
+        self.0.max_transmit_segments().min(DATAGRAMS_AT_ONCE)
     }
 
     fn max_receive_segments(&self) -> usize {
@@ -119,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn ten_datagrams_at_once_fit_what_the_system_takes() {
-        const { assert!(MAX_DATAGRAM_BYTES as usize * 10 <= 65_507) };
+    fn datagrams_at_once_fit_what_the_system_takes() {
+        const { assert!(MAX_DATAGRAM_BYTES as usize * DATAGRAMS_AT_ONCE <= 65_507) };
     }
 
     #[tokio::test]

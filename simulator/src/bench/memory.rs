@@ -1,4 +1,5 @@
-//! What a coordinator's process holds while shops send it updates of ten million parameters.
+//! What a coordinator's process holds while shops fetch a model of ten million parameters and send it updates: its peak,
+//! minus an idle coordinator with as many shops connected and next to no model, so the model itself counts.
 
 use std::fs;
 use std::time::Duration;
@@ -132,7 +133,9 @@ fn status(process: u32, key: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("can't read {path}; memory is measured on Linux only"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let kilobytes: u64 = kilobytes
         .and_then(|number| number.trim().parse().ok())
