@@ -14,7 +14,7 @@ use souk_common::crypto::sign::{SignatureError, verify};
 use souk_common::ids::Digester;
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Trust, client_endpoint, connect, read_frame, write_frame,
+    CloseCode, FrameError, Trust, client_endpoint, connect, fill, read_frame, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
 use souk_common::wire::messages::{ErrorCode, Push, Reply, Request, Signed};
@@ -153,13 +153,12 @@ impl Link {
         let mut chunk = vec![0; CHUNK_BYTES];
         while left > 0 {
             let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let got = recv
-                .read(&mut chunk[..most])
-                .await?
-                .context("the blob was cut off")?;
+            let (got, ended) = fill(&mut recv, &mut chunk[..most]).await;
             digester.update(&chunk[..got]);
             file.write_all(&chunk[..got])?;
             left -= got as u64;
+            ended?;
+            ensure!(got == most, "the blob was cut off");
         }
         file.sync_all()?;
         drop(file);

@@ -378,8 +378,8 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Enough for a disk that stalls, few enough to keep little.
-const STAND_INS: usize = 4;
+/// One goes on with the connections while the engine waits for the disk. Each more kept 3 MB, in an arena of its own.
+const STAND_INS: usize = 1;
 
 fn epsilon(text: &str) -> Result<Epsilon, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;

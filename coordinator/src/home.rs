@@ -41,9 +41,9 @@ pub struct Config {
 pub struct Limits {
     /// Memory that updates on their way share; beyond it they wait in files. Default 32 MiB.
     pub staging_memory_bytes: u64,
-    /// Updates on their way at once; others wait. Default 16.
+    /// Updates on their way at once; others wait. Default 4.
     pub max_concurrent_uploads: usize,
-    /// Models, plans and catalogues on their way to shops at once; others wait. Default 16.
+    /// Models, plans and catalogues on their way to shops at once; others wait. Default 4.
     pub max_concurrent_downloads: usize,
     /// Most bytes of files that one run of `serve` writes; absent: what the disk holds.
     pub store_bytes: Option<u64>,
@@ -53,8 +53,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             staging_memory_bytes: 32 << 20,
-            max_concurrent_uploads: 16,
-            max_concurrent_downloads: 16,
+            max_concurrent_uploads: 4,
+            max_concurrent_downloads: 4,
             store_bytes: None,
         }
     }

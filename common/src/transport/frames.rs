@@ -1,5 +1,7 @@
 //! Frames on a stream.
 
+use std::io;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::wire::codec;
@@ -42,6 +44,20 @@ pub async fn read_frame<T: Framed>(from: &mut (impl AsyncRead + Unpin)) -> Resul
     Ok(Some(codec::decode(&body)?))
 }
 
+/// Fills `piece` with raw bytes; how many came before the stream's end or the error. A hash and a write for each datagram
+/// cost more than gathering them.
+pub async fn fill(from: &mut (impl AsyncRead + Unpin), piece: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match from.read(&mut piece[filled..]).await {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) => return (filled, Err(error)),
+        }
+    }
+    (filled, Ok(()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +80,17 @@ mod tests {
             Some(Request::Leave)
         );
         assert_eq!(read_frame::<Request>(&mut reader).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn pieces_are_filled_across_reads_and_what_came_before_the_end_counts() {
+        let (mut ours, mut theirs) = tokio::io::duplex(3);
+        let sent = tokio::spawn(async move { ours.write_all(&[7; 12]).await });
+        let mut piece = [0; 10];
+        assert!(matches!(fill(&mut theirs, &mut piece).await, (10, Ok(()))));
+        assert!(matches!(fill(&mut theirs, &mut piece).await, (2, Ok(()))));
+        assert_eq!(piece, [7; 10]);
+        sent.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`frames`] | messages on a stream |
+//! | [`frames`] | messages and blocks on a stream |
 //! | [`endpoint`] | who is trusted, and who the peer is |
 //! | [`admission`] | who is let in, and how connections end |
 //! | [`control`] | questions to a program that runs, over a local socket |
@@ -19,4 +19,4 @@ pub use admission::{CloseCode, admit};
 pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };
-pub use frames::{FrameError, Framed, read_frame, write_frame};
+pub use frames::{FrameError, Framed, fill, read_frame, write_frame};

@@ -1,19 +1,22 @@
 //! How QUIC is set up for big blocks between few peers, within a stated bound on memory.
 
+use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quinn::udp::UdpSocketState;
+use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt,
+    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, ServerConfig,
+    TokioRuntime, TransportConfig, UdpPoller, VarInt,
 };
 
 use super::endpoint::TransportError;
 use crate::wire::limits::{
-    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES, MAX_STREAMS,
-    SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,
+    MAX_STREAMS, SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
 };
 
 /// A socket with room for bursts and datagrams larger than the Internet's, for links that carry them.
@@ -31,9 +34,10 @@ pub(super) fn bind(address: SocketAddr, server: Option<ServerConfig>) -> Result<
         config
             .max_udp_payload_size(MAX_DATAGRAM_BYTES)
             .map_err(std::io::Error::other)?;
-        Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
+        let socket = ShortBursts(TokioRuntime.wrap_udp_socket(socket)?);
+        Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(TokioRuntime))
     };
-    open().map_err(|source: std::io::Error| match source.kind() {
+    open().map_err(|source: io::Error| match source.kind() {
         std::io::ErrorKind::AddrInUse => TransportError::Taken { address },
         _ => TransportError::Bind { address, source },
     })
@@ -59,6 +63,46 @@ pub(super) fn transport() -> TransportConfig {
     config
 }
 
+/// A socket that takes few datagrams at once: each connection keeps a buffer for as many as long as it lives, which a
+/// coordinator of many shops pays for each of them.
+#[derive(Debug)]
+struct ShortBursts(Arc<dyn AsyncUdpSocket>);
+
+impl AsyncUdpSocket for ShortBursts {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(&self.0).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.0.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_recv(cx, bufs, meta)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.0.max_transmit_segments().min(DATAGRAMS_AT_ONCE)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.0.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.0.may_fragment()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn ten_datagrams_at_once_fit_what_the_system_takes() {
-        const { assert!(MAX_DATAGRAM_BYTES as usize * 10 <= 65_507) };
+    fn datagrams_at_once_fit_what_the_system_takes() {
+        const { assert!(MAX_DATAGRAM_BYTES as usize * DATAGRAMS_AT_ONCE <= 65_507) };
     }
 
     #[tokio::test]

@@ -169,7 +169,7 @@ pub(super) fn add_file(sum: &mut Accumulator, files: &Files, digest: &Digest) ->
     }
 }
 
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
 use souk_common::transport::{CloseCode, Peer};
+use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,8 @@ struct Link {
     peer: Peer,
     connection: Connection,
     process_id: u32,
-    pushes: Option<mpsc::UnboundedSender<Push>>,
+    /// Takes frames: one that is meant for many shops is encoded, and held, once.
+    pushes: Option<mpsc::UnboundedSender<Arc<[u8]>>>,
 }
 
 /// What the session that caused an event has to do.
@@ -161,12 +163,19 @@ impl Hub {
         if let Push::Ended { id, .. } = push {
             self.partials.end(*id);
         }
+        let frame: Arc<[u8]> = match to_bytes(push) {
+            Ok(frame) => frame.into(),
+            Err(error) => {
+                tracing::error!(%error, "shops can't be told");
+                return;
+            }
+        };
         for link in self.links().values() {
             if shops.is_none_or(|shops| shops.contains(&link.peer.shop))
                 && let Some(pushes) = &link.pushes
             {
                 // A session that has ended does not listen any more.
-                let sent = pushes.send(push.clone());
+                let sent = pushes.send(Arc::clone(&frame));
                 if sent.is_ok() && *push == Push::Finished {
                     self.told().insert(link.peer.shop.clone());
                 }
@@ -221,7 +230,7 @@ impl Hub {
         &self,
         connection: &Connection,
         process_id: u32,
-    ) -> mpsc::UnboundedReceiver<Push> {
+    ) -> mpsc::UnboundedReceiver<Arc<[u8]>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut links = self.links();
         let shop = links

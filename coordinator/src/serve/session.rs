@@ -8,7 +8,8 @@ use std::time::Duration;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
-use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame, write_frame};
+use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame};
+use souk_common::wire::frame::to_bytes;
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_TEXT_BYTES};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -100,8 +101,16 @@ async fn end(connection: &Connection, send: &mut SendStream, code: CloseCode) {
 
 /// Writes a frame to a peer that reads; one that does not is given up.
 async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
-    let written = tokio::time::timeout(PATIENCE, write_frame(send, message)).await;
-    written.unwrap_or_else(|_| Err(stalled().into()))
+    say_frame(send, &to_bytes(message)?).await
+}
+
+/// As [`say`], of a frame that is encoded already.
+async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
+    let written = tokio::time::timeout(PATIENCE, send.write_all(frame)).await;
+    match written {
+        Ok(written) => Ok(written.map_err(io::Error::from)?),
+        Err(_) => Err(stalled().into()),
+    }
 }
 
 /// Writes what is left of `file` to a peer that reads, however slowly; one that takes nothing for `patience` is given up.
@@ -244,7 +253,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
-                    Some(push) => say(send, &push).await?,
+                    Some(push) => say_frame(send, &push).await?,
                     None => return Ok(()),
                 },
                 _ = self.connection.closed() => return Ok(()),

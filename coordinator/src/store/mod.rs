@@ -38,7 +38,9 @@ impl Store {
     /// When another process has it open, when it is of another version, or of the file system.
     pub fn open(dir: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
         let path = dir.join(FILE_NAME);
-        let records = Database::create(&path).map_err(|source| match source {
+        let mut records = Database::builder();
+        records.set_cache_size(CACHE_BYTES);
+        let records = records.create(&path).map_err(|source| match source {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
                 path: path.display().to_string(),
             },
@@ -466,6 +468,8 @@ fn receipt_key(id: AttemptId, shop: &ShopName) -> String {
 
 const FILE_NAME: &str = "coordinator.redb";
 const FORMAT: u32 = 1;
+/// Of pages, read and not yet written alike: records are small, and what grows with every receipt shall not stay in memory.
+const CACHE_BYTES: usize = 1 << 20;
 const EMPTY: LogHead = LogHead {
     length: 0,
     head: Digest::ZERO,

@@ -1,9 +1,12 @@
-//! What a coordinator's process holds while shops send it updates of ten million parameters.
+//! What a coordinator's process holds while shops fetch a model of ten million parameters and send it updates: its peak,
+//! minus an idle coordinator with as many shops connected and next to no model, so the model itself counts.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Context;
 use souk_common::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_CONNECTIONS, MAX_WINDOWS_BYTES};
+use souk_coordinator::home::Limits;
 use tokio::runtime::Runtime;
 
 use super::rounds::runtime;
@@ -14,7 +17,8 @@ use super::site::{Setting, Site};
 /// `coordinator_memory_100x10m` with plain averaging and with Adam, each beside the same with a tenth of the shops.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
     let runtime = runtime()?;
-    let (few, many) = if short { (3, 10) } else { (10, 100) };
+    let (few, many) = if short { (10, 20) } else { (10, 100) };
+    let limits = Limits::default();
     let mut rows = Vec::new();
     for (suffix, adam, most) in [("", false, 3.0), ("_adam", true, 5.0)] {
         let name = |shops: usize| format!("coordinator_memory_{shops}x10m{suffix}");
@@ -28,8 +32,11 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
                 .bound(large.models() <= most, format!("at most {most} models"))
                 .bound((ratio - 1.0).abs() <= 0.05, format!("within 5 % of that of {few} shops"))
                 .bound(
-                    large.most_sending <= AT_ONCE,
-                    format!("at most {AT_ONCE} updates on their way, as configured; others wait"),
+                    large.most_sending <= limits.max_concurrent_uploads,
+                    format!(
+                        "at most {} updates on their way, as configured; others wait",
+                        limits.max_concurrent_uploads
+                    ),
                 )
                 .bound(
                     2 * u64::from(CONNECTION_WINDOW_BYTES) * MAX_CONNECTIONS as u64 <= MAX_WINDOWS_BYTES,
@@ -45,7 +52,7 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
 
 /// A coordinator's memory, in bytes.
 struct Peak {
-    /// An idle coordinator's with next to no model.
+    /// An idle coordinator's, with as many shops connected and next to no model.
     idle: u64,
     /// Its largest from its start until it listened.
     start: u64,
@@ -60,14 +67,15 @@ impl Peak {
     }
 
     fn row(&self, name: String) -> Row {
+        let limits = Limits::default();
         let models = |bytes: u64| bytes.saturating_sub(self.idle) as f64 / MODEL_BYTES;
         Row::new(name, self.models(), "models")
             .with("idle_bytes", self.idle)
             .with("start_models", models(self.start))
             .with("round_models", models(self.round))
             .with("most_uploads_at_once", self.most_sending)
-            .with("max_concurrent_uploads", AT_ONCE)
-            .with("max_concurrent_downloads", AT_ONCE)
+            .with("max_concurrent_uploads", limits.max_concurrent_uploads)
+            .with("max_concurrent_downloads", limits.max_concurrent_downloads)
     }
 }
 
@@ -82,13 +90,20 @@ fn peak(runtime: &Runtime, shops: usize, adam: bool) -> anyhow::Result<Peak> {
         rounds: 1,
         adam,
         keep_parts: 0,
-        at_once: AT_ONCE,
+        at_once: None,
     };
     let small = Site::new(&Setting {
         parameters: 1,
         ..setting.clone()
     })?;
-    let idle = high_water(small.serve()?.id())?;
+    let serving = small.serve()?;
+    let idle = runtime.block_on(async {
+        let _shops = Shops::connect(&small, serving.address, 1).await?;
+        // Nothing that came with the connections alone is on its way any more.
+        tokio::time::sleep(SETTLE).await;
+        status(serving.id(), "VmRSS")
+    })?;
+    drop(serving);
     let site = Site::new(&setting)?;
     let serving = site.serve()?;
     let start = high_water(serving.id())?;
@@ -110,14 +125,21 @@ fn peak(runtime: &Runtime, shops: usize, adam: bool) -> anyhow::Result<Peak> {
 
 /// The most memory that a process held since its start, or since it was made to forget.
 fn high_water(process: u32) -> anyhow::Result<u64> {
+    status(process, "VmHWM")
+}
+
+/// Bytes in a line of what Linux tells of a process.
+fn status(process: u32, key: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("can't read {path}; memory is measured on Linux only"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let kilobytes: u64 = kilobytes
         .and_then(|number| number.trim().parse().ok())
-        .with_context(|| format!("{path} has no VmHWM in kB"))?;
+        .with_context(|| format!("{path} has no {key} in kB"))?;
     Ok(kilobytes * 1024)
 }
 
@@ -128,5 +150,4 @@ fn forget_high_water(process: u32) {
 
 const PARAMETERS: usize = 10_000_000;
 const MODEL_BYTES: f64 = 4.0 * PARAMETERS as f64;
-/// Fewer than the fewest shops, so that both runs have as many on their way.
-const AT_ONCE: usize = 4;
+const SETTLE: Duration = Duration::from_secs(1);

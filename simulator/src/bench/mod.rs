@@ -32,7 +32,11 @@ use row::Row;
 #[command(
     after_help = "Examples:\n  souk-sim bench\n  souk-sim bench --only round_16x1m --only rdp --json\n  \
                         souk-sim bench --short --check\n\nReading a row:\n  train_neumf_user_clip   1.75 M samples/s   \
-                        0.270 of fma_peak\n  means: of the multiply-adds that one core can do, 27 % went into training."
+                        0.270 of fma_peak\n  means: of the multiply-adds that one core can do, 27 % went into training.\n  \
+                        coordinator_memory_100x10m   2.60 models\n  \
+                        means: while 100 shops fetched a model of 10 million parameters (40 MB) and sent as large an \
+                        update, a coordinator with default limits held at most 104 MB more than an idle one with as \
+                        many shops connected and next to no model."
 )]
 pub struct BenchArgs {
     /// Only these figures, and what they are held against; may be given more than once.

@@ -50,7 +50,7 @@ fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64) -> anyhow::Result<f64> 
         rounds: rounds + WARM_UP,
         adam: false,
         keep_parts,
-        at_once: SHOPS,
+        at_once: None,
     };
     let site = Site::new(&setting)?;
     let serving = site.serve()?;

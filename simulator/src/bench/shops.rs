@@ -13,7 +13,7 @@ use souk_common::ids::{Digest, Digester};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::stream;
 use souk_common::round::record::{Announcement, Answer, AttemptId, Outcome, UploadHeader};
-use souk_common::transport::{Trust, client_endpoint, connect, read_frame, write_frame};
+use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::limits::CHUNK_BYTES;
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
@@ -151,9 +151,15 @@ async fn fetch(connection: &Connection, digest: Digest) -> anyhow::Result<()> {
         bail!("the coordinator does not have the model: {reply:?}");
     };
     let (mut digester, mut left) = (Digester::default(), len_bytes);
-    while let Some(chunk) = receive.read_chunk(CHUNK_BYTES, true).await? {
-        digester.update(&chunk.bytes);
-        left = left.saturating_sub(chunk.bytes.len() as u64);
+    let mut piece = vec![0; CHUNK_BYTES];
+    loop {
+        let (filled, ended) = fill(&mut receive, &mut piece).await;
+        ended?;
+        digester.update(&piece[..filled]);
+        left = left.saturating_sub(filled as u64);
+        if filled < piece.len() {
+            break;
+        }
     }
     ensure!(
         left == 0 && digester.finish() == digest,
@@ -231,7 +237,7 @@ mod tests {
             rounds,
             adam: false,
             keep_parts: 0,
-            at_once: 2,
+            at_once: Some(2),
         };
         let site = Site::new(&setting).unwrap();
         let options = Options {

@@ -29,8 +29,8 @@ pub(super) struct Setting {
     pub(super) rounds: u64,
     pub(super) adam: bool,
     pub(super) keep_parts: u64,
-    /// Uploads, and downloads, at once.
-    pub(super) at_once: usize,
+    /// Uploads, and downloads, at once; none: as many as a coordinator takes if it is not told.
+    pub(super) at_once: Option<usize>,
 }
 
 /// A federation whose shops are members already. Its folder goes with it.
@@ -163,11 +163,13 @@ impl Setting {
     fn write_config(&self, home: &Home) -> anyhow::Result<()> {
         let path = home.path().join("coordinator.toml");
         let mut text = fs::read_to_string(&path)?;
+        let at_once = self.at_once.map(|most| most as u64);
         for (key, value) in [
-            ("keep_parts", self.keep_parts),
-            ("max_concurrent_uploads", self.at_once as u64),
-            ("max_concurrent_downloads", self.at_once as u64),
+            ("keep_parts", Some(self.keep_parts)),
+            ("max_concurrent_uploads", at_once),
+            ("max_concurrent_downloads", at_once),
         ] {
+            let Some(value) = value else { continue };
             let line = text.lines().find(|line| line.starts_with(&format!("# {key} =")));
             let line = line.with_context(|| format!("the sample configuration has no {key}"))?;
             text = text.replace(line, &format!("{key} = {value}"));
