@@ -6,18 +6,21 @@
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
 
+mod change;
+mod error;
 mod files;
 mod records;
 
+pub use change::Change;
+pub use error::StoreError;
 pub use files::{FileWriter, Files};
 pub use records::{Entry, Invitation, LogRecord, Run, Shop, Standing, Traffic};
 
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::wire::messages::Signed;
@@ -255,198 +258,6 @@ impl Store {
     }
 }
 
-/// Changes of one transaction.
-pub struct Change<'a> {
-    transaction: &'a WriteTransaction,
-    head: LogHead,
-}
-
-impl Change<'_> {
-    /// Sets where the run stands.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn set_run(&mut self, run: &Run) -> Result<(), StoreError> {
-        self.put(META, "run", run)
-    }
-
-    /// Sets a value of the federation's own.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn set_meta<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
-        self.put(META, key, value)
-    }
-
-    /// Sets a shop's membership.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
-        self.put(SHOPS, name.as_str(), shop)
-    }
-
-    /// Keeps an invitation under the digest of its secret.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
-        self.put(INVITATIONS, &secret.to_string(), invitation)
-    }
-
-    /// Takes the invitation with this secret out of the store: it works once.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn take_invitation(&mut self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        let mut table = self.transaction.open_table(INVITATIONS)?;
-        let taken = table.remove(secret.to_string().as_str())?;
-        taken.map(|value| parse("invitation", value.value())).transpose()
-    }
-
-    /// Adds a model version.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn add_model(&mut self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(MODELS)?;
-        let next = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-        table.insert(next, json(manifest).as_slice())?;
-        Ok(())
-    }
-
-    /// Keeps a receipt.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
-        let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
-        self.put(RECEIPTS, &key, receipt)
-    }
-
-    /// Adds to a shop's process' traffic.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn add_traffic(&mut self, more: &Traffic) -> Result<(), StoreError> {
-        let key = format!("{} {} {}", more.shop, more.fingerprint, more.process_id);
-        let mut sum = more.clone();
-        if let Some(before) = self.get::<Traffic>(TRAFFIC, &key)? {
-            sum.bytes_received = sum.bytes_received.saturating_add(before.bytes_received);
-            sum.bytes_sent = sum.bytes_sent.saturating_add(before.bytes_sent);
-        }
-        self.put(TRAFFIC, &key, &sum)
-    }
-
-    /// Appends to the record and returns its new head.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn append(&mut self, at: Timestamp, entry: Entry) -> Result<LogHead, StoreError> {
-        let record = LogRecord {
-            previous: self.head.head,
-            at,
-            entry,
-        };
-        let mut table = self.transaction.open_table(LOG)?;
-        table.insert(self.head.length, json(&record).as_slice())?;
-        drop(table);
-        self.head = LogHead {
-            length: self.head.length + 1,
-            head: record.digest(),
-        };
-        let head = self.head;
-        self.put(META, "head", &head)?;
-        Ok(head)
-    }
-
-    fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(table)?;
-        table.insert(key, json(value).as_slice())?;
-        Ok(())
-    }
-
-    fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
-        let table = self.transaction.open_table(table)?;
-        let value = table.get(key)?;
-        value.map(|value| parse(key, value.value())).transpose()
-    }
-}
-
-/// What went wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process has it open.
-    #[error("{path} is in use by another process; stop that one first")]
-    InUse {
-        /// The file.
-        path: String,
-    },
-    /// Written by another version.
-    #[error("the store has format {found}; this program reads format {FORMAT}")]
-    Version {
-        /// As written.
-        found: u32,
-    },
-    /// A record can't be read.
-    #[error("the record {key:?} in the store is damaged")]
-    Damaged {
-        /// Its key.
-        key: String,
-    },
-    /// The disk is full.
-    #[error(
-        "there is no room to write ({0}): free some space and start again; nothing that was acknowledged is lost"
-    )]
-    Full(std::io::Error),
-    /// Of the content-addressed files.
-    #[error("can't read or write the store's files: {0}")]
-    Files(std::io::Error),
-    /// Of the records' file.
-    #[error("can't read or write the store's records: {0}")]
-    Records(redb::Error),
-}
-
-impl From<std::io::Error> for StoreError {
-    fn from(error: std::io::Error) -> Self {
-        if is_full(&error) {
-            Self::Full(error)
-        } else {
-            Self::Files(error)
-        }
-    }
-}
-
-/// A disk, a quota or a largest size of files that is used up.
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
-}
-
-macro_rules! from_redb {
-    ($($error:ty),*) => {
-        $(impl From<$error> for StoreError {
-            fn from(error: $error) -> Self {
-                match redb::Error::from(error) {
-                    redb::Error::Io(error) if is_full(&error) => Self::Full(error),
-                    error => Self::Records(error),
-                }
-            }
-        })*
-    };
-}
-
-from_redb!(
-    redb::TransactionError,
-    redb::TableError,
-    redb::StorageError,
-    redb::CommitError,
-    redb::SetDurabilityError
-);
-
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
@@ -484,6 +295,7 @@ const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::ne
 
 #[cfg(test)]
 mod tests {
+    use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
     use souk_common::round::record::Outcome;
 

@@ -1,0 +1,132 @@
+//! What one transaction changes.
+
+use redb::{ReadableTable, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::{LogHead, Manifest, Receipt};
+use souk_common::wire::messages::Signed;
+
+use super::{
+    Entry, INVITATIONS, Invitation, LOG, LogRecord, META, MODELS, RECEIPTS, Run, SHOPS, Shop, StoreError,
+    TRAFFIC, Table, Traffic, json, parse, receipt_key,
+};
+
+/// Changes of one transaction.
+pub struct Change<'a> {
+    pub(super) transaction: &'a WriteTransaction,
+    pub(super) head: LogHead,
+}
+
+impl Change<'_> {
+    /// Sets where the run stands.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_run(&mut self, run: &Run) -> Result<(), StoreError> {
+        self.put(META, "run", run)
+    }
+
+    /// Sets a value of the federation's own.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_meta<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
+        self.put(META, key, value)
+    }
+
+    /// Sets a shop's membership.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
+        self.put(SHOPS, name.as_str(), shop)
+    }
+
+    /// Keeps an invitation under the digest of its secret.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
+        self.put(INVITATIONS, &secret.to_string(), invitation)
+    }
+
+    /// Takes the invitation with this secret out of the store: it works once.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn take_invitation(&mut self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
+        let mut table = self.transaction.open_table(INVITATIONS)?;
+        let taken = table.remove(secret.to_string().as_str())?;
+        taken.map(|value| parse("invitation", value.value())).transpose()
+    }
+
+    /// Adds a model version.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_model(&mut self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(MODELS)?;
+        let next = table.last()?.map_or(0, |(key, _)| key.value() + 1);
+        table.insert(next, json(manifest).as_slice())?;
+        Ok(())
+    }
+
+    /// Keeps a receipt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
+        let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
+        self.put(RECEIPTS, &key, receipt)
+    }
+
+    /// Adds to a shop's process' traffic.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_traffic(&mut self, more: &Traffic) -> Result<(), StoreError> {
+        let key = format!("{} {} {}", more.shop, more.fingerprint, more.process_id);
+        let mut sum = more.clone();
+        if let Some(before) = self.get::<Traffic>(TRAFFIC, &key)? {
+            sum.bytes_received = sum.bytes_received.saturating_add(before.bytes_received);
+            sum.bytes_sent = sum.bytes_sent.saturating_add(before.bytes_sent);
+        }
+        self.put(TRAFFIC, &key, &sum)
+    }
+
+    /// Appends to the record and returns its new head.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn append(&mut self, at: Timestamp, entry: Entry) -> Result<LogHead, StoreError> {
+        let record = LogRecord {
+            previous: self.head.head,
+            at,
+            entry,
+        };
+        let mut table = self.transaction.open_table(LOG)?;
+        table.insert(self.head.length, json(&record).as_slice())?;
+        drop(table);
+        self.head = LogHead {
+            length: self.head.length + 1,
+            head: record.digest(),
+        };
+        let head = self.head;
+        self.put(META, "head", &head)?;
+        Ok(head)
+    }
+
+    pub(super) fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(table)?;
+        table.insert(key, json(value).as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
+        let table = self.transaction.open_table(table)?;
+        let value = table.get(key)?;
+        value.map(|value| parse(key, value.value())).transpose()
+    }
+}

@@ -1,0 +1,77 @@
+//! Why the store can't do what it was asked.
+
+use super::FORMAT;
+
+/// What went wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("{path} is in use by another process; stop that one first")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// Written by another version.
+    #[error("the store has format {found}; this program reads format {FORMAT}")]
+    Version {
+        /// As written.
+        found: u32,
+    },
+    /// A record can't be read.
+    #[error("the record {key:?} in the store is damaged")]
+    Damaged {
+        /// Its key.
+        key: String,
+    },
+    /// The disk is full.
+    #[error(
+        "there is no room to write ({0}): free some space and start again; nothing that was acknowledged is lost"
+    )]
+    Full(std::io::Error),
+    /// Of the content-addressed files.
+    #[error("can't read or write the store's files: {0}")]
+    Files(std::io::Error),
+    /// Of the records' file.
+    #[error("can't read or write the store's records: {0}")]
+    Records(redb::Error),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        if is_full(&error) {
+            Self::Full(error)
+        } else {
+            Self::Files(error)
+        }
+    }
+}
+
+/// A disk, a quota or a largest size of files that is used up.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                match redb::Error::from(error) {
+                    redb::Error::Io(error) if is_full(&error) => Self::Full(error),
+                    error => Self::Records(error),
+                }
+            }
+        })*
+    };
+}
+
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
