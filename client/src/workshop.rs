@@ -191,13 +191,7 @@ impl Workshop {
     pub fn finish(&self, key: AttemptKey, draw: Draw, now: Timestamp) -> anyhow::Result<Pending> {
         let charged = draw.charged.context("the draw was not charged")?;
         let bytes = update::encode(&draw.update.sum.finish(&charged)?);
-        let header = UploadHeader {
-            id: key.id,
-            update: Digest::of(&bytes),
-            len_bytes: bytes.len() as u64,
-            ledger_length: charged.head().length,
-            ledger_head: charged.head().head,
-        };
+        let header = UploadHeader::of(key.id, &bytes, charged.head());
         let pending = Pending { key, header };
         self.store.put_in_outbox(&pending, &bytes, now)?;
         Ok(pending)

@@ -28,6 +28,19 @@ pub struct Item {
     pub price: Option<f64>,
 }
 
+impl Item {
+    /// An item of which nothing but the id is known.
+    pub fn bare(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            title: String::new(),
+            category: String::new(),
+            brand: String::new(),
+            price: None,
+        }
+    }
+}
+
 /// The items in order, with their features as small integers.
 #[derive(Clone, Debug)]
 pub struct Catalogue {

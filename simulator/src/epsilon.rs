@@ -233,11 +233,13 @@ fn sampling_rate(text: &str) -> Result<SamplingRate, String> {
     parsed(text, SamplingRate::new)
 }
 
-fn delta(text: &str) -> Result<Delta, String> {
+/// A delta, as clap reads it.
+pub(crate) fn delta(text: &str) -> Result<Delta, String> {
     parsed(text, Delta::new)
 }
 
-fn epsilon(text: &str) -> Result<Epsilon, String> {
+/// An epsilon, as clap reads it.
+pub(crate) fn epsilon(text: &str) -> Result<Epsilon, String> {
     parsed(text, Epsilon::new)
 }
 

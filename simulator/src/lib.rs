@@ -17,6 +17,7 @@ use std::process::ExitCode;
 mod alone;
 mod args;
 pub mod bench;
+mod check;
 pub mod demo;
 pub mod epsilon;
 pub mod evaluate;

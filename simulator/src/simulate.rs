@@ -18,7 +18,7 @@ use souk_common::privacy::accountant::{RELATION, UNIT};
 
 use crate::args::WrongUsage;
 use crate::personal::Personal;
-use crate::split::{By, load_known};
+use crate::split::Cut;
 use crate::template::{Template, names};
 use crate::world::{Line, Outcome, World, members_of};
 
@@ -37,18 +37,8 @@ pub struct SimulateArgs {
     /// The plan. If it names as many shops as there are, they keep their names and declared sizes.
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
-    /// The data set's folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// How many shops; by default as many as the plan names.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    shops: Option<u64>,
-    /// What makes a shop; by default what suits the set.
-    #[arg(long)]
-    by: Option<By>,
-    /// Keep users and items with at least this many distinct pairs; by default what suits the set.
-    #[arg(long)]
-    core: Option<usize>,
+    #[command(flatten)]
+    cut: Cut,
     /// Least accepted updates to publish, instead of the plan's.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     quorum: Option<u64>,
@@ -104,8 +94,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     let template = Template::read(&args.plan)?.with_rounds(args.rounds);
     let named = template.plan().shops.len();
-    let shops = args.shops.map_or(Ok(named), usize::try_from)?;
-    let known = load_known(&args.data, args.core, args.by, Some(shops))?;
+    let known = args.cut.load(Some(named))?;
     let split = leave_last_two_out(&known.dataset);
     let mut sizes = vec![0; known.shops];
     known.shop_of.iter().for_each(|shop| sizes[*shop] += 1);

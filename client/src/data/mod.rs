@@ -69,7 +69,7 @@ pub fn read_shop(
             if unlisted {
                 let listed: HashSet<String> = items.iter().map(|item| item.id.clone()).collect();
                 let missing = orders.item_ids().into_iter().filter(|id| !listed.contains(id));
-                items.extend(missing.map(bare_item));
+                items.extend(missing.map(Item::bare));
             }
             if items.is_empty() {
                 return Err(no_order(first, &report));
@@ -139,16 +139,6 @@ fn existing(named: Option<&Path>, folder: &Path, default: &str) -> Option<PathBu
     match named {
         Some(path) => Some(folder.join(path)),
         None => Some(folder.join(default)).filter(|path| path.is_file()),
-    }
-}
-
-fn bare_item(id: String) -> Item {
-    Item {
-        id,
-        title: String::new(),
-        category: String::new(),
-        brand: String::new(),
-        price: None,
     }
 }
 

@@ -124,13 +124,7 @@ mod tests {
 
     fn shop(plan: &str) -> Shop {
         let plan = Plan::from_toml(plan).unwrap();
-        let item = |row: usize| Item {
-            id: format!("i{row}"),
-            title: String::new(),
-            category: String::new(),
-            brand: String::new(),
-            price: None,
-        };
+        let item = |row: usize| Item::bare(format!("i{row}"));
         let catalogue = Catalogue::new((0..40).map(item).collect()).unwrap();
         let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
         let model = recommender.load(initial_parameters(

@@ -34,13 +34,7 @@ impl NeumfWorkload {
     /// # Errors
     /// Never in fact: those of a catalogue, whose items are made here.
     pub fn new(seed: u64) -> Result<Self, CatalogueError> {
-        let item = |row: usize| Item {
-            id: format!("item-{row}"),
-            title: String::new(),
-            category: String::new(),
-            brand: String::new(),
-            price: None,
-        };
+        let item = |row: usize| Item::bare(format!("item-{row}"));
         let catalogue = Catalogue::new((0..ITEMS).map(item).collect())?;
         let (config, train) = plan();
         let recommender: Arc<Recommender> = Recommender::new(&config, &train, &catalogue);

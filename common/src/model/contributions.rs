@@ -70,13 +70,7 @@ mod tests {
 
     #[test]
     fn the_terms_of_the_closed_form_add_up_to_the_score() {
-        let item = |row: usize| Item {
-            id: format!("i{row}"),
-            title: String::new(),
-            category: String::new(),
-            brand: String::new(),
-            price: None,
-        };
+        let item = |row: usize| Item::bare(format!("i{row}"));
         let catalogue = Catalogue::new((0..20).map(item).collect()).unwrap();
         let config =
             toml::from_str("kind = \"mf\"\ngmf_dim = 4\nitem_bias = false\ninit_stddev = 0.5").unwrap();

@@ -121,6 +121,19 @@ pub struct UploadHeader {
     pub ledger_head: Digest,
 }
 
+impl UploadHeader {
+    /// Of the finished `update` for an attempt; `ledger` is the shop's ledger right after the spend.
+    pub fn of(id: AttemptId, update: &[u8], ledger: LogHead) -> Self {
+        Self {
+            id,
+            update: Digest::of(update),
+            len_bytes: update.len() as u64,
+            ledger_length: ledger.length,
+            ledger_head: ledger.head,
+        }
+    }
+}
+
 /// The coordinator's signed word that it stored an update.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Receipt {

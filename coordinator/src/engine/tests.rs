@@ -11,13 +11,7 @@ use super::*;
 const QUORUM: usize = 2;
 
 fn catalogue() -> Catalogue {
-    let item = |id: &str| Item {
-        id: id.into(),
-        title: String::new(),
-        category: String::new(),
-        brand: String::new(),
-        price: None,
-    };
+    let item = |id: &str| Item::bare(id);
     Catalogue::new(vec![item("a"), item("b")]).unwrap()
 }
 

@@ -150,13 +150,7 @@ impl Setting {
     }
 
     fn catalogue(&self) -> anyhow::Result<Catalogue> {
-        let item = |row: usize| Item {
-            id: row.to_string(),
-            title: String::new(),
-            category: String::new(),
-            brand: String::new(),
-            price: None,
-        };
+        let item = |row: usize| Item::bare(row.to_string());
         Ok(Catalogue::new((0..self.rows_and_width().0).map(item).collect())?)
     }
 

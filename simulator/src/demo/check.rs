@@ -3,21 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use serde::Serialize;
 use souk_common::ids::ShopName;
 use souk_common::privacy::params::Delta;
 
 use super::federation::{Budget, Federation, Status};
 use super::market::Market;
 use super::score::Scores;
-
-/// One claim, and whether it held.
-#[derive(Debug, Serialize)]
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) ok: bool,
-    pub(super) detail: String,
-}
+use crate::check::Check;
 
 /// The federation's own records after the run.
 pub(super) struct Records {
@@ -78,7 +70,7 @@ fn beats_popularity(scores: &Scores) -> Check {
         scores.all.popularity.hit_rate_at_10,
     );
     Check {
-        name: "federated beats popularity by 10 points",
+        name: "federated beats popularity by 10 points".into(),
         ok: ours >= popularity + 0.10,
         detail: format!(
             "HR@10 {:.1} % against {:.1} %, all shops",
@@ -94,7 +86,7 @@ fn beats_alone_in_the_smallest_shop(scores: &Scores) -> Check {
     let ease = smallest.ease.hit_rate_at_10;
     let ours = smallest.federated.hit_rate_at_10;
     Check {
-        name: "the smallest shop gains from the federation",
+        name: "the smallest shop gains from the federation".into(),
         ok: ours > alone.max(ease),
         detail: format!(
             "{}: HR@10 {:.1} % federated and private, {:.1} % alone with the same solver, {:.1} % alone with EASE \
@@ -110,14 +102,14 @@ fn beats_alone_in_the_smallest_shop(scores: &Scores) -> Check {
 fn near_central(scores: &Scores) -> Check {
     let Some(central) = scores.all.central.as_ref() else {
         return Check {
-            name: "near the central run",
+            name: "near the central run".into(),
             ok: false,
             detail: "there is no central run".into(),
         };
     };
     let ratio = scores.all.federated.hit_rate_at_10 / central.hit_rate_at_10;
     Check {
-        name: "at least 0.85 of the same solver trained centrally without noise",
+        name: "at least 0.85 of the same solver trained centrally without noise".into(),
         ok: ratio >= 0.85,
         detail: format!(
             "{ratio:.3} (central HR@10 {:.1} %)",
@@ -142,7 +134,7 @@ fn epsilon_within_budget(records: &Records) -> Check {
         })
         .collect();
     Check {
-        name: "epsilon at most 8 at delta 1e-5 by every ledger, recomputed from its file",
+        name: "epsilon at most 8 at delta 1e-5 by every ledger, recomputed from its file".into(),
         ok,
         detail: list.join(", "),
     }
@@ -156,7 +148,7 @@ fn one_model(records: &Records) -> Check {
             .iter()
             .all(|shop| shop.budget.model_hash.as_ref() == Some(ours));
     Check {
-        name: "every shop holds the coordinator's last model",
+        name: "every shop holds the coordinator's last model".into(),
         ok,
         detail: format!("state {}, model {ours}", records.status.state),
     }
@@ -192,7 +184,7 @@ fn six_processes(federation: &Federation, records: &Records) -> Check {
         .all(|connection| connection.bytes_received > 0 && connection.bytes_sent > 0);
     let shops = records.shops.len();
     Check {
-        name: "each shop and the coordinator is a process with a certificate of its own",
+        name: "each shop and the coordinator is a process with a certificate of its own".into(),
         ok: seen == expected
             && seen.len() == shops + 1
             && certificates.len() == shops

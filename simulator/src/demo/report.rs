@@ -5,8 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use souk_common::round::plan::Plan;
 
-use super::check::{Check, Records};
+use super::check::Records;
 use super::score::{Quality, Scores, ShopScores};
+use crate::check::Check;
 
 /// Everything that the demo found.
 pub(super) struct Report {

@@ -22,7 +22,9 @@ use souk_common::privacy::accountant::{RELATION, UNIT};
 use souk_common::privacy::params::{Delta, Epsilon};
 use souk_common::round::plan::Plan;
 
-use crate::split::{By, Known, load_known};
+use crate::check::Check;
+use crate::epsilon::{delta, epsilon};
+use crate::split::{Cut, Known};
 use crate::template::Template;
 use row::Table;
 use trial::Trial;
@@ -41,9 +43,8 @@ use trial::Trial;
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
-    /// The data set's folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    cut: Cut,
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
@@ -68,15 +69,6 @@ pub struct EvaluateArgs {
     /// Rounds to train, instead of the plan's.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rounds: Option<u64>,
-    /// How many shops; by default what suits the set.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    shops: Option<u64>,
-    /// What makes a shop; by default what suits the set.
-    #[arg(long)]
-    by: Option<By>,
-    /// Keep users and items with at least this many distinct pairs; by default what suits the set.
-    #[arg(long)]
-    core: Option<usize>,
     /// Only the federation and popularity: no EASE, and no training of the shops alone and of everything in one place.
     #[arg(long)]
     quick: bool,
@@ -126,13 +118,12 @@ struct Setting {
 
 impl Setting {
     fn load(args: &EvaluateArgs) -> anyhow::Result<Self> {
-        let shops = args.shops.map(usize::try_from).transpose()?;
-        let known = load_known(&args.data, args.core, args.by, shops)?;
+        let known = args.cut.load(None)?;
         let split = leave_last_two_out(&known.dataset);
         ensure!(
             split.evaluated_users() > 0,
             "nobody in {} has three distinct items: nothing can be kept back",
-            args.data.display()
+            args.cut.data.display()
         );
         let mut users = vec![Vec::new(); known.shops];
         for (user, shop) in known.shop_of.iter().enumerate() {
@@ -237,14 +228,6 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     Ok(ok)
 }
 
-/// A claim, and whether it held.
-#[derive(Debug, serde::Serialize)]
-struct Check {
-    name: String,
-    ok: bool,
-    detail: String,
-}
-
 /// Draws on standard error, and only if that is a terminal; else it prints nothing.
 fn progress(what: &str) -> ProgressBar {
     let bar = ProgressBar::new(1);
@@ -255,16 +238,6 @@ fn progress(what: &str) -> ProgressBar {
     }
     bar.set_prefix(what.to_owned());
     bar
-}
-
-fn epsilon(text: &str) -> Result<Epsilon, String> {
-    let number: f64 = text.parse().map_err(|_| "a number is expected".to_owned())?;
-    Epsilon::new(number).map_err(|error| error.to_string())
-}
-
-fn delta(text: &str) -> Result<Delta, String> {
-    let number: f64 = text.parse().map_err(|_| "a number is expected".to_owned())?;
-    Delta::new(number).map_err(|error| error.to_string())
 }
 
 const DEFAULT_EPSILON: f64 = 8.0;

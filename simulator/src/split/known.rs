@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use souk_client::data::table::Table;
 use souk_client::data::{Format, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
@@ -12,6 +14,33 @@ use souk_common::eval::k_core;
 
 use super::By;
 use super::cut::assign;
+
+/// A data set and how it is cut into shops, as typed.
+#[derive(Args, Debug)]
+pub struct Cut {
+    /// The data set's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// How many shops; by default as many as the plan names, or what suits the set.
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    shops: Option<usize>,
+    /// What makes a shop; by default what suits the set.
+    #[arg(long)]
+    by: Option<By>,
+    /// Keep users and items with at least this many distinct pairs; by default what suits the set.
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+impl Cut {
+    /// Reads the set; into `otherwise` shops if no number was typed.
+    ///
+    /// # Errors
+    /// As [`load_known`].
+    pub(crate) fn load(&self, otherwise: Option<usize>) -> anyhow::Result<Known> {
+        load_known(&self.data, self.core, self.by, self.shops.or(otherwise))
+    }
+}
 
 /// A set, read, thinned to its core, and assigned to shops.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::synthetic;
 mod cut;
 mod known;
 
-pub use known::{Known, load_known};
+pub use known::{Cut, Known, load_known};
 
 /// Cut a data set into shops: a folder each with orders.csv and users.csv, and items.csv, the catalogue, beside them.
 ///

@@ -17,13 +17,7 @@ const PLAN: &str = "name = 't'\nrounds = 6\n[model]\nkind = 'mf'\ngmf_dim = 4\ni
     declared_users = 30\n";
 
 fn catalogue() -> Catalogue {
-    let item = |row: usize| Item {
-        id: format!("i{row}"),
-        title: String::new(),
-        category: String::new(),
-        brand: String::new(),
-        price: None,
-    };
+    let item = |row: usize| Item::bare(format!("i{row}"));
     Catalogue::new((0..20).map(item).collect()).unwrap()
 }
 

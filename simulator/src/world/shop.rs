@@ -6,7 +6,7 @@ use anyhow::Context;
 use souk_client::participate::{AttemptKey, Consideration, Event, Machine, Memory, Pending, Policy};
 use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::ShopName;
 use souk_common::model::{Loaded, Recommender};
 use souk_common::privacy::accountant::Composition;
 use souk_common::privacy::params::Epsilon;
@@ -138,13 +138,7 @@ impl Shop {
         };
         let charged = draw.charged.context("the draw was not charged")?;
         let bytes = update::encode(&draw.update.sum.finish(&charged)?);
-        let header = UploadHeader {
-            id: key.id,
-            update: Digest::of(&bytes),
-            len_bytes: bytes.len() as u64,
-            ledger_length: charged.head().length,
-            ledger_head: charged.head().head,
-        };
+        let header = UploadHeader::of(key.id, &bytes, charged.head());
         let pending = Pending { key, header };
         self.outbox = Some((pending, bytes));
         Ok(Event::InOutbox(pending))

@@ -13,8 +13,9 @@
 //! wraps around to the top and is counted as worse than it is. So is the transform's own rounding: what comes
 //! out negative tells its size, and twice that is added.
 //!
-//! Continuous Gaussian. Our discrete one on the integer grid is at most as revealing in every Rényi order; in this
-//! distribution it is the continuous one up to exp(-2 pi^2 stddev^2), and a plan has at least 16 grid units.
+//! This is for the continuous Gaussian. Ours is discrete, on the integer grid: its integer Rényi orders are exactly the
+//! continuous ones, and its loss distribution is the continuous one up to exp(-2 pi^2 stddev^2), where a plan's standard
+//! deviation is at least 16 grid units. The latter is an argument, not a proof.
 
 mod pair;
 #[cfg(test)]
