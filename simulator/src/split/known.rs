@@ -21,7 +21,7 @@ pub struct Cut {
     /// The data set's folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// How many shops; by default as many as the plan names, or what suits the set.
+    /// How many shops; by default what suits the set, and for `simulate` as many as its plan names.
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     shops: Option<usize>,
     /// What makes a shop; by default what suits the set.
