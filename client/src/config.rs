@@ -1,9 +1,11 @@
 //! `shop.toml`: what the owner of a shop decides.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use souk_common::config::{ConfigError as FileError, load_toml};
+use souk_common::ids::{Digest, ShopName};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 
 use crate::data::ShopDataConfig;
@@ -20,6 +22,9 @@ pub struct ShopConfig {
     pub policy: PolicyConfig,
     /// Where the coordinator is.
     pub network: NetworkConfig,
+    /// Other shops whose long-term key the owner has confirmed, by the key's fingerprint. Only these count toward the
+    /// least number of shops of a masked sum: the coordinator could invent others.
+    pub known_shops: BTreeMap<ShopName, Digest>,
 }
 
 /// `[policy]`.
@@ -40,6 +45,10 @@ pub struct PolicyConfig {
     pub pause: bool,
     /// Most megabytes (10^6 bytes) of updates within 24 hours; absent: no limit.
     pub max_upload_mb_per_day: Option<u64>,
+    /// Decline plans under which the coordinator sees this shop's own update. Default false.
+    pub require_masking: bool,
+    /// Decline plans that unmask sums of fewer shops than these, this one included; it implies `require_masking`.
+    pub min_masked_shops: Option<usize>,
 }
 
 impl Default for PolicyConfig {
@@ -52,12 +61,15 @@ impl Default for PolicyConfig {
             allow_no_privacy: false,
             pause: false,
             max_upload_mb_per_day: None,
+            require_masking: false,
+            min_masked_shops: None,
         }
     }
 }
 
-impl From<&PolicyConfig> for Policy {
-    fn from(config: &PolicyConfig) -> Self {
+impl From<&ShopConfig> for Policy {
+    fn from(config: &ShopConfig) -> Self {
+        let (known_shops, config) = (config.known_shops.len() + 1, &config.policy);
         Self {
             max_epsilon: config.max_epsilon,
             delta: config.delta,
@@ -67,6 +79,9 @@ impl From<&PolicyConfig> for Policy {
             max_upload_bytes_per_day: config
                 .max_upload_mb_per_day
                 .map(|mb| mb.saturating_mul(1_000_000)),
+            require_masking: config.require_masking,
+            min_masked_shops: config.min_masked_shops,
+            known_shops,
         }
     }
 }

@@ -126,6 +126,7 @@ mod tests {
             noise_multiplier: Some(NoiseMultiplier::new(1.0).unwrap()),
             sampling_rate: SamplingRate::new(0.1).unwrap(),
             clip_norm: ClipNorm::new(1.0).unwrap(),
+            shared: None,
         }
     }
 

@@ -127,6 +127,7 @@ impl Workshop {
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
             upload_bytes: (coordinates * grid.bits.bytes()) as u64,
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
+            masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
         })
     }
 

@@ -10,6 +10,7 @@
 //! | [`eval`] | splits, candidates, metrics and baselines |
 //! | [`privacy`] | clip, quantise, noise, accountant, ledger, and the gate [`privacy::Privatized`] |
 //! | [`round`] | plans, announcements, receipts, manifests: what both sides of a round agree on |
+//! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
 //! | [`config`], [`telemetry`] | files people edit; logs |
 
@@ -25,6 +26,7 @@ pub mod numeric;
 pub mod privacy;
 pub mod rng;
 pub mod round;
+pub mod secagg;
 pub mod telemetry;
 pub mod transport;
 pub mod wire;

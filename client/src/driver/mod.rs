@@ -143,7 +143,7 @@ impl Driver {
         workshop: Arc<Workshop>,
         exit_when_finished: bool,
     ) -> anyhow::Result<Self> {
-        let policy = Policy::from(&config.policy);
+        let policy = Policy::from(config);
         let memory = store.memory(workshop.spent())?;
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
@@ -294,7 +294,7 @@ impl Driver {
     fn reload_policy(&mut self) -> anyhow::Result<()> {
         match ShopConfig::load(&self.folder) {
             Ok(config) => {
-                let policy = Policy::from(&config.policy);
+                let policy = Policy::from(&config);
                 if policy != self.policy {
                     self.policy = policy.clone();
                     self.handle(Event::PolicyChanged(policy))?;

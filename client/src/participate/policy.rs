@@ -18,6 +18,12 @@ pub struct Policy {
     pub paused: bool,
     /// Most bytes to send within 24 hours.
     pub max_upload_bytes_per_day: Option<u64>,
+    /// Whether plans without masking are declined.
+    pub require_masking: bool,
+    /// Least number of shops, this one included, whose sum a plan may unmask.
+    pub min_masked_shops: Option<usize>,
+    /// How many shops' keys the owner has confirmed, this shop's own included.
+    pub known_shops: usize,
 }
 
 /// What the shop looks up about an announced attempt before it answers.
@@ -37,6 +43,8 @@ pub enum Consideration {
         upload_bytes: u64,
         /// Bytes sent within the last 24 hours.
         uploaded_today_bytes: u64,
+        /// n_min of a masked plan; none without masking.
+        masked_shops: Option<usize>,
     },
 }
 
@@ -52,21 +60,34 @@ fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode
     if policy.paused {
         return Some(DeclineCode::Paused);
     }
-    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes) = match *consideration {
-        Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
-        Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
-        Consideration::Costs {
-            noise_multiplier,
-            epsilon_after,
-            upload_bytes,
-            uploaded_today_bytes,
-        } => (
-            noise_multiplier,
-            epsilon_after,
-            upload_bytes,
-            uploaded_today_bytes,
-        ),
-    };
+    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes, masked_shops) =
+        match *consideration {
+            Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
+            Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
+            Consideration::Costs {
+                noise_multiplier,
+                epsilon_after,
+                upload_bytes,
+                uploaded_today_bytes,
+                masked_shops,
+            } => (
+                noise_multiplier,
+                epsilon_after,
+                upload_bytes,
+                uploaded_today_bytes,
+                masked_shops,
+            ),
+        };
+    match masked_shops {
+        None if policy.require_masking || policy.min_masked_shops.is_some() => {
+            return Some(DeclineCode::MaskingRequired);
+        }
+        Some(shops) if policy.min_masked_shops.is_some_and(|least| shops < least) => {
+            return Some(DeclineCode::BelowShopMinimum);
+        }
+        Some(shops) if policy.known_shops < shops => return Some(DeclineCode::TooFewKnownShops),
+        _ => {}
+    }
     match noise_multiplier {
         None if !policy.allow_no_privacy => return Some(DeclineCode::PrivacyOff),
         None => {}
@@ -96,6 +117,9 @@ mod tests {
             allow_no_privacy: false,
             paused: false,
             max_upload_bytes_per_day: Some(1000),
+            require_masking: false,
+            min_masked_shops: None,
+            known_shops: 1,
         }
     }
 
@@ -105,6 +129,39 @@ mod tests {
             epsilon_after: epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap()),
             upload_bytes,
             uploaded_today_bytes: 100,
+            masked_shops: None,
+        }
+    }
+
+    fn masked(shops: usize) -> Consideration {
+        Consideration::Costs {
+            noise_multiplier: NoiseMultiplier::new(1.0).ok(),
+            epsilon_after: Epsilon::new(1.0).ok(),
+            upload_bytes: 1,
+            uploaded_today_bytes: 0,
+            masked_shops: Some(shops),
+        }
+    }
+
+    #[test]
+    fn sums_of_too_few_or_unknown_shops_and_bare_updates_are_declined_by_their_own_reasons() {
+        let strict = Policy {
+            require_masking: true,
+            min_masked_shops: Some(4),
+            known_shops: 5,
+            ..policy()
+        };
+        let cases = [
+            (
+                costs(Some(2.0), Some(1.0), 1),
+                Answer::Decline(DeclineCode::MaskingRequired),
+            ),
+            (masked(3), Answer::Decline(DeclineCode::BelowShopMinimum)),
+            (masked(4), Answer::Accept),
+            (masked(6), Answer::Decline(DeclineCode::TooFewKnownShops)),
+        ];
+        for (consideration, answer) in cases {
+            assert_eq!(decide(&strict, &consideration), answer, "{consideration:?}");
         }
     }
 

@@ -415,6 +415,9 @@ fn policy() -> Policy {
         allow_no_privacy: false,
         paused: false,
         max_upload_bytes_per_day: None,
+        require_masking: false,
+        min_masked_shops: None,
+        known_shops: 1,
     }
 }
 
@@ -424,6 +427,7 @@ fn costs(epsilon: f64) -> Consideration {
         epsilon_after: Some(Epsilon::new(epsilon).unwrap()),
         upload_bytes: 4,
         uploaded_today_bytes: 0,
+        masked_shops: None,
     }
 }
 

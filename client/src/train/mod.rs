@@ -175,6 +175,7 @@ mod tests {
                 noise_multiplier: self.plan.privacy.noise_multiplier,
                 sampling_rate: self.plan.privacy.sampling_rate,
                 clip_norm: self.plan.privacy.clip_norm,
+                shared: None,
             };
             let charged = ledger.charge(spend, Timestamp(0)).unwrap();
             match made.sum.finish(&charged).unwrap().into_inner().values {

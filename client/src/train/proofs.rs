@@ -126,6 +126,7 @@ impl Shop {
             noise_multiplier: None,
             sampling_rate: self.plan.privacy.sampling_rate,
             clip_norm: self.plan.privacy.clip_norm,
+            shared: None,
         };
         let mut ledger = Ledger::open(MemorySink::default(), &[], &terms.name, Timestamp(0)).unwrap();
         let charged = ledger.charge(spend, Timestamp(0)).unwrap();

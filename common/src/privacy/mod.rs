@@ -18,6 +18,6 @@ pub mod params;
 pub mod sum;
 
 pub use gate::{GateError, Privatized, Update, UpdateValues};
-pub use ledger::{Charged, Ledger, LedgerError, LedgerSink, MemorySink, Spend};
+pub use ledger::{Charged, Ledger, LedgerError, LedgerSink, MemorySink, SharedNoise, Spend};
 pub use noise::NoiseVector;
 pub use sum::{PartialSum, Tally, UserSum};

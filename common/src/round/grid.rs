@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Placement, Plan};
+use super::plan::Plan;
 use crate::ids::ShopName;
 
 /// b: updates are integers modulo 2^b.
@@ -58,7 +58,8 @@ pub struct Grid {
     pub log2_clip: u32,
     /// C.
     pub clip_norm: f64,
-    /// Standard deviation of one shop's noise in grid units: z*C*s; 0 without privacy.
+    /// Standard deviation of one shop's noise in grid units: z*C*s over the root of the noise's shares; 0 without
+    /// privacy.
     pub noise_stddev: f64,
 }
 
@@ -133,7 +134,12 @@ impl Grid {
 
 /// In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
 fn reach(plan: &Plan) -> f64 {
-    declared_users(plan) + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
+    // Quality counts reach further than updates where their noise is the smaller one: see [`MetricsGrid`].
+    let counts = plan.privacy.noise_multiplier.zip(plan.metrics);
+    let widest = counts.map_or(1.0, |(z, metrics)| {
+        (z.get() / metrics.noise_multiplier.get()).max(1.0)
+    });
+    declared_users(plan) * widest + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
 }
 
 fn declared_users(plan: &Plan) -> f64 {
@@ -143,9 +149,7 @@ fn declared_users(plan: &Plan) -> f64 {
 /// In units of C*s.
 fn noise_per_shop(plan: &Plan) -> f64 {
     let noise_multiplier = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get());
-    match plan.privacy.placement {
-        Placement::Local => noise_multiplier,
-    }
+    noise_multiplier / (plan.noise_shares() as f64).sqrt()
 }
 
 fn half_modulus(bits: ModulusBits) -> f64 {

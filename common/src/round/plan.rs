@@ -31,6 +31,12 @@ pub struct Plan {
     pub cohort: CohortPlan,
     /// What the coordinator does with the mean update.
     pub server: ServerPlan,
+    /// Secure aggregation; none: the coordinator sees every shop's noised update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masking: Option<MaskingPlan>,
+    /// Quality counts that travel with the updates; none: the operator sees none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsPlan>,
     /// The shops, their declared sizes and weights.
     #[serde(default)]
     pub shops: Vec<ShopTerms>,
@@ -69,6 +75,51 @@ pub enum Placement {
     /// Every shop adds all of it: its update is private on its own.
     #[default]
     Local,
+    /// Every shop adds a share, so that the masked sum carries all of it once the noise of the shops that collude is
+    /// taken off. Takes `[masking]`.
+    Distributed,
+}
+
+/// `[masking]`: the coordinator sees only sums (see [`crate::secagg`]).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskingPlan {
+    /// n_min: fewer shops than these are never unmasked.
+    pub min_shops: usize,
+    /// t: shops that may collude, with each other and with the coordinator.
+    #[serde(default = "default_colluding")]
+    pub colluding: usize,
+    /// What masks are made of.
+    #[serde(default)]
+    pub cipher: MaskCipher,
+    /// k: how many shops hold a shop's shares, itself included; absent: all of them. Required above 32 shops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<usize>,
+    /// How long keys, shares, signatures and unmasking may take, each.
+    #[serde(with = "humantime_serde", default = "default_step")]
+    pub step: Duration,
+}
+
+/// The keystream that masks are made of.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskCipher {
+    /// Fast everywhere.
+    #[default]
+    Chacha20,
+    /// Faster where the processor has AES.
+    #[serde(rename = "aes128_ctr")]
+    Aes128Ctr,
+}
+
+/// `[metrics]`: how well the broadcast model ranks, counted over the users drawn for the round. Takes `[masking]`, so
+/// that no shop's figures are seen.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsPlan {
+    /// z_e: noise of the counts over their sensitivity. They are charged together with the update, at
+    /// (z^-2 + z_e^-2)^-1/2.
+    pub noise_multiplier: NoiseMultiplier,
 }
 
 /// `[cohort]`.
@@ -163,6 +214,30 @@ impl Plan {
         self.shops.iter().find(|terms| terms.name == *shop)
     }
 
+    /// z as the ledger is charged: of the update and its quality counts together.
+    pub fn charged_noise_multiplier(&self) -> Option<NoiseMultiplier> {
+        let noise = self.privacy.noise_multiplier.filter(|_| self.privacy.enabled)?;
+        match &self.metrics {
+            None => Some(noise),
+            Some(metrics) => {
+                let (update, counts) = (noise.get(), metrics.noise_multiplier.get());
+                // (z^-2 + z_e^-2)^-1/2 as a quotient of numbers that do not overflow, a little less for the rounding.
+                let both = update * counts / update.hypot(counts);
+                NoiseMultiplier::new(both * (1.0 - 4.0 * f64::EPSILON)).ok()
+            }
+        }
+    }
+
+    /// Of how many shares the noise consists that is accounted for: n_min - t with distributed noise, else 1.
+    pub fn noise_shares(&self) -> usize {
+        match (self.privacy.placement, &self.masking) {
+            (Placement::Distributed, Some(masking)) => {
+                masking.min_shops - masking.colluding.min(masking.min_shops)
+            }
+            _ => 1,
+        }
+    }
+
     /// The integer grid for a model of `coordinates` parameters.
     ///
     /// # Errors
@@ -224,7 +299,65 @@ impl Plan {
             let field = format!("declared_users of shop {}", terms.name);
             return refuse(&field, terms.declared_users.to_string(), "1 to 1,000,000,000");
         }
+        self.validate_masking()?;
         self.validate_training()
+    }
+
+    fn validate_masking(&self) -> Result<(), PlanError> {
+        let refuse = |field: &str, value: String, rule: String| {
+            Err(PlanError::Value {
+                field: field.to_owned(),
+                value,
+                rule,
+            })
+        };
+        let Some(masking) = &self.masking else {
+            if self.privacy.placement == Placement::Distributed {
+                let rule =
+                    "\"local\" without [masking]: a share of the noise protects only a sum of several shops";
+                return refuse("privacy.placement", "distributed".into(), rule.into());
+            }
+            if self.metrics.is_some() {
+                let rule = "absent without [masking]: the operator would see each shop's own figures";
+                return refuse("[metrics]", "set".into(), rule.into());
+            }
+            return Ok(());
+        };
+        if masking.colluding == 0 || masking.colluding >= masking.min_shops {
+            return refuse(
+                "masking.colluding",
+                masking.colluding.to_string(),
+                format!(
+                    "at least 1 (a shop knows its own noise) and below masking.min_shops, {}",
+                    masking.min_shops
+                ),
+            );
+        }
+        if masking.min_shops > self.cohort.quorum {
+            return refuse(
+                "cohort.quorum",
+                self.cohort.quorum.to_string(),
+                format!("at least masking.min_shops, {}", masking.min_shops),
+            );
+        }
+        if masking.step.is_zero() {
+            return refuse("masking.step", "0".into(), "above 0".into());
+        }
+        if !self.privacy.enabled && self.metrics.is_some() {
+            return refuse(
+                "[metrics]",
+                "set".into(),
+                "absent while privacy.enabled is false: its noise would have nothing to be added up with"
+                    .into(),
+            );
+        }
+        crate::secagg::Terms::of(self, masking)
+            .check(self.shops.len())
+            .map_err(|error| PlanError::Value {
+                field: error.field.into(),
+                value: error.value,
+                rule: error.rule,
+            })
     }
 
     fn validate_training(&self) -> Result<(), PlanError> {
@@ -317,6 +450,14 @@ fn default_true() -> bool {
 
 fn default_delta() -> Delta {
     Delta::new(1e-5).expect("1e-5 is a delta")
+}
+
+fn default_colluding() -> usize {
+    1
+}
+
+fn default_step() -> Duration {
+    Duration::from_secs(30)
 }
 
 fn default_deadline() -> Duration {

@@ -79,6 +79,12 @@ pub enum DeclineCode {
     Interrupted,
     /// The shop could not make its update, or could not record the spend.
     CouldNotCompute,
+    /// The plan has no masking and the shop's file requires it.
+    MaskingRequired,
+    /// The plan unmasks sums of fewer shops than the shop's file allows.
+    BelowShopMinimum,
+    /// The owner has confirmed the keys of too few other shops for the plan's least number.
+    TooFewKnownShops,
 }
 
 impl DeclineCode {
@@ -97,6 +103,11 @@ impl DeclineCode {
                 "the shop stopped in the middle of this attempt; it can take part in the next"
             }
             Self::CouldNotCompute => "the shop could not make its update; its own log says why",
+            Self::MaskingRequired => "the plan has no masking and the shop requires it",
+            Self::BelowShopMinimum => "the plan unmasks sums of fewer shops than the shop allows",
+            Self::TooFewKnownShops => {
+                "the shop's owner has confirmed the keys of too few other shops (`souk-client shops`)"
+            }
         }
     }
 

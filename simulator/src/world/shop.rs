@@ -66,6 +66,9 @@ impl Shop {
             allow_no_privacy: true,
             paused: false,
             max_upload_bytes_per_day: None,
+            require_masking: false,
+            min_masked_shops: None,
+            known_shops: usize::MAX,
         };
         Ok(Self {
             machine: Machine::new(policy, Memory::default()),
@@ -94,6 +97,7 @@ impl Shop {
             epsilon_after: Epsilon::new(0.0).ok(),
             upload_bytes: self.update_bytes,
             uploaded_today_bytes: 0,
+            masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
         };
         Event::Considered(AttemptKey::from(announcement), costs)
     }

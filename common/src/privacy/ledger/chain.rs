@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::privacy::accountant::{Composition, RELATION, SampledGaussian, UNIT};
 use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
-use crate::round::plan::Plan;
+use crate::round::plan::{Placement, Plan};
 use crate::round::record::{Announcement, AttemptId, LogHead};
 
 /// One release: which attempt, under which mechanism.
@@ -25,6 +25,34 @@ pub struct Spend {
     pub sampling_rate: SamplingRate,
     /// C.
     pub clip_norm: ClipNorm,
+    /// With distributed noise, how many shops share it; `noise_multiplier` is what their shares add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedNoise>,
+}
+
+/// How noise is distributed over the shops of a masked sum.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SharedNoise {
+    /// n_min: shops whose shares are in every sum that is unmasked.
+    pub min_shops: usize,
+    /// t: of those, shops that may take their shares off again.
+    pub colluding: usize,
+}
+
+impl SharedNoise {
+    /// Of `plan`; none unless its noise is distributed.
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let masking = plan.masking.as_ref()?;
+        (plan.privacy.placement == Placement::Distributed).then_some(Self {
+            min_shops: masking.min_shops,
+            colluding: masking.colluding,
+        })
+    }
+
+    /// Shares that the noise multiplier of the spend counts.
+    pub fn counted(&self) -> f64 {
+        self.min_shops.saturating_sub(self.colluding).max(1) as f64
+    }
 }
 
 impl Spend {
@@ -34,9 +62,10 @@ impl Spend {
             plan: announcement.plan,
             round: announcement.id.round,
             attempt: announcement.id.attempt,
-            noise_multiplier: plan.privacy.noise_multiplier.filter(|_| plan.privacy.enabled),
+            noise_multiplier: plan.charged_noise_multiplier(),
             sampling_rate: plan.privacy.sampling_rate,
             clip_norm: plan.privacy.clip_norm,
+            shared: SharedNoise::of(plan),
         }
     }
 

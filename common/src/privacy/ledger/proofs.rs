@@ -21,6 +21,7 @@ fn spend(round: u64, noise: Option<f64>) -> Spend {
         noise_multiplier: noise.map(|z| NoiseMultiplier::new(z).unwrap()),
         sampling_rate: SamplingRate::new(0.1).unwrap(),
         clip_norm: ClipNorm::new(1.0).unwrap(),
+        shared: None,
     }
 }
 
