@@ -297,7 +297,7 @@ impl Driver {
                 let policy = Policy::from(&config);
                 if policy != self.policy {
                     self.policy = policy.clone();
-                    self.handle(Event::PolicyChanged(policy))?;
+                    self.handle(Event::PolicyChanged(Box::new(policy)))?;
                 }
             }
             Err(error) => self.tell(&format!("shop.toml is not read again: {error}")),

@@ -72,7 +72,7 @@ pub enum Event {
     /// A blob could not be fetched.
     BlobFailed(Blob),
     /// The owner changed the file.
-    PolicyChanged(Policy),
+    PolicyChanged(Box<Policy>),
     /// What was asked by [`Effect::Consider`].
     Considered(AttemptKey, Consideration),
     /// The noisy sum is ready in memory, unfinished and uncharged.

@@ -90,7 +90,7 @@ impl Machine {
             Event::BlobReady(blob) => self.handle_blob(blob),
             Event::BlobFailed(blob) => self.handle_blob_failed(now, blob),
             Event::PolicyChanged(policy) => {
-                self.policy = policy;
+                self.policy = *policy;
                 Vec::new()
             }
             Event::Considered(key, consideration) => self.handle_considered(key, &consideration),

@@ -213,7 +213,7 @@ mod tests {
             let terms = terms(shops * 7 / 10, colluding);
             let degree = terms.degree(shops);
             assert!(
-                degree % 2 == 0 && degree < shops && degree <= 128,
+                degree.is_multiple_of(2) && degree < shops && degree <= 128,
                 "{shops}: {degree}"
             );
             assert!(terms.check(shops).is_ok(), "{shops}: {degree}");
