@@ -56,7 +56,7 @@ enum Input {
     /// A receipt, with its signature.
     Receipt(u64, Signed<Receipt>),
     /// A draw is ready.
-    Drawn(AttemptKey, anyhow::Result<Draw>),
+    Drawn(AttemptKey, anyhow::Result<Box<Draw>>),
     /// The owner leaves the federation.
     Leave(oneshot::Sender<Answer>),
     /// It is over; the answer has been given.
@@ -235,7 +235,7 @@ impl Driver {
             }
             Input::Drawn(key, draw) => match draw {
                 Ok(draw) => {
-                    self.draw = Some((key, draw));
+                    self.draw = Some((key, *draw));
                     self.handle(Event::Computed(key))
                 }
                 Err(error) => self.fail(key, &error),
@@ -387,7 +387,7 @@ impl Driver {
     fn compute(&mut self, announcement: Announcement) {
         let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
         tokio::task::spawn_blocking(move || {
-            let draw = workshop.draw(&announcement);
+            let draw = workshop.draw(&announcement).map(Box::new);
             let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
         });
     }
