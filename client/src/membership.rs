@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
+use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::transport::Identity;
 use zeroize::Zeroizing;
@@ -83,22 +84,5 @@ impl Membership {
             .as_slice()
             .try_into()
             .context("membership.json is damaged: signing_key has 64 digits")
-    }
-}
-
-/// Bytes as hexadecimal digits.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
-        let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
-        bytes.ok_or_else(|| D::Error::custom("no hexadecimal digits"))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`ids`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
+//! | [`ids`], [`hex`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
 //! | [`catalogue`], [`dataset`] | the public items of a federation; a shop's private histories, in memory |
 //! | [`numeric`], [`model`] | kernels; the recommenders, their parameters, losses and solvers |
 //! | [`eval`] | splits, candidates, metrics and baselines |
@@ -20,6 +20,7 @@ pub mod config;
 pub mod crypto;
 pub mod dataset;
 pub mod eval;
+pub mod hex;
 pub mod ids;
 pub mod model;
 pub mod numeric;

@@ -1,4 +1,4 @@
-//! The coordinator's word: Ed25519 signatures over domain-separated digests of the canonical JSON of what is said.
+//! Signed words, of the coordinator or of a shop: Ed25519 signatures over domain-separated digests of the canonical JSON of what is said.
 
 use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use serde::Serialize;
@@ -39,6 +39,17 @@ impl SigningKey {
         Self(ed25519_dalek::SigningKey::from_bytes(secret))
     }
 
+    /// From a PKCS#8 file, as a shop's certificate key is kept in.
+    ///
+    /// # Errors
+    /// When it is no Ed25519 key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let key = ed25519_dalek::pkcs8::DecodePrivateKey::from_pkcs8_der(der);
+        key.map(Self).map_err(|error| KeyError {
+            reason: error.to_string(),
+        })
+    }
+
     /// The 32 secret bytes, for the key file.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes())
@@ -51,7 +62,7 @@ impl SigningKey {
 
     /// Signs `body`.
     pub fn sign<T: Word>(&self, body: T) -> Signed<T> {
-        let signature = self.0.sign(&digest(&body).0).to_bytes().to_vec();
+        let signature = self.0.sign(&word_digest(&body).0).to_bytes().to_vec();
         Signed { body, signature }
     }
 }
@@ -63,17 +74,25 @@ impl SigningKey {
 pub fn verify<'a, T: Word>(signed: &'a Signed<T>, public_key: &[u8; 32]) -> Result<&'a T, SignatureError> {
     let key = VerifyingKey::from_bytes(public_key).map_err(|_| SignatureError)?;
     let signature = Signature::from_slice(&signed.signature).map_err(|_| SignatureError)?;
-    key.verify_strict(&digest(&signed.body).0, &signature)
+    key.verify_strict(&word_digest(&signed.body).0, &signature)
         .map_err(|_| SignatureError)?;
     Ok(&signed.body)
 }
 
+/// A file holds no key that can sign.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no Ed25519 key: {reason}")]
+pub struct KeyError {
+    reason: String,
+}
+
 /// The signature is not by the key over the body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the signature is not by the coordinator's key over these words")]
+#[error("the signature is not by the right key over these words")]
 pub struct SignatureError;
 
-fn digest<T: Word>(body: &T) -> Digest {
+/// What is signed: a digest of the canonical JSON of `body` under the name of its kind.
+pub fn word_digest<T: Word>(body: &T) -> Digest {
     // Every kind of word is structs, numbers and names: it always has a JSON form.
     let json = serde_json::to_vec(body).expect("a word has a JSON form");
     Digest(blake3::derive_key(T::DOMAIN, &json))

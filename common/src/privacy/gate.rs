@@ -3,6 +3,7 @@
 use super::ledger::Charged;
 use super::noise::NoiseVector;
 use crate::round::grid::{Grid, ModulusBits};
+use crate::secagg::Masks;
 
 /// Integers modulo 2^b, one a coordinate.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -86,7 +87,7 @@ impl From<UpdateValues> for Update {
 /// use souk_common::privacy::{Privatized, Update, UpdateValues, Charged};
 /// use souk_common::round::grid::Grid;
 /// fn leak(raw: UpdateValues, grid: &Grid, charged: &Charged) {
-///     let _ = Privatized::<Update>::release(raw, grid, u64::MAX, charged);
+///     let _ = Privatized::<Update>::release(raw, grid, u64::MAX, charged, None);
 /// }
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -105,12 +106,13 @@ impl<T> Privatized<T> {
 }
 
 impl Privatized<Update> {
-    /// Lets a sum out against the proof that it was charged for.
+    /// Lets a sum out against the proof that it was charged for; one with a share of the noise only under `masks`.
     pub(super) fn release(
-        values: UpdateValues,
+        mut values: UpdateValues,
         grid: &Grid,
         noise_stddev: u64,
         charged: &Charged,
+        masks: Option<Masks>,
     ) -> Result<Self, GateError> {
         let spend = charged.spend();
         if spend.clip_norm.get() != grid.clip_norm {
@@ -119,15 +121,23 @@ impl Privatized<Update> {
                 charged: spend.clip_norm.get(),
             });
         }
+        if spend.shared.is_some() && masks.is_none() {
+            return Err(GateError::Bare);
+        }
+        let shares = spend.shared.map_or(1.0, |shared| shared.counted());
         // C*s is a power of two: the product is exact.
         let charged = spend
             .noise_multiplier
             .map_or(0.0, |z| z.get() * grid.clip_units());
-        if (noise_stddev as f64) < charged {
+        // Variances of independent shares add up.
+        if (noise_stddev as f64).powi(2) * shares < charged * charged {
             return Err(GateError::Noise {
                 sum: noise_stddev,
                 charged,
             });
+        }
+        if let Some(masks) = masks {
+            masks.hide(&mut values);
         }
         Ok(Self(values.into()))
     }
@@ -151,6 +161,9 @@ pub enum GateError {
         /// Standard deviation that the spend promises.
         charged: f64,
     },
+    /// A share of the noise without masks.
+    #[error("the sum carries a share of the noise and no masks: nothing is released")]
+    Bare,
     /// Another clip norm.
     #[error("users were clipped to {sum}, the ledger was charged for {charged}: nothing is released")]
     Clip {

@@ -7,6 +7,7 @@ use super::params::Weight;
 use crate::model::update::UserUpdate;
 use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled, sum_of_squares};
 use crate::round::grid::Grid;
+use crate::secagg::Masks;
 
 /// A shop's sum over the drawn users. It begins with the noise, so there is no moment at which it is bare.
 pub struct UserSum {
@@ -67,7 +68,19 @@ impl UserSum {
     /// # Errors
     /// When the charge was for less noise or another clip norm than the sum has.
     pub fn finish(self, charged: &Charged) -> Result<Privatized<Update>, GateError> {
-        Privatized::release(self.sum.values, &self.sum.grid, self.noise_stddev, charged)
+        self.release(charged, None)
+    }
+
+    /// As [`Self::finish`], under masks: what leaves says nothing without those of the other shops.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_masked(self, charged: &Charged, masks: Masks) -> Result<Privatized<Update>, GateError> {
+        self.release(charged, Some(masks))
+    }
+
+    fn release(self, charged: &Charged, masks: Option<Masks>) -> Result<Privatized<Update>, GateError> {
+        Privatized::release(self.sum.values, &self.sum.grid, self.noise_stddev, charged, masks)
     }
 }
 

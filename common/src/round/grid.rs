@@ -149,7 +149,11 @@ fn declared_users(plan: &Plan) -> f64 {
 /// In units of C*s.
 fn noise_per_shop(plan: &Plan) -> f64 {
     let noise_multiplier = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get());
-    noise_multiplier / (plan.noise_shares() as f64).sqrt()
+    match plan.noise_shares() {
+        1 => noise_multiplier,
+        // A little more, for the rounding of root and quotient: what the shares add up to is never below z.
+        shares => noise_multiplier / (shares as f64).sqrt() * (1.0 + 8.0 * f64::EPSILON),
+    }
 }
 
 fn half_modulus(bits: ModulusBits) -> f64 {

@@ -1,0 +1,421 @@
+//! The coordinator's half of one masked attempt: it collects, fixes the lists R1, R2 and R3, and takes the masks off the sum.
+//! No clock, no IO; what has to be durable is [`Session`] itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::graph::neighbours;
+use super::mask::{Mask, Sign, apply_words};
+use super::records::{
+    Advertisement, Confirmation, Confirmed, Context, Revealed, Roster, SEALED_BYTES, SealedShare, Shares,
+    commitment, sharers_digest, survivors_digest,
+};
+use super::secrets::{Secret, agree, pair_seed, public_key, self_key};
+use super::shamir::rebuild;
+use super::shop::holders;
+use super::terms::Terms;
+use crate::crypto::sign::verify;
+use crate::ids::{Digest, ShopName};
+use crate::wire::messages::Signed;
+
+/// All that the coordinator knows of one masked attempt. It holds no secret but what shops have revealed to it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Session {
+    context: Context,
+    advertised: BTreeMap<ShopName, Signed<Advertisement>>,
+    roster: Option<Roster>,
+    shares: BTreeMap<u32, Shares>,
+    sharers: Option<Vec<u32>>,
+    survivors: Option<Vec<u32>>,
+    confirmed: BTreeMap<u32, Confirmed>,
+    /// By whom, of whom.
+    pub(super) revealed: BTreeMap<u32, Vec<Revealed>>,
+    #[serde(skip)]
+    graph: Vec<Vec<u32>>,
+}
+
+impl Session {
+    /// A new one.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            advertised: BTreeMap::new(),
+            roster: None,
+            shares: BTreeMap::new(),
+            sharers: None,
+            survivors: None,
+            confirmed: BTreeMap::new(),
+            revealed: BTreeMap::new(),
+            graph: Vec::new(),
+        }
+    }
+
+    /// Brings one that was stored back to life.
+    pub fn resumed(mut self, terms: &Terms) -> Self {
+        self.draw_graph(terms);
+        self
+    }
+
+    /// What the attempt is bound to.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// R1, once fixed.
+    pub fn roster(&self) -> Option<&Roster> {
+        self.roster.as_ref()
+    }
+
+    /// R2, once fixed.
+    pub fn sharers(&self) -> Option<&[u32]> {
+        self.sharers.as_deref()
+    }
+
+    /// R3, once fixed.
+    pub fn survivors(&self) -> Option<&[u32]> {
+        self.survivors.as_deref()
+    }
+
+    /// Names of a list's members.
+    pub fn names(&self, list: &[u32]) -> Vec<ShopName> {
+        let roster = self
+            .roster
+            .iter()
+            .flat_map(|roster| list.iter().filter_map(|shop| roster.get(*shop)));
+        roster.map(|keys| keys.shop.clone()).collect()
+    }
+
+    /// Takes in a shop's keys; `identity` is the key of the certificate it came under.
+    ///
+    /// # Errors
+    /// When they are not that shop's, for another attempt, of small order, or a second set.
+    pub fn advertise(
+        &mut self,
+        shop: &ShopName,
+        identity: &[u8; 32],
+        keys: Signed<Advertisement>,
+    ) -> Result<(), Misfit> {
+        let body = verify(&keys, identity).map_err(|_| Misfit::Signature)?;
+        if body.shop != *shop || body.identity != *identity || body.context != self.context {
+            return Err(Misfit::Context);
+        }
+        // Any secret shows a key of small order.
+        if [body.mask_key, body.sealing_key]
+            .iter()
+            .any(|key| agree(&[1; 32], key).is_none())
+        {
+            return Err(Misfit::WeakKey);
+        }
+        match self.advertised.get(shop) {
+            Some(before) if *before != keys => Err(Misfit::Second),
+            Some(_) => Ok(()),
+            None if self.roster.is_some() => Err(Misfit::Late),
+            None => {
+                self.advertised.insert(shop.clone(), keys);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets the keys of a shop that takes no part after all; only before R1 is fixed.
+    pub fn withdraw(&mut self, shop: &ShopName) {
+        if self.roster.is_none() {
+            self.advertised.remove(shop);
+        }
+    }
+
+    /// Fixes R1: all whose keys are here.
+    pub fn fix_roster(&mut self, terms: &Terms) -> &Roster {
+        let roster = Roster(self.advertised.values().cloned().collect());
+        self.roster = Some(roster);
+        self.draw_graph(terms);
+        self.roster.get_or_insert_with(|| Roster(Vec::new()))
+    }
+
+    fn draw_graph(&mut self, terms: &Terms) {
+        if let Some(roster) = &self.roster {
+            self.graph = neighbours(&roster.digest(), roster.len(), terms.degree(roster.len()));
+        }
+    }
+
+    /// Takes in a shop's shares for its neighbours.
+    ///
+    /// # Errors
+    /// When it is not in R1, they are not one for each neighbour, or other ones than before.
+    pub fn share(&mut self, shop: &ShopName, shares: Shares) -> Result<(), Misfit> {
+        let place = self.place(shop)?;
+        let expected = &self.graph[place as usize];
+        let fits = shares.sealed.len() == expected.len()
+            && shares
+                .sealed
+                .iter()
+                .zip(expected)
+                .all(|(share, other)| share.peer == *other && share.bytes.len() == SEALED_BYTES)
+            && (1..=expected.len() + 1).contains(&usize::from(shares.threshold));
+        if !fits {
+            return Err(Misfit::Shares);
+        }
+        match self.shares.get(&place) {
+            Some(before) if *before != shares => Err(Misfit::Second),
+            Some(_) => Ok(()),
+            None if self.sharers.is_some() => Err(Misfit::Late),
+            None => {
+                self.shares.insert(place, shares);
+                Ok(())
+            }
+        }
+    }
+
+    /// Fixes R2: all of R1 whose shares are here.
+    pub fn fix_sharers(&mut self) -> Vec<u32> {
+        let sharers: Vec<u32> = self.shares.keys().copied().collect();
+        self.sharers = Some(sharers.clone());
+        sharers
+    }
+
+    /// The shares that R2's members sealed for `shop`.
+    pub fn shares_for(&self, shop: &ShopName) -> Vec<SealedShare> {
+        let Ok(place) = self.place(shop) else {
+            return Vec::new();
+        };
+        let sealed_for = |maker: &u32| {
+            let share = self
+                .shares
+                .get(maker)?
+                .sealed
+                .iter()
+                .find(|share| share.peer == place)?;
+            Some(SealedShare {
+                peer: *maker,
+                bytes: share.bytes.clone(),
+            })
+        };
+        let sharers = self.sharers.iter().flatten();
+        sharers.filter_map(sealed_for).collect()
+    }
+
+    /// Fixes R3: those of R2 whose updates are in the sum.
+    ///
+    /// # Errors
+    /// When one of them is not in R2.
+    pub fn fix_survivors(&mut self, counted: &[ShopName]) -> Result<Vec<u32>, Misfit> {
+        let mut survivors = Vec::with_capacity(counted.len());
+        for shop in counted {
+            let place = self.place(shop)?;
+            let shared = self
+                .sharers
+                .as_ref()
+                .is_some_and(|sharers| sharers.contains(&place));
+            if !shared {
+                return Err(Misfit::Absent);
+            }
+            survivors.push(place);
+        }
+        survivors.sort_unstable();
+        self.survivors = Some(survivors.clone());
+        Ok(survivors)
+    }
+
+    /// Takes in a survivor's signature on R3.
+    ///
+    /// # Errors
+    /// When it is not in R3, or the signature is not by its key on this R3.
+    pub fn confirm(&mut self, shop: &ShopName, confirmation: &Signed<Confirmation>) -> Result<(), Misfit> {
+        let place = self.survivor(shop)?;
+        let identity = self
+            .roster
+            .as_ref()
+            .and_then(|roster| roster.get(place))
+            .map(|keys| keys.identity);
+        let body = verify(confirmation, &identity.ok_or(Misfit::Absent)?).map_err(|_| Misfit::Signature)?;
+        let expected = Confirmation {
+            id: self.context.id,
+            survivors: self.survivors_digest(),
+        };
+        if *body != expected {
+            return Err(Misfit::Context);
+        }
+        let confirmed = Confirmed {
+            shop: place,
+            signature: confirmation.signature.clone(),
+        };
+        self.confirmed.insert(place, confirmed);
+        Ok(())
+    }
+
+    /// Whether every survivor has signed.
+    pub fn all_confirmed(&self) -> bool {
+        self.survivors
+            .as_ref()
+            .is_some_and(|survivors| self.confirmed.len() == survivors.len())
+    }
+
+    /// Signatures on R3 so far.
+    pub fn confirmations(&self) -> Vec<Confirmed> {
+        self.confirmed.values().cloned().collect()
+    }
+
+    /// Takes in what a survivor reveals.
+    ///
+    /// # Errors
+    /// When it is not in R3, or reveals a share that it does not hold.
+    pub fn reveal(&mut self, shop: &ShopName, revealed: Vec<Revealed>) -> Result<(), Misfit> {
+        let place = self.survivor(shop)?;
+        let mine = holders(&self.graph[place as usize], place);
+        let distinct: BTreeSet<u32> = revealed.iter().map(|share| share.of).collect();
+        let sharers = self.sharers.as_deref().unwrap_or_default();
+        let held = |of: &u32| mine.binary_search(of).is_ok() && sharers.binary_search(of).is_ok();
+        if distinct.len() != revealed.len() || !distinct.iter().all(held) {
+            return Err(Misfit::Shares);
+        }
+        self.revealed.entry(place).or_insert(revealed);
+        Ok(())
+    }
+
+    /// Whether enough shares are here to rebuild what it takes to unmask.
+    pub fn can_unmask(&self) -> bool {
+        let sharers = self.sharers.iter().flatten();
+        sharers
+            .copied()
+            .all(|of| self.shares_of(of).len() >= self.threshold_of(of))
+    }
+
+    /// Takes the masks off `sum`, the sum over R3 modulo 2^b.
+    ///
+    /// # Errors
+    /// When shares are missing or do not rebuild what their shop had committed itself to; the sum is as it was then.
+    pub fn unmask<W: super::mask::MaskWord>(&self, terms: &Terms, sum: &mut [W]) -> Result<(), Misfit> {
+        let masks = self.masks_left()?;
+        apply_words(terms.cipher, &masks, sum);
+        Ok(())
+    }
+
+    /// What is left in the sum, with the signs that take it off: own masks of survivors, and pair masks between survivors and
+    /// those who dropped out after R2.
+    fn masks_left(&self) -> Result<Vec<Mask>, Misfit> {
+        let (Some(roster), Some(sharers), Some(survivors)) = (&self.roster, &self.sharers, &self.survivors)
+        else {
+            return Err(Misfit::Late);
+        };
+        let bound = sharers_digest(&roster.digest(), sharers);
+        let mut masks = Vec::new();
+        for of in sharers {
+            let keys = &roster.0[*of as usize].body;
+            let survives = survivors.binary_search(of).is_ok();
+            let rebuilt = self.rebuild(*of, |secret| match survives {
+                true => commitment(secret) == keys.commitment,
+                false => public_key(secret) == keys.mask_key,
+            });
+            let secret = rebuilt.ok_or_else(|| Misfit::Rebuilt {
+                shop: keys.shop.clone(),
+            })?;
+            if survives {
+                masks.push(Mask {
+                    key: self_key(&secret, &self.context, &bound),
+                    sign: Sign::Minus,
+                });
+                continue;
+            }
+            let present = self.graph[*of as usize]
+                .iter()
+                .filter(|other| survivors.binary_search(other).is_ok());
+            for other in present {
+                let peer = &roster.0[*other as usize].body;
+                let agreed = agree(&secret, &peer.mask_key).ok_or(Misfit::WeakKey)?;
+                masks.push(Mask {
+                    key: pair_seed(&agreed, &self.context, &bound),
+                    sign: Sign::of(*other, *of).opposite(),
+                });
+            }
+        }
+        Ok(masks)
+    }
+
+    /// A secret from revealed shares, if some that are enough rebuild one that passes `check`. Shares of a lying holder are
+    /// left out by trying others.
+    fn rebuild(&self, of: u32, check: impl Fn(&[u8; 32]) -> bool) -> Option<Secret> {
+        let (shares, threshold) = (self.shares_of(of), self.threshold_of(of));
+        if shares.len() < threshold || threshold == 0 {
+            return None;
+        }
+        let windows = match shares.len() == threshold {
+            true => 1,
+            false => shares.len(),
+        };
+        let tries = (0..windows).map(|first| {
+            let window = (0..threshold).map(|step| shares[(first + step) % shares.len()]);
+            rebuild(&window.collect::<Vec<_>>())
+        });
+        let mut tries = tries.into_iter();
+        tries.find(|secret| check(secret))
+    }
+
+    pub(super) fn shares_of(&self, of: u32) -> Vec<(u8, [u8; 32])> {
+        let holders = holders(&self.graph[of as usize], of);
+        let share = |(by, revealed): (&u32, &Vec<Revealed>)| {
+            let share = revealed.iter().find(|share| share.of == of)?.share;
+            let point = holders.binary_search(by).ok()? + 1;
+            Some((point as u8, share))
+        };
+        self.revealed.iter().filter_map(share).collect()
+    }
+
+    fn threshold_of(&self, of: u32) -> usize {
+        self.shares
+            .get(&of)
+            .map_or(usize::MAX, |shares| shares.threshold.into())
+    }
+
+    fn survivors_digest(&self) -> Digest {
+        let roster = self.roster.as_ref().map_or(Digest::ZERO, Roster::digest);
+        let bound = sharers_digest(&roster, self.sharers.as_deref().unwrap_or_default());
+        survivors_digest(&bound, self.survivors.as_deref().unwrap_or_default())
+    }
+
+    fn place(&self, shop: &ShopName) -> Result<u32, Misfit> {
+        let roster = self.roster.as_ref().ok_or(Misfit::Late)?;
+        roster.position(shop).ok_or(Misfit::Absent)
+    }
+
+    fn survivor(&self, shop: &ShopName) -> Result<u32, Misfit> {
+        let place = self.place(shop)?;
+        let survives = self
+            .survivors
+            .as_ref()
+            .is_some_and(|list| list.binary_search(&place).is_ok());
+        survives.then_some(place).ok_or(Misfit::Absent)
+    }
+}
+
+/// Why the coordinator does not take something in, or can't unmask.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Misfit {
+    /// Not by the shop's key.
+    #[error("the signature is not by the shop's key")]
+    Signature,
+    /// For another attempt, plan, model, list or shop.
+    #[error("it belongs to another attempt, plan, model or list")]
+    Context,
+    /// Of small order.
+    #[error("a key is of small order")]
+    WeakKey,
+    /// Other ones were taken in before.
+    #[error("other ones were sent before")]
+    Second,
+    /// Its list was fixed before, or is not fixed yet.
+    #[error("it comes at the wrong time")]
+    Late,
+    /// Not in the list it takes.
+    #[error("the shop is not in the list")]
+    Absent,
+    /// Not one for each neighbour, or of whom the shop holds none.
+    #[error("the shares are not those of the shop's neighbours")]
+    Shares,
+    /// Shares are missing, or rebuild something else.
+    #[error("the shares of {shop} rebuild nothing that it had committed itself to, or are too few")]
+    Rebuilt {
+        /// Whose.
+        shop: ShopName,
+    },
+}
