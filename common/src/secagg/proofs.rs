@@ -102,8 +102,8 @@ impl Federation {
 
     fn share(&mut self, there: &[bool]) -> Result<(), Refusal> {
         let roster = self.session.fix_roster(&self.terms).clone();
-        for shop in 0..self.keys.len() {
-            let Some(keys) = self.keys[shop].take_if(|_| there[shop]) else {
+        for (shop, there) in there.iter().enumerate() {
+            let Some(keys) = self.keys[shop].take_if(|_| *there) else {
                 continue;
             };
             let (sharing, shares) = keys.share(roster.clone(), &Owner::default(), &mut self.rng)?;
@@ -121,8 +121,8 @@ impl Federation {
     ) -> Result<Vec<(usize, UpdateValues)>, Refusal> {
         let sharers = self.session.fix_sharers();
         let mut masked = Vec::new();
-        for shop in 0..there.len() {
-            let Some(sharing) = self.sharing[shop].take_if(|_| there[shop]) else {
+        for (shop, there) in there.iter().enumerate() {
+            let Some(sharing) = self.sharing[shop].take_if(|_| *there) else {
                 continue;
             };
             let received = self.session.shares_for(&name(shop));

@@ -56,7 +56,7 @@ fn scale(value: &[u8; 32], factor: u8) -> [u8; 32] {
 }
 
 fn twice(byte: u8) -> u8 {
-    byte << 1 ^ (byte >> 7) * 0x1b
+    (byte << 1) ^ ((byte >> 7) * 0x1b)
 }
 
 fn times(mut a: u8, b: u8) -> u8 {
