@@ -136,6 +136,19 @@ pub fn shop_of(certificate: &[u8]) -> Option<ShopName> {
     }
 }
 
+/// The Ed25519 key that a certificate is for; none if it is for another kind.
+pub fn key_of(certificate: &[u8]) -> Option<[u8; 32]> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let key = certificate.public_key();
+    let ed25519 = key.algorithm.algorithm == x509_parser::oid_registry::OID_SIG_ED25519;
+    key.subject_public_key
+        .data
+        .as_ref()
+        .try_into()
+        .ok()
+        .filter(|_| ed25519)
+}
+
 /// Until when a certificate is valid.
 pub fn valid_until(certificate: &[u8]) -> Option<Timestamp> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
@@ -184,10 +197,12 @@ mod tests {
     fn a_certificate_names_the_shop_that_was_invited_and_nobody_else() {
         let authority = Authority::create("test", NOW).unwrap();
         let again = Authority::open(authority.certificate().to_vec(), authority.key().clone());
-        let (_, csr) = shop_key().unwrap();
+        let (key, csr) = shop_key().unwrap();
         let shop: ShopName = "north-1".parse().unwrap();
         let certificate = again.issue_shop(&csr, &shop, NOW).unwrap();
         assert_eq!(shop_of(&certificate), Some(shop));
+        let identity = crate::crypto::sign::SigningKey::from_pkcs8(&key).unwrap();
+        assert_eq!(key_of(&certificate), Some(identity.public()));
         assert!(valid_until(&certificate).unwrap() > NOW);
         let (coordinator, _) = authority.issue_coordinator(NOW).unwrap();
         assert_eq!(shop_of(&coordinator), None);

@@ -85,6 +85,8 @@ pub enum DeclineCode {
     BelowShopMinimum,
     /// The owner has confirmed the keys of too few other shops for the plan's least number.
     TooFewKnownShops,
+    /// The shop refused a list of a masked attempt, or lost its keys; the next attempt is open to it.
+    ListRefused,
 }
 
 impl DeclineCode {
@@ -103,6 +105,7 @@ impl DeclineCode {
                 "the shop stopped in the middle of this attempt; it can take part in the next"
             }
             Self::CouldNotCompute => "the shop could not make its update; its own log says why",
+            Self::ListRefused => "the shop refused a list of this masked attempt; its own log says why",
             Self::MaskingRequired => "the plan has no masking and the shop requires it",
             Self::BelowShopMinimum => "the plan unmasks sums of fewer shops than the shop allows",
             Self::TooFewKnownShops => {
@@ -113,7 +116,7 @@ impl DeclineCode {
 
     /// Whether it concerns this attempt alone, so that another attempt may find the shop ready.
     pub fn is_passing(self) -> bool {
-        self == Self::Interrupted
+        matches!(self, Self::Interrupted | Self::ListRefused)
     }
 }
 
@@ -223,5 +226,12 @@ pub enum Outcome {
         accepted: u32,
         /// The plan's quorum.
         quorum: u32,
+    },
+    /// Enough masked updates, but too few shares to unmask their sum; nothing was published, and what was sent is spent.
+    NotUnmasked {
+        /// Shops whose updates were in the sum.
+        survivors: u32,
+        /// Of those, shops that gave their shares in time.
+        revealed: u32,
     },
 }

@@ -40,6 +40,8 @@ pub struct Peer {
     pub shop: ShopName,
     /// Digest of its certificate.
     pub fingerprint: Digest,
+    /// The Ed25519 key in it, by which the shop signs.
+    pub identity: [u8; 32],
 }
 
 /// Binds the coordinator's socket. Peers without a certificate are let in (they may only join); one by another CA is not.
@@ -139,6 +141,7 @@ pub fn peer_of(connection: &Connection) -> Option<Peer> {
     Some(Peer {
         shop: shop_of(leaf)?,
         fingerprint: Digest::of(leaf),
+        identity: key_of(leaf)?,
     })
 }
 

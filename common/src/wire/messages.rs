@@ -8,6 +8,8 @@
 //! | [`Request::Blob`] | [`Reply::Blob`] | coordinator sends the blob from `offset` to its end |
 //! | [`Request::Upload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
 //! | [`Request::Leave`] | [`Reply::Left`] | |
+//! | [`Request::Advertise`], [`Request::Share`], [`Request::Confirm`], [`Request::Reveal`] | [`Reply::Done`] | |
+//! | [`Request::Members`] | [`Reply::Members`] | |
 //!
 //! Any request may be answered by [`Reply::Error`]. An upload that was stored before is answered by its
 //! [`Reply::Receipt`] at once.
@@ -18,6 +20,7 @@ use crate::ids::{Digest, ShopName};
 use crate::round::record::{
     Announcement, Answer, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
+use crate::secagg::{Advertisement, Confirmation, Confirmed, Revealed, Roster, SealedShare, Shares};
 
 /// A word of the coordinator with its Ed25519 signature over a domain-separated digest.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -63,6 +66,26 @@ pub enum Request {
     Upload(UploadHeader),
     /// Ends the membership.
     Leave,
+    /// Accepts a masked attempt.
+    Advertise(Signed<Advertisement>),
+    /// Shares for the neighbours in the roster.
+    Share {
+        /// Which attempt.
+        id: AttemptId,
+        /// One for each neighbour.
+        shares: Shares,
+    },
+    /// Signs the list of survivors.
+    Confirm(Signed<Confirmation>),
+    /// Helps to unmask the sum.
+    Reveal {
+        /// Which attempt.
+        id: AttemptId,
+        /// One for each shop of which it holds shares.
+        shares: Vec<Revealed>,
+    },
+    /// Asks who else is a member, to confirm their keys with their owners.
+    Members,
 }
 
 /// From the coordinator, to one request.
@@ -110,6 +133,18 @@ pub enum Reply {
         /// Details for people; never computed from other shops.
         detail: String,
     },
+    /// The members and their long-term keys, by name.
+    Members(Vec<Member>),
+}
+
+/// A member of the federation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Member {
+    /// Its name.
+    pub shop: ShopName,
+    /// Its long-term Ed25519 key.
+    #[serde(with = "crate::hex")]
+    pub identity: [u8; 32],
 }
 
 /// From the coordinator, without being asked, on the stream of a [`Request::Subscribe`].
@@ -131,6 +166,36 @@ pub enum Push {
     },
     /// The run is complete; the last manifest was sent before.
     Finished,
+    /// R1 of a masked attempt: make shares.
+    Roster {
+        /// Which attempt.
+        id: AttemptId,
+        /// All whose keys arrived in time.
+        roster: Roster,
+    },
+    /// R2: mask and send the update.
+    Sharers {
+        /// Which attempt.
+        id: AttemptId,
+        /// Places in R1, ascending.
+        sharers: Vec<u32>,
+        /// What R2's members sealed for the receiver.
+        shares: Vec<SealedShare>,
+    },
+    /// R3: sign it.
+    Survivors {
+        /// Which attempt.
+        id: AttemptId,
+        /// Places in R1, ascending.
+        survivors: Vec<u32>,
+    },
+    /// Signatures on R3: reveal.
+    Confirmed {
+        /// Which attempt.
+        id: AttemptId,
+        /// Of R3's members.
+        confirmed: Vec<Confirmed>,
+    },
 }
 
 /// Kinds of failure.
