@@ -14,7 +14,7 @@ use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
 use super::tuning::{bind, transport};
-use crate::crypto::pki::{COORDINATOR_NAME, shop_of};
+use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
 
 /// A certificate with its key.
