@@ -3,3 +3,4 @@
 mod disk;
 mod federation;
 mod hostile;
+mod ledger;
