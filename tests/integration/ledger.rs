@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use souk_client::ledger::{FileLedger, LedgerFileError, open_ledger, read_ledger};
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Stopwatch, Timestamp};
 use souk_common::privacy::params::Delta;
-use souk_tests::federation::until;
+use souk_tests::federation::{Federation, plan, until};
 use souk_tests::spender::{ACKNOWLEDGED, STANDS, Stop, shop, spend};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
@@ -145,4 +146,66 @@ fn reopened(file: &Path, copy: &Path) -> usize {
     fs::copy(file, copy).expect("a copy");
     let ledger = opened(copy);
     ledger.chain().spends().count()
+}
+
+#[test]
+fn a_shop_that_is_killed_as_its_spend_becomes_durable_never_forgets_it() {
+    let federation = Federation::start(SOUK, &plan(6, 2, &["north", "south"]), &["--exit-when-finished"]);
+    let file = federation.join("north", 40).join("ledger.jsonl");
+    federation.join("south", 20);
+    let mut south = federation.start_client("south", &["--exit-when-finished"]);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let mut north = federation.start_client("north", &["--exit-when-finished"]);
+        let watch = Stopwatch::start();
+        while lines_in(&file) <= seen.len().max(1) {
+            assert!(watch.secs() < 60.0, "no spend: {}", federation.log("north"));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        north.kill();
+        let kept: Vec<_> = read_ledger(&file).expect("a chain").records().to_vec();
+        assert!(kept.starts_with(&seen), "no record goes");
+        seen = kept;
+    }
+    let mut north = federation.start_client("north", &["--exit-when-finished"]);
+    let ended = north.wait() && south.wait();
+    assert!(ended, "{}\n{}", federation.log("north"), federation.log("south"));
+    let chain = read_ledger(&file).expect("a chain");
+    assert!(chain.records().starts_with(&seen));
+    let spent: Vec<_> = chain
+        .spends()
+        .map(|(_, spend)| (spend.round, u64::from(spend.attempt)))
+        .collect();
+    let sent = federation.client_json("north", &["sent"]);
+    let mut uploads: Vec<_> = sent["uploads"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|upload| {
+            (
+                upload["round"].as_u64().expect("a round"),
+                upload["attempt"].as_u64().expect("an attempt"),
+            )
+        })
+        .collect();
+    assert!(
+        uploads.len() >= 6 && uploads.iter().all(|upload| spent.contains(upload)),
+        "{uploads:?} {spent:?}"
+    );
+    let all = spent.len();
+    uploads.dedup();
+    assert_eq!(
+        sent["uploads"].as_array().map(Vec::len),
+        Some(uploads.len()),
+        "one an attempt"
+    );
+    assert_eq!(
+        federation.client_json("north", &["budget"])["rounds_charged"].as_u64(),
+        Some(all as u64)
+    );
+}
+
+/// None while there is no file.
+fn lines_in(file: &Path) -> usize {
+    fs::read(file).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
 }

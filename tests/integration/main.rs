@@ -4,3 +4,4 @@ mod disk;
 mod federation;
 mod hostile;
 mod ledger;
+mod policy;
