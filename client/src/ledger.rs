@@ -33,6 +33,19 @@ impl LedgerSink for FileSink {
 /// When the file can't be read or written, another process has it open for charging, or the chain is broken, or another
 /// shop's.
 pub fn open_ledger(path: &Path, shop: &ShopName, now: Timestamp) -> Result<FileLedger, LedgerFileError> {
+    open_ledger_through(path, shop, now, |sink| sink)
+}
+
+/// The same, with another sink around the file's: tests stop a process between two of its writes.
+///
+/// # Errors
+/// As [`open_ledger`], or when the outer sink fails.
+pub fn open_ledger_through<S: LedgerSink>(
+    path: &Path,
+    shop: &ShopName,
+    now: Timestamp,
+    around: impl FnOnce(FileSink) -> S,
+) -> Result<Ledger<S>, LedgerFileError> {
     let wrap = |source: io::Error| LedgerFileError::io(path, source);
     let mut file = OpenOptions::new()
         .read(true)
@@ -52,7 +65,7 @@ pub fn open_ledger(path: &Path, shop: &ShopName, now: Timestamp) -> Result<FileL
         .map_err(wrap)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(wrap)?;
-    Ledger::open(FileSink { file }, &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {
+    Ledger::open(around(FileSink { file }), &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {
         path: path.into(),
         source,
     })

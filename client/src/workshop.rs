@@ -13,7 +13,7 @@ use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::privacy::accountant::{RELATION, UNIT};
 use souk_common::privacy::{Charged, Spend};
-use souk_common::rng::secret_stream;
+use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{Announcement, LogHead, Manifest, UploadHeader};
 use souk_common::wire::{codec, update};
@@ -47,9 +47,9 @@ struct Bench {
     vectors: Vectors,
 }
 
-/// A draw for one attempt; nothing of it can leave before it was charged.
+/// A draw for one attempt; nothing of it can leave before it was charged, and nothing of a known seed can be in it.
 pub struct Draw {
-    update: RoundUpdate,
+    update: RoundUpdate<Secret>,
     spend: Spend,
     charged: Option<Charged>,
 }

@@ -46,6 +46,26 @@ fn a_bad_configuration_is_64_before_anything_else() {
         let (code, said) = bad(&client(&[command, "--dir", folder]));
         assert!(code == 64 && said.contains("max_epsilom"), "{command}: {said}");
     }
+    for (key, values) in [
+        ("min_noise_multiplier", &["0", "-1.0", "nan", "inf"][..]),
+        ("delta", &["0", "-1e-5", "1.0", "nan", "inf"]),
+        ("max_epsilon", &["-1.0", "nan", "inf"]),
+        ("period_days", &["-1", "0.5"]),
+        ("max_upload_mb_per_day", &["-1"]),
+        ("min_masked_shops", &["-1"]),
+    ] {
+        for value in values {
+            let config = format!("[policy]\n{key} = {value}\n");
+            fs::write(dir.path().join("shop.toml"), config).expect("a file");
+            for command in ["run", "budget"] {
+                let (code, said) = bad(&client(&[command, "--dir", folder]));
+                assert!(
+                    code == 64 && said.contains("shop.toml") && said.contains(key),
+                    "{command} with {key} = {value}: {code} {said}"
+                );
+            }
+        }
+    }
     fs::write(dir.path().join("shop.toml"), "").expect("a file");
     let (code, said) = bad(&client(&["budget", "--dir", folder]));
     assert!(code == 2 && said.contains("souk-client join"), "{said}");

@@ -82,6 +82,39 @@ fn a_plan_that_makes_no_sense_is_64_when_checked_and_when_served() {
             }
         }
     }
+    let numbers = [
+        (
+            "noise_multiplier = 4.0",
+            "noise_multiplier",
+            &["0", "-1.0", "nan", "inf", "-inf"][..],
+        ),
+        (
+            "sampling_rate = 0.5",
+            "sampling_rate",
+            &["0", "-0.5", "1.0001", "nan", "inf"],
+        ),
+        ("clip_norm = 1.0", "clip_norm", &["0", "-1.0", "nan", "inf"]),
+        (
+            "sampling_rate = 0.5",
+            "delta",
+            &["0", "-1e-5", "1.0", "nan", "inf"],
+        ),
+        ("rounds = 2", "rounds", &["0", "1000000000", "-1"]),
+    ];
+    for (good_line, key, values) in numbers {
+        for value in values {
+            let broken = match key {
+                "delta" => sense.replacen(good_line, &format!("{good_line}\ndelta = {value}"), 1),
+                _ => sense.replacen(good_line, &format!("{key} = {value}"), 1),
+            };
+            fs::write(&file, broken).expect("a file");
+            let (code, said) = bad(&federation.coordinator(&["plan", "check", text(&file)]));
+            assert!(
+                code == 64 && said.contains("plan.toml") && said.contains(key),
+                "{key} = {value}: {code} {said}"
+            );
+        }
+    }
     let (code, said) = bad(&federation.coordinator(&["serve", "--plan", "nowhere.toml"]));
     assert!(code == 64 && said.contains("nowhere.toml"), "{said}");
 }
@@ -141,11 +174,14 @@ fn a_configuration_that_makes_no_sense_is_64_before_a_port_is_bound() {
 fn another_plan_is_refused_while_a_run_is_unfinished() {
     let mut federation = Federation::start(SOUK, &plan(2, 1, &["north"]), &[]);
     assert!(federation.stop_coordinator());
-    fs::write(federation.plan(), plan(3, 1, &["north"])).expect("a file");
     let file = federation.plan();
     let serve = ["serve", "--plan", text(&file), "--listen", "127.0.0.1:0"];
-    let (code, said) = bad(&federation.coordinator(&serve));
-    assert!(code == 64 && said.contains("--new-run"), "{said}");
+    let other_noise = plan(2, 1, &["north"]).replace("noise_multiplier = 4.0", "noise_multiplier = 2.0");
+    for other in [other_noise, plan(3, 1, &["north"])] {
+        fs::write(&file, other).expect("a file");
+        let (code, said) = bad(&federation.coordinator(&serve));
+        assert!(code == 64 && said.contains("--new-run"), "{said}");
+    }
     federation.serve(&["--new-run"]);
     assert_eq!(federation.coordinator_json(&["status"])["rounds"], 3);
 }

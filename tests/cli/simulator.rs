@@ -215,3 +215,64 @@ fn nonsense_is_told_apart_from_trouble() {
     assert!(good(&sim(&["evaluate", "--help"])).contains("Example"));
     assert!(good(&sim(&["simulate", "--help"])).contains("Example"));
 }
+
+#[test]
+fn epsilon_and_calibrate_name_a_number_that_makes_no_sense() {
+    let setting = ["--sampling-rate", "0.01", "--rounds", "1000", "--delta", "1e-6"];
+    let commands = [
+        (
+            ["epsilon", "--noise-multiplier", "1"],
+            &["0", "-1", "nan", "inf", "-inf", "one"][..],
+        ),
+        (["calibrate", "--epsilon", "2"], &["-1", "nan", "inf"]),
+    ];
+    for (command, of_command) in commands {
+        good(&sim(&[&command[..], &setting].concat()));
+        let values = [
+            (command[1], of_command),
+            ("--sampling-rate", &["0", "-0.1", "1.0001", "nan", "inf"]),
+            ("--rounds", &["0", "-1", "1000000001", "1.5", "nan"]),
+            ("--delta", &["0", "-1e-6", "1", "nan", "inf"]),
+        ];
+        for (flag, values) in values {
+            for value in values {
+                let mut args = [&command[..], &setting].concat();
+                let at = args.iter().position(|arg| *arg == flag).expect("a flag");
+                let joined = format!("{flag}={value}");
+                args.splice(at..at + 2, [joined.as_str()]);
+                let output = sim(&args);
+                let (code, said) = bad(&output);
+                assert!(
+                    code == 64 && !said.contains("panicked"),
+                    "{args:?}: {code} {said}"
+                );
+                let name = flag.trim_start_matches('-');
+                assert!(said.contains(name), "{args:?}: {said}");
+                assert!(output.stdout.is_empty(), "{args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn epsilon_of_the_most_rounds_is_a_bound_and_comes_at_once() {
+    // Of the last, all rounds together are within delta.
+    for (noise, rate, least) in [
+        ("1", "0.01", 8e4),
+        ("1", "1", 5e8),
+        ("300", "0.5", 1e3),
+        ("1000000", "1e-9", 0.0),
+    ] {
+        let watch = souk_common::clock::Stopwatch::start();
+        let flags = ["--rounds", "1000000000", "--delta", "1e-6", "--json"];
+        let mechanism = ["epsilon", "--noise-multiplier", noise, "--sampling-rate", rate];
+        let said = good(&sim(&[&mechanism[..], &flags].concat()));
+        let figure: Value = serde_json::from_str(&said).expect("JSON");
+        let (sampled, whole) = (&figure["epsilon"], &figure["epsilon_without_sampling"]);
+        assert!(
+            sampled.as_f64() >= Some(least) && sampled.as_f64() <= whole.as_f64(),
+            "{said}"
+        );
+        assert!(watch.secs() < 5.0, "{} s", watch.secs());
+    }
+}

@@ -154,79 +154,6 @@ fn every_command_works_while_run_is_up_and_when_it_is_not() {
 }
 
 #[test]
-fn a_shop_declines_by_its_own_rules_and_nothing_leaves() {
-    let shops = ["north", "south", "west", "east"];
-    let federation = Federation::start(SOUK, &plan(1, 1, &shops), &[]);
-    let rules = [
-        ("north", "max_epsilon = 0.05\n", "privacy budget"),
-        (
-            "south",
-            "min_noise_multiplier = 5.0\n",
-            "below the shop's minimum",
-        ),
-        ("west", "pause = true\n", "paused"),
-        ("east", "max_upload_mb_per_day = 0\n", "limit per day"),
-    ];
-    let mut running = Vec::new();
-    for (shop, rule, _) in rules {
-        let folder = federation.join(shop, 20);
-        let orders = format!("[data]\norders = {:?}\n", data(&federation, shop));
-        fs::write(folder.join("shop.toml"), format!("{orders}[policy]\n{rule}")).expect("a file");
-        running.push(federation.start_client(shop, &[]));
-    }
-    for (shop, _, reason) in rules {
-        until(reason, || federation.log(shop).contains(reason));
-        assert!(
-            federation.log(shop).contains("declined"),
-            "{}",
-            federation.log(shop)
-        );
-        assert_eq!(federation.client_json(shop, &["budget"])["rounds_charged"], 0);
-        assert_eq!(
-            federation.client_json(shop, &["sent"])["uploads"],
-            serde_json::json!([])
-        );
-        // The operator sees the same words, and no more.
-        until("the operator hears of it", || {
-            let status = federation.coordinator_json(&["status"]);
-            let told = status["shops"].as_array().expect("a list");
-            told.iter().any(|told| {
-                told["shop"] == shop
-                    && told["state"] == "declined"
-                    && told["reason"]
-                        .as_str()
-                        .is_some_and(|words| words.contains(reason))
-            })
-        });
-    }
-    assert!(running.iter_mut().all(|process| process.stop("-TERM")));
-}
-
-#[test]
-fn a_plan_without_privacy_is_declined_unless_the_owner_allows_it() {
-    let off = plan(1, 1, &["north"]).replace("noise_multiplier = 4.0\n", "enabled = false\n");
-    let federation = Federation::start(SOUK, &off, &[]);
-    let folder = federation.join("north", 20);
-    let mut running = federation.start_client("north", &[]);
-    until("it declines", || {
-        federation.log("north").contains("adds no noise")
-    });
-    assert!(running.stop("-INT"));
-    assert_eq!(federation.client_json("north", &["budget"])["epsilon"], 0.0);
-    let config = fs::read_to_string(folder.join("shop.toml")).expect("a file");
-    let allowed = config.replace("allow_no_privacy = false", "allow_no_privacy = true");
-    assert_ne!(config, allowed);
-    fs::write(folder.join("shop.toml"), allowed).expect("a file");
-    let mut running = federation.start_client("north", &["--exit-when-finished"]);
-    assert!(running.wait(), "{}", federation.log("north"));
-    let budget = federation.client_json("north", &["budget"]);
-    assert_eq!(
-        (&budget["epsilon"], &budget["rounds_charged"]),
-        (&serde_json::Value::Null, &1.into())
-    );
-}
-
-#[test]
 fn a_shop_killed_in_the_middle_sends_one_update_an_attempt_and_goes_on() {
     let federation = Federation::start(SOUK, &plan(8, 2, &["north", "south"]), &["--exit-when-finished"]);
     federation.join("north", 40);
@@ -305,15 +232,6 @@ fn signing_key(federation: &Federation, shop: &str) -> [u8; 32] {
         .expect("a member")
         .words_key()
         .expect("a key")
-}
-
-fn data(federation: &Federation, shop: &str) -> String {
-    let config = fs::read_to_string(federation.shop(shop).join("shop.toml")).expect("a file");
-    let line = config
-        .lines()
-        .find_map(|line| line.strip_prefix("orders = "))
-        .expect("a path");
-    line.trim_matches('"').to_owned()
 }
 
 fn text(value: &serde_json::Value) -> String {

@@ -3,3 +3,5 @@
 mod disk;
 mod federation;
 mod hostile;
+mod ledger;
+mod policy;

@@ -2,3 +2,4 @@
 
 pub mod federation;
 pub mod hostile;
+pub mod spender;

@@ -9,6 +9,8 @@ fn main() -> ExitCode {
         Some("coordinator") => souk_coordinator::run_cli(args),
         Some("client") => souk_client::run_cli(args),
         Some("sim") => souk_simulator::run_cli(args),
+        // No program of Souk's: see tests/integration/ledger.rs.
+        Some("spend-until-killed") => souk_tests::spender::run(args),
         _ => {
             eprintln!("souk: say coordinator, client or sim first");
             ExitCode::from(64)

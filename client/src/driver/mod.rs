@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
-use souk_common::rng::{Stream, secret_stream};
+use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
 use souk_common::transport::control::ControlSocket;
 use souk_common::wire::messages::{Push, Signed};
@@ -127,7 +127,7 @@ struct Driver {
     receipts: HashMap<Digest, Signed<Receipt>>,
     draw: Option<(AttemptKey, Draw)>,
     policy: Policy,
-    jitter: Stream,
+    jitter: Secret,
     bar: Option<ProgressBar>,
     exit_when_finished: bool,
     done: bool,

@@ -6,17 +6,27 @@ use souk_common::dataset::Dataset;
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Loaded, UserVector};
 use souk_common::privacy::{NoiseVector, UserSum};
-use souk_common::rng::{Coins, Stream};
+use souk_common::rng::{Coins, Source, Stream};
 use souk_common::round::grid::Grid;
 use souk_common::round::plan::{Plan, ShopTerms};
 
 /// Users' own vectors, in the order of the data set; none before a user's first round. They never leave the shop.
 pub type Vectors = Vec<Option<UserVector>>;
 
-/// What one round made of a shop's data; `sum` is not to be had before its ledger was charged.
-pub struct RoundUpdate {
+/// What one round made of a shop's data; `sum` is not to be had before its ledger was charged. `S` is where noise and
+/// draw came from: what was made of a known seed is of another type than what a shop finishes and boxes.
+///
+/// ```compile_fail,E0308
+/// use souk_client::train::RoundUpdate;
+/// use souk_common::rng::{Secret, Stream};
+/// fn boxed(update: RoundUpdate<Secret>) {}
+/// fn known(update: RoundUpdate<Stream>) {
+///     boxed(update);
+/// }
+/// ```
+pub struct RoundUpdate<S> {
     /// Noise plus the drawn users' clipped updates.
-    pub sum: UserSum,
+    pub sum: UserSum<S>,
     /// The drawn users' own vectors after the round; only for solvers that start from them.
     pub vectors: Vec<(usize, UserVector)>,
 }
@@ -35,23 +45,23 @@ pub struct Customers<'a> {
 
 /// Draws the noise, then users with probability q, and sums their updates.
 ///
-/// Every user with at least one interaction may be drawn. `secret` must come from the operating system wherever the
-/// data is anybody's; a seeded stream makes a simulation reproducible. The result is the same on any number of threads.
-pub fn round_update(
+/// Every user with at least one interaction may be drawn. `source` is a shop's [`Secret`](souk_common::rng::Secret), or a
+/// seeded stream, which makes a simulation reproducible. The result is the same on any number of threads.
+pub fn round_update<S: Source>(
     model: &Loaded,
     customers: Customers<'_>,
     plan: &Plan,
     grid: &Grid,
     terms: &ShopTerms,
-    secret: &mut Stream,
-) -> RoundUpdate {
+    source: &mut S,
+) -> RoundUpdate<S> {
     // Before any data is read.
-    let noise = NoiseVector::draw(grid, model.layout().len(), secret);
+    let noise = NoiseVector::draw(grid, model.layout().len(), source);
     let mut sum = UserSum::new(grid, terms.weight, noise);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
     // Keyed by the user's id: who else is a customer changes neither a user's draw nor what the user draws.
-    let coins = Coins::toss(secret);
+    let coins = Coins::toss(source);
     let mut drawn: Vec<(usize, Stream)> = histories
         .iter()
         .enumerate()

@@ -143,7 +143,7 @@ impl Privatized<Update> {
     }
 
     /// Nothing but noise: of no user at all. For benchmarks and for coordinators under test.
-    pub fn of_nobody(noise: NoiseVector) -> Self {
+    pub fn of_nobody<S>(noise: NoiseVector<S>) -> Self {
         Self(noise.into_values().into())
     }
 }

@@ -1,5 +1,7 @@
 //! Clip a user's whole vector, weight, scale, truncate toward zero, check, add. Only integers are summed.
 
+use std::marker::PhantomData;
+
 use super::gate::{GateError, Privatized, Update, UpdateValues};
 use super::ledger::Charged;
 use super::noise::NoiseVector;
@@ -9,15 +11,17 @@ use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled, sum_of_squa
 use crate::round::grid::Grid;
 use crate::secagg::Masks;
 
-/// A shop's sum over the drawn users. It begins with the noise, so there is no moment at which it is bare.
-pub struct UserSum {
+/// A shop's sum over the drawn users. It begins with the noise, so there is no moment at which it is bare. `S` is where
+/// noise and draw came from: see [`Source`](crate::rng::Source).
+pub struct UserSum<S> {
     sum: PartialSum,
     noise_stddev: u64,
+    source: PhantomData<S>,
 }
 
-impl UserSum {
+impl<S> UserSum<S> {
     /// A sum of no user yet: the noise alone. `weight` is w_k of the plan.
-    pub fn new(grid: &Grid, weight: Weight, noise: NoiseVector) -> Self {
+    pub fn new(grid: &Grid, weight: Weight, noise: NoiseVector<S>) -> Self {
         let noise_stddev = noise.stddev();
         Self {
             sum: PartialSum {
@@ -28,6 +32,7 @@ impl UserSum {
                 scratch: Scratch::default(),
             },
             noise_stddev,
+            source: PhantomData,
         }
     }
 

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::*;
 use crate::privacy::noise::NoiseVector;
-use crate::rng::stream;
+use crate::rng::{Stream, stream};
 use crate::round::grid::ModulusBits;
 
 const COORDINATES: usize = 96;
@@ -20,7 +20,7 @@ fn grid(bits: ModulusBits, log2_clip: u32, clip_norm: f64) -> Grid {
     }
 }
 
-fn bare(grid: &Grid, weight: f64, coordinates: usize) -> UserSum {
+fn bare(grid: &Grid, weight: f64, coordinates: usize) -> UserSum<Stream> {
     let noise = NoiseVector::draw(grid, coordinates, &mut stream(1, "no noise"));
     UserSum::new(grid, Weight::new(weight).unwrap(), noise)
 }

@@ -39,7 +39,7 @@ pub(super) struct Shop {
 }
 
 struct Draw {
-    update: RoundUpdate,
+    update: RoundUpdate<Stream>,
     spend: Spend,
     charged: Option<Charged>,
 }

@@ -18,31 +18,51 @@ mod tests;
 pub use exact::DiscreteGaussian;
 pub use fast::FastGaussian;
 
+use std::marker::PhantomData;
+
 use super::gate::UpdateValues;
-use crate::rng::Stream;
+use crate::rng::{Source, Stream, words};
 use crate::round::grid::Grid;
 
-/// Noise for every coordinate of one update, drawn before any data is read.
-#[derive(Clone)]
-pub struct NoiseVector {
+/// Noise for every coordinate of one update, drawn before any data is read. `S` is where it came from, so that noise of a
+/// known seed does not pass for a shop's:
+///
+/// ```compile_fail,E0308
+/// use souk_common::privacy::NoiseVector;
+/// use souk_common::rng::{Secret, stream};
+/// use souk_common::round::grid::Grid;
+/// fn leaves_a_shop(noise: NoiseVector<Secret>) {}
+/// fn known(grid: &Grid) {
+///     leaves_a_shop(NoiseVector::draw(grid, 3, &mut stream(1, "a seed")));
+/// }
+/// ```
+pub struct NoiseVector<S> {
     values: UpdateValues,
     stddev: u64,
+    source: PhantomData<S>,
 }
 
-impl NoiseVector {
+impl<S: Source> NoiseVector<S> {
     /// One draw a coordinate, at the grid's standard deviation rounded up to a whole number of grid units; all zeros
     /// for a plan without privacy.
-    pub fn draw(grid: &Grid, coordinates: usize, rng: &mut Stream) -> Self {
+    pub fn draw(grid: &Grid, coordinates: usize, source: &mut S) -> Self {
         // Saturates; a grid never has a standard deviation that the samplers do not take (see Grid::for_plan).
         let stddev = (grid.noise_stddev.ceil() as u64).min(MOST_STDDEV);
         let mut values = UpdateValues::zeros(grid.bits, coordinates);
+        let rng = words(source);
         match &mut values {
             UpdateValues::B32(words) => fill(words, stddev, rng),
             UpdateValues::B64(words) => fill(words, stddev, rng),
         }
-        Self { values, stddev }
+        Self {
+            values,
+            stddev,
+            source: PhantomData,
+        }
     }
+}
 
+impl<S> NoiseVector<S> {
     /// How many coordinates.
     pub fn len(&self) -> usize {
         self.values.len()
