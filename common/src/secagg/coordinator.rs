@@ -57,6 +57,12 @@ impl Session {
         self
     }
 
+    /// Of its canonical JSON, which is what is stored.
+    pub fn digest(&self) -> Digest {
+        // Structs, numbers, names and maps by them: always has a JSON form.
+        Digest::of(&serde_json::to_vec(self).expect("a session has a JSON form"))
+    }
+
     /// What the attempt is bound to.
     pub fn context(&self) -> &Context {
         &self.context
@@ -118,10 +124,10 @@ impl Session {
         }
     }
 
-    /// Forgets the keys of a shop that takes no part after all; only before R1 is fixed.
-    pub fn withdraw(&mut self, shop: &ShopName) {
+    /// Forgets the keys of all other shops: they take no part after all. Only before R1 is fixed.
+    pub fn keep_only(&mut self, shops: &[ShopName]) {
         if self.roster.is_none() {
-            self.advertised.remove(shop);
+            self.advertised.retain(|shop, _| shops.contains(shop));
         }
     }
 
@@ -367,10 +373,18 @@ impl Session {
             .map_or(usize::MAX, |shares| shares.threshold.into())
     }
 
-    fn survivors_digest(&self) -> Digest {
+    /// H(R1, R2).
+    pub fn sharers_digest(&self) -> Digest {
         let roster = self.roster.as_ref().map_or(Digest::ZERO, Roster::digest);
-        let bound = sharers_digest(&roster, self.sharers.as_deref().unwrap_or_default());
-        survivors_digest(&bound, self.survivors.as_deref().unwrap_or_default())
+        sharers_digest(&roster, self.sharers.as_deref().unwrap_or_default())
+    }
+
+    /// H(R1, R2, R3).
+    pub fn survivors_digest(&self) -> Digest {
+        survivors_digest(
+            &self.sharers_digest(),
+            self.survivors.as_deref().unwrap_or_default(),
+        )
     }
 
     fn place(&self, shop: &ShopName) -> Result<u32, Misfit> {

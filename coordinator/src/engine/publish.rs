@@ -46,7 +46,13 @@ impl Engine {
         let mut run = self.run.clone();
         (run.published, run.attempt, run.open) = (id.round, 0, None);
         let old_state = std::mem::replace(&mut run.optimiser, optimiser);
+        let masked = self.masked.take();
         self.store.change(|change| {
+            if let Some(masked) = &masked {
+                change.set_masked(id, &masked.session)?;
+                let session = masked.session.digest();
+                change.append(now, Entry::Unmasked { id, session })?;
+            }
             change.add_model(&manifest)?;
             change.append(now, Entry::Ended(outcome.clone()))?;
             change.set_run(&run)
@@ -114,8 +120,15 @@ impl Engine {
         let Some(old) = round.checked_sub(self.settings.keep_parts).filter(|old| *old > 0) else {
             return Ok(());
         };
-        for receipt in self.store.receipts_of_round(old)? {
+        let receipts = self.store.receipts_of_round(old)?;
+        for receipt in &receipts {
             self.store.private().remove(&receipt.body.upload.update)?;
+        }
+        if self.plan.masking.is_some() {
+            self.store.change_lazily(|change| {
+                let mut ids = receipts.iter().map(|receipt| receipt.body.upload.id);
+                ids.try_for_each(|id| change.forget_masked(id))
+            })?;
         }
         Ok(())
     }

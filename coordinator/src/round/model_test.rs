@@ -100,6 +100,7 @@ fn rules() -> Rules {
         attempts: 3,
         rounds: 4,
         update_bytes: UPDATE_BYTES,
+        masking: None,
     }
 }
 
@@ -206,6 +207,7 @@ impl World {
 
     fn crash(&mut self) {
         let open = self.disk.open.map(|deadline| OpenAttempt {
+            masked: None,
             deadline,
             counted: self
                 .disk
