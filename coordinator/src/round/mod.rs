@@ -22,6 +22,8 @@ mod masked;
 mod state;
 
 #[cfg(test)]
+mod masked_test;
+#[cfg(test)]
 mod model_test;
 
 use std::time::Duration;

@@ -201,6 +201,11 @@ impl World {
                 self.disk.open = None;
             }
             Effect::Reject { .. } | Effect::SetTimer(_) | Effect::Paused(_) | Effect::Finish => {}
+            Effect::FixRoster { .. }
+            | Effect::FixSharers { .. }
+            | Effect::FixSurvivors { .. }
+            | Effect::ShowConfirmations { .. }
+            | Effect::Repeat { .. } => panic!("of a plan without masks"),
         }
         None
     }
