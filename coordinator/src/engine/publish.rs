@@ -49,8 +49,8 @@ impl Engine {
         let masked = self.masked.take();
         self.store.change(|change| {
             if let Some(masked) = &masked {
-                change.set_masked(id, &masked.session)?;
-                let session = masked.session.digest();
+                change.set_masked(id, masked.session())?;
+                let session = masked.session().digest();
                 change.append(now, Entry::Unmasked { id, session })?;
             }
             change.add_model(&manifest)?;
