@@ -98,12 +98,23 @@ impl Grid {
         if plan.privacy.enabled && noise_stddev < LEAST_UNITS {
             return Err(GridError::Noise { noise_stddev });
         }
-        Ok(Self {
+        let grid = Self {
             bits,
             log2_clip,
             clip_norm: plan.privacy.clip_norm.get(),
             noise_stddev,
-        })
+        };
+        match CountsGrid::of(plan, &grid) {
+            Some(counts) if (counts.unit as f64) < LEAST_UNITS => {
+                Err(GridError::Counts { unit: counts.unit })
+            }
+            _ => Ok(grid),
+        }
+    }
+
+    /// Length of an update in bytes, for a model of `coordinates` parameters.
+    pub fn update_bytes(&self, plan: &Plan, coordinates: usize) -> u64 {
+        (plan.update_len(coordinates) * self.bits.bytes()) as u64
     }
 
     /// s: grid units per unit of the update.
@@ -132,9 +143,66 @@ impl Grid {
     }
 }
 
+/// Quality counts on a plan's grid: two coordinates after the model's. A user who could be ranked adds one unit to the first,
+/// and one to the second for a hit.
+///
+/// Every coordinate carries the same noise. z_e sets the unit: sqrt(2) of them, the most that a user adds in L2, are at
+/// most z*C*s / z_e.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CountsGrid {
+    /// Grid units of one user.
+    pub unit: u64,
+}
+
+impl CountsGrid {
+    /// How many coordinates they take.
+    pub const COORDINATES: usize = 2;
+
+    /// Of a plan with quality counts; none without.
+    pub fn of(plan: &Plan, grid: &Grid) -> Option<Self> {
+        let (noise, metrics) = plan.privacy.noise_multiplier.zip(plan.metrics)?;
+        let reach = grid.clip_units() * (noise.get() / metrics.noise_multiplier.get());
+        Some(Self {
+            unit: (reach * std::f64::consts::FRAC_1_SQRT_2 * (1.0 - 8.0 * f64::EPSILON)) as u64,
+        })
+    }
+
+    /// What the two summed coordinates say, whose noise has a standard deviation of `noise_stddev` grid units.
+    pub fn read(&self, sums: [i64; 2], noise_stddev: f64) -> Counts {
+        let unit = self.unit as f64;
+        let [users, hits] = sums.map(|sum| sum as f64 / unit);
+        Counts {
+            users,
+            hits,
+            stddev: noise_stddev / unit,
+        }
+    }
+}
+
+/// How the broadcast model ranked the newest purchase of the users that were drawn, summed over shops and noised.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Counts {
+    /// Users who could be ranked; not a whole number, for the noise.
+    pub users: f64,
+    /// Of those, the ones whose newest purchase was among the first ten.
+    pub hits: f64,
+    /// Standard deviation of the noise in either.
+    pub stddev: f64,
+}
+
+impl Counts {
+    /// Hit rate at 10, and the standard deviation that the noise leaves in it (to first order); none when the noise is as
+    /// large as the count.
+    pub fn hit_rate(&self) -> Option<(f64, f64)> {
+        let rate = self.hits / self.users;
+        (self.users > 4.0 * self.stddev)
+            .then(|| (rate.clamp(0.0, 1.0), self.stddev / self.users * rate.hypot(1.0)))
+    }
+}
+
 /// In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
 fn reach(plan: &Plan) -> f64 {
-    // Quality counts reach further than updates where their noise is the smaller one: see [`MetricsGrid`].
+    // Quality counts reach further than updates where their noise is the smaller one: see [`CountsGrid`].
     let counts = plan.privacy.noise_multiplier.zip(plan.metrics);
     let widest = counts.map_or(1.0, |(z, metrics)| {
         (z.get() / metrics.noise_multiplier.get()).max(1.0)
@@ -189,6 +257,15 @@ pub enum GridError {
         clip_units: f64,
         /// b.
         bits: u32,
+    },
+    /// The quality counts' unit is too small for the grid.
+    #[error(
+        "a user's quality count is {unit} grid units; at least 16 are needed: lower metrics.noise_multiplier or set \
+             privacy.modulus_bits = 64"
+    )]
+    Counts {
+        /// In grid units.
+        unit: u64,
     },
     /// The noise is too narrow for the grid.
     #[error(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::grid::{Grid, GridError, ModulusBits};
+use super::grid::{CountsGrid, Grid, GridError, ModulusBits};
 use crate::ids::{Digest, ShopName};
 use crate::model::config::{ModelConfig, ModelConfigError, ModelKind, TrainConfig};
 use crate::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
@@ -236,6 +236,11 @@ impl Plan {
             }
             _ => 1,
         }
+    }
+
+    /// Coordinates of an update for a model of `coordinates` parameters: quality counts come after them.
+    pub fn update_len(&self, coordinates: usize) -> usize {
+        coordinates + self.metrics.map_or(0, |_| CountsGrid::COORDINATES)
     }
 
     /// The integer grid for a model of `coordinates` parameters.

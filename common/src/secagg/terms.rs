@@ -124,6 +124,10 @@ impl Terms {
     pub fn failure_probability(&self, shops: usize, dropout: f64) -> f64 {
         let degree = self.degree(shops);
         let needed = self.least_alive(shops).max(self.share_threshold(degree + 1, 0));
+        if degree + 1 == shops {
+            // Everybody holds shares of everybody.
+            return too_few(shops, needed, dropout);
+        }
         (shops as f64 * too_few(degree, needed.saturating_sub(1), dropout)).min(1.0)
     }
 

@@ -39,7 +39,7 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let layout = recommender.layout();
         let aggregator = Aggregator::new(plan, layout.len())?;
-        let update_bytes = (layout.len() * aggregator.grid().bits.bytes()) as u64;
+        let update_bytes = aggregator.grid().update_bytes(plan, layout.len());
         let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
         let plan_digest = plan.digest();
         let mut operator = Self {

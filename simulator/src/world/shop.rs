@@ -77,7 +77,7 @@ impl Shop {
             vectors: vec![None; members.dataset.len()],
             members,
             grid,
-            update_bytes: (coordinates * grid.bits.bytes()) as u64,
+            update_bytes: grid.update_bytes(plan, coordinates),
             ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
             secret: stream(seed, &format!("shop {name}")),
             draw: None,
