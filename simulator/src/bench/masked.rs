@@ -3,33 +3,13 @@
 use std::fs;
 
 use anyhow::Context;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::rng::{Stream, secret_bytes};
 use souk_common::round::plan::{MaskCipher, MaskingPlan};
-use souk_common::secagg::{Acquaintance, Terms};
+use souk_common::secagg::Terms;
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
 use super::row::Row;
 use super::shops::{Seen, Shops};
 use super::site::{Setting, Site};
-
-/// An owner who knows every shop.
-pub(super) struct Everybody;
-
-impl Acquaintance for Everybody {
-    fn knows(&self, _: &ShopName, _: &Digest) -> bool {
-        true
-    }
-
-    fn least_shops(&self) -> usize {
-        0
-    }
-}
-
-/// A stream of the operating system's, for keys.
-pub(super) fn fresh_stream() -> anyhow::Result<Stream> {
-    Ok(rand::SeedableRng::from_seed(secret_bytes()?))
-}
 
 /// `masked_round`, for both ciphers, with the plain rounds of the same run.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {

@@ -12,7 +12,7 @@ use souk_common::clock::Stopwatch;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::privacy::{NoiseVector, Privatized};
-use souk_common::rng::stream;
+use souk_common::rng::{secret_stream, stream};
 use souk_common::round::record::{Announcement, Answer, AttemptId, Outcome, UploadHeader};
 use souk_common::secagg::{Context, Keys, Masking, Sharing, Terms};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use super::masked;
 use super::site::Site;
 use super::training::NOISELESS;
+use crate::world::masked::Everybody;
 
 /// Connected shops.
 pub(super) struct Shops {
@@ -200,7 +201,7 @@ impl TakingPart {
                 plan: announcement.plan,
                 model: announcement.model,
             };
-            let keys = Keys::make(context, terms, &self.name, &self.identity, &mut masked::fresh_stream()?);
+            let keys = Keys::make(context, terms, &self.name, &self.identity, &mut secret_stream()?);
             self.say(&Request::Advertise(keys.advertisement().clone())).await?;
             self.attempt = Attempt::Keys(Box::new(keys));
             return fetch(&self.connection, announcement.model).await;
@@ -217,7 +218,7 @@ impl TakingPart {
     async fn masked(&mut self, push: Push) -> anyhow::Result<()> {
         match (push, std::mem::replace(&mut self.attempt, Attempt::None)) {
             (Push::Roster { id, roster }, Attempt::Keys(keys)) => {
-                let (sharing, shares) = keys.share(roster, &masked::Everybody, &mut masked::fresh_stream()?)?;
+                let (sharing, shares) = keys.share(roster, &Everybody, &mut secret_stream()?)?;
                 self.attempt = Attempt::Sharing(Box::new(sharing));
                 self.say(&Request::Share { id, shares }).await
             }
