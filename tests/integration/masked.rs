@@ -26,7 +26,9 @@ fn run_all(federation: &Federation) -> Vec<Running> {
 }
 
 fn published(federation: &Federation) -> u64 {
-    federation.coordinator_json(&["status"])["rounds_published"].as_u64().unwrap_or(0)
+    federation.coordinator_json(&["status"])["rounds_published"]
+        .as_u64()
+        .unwrap_or(0)
 }
 
 /// Entries of the coordinator's record, as `status` tells its length: here from its store, once it has stopped.
@@ -99,12 +101,20 @@ fn strangers_are_not_counted_until_the_owner_confirms_them() {
     let told = |shop: &str| -> Value {
         let status = federation.coordinator_json(&["status"]);
         let shops = status["shops"].as_array().cloned().unwrap_or_default();
-        shops.into_iter().find(|told| told["shop"] == shop).unwrap_or_default()
+        shops
+            .into_iter()
+            .find(|told| told["shop"] == shop)
+            .unwrap_or_default()
     };
-    until("the operator hears of it", || told("north")["code"] == "too_few_known_shops");
+    until("the operator hears of it", || {
+        told("north")["code"] == "too_few_known_shops"
+    });
     // The comments of the file are still there.
     let file = fs::read_to_string(federation.shop("north").join("shop.toml")).expect("a file");
-    assert!(file.contains("# A shop's own file") && file.contains("south = "), "{file}");
+    assert!(
+        file.contains("# A shop's own file") && file.contains("south = "),
+        "{file}"
+    );
     assert!(north.stop("-TERM"));
 }
 

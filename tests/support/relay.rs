@@ -90,13 +90,11 @@ impl Line {
         });
     }
 
-    fn carry(
-        &self,
-        socket: &UdpSocket,
-        mut pass: impl FnMut(&[u8], SocketAddr) -> io::Result<usize>,
-    ) {
+    fn carry(&self, socket: &UdpSocket, mut pass: impl FnMut(&[u8], SocketAddr) -> io::Result<usize>) {
         let mut luck = stream(self.seed.fetch_add(1, Ordering::SeqCst), "relay");
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .expect("a time");
         let mut datagram = vec![0; 65_536];
         while !self.ended.load(Ordering::SeqCst) {
             // Nothing came, or the other end is gone: both pass.

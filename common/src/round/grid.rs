@@ -279,3 +279,84 @@ pub enum GridError {
 }
 
 const LEAST_UNITS: f64 = 16.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(users: u64, more: &str) -> Plan {
+        let shops: String = ["a", "b", "c", "d", "e"]
+            .map(|shop| format!("[[shops]]\nname = \"{shop}\"\ndeclared_users = {users}\n"))
+            .concat();
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[model]\nkind = \"mf\"\n[train]\nsolver = \"ials\"\nalpha = 0.1\nlambda = 1.0\n\
+             [privacy]\nclip_norm = 2.0\nnoise_multiplier = 3.0\nsampling_rate = 0.5\n{more}\
+             [cohort]\nquorum = 4\n[server]\noptimiser = \"plain\"\nlearning_rate = 1.0\n{shops}"
+        );
+        Plan::from_toml(&text).unwrap()
+    }
+
+    /// Largest magnitude of the integer sum: all declared users at the clip norm, and twelve standard deviations.
+    fn largest_sum(plan: &Plan, grid: &Grid) -> f64 {
+        let shops = plan.shops.len() as f64;
+        5.0 * plan.shops[0].declared_users as f64 * grid.clip_units()
+            + 12.0 * grid.noise_stddev * shops.sqrt()
+    }
+
+    #[test]
+    fn one_user_more_than_fits_halves_the_scale_and_beyond_the_last_the_plan_is_refused() {
+        // 5 N C*s + 12 * 3 * sqrt(5) C*s < 2^31 at C*s = 2^16: N <= 6,537 (5 N + 80.5 < 32,768).
+        let fits = plan(6_537, "");
+        let grid = fits.grid(1000).unwrap();
+        assert_eq!(grid.log2_clip, 16);
+        assert!(largest_sum(&fits, &grid) < 2f64.powi(31));
+        let over = plan(6_538, "");
+        let grid = over.grid(1000).unwrap();
+        assert_eq!(grid.log2_clip, 15);
+        assert!(largest_sum(&over, &grid) * 2.0 >= 2f64.powi(31));
+        // With so many users no scale is left that truncation leaves a signal on: b = 64 is the remedy, and works.
+        let many = plan(100_000_000, "");
+        let refused = many.grid(100_000).unwrap_err();
+        assert!(refused.to_string().contains("modulus_bits = 64"), "{refused}");
+        assert!(plan(100_000_000, "modulus_bits = 64\n").grid(100_000).is_ok());
+    }
+
+    #[test]
+    fn shares_of_distributed_noise_add_up_to_what_is_charged() {
+        let masked = plan(
+            100,
+            "placement = \"distributed\"\n[masking]\nmin_shops = 4\ncolluding = 1\n",
+        );
+        let grid = masked.grid(1000).unwrap();
+        let share = grid.noise_stddev.ceil();
+        assert!(3.0 * share * share >= (3.0 * grid.clip_units()).powi(2));
+        assert!(
+            3.0 * (share - 1.0).powi(2) < (3.0 * grid.clip_units()).powi(2),
+            "no more than it takes"
+        );
+        assert_eq!(masked.noise_shares(), 3);
+    }
+
+    #[test]
+    fn counts_stay_within_their_sensitivity_fit_the_modulus_and_are_read_back() {
+        let masking = "placement = \"distributed\"\n[masking]\nmin_shops = 4\ncolluding = 1\n";
+        let counted = plan(6_000, &format!("{masking}[metrics]\nnoise_multiplier = 6.0\n"));
+        let grid = counted.grid(1000).unwrap();
+        let counts = CountsGrid::of(&counted, &grid).unwrap();
+        // A user adds sqrt(2) units, at most z C*s / z_e.
+        let most = 3.0 * grid.clip_units() / 6.0;
+        let longest = 2.0 * (counts.unit as f64).powi(2);
+        assert!(longest <= most * most && longest > 0.99 * most * most);
+        // z of both together.
+        let both = counted.charged_noise_multiplier().unwrap().get();
+        assert!((both - (3f64.powi(-2) + 6f64.powi(-2)).powf(-0.5)).abs() < 1e-12);
+        let unit = counts.unit as i64;
+        let read = counts.read([40 * unit, 10 * unit], grid.noise_stddev);
+        assert_eq!((read.users, read.hits), (40.0, 10.0));
+        // Counts of less noise than the update reach further, and take their part of the modulus.
+        let loud = plan(6_000, &format!("{masking}[metrics]\nnoise_multiplier = 0.3\n"));
+        let counts = CountsGrid::of(&loud, &loud.grid(1000).unwrap()).unwrap();
+        assert!(30_000.0 * counts.unit as f64 * std::f64::consts::SQRT_2 < 2f64.powi(31));
+        assert_eq!(loud.update_len(1000), 1002);
+    }
+}

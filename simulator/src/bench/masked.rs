@@ -32,9 +32,15 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
             .ratio(ratio, "bare_keystream_cpu")
             .with("cpu_seconds_per_round", masked.cpu_secs)
             .with("keystream_seconds_per_round", keystream)
-            .with("masked_over_plain_wall", plain.rounds_per_sec / masked.rounds_per_sec);
+            .with(
+                "masked_over_plain_wall",
+                plain.rounds_per_sec / masked.rounds_per_sec,
+            );
         rows.push(match cipher {
-            MaskCipher::Chacha20 => row.bound(ratio <= MOST_RATIO, "CPU beside the plain round at most 1.6 keystreams"),
+            MaskCipher::Chacha20 => row.bound(
+                ratio <= MOST_RATIO,
+                "CPU beside the plain round at most 1.6 keystreams",
+            ),
             MaskCipher::Aes128Ctr => row,
         });
     }
@@ -126,8 +132,14 @@ pub(super) fn cpu_secs(process: &str) -> anyhow::Result<f64> {
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
     // After the name, which may hold blanks and brackets: fields 14 and 15 of proc_pid_stat(5), counted from 1.
     let after = text.rsplit_once(')').map_or(text.as_str(), |(_, after)| after);
-    let mut ticks = after.split_whitespace().skip(11).map_while(|field| field.parse::<f64>().ok());
-    let both = ticks.next().zip(ticks.next()).with_context(|| format!("{path} has another form"))?;
+    let mut ticks = after
+        .split_whitespace()
+        .skip(11)
+        .map_while(|field| field.parse::<f64>().ok());
+    let both = ticks
+        .next()
+        .zip(ticks.next())
+        .with_context(|| format!("{path} has another form"))?;
     Ok((both.0 + both.1) / 100.0)
 }
 

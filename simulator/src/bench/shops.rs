@@ -130,7 +130,12 @@ impl Shops {
         let published = self.shared.published.lock();
         Ok(Seen {
             published: published.unwrap_or_else(PoisonError::into_inner).clone(),
-            cpu: self.shared.cpu.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            cpu: self
+                .shared
+                .cpu
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             most_sending: self.shared.most_sending.load(Ordering::SeqCst),
         })
     }
@@ -184,11 +189,19 @@ impl TakingPart {
     }
 
     fn note(&self) -> anyhow::Result<()> {
-        let mut published = self.shared.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .shared
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         published.push(self.shared.watch.secs());
         if let Some(coordinator) = self.shared.coordinator {
             let cpu = masked::cpu_secs("self")? + masked::cpu_secs(&coordinator.to_string())?;
-            self.shared.cpu.lock().unwrap_or_else(PoisonError::into_inner).push(cpu);
+            self.shared
+                .cpu
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(cpu);
         }
         Ok(())
     }
@@ -202,7 +215,8 @@ impl TakingPart {
                 model: announcement.model,
             };
             let keys = Keys::make(context, terms, &self.name, &self.identity, &mut secret_stream()?);
-            self.say(&Request::Advertise(keys.advertisement().clone())).await?;
+            self.say(&Request::Advertise(keys.advertisement().clone()))
+                .await?;
             self.attempt = Attempt::Keys(Box::new(keys));
             return fetch(&self.connection, announcement.model).await;
         }
@@ -227,7 +241,10 @@ impl TakingPart {
                 let (masking, update) = tokio::task::block_in_place(|| {
                     let (masking, masks) = sharing.mask(sharers, &shares)?;
                     let nothing = NoiseVector::draw(&NOISELESS, parameters, &mut stream(1, "bench"));
-                    anyhow::Ok((masking, update::encode(&Privatized::of_nobody_under(nothing, masks))))
+                    anyhow::Ok((
+                        masking,
+                        update::encode(&Privatized::of_nobody_under(nothing, masks)),
+                    ))
                 })?;
                 self.attempt = Attempt::Masking(Box::new(masking));
                 upload(&self.connection, &self.shared, id, &[], &update).await

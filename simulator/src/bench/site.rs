@@ -80,7 +80,9 @@ impl Site {
                 now,
                 &name,
                 Digest::of(&certificate).to_string(),
-                key_of(&certificate).map(|key| hex::text(&key)).unwrap_or_default(),
+                key_of(&certificate)
+                    .map(|key| hex::text(&key))
+                    .unwrap_or_default(),
                 &secret,
             )?;
             let chain = vec![certificate];
@@ -90,7 +92,13 @@ impl Site {
         fs::write(dir.path().join("plan.toml"), setting.plan()?)?;
         let ca = authority.certificate().to_vec();
         let masking = setting.masking.clone();
-        Ok(Self { dir, home, ca, shops, masking })
+        Ok(Self {
+            dir,
+            home,
+            ca,
+            shops,
+            masking,
+        })
     }
 
     /// The plan's file.

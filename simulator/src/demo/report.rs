@@ -114,9 +114,10 @@ impl Report {
             );
         }
         // Local noise of this multiplier makes a sum as noisy as the masked one.
-        let alike = self.plan.charged_noise_multiplier().and_then(|noise| {
-            NoiseMultiplier::new(noise.get() / shared.counted().sqrt()).ok()
-        });
+        let alike = self
+            .plan
+            .charged_noise_multiplier()
+            .and_then(|noise| NoiseMultiplier::new(noise.get() / shared.counted().sqrt()).ok());
         if let Some(noise_multiplier) = alike {
             let mechanism = SampledGaussian {
                 noise_multiplier,
@@ -125,7 +126,10 @@ impl Report {
             let epsilon = Composition::of(mechanism, self.plan.rounds).epsilon(self.plan.privacy.delta);
             text += &format!(
                 "  with local noise and as little noise in the sum: epsilon {}\n",
-                epsilon.map_or("without bound".to_owned(), |epsilon| format!("{:.2}", epsilon.get()))
+                epsilon.map_or("without bound".to_owned(), |epsilon| format!(
+                    "{:.2}",
+                    epsilon.get()
+                ))
             );
         }
         if let Some(shop) = self.records.shops.first()

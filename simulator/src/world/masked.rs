@@ -39,13 +39,19 @@ impl World {
         };
         for (shops, push) in told {
             let Some(event) = heard(push) else { continue };
-            shops.iter().for_each(|shop| self.push(shop, participate::Event::Masked(event.clone())));
+            shops
+                .iter()
+                .for_each(|shop| self.push(shop, participate::Event::Masked(event.clone())));
         }
         Ok(())
     }
 
     /// Carries out an effect of a shop's machine that concerns masks; the event that follows at once, if any.
-    pub(super) fn act_masked(&mut self, at: usize, effect: MaskEffect) -> anyhow::Result<Option<participate::Event>> {
+    pub(super) fn act_masked(
+        &mut self,
+        at: usize,
+        effect: MaskEffect,
+    ) -> anyhow::Result<Option<participate::Event>> {
         let (shop, now) = (&mut self.shops[at], self.now);
         let refused = |key| Ok(Some(participate::Event::Masked(MaskEvent::Refused(key))));
         let follows = |event| Ok(Some(participate::Event::Masked(event)));

@@ -400,7 +400,9 @@ fn crosses_the_line(event: &participate::Event) -> bool {
             | Event::Computed(_)
             | Event::Failed(_)
             | Event::Disconnected { .. }
-            | Event::Masked(MaskEvent::KeysReady(_) | MaskEvent::MasksReady(_) | MaskEvent::SurvivorsStored(_))
+            | Event::Masked(
+                MaskEvent::KeysReady(_) | MaskEvent::MasksReady(_) | MaskEvent::SurvivorsStored(_)
+            )
     )
 }
 

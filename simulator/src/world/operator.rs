@@ -158,7 +158,10 @@ impl Operator {
     pub(super) fn unmask(&mut self) -> Result<(), Misfit> {
         match &self.masked {
             None => Ok(()),
-            Some(masked) => self.aggregator.accumulator().unmask(masked.session(), masked.terms()),
+            Some(masked) => self
+                .aggregator
+                .accumulator()
+                .unmask(masked.session(), masked.terms()),
         }
     }
 

@@ -18,7 +18,9 @@ use souk_common::rng::{Stream, stream};
 use souk_common::round::grid::Grid;
 use souk_common::round::plan::{Plan, ShopTerms};
 use souk_common::round::record::{Announcement, UploadHeader};
-use souk_common::secagg::{Confirmation, Confirmed, Context, Masking, Revealed, Roster, SealedShare, Shares, Terms};
+use souk_common::secagg::{
+    Confirmation, Confirmed, Context, Masking, Revealed, Roster, SealedShare, Shares, Terms,
+};
 use souk_common::wire::messages::Signed;
 use souk_common::wire::update;
 use souk_coordinator::masked::MaskedWord;
