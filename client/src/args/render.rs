@@ -85,6 +85,16 @@ pub(crate) fn budget(budget: &Budget) -> String {
         budget.relation,
         budget.rounds_charged
     );
+    if budget.noise_is_shared {
+        let _ = writeln!(
+            text,
+            "the noise is shared with other shops: that figure holds while no more of them collude than the plans say;\n  \
+             against readers of the published models alone it is {}; were every other shop invented by the coordinator, \
+             {}\n  (which `souk-client shops` guards against)",
+            figure(budget.epsilon_readers),
+            figure(budget.epsilon_if_alone)
+        );
+    }
     let period = match budget.period_days {
         Some(days) => format!(
             "in the last {days} days, epsilon {}",
@@ -152,6 +162,7 @@ pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
                 "ledger_length": record.header.ledger_length,
                 "receipt": record.receipt,
                 "rejected": record.rejected,
+                "masked": record.masked,
             })
         })
         .collect();
@@ -243,8 +254,20 @@ mod tests {
             max_epsilon: 8.0,
             period_days: None,
             epsilon_in_period: None,
+            noise_is_shared: false,
+            epsilon_readers: None,
+            epsilon_if_alone: None,
         };
         let text = budget(&unbounded);
+        assert!(!text.contains("readers"), "{text}");
+        let shared = Budget {
+            epsilon: Some(2.0),
+            noise_is_shared: true,
+            epsilon_readers: Some(1.75),
+            ..unbounded
+        };
+        let both = budget(&shared);
+        assert!(both.contains("alone it is 1.750") && both.contains("coordinator, without bound"), "{both}");
         assert!(
             text.contains("without bound") && text.contains("nothing is left"),
             "{text}"

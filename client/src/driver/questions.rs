@@ -36,6 +36,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
             let link = Link::dial(folder, &membership, &address).await?;
             leave(&link, folder, &membership).await
         })?;
+        store.erase_masking()?;
         return Ok(Answer::Left { kept });
     }
     let workshop = Arc::new(Workshop::open(
