@@ -33,7 +33,7 @@ pub mod membership;
 pub mod participate;
 pub mod recommend;
 pub mod service;
-//pub mod shops;
+pub mod shops;
 pub mod store;
 pub mod train;
 pub mod uplink;

@@ -299,7 +299,10 @@ pub(crate) mod tests {
             Err(MaskError::List(Refusal::Absent))
         ));
         assert!(matches!(three.share(1, roster), Err(MaskError::NoKeys)));
-        assert!(matches!(three.maskers[2].mask(vec![0], &[]), Err(MaskError::NoKeys)));
+        assert!(matches!(
+            three.maskers[2].mask(vec![0], &[]),
+            Err(MaskError::NoKeys)
+        ));
         assert!(three.maskers[2].take().is_none());
     }
 
@@ -318,7 +321,10 @@ pub(crate) mod tests {
             let json = serde_json::to_vec(&masking).unwrap();
             let mut masking: Masking = serde_json::from_slice(&json).unwrap();
             assert_eq!(masking.confirm(&all, &identity(shop)).unwrap(), signed);
-            assert_eq!(masking.confirm(&[0, 1], &identity(shop)), Err(Refusal::SecondList));
+            assert_eq!(
+                masking.confirm(&[0, 1], &identity(shop)),
+                Err(Refusal::SecondList)
+            );
             let signature = signed.signature;
             confirmed.push(Confirmed {
                 shop: shop as u32,

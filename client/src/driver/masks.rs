@@ -66,11 +66,7 @@ impl Driver {
             }
             MaskEffect::Advertise(key) => (key, self.advertise(key)),
             MaskEffect::Share { key, roster } => (key, self.share(key, roster)),
-            MaskEffect::MakeMasks {
-                key,
-                sharers,
-                shares,
-            } => {
+            MaskEffect::MakeMasks { key, sharers, shares } => {
                 let masker = self.masks.masker(key);
                 let made = block_in_place(|| Ok(masker?.mask(sharers, &shares)?));
                 (key, made.map(|()| Some(MaskEvent::MasksReady(key))))
@@ -79,7 +75,12 @@ impl Driver {
             MaskEffect::Confirm(key) => (key, self.confirm(key)),
             MaskEffect::Reveal { key, confirmed } => (key, self.reveal(key, &confirmed)),
             MaskEffect::Erase(key) => {
-                if self.masks.masking.take_if(|masking| is_of(masking, key)).is_some() {
+                if self
+                    .masks
+                    .masking
+                    .take_if(|masking| is_of(masking, key))
+                    .is_some()
+                {
                     self.masks.confirmation = None;
                     self.store.erase_masking()?;
                 }
@@ -124,7 +125,13 @@ impl Driver {
     fn make_keys(&mut self, announcement: &Announcement) -> anyhow::Result<Option<MaskEvent>> {
         let (context, terms) = self.workshop.masking_of(announcement)?;
         let masks = &mut self.masks;
-        let masker = Masker::begin(context, terms, &masks.shop, &masks.identity, &mut secret_stream()?);
+        let masker = Masker::begin(
+            context,
+            terms,
+            &masks.shop,
+            &masks.identity,
+            &mut secret_stream()?,
+        );
         let key = masker.key();
         masks.masker = Some(masker);
         Ok(Some(MaskEvent::KeysReady(key)))

@@ -35,14 +35,15 @@ use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
 use crate::service::{Answer, Service};
-use crate::store::{ModelWord, Store, StoreError};
+use crate::store::{ModelWord, Store};
 use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
 use masks::{Masks, about_strangers};
 use network::{Courier, Letter};
+pub(crate) use questions::address_of;
 pub use questions::answer_alone;
-use questions::{address_of, leave, serve_control};
+use questions::{leave, serve_control};
 
 /// What reaches the driver.
 enum Input {
@@ -70,22 +71,6 @@ enum Input {
     Left,
 }
 
-/// Opens the store; a command that is just reading it has a moment to finish.
-fn open_patiently(folder: &Folder) -> Result<Store, StoreError> {
-    let mut tries = 0;
-    loop {
-        match Store::open(folder) {
-            Err(StoreError::Busy) if tries < MOST_TRIES => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            opened => return opened,
-        }
-    }
-}
-
-const MOST_TRIES: u32 = 60;
-
 /// Takes part until stopped.
 ///
 /// # Errors
@@ -97,7 +82,7 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
         membership.left_at.is_none(),
         "this shop has left its federation: join again in a new folder"
     );
-    let store = Arc::new(open_patiently(folder)?);
+    let store = Arc::new(Store::open_patiently(folder)?);
     let workshop = Arc::new(Workshop::open(
         folder,
         &membership,

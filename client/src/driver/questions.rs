@@ -85,7 +85,8 @@ pub(super) async fn leave(link: &Link, folder: &Folder, membership: &Membership)
     Ok(kept)
 }
 
-pub(super) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
+/// Where the coordinator is: as the owner says, or as the join code said.
+pub(crate) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
     config
         .network
         .coordinator

@@ -23,12 +23,15 @@ impl Store {
         let Some(sealed) = table.get(CURRENT)? else {
             return Ok(None);
         };
-        let opened = self.vault().map_err(|error| format!("{error}")).and_then(|vault| {
-            let plain = vault
-                .open(LABEL, sealed.value())
-                .ok_or("it was changed, or sealed under another key.der")?;
-            serde_json::from_slice(&plain).map_err(|_| "it is of another version".to_owned())
-        });
+        let opened = self
+            .vault()
+            .map_err(|error| format!("{error}"))
+            .and_then(|vault| {
+                let plain = vault
+                    .open(LABEL, sealed.value())
+                    .ok_or("it was changed, or sealed under another key.der")?;
+                serde_json::from_slice(&plain).map_err(|_| "it is of another version".to_owned())
+            });
         match opened {
             Ok(masking) => Ok(Some(masking)),
             Err(reason) => {

@@ -50,6 +50,23 @@ impl Store {
         })
     }
 
+    /// The same; a command that is just reading it has three seconds to finish.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_patiently(folder: &Folder) -> Result<Self, StoreError> {
+        let mut tries = 0;
+        loop {
+            match Self::open(folder) {
+                Err(StoreError::Busy) if tries < MOST_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// What the round machine has to know after a restart; `spent` comes from the ledger.
     ///
     /// # Errors
@@ -387,6 +404,8 @@ const HEADS: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("heads");
 const MASKING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("masking");
 const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads");
 const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");
+
+const MOST_TRIES: u32 = 60;
 
 /// Updates whose bytes stay in `outbox/` for the owner to look at.
 const KEPT_UPDATES: usize = 2;

@@ -46,7 +46,9 @@ fn the_outbox_survives_a_restart_until_its_receipt() {
     {
         let store = Store::open(&folder).unwrap();
         assert!(matches!(Store::open(&folder), Err(StoreError::Busy)));
-        store.put_in_outbox(&waiting, b"first", None, Timestamp(1)).unwrap();
+        store
+            .put_in_outbox(&waiting, b"first", None, Timestamp(1))
+            .unwrap();
         store
             .note_sending(&waiting.header.update, 5, Timestamp(2))
             .unwrap();
