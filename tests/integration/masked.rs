@@ -89,7 +89,7 @@ fn strangers_are_not_counted_until_the_owner_confirms_them() {
         federation.join(shop, 10);
     }
     let listed = federation.client_json("north", &["shops"]);
-    assert_eq!(listed["shops"].as_array().map(Vec::len), Some(4), "{listed}");
+    assert_eq!(listed["members"].as_array().map(Vec::len), Some(4), "{listed}");
     // Two strangers are left: with itself it knows two, and the plan unmasks sums of three.
     federation.trust_each_other(&["north", "south"]);
     let mut north = federation.start_client("north", &[]);
