@@ -33,3 +33,5 @@ pub use terms::{Terms, TermsError};
 
 #[cfg(test)]
 mod proofs;
+#[cfg(test)]
+mod vectors;

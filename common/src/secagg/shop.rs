@@ -251,7 +251,7 @@ impl Sharing {
 /// What hides one update of one attempt. It is used once.
 pub struct Masks {
     cipher: MaskCipher,
-    masks: Vec<Mask>,
+    pub(super) masks: Vec<Mask>,
 }
 
 impl Masks {
