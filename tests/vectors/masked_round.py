@@ -162,7 +162,10 @@ class Attempt:
     def share(self, shop):
         holders, place = self.holders[shop["place"]], shop["place"]
         # Every shop is known to every owner: u = 0.
-        shop["threshold"] = (len(holders) + self.terms["colluding"]) // 2 + 1
+        distrusted = self.terms["colluding"]
+        shop["threshold"] = (len(holders) + distrusted) // 2 + 1
+        if len(holders) < len(self.roster):
+            shop["threshold"] = max(shop["threshold"], (len(holders) - 1) // 2 + distrusted + 1)
         seeds = split(shop["self"], shop["threshold"], len(holders), shop["draws"])
         masks = split(shop["mask"], shop["threshold"], len(holders), shop["draws"])
         shop["sealed"] = {}
@@ -189,9 +192,10 @@ class Attempt:
     def self_key(self, seed):
         return hkdf(seed, b"souk self mask v1" + self.context + self.h2)
 
-    def pair_key(self, secret, peer):
+    def pair_key(self, own, secret, peer):
         agreed = x25519(secret, bytes.fromhex(peer["advertisement"]["mask_key"]))
-        return hkdf(agreed, b"souk pair mask v1" + self.context + self.h2)
+        lower, higher = sorted([own["place"], peer["place"]])
+        return hkdf(agreed, b"souk pair mask v1" + self.context + self.h2 + le(lower, 4) + le(higher, 4))
 
     def upload(self, shop):
         place = shop["place"]
@@ -200,7 +204,7 @@ class Attempt:
             if other not in self.sharers:
                 continue
             peer = self.roster[other]
-            shop["mask_keys"].append((self.pair_key(shop["mask"], peer), 1 if place < other else -1))
+            shop["mask_keys"].append((self.pair_key(shop, shop["mask"], peer), 1 if place < other else -1))
             key = self.sealing_key(shop, peer, other, place)
             shop["held"][other] = ChaCha20Poly1305(key).decrypt(bytes(12), peer["sealed"][place], None)
         shop["masked"] = shop["update"]
@@ -236,7 +240,7 @@ class Attempt:
             assert x25519(secret).hex() == keys["advertisement"]["mask_key"]
             for other in self.neighbours[of]:
                 if other in self.survivors:
-                    total = self.add(total, self.pair_key(secret, self.roster[other]), -1 if other < of else 1)
+                    total = self.add(total, self.pair_key(keys, secret, self.roster[other]), -1 if other < of else 1)
         self.sum = total
 
 
