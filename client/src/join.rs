@@ -8,7 +8,9 @@ use anyhow::{Context, ensure};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{shop_key, shop_of};
+use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
+use souk_common::secagg::records::fingerprint;
 use souk_common::transport::{Trust, client_endpoint, connect};
 use souk_common::wire::messages::{Reply, Request};
 
@@ -16,6 +18,7 @@ use crate::args::UsageError;
 use crate::config;
 use crate::folder::{Folder, write_whole};
 use crate::membership::Membership;
+use crate::shops::spoken;
 use crate::uplink::{ask, resolve, unexpected};
 
 /// Joins with `code` and fills the folder.
@@ -67,9 +70,15 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         "You are in: shop {} of the federation at {}.",
         membership.shop, membership.address
     );
+    let identity = SigningKey::from_pkcs8(&key)?;
+    println!("Your key's fingerprint, for the owners of other shops to compare by phone:");
+    println!("  {}", spoken(&fingerprint(&identity.public())));
     let dir = folder.path().display();
     println!("Next: look at {}, then", folder.config().display());
     println!("  souk-client check-data --dir {dir}");
+    println!(
+        "  souk-client shops --dir {dir}   (theirs; in sums under masks only shops you have confirmed count)"
+    );
     println!("  souk-client run --dir {dir}");
     Ok(true)
 }

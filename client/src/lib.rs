@@ -9,9 +9,10 @@
 //! | [`data`] | the shop's own files |
 //! | [`participate`] | the pure machine of rounds; [`driver`] feeds it, [`uplink`] talks for it |
 //! | [`train`], [`workshop`] | one round's update; plan, data, ledger and outbox around it |
+//! | [`masked`] | keys and masks of a masked attempt |
 //! | [`ledger`], [`store`] | what must survive a crash |
 //! | [`service`], [`control`] | questions and answers, also while `run` is up |
-//! | [`join`], [`doctor`] | becoming a member; is everything in order? |
+//! | [`join`], [`shops`], [`doctor`] | becoming a member; who the others are; is everything in order? |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
 
@@ -27,10 +28,12 @@ pub mod driver;
 pub mod folder;
 pub mod join;
 pub mod ledger;
+pub mod masked;
 pub mod membership;
 pub mod participate;
 pub mod recommend;
 pub mod service;
+pub mod shops;
 pub mod store;
 pub mod train;
 pub mod uplink;

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SigningKey;
 use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::transport::Identity;
@@ -73,6 +74,15 @@ impl Membership {
             chain: vec![self.certificate.clone()],
             key: Zeroizing::new(key),
         })
+    }
+
+    /// The shop's long-term key, which signs for it in masked attempts: that of its certificate.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn signing_identity(&self, folder: &Folder) -> anyhow::Result<SigningKey> {
+        let key = self.identity(folder)?.key;
+        SigningKey::from_pkcs8(&key).with_context(|| format!("{} is damaged", folder.key().display()))
     }
 
     /// The key that the coordinator's words are checked with.

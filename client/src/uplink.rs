@@ -17,11 +17,11 @@ use souk_common::transport::{
     CloseCode, FrameError, Trust, client_endpoint, connect, fill, read_frame, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
-use souk_common::wire::messages::{ErrorCode, Push, Reply, Request, Signed};
+use souk_common::wire::messages::{ErrorCode, Member, Push, Reply, Request, Signed};
 
 use crate::folder::{Folder, sync_folder};
 use crate::membership::Membership;
-use crate::participate::{Blob, Event};
+use crate::participate::{Blob, Event, MaskEvent};
 
 /// A connection to the coordinator.
 pub struct Link {
@@ -116,6 +116,29 @@ impl Link {
     pub async fn answer(&self, id: AttemptId, answer: Answer) -> anyhow::Result<()> {
         match self.request(&Request::Answer { id, answer }).await?.0 {
             Reply::Done => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Says a word of a masked attempt; the coordinator's reason if it does not take it.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn say(&self, word: &Request) -> anyhow::Result<Option<String>> {
+        match self.request(word).await?.0 {
+            Reply::Done => Ok(None),
+            refused @ Reply::Error { .. } => Ok(Some(unexpected(refused).to_string())),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Who is a member, and by which long-term key.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn members(&self) -> anyhow::Result<Vec<Member>> {
+        match self.request(&Request::Members).await?.0 {
+            Reply::Members(members) => Ok(members),
             other => Err(unexpected(other)),
         }
     }
@@ -270,6 +293,13 @@ pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureErr
             outcome: verify(&outcome, key)?.clone(),
         },
         Push::Finished => Event::Finished,
+        // Not signed by the coordinator: what counts in them is signed by shops.
+        Push::Roster { id, roster } => Event::Masked(MaskEvent::Rostered { id, roster }),
+        Push::Sharers { id, sharers, shares } => {
+            Event::Masked(MaskEvent::SharersFixed { id, sharers, shares })
+        }
+        Push::Survivors { id, survivors } => Event::Masked(MaskEvent::SurvivorsFixed { id, survivors }),
+        Push::Confirmed { id, confirmed } => Event::Masked(MaskEvent::ConfirmationsShown { id, confirmed }),
     })
 }
 

@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
-use souk_common::privacy::accountant::{RELATION, UNIT};
+use souk_common::privacy::accountant::{Composition, RELATION, UNIT};
+use souk_common::privacy::ledger::View;
+use souk_common::privacy::params::Epsilon;
 use souk_common::privacy::{Charged, Spend};
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{Announcement, LogHead, Manifest, UploadHeader};
+use souk_common::secagg::{self, Masking, Masks, Terms};
 use souk_common::wire::{codec, update};
 
 use crate::config::ShopConfig;
@@ -52,6 +55,7 @@ pub struct Draw {
     update: RoundUpdate<Secret>,
     spend: Spend,
     charged: Option<Charged>,
+    masked: bool,
 }
 
 impl Workshop {
@@ -125,7 +129,7 @@ impl Workshop {
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
-            upload_bytes: (coordinates * grid.bits.bytes()) as u64,
+            upload_bytes: grid.update_bytes(&plan, coordinates),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
             masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
         })
@@ -173,6 +177,7 @@ impl Workshop {
             update,
             spend: Spend::of(&plan, announcement),
             charged: None,
+            masked: plan.masking.is_some(),
         })
     }
 
@@ -185,17 +190,64 @@ impl Workshop {
         Ok(())
     }
 
-    /// Finishes a charged draw and puts it in the outbox, durably.
+    /// Finishes a charged draw and puts it in the outbox, durably; of a masked plan, under the masks and with what it takes
+    /// to unmask it.
     ///
     /// # Errors
-    /// When it was not charged, or can't be stored.
-    pub fn finish(&self, key: AttemptKey, draw: Draw, now: Timestamp) -> anyhow::Result<Pending> {
+    /// When it was not charged, its masks are missing, or it can't be stored.
+    pub fn finish(
+        &self,
+        key: AttemptKey,
+        draw: Draw,
+        masks: Option<(&Masking, Masks)>,
+        now: Timestamp,
+    ) -> anyhow::Result<Pending> {
         let charged = draw.charged.context("the draw was not charged")?;
-        let bytes = update::encode(&draw.update.sum.finish(&charged)?);
+        ensure!(
+            draw.masked == masks.is_some(),
+            "masks and plan do not belong together"
+        );
+        let (masking, masks) = masks.unzip();
+        let finished = match masks {
+            Some(masks) => draw.update.sum.finish_masked(&charged, masks)?,
+            None => draw.update.sum.finish(&charged)?,
+        };
+        let bytes = update::encode(&finished);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
         let pending = Pending { key, header };
-        self.store.put_in_outbox(&pending, &bytes, now)?;
+        self.store.put_in_outbox(&pending, &bytes, masking, now)?;
         Ok(pending)
+    }
+
+    /// What an announced attempt's keys are bound to, and the numbers of its masking.
+    ///
+    /// # Errors
+    /// When the plan has none, or can't be read.
+    pub fn masking_of(&self, announcement: &Announcement) -> anyhow::Result<(secagg::Context, Terms)> {
+        let plan = self.fetched(announcement)?.0;
+        let masking = plan.masking.as_ref().context("the plan has no masking")?;
+        let context = secagg::Context {
+            id: announcement.id,
+            plan: announcement.plan,
+            model: announcement.model,
+        };
+        Ok((context, Terms::of(&plan, masking)))
+    }
+
+    /// Shops of a masked plan whose key the owner has not confirmed.
+    ///
+    /// # Errors
+    /// When plan or `shop.toml` can't be read.
+    pub fn strangers_in(&self, announcement: &Announcement) -> anyhow::Result<Vec<ShopName>> {
+        let plan = self.fetched(announcement)?.0;
+        if plan.masking.is_none() {
+            return Ok(Vec::new());
+        }
+        let known = ShopConfig::load(&self.folder)?.known_shops;
+        let names = plan.shops.into_iter().map(|terms| terms.name);
+        Ok(names
+            .filter(|name| *name != self.shop && !known.contains_key(name))
+            .collect())
     }
 
     fn fetched(&self, announcement: &Announcement) -> anyhow::Result<(Plan, Catalogue, Blob)> {
@@ -267,23 +319,24 @@ impl Accounts for Workshop {
     fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
         let ledger = self.ledger();
         let delta = config.policy.delta;
-        let figure = |since| {
-            ledger
-                .chain()
-                .composition(since)
-                .epsilon(delta)
-                .map(|epsilon| epsilon.get())
-        };
+        let chain = ledger.chain();
+        let epsilon = |composition: Composition| composition.epsilon(delta).map(Epsilon::get);
+        let figure = |since| epsilon(chain.composition(since));
+        let shared = chain.spends().any(|(_, spend)| spend.shared.is_some());
+        let seen = |view| epsilon(chain.composition_as(view, None)).filter(|_| shared);
         Ok(Budget {
             epsilon: figure(None),
             delta: delta.get(),
             unit: UNIT.to_owned(),
             relation: RELATION.to_owned(),
-            rounds_charged: ledger.chain().spends().count() as u64,
+            rounds_charged: chain.spends().count() as u64,
             model_hash: None,
             max_epsilon: config.policy.max_epsilon.get(),
             period_days: config.policy.period_days,
             epsilon_in_period: figure(period_start(config, now)),
+            noise_is_shared: shared,
+            epsilon_readers: seen(View::Readers),
+            epsilon_if_alone: seen(View::Alone),
         })
     }
 }
@@ -300,195 +353,4 @@ fn vector_name(plan: &Digest, user: &str) -> String {
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use souk_common::model::file::ModelMeta;
-    use souk_common::model::init::initial_parameters;
-    use souk_common::round::record::AttemptId;
-
-    const PLAN: &str = "name = \"t\"\nrounds = 9\n[model]\nkind = \"neumf\"\ngmf_dim = 4\nmlp_dim = 4\ntower = [4]\n\
-        [train]\nsolver = \"sgd\"\n[privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\nsampling_rate = 1.0\n\
-        [cohort]\nquorum = 1\n[server]\noptimiser = \"plain\"\nlearning_rate = 1.0\n\
-        [[shops]]\nname = \"north\"\ndeclared_users = 10\n";
-
-    struct Home {
-        dir: tempfile::TempDir,
-        membership: Membership,
-        announcement: Announcement,
-    }
-
-    /// A member's folder with plan, catalogue and model as if they had been fetched.
-    fn home(orders: &str, policy: &str) -> Home {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::new(dir.path());
-        std::fs::write(dir.path().join("orders.csv"), orders).unwrap();
-        std::fs::write(folder.config(), policy).unwrap();
-        let plan = Plan::from_toml(PLAN).unwrap();
-        let lines: Vec<String> = (0..6).map(|row| format!("{{\"id\":\"i{row}\"}}\n")).collect();
-        let catalogue = Catalogue::from_bytes(lines.concat().as_bytes()).unwrap();
-        let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-        let params = initial_parameters(&plan.model, &plan.train, recommender.layout(), 1);
-        let meta = ModelMeta {
-            round: 0,
-            plan: plan.digest(),
-        };
-        let blobs = [
-            plan.to_bytes(),
-            catalogue.to_bytes(),
-            file::encode(&params, recommender.layout(), &meta),
-        ];
-        let [plan, catalogue, model] = [0, 1, 2].map(|at| Digest::of(&blobs[at]));
-        for (blob, bytes) in Blob::all(plan, catalogue, model).iter().zip(&blobs) {
-            crate::folder::write_whole(&folder.blob(blob), bytes, false).unwrap();
-        }
-        let announcement = Announcement {
-            id: AttemptId { round: 1, attempt: 1 },
-            plan,
-            catalogue,
-            model,
-            deadline: Timestamp(0),
-            log: LogHead {
-                length: 1,
-                head: Digest::ZERO,
-            },
-        };
-        let membership = Membership {
-            shop: "north".parse().unwrap(),
-            address: "127.0.0.1:1".into(),
-            ca: vec![],
-            certificate: vec![],
-            signing_key: vec![0; 32],
-            joined_at: Timestamp(0),
-            left_at: None,
-        };
-        Home {
-            dir,
-            membership,
-            announcement,
-        }
-    }
-
-    impl Home {
-        fn open(&self) -> (Arc<Store>, anyhow::Result<Workshop>) {
-            let folder = Folder::new(self.dir.path());
-            let store = Arc::new(Store::open(&folder).unwrap());
-            let workshop = Workshop::open(&folder, &self.membership, Arc::clone(&store), Timestamp(0));
-            (store, workshop)
-        }
-
-        fn key(&self) -> AttemptKey {
-            AttemptKey::from(&self.announcement)
-        }
-    }
-
-    const ORDERS: &str = "user_id,item_id,timestamp\na,i1,1\na,i2,2\nb,i3,1\n";
-
-    #[test]
-    fn after_a_crash_the_spend_stands_and_the_outbox_has_the_same_bytes() {
-        let home = home(ORDERS, "");
-        let pending = {
-            let (_, workshop) = home.open();
-            let workshop = workshop.unwrap();
-            let mut draw = workshop.draw(&home.announcement).unwrap();
-            workshop.charge(&mut draw, Timestamp(1)).unwrap();
-            // Dropped here, the spend would stand alone: that is the next test.
-            workshop.finish(home.key(), draw, Timestamp(2)).unwrap()
-        };
-        let (store, workshop) = home.open();
-        let memory = store.memory(workshop.unwrap().spent()).unwrap();
-        assert_eq!(memory.outbox, Some(pending));
-        assert!(memory.spent.contains(&home.key()));
-        let bytes = std::fs::read(Folder::new(home.dir.path()).update(&pending.header.update)).unwrap();
-        assert_eq!(
-            (Digest::of(&bytes), bytes.len() as u64),
-            (pending.header.update, pending.header.len_bytes)
-        );
-        // The users' own vectors stayed, too: one of each user.
-        assert_eq!(store.vectors().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_crash_before_the_spend_costs_nothing_and_one_after_it_costs_the_spend() {
-        let home = home(ORDERS, "");
-        drop(home.open().1.unwrap().draw(&home.announcement).unwrap());
-        let (store, workshop) = home.open();
-        let workshop = workshop.unwrap();
-        assert!(workshop.spent().is_empty());
-        let mut draw = workshop.draw(&home.announcement).unwrap();
-        workshop.charge(&mut draw, Timestamp(1)).unwrap();
-        drop((store, workshop, draw));
-        let (store, workshop) = home.open();
-        let memory = store.memory(workshop.unwrap().spent()).unwrap();
-        assert!(memory.outbox.is_none() && memory.spent.contains(&home.key()));
-    }
-
-    #[test]
-    fn nothing_uncharged_is_finished() {
-        let home = home(ORDERS, "");
-        let (_, workshop) = home.open();
-        let workshop = workshop.unwrap();
-        let draw = workshop.draw(&home.announcement).unwrap();
-        assert!(workshop.finish(home.key(), draw, Timestamp(0)).is_err());
-    }
-
-    #[test]
-    fn a_ledger_put_back_from_a_backup_is_noticed() {
-        let home = home(ORDERS, "");
-        let ledger = Folder::new(home.dir.path()).ledger();
-        drop(home.open());
-        let backup = std::fs::read(&ledger).unwrap();
-        {
-            let (_, workshop) = home.open();
-            let workshop = workshop.unwrap();
-            let mut draw = workshop.draw(&home.announcement).unwrap();
-            workshop.charge(&mut draw, Timestamp(1)).unwrap();
-            workshop.finish(home.key(), draw, Timestamp(2)).unwrap();
-        }
-        std::fs::write(&ledger, backup).unwrap();
-        let said = format!("{:#}", home.open().1.err().expect("an old ledger"));
-        assert!(said.contains("old copy"), "{said}");
-    }
-
-    #[test]
-    fn costs_are_told_from_the_plan_and_the_ledger_alone() {
-        let home = home("", "");
-        let (_, workshop) = home.open();
-        let workshop = workshop.unwrap();
-        let Consideration::Costs {
-            noise_multiplier,
-            epsilon_after,
-            upload_bytes,
-            ..
-        } = workshop.consider(&home.announcement, Timestamp(0))
-        else {
-            panic!("a plan of ours")
-        };
-        assert!(noise_multiplier.is_some() && epsilon_after.is_some() && upload_bytes > 100);
-        let unknown = Announcement {
-            plan: Digest::of(b"?"),
-            ..home.announcement.clone()
-        };
-        assert_eq!(
-            workshop.consider(&unknown, Timestamp(0)),
-            Consideration::Unreadable
-        );
-    }
-
-    #[test]
-    fn a_plan_that_does_not_name_the_shop_is_told_apart() {
-        let mut home = home(ORDERS, "");
-        home.membership.shop = "south".parse().unwrap();
-        let workshop = home.open().1.unwrap();
-        assert_eq!(
-            workshop.consider(&home.announcement, Timestamp(0)),
-            Consideration::NotInPlan
-        );
-    }
-
-    #[test]
-    fn a_shop_whose_orders_are_all_unusable_takes_part_with_noise() {
-        let home = home("user_id,item_id,timestamp\na,unknown,1\n", "");
-        let (_, workshop) = home.open();
-        assert!(workshop.unwrap().draw(&home.announcement).is_ok());
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use souk_common::ids::ShopName;
 
 use crate::config::ConfigError;
 use crate::folder::Folder;
@@ -32,6 +33,17 @@ Start with:
   souk-client join CODE --dir shop --data orders/
   souk-client check-data --dir shop
   souk-client run --dir shop";
+
+const SHOPS_HELP: &str = "The coordinator issues every certificate, so it could invent shops and learn from a sum \
+of theirs and yours. So call the owner of each shop, at a number that you have from elsewhere. Each reads the fingerprint \
+of their own key aloud from `souk-client shops`, and compares what the other reads with what is listed. Then trust it. A \
+shop marked CHANGED has another key than the one you confirmed: call again, and ask why.
+
+Exit code 1 when a key has changed.
+
+Example:
+  souk-client shops --dir shop
+  souk-client shops --trust south --trust west --dir shop";
 
 #[derive(Debug, clap::Args)]
 struct Place {
@@ -133,6 +145,18 @@ enum Command {
     Sent {
         #[command(flatten)]
         place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the other shops' keys, and confirm them: only confirmed shops count in sums under masks.
+    #[command(after_help = SHOPS_HELP)]
+    Shops {
+        #[command(flatten)]
+        place: Place,
+        /// A shop whose fingerprint you have compared with its owner: it is written into shop.toml. Repeatable.
+        #[arg(long, value_name = "NAME")]
+        trust: Vec<ShopName>,
         /// One JSON object on stdout.
         #[arg(long)]
         json: bool,
@@ -261,6 +285,14 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 render::sent(&uploads)
             })?;
             Ok(true)
+        }
+        Command::Shops { place, trust, json } => {
+            let shops = crate::shops::look(&place.folder(), &trust)?;
+            say(&match json {
+                true => serde_json::to_string(&shops)?,
+                false => render::shops(&shops),
+            })?;
+            Ok(shops.is_good())
         }
         Command::Doctor { place, json } => {
             let checks = crate::doctor::examine(&place.folder())?;
@@ -437,6 +469,7 @@ mod tests {
             &["recommend", "u", "-k", "0"],
             &["recommend", "u", "--all", "--out", "f"],
             &["recommend", "--all"],
+            &["shops", "--trust", "No Name"],
             &["run", "--dri", "x"],
             &["frobnicate"],
         ] {

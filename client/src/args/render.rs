@@ -8,6 +8,7 @@ use souk_common::clock::Timestamp;
 use crate::doctor::Check;
 use crate::recommend::Recommendations;
 use crate::service::Budget;
+use crate::shops::{Known, Shops, Standing, spoken};
 use crate::store::UploadRecord;
 
 /// A list for people.
@@ -85,6 +86,16 @@ pub(crate) fn budget(budget: &Budget) -> String {
         budget.relation,
         budget.rounds_charged
     );
+    if budget.noise_is_shared {
+        let _ = writeln!(
+            text,
+            "the noise is shared with other shops: that figure holds while no more of them collude than the plans say;\n  \
+             against readers of the published models alone it is {}; were every other shop invented by the coordinator, \
+             {}\n  (which `souk-client shops` guards against)",
+            figure(budget.epsilon_readers),
+            figure(budget.epsilon_if_alone)
+        );
+    }
     let period = match budget.period_days {
         Some(days) => format!(
             "in the last {days} days, epsilon {}",
@@ -152,11 +163,43 @@ pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
                 "ledger_length": record.header.ledger_length,
                 "receipt": record.receipt,
                 "rejected": record.rejected,
+                "masked": record.masked,
             })
         })
         .collect();
     let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
     serde_json::json!({ "uploads": rows, "bytes_sent": bytes })
+}
+
+/// The members' keys, for people.
+pub(crate) fn shops(shops: &Shops) -> String {
+    let mut text = format!("{}, your own key: {}\n", shops.shop, spoken(&shops.fingerprint));
+    for member in &shops.members {
+        let standing = match member.standing {
+            Standing::Own => continue,
+            Standing::Confirmed => "confirmed",
+            Standing::NotConfirmed => "not confirmed",
+            Standing::Changed if member.shop == shops.shop => {
+                "CHANGED: the coordinator shows others this key as yours"
+            }
+            Standing::Changed => "CHANGED since you confirmed it",
+        };
+        let _ = writeln!(
+            text,
+            "  {}: {standing}\n    {}",
+            member.shop,
+            spoken(&member.fingerprint)
+        );
+    }
+    let open = |member: &&Known| matches!(member.standing, Standing::NotConfirmed | Standing::Changed);
+    match shops.members.iter().filter(open).count() {
+        0 => text.push_str("Every other shop counts in sums under masks."),
+        _ => text.push_str(
+            "Compare fingerprints with the owners by phone, then `souk-client shops --trust NAME`; until then those shops \
+             do not count in sums under masks.",
+        ),
+    }
+    text
 }
 
 /// What the doctor found, for people.
@@ -243,10 +286,55 @@ mod tests {
             max_epsilon: 8.0,
             period_days: None,
             epsilon_in_period: None,
+            noise_is_shared: false,
+            epsilon_readers: None,
+            epsilon_if_alone: None,
         };
         let text = budget(&unbounded);
+        assert!(!text.contains("readers"), "{text}");
+        let shared = Budget {
+            epsilon: Some(2.0),
+            noise_is_shared: true,
+            epsilon_readers: Some(1.75),
+            ..unbounded
+        };
+        let both = budget(&shared);
+        assert!(
+            both.contains("alone it is 1.750") && both.contains("coordinator, without bound"),
+            "{both}"
+        );
         assert!(
             text.contains("without bound") && text.contains("nothing is left"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn changed_keys_are_shouted_and_ones_own_is_shown_to_be_compared() {
+        let of = |key: u8| souk_common::secagg::records::fingerprint(&[key; 32]);
+        let known = |name: &str, key, standing| Known {
+            shop: name.parse().unwrap(),
+            fingerprint: of(key),
+            standing,
+        };
+        let mut all = Shops {
+            shop: "north".parse().unwrap(),
+            fingerprint: of(1),
+            members: vec![
+                known("north", 1, Standing::Own),
+                known("south", 2, Standing::Confirmed),
+            ],
+        };
+        let text = shops(&all);
+        assert!(
+            text.contains(&spoken(&of(1))) && text.contains("south: confirmed"),
+            "{text}"
+        );
+        assert!(!text.contains("--trust"), "{text}");
+        all.members.push(known("west", 3, Standing::Changed));
+        let text = shops(&all);
+        assert!(
+            text.contains("west: CHANGED") && text.contains("--trust NAME"),
             "{text}"
         );
     }

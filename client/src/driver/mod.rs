@@ -2,12 +2,14 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`masks`] | keys and secrets of masked attempts |
 //! | [`network`] | tasks that dial, listen, fetch and send |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
 //!
 //! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
 //! order on disk.
 
+mod masks;
 mod network;
 mod questions;
 
@@ -33,13 +35,15 @@ use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
 use crate::service::{Answer, Service};
-use crate::store::{ModelWord, Store, StoreError};
+use crate::store::{ModelWord, Store};
 use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
+use masks::{Masks, about_strangers};
 use network::{Courier, Letter};
+pub(crate) use questions::address_of;
 pub use questions::answer_alone;
-use questions::{address_of, leave, serve_control};
+use questions::{leave, serve_control};
 
 /// What reaches the driver.
 enum Input {
@@ -55,6 +59,10 @@ enum Input {
     FromLink(u64, Event),
     /// A receipt, with its signature.
     Receipt(u64, Signed<Receipt>),
+    /// Keys or shares that the coordinator did not take, and why.
+    NotTaken(u64, AttemptKey, String),
+    /// For the owner.
+    Tell(String),
     /// A draw is ready.
     Drawn(AttemptKey, anyhow::Result<Box<Draw>>),
     /// The owner leaves the federation.
@@ -62,22 +70,6 @@ enum Input {
     /// It is over; the answer has been given.
     Left,
 }
-
-/// Opens the store; a command that is just reading it has a moment to finish.
-fn open_patiently(folder: &Folder) -> Result<Store, StoreError> {
-    let mut tries = 0;
-    loop {
-        match Store::open(folder) {
-            Err(StoreError::Busy) if tries < MOST_TRIES => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            opened => return opened,
-        }
-    }
-}
-
-const MOST_TRIES: u32 = 60;
 
 /// Takes part until stopped.
 ///
@@ -90,7 +82,7 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
         membership.left_at.is_none(),
         "this shop has left its federation: join again in a new folder"
     );
-    let store = Arc::new(open_patiently(folder)?);
+    let store = Arc::new(Store::open_patiently(folder)?);
     let workshop = Arc::new(Workshop::open(
         folder,
         &membership,
@@ -126,6 +118,7 @@ struct Driver {
     models: HashMap<Digest, ModelWord>,
     receipts: HashMap<Digest, Signed<Receipt>>,
     draw: Option<(AttemptKey, Draw)>,
+    masks: Masks,
     policy: Policy,
     jitter: Secret,
     bar: Option<ProgressBar>,
@@ -145,6 +138,11 @@ impl Driver {
     ) -> anyhow::Result<Self> {
         let policy = Policy::from(config);
         let memory = store.memory(workshop.spent())?;
+        let masks = Masks::new(
+            membership.shop.clone(),
+            membership.signing_identity(folder)?,
+            store.masking()?,
+        );
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
         let service = Service::new(
@@ -169,6 +167,7 @@ impl Driver {
             models: HashMap::new(),
             receipts: HashMap::new(),
             draw: None,
+            masks,
             policy,
             jitter: secret_stream()?,
             bar: progress_bar(),
@@ -181,6 +180,12 @@ impl Driver {
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         self.tell("takes part; stop with Ctrl-C");
+        if let Some(lost) = self.machine.memory().lost_masking {
+            self.tell(&format!(
+                "{}: what it takes to unmask the sum can't be read from shop.redb, so this shop does not help with it",
+                lost.id
+            ));
+        }
         self.handle(Event::Started)?;
         while !self.done {
             tokio::select! {
@@ -233,6 +238,14 @@ impl Driver {
                 self.receipts.insert(body.upload.update, receipt);
                 self.handle(Event::Received(body))
             }
+            Input::NotTaken(generation, key, reason) if generation == self.generation => {
+                let refused = self.refuse(key, &reason);
+                self.handle(refused)
+            }
+            Input::Tell(line) => {
+                self.tell(&line);
+                Ok(())
+            }
             Input::Drawn(key, draw) => match draw {
                 Ok(draw) => {
                     self.draw = Some((key, *draw));
@@ -246,13 +259,14 @@ impl Driver {
             }
             Input::Left => {
                 self.done = true;
-                Ok(())
+                Ok(self.store.erase_masking()?)
             }
             // Of a connection that is no more.
             Input::Linked(..)
             | Input::Pushed(..)
             | Input::Lost(..)
             | Input::FromLink(..)
+            | Input::NotTaken(..)
             | Input::Receipt(..) => Ok(()),
         }
     }
@@ -264,7 +278,7 @@ impl Driver {
         let word = match &push {
             Push::Welcome { manifest } => Some(ModelWord::Manifest(manifest.clone())),
             Push::Ended { outcome, .. } => Some(ModelWord::Outcome(outcome.clone())),
-            Push::Announce(_) | Push::Finished => None,
+            _ => None,
         };
         match courier.link.verified(push) {
             Ok(event) => {
@@ -332,7 +346,9 @@ impl Driver {
             Effect::PutInOutbox(key) => return Ok(Some(self.put_in_outbox(key))),
             Effect::Discard(key) => {
                 self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
+                self.masks.discard(key);
             }
+            Effect::Masked(effect) => return self.carry_out_masked(effect),
             Effect::StoreReceipt(receipt) => {
                 let signed = self.receipts.remove(&receipt.upload.update);
                 self.store
@@ -377,6 +393,10 @@ impl Driver {
     fn consider(&self, announcement: Announcement) {
         let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
         tokio::task::spawn_blocking(move || {
+            let strangers = workshop.strangers_in(&announcement).unwrap_or_default();
+            if let Some(line) = about_strangers(&announcement, &strangers) {
+                let _ = inputs.send(Input::Tell(line));
+            }
             let consideration = workshop.consider(&announcement, SystemClock.now());
             let event = Event::Considered(AttemptKey::from(&announcement), consideration);
             // A driver that is gone asks nothing more.
@@ -400,19 +420,6 @@ impl Driver {
             Ok(()) => Event::SpendRecorded(key),
             Err(error) => {
                 self.tell(&format!("{}: the ledger was not charged: {error:#}", key.id));
-                Event::Failed(key)
-            }
-        }
-    }
-
-    fn put_in_outbox(&mut self, key: AttemptKey) -> Event {
-        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
-            return Event::Failed(key);
-        };
-        match tokio::task::block_in_place(|| self.workshop.finish(key, draw, SystemClock.now())) {
-            Ok(pending) => Event::InOutbox(pending),
-            Err(error) => {
-                self.tell(&format!("{}: the update was not finished: {error:#}", key.id));
                 Event::Failed(key)
             }
         }

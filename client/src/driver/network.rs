@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::record::{Answer, AttemptId};
+use souk_common::wire::messages::Request;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::Input;
 use crate::folder::Folder;
 use crate::membership::Membership;
-use crate::participate::{Blob, Event, Pending};
+use crate::participate::{AttemptKey, Blob, Event, Pending};
 use crate::store::Store;
 use crate::uplink::{Link, Uploaded, is_here};
 
@@ -19,6 +20,8 @@ use crate::uplink::{Link, Uploaded, is_here};
 pub(super) enum Letter {
     /// An answer to an announcement.
     Answer(AttemptId, Answer),
+    /// A word of a masked attempt.
+    Word(AttemptKey, Request),
     /// An update.
     Upload {
         /// What.
@@ -37,7 +40,7 @@ pub(super) enum Letter {
     },
 }
 
-/// Carries letters over one connection: answers and updates in order, blobs beside them.
+/// Carries letters over one connection: answers, words and updates in order, blobs beside them.
 pub(super) struct Courier {
     pub(super) link: Arc<Link>,
     folder: Folder,
@@ -80,7 +83,7 @@ impl Courier {
     /// Takes a letter; one that is due later waits aside, so that it delays no other.
     pub(super) fn post(&self, letter: Letter) {
         let (line, at) = match &letter {
-            Letter::Answer(..) => (&self.sending, Timestamp(0)),
+            Letter::Answer(..) | Letter::Word(..) => (&self.sending, Timestamp(0)),
             Letter::Upload { at, .. } => (&self.sending, *at),
             Letter::Fetch { at, .. } => (&self.fetching, *at),
         };
@@ -153,6 +156,18 @@ async fn carry(
         Letter::Answer(id, answer) => {
             if let Err(error) = link.answer(id, answer).await {
                 tracing::warn!(%id, "the answer was not taken: {error:#}");
+            }
+            return;
+        }
+        Letter::Word(key, word) => {
+            match link.say(&word).await {
+                Ok(None) => {}
+                // Without keys or shares there is no place for this shop in the attempt.
+                Ok(Some(reason)) if matches!(word, Request::Advertise(_) | Request::Share { .. }) => {
+                    let _ = inputs.send(Input::NotTaken(generation, key, reason));
+                }
+                Ok(Some(reason)) => tracing::warn!(id = %key.id, %reason, "a word was not taken"),
+                Err(error) => tracing::warn!(id = %key.id, "a word was not said: {error:#}"),
             }
             return;
         }

@@ -36,6 +36,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
             let link = Link::dial(folder, &membership, &address).await?;
             leave(&link, folder, &membership).await
         })?;
+        store.erase_masking()?;
         return Ok(Answer::Left { kept });
     }
     let workshop = Arc::new(Workshop::open(
@@ -84,7 +85,8 @@ pub(super) async fn leave(link: &Link, folder: &Folder, membership: &Membership)
     Ok(kept)
 }
 
-pub(super) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
+/// Where the coordinator is: as the owner says, or as the join code said.
+pub(crate) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
     config
         .network
         .coordinator

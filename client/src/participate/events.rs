@@ -9,6 +9,7 @@ use souk_common::round::record::{
     UploadHeader,
 };
 
+use super::masked::{MaskEffect, MaskEvent};
 use super::memory::{AttemptKey, Pending};
 use super::policy::{Consideration, Policy};
 
@@ -94,6 +95,8 @@ pub enum Event {
     },
     /// The upload broke off for a reason of its own while the connection stands.
     UploadFailed(UploadHeader),
+    /// Of a masked attempt.
+    Masked(MaskEvent),
 }
 
 /// What the driver has to do, in this order.
@@ -115,11 +118,12 @@ pub enum Effect {
     Consider(Announcement),
     /// Answer the announcement.
     Answer(AttemptKey, Answer),
-    /// Draw noise and users, and train; answer by [`Event::Computed`].
+    /// Draw noise and users, and train; answer by [`Event::Computed`]. Under masks, beside keys and shares.
     Compute(Announcement),
     /// Charge the ledger, durably; answer by [`Event::SpendRecorded`].
     RecordSpend(AttemptKey),
-    /// Finish the charged update and put it in the outbox, durably; answer by [`Event::InOutbox`].
+    /// Finish the charged update, under the attempt's masks if it has any, and put it in the outbox, durably, with what
+    /// it takes to unmask it; answer by [`Event::InOutbox`].
     PutInOutbox(AttemptKey),
     /// Send the outbox's bytes.
     Upload {
@@ -128,7 +132,7 @@ pub enum Effect {
         /// When.
         at: Timestamp,
     },
-    /// Forget a draw that won't be sent.
+    /// Forget a draw that won't be sent, and the attempt's keys.
     Discard(AttemptKey),
     /// Store the coordinator's word that it has the update, and take it out of the outbox.
     StoreReceipt(Receipt),
@@ -152,6 +156,8 @@ pub enum Effect {
     Report(Note),
     /// The run is complete and the last model in use.
     Finish,
+    /// Of a masked attempt.
+    Masked(MaskEffect),
 }
 
 /// Something to tell the owner, in a line.
@@ -175,6 +181,15 @@ pub enum Note {
         accepted: u32,
         /// The plan's quorum.
         quorum: u32,
+    },
+    /// An attempt ended because too few shops helped to unmask its sum.
+    NotUnmasked {
+        /// Which.
+        id: AttemptId,
+        /// Shops whose updates were in the sum.
+        survivors: u32,
+        /// Of those, shops that gave their shares in time.
+        revealed: u32,
     },
     /// The coordinator's record contradicts itself.
     Forked(LogHead),
@@ -214,6 +229,14 @@ impl fmt::Display for Note {
                     "{id}: ended without a model, {accepted} updates of the {quorum} it takes"
                 )
             }
+            Self::NotUnmasked {
+                id,
+                survivors,
+                revealed,
+            } => write!(
+                f,
+                "{id}: ended without a model, {revealed} of {survivors} shops helped to unmask their sum, too few"
+            ),
             Self::Forked(log) => write!(
                 f,
                 "the coordinator's record ({} entries, {}) does not extend what was seen before: ask the operator",

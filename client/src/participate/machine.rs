@@ -13,6 +13,7 @@ use souk_common::round::record::{
 };
 
 use super::events::{Blob, Effect, Event, Note};
+use super::masked::{MaskEffect, Masks};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
 
@@ -20,8 +21,8 @@ use super::policy::{Consideration, Policy, decide};
 #[derive(Clone, Debug)]
 pub struct Machine {
     policy: Policy,
-    memory: Memory,
-    current: Option<Attempt>,
+    pub(super) memory: Memory,
+    pub(super) current: Option<Attempt>,
     /// A published model and what is still missing for its use.
     wanted: Option<(Manifest, BTreeSet<Blob>)>,
     fetching: BTreeSet<Blob>,
@@ -33,13 +34,16 @@ pub struct Machine {
 }
 
 #[derive(Clone, Debug)]
-struct Attempt {
+pub(super) struct Attempt {
     announcement: Announcement,
     stage: Stage,
+    pub(super) computed: bool,
+    /// None before the plan is read, and without masking.
+    pub(super) masks: Option<Masks>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Stage {
+pub(super) enum Stage {
     Fetching(BTreeSet<Blob>),
     Considering,
     Computing,
@@ -48,7 +52,7 @@ enum Stage {
 }
 
 impl Attempt {
-    fn key(&self) -> AttemptKey {
+    pub(super) fn key(&self) -> AttemptKey {
         AttemptKey::from(&self.announcement)
     }
 }
@@ -85,7 +89,9 @@ impl Machine {
             Event::Ended { id, outcome } => self.handle_ended(now, id, outcome),
             Event::Finished => {
                 self.finished = true;
-                self.finish_if_complete()
+                let mut effects = self.erase_masking(|_| true);
+                effects.extend(self.finish_if_complete());
+                effects
             }
             Event::BlobReady(blob) => self.handle_blob(blob),
             Event::BlobFailed(blob) => self.handle_blob_failed(now, blob),
@@ -94,10 +100,7 @@ impl Machine {
                 Vec::new()
             }
             Event::Considered(key, consideration) => self.handle_considered(key, &consideration),
-            Event::Computed(key) => match self.step(key, &Stage::Computing, Stage::Charging) {
-                true => vec![Effect::RecordSpend(key)],
-                false => vec![Effect::Discard(key)],
-            },
+            Event::Computed(key) => self.handle_computed(key),
             Event::SpendRecorded(key) => {
                 self.memory.spent.insert(key);
                 match self.step(key, &Stage::Charging, Stage::Boxing) {
@@ -110,6 +113,7 @@ impl Machine {
             Event::Received(receipt) => self.handle_received(receipt),
             Event::Rejected { header, code } => self.handle_rejected(now, header, code),
             Event::UploadFailed(header) => self.retry_upload(now, header),
+            Event::Masked(event) => self.handle_masked(event),
         }
     }
 
@@ -131,7 +135,10 @@ impl Machine {
 
     fn handle_welcomed(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
         self.failures = 0;
-        let mut effects = self.want(now, manifest);
+        // The news that the attempt had ended may have been lost.
+        let past = |stored: AttemptKey| stored.plan == manifest.plan && stored.id.round <= manifest.id.round;
+        let mut effects = self.erase_masking(past);
+        effects.extend(self.want(now, manifest));
         if let Some(Attempt {
             stage: Stage::Fetching(missing),
             ..
@@ -160,6 +167,7 @@ impl Machine {
         if let Some(old) = self.current.take() {
             effects.push(Effect::Discard(old.key()));
         }
+        effects.extend(self.erase_masking(|_| true));
         if self.memory.spent.contains(&key) {
             // Said aloud, so that nobody waits for this shop until the deadline.
             effects.extend(self.decline(key, DeclineCode::Interrupted));
@@ -178,6 +186,8 @@ impl Machine {
         self.current = Some(Attempt {
             announcement,
             stage: Stage::Fetching(missing),
+            computed: false,
+            masks: None,
         });
         effects
     }
@@ -185,25 +195,33 @@ impl Machine {
     /// The answer to an announcement that was seen before; none if it is new.
     fn handle_announced_again(&mut self, now: Timestamp, announcement: &Announcement) -> Option<Vec<Effect>> {
         let key = AttemptKey::from(announcement);
-        if let Some(pending) = self.memory.outbox.filter(|pending| pending.key == key) {
-            // The coordinator may have lost the answer in a crash; it takes no update without one.
-            let mut effects = vec![Effect::Answer(pending.key, Answer::Accept)];
-            effects.extend(self.upload(now));
-            return Some(effects);
-        }
         if let Some((declined, code)) = self.declined
             && declined == key
             && code != DeclineCode::RecordForked
         {
             return Some(vec![Effect::Answer(key, Answer::Decline(code))]);
         }
+        if self.memory.masking == Some(key) {
+            // Its keys are known: without them there would be no masked update.
+            return Some(self.upload(now).into_iter().collect());
+        }
+        if let Some(pending) = self.memory.outbox.filter(|pending| pending.key == key) {
+            let mut effects = match self.memory.lost_masking == Some(key) {
+                true => self.decline(key, DeclineCode::ListRefused),
+                // The coordinator may have lost the answer in a crash; it takes no update without one.
+                false => vec![Effect::Answer(pending.key, Answer::Accept)],
+            };
+            effects.extend(self.upload(now));
+            return Some(effects);
+        }
         let current = self
             .current
             .as_ref()
             .filter(|current| current.announcement == *announcement)?;
-        Some(match current.stage {
-            Stage::Fetching(_) | Stage::Considering => Vec::new(),
-            Stage::Computing | Stage::Charging | Stage::Boxing => vec![Effect::Answer(key, Answer::Accept)],
+        Some(match (&current.stage, current.masks) {
+            (Stage::Fetching(_) | Stage::Considering, _) => Vec::new(),
+            (_, None) => vec![Effect::Answer(key, Answer::Accept)],
+            (_, Some(masks)) => self.advertise_again(key, masks),
         })
     }
 
@@ -212,10 +230,18 @@ impl Machine {
         if let Some(current) = self.current.take_if(|current| current.announcement.id == id) {
             effects.push(Effect::Discard(current.key()));
         }
+        effects.extend(self.erase_masking(|stored| stored.id == id));
         match outcome {
             Outcome::Published(manifest) => effects.extend(self.want(now, manifest)),
             Outcome::BelowQuorum { accepted, quorum } => {
                 effects.push(Effect::Report(Note::BelowQuorum { id, accepted, quorum }));
+            }
+            Outcome::NotUnmasked { survivors, revealed } => {
+                effects.push(Effect::Report(Note::NotUnmasked {
+                    id,
+                    survivors,
+                    revealed,
+                }));
             }
         }
         effects
@@ -233,7 +259,9 @@ impl Machine {
             effects.push(Effect::Report(Note::Model(manifest)));
             effects.extend(self.finish_if_complete());
         }
-        if let Some(Attempt { announcement, stage }) = &mut self.current
+        if let Some(Attempt {
+            announcement, stage, ..
+        }) = &mut self.current
             && let Stage::Fetching(missing) = stage
         {
             missing.remove(&blob);
@@ -270,17 +298,37 @@ impl Machine {
                 self.current = None;
                 self.decline(key, code)
             }
-            Answer::Accept => {
-                self.step(key, &Stage::Considering, Stage::Computing);
-                let announcement = self.current.as_ref().map(|current| current.announcement.clone());
-                let mut effects = vec![
-                    Effect::Report(Note::Accepted(key)),
-                    Effect::Answer(key, Answer::Accept),
-                ];
-                effects.extend(announcement.map(Effect::Compute));
-                effects
-            }
+            Answer::Accept => self.accept(key, consideration.is_masked()),
         }
+    }
+
+    fn accept(&mut self, key: AttemptKey, masked: bool) -> Vec<Effect> {
+        let Some(current) = &mut self.current else {
+            return Vec::new();
+        };
+        current.stage = Stage::Computing;
+        current.masks = masked.then_some(Masks::KeysAsked);
+        let announcement = current.announcement.clone();
+        // Under masks the keys are the acceptance; others wait for them, so they go first.
+        let accept = match masked {
+            true => Effect::Masked(MaskEffect::MakeKeys(announcement.clone())),
+            false => Effect::Answer(key, Answer::Accept),
+        };
+        vec![
+            Effect::Report(Note::Accepted(key)),
+            accept,
+            Effect::Compute(announcement),
+        ]
+    }
+
+    fn handle_computed(&mut self, key: AttemptKey) -> Vec<Effect> {
+        if !self.is_at(key, &Stage::Computing) {
+            return vec![Effect::Discard(key)];
+        }
+        if let Some(current) = &mut self.current {
+            current.computed = true;
+        }
+        self.charge_if_ready(key)
     }
 
     fn handle_failed(&mut self, key: AttemptKey) -> Vec<Effect> {
@@ -296,9 +344,11 @@ impl Machine {
 
     fn handle_in_outbox(&mut self, now: Timestamp, pending: Pending) -> Vec<Effect> {
         if !self.memory.spent.contains(&pending.key) || !self.is_at(pending.key, &Stage::Boxing) {
-            return Vec::new();
+            // Nobody waits for it any more; secrets that were stored with it are of no use.
+            return vec![Effect::Masked(MaskEffect::Erase(pending.key))];
         }
-        self.current = None;
+        let masked = self.current.take().is_some_and(|current| current.masks.is_some());
+        self.memory.masking = masked.then_some(pending.key);
         self.memory.outbox = Some(pending);
         self.uploading = false;
         self.upload(now).into_iter().collect()
@@ -390,7 +440,7 @@ impl Machine {
         }
     }
 
-    fn decline(&mut self, key: AttemptKey, code: DeclineCode) -> Vec<Effect> {
+    pub(super) fn decline(&mut self, key: AttemptKey, code: DeclineCode) -> Vec<Effect> {
         self.declined = Some((key, code));
         vec![
             Effect::Report(Note::Declined(key, code)),
@@ -413,7 +463,7 @@ impl Machine {
             .is_some_and(|current| current.key() == key && current.stage == *stage)
     }
 
-    fn step(&mut self, key: AttemptKey, from: &Stage, to: Stage) -> bool {
+    pub(super) fn step(&mut self, key: AttemptKey, from: &Stage, to: Stage) -> bool {
         let here = self.is_at(key, from);
         if let Some(current) = self.current.as_mut().filter(|_| here) {
             current.stage = to;

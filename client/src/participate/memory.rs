@@ -40,6 +40,10 @@ pub struct Memory {
     pub spent: BTreeSet<AttemptKey>,
     /// The update that waits in the outbox.
     pub outbox: Option<Pending>,
+    /// The masked attempt whose secrets are stored: its update left, or is about to, and it has not ended yet.
+    pub masking: Option<AttemptKey>,
+    /// The masked update in the outbox whose secrets can't be read any more.
+    pub lost_masking: Option<AttemptKey>,
     /// Heads of the coordinator's record by length, from announcements and receipts.
     pub heads: BTreeMap<u64, Digest>,
     /// The longest record an announcement named.

@@ -4,14 +4,16 @@
 //! |---|---|
 //! | [`events`] | what happens, and what is done about it |
 //! | [`machine`] | the machine: from an announcement to a receipt |
+//! | [`masked`] | what masked attempts have beside that: keys, lists, secrets |
 //! | [`memory`] | what has to survive a crash, as read back from the shop's store |
 //! | [`policy`] | the shop's own rules: accept, or decline with a reason |
 //!
-//! The order that keeps the promise: noise and draw, ledger (durable), outbox (durable), upload. A retry sends the
+//! The order that keeps the promise: noise and draw, masks, ledger (durable), outbox (durable), upload. A retry sends the
 //! outbox's bytes again; an attempt that was charged is never computed a second time.
 
 pub mod events;
 pub mod machine;
+pub mod masked;
 pub mod memory;
 pub mod policy;
 #[cfg(test)]
@@ -19,5 +21,6 @@ mod proofs;
 
 pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
+pub use masked::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
 pub use policy::{Consideration, Policy, decide};

@@ -48,6 +48,19 @@ pub enum Consideration {
     },
 }
 
+impl Consideration {
+    /// Whether the plan has masking.
+    pub fn is_masked(&self) -> bool {
+        matches!(
+            self,
+            Self::Costs {
+                masked_shops: Some(_),
+                ..
+            }
+        )
+    }
+}
+
 /// The shop's answer.
 pub fn decide(policy: &Policy, consideration: &Consideration) -> Answer {
     match refusal(policy, consideration) {

@@ -109,6 +109,16 @@ pub struct Budget {
     pub period_days: Option<u32>,
     /// Epsilon that counts against the limit: of the period.
     pub epsilon_in_period: Option<f64>,
+    /// Whether some rounds' noise was shared among the shops of a masked sum: then `epsilon` holds as long as no more
+    /// shops collude than the plans said, and the two figures below say what holds besides.
+    #[serde(default)]
+    pub noise_is_shared: bool,
+    /// Epsilon against readers of the published models only; none if there is no bound, or no noise is shared.
+    #[serde(default)]
+    pub epsilon_readers: Option<f64>,
+    /// Epsilon if every other shop were invented: by this shop's own share of the noise; none as above.
+    #[serde(default)]
+    pub epsilon_if_alone: Option<f64>,
 }
 
 /// Answers questions about one shop.

@@ -1,5 +1,6 @@
 //! Where a shop's program stands, on disk: one `redb` file, and the outbox's bytes beside it.
 
+mod masking;
 mod records;
 
 use std::fs;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode};
+use souk_common::secagg::Masking;
 use souk_common::wire::messages::Signed;
 
 use crate::folder::{Folder, write_whole};
@@ -38,6 +40,7 @@ impl Store {
         let write = db.begin_write()?;
         write.open_table(FACTS)?;
         write.open_table(HEADS)?;
+        write.open_table(MASKING)?;
         write.open_table(UPLOADS)?;
         write.open_table(VECTORS)?;
         write.commit()?;
@@ -45,6 +48,23 @@ impl Store {
             db,
             folder: folder.clone(),
         })
+    }
+
+    /// The same; a command that is just reading it has three seconds to finish.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_patiently(folder: &Folder) -> Result<Self, StoreError> {
+        let mut tries = 0;
+        loop {
+            match Self::open(folder) {
+                Err(StoreError::Busy) if tries < MOST_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// What the round machine has to know after a restart; `spent` comes from the ledger.
@@ -58,15 +78,23 @@ impl Store {
             .map(|entry| entry.map(|(length, head)| (length.value(), Digest(head.value()))))
             .collect::<Result<_, _>>()?;
         let last = self.uploads()?.pop();
-        let outbox = last
-            .filter(|record| record.is_open() && self.folder.update(&record.header.update).exists())
-            .map(|record| Pending {
-                key: record.key,
-                header: record.header,
-            });
+        let waiting =
+            last.filter(|record| record.is_open() && self.folder.update(&record.header.update).exists());
+        let masking = self.masking()?.map(|masking| AttemptKey {
+            plan: masking.context().plan,
+            id: masking.context().id,
+        });
+        let lost = waiting
+            .as_ref()
+            .filter(|record| record.masked && masking != Some(record.key));
         Ok(Memory {
             spent: spent.into_iter().collect(),
-            outbox,
+            lost_masking: lost.map(|record| record.key),
+            masking,
+            outbox: waiting.map(|record| Pending {
+                key: record.key,
+                header: record.header,
+            }),
             heads,
             announced: self.fact("announced")?,
             model: self.current_model()?.map(|manifest| manifest.model),
@@ -88,11 +116,19 @@ impl Store {
         Ok(write.commit()?)
     }
 
-    /// Puts a finished update in the outbox, durably. Bytes of updates long gone are removed.
+    /// Puts a finished update in the outbox, durably, with what it takes to unmask it if it is masked. Bytes of updates
+    /// long gone are removed.
     ///
     /// # Errors
     /// When it can't be stored.
-    pub fn put_in_outbox(&self, pending: &Pending, bytes: &[u8], now: Timestamp) -> Result<(), StoreError> {
+    pub fn put_in_outbox(
+        &self,
+        pending: &Pending,
+        bytes: &[u8],
+        masking: Option<&Masking>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sealed = masking.map(|masking| self.sealed(masking)).transpose()?;
         write_whole(&self.folder.update(&pending.header.update), bytes, true).map_err(StoreError::Outbox)?;
         let record = UploadRecord {
             key: pending.key,
@@ -102,12 +138,18 @@ impl Store {
             bytes_sent: 0,
             receipt: None,
             rejected: None,
+            masked: masking.is_some(),
         };
         let write = self.db.begin_write()?;
         {
             let mut uploads = write.open_table(UPLOADS)?;
             let next = uploads.last()?.map_or(0, |(last, _)| last.value() + 1);
             uploads.insert(next, json(&record).as_slice())?;
+        }
+        if let Some(sealed) = &sealed {
+            write
+                .open_table(MASKING)?
+                .insert(masking::CURRENT, sealed.as_slice())?;
         }
         write.commit()?;
         let records = self.uploads()?;
@@ -323,6 +365,9 @@ pub enum StoreError {
     /// The outbox's bytes.
     #[error("the update can't be stored in the outbox")]
     Outbox(#[source] std::io::Error),
+    /// The secrets of a masked attempt.
+    #[error("the secrets of a masked attempt can't be sealed")]
+    Seal(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A fetched file.
     #[error("a fetched file can't be read or stored")]
     Blob(#[source] std::io::Error),
@@ -356,127 +401,14 @@ from_database!(
 
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const HEADS: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("heads");
+const MASKING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("masking");
 const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads");
 const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");
+
+const MOST_TRIES: u32 = 60;
 
 /// Updates whose bytes stay in `outbox/` for the owner to look at.
 const KEPT_UPDATES: usize = 2;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use souk_common::round::record::{AttemptId, UploadHeader};
-
-    fn pending(round: u64, bytes: &[u8]) -> Pending {
-        let id = AttemptId { round, attempt: 1 };
-        let header = UploadHeader {
-            id,
-            update: Digest::of(bytes),
-            len_bytes: bytes.len() as u64,
-            ledger_length: round,
-            ledger_head: Digest::ZERO,
-        };
-        Pending {
-            key: AttemptKey {
-                plan: Digest::ZERO,
-                id,
-            },
-            header,
-        }
-    }
-
-    fn receipt(upload: UploadHeader) -> Signed<Receipt> {
-        let shop = "north".parse().unwrap();
-        let log = LogHead {
-            length: 1,
-            head: Digest::ZERO,
-        };
-        Signed {
-            body: Receipt {
-                shop,
-                upload,
-                stored_at: Timestamp(9),
-                log,
-            },
-            signature: vec![0; 64],
-        }
-    }
-
-    #[test]
-    fn the_outbox_survives_a_restart_until_its_receipt() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::new(dir.path());
-        let waiting = pending(1, b"first");
-        {
-            let store = Store::open(&folder).unwrap();
-            assert!(matches!(Store::open(&folder), Err(StoreError::Busy)));
-            store.put_in_outbox(&waiting, b"first", Timestamp(1)).unwrap();
-            store
-                .note_sending(&waiting.header.update, 5, Timestamp(2))
-                .unwrap();
-            store
-                .remember(
-                    &LogHead {
-                        length: 3,
-                        head: Digest::of(b"x"),
-                    },
-                    true,
-                )
-                .unwrap();
-        }
-        let store = Store::open(&folder).unwrap();
-        let memory = store.memory([waiting.key]).unwrap();
-        assert_eq!(memory.outbox, Some(waiting));
-        assert_eq!(memory.announced.unwrap().length, 3);
-        assert_eq!(memory.heads.get(&3), Some(&Digest::of(b"x")));
-        assert_eq!(fs::read(folder.update(&waiting.header.update)).unwrap(), b"first");
-        store.store_receipt(&receipt(waiting.header)).unwrap();
-        assert_eq!(store.memory([]).unwrap().outbox, None);
-        let sent = store.uploads().unwrap();
-        assert_eq!(
-            (sent[0].bytes_sent, sent[0].first_sent_at),
-            (5, Some(Timestamp(2)))
-        );
-    }
-
-    #[test]
-    fn bytes_of_old_updates_go_but_their_records_stay() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::new(dir.path());
-        let store = Store::open(&folder).unwrap();
-        for round in 1..=5u64 {
-            let bytes = round.to_le_bytes();
-            store
-                .put_in_outbox(&pending(round, &bytes), &bytes, Timestamp(0))
-                .unwrap();
-        }
-        assert_eq!(store.uploads().unwrap().len(), 5);
-        assert_eq!(
-            fs::read_dir(dir.path().join("outbox")).unwrap().count(),
-            KEPT_UPDATES
-        );
-        assert_eq!(store.memory([]).unwrap().outbox.unwrap().header.id.round, 5);
-        assert!(
-            store
-                .store_rejection(&Digest::of(b"never"), RejectCode::NotOpen)
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn what_was_uploaded_yesterday_does_not_count_today() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&Folder::new(dir.path())).unwrap();
-        let day = Duration::from_secs(86_400);
-        for (round, at) in [(1, 0), (2, 86_400_001)] {
-            let waiting = pending(round, &round.to_le_bytes());
-            store
-                .put_in_outbox(&waiting, &round.to_le_bytes(), Timestamp(at))
-                .unwrap();
-            store
-                .note_sending(&waiting.header.update, 8, Timestamp(at))
-                .unwrap();
-        }
-        assert_eq!(store.uploaded_within(day, Timestamp(86_400_001)).unwrap(), 8);
-    }
-}
+mod tests;

@@ -52,6 +52,9 @@ pub struct UploadRecord {
     /// Why the coordinator refused it.
     #[serde(default)]
     pub rejected: Option<RejectCode>,
+    /// Whether it went out under masks.
+    #[serde(default)]
+    pub masked: bool,
 }
 
 impl UploadRecord {

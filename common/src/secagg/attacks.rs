@@ -149,7 +149,7 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
         // As many as half of the holders and every stranger have: enough for both secrets, not for this.
         assert_eq!(shares, degree / 2 - colluding + invented);
         assert!(shares > (degree + 1 + colluding + unknown) / 2);
-        assert!(shares < terms.share_threshold(shops, unknown));
+        assert!(shares < terms.threshold(shops, unknown));
     }
 }
 

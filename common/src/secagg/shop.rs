@@ -20,7 +20,7 @@ use crate::crypto::sign::{SigningKey, verify};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
 use crate::privacy::UpdateValues;
-use crate::rng::Stream;
+use crate::rng::{Source, words};
 use crate::round::plan::MaskCipher;
 use crate::wire::messages::Signed;
 
@@ -44,14 +44,15 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// New ones; `secret` must come from the operating system wherever they protect anybody.
+    /// New ones; `secret` is a [`Secret`](crate::rng::Secret) wherever they protect anybody.
     pub fn make(
         context: Context,
         terms: Terms,
         shop: &ShopName,
         identity: &SigningKey,
-        secret: &mut Stream,
+        secret: &mut impl Source,
     ) -> Self {
+        let secret = words(secret);
         let [mask, sealing, seed] = [(); 3].map(|()| Zeroizing::new(secret.random::<[u8; 32]>()));
         let advertisement = identity.sign(Advertisement {
             context,
@@ -85,8 +86,9 @@ impl Keys {
         self,
         roster: Roster,
         owner: &dyn Acquaintance,
-        secret: &mut Stream,
+        secret: &mut impl Source,
     ) -> Result<(Sharing, Shares), Refusal> {
+        let secret = words(secret);
         roster.check(&self.context)?;
         let place = roster.position(&self.shop).ok_or(Refusal::Absent)?;
         if roster.0[place as usize] != self.advertisement {
@@ -105,7 +107,7 @@ impl Keys {
         let mine = graph[place as usize].clone();
         let holders = holders(&mine, place);
         let unknown = holders.iter().filter(|holder| !known.contains(holder)).count();
-        let threshold = self.terms.share_threshold(roster.len(), unknown);
+        let threshold = self.terms.threshold(roster.len(), unknown);
         if threshold > holders.len() - unknown || holders.len() > MOST_HOLDERS {
             return Err(Refusal::Unknown {
                 known: holders.len() - unknown,

@@ -65,15 +65,19 @@ impl Terms {
     }
 
     /// T in a roster of `shops`, for a shop that distrusts `unknown` of its holders.
-    pub fn share_threshold(&self, shops: usize, unknown: usize) -> usize {
+    pub fn threshold(&self, shops: usize, unknown: usize) -> usize {
         self.threshold_for(self.degree(shops), shops, unknown)
     }
 
+    /// T of a complete graph, where all `holders` are neighbours, for a shop that distrusts `unknown` of them.
+    pub fn share_threshold(&self, holders: usize, unknown: usize) -> usize {
+        (holders + self.colluding + unknown) / 2 + 1
+    }
+
     fn threshold_for(&self, degree: usize, shops: usize, unknown: usize) -> usize {
-        let distrusted = self.colluding + unknown;
-        let both_secrets = (degree + 1 + distrusted) / 2 + 1;
+        let both_secrets = self.share_threshold(degree + 1, unknown);
         match degree + 1 < shops {
-            true => both_secrets.max(degree / 2 + distrusted + 1),
+            true => both_secrets.max(degree / 2 + self.colluding + unknown + 1),
             false => both_secrets,
         }
     }
@@ -118,7 +122,7 @@ impl Terms {
                 rule: format!("so small that {MOST_HOLDERS} holders of a shop's shares are enough"),
             });
         }
-        let threshold = self.share_threshold(shops, 0);
+        let threshold = self.threshold(shops, 0);
         if threshold > self.min_shops {
             return Err(TermsError {
                 field: "masking.min_shops",
@@ -135,7 +139,11 @@ impl Terms {
     /// bound, by adding up over shops.
     pub fn failure_probability(&self, shops: usize, dropout: f64) -> f64 {
         let degree = self.degree(shops);
-        let needed = self.least_alive(shops).max(self.share_threshold(shops, 0));
+        let needed = self.least_alive(shops).max(self.threshold(shops, 0));
+        if degree + 1 == shops {
+            // Everybody holds shares of everybody.
+            return too_few(shops, needed, dropout);
+        }
         (shops as f64 * too_few(degree, needed.saturating_sub(1), dropout)).min(1.0)
     }
 
@@ -210,18 +218,14 @@ mod tests {
         assert_eq!(terms(3, 1).check(5).unwrap_err().field, "masking.min_shops");
         for holders in 2..80 {
             for bad in 1..holders / 2 {
-                let complete = Terms {
-                    neighbours: Some(holders),
-                    ..terms(1, bad)
-                };
-                let threshold = complete.share_threshold(holders, 0);
+                let threshold = terms(1, bad).share_threshold(holders, 0);
                 assert!(2 * threshold > holders + bad);
                 let regular = Terms {
                     neighbours: Some(2 * holders),
                     ..terms(1, bad)
                 };
-                assert!(2 * regular.share_threshold(80 * 3, 1) > 2 * holders + 1 + bad + 1);
-                assert!(regular.share_threshold(80 * 3, 1) > holders + bad + 1);
+                assert!(2 * regular.threshold(80 * 3, 1) > 2 * holders + 1 + bad + 1);
+                assert!(regular.threshold(80 * 3, 1) > holders + bad + 1);
                 // Two lists of survivors: honest shops sign one, the others both.
                 assert!(2 * terms(1, bad).confirmations(holders, 0) > holders + bad);
             }
@@ -239,7 +243,7 @@ mod tests {
             );
             assert!(terms.check(shops).is_ok(), "{shops}: {degree}");
             let complete = degree + 1 == shops;
-            assert!(complete || terms.least_alive(shops) >= terms.share_threshold(shops, 0));
+            assert!(complete || terms.least_alive(shops) >= terms.threshold(shops, 0));
             assert!(terms.failure_probability(shops, DROPOUT) <= MOST_FAILURES);
         }
         assert_eq!(terms(20, 2).degree(32), 31);

@@ -14,11 +14,11 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
 use souk_common::secagg::{Context, Terms};
 
-use super::masked::Masked;
 use super::publish::read_state;
 use super::staging::add_file;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
+use crate::masked::Masked;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
 use crate::store::{Entry, Run, Standing, Store, StoreError};
 
@@ -160,10 +160,13 @@ fn restore(
         };
         let terms = plan.masking.as_ref().map(|masking| Terms::of(plan, masking));
         let mut step = None;
-        if let Some(terms) = terms
-            && let Some((session, at)) = Masked::restored(store, terms, &context)?
+        let session = store
+            .masked(context.id)?
+            .filter(|session| *session.context() == context);
+        if let Some((terms, session)) = terms.zip(session)
+            && let Some((restored, at)) = Masked::restored(terms, session)
         {
-            (masked, step) = (Some(session), Some(at));
+            (masked, step) = (Some(restored), Some(at));
         }
         let receipts = store.receipts(announcement.body.id)?;
         // Before R2 was fixed, a masked attempt has nothing that is worth going on with.

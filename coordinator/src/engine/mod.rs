@@ -22,14 +22,12 @@ use souk_common::round::record::{
 use souk_common::secagg::{Context, Terms};
 use souk_common::wire::messages::{Push, Reply, Signed};
 
-use masked::Masked;
-
 use crate::aggregate::{AccumulatorError, Aggregator};
+use crate::masked::Masked;
 use crate::round::{Effect, Event, Machine, Phase};
 use crate::store::{Entry, Run, Store, StoreError};
 
 pub use begin::{BeginError, Settings};
-pub use masked::MaskedWord;
 pub use staging::{Staged, Staging};
 
 /// A run with its store: the coordinator without its sockets.
@@ -220,11 +218,11 @@ impl Engine {
                 }
             }
             Effect::Reject { shop, code, .. } => outputs.push(rejection(shop, code)),
-            Effect::FixRoster { id, shops } => self.fix_roster(now, id, shops, outputs)?,
+            Effect::FixRoster { id, shops } => self.fix_roster(now, id, &shops, outputs)?,
             Effect::FixSharers { id } => self.fix_sharers(now, id, outputs)?,
             Effect::FixSurvivors { id, accepted } => self.fix_survivors(now, id, &accepted, outputs)?,
-            Effect::ShowConfirmations { id, shops } => self.show_confirmations(id, shops, outputs),
-            Effect::Repeat { id, shop } => self.repeat(id, &shop, outputs),
+            Effect::ShowConfirmations { shops, .. } => self.show_confirmations(&shops, outputs),
+            Effect::Repeat { shop, .. } => self.repeat(&shop, outputs),
             Effect::Publish { id, accepted } => {
                 if let Err(misfit) = self.unmask() {
                     outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));

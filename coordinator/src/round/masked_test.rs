@@ -149,8 +149,16 @@ impl World {
             }
             Effect::Receive { shop, upload } => return Some(Event::UploadArrived { shop, upload }),
             Effect::Record { shop, upload } => {
-                assert!(lists.survivors.is_none(), "nothing is added to a sum whose shops are fixed");
-                assert!(lists.sharers.as_ref().is_some_and(|sharers| sharers.contains(&shop)));
+                assert!(
+                    lists.survivors.is_none(),
+                    "nothing is added to a sum whose shops are fixed"
+                );
+                assert!(
+                    lists
+                        .sharers
+                        .as_ref()
+                        .is_some_and(|sharers| sharers.contains(&shop))
+                );
                 assert_eq!(lists.counted.insert(shop.clone(), upload.update), None);
                 return Some(Event::Recorded { shop, upload });
             }
@@ -162,14 +170,26 @@ impl World {
             }
             Effect::ShowConfirmations { shops, .. } => {
                 let shops: BTreeSet<ShopName> = shops.into_iter().collect();
-                assert!(lists.survivors.as_ref().is_some_and(|survivors| shops.is_subset(survivors)));
+                assert!(
+                    lists
+                        .survivors
+                        .as_ref()
+                        .is_some_and(|survivors| shops.is_subset(survivors))
+                );
                 lists.shown = true;
             }
             Effect::Publish { id, accepted } => {
                 let accepted: BTreeSet<ShopName> = accepted.into_iter().map(|(shop, _)| shop).collect();
-                assert_eq!(lists.survivors.as_ref(), Some(&accepted), "the model is made of R3");
+                assert_eq!(
+                    lists.survivors.as_ref(),
+                    Some(&accepted),
+                    "the model is made of R3"
+                );
                 assert!(accepted.len() >= QUORUM);
-                assert!(lists.revealed.len() >= THRESHOLD, "nothing is published under masks");
+                assert!(
+                    lists.revealed.len() >= THRESHOLD,
+                    "nothing is published under masks"
+                );
                 (self.published, self.attempt, self.open) = (id.round, 0, None);
                 self.models.push(id);
                 return Some(Event::Published(id));
@@ -227,7 +247,10 @@ impl World {
                 answer: Answer::Decline(DeclineCode::ListRefused),
             },
             Op::Shares(shop) => {
-                let listed = lists.roster.as_ref().is_some_and(|roster| roster.contains(&name(shop)));
+                let listed = lists
+                    .roster
+                    .as_ref()
+                    .is_some_and(|roster| roster.contains(&name(shop)));
                 if !listed || lists.sharers.is_some() {
                     return;
                 }
@@ -239,7 +262,11 @@ impl World {
                 upload: upload(&name(shop), id),
             },
             Op::Sign(shop) => {
-                if !lists.survivors.as_ref().is_some_and(|list| list.contains(&name(shop))) {
+                if !lists
+                    .survivors
+                    .as_ref()
+                    .is_some_and(|list| list.contains(&name(shop)))
+                {
                     return;
                 }
                 lists.signed.insert(name(shop));

@@ -19,7 +19,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::hub::{Decision, Hub};
 use super::now;
 use super::partial::Turn;
-use crate::engine::{MaskedWord, Staged};
+use crate::engine::Staged;
+use crate::masked::MaskedWord;
 use crate::registry;
 use crate::round::Event;
 use crate::store::{Standing, StoreError};
@@ -179,7 +180,10 @@ impl Session<'_> {
             }
             Request::Blob { digest, offset } => self.blob(digest, offset, send).await,
             Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
-            Request::Advertise(keys) => self.masked(shop, MaskedWord::Keys(identity, keys), send).await,
+            Request::Advertise(keys) => {
+                self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
+                    .await
+            }
             Request::Share { id, shares } => self.masked(shop, MaskedWord::Shares(id, shares), send).await,
             Request::Confirm(word) => self.masked(shop, MaskedWord::Confirmation(word), send).await,
             Request::Reveal { id, shares } => self.masked(shop, MaskedWord::Revealed(id, shares), send).await,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
+use souk_common::round::grid::Counts;
 use souk_common::round::record::{Announcement, AttemptId, Manifest, Outcome, Receipt};
 use souk_common::wire::messages::Signed;
 
@@ -105,6 +106,13 @@ pub enum Entry {
         id: AttemptId,
         /// Which list.
         list: MaskedList,
+    },
+    /// How the model that the attempt began with ranks, counted under noise.
+    Quality {
+        /// Which attempt.
+        id: AttemptId,
+        /// Sums over shops.
+        counts: Counts,
     },
     /// The sum of a masked attempt was unmasked.
     Unmasked {

@@ -49,10 +49,42 @@ impl SharedNoise {
         })
     }
 
+    /// How many times the accounted noise protects against who reads the published models alone: nobody takes a share off.
+    pub fn for_readers(&self) -> f64 {
+        (self.min_shops as f64 / self.counted()).sqrt()
+    }
+
+    /// How many times it protects if every other shop is invented, and its noise known.
+    pub fn alone(&self) -> f64 {
+        1.0 / self.counted().sqrt()
+    }
+
     /// Shares that the noise multiplier of the spend counts.
     pub fn counted(&self) -> f64 {
         self.min_shops.saturating_sub(self.colluding).max(1) as f64
     }
+
+    /// What the noise is to an onlooker, over what was charged: sqrt(shares seen / shares counted).
+    fn factor(&self, view: View) -> f64 {
+        let seen = match view {
+            View::Colluding => self.counted(),
+            View::Readers => self.min_shops.max(1) as f64,
+            View::Alone => 1.0,
+        };
+        (seen / self.counted()).sqrt()
+    }
+}
+
+/// From whose place a spend with distributed noise is looked at. Every other spend is the same from everywhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum View {
+    /// t colluding shops, with the coordinator: what is charged, noise z.
+    Colluding,
+    /// Readers of the published model, who know nobody's noise: z * sqrt(n_min / (n_min - t)).
+    Readers,
+    /// A coordinator that has invented every other shop, so that this shop's own share is all that is left:
+    /// z / sqrt(n_min - t).
+    Alone,
 }
 
 impl Spend {
@@ -79,7 +111,12 @@ impl Spend {
 
     /// Counts it.
     pub fn add_to(&self, composition: &mut Composition) {
-        match self.noise_multiplier {
+        self.add_as(View::Colluding, composition);
+    }
+
+    /// Counts it as `view` has it.
+    pub fn add_as(&self, view: View, composition: &mut Composition) {
+        match self.noise_as(view) {
             Some(noise_multiplier) => composition.add(
                 SampledGaussian {
                     noise_multiplier,
@@ -88,6 +125,23 @@ impl Spend {
                 1,
             ),
             None => composition.add_unprotected(),
+        }
+    }
+}
+
+impl Spend {
+    /// z as `view` has it; none without noise, or with so little that it is none.
+    fn noise_as(&self, view: View) -> Option<NoiseMultiplier> {
+        let charged = self.noise_multiplier?;
+        match self.shared {
+            Some(shared) if view != View::Colluding => {
+                // A little less for the rounding.
+                let seen = charged.get() * shared.factor(view) * (1.0 - 4.0 * f64::EPSILON);
+                // More than a noise multiplier can be is at least what was charged.
+                let more = (seen > charged.get()).then_some(charged);
+                NoiseMultiplier::new(seen).ok().or(more)
+            }
+            _ => Some(charged),
         }
     }
 }
@@ -255,10 +309,15 @@ impl Chain {
 
     /// The spends from `since` on (all, for None), for the accountant.
     pub fn composition(&self, since: Option<Timestamp>) -> Composition {
+        self.composition_as(View::Colluding, since)
+    }
+
+    /// The same, as `view` has it.
+    pub fn composition_as(&self, view: View, since: Option<Timestamp>) -> Composition {
         let mut composition = Composition::default();
         self.spends()
             .filter(|(time, _)| since.is_none_or(|since| *time >= since))
-            .for_each(|(_, spend)| spend.add_to(&mut composition));
+            .for_each(|(_, spend)| spend.add_as(view, &mut composition));
         composition
     }
 
@@ -335,7 +394,13 @@ impl Chain {
                 _ => None,
             };
             let rate = so_far.sampling_rate.get().max(spend.sampling_rate.get());
+            // The more shares were counted, the less one of them is worth alone.
+            let counted = |shared: &SharedNoise| shared.min_shops.saturating_sub(shared.colluding);
             *so_far = Spend {
+                shared: [so_far.shared, spend.shared]
+                    .into_iter()
+                    .flatten()
+                    .max_by_key(counted),
                 noise_multiplier: noise,
                 sampling_rate: SamplingRate::new(rate).unwrap_or(spend.sampling_rate),
                 ..spend.clone()

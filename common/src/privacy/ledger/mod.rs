@@ -12,7 +12,7 @@ mod chain;
 
 use std::io;
 
-pub use chain::{Chain, Entry, Record, SharedNoise, Spend};
+pub use chain::{Chain, Entry, Record, SharedNoise, Spend, View};
 
 use super::accountant::Composition;
 use super::params::{Delta, Epsilon};

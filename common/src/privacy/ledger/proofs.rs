@@ -260,3 +260,39 @@ fn a_release_against_a_charge_for_less_noise_or_another_clip_is_refused() {
     ));
     assert!(matches!(finish(2.0, 0.7, Some(0.7)), Err(GateError::Clip { .. })));
 }
+
+#[test]
+fn distributed_noise_is_more_to_readers_and_less_if_every_other_shop_is_invented() {
+    let shared = |min_shops, colluding| Some(SharedNoise { min_shops, colluding });
+    let of = |shared, z: f64| {
+        let mut ledger = Ledger::open(MemorySink::default(), &[], &shop(), Timestamp(1)).unwrap();
+        let charged = Spend {
+            shared,
+            ..spend(1, Some(z))
+        };
+        ledger.charge(charged, Timestamp(2)).unwrap();
+        move |view| {
+            ledger
+                .chain()
+                .composition_as(view, None)
+                .epsilon(delta())
+                .map(Epsilon::get)
+        }
+    };
+    let local = |z| of(None, z)(View::Colluding).unwrap();
+    // n_min 5, t 1: sqrt(5/4), and half.
+    let five = of(shared(5, 1), 2.0);
+    assert_eq!(five(View::Colluding), Some(local(2.0)));
+    assert!((five(View::Readers).unwrap() - local(2.0 * 1.25f64.sqrt())).abs() < 1e-9);
+    assert!((five(View::Alone).unwrap() - local(1.0)).abs() < 1e-9);
+    assert!(five(View::Readers) < five(View::Colluding) && five(View::Colluding) < five(View::Alone));
+    // Whatever is not shared looks the same from everywhere; what is next to nothing alone has no bound.
+    let bare = of(None, 2.0);
+    assert!(
+        [View::Readers, View::Alone]
+            .iter()
+            .all(|view| bare(*view) == Some(local(2.0)))
+    );
+    assert_eq!(of(shared(101, 1), 0.005)(View::Alone), None);
+    assert!(of(shared(101, 1), 0.005)(View::Readers).is_some());
+}

@@ -1,0 +1,229 @@
+//! Masked attempts: keys and secrets that the machine's effects are carried out with.
+
+use anyhow::Context;
+use souk_common::clock::{Clock, SystemClock};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::ShopName;
+use souk_common::rng::secret_stream;
+use souk_common::round::record::Announcement;
+use souk_common::secagg::{Confirmation, Confirmed, Masking, Roster};
+use souk_common::wire::messages::{Request, Signed};
+use tokio::task::block_in_place;
+
+use super::Driver;
+use super::network::Letter;
+use crate::config::ShopConfig;
+use crate::masked::{KnownShops, Masker};
+use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
+
+/// What the driver holds of a masked attempt.
+pub(super) struct Masks {
+    shop: ShopName,
+    identity: SigningKey,
+    masker: Option<Masker>,
+    /// As it is stored.
+    masking: Option<Masking>,
+    confirmation: Option<Signed<Confirmation>>,
+}
+
+impl Masks {
+    pub(super) fn new(shop: ShopName, identity: SigningKey, masking: Option<Masking>) -> Self {
+        Self {
+            shop,
+            identity,
+            masker: None,
+            masking,
+            confirmation: None,
+        }
+    }
+
+    /// Forgets the keys of an attempt whose update won't be sent.
+    pub(super) fn discard(&mut self, key: AttemptKey) {
+        self.masker.take_if(|masker| masker.key() == key);
+    }
+
+    fn masker(&mut self, key: AttemptKey) -> anyhow::Result<&mut Masker> {
+        let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
+        masker.context("this program has no keys for the attempt (any more)")
+    }
+
+    fn masking(&mut self, key: AttemptKey) -> Option<&mut Masking> {
+        self.masking.as_mut().filter(|masking| is_of(masking, key))
+    }
+}
+
+fn is_of(masking: &Masking, key: AttemptKey) -> bool {
+    let context = masking.context();
+    (context.plan, context.id) == (key.plan, key.id)
+}
+
+impl Driver {
+    /// Carries out an effect; a failure is told and ends the shop's part in the attempt.
+    pub(super) fn carry_out_masked(&mut self, effect: MaskEffect) -> anyhow::Result<Option<Event>> {
+        let (key, done) = match effect {
+            MaskEffect::MakeKeys(announcement) => {
+                (AttemptKey::from(&announcement), self.make_keys(&announcement))
+            }
+            MaskEffect::Advertise(key) => (key, self.advertise(key)),
+            MaskEffect::Share { key, roster } => (key, self.share(key, roster)),
+            MaskEffect::MakeMasks { key, sharers, shares } => {
+                let masker = self.masks.masker(key);
+                let made = block_in_place(|| Ok(masker?.mask(sharers, &shares)?));
+                (key, made.map(|()| Some(MaskEvent::MasksReady(key))))
+            }
+            MaskEffect::StoreSurvivors { key, survivors } => (key, self.store_survivors(key, &survivors)),
+            MaskEffect::Confirm(key) => (key, self.confirm(key)),
+            MaskEffect::Reveal { key, confirmed } => (key, self.reveal(key, &confirmed)),
+            MaskEffect::Erase(key) => {
+                if self
+                    .masks
+                    .masking
+                    .take_if(|masking| is_of(masking, key))
+                    .is_some()
+                {
+                    self.masks.confirmation = None;
+                    self.store.erase_masking()?;
+                }
+                return Ok(None);
+            }
+        };
+        Ok(match done {
+            Ok(event) => event.map(Event::Masked),
+            Err(error) => Some(self.refuse(key, &format!("{error:#}"))),
+        })
+    }
+
+    /// Tells the owner why this shop takes no further part.
+    pub(super) fn refuse(&self, key: AttemptKey, reason: &str) -> Event {
+        self.tell(&format!("{}: {reason}", key.id));
+        Event::Masked(MaskEvent::Refused(key))
+    }
+
+    /// Finishes the update, under masks if the attempt has any.
+    pub(super) fn put_in_outbox(&mut self, key: AttemptKey) -> Event {
+        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Event::Failed(key);
+        };
+        let masker = self.masks.masker.take_if(|masker| masker.key() == key);
+        let (masking, masks) = masker.and_then(|mut masker| masker.take()).unzip();
+        let finished = block_in_place(|| {
+            let masks = masking.as_ref().zip(masks);
+            self.workshop.finish(key, draw, masks, SystemClock.now())
+        });
+        match finished {
+            Ok(pending) => {
+                self.masks.masking = masking;
+                Event::InOutbox(pending)
+            }
+            Err(error) => {
+                self.tell(&format!("{}: the update was not finished: {error:#}", key.id));
+                Event::Failed(key)
+            }
+        }
+    }
+
+    fn make_keys(&mut self, announcement: &Announcement) -> anyhow::Result<Option<MaskEvent>> {
+        let (context, terms) = self.workshop.masking_of(announcement)?;
+        let masks = &mut self.masks;
+        let masker = Masker::begin(
+            context,
+            terms,
+            &masks.shop,
+            &masks.identity,
+            &mut secret_stream()?,
+        );
+        let key = masker.key();
+        masks.masker = Some(masker);
+        Ok(Some(MaskEvent::KeysReady(key)))
+    }
+
+    fn advertise(&mut self, key: AttemptKey) -> anyhow::Result<Option<MaskEvent>> {
+        let keys = self.masks.masker(key)?.advertisement().clone();
+        self.post(Letter::Word(key, Request::Advertise(keys)));
+        Ok(None)
+    }
+
+    fn share(&mut self, key: AttemptKey, roster: Roster) -> anyhow::Result<Option<MaskEvent>> {
+        let owner = KnownShops::from(&ShopConfig::load(&self.folder)?);
+        let changed = owner.changed_in(&roster);
+        let masker = self.masks.masker(key)?;
+        let first = !masker.has_shared();
+        let shares = block_in_place(|| anyhow::Ok(masker.share(roster, &owner, &mut secret_stream()?)?));
+        if first && !changed.is_empty() {
+            self.tell(&format!(
+                "{}: CHANGED since you confirmed it, so that it does not count: the key of {}; look at `souk-client shops`",
+                key.id,
+                listed(&changed)
+            ));
+        }
+        let word = Request::Share {
+            id: key.id,
+            shares: shares?,
+        };
+        self.post(Letter::Word(key, word));
+        Ok(None)
+    }
+
+    fn store_survivors(&mut self, key: AttemptKey, survivors: &[u32]) -> anyhow::Result<Option<MaskEvent>> {
+        let Some(mut masking) = self.masks.masking(key).cloned() else {
+            return Ok(None);
+        };
+        let signed = masking.confirm(survivors, &self.masks.identity)?;
+        block_in_place(|| self.store.store_masking(&masking))?;
+        (self.masks.masking, self.masks.confirmation) = (Some(masking), Some(signed));
+        Ok(Some(MaskEvent::SurvivorsStored(key)))
+    }
+
+    fn confirm(&mut self, key: AttemptKey) -> anyhow::Result<Option<MaskEvent>> {
+        let signed = self.masks.confirmation.as_ref();
+        if let Some(signed) = signed.filter(|signed| signed.body.id == key.id) {
+            let word = Request::Confirm(signed.clone());
+            self.post(Letter::Word(key, word));
+        }
+        Ok(None)
+    }
+
+    fn reveal(&mut self, key: AttemptKey, confirmed: &[Confirmed]) -> anyhow::Result<Option<MaskEvent>> {
+        if let Some(masking) = self.masks.masking(key) {
+            let shares = masking.reveal(confirmed)?;
+            self.post(Letter::Word(key, Request::Reveal { id: key.id, shares }));
+        }
+        Ok(None)
+    }
+}
+
+/// The line about shops of a masked plan that the owner has not confirmed; none if there are none.
+pub(super) fn about_strangers(announcement: &Announcement, strangers: &[ShopName]) -> Option<String> {
+    (!strangers.is_empty()).then(|| {
+        format!(
+            "{}: the plan has shops whose key you have not confirmed, which count for nothing in its sums: {}; look at \
+             `souk-client shops`",
+            announcement.id,
+            listed(strangers)
+        )
+    })
+}
+
+/// Names, the first few.
+fn listed(names: &[ShopName]) -> String {
+    let shown: Vec<&str> = names.iter().take(MOST_LISTED).map(ShopName::as_str).collect();
+    let more = names.len() - shown.len();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+const MOST_LISTED: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_of_names_are_cut() {
+        let names: Vec<ShopName> = (0..10).map(|at| format!("s{at}").parse().unwrap()).collect();
+        assert_eq!(listed(&names[..2]), "s0, s1");
+        assert!(listed(&names).ends_with("s7 and 2 more"), "{}", listed(&names));
+    }
+}

@@ -1,0 +1,236 @@
+//! Who else is a member, by which key, and whether the owner has confirmed it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`trust`] | writes a confirmed key into `shop.toml` |
+
+pub mod trust;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::secagg::records::fingerprint;
+use souk_common::wire::messages::Member;
+
+use crate::args::UsageError;
+use crate::config::ShopConfig;
+use crate::folder::Folder;
+use crate::membership::Membership;
+use crate::uplink::Link;
+
+/// What the owner knows of a member's key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is this shop itself.
+    Own,
+    /// This very key stands in `shop.toml`.
+    Confirmed,
+    /// None does.
+    NotConfirmed,
+    /// Another one does. For this shop itself: it is not the key in `key.der`.
+    Changed,
+}
+
+/// A member.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Known {
+    /// Its name.
+    pub shop: ShopName,
+    /// Its long-term key's.
+    pub fingerprint: Digest,
+    /// What the owner knows of it.
+    pub standing: Standing,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Shops {
+    /// This shop.
+    pub shop: ShopName,
+    /// Of its own key, as `key.der` has it: what other owners compare.
+    pub fingerprint: Digest,
+    /// By name.
+    pub members: Vec<Known>,
+}
+
+impl Shops {
+    /// Whether no key is another than the one that was confirmed.
+    pub fn is_good(&self) -> bool {
+        self.members
+            .iter()
+            .all(|member| member.standing != Standing::Changed)
+    }
+}
+
+/// Asks the coordinator, confirms the keys of `trust` in `shop.toml`, and says how things stand then. Over a connection of
+/// its own: whether `run` is up does not matter.
+///
+/// # Errors
+/// When the coordinator does not answer, a name to trust is no other member's, or `shop.toml` can't be edited.
+pub fn look(folder: &Folder, trust: &[ShopName]) -> anyhow::Result<Shops> {
+    let mut config = ShopConfig::load(folder)?;
+    let membership = Membership::load(folder)?;
+    ensure!(membership.left_at.is_none(), "this shop has left its federation");
+    let own = fingerprint(&membership.signing_identity(folder)?.public());
+    let address = crate::driver::address_of(&config, &membership);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let members = runtime.block_on(async {
+        let asked = async {
+            let link = Link::dial(folder, &membership, &address).await?;
+            let members = link.members().await?;
+            link.close();
+            anyhow::Ok(members)
+        };
+        let answered = tokio::time::timeout(PATIENCE, asked).await;
+        answered.with_context(|| format!("the coordinator at {address} does not answer"))?
+    })?;
+    for (name, fingerprint) in confirmed(trust, &members, &membership.shop)? {
+        trust::write(folder, &name, &fingerprint)?;
+    }
+    if !trust.is_empty() {
+        config = ShopConfig::load(folder)?;
+    }
+    Ok(standings(&members, &config.known_shops, membership.shop, own))
+}
+
+/// The keys that names to trust have.
+fn confirmed(
+    trust: &[ShopName],
+    members: &[Member],
+    own: &ShopName,
+) -> Result<Vec<(ShopName, Digest)>, UsageError> {
+    let find = |name: &ShopName| {
+        if name == own {
+            return Err(UsageError(format!(
+                "--trust {name}: that is this shop itself, which always counts"
+            )));
+        }
+        let member = members.iter().find(|member| member.shop == *name);
+        let member = member.ok_or_else(|| {
+            UsageError(format!(
+                "--trust {name}: no member has that name; without --trust they are listed"
+            ))
+        })?;
+        Ok((name.clone(), fingerprint(&member.identity)))
+    };
+    trust.iter().map(find).collect()
+}
+
+fn standings(
+    members: &[Member],
+    known: &BTreeMap<ShopName, Digest>,
+    own_name: ShopName,
+    own: Digest,
+) -> Shops {
+    let one = |member: &Member| {
+        let fingerprint = fingerprint(&member.identity);
+        let standing = match known.get(&member.shop) {
+            _ if member.shop == own_name && fingerprint == own => Standing::Own,
+            _ if member.shop == own_name => Standing::Changed,
+            Some(confirmed) if *confirmed == fingerprint => Standing::Confirmed,
+            Some(_) => Standing::Changed,
+            None => Standing::NotConfirmed,
+        };
+        Known {
+            shop: member.shop.clone(),
+            fingerprint,
+            standing,
+        }
+    };
+    let mut members: Vec<Known> = members.iter().map(one).collect();
+    members.sort_by(|a, b| a.shop.cmp(&b.shop));
+    Shops {
+        shop: own_name,
+        fingerprint: own,
+        members,
+    }
+}
+
+/// In groups of eight, to be read aloud.
+pub fn spoken(fingerprint: &Digest) -> String {
+    let digits = fingerprint.to_string();
+    let groups: Vec<&str> = (0..digits.len())
+        .step_by(8)
+        .map(|at| &digits[at..at + 8])
+        .collect();
+    groups.join(" ")
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, key: u8) -> Member {
+        Member {
+            shop: name.parse().unwrap(),
+            identity: [key; 32],
+        }
+    }
+
+    #[test]
+    fn every_member_has_the_standing_that_its_key_has() {
+        let members = [
+            member("west", 3),
+            member("north", 1),
+            member("east", 4),
+            member("south", 2),
+        ];
+        let known = BTreeMap::from([
+            ("west".parse().unwrap(), fingerprint(&[3; 32])),
+            ("south".parse().unwrap(), fingerprint(&[9; 32])),
+        ]);
+        let shops = standings(&members, &known, "north".parse().unwrap(), fingerprint(&[1; 32]));
+        let seen: Vec<(&str, Standing)> = shops
+            .members
+            .iter()
+            .map(|known| (known.shop.as_str(), known.standing))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("east", Standing::NotConfirmed),
+                ("north", Standing::Own),
+                ("south", Standing::Changed),
+                ("west", Standing::Confirmed),
+            ]
+        );
+        assert!(!shops.is_good());
+        // Another key than the own one under the own name is no small matter.
+        let shops = standings(
+            &members[1..2],
+            &known,
+            "north".parse().unwrap(),
+            fingerprint(&[7; 32]),
+        );
+        assert_eq!(shops.members[0].standing, Standing::Changed);
+    }
+
+    #[test]
+    fn only_other_members_can_be_trusted() {
+        let members = [member("north", 1), member("south", 2)];
+        let own = "north".parse().unwrap();
+        let trust = |name: &str| confirmed(&[name.parse().unwrap()], &members, &own);
+        assert_eq!(
+            trust("south").unwrap(),
+            [("south".parse().unwrap(), fingerprint(&[2; 32]))]
+        );
+        assert!(trust("north").unwrap_err().to_string().contains("itself"));
+        assert!(trust("nobody").unwrap_err().to_string().contains("no member"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_aloud_in_groups_and_stays_the_same() {
+        let digest = fingerprint(&[5; 32]);
+        let text = spoken(&digest);
+        assert_eq!(text.split(' ').count(), 8);
+        assert_eq!(text.replace(' ', ""), digest.to_string());
+    }
+}

@@ -1,0 +1,119 @@
+//! The outbox, its records and what survives a restart.
+
+use super::*;
+use souk_common::round::record::{AttemptId, UploadHeader};
+
+pub(super) fn pending(round: u64, bytes: &[u8]) -> Pending {
+    let id = AttemptId { round, attempt: 1 };
+    let header = UploadHeader {
+        id,
+        update: Digest::of(bytes),
+        len_bytes: bytes.len() as u64,
+        ledger_length: round,
+        ledger_head: Digest::ZERO,
+    };
+    Pending {
+        key: AttemptKey {
+            plan: Digest::ZERO,
+            id,
+        },
+        header,
+    }
+}
+
+fn receipt(upload: UploadHeader) -> Signed<Receipt> {
+    let shop = "north".parse().unwrap();
+    let log = LogHead {
+        length: 1,
+        head: Digest::ZERO,
+    };
+    Signed {
+        body: Receipt {
+            shop,
+            upload,
+            stored_at: Timestamp(9),
+            log,
+        },
+        signature: vec![0; 64],
+    }
+}
+
+#[test]
+fn the_outbox_survives_a_restart_until_its_receipt() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let waiting = pending(1, b"first");
+    {
+        let store = Store::open(&folder).unwrap();
+        assert!(matches!(Store::open(&folder), Err(StoreError::Busy)));
+        store
+            .put_in_outbox(&waiting, b"first", None, Timestamp(1))
+            .unwrap();
+        store
+            .note_sending(&waiting.header.update, 5, Timestamp(2))
+            .unwrap();
+        store
+            .remember(
+                &LogHead {
+                    length: 3,
+                    head: Digest::of(b"x"),
+                },
+                true,
+            )
+            .unwrap();
+    }
+    let store = Store::open(&folder).unwrap();
+    let memory = store.memory([waiting.key]).unwrap();
+    assert_eq!(memory.outbox, Some(waiting));
+    assert_eq!(memory.announced.unwrap().length, 3);
+    assert_eq!(memory.heads.get(&3), Some(&Digest::of(b"x")));
+    assert_eq!(fs::read(folder.update(&waiting.header.update)).unwrap(), b"first");
+    store.store_receipt(&receipt(waiting.header)).unwrap();
+    assert_eq!(store.memory([]).unwrap().outbox, None);
+    let sent = store.uploads().unwrap();
+    assert_eq!(
+        (sent[0].bytes_sent, sent[0].first_sent_at),
+        (5, Some(Timestamp(2)))
+    );
+}
+
+#[test]
+fn bytes_of_old_updates_go_but_their_records_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let store = Store::open(&folder).unwrap();
+    for round in 1..=5u64 {
+        let bytes = round.to_le_bytes();
+        store
+            .put_in_outbox(&pending(round, &bytes), &bytes, None, Timestamp(0))
+            .unwrap();
+    }
+    assert_eq!(store.uploads().unwrap().len(), 5);
+    assert_eq!(
+        fs::read_dir(dir.path().join("outbox")).unwrap().count(),
+        KEPT_UPDATES
+    );
+    assert_eq!(store.memory([]).unwrap().outbox.unwrap().header.id.round, 5);
+    assert!(
+        store
+            .store_rejection(&Digest::of(b"never"), RejectCode::NotOpen)
+            .is_err()
+    );
+}
+
+#[test]
+fn what_was_uploaded_yesterday_does_not_count_today() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Folder::new(dir.path())).unwrap();
+    let day = Duration::from_secs(86_400);
+    for (round, at) in [(1, 0), (2, 86_400_001)] {
+        let waiting = pending(round, &round.to_le_bytes());
+        store
+            .put_in_outbox(&waiting, &round.to_le_bytes(), None, Timestamp(at))
+            .unwrap();
+        store
+            .note_sending(&waiting.header.update, 8, Timestamp(at))
+            .unwrap();
+    }
+    assert_eq!(store.uploaded_within(day, Timestamp(86_400_001)).unwrap(), 8);
+}

@@ -1,0 +1,192 @@
+//! A workshop over a folder as a member has it: crashes between charge and outbox, plans and ledgers that don't fit.
+
+use super::*;
+use souk_common::model::file::ModelMeta;
+use souk_common::model::init::initial_parameters;
+use souk_common::round::record::AttemptId;
+
+const PLAN: &str = "name = \"t\"\nrounds = 9\n[model]\nkind = \"neumf\"\ngmf_dim = 4\nmlp_dim = 4\ntower = [4]\n\
+    [train]\nsolver = \"sgd\"\n[privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\nsampling_rate = 1.0\n\
+    [cohort]\nquorum = 1\n[server]\noptimiser = \"plain\"\nlearning_rate = 1.0\n\
+    [[shops]]\nname = \"north\"\ndeclared_users = 10\n";
+
+struct Home {
+    dir: tempfile::TempDir,
+    membership: Membership,
+    announcement: Announcement,
+}
+
+/// A member's folder with plan, catalogue and model as if they had been fetched.
+fn home(orders: &str, policy: &str) -> Home {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    std::fs::write(dir.path().join("orders.csv"), orders).unwrap();
+    std::fs::write(folder.config(), policy).unwrap();
+    let plan = Plan::from_toml(PLAN).unwrap();
+    let lines: Vec<String> = (0..6).map(|row| format!("{{\"id\":\"i{row}\"}}\n")).collect();
+    let catalogue = Catalogue::from_bytes(lines.concat().as_bytes()).unwrap();
+    let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
+    let params = initial_parameters(&plan.model, &plan.train, recommender.layout(), 1);
+    let meta = ModelMeta {
+        round: 0,
+        plan: plan.digest(),
+    };
+    let blobs = [
+        plan.to_bytes(),
+        catalogue.to_bytes(),
+        file::encode(&params, recommender.layout(), &meta),
+    ];
+    let [plan, catalogue, model] = [0, 1, 2].map(|at| Digest::of(&blobs[at]));
+    for (blob, bytes) in Blob::all(plan, catalogue, model).iter().zip(&blobs) {
+        crate::folder::write_whole(&folder.blob(blob), bytes, false).unwrap();
+    }
+    let announcement = Announcement {
+        id: AttemptId { round: 1, attempt: 1 },
+        plan,
+        catalogue,
+        model,
+        deadline: Timestamp(0),
+        log: LogHead {
+            length: 1,
+            head: Digest::ZERO,
+        },
+    };
+    let membership = Membership {
+        shop: "north".parse().unwrap(),
+        address: "127.0.0.1:1".into(),
+        ca: vec![],
+        certificate: vec![],
+        signing_key: vec![0; 32],
+        joined_at: Timestamp(0),
+        left_at: None,
+    };
+    Home {
+        dir,
+        membership,
+        announcement,
+    }
+}
+
+impl Home {
+    fn open(&self) -> (Arc<Store>, anyhow::Result<Workshop>) {
+        let folder = Folder::new(self.dir.path());
+        let store = Arc::new(Store::open(&folder).unwrap());
+        let workshop = Workshop::open(&folder, &self.membership, Arc::clone(&store), Timestamp(0));
+        (store, workshop)
+    }
+
+    fn key(&self) -> AttemptKey {
+        AttemptKey::from(&self.announcement)
+    }
+}
+
+const ORDERS: &str = "user_id,item_id,timestamp\na,i1,1\na,i2,2\nb,i3,1\n";
+
+#[test]
+fn after_a_crash_the_spend_stands_and_the_outbox_has_the_same_bytes() {
+    let home = home(ORDERS, "");
+    let pending = {
+        let (_, workshop) = home.open();
+        let workshop = workshop.unwrap();
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        workshop.charge(&mut draw, Timestamp(1)).unwrap();
+        // Dropped here, the spend would stand alone: that is the next test.
+        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap()
+    };
+    let (store, workshop) = home.open();
+    let memory = store.memory(workshop.unwrap().spent()).unwrap();
+    assert_eq!(memory.outbox, Some(pending));
+    assert!(memory.spent.contains(&home.key()));
+    let bytes = std::fs::read(Folder::new(home.dir.path()).update(&pending.header.update)).unwrap();
+    assert_eq!(
+        (Digest::of(&bytes), bytes.len() as u64),
+        (pending.header.update, pending.header.len_bytes)
+    );
+    // The users' own vectors stayed, too: one of each user.
+    assert_eq!(store.vectors().unwrap().len(), 2);
+}
+
+#[test]
+fn a_crash_before_the_spend_costs_nothing_and_one_after_it_costs_the_spend() {
+    let home = home(ORDERS, "");
+    drop(home.open().1.unwrap().draw(&home.announcement).unwrap());
+    let (store, workshop) = home.open();
+    let workshop = workshop.unwrap();
+    assert!(workshop.spent().is_empty());
+    let mut draw = workshop.draw(&home.announcement).unwrap();
+    workshop.charge(&mut draw, Timestamp(1)).unwrap();
+    drop((store, workshop, draw));
+    let (store, workshop) = home.open();
+    let memory = store.memory(workshop.unwrap().spent()).unwrap();
+    assert!(memory.outbox.is_none() && memory.spent.contains(&home.key()));
+}
+
+#[test]
+fn nothing_uncharged_is_finished() {
+    let home = home(ORDERS, "");
+    let (_, workshop) = home.open();
+    let workshop = workshop.unwrap();
+    let draw = workshop.draw(&home.announcement).unwrap();
+    assert!(workshop.finish(home.key(), draw, None, Timestamp(0)).is_err());
+}
+
+#[test]
+fn a_ledger_put_back_from_a_backup_is_noticed() {
+    let home = home(ORDERS, "");
+    let ledger = Folder::new(home.dir.path()).ledger();
+    drop(home.open());
+    let backup = std::fs::read(&ledger).unwrap();
+    {
+        let (_, workshop) = home.open();
+        let workshop = workshop.unwrap();
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        workshop.charge(&mut draw, Timestamp(1)).unwrap();
+        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap();
+    }
+    std::fs::write(&ledger, backup).unwrap();
+    let said = format!("{:#}", home.open().1.err().expect("an old ledger"));
+    assert!(said.contains("old copy"), "{said}");
+}
+
+#[test]
+fn costs_are_told_from_the_plan_and_the_ledger_alone() {
+    let home = home("", "");
+    let (_, workshop) = home.open();
+    let workshop = workshop.unwrap();
+    let Consideration::Costs {
+        noise_multiplier,
+        epsilon_after,
+        upload_bytes,
+        ..
+    } = workshop.consider(&home.announcement, Timestamp(0))
+    else {
+        panic!("a plan of ours")
+    };
+    assert!(noise_multiplier.is_some() && epsilon_after.is_some() && upload_bytes > 100);
+    let unknown = Announcement {
+        plan: Digest::of(b"?"),
+        ..home.announcement.clone()
+    };
+    assert_eq!(
+        workshop.consider(&unknown, Timestamp(0)),
+        Consideration::Unreadable
+    );
+}
+
+#[test]
+fn a_plan_that_does_not_name_the_shop_is_told_apart() {
+    let mut home = home(ORDERS, "");
+    home.membership.shop = "south".parse().unwrap();
+    let workshop = home.open().1.unwrap();
+    assert_eq!(
+        workshop.consider(&home.announcement, Timestamp(0)),
+        Consideration::NotInPlan
+    );
+}
+
+#[test]
+fn a_shop_whose_orders_are_all_unusable_takes_part_with_noise() {
+    let home = home("user_id,item_id,timestamp\na,unknown,1\n", "");
+    let (_, workshop) = home.open();
+    assert!(workshop.unwrap().draw(&home.announcement).is_ok());
+}
