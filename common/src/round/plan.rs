@@ -92,7 +92,8 @@ pub struct MaskingPlan {
     /// What masks are made of.
     #[serde(default)]
     pub cipher: MaskCipher,
-    /// k: how many shops hold a shop's shares, itself included; absent: all of them. Required above 32 shops.
+    /// d: with how many others a shop makes masks, who hold its shares besides itself; absent: all up to 32 shops, above as
+    /// many as the number of shops takes ([`crate::secagg::Terms::degree`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<usize>,
     /// How long keys, shares, signatures and unmasking may take, each.
