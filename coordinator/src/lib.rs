@@ -9,6 +9,7 @@
 //! | [`aggregate`] | the sum of the updates and the step it makes |
 //! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
+//! | [`verify`] | a federation's records, checked from its folder alone |
 //! | [`serve`], [`home`] | sockets and commands; the federation's folder |
 //! | [`registry`] | invitations and memberships |
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod round;
 pub mod serve;
 pub mod store;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -33,6 +33,13 @@ impl MaskedWord {
     }
 }
 
+impl MaskedWord {
+    /// Whether it is a signature on the survivors, or shares: words that may come when they are not needed any more.
+    pub fn is_about_unmasking(&self) -> bool {
+        matches!(self, Self::Confirmation(_) | Self::Revealed(..))
+    }
+}
+
 /// What shops are to be told.
 pub type Told = Vec<(Vec<ShopName>, Push)>;
 

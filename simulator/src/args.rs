@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, epsilon, evaluate, simulate, split};
+use crate::{bench, demo, epsilon, evaluate, simulate, split, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Epsilon(epsilon::EpsilonArgs),
     Calibrate(epsilon::CalibrateArgs),
+    Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -47,6 +48,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Split(args) => split::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),

@@ -8,6 +8,7 @@
 //! | [`synthetic`] | the made-up market behind `demo` and `split --synthetic` |
 //! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
+//! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod simulate;
 pub mod split;
 pub mod synthetic;
 mod template;
+pub mod verify;
 mod world;
 
 /// Runs the program with `args` (program name excluded).

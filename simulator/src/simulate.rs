@@ -15,6 +15,7 @@ use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::file::{self, ModelMeta};
 use souk_common::privacy::accountant::{RELATION, UNIT};
+use souk_common::round::grid::Counts;
 
 use crate::args::WrongUsage;
 use crate::personal::Personal;
@@ -83,6 +84,8 @@ struct Report<'a> {
     relation: &'static str,
     leak_free: Metrics,
     full: Metrics,
+    /// Quality counts of the last round, under noise; null in plans that do not count.
+    quality: Option<Counts>,
     plan: &'a str,
 }
 
@@ -151,6 +154,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<bool> {
         relation: RELATION,
         leak_free: measure(View::LeakFree),
         full: measure(View::Full),
+        quality: outcome.counts,
         plan: &plan.name,
     };
     if args.json {
@@ -171,12 +175,19 @@ fn prose(report: &Report<'_>, outcome: &Outcome) -> String {
             )
         },
     );
+    let counted = report.quality.and_then(|counts| counts.hit_rate()).map_or_else(String::new, |(rate, stddev)| {
+        format!(
+            "counted under masks: {:.1} % (noise: {:.1}) of drawn users' newest items among the first ten\n",
+            100.0 * rate,
+            100.0 * stddev
+        )
+    });
     format!(
         "{} shops, {} users: {} rounds published, {} attempts without a model, {} updates counted\n\
          {epsilon}; {:.0} % of the users' updates were clipped\n\
          {:.1} MB sent by the shops; {:.0} s of virtual time, {:.1} s of this machine's\n\
          HR@10/nDCG@10 {:.1}/{:.1} % against 99 sampled items (B), {:.1}/{:.1} % against all unseen ones (C)\n\
-         model {}\n",
+         {counted}model {}\n",
         report.shops,
         report.users,
         report.rounds,

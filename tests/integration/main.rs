@@ -6,3 +6,4 @@ mod hostile;
 mod ledger;
 mod masked;
 mod policy;
+mod verify;

@@ -280,6 +280,28 @@ impl Session {
             .is_some_and(|survivors| self.confirmed.len() == survivors.len())
     }
 
+    /// Whether every key and signature in it is its shop's, for `context`, and enough survivors signed R3: for who reads it
+    /// later.
+    pub fn is_signed(&self, context: &Context, terms: &Terms) -> bool {
+        let (Some(roster), Some(sharers), Some(survivors)) = (&self.roster, &self.sharers, &self.survivors)
+        else {
+            return false;
+        };
+        let body = Confirmation {
+            id: context.id,
+            survivors: self.survivors_digest(),
+        };
+        let signed = self.confirmed.values().filter(|word| {
+            let identity = roster.get(word.shop).map(|keys| keys.identity);
+            let signature = word.signature.clone();
+            survivors.binary_search(&word.shop).is_ok()
+                && identity.is_some_and(|identity| verify(&Signed { body, signature }, &identity).is_ok())
+        });
+        self.context == *context
+            && roster.check(context).is_ok()
+            && signed.count() >= terms.confirmations(sharers.len(), 0).min(sharers.len())
+    }
+
     /// Signatures on R3 so far.
     pub fn confirmations(&self) -> Vec<Confirmed> {
         self.confirmed.values().cloned().collect()

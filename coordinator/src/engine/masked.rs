@@ -24,6 +24,11 @@ impl Engine {
         let id = word.id();
         let open = self.machine.open().is_some_and(|(open, _)| open == id);
         let invited = self.plan.terms_of(&shop).is_some();
+        if !open && word.is_about_unmasking() {
+            // Others' shares were enough, or the attempt has ended: it is not needed any more.
+            let reply = Reply::Done;
+            return Ok(vec![Output::Reply { shop, reply }]);
+        }
         let taken = match self.masked.as_mut().filter(|_| open && invited) {
             None => Err(Misfit::Context),
             Some(masked) => masked.take_in(shop.clone(), word),

@@ -3,11 +3,11 @@
 
 mod begin;
 mod masked;
-mod publish;
-mod staging;
+pub(crate) mod publish;
+pub(crate) mod staging;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 

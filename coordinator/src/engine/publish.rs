@@ -46,7 +46,8 @@ impl Engine {
         let outcome = self.key.sign(Outcome::Published(manifest.body.clone()));
         let mut run = self.run.clone();
         (run.published, run.attempt, run.open) = (id.round, 0, None);
-        let old_state = std::mem::replace(&mut run.optimiser, optimiser);
+        let before = std::mem::replace(&mut run.optimiser, optimiser);
+        let (after, kept) = (run.optimiser, self.settings.keep_parts > 0);
         let masked = self.masked.take();
         self.store.change(|change| {
             if let Some(masked) = &masked {
@@ -58,13 +59,20 @@ impl Engine {
                 change.set_meta("quality", &(id, counts))?;
                 change.append(now, Entry::Quality { id, counts })?;
             }
+            if after.is_some() {
+                change.append(now, Entry::Stepped { id, before, after })?;
+            }
+            if let Some(before) = before.filter(|_| kept) {
+                change.set_meta(&state_key(id.round), &before)?;
+            }
             change.add_model(&manifest)?;
             change.append(now, Entry::Ended(outcome.clone()))?;
             change.set_run(&run)
         })?;
         (self.run, self.manifest) = (run, manifest);
-        if let Some(old) = old_state.filter(|old| Some(*old) != self.run.optimiser) {
-            self.store.private().remove(&old)?;
+        // Where parts are kept, an auditor can make the step again: the state it began with stays as long.
+        if let Some(before) = before.filter(|before| !kept && Some(*before) != self.run.optimiser) {
+            self.store.private().remove(&before)?;
         }
         self.forget_old_parts(id.round)?;
         let seconds = now.since(self.attempt_began).as_secs_f64();
@@ -133,6 +141,13 @@ impl Engine {
         let Some(old) = round.checked_sub(self.settings.keep_parts).filter(|old| *old > 0) else {
             return Ok(());
         };
+        if let Some(state) = self.store.meta::<Digest>(&state_key(old))? {
+            self.store
+                .change_lazily(|change| change.forget_meta(&state_key(old)))?;
+            if Some(state) != self.run.optimiser {
+                self.store.private().remove(&state)?;
+            }
+        }
         let receipts = self.store.receipts_of_round(old)?;
         for receipt in &receipts {
             self.store.private().remove(&receipt.body.upload.update)?;
@@ -145,6 +160,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Where the digest of the optimiser's state before a round is kept.
+fn state_key(round: u64) -> String {
+    format!("optimiser_before_{round}")
 }
 
 /// The newest manifest of this plan's round that came from updates (or is the initial model).
@@ -177,7 +197,7 @@ fn write_state(files: &Files, state: &OptimiserState) -> io::Result<Option<Diges
 }
 
 /// Reads what [`write_state`] wrote.
-pub(super) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
+pub(crate) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
     let bytes = files.read(digest)?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged");
     let (steps, moments) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;

@@ -149,7 +149,7 @@ impl Part {
 }
 
 /// Adds a stored update piece by piece.
-pub(super) fn add_file(sum: &mut Accumulator, files: &Files, digest: &Digest) -> Result<(), EngineError> {
+pub(crate) fn add_file(sum: &mut Accumulator, files: &Files, digest: &Digest) -> Result<(), EngineError> {
     let mut file = files.open_file(digest)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut first = 0;

@@ -82,6 +82,15 @@ fn upload(engine: &mut Engine, name: &str) -> bool {
     outputs.iter().any(receipted)
 }
 
+/// A store with two published rounds, whose parts are all kept.
+pub(crate) fn publish_two_rounds(dir: &Path) {
+    let mut engine = engine(dir, 9, None);
+    connect(&mut engine);
+    for _ in 0..2 {
+        assert!(upload(&mut engine, "a") && upload(&mut engine, "b"));
+    }
+}
+
 fn undisturbed() -> Digest {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = engine(dir.path(), 1, None);

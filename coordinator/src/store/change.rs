@@ -37,6 +37,16 @@ impl Change<'_> {
         self.put(META, key, value)
     }
 
+    /// Forgets a value of the federation's own.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn forget_meta(&mut self, key: &str) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(META)?;
+        table.remove(key)?;
+        Ok(())
+    }
+
     /// Sets a shop's membership.
     ///
     /// # Errors

@@ -37,6 +37,15 @@ impl Files {
         })
     }
 
+    /// A folder that is read and not changed; it need not exist.
+    pub fn to_read(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            room: None,
+            names: Arc::default(),
+        }
+    }
+
     /// Begins a file.
     ///
     /// # Errors

@@ -107,6 +107,15 @@ pub enum Entry {
         /// Which list.
         list: MaskedList,
     },
+    /// The server's optimiser took a step: its state before (none for the first) and after, by their digests.
+    Stepped {
+        /// Which attempt.
+        id: AttemptId,
+        /// Steps and moments before.
+        before: Option<Digest>,
+        /// And after.
+        after: Option<Digest>,
+    },
     /// How the model that the attempt began with ranks, counted under noise.
     Quality {
         /// Which attempt.

@@ -14,9 +14,12 @@ impl World {
     /// A shop's word arrives; the shop hears of it if it does not fit.
     pub(super) fn take_word(&mut self, from: usize, word: MaskedWord) -> anyhow::Result<()> {
         let name = self.shops[from].name.clone();
-        let id = word.id();
+        let (id, too_late) = (word.id(), word.is_about_unmasking());
         if let Some(event) = self.operator.take_in(name.clone(), word) {
             return self.tell_coordinator(event);
+        }
+        if too_late {
+            return Ok(());
         }
         let plan = self.operator.manifest().plan;
         let refused = MaskEvent::Refused(AttemptKey { plan, id });

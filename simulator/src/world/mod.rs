@@ -31,6 +31,7 @@ use souk_common::model::{Loaded, Recommender};
 use souk_common::privacy::Tally;
 use souk_common::privacy::accountant::Composition;
 use souk_common::privacy::params::Epsilon;
+use souk_common::round::grid::Counts;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Outcome as Ending, RejectCode, UploadHeader};
 use souk_coordinator::masked::MaskedWord;
@@ -88,6 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) epsilon: Option<Epsilon>,
     /// What only a simulation may know.
     pub(crate) tally: Tally,
+    /// Quality counts of the last round, under noise; only in plans that count.
+    pub(crate) counts: Option<Counts>,
 }
 
 impl World {
@@ -176,6 +179,7 @@ impl World {
             virtual_secs: self.now.since(Timestamp(0)).as_secs_f64(),
             epsilon,
             tally,
+            counts: self.operator.counts(),
             params: self.operator.into_params(),
         })
     }

@@ -144,3 +144,58 @@ fn without_noise_clip_and_sampling_the_federation_is_one_party_up_to_truncation(
         "moved {moved}, apart {apart}"
     );
 }
+
+/// Masked and with noise off, the same model as without masks, bit for bit, also when shops drop out of attempts.
+#[test]
+fn under_masks_the_model_is_the_same_to_the_last_bit() {
+    let plain = PLAN
+        .replace("noise_multiplier = 2\n", "enabled = false\n")
+        .replace("sampling_rate = 0.5", "sampling_rate = 1.0")
+        .replace("quorum = 2", "quorum = 3");
+    let masked = format!("{plain}[masking]\nmin_shops = 3\nstep = '30s'\n");
+    let [plain, masked] = [plain, masked].map(|plan| run(&plan, Line::default(), 5).unwrap());
+    assert_eq!(plain.params, masked.params);
+    assert_eq!((masked.abandoned, masked.updates), (0, 18));
+}
+
+#[test]
+fn masked_runs_come_to_their_end_over_lines_that_are_cut_and_shared_noise_is_charged_as_one() {
+    let plan = PLAN
+        .replace("sampling_rate", "placement = 'distributed'\nsampling_rate")
+        .replace(
+            "quorum = 2\ndeadline = '1m'",
+            "quorum = 2\nattempts = 1000\ndeadline = '30s'",
+        );
+    let plan = format!("{plan}[masking]\nmin_shops = 2\nstep = '5s'\n[metrics]\nnoise_multiplier = 5\n");
+    // Of three shops two are unmasked, but three shares of three rebuild: a shop that is gone for good ends the attempt.
+    assert!(Plan::from_toml(&plan).is_err());
+    let plan = plan
+        .replace("min_shops = 2", "min_shops = 3")
+        .replace("quorum = 2", "quorum = 3");
+    let calm = run(&plan.replace("'8s'", "'1m'"), Line::default(), 1).unwrap();
+    let charged = Plan::from_toml(&plan)
+        .unwrap()
+        .charged_noise_multiplier()
+        .unwrap();
+    let mechanism = souk_common::privacy::accountant::SampledGaussian {
+        noise_multiplier: charged,
+        sampling_rate: Plan::from_toml(&plan).unwrap().privacy.sampling_rate,
+    };
+    let expected = Composition::of(mechanism, 6).epsilon(Plan::from_toml(&plan).unwrap().privacy.delta);
+    assert_eq!(calm.epsilon, expected);
+    // 45 users a round on average, three times noise of 5 * sqrt(2) * sqrt(3 / 2): what is counted is about right.
+    let counts = calm.counts.unwrap();
+    assert!(
+        (counts.users - 45.0).abs() < 6.0 * counts.stddev + 25.0,
+        "{counts:?}"
+    );
+    let cut = Line {
+        dropout: 0.2,
+        work: Duration::from_secs(20),
+        ..Line::default()
+    };
+    for seed in 0..4 {
+        let outcome = run(&plan, cut, seed).unwrap();
+        assert!(outcome.updates >= 18 && outcome.epsilon.unwrap() >= calm.epsilon.unwrap());
+    }
+}

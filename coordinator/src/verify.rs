@@ -1,0 +1,402 @@
+//! A federation's records, checked from its folder alone: chain, signatures, files, lists of masked attempts, and every kept
+//! round made again, bit for bit.
+//!
+//! Nothing in the folder is changed: the records are read from a copy.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use souk_common::catalogue::Catalogue;
+use souk_common::crypto::sign::{Word, verify};
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::file::{ModelMeta, decode, encode};
+use souk_common::model::init::initial_parameters;
+use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::round::plan::Plan;
+use souk_common::round::record::{Announcement, Manifest, Outcome};
+use souk_common::secagg::{Context, Session, Terms};
+use souk_common::wire::messages::Signed;
+
+use crate::aggregate::{Aggregator, ServerOptimiser};
+use crate::engine::publish::read_state;
+use crate::engine::staging::add_file;
+use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
+
+/// What came of one kind of check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// How many were right.
+    pub good: u64,
+    /// What is wrong, each with its place.
+    pub wrong: Vec<String>,
+    /// How many could not be checked, since what it takes is not kept (any more).
+    pub not_kept: u64,
+}
+
+/// The whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// Entries of the record.
+    pub log_length: u64,
+    /// Each kind of check.
+    pub checks: Vec<Check>,
+}
+
+/// Checks the federation in `dir`, whose words are signed by `key`.
+///
+/// # Errors
+/// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
+pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
+    let copy = tempfile::tempdir()?;
+    let records = dir.join("coordinator.redb");
+    fs::copy(&records, copy.path().join("coordinator.redb")).map_err(|error| StoreError::Damaged {
+        key: format!("{}: {error}", records.display()),
+    })?;
+    let store = Store::open(copy.path(), None)?;
+    let mut verifier = Verifier {
+        files: Files::to_read(&dir.join("files")),
+        private: Files::to_read(&dir.join("private")),
+        key: *key,
+        checks: NAMES.map(Check::new),
+        store: &store,
+        run: RunSoFar::default(),
+    };
+    let log = store.log()?;
+    verifier.chain(&log);
+    for record in &log {
+        verifier.entry(&record.entry);
+    }
+    let checks = verifier.checks.to_vec();
+    Ok(Report {
+        ok: checks.iter().all(|check| check.wrong.is_empty()),
+        log_length: log.len() as u64,
+        checks,
+    })
+}
+
+impl Check {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            good: 0,
+            wrong: Vec::new(),
+            not_kept: 0,
+        }
+    }
+
+    fn note(&mut self, good: bool, wrong: impl FnOnce() -> String) {
+        match good {
+            true => self.good += 1,
+            false => self.wrong.push(wrong()),
+        }
+    }
+}
+
+const NAMES: [&str; 6] = [
+    "the record is one unbroken chain",
+    "every word is signed by the federation's key",
+    "plans, catalogues and models are the bytes that are named",
+    "each counted update has a receipt of the same digest",
+    "masked attempts: keys, lists and signatures are those in the record",
+    "each kept round makes its model again, bit for bit",
+];
+const CHAIN: usize = 0;
+const SIGNATURES: usize = 1;
+const FILES: usize = 2;
+const RECEIPTS: usize = 3;
+const MASKS: usize = 4;
+const REPLAY: usize = 5;
+
+struct Verifier<'a> {
+    store: &'a Store,
+    files: Files,
+    private: Files,
+    key: [u8; 32],
+    checks: [Check; 6],
+    run: RunSoFar,
+}
+
+/// What the record has said of the run that it is in.
+#[derive(Default)]
+struct RunSoFar {
+    /// The current model.
+    manifest: Option<Manifest>,
+    announced: Option<Announcement>,
+    received: BTreeMap<ShopName, Digest>,
+    lists: Vec<MaskedList>,
+    unmasked: Option<Digest>,
+    /// State of the optimiser before the step, if there was a step with one.
+    stepped: Option<Option<Digest>>,
+}
+
+impl Verifier<'_> {
+    fn chain(&mut self, log: &[LogRecord]) {
+        let mut previous = Digest::ZERO;
+        for (at, record) in log.iter().enumerate() {
+            self.checks[CHAIN].note(record.previous == previous, || {
+                format!("entry {at} does not follow from the one before")
+            });
+            previous = record.digest();
+        }
+        let head = self.store.log_head();
+        self.checks[CHAIN].note(head.length == log.len() as u64 && head.head == previous, || {
+            format!(
+                "the record ends after {} entries, its head says {}",
+                log.len(),
+                head.length
+            )
+        });
+    }
+
+    fn signed<T: Word>(&mut self, word: &Signed<T>, what: impl FnOnce() -> String) {
+        let good = verify(word, &self.key).is_ok();
+        self.checks[SIGNATURES].note(good, || {
+            format!("{} is not signed by the federation's key", what())
+        });
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Began(manifest) => {
+                self.signed(manifest, || "the initial model's manifest".to_owned());
+                self.run = RunSoFar::default();
+                self.named(&manifest.body);
+                self.initial(&manifest.body);
+                self.run.manifest = Some(manifest.body.clone());
+            }
+            Entry::RolledBack(manifest) => {
+                self.signed(manifest, || {
+                    format!("the manifest that rolls back to {}", manifest.body.model.short())
+                });
+                self.named(&manifest.body);
+                self.run.manifest = Some(manifest.body.clone());
+            }
+            Entry::Announced(announcement) => {
+                self.signed(announcement, || {
+                    format!("the announcement of {}", announcement.body.id)
+                });
+                self.run.announced = Some(announcement.body.clone());
+                self.run.received.clear();
+                self.run.lists.clear();
+                (self.run.unmasked, self.run.stepped) = (None, None);
+            }
+            Entry::Received(receipt) => {
+                let (shop, upload) = (&receipt.body.shop, &receipt.body.upload);
+                self.signed(receipt, || format!("the receipt of {shop} for {}", upload.id));
+                self.run.received.insert(shop.clone(), upload.update);
+            }
+            Entry::Masked { list, .. } => self.run.lists.push(*list),
+            Entry::Unmasked { session, .. } => self.run.unmasked = Some(*session),
+            Entry::Stepped { before, .. } => self.run.stepped = Some(*before),
+            Entry::Quality { .. } => {}
+            Entry::Ended(outcome) => {
+                self.signed(outcome, || "an outcome".to_owned());
+                if let Outcome::Published(manifest) = &outcome.body {
+                    self.published(manifest);
+                    self.run.manifest = Some(manifest.clone());
+                }
+            }
+        }
+    }
+
+    /// The files that a manifest names.
+    fn named(&mut self, manifest: &Manifest) {
+        let blobs = [
+            ("plan", manifest.plan),
+            ("catalogue", manifest.catalogue),
+            ("model", manifest.model),
+        ];
+        for (what, digest) in blobs {
+            let read = self.files.read(&digest);
+            self.checks[FILES].note(read.is_ok(), || {
+                let error = read.err().map(|error| error.to_string()).unwrap_or_default();
+                format!(
+                    "{what} of round {}: {}: {error}",
+                    manifest.id.round,
+                    digest.short()
+                )
+            });
+        }
+    }
+
+    /// What the files of a manifest say; none if one is missing or damaged, which is told already.
+    fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
+        let plan = Plan::from_bytes(&self.files.read(&manifest.plan).ok()?).ok()?;
+        let catalogue = Catalogue::from_bytes(&self.files.read(&manifest.catalogue).ok()?).ok()?;
+        Some((plan, catalogue))
+    }
+
+    /// The initial model follows from plan and catalogue.
+    fn initial(&mut self, manifest: &Manifest) {
+        let Some((plan, catalogue)) = self.opened(manifest) else {
+            return;
+        };
+        let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
+        let params = initial_parameters(&plan.model, &plan.train, &layout, plan.seed);
+        let meta = ModelMeta {
+            round: 0,
+            plan: manifest.plan,
+        };
+        let made = Digest::of(&encode(&params, &layout, &meta));
+        self.checks[REPLAY].note(made == manifest.model, || {
+            format!(
+                "the plan's seed makes model {}, published was {}",
+                made.short(),
+                manifest.model.short()
+            )
+        });
+    }
+
+    fn published(&mut self, manifest: &Manifest) {
+        self.named(manifest);
+        for (shop, update) in &manifest.updates {
+            let received = self.run.received.get(shop) == Some(update);
+            self.checks[RECEIPTS].note(received, || {
+                format!(
+                    "{}: the update of {shop} that was counted has no receipt",
+                    manifest.id
+                )
+            });
+        }
+        let parent = self.run.manifest.as_ref().map(|manifest| manifest.model);
+        self.checks[CHAIN].note(parent == Some(manifest.parent), || {
+            format!("{}: the model does not follow from the one before", manifest.id)
+        });
+        let Some((plan, catalogue)) = self.opened(manifest) else {
+            return;
+        };
+        let session = match &plan.masking {
+            None => None,
+            Some(masking) => {
+                let terms = Terms::of(&plan, masking);
+                self.masks(manifest, &terms)
+                    .map(|session| (session.resumed(&terms), terms))
+            }
+        };
+        self.replay(manifest, &plan, &catalogue, session);
+    }
+
+    /// The stored session of a masked attempt, if it is the one in the record.
+    fn masks(&mut self, manifest: &Manifest, terms: &Terms) -> Option<Session> {
+        let id = manifest.id;
+        let stored = self.store.masked(id);
+        let session = match stored {
+            Ok(Some(session)) if session.context().plan == manifest.plan => session,
+            Ok(_) => {
+                self.checks[MASKS].not_kept += 1;
+                return None;
+            }
+            Err(error) => {
+                self.checks[MASKS].wrong.push(format!("{id}: {error}"));
+                return None;
+            }
+        };
+        let announced = self.run.announced.as_ref().filter(|announced| announced.id == id);
+        let context = announced.map(|announced| Context {
+            id,
+            plan: announced.plan,
+            model: announced.model,
+        });
+        let lists = [
+            session.roster().map(|roster| MaskedList::Roster(roster.digest())),
+            Some(MaskedList::Sharers(session.sharers_digest())),
+            Some(MaskedList::Survivors(session.survivors_digest())),
+        ];
+        let same_lists = lists.iter().flatten().eq(self.run.lists.iter());
+        let survivors = session.survivors().map(|survivors| session.names(survivors));
+        let mut counted: Vec<ShopName> = manifest.updates.iter().map(|(shop, _)| shop.clone()).collect();
+        counted.sort();
+        let good = self.run.unmasked == Some(session.digest())
+            && same_lists
+            && survivors.as_ref() == Some(&counted)
+            && context.is_some_and(|context| session.is_signed(&context, terms));
+        self.checks[MASKS].note(good, || {
+            format!("{id}: the masked attempt is not the one in the record")
+        });
+        good.then_some(session)
+    }
+
+    /// The model again, from its parent and the stored updates.
+    fn replay(
+        &mut self,
+        manifest: &Manifest,
+        plan: &Plan,
+        catalogue: &Catalogue,
+        session: Option<(Session, Terms)>,
+    ) {
+        let kept = manifest
+            .updates
+            .iter()
+            .all(|(_, update)| self.private.contains(update));
+        let state_kept = match self.run.stepped {
+            Some(Some(state)) => self.private.contains(&state),
+            _ => true,
+        };
+        if !kept || !state_kept {
+            self.checks[REPLAY].not_kept += 1;
+            return;
+        }
+        let made = self.step(manifest, plan, catalogue, session);
+        let good = made.as_ref().is_ok_and(|made| *made == manifest.model);
+        self.checks[REPLAY].note(good, || match made {
+            Ok(made) => format!(
+                "{}: the stored updates make model {}, published was {}",
+                manifest.id,
+                made.short(),
+                manifest.model.short()
+            ),
+            Err(error) => format!("{}: {error}", manifest.id),
+        });
+    }
+
+    fn step(
+        &self,
+        manifest: &Manifest,
+        plan: &Plan,
+        catalogue: &Catalogue,
+        session: Option<(Session, Terms)>,
+    ) -> Result<Digest, String> {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        let parent = self.files.read(&manifest.parent).map_err(|error| said(&error))?;
+        let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
+        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
+        if let Some(Some(state)) = &self.run.stepped {
+            let state = read_state(&self.private, state).map_err(|error| said(&error))?;
+            optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
+        }
+        let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
+        for (shop, update) in &manifest.updates {
+            // The name is the digest: bytes that were changed are noticed before they are added.
+            self.private
+                .read(update)
+                .map_err(|error| format!("the update of {shop}: {error}"))?;
+            add_file(aggregator.accumulator(), &self.private, update).map_err(|error| said(&error))?;
+        }
+        match (&plan.masking, session) {
+            (Some(_), None) => return Err("the sum is masked, and its session is not to be had".to_owned()),
+            (Some(_), Some((session, terms))) => {
+                aggregator
+                    .accumulator()
+                    .unmask(&session, &terms)
+                    .map_err(|error| said(&error))?;
+            }
+            (None, _) => {}
+        }
+        aggregator.step(&mut model, manifest.updates.iter().map(|(shop, _)| shop));
+        let meta = ModelMeta {
+            round: manifest.id.round,
+            plan: manifest.plan,
+        };
+        Ok(Digest::of(&encode(&model, &layout, &meta)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

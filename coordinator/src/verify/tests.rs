@@ -1,0 +1,114 @@
+//! Records that were tampered with, entry by entry.
+
+use redb::{ReadableTable, TableDefinition};
+use souk_common::crypto::sign::SigningKey;
+
+use super::*;
+
+const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[3; 32])
+}
+
+/// A federation that has published two rounds, with all parts kept.
+fn published() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    crate::engine::tests::publish_two_rounds(dir.path());
+    dir
+}
+
+/// Applies `change` to the JSON of each entry of the record in turn, and gives what `check` says.
+fn tampered(dir: &Path, at: u64, change: impl Fn(&str) -> Option<String>) -> Option<Report> {
+    let database = redb::Database::create(dir.join("coordinator.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    let before = {
+        let table = write.open_table(LOG).unwrap();
+        let value = table.get(at).unwrap().unwrap();
+        value.value().to_vec()
+    };
+    let changed = change(std::str::from_utf8(&before).unwrap())?;
+    write
+        .open_table(LOG)
+        .unwrap()
+        .insert(at, changed.as_bytes())
+        .unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let report = check(dir, &key().public()).ok();
+    let database = redb::Database::create(dir.join("coordinator.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    write
+        .open_table(LOG)
+        .unwrap()
+        .insert(at, before.as_slice())
+        .unwrap();
+    write.commit().unwrap();
+    report.or(Some(Report {
+        ok: false,
+        log_length: 0,
+        checks: Vec::new(),
+    }))
+}
+
+#[test]
+fn an_untouched_record_passes_and_every_changed_digit_of_every_entry_is_found() {
+    let dir = published();
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!(report.checks[REPLAY].good, 3, "the initial model and two rounds");
+    for at in 0..report.log_length {
+        // The first and the last digit of the entry: times, numbers, digests and signatures all have some.
+        for last in [false, true] {
+            let change = |text: &str| {
+                let digits = |byte: &u8| byte.is_ascii_digit();
+                let place = match last {
+                    false => text.bytes().position(|byte| digits(&byte)),
+                    true => text.bytes().rposition(|byte| digits(&byte)),
+                }?;
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[place] = if bytes[place] == b'1' { b'2' } else { b'1' };
+                String::from_utf8(bytes).ok()
+            };
+            let report = tampered(dir.path(), at, change).unwrap();
+            assert!(!report.ok, "entry {at}");
+        }
+    }
+    assert!(check(dir.path(), &key().public()).unwrap().ok);
+}
+
+#[test]
+fn a_missing_or_added_entry_and_words_by_another_key_are_found() {
+    let dir = published();
+    let said = |report: &Report, check: usize| report.checks[check].wrong.join("; ");
+    let report = check(dir.path(), &SigningKey::from_bytes(&[4; 32]).public()).unwrap();
+    assert!(said(&report, SIGNATURES).contains("not signed by the federation's key"));
+    let length = report.log_length;
+    let database = redb::Database::create(dir.path().join("coordinator.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    let gone = write
+        .open_table(LOG)
+        .unwrap()
+        .remove(length - 1)
+        .unwrap()
+        .map(|value| value.value().to_vec());
+    write.commit().unwrap();
+    drop(database);
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(said(&report, CHAIN).contains("ends after"), "{report:?}");
+    // The same entry in place of one before: it does not follow.
+    let report = tampered(dir.path(), 1, |_| {
+        gone.clone().and_then(|gone| String::from_utf8(gone).ok())
+    })
+    .unwrap();
+    assert!(said(&report, CHAIN).contains("does not follow"), "{report:?}");
+}
+
+#[test]
+fn a_store_of_nothing_has_an_empty_record() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(check(dir.path(), &key().public()).is_err(), "no records at all");
+    drop(Store::open(dir.path(), None).unwrap());
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(report.ok && report.log_length == 0);
+}

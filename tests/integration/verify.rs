@@ -1,0 +1,132 @@
+//! An auditor with a federation's folder: good records pass, and any byte of a stored part that is changed is found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use souk_tests::federation::{Federation, Running, masked_plan, plan, run, text};
+
+const SOUK: &str = env!("CARGO_BIN_EXE_souk");
+const SHOPS: [&str; 3] = ["east", "north", "west"];
+
+/// Runs a plan to its end with all rounds kept.
+fn federation(plan: &str) -> Federation {
+    let mut federation = Federation::prepare(SOUK, plan);
+    let config = federation.home().join("coordinator.toml");
+    let sample = fs::read_to_string(&config).expect("a file");
+    let line = sample
+        .lines()
+        .find(|line| line.starts_with("# keep_parts ="))
+        .expect("in the sample");
+    fs::write(&config, sample.replace(line, "keep_parts = 9")).expect("a file");
+    federation.serve(&["--exit-when-finished"]);
+    for (shop, users) in SHOPS.iter().zip([30, 20, 10]) {
+        federation.join(shop, users);
+    }
+    federation.trust_each_other(&SHOPS);
+    let start = |shop: &&str| federation.start_client(shop, &["--exit-when-finished"]);
+    let mut running: Vec<Running> = SHOPS.iter().map(start).collect();
+    for (process, shop) in running.iter_mut().zip(SHOPS) {
+        assert!(process.wait(), "{shop}: {}", federation.log(shop));
+    }
+    assert!(federation.wait_for_coordinator());
+    federation
+}
+
+/// Exit code and report.
+fn verify(federation: &Federation) -> (i32, Value) {
+    let said = run(
+        Path::new(SOUK),
+        "sim",
+        &["verify", text(&federation.home()), "--json"],
+    );
+    let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&said.stderr));
+    });
+    (said.status.code().unwrap_or(-1), report)
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .flat_map(|entry| match entry.path() {
+            path if path.is_dir() => files_below(&path),
+            path => vec![path],
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn every_flipped_byte_is_found(federation: &Federation, kept_rounds: u64) {
+    let (code, report) = verify(federation);
+    assert_eq!((code, &report["ok"]), (0, &true.into()), "{report}");
+    let replayed = &report["checks"][5];
+    // The initial model, and each round.
+    assert_eq!(
+        (&replayed["good"], &replayed["not_kept"]),
+        (&(kept_rounds + 1).into(), &0.into())
+    );
+    let home = federation.home();
+    let files = [
+        files_below(&home.join("private")),
+        files_below(&home.join("files")),
+    ]
+    .concat();
+    // Three parts a round, states, models, plan and catalogue.
+    assert!(files.len() > 3 * kept_rounds as usize, "{files:?}");
+    for path in files {
+        let bytes = fs::read(&path).expect("a file");
+        for at in [0, bytes.len() / 2, bytes.len() - 1] {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            fs::write(&path, changed).expect("a file");
+            let (code, report) = verify(federation);
+            // The state after the last step is of no use to a round that is kept.
+            let unused = report["ok"] == true && path.starts_with(home.join("private"));
+            let last_state = unused && bytes.len() % 8 == 0 && bytes.len() > 8 * 40;
+            assert!(
+                code == 1 || last_state,
+                "byte {at} of {}: {report}",
+                path.display()
+            );
+        }
+        fs::write(&path, bytes).expect("a file");
+    }
+    assert_eq!(verify(federation).0, 0);
+}
+
+#[test]
+fn masked_rounds_are_made_again_from_parts_and_shares_and_any_flipped_byte_is_found() {
+    let federation = federation(&masked_plan(2, 3, &SHOPS));
+    let (_, report) = verify(&federation);
+    assert_eq!(report["checks"][4]["good"], 2, "{report}");
+    every_flipped_byte_is_found(&federation, 2);
+    // Words of another federation.
+    let stranger = "11".repeat(32);
+    let said = run(
+        Path::new(SOUK),
+        "sim",
+        &["verify", text(&federation.home()), "--key", &stranger],
+    );
+    assert_eq!(said.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&said.stdout).contains("not signed by the federation's key"));
+}
+
+#[test]
+fn rounds_without_masks_are_made_again_and_a_folder_that_is_none_is_named() {
+    let federation = federation(&plan(2, 3, &SHOPS));
+    let (code, report) = verify(&federation);
+    assert_eq!((code, &report["checks"][5]["good"]), (0, &3.into()), "{report}");
+    let said = run(
+        Path::new(SOUK),
+        "sim",
+        &["verify", text(&federation.shop("east"))],
+    );
+    assert_eq!(said.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.contains("no signing key") && said.contains("--key"),
+        "{said}"
+    );
+}
