@@ -19,7 +19,7 @@ use super::*;
 use world::{Op, World, announcement, op, policy};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn one_update_an_attempt_at_most_and_none_before_its_spend(
         ops in prop::collection::vec(op(), 0..80), masked in any::<bool>(),

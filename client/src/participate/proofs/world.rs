@@ -7,8 +7,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::round::record::{
-    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode,
-    UploadHeader,
+    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::super::*;
