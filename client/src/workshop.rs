@@ -129,7 +129,7 @@ impl Workshop {
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
-            upload_bytes: (coordinates * grid.bits.bytes()) as u64,
+            upload_bytes: grid.update_bytes(&plan, coordinates),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
             masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
         })

@@ -5,6 +5,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`round`] | the coordinator's half of a round, a pure state machine |
+//! | [`masked`] | its side of a masked attempt: lists, and what shops are told of them |
 //! | [`aggregate`] | the sum of the updates and the step it makes |
 //! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
@@ -17,6 +18,7 @@ mod cli;
 pub mod engine;
 pub mod home;
 mod import;
+pub mod masked;
 mod plan;
 pub mod registry;
 pub mod round;

@@ -7,11 +7,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 use souk_common::ids::Digest;
 use souk_common::model::layout::{Block, Layout, Vocabulary};
+use souk_common::privacy::SharedNoise;
 use souk_common::privacy::accountant::calibrate::{self, Target};
 use souk_common::privacy::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::round::grid::Grid;
-use souk_common::round::plan::Plan;
+use souk_common::round::plan::{MaskingPlan, Plan};
+use souk_common::secagg::Terms;
+use souk_common::secagg::terms::DROPOUT;
 
 use crate::cli::{Failure, failed, usage};
 use crate::home::{Home, HomeError};
@@ -65,14 +68,27 @@ struct Wanted {
 /// For each shop that takes part in all rounds: every shop adds the same noise and draws at the same rate.
 struct Privacy {
     delta: Delta,
+    /// z of update and quality counts together.
+    noise_multiplier: NoiseMultiplier,
     epsilon: Option<Epsilon>,
     /// With every user in each round: what holds if sampling is not secret.
     without_sampling: Option<Epsilon>,
+    /// With distributed noise, against others than the coordinator with t shops.
+    others: Option<Others>,
+}
+
+/// Figures of distributed noise.
+struct Others {
+    /// Against who reads the published models and nothing else.
+    readers: Option<Epsilon>,
+    /// If every other shop is invented: this shop's own share.
+    alone: Option<Epsilon>,
 }
 
 /// What depends on the catalogue.
 struct Size {
     coordinates: usize,
+    update_bytes: usize,
     grid: Grid,
     headroom: f64,
     /// Of a round, on one shop's line, training not counted.
@@ -100,9 +116,11 @@ pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, F
                 .grid(coordinates)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
             let headroom = grid.headroom(&plan);
-            let bytes = coordinates * (grid.bits.bytes() + MODEL_BYTES);
+            let update_bytes = grid.update_bytes(&plan, coordinates) as usize;
+            let bytes = update_bytes + coordinates * MODEL_BYTES;
             Some(Size {
                 coordinates,
+                update_bytes,
                 grid,
                 headroom,
                 seconds: bytes as f64 / wishes.bytes_per_sec,
@@ -131,24 +149,49 @@ pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, F
 }
 
 fn privacy(plan: &Plan) -> Option<Privacy> {
-    let terms = &plan.privacy;
-    let noise_multiplier = terms.noise_multiplier?;
-    let mechanism = SampledGaussian {
-        noise_multiplier,
-        sampling_rate: terms.sampling_rate,
+    let noise_multiplier = plan.charged_noise_multiplier()?;
+    let composition = |factor: f64| {
+        // Out of range only for noise that no plan can have.
+        let noise_multiplier = NoiseMultiplier::new(noise_multiplier.get() * factor).ok()?;
+        let mechanism = SampledGaussian {
+            noise_multiplier,
+            sampling_rate: plan.privacy.sampling_rate,
+        };
+        Some(Composition::of(mechanism, plan.rounds))
     };
-    let composition = Composition::of(mechanism, plan.rounds);
+    let delta = plan.privacy.delta;
+    let epsilon = |factor| composition(factor).and_then(|composition| composition.epsilon(delta));
     Some(Privacy {
-        delta: terms.delta,
-        epsilon: composition.epsilon(terms.delta),
-        without_sampling: composition.epsilon_without_sampling(Relation::AddRemove, terms.delta),
+        delta,
+        noise_multiplier,
+        epsilon: epsilon(1.0),
+        without_sampling: composition(1.0)
+            .and_then(|composition| composition.epsilon_without_sampling(Relation::AddRemove, delta)),
+        others: SharedNoise::of(plan).map(|shared| Others {
+            readers: epsilon(shared.for_readers()),
+            alone: epsilon(shared.alone()),
+        }),
     })
 }
 
 fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
     let target = Target::new(epsilon, plan.privacy.delta);
-    let noise_multiplier =
+    let both =
         calibrate::noise_multiplier(plan.privacy.sampling_rate, plan.rounds, &target).map_err(usage)?;
+    let noise_multiplier = match plan.metrics.map(|metrics| metrics.noise_multiplier.get()) {
+        None => both,
+        Some(counts) if counts > both.get() => {
+            // From (z^-2 + z_e^-2)^-1/2 back to z.
+            let update = both.get() * counts / ((counts - both.get()) * (counts + both.get())).sqrt();
+            NoiseMultiplier::new(update * (1.0 + 8.0 * f64::EPSILON)).map_err(usage)?
+        }
+        Some(counts) => {
+            return Err(usage(format!(
+                "epsilon {epsilon} takes noise {both} on update and quality counts together, and metrics.noise_multiplier \
+                 is {counts}: raise it well above that, or leave [metrics] out"
+            )));
+        }
+    };
     Ok(Wanted {
         epsilon,
         noise_multiplier,
@@ -167,8 +210,9 @@ fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
         name: block.name.clone(),
         coordinates: block.range().len(),
         most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {
-            // Every shop adds all of the noise.
-            let noise = z.get() * clip * (shops * block.range().len() as f64).sqrt();
+            // Every shop adds a share; local noise is one share, all of it.
+            let shares = plan.noise_shares() as f64;
+            let noise = z.get() * clip * (shops / shares * block.range().len() as f64).sqrt();
             drawn * clip / noise
         }),
     };
@@ -176,18 +220,19 @@ fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
 }
 
 impl Size {
-    fn update_bytes(&self) -> usize {
-        self.coordinates * self.grid.bits.bytes()
-    }
-
     fn model_bytes(&self) -> usize {
         self.coordinates * MODEL_BYTES
     }
 }
 
 impl Cost {
+    fn masking(&self) -> Option<(&MaskingPlan, Terms)> {
+        let masking = self.plan.masking.as_ref()?;
+        Some((masking, Terms::of(&self.plan, masking)))
+    }
+
     fn bytes_per_round(&self, size: &Size) -> usize {
-        self.plan.shops.len() * (size.update_bytes() + size.model_bytes())
+        self.plan.shops.len() * (size.update_bytes + size.model_bytes())
     }
 
     /// As one object; keys that are not known are absent.
@@ -203,8 +248,21 @@ impl Cost {
                 "unit": UNIT,
                 "relation": RELATION,
                 "accountant": "pld",
+                "noise_multiplier": privacy.noise_multiplier.get(),
+                "epsilon_readers": privacy.others.as_ref().map(|others| others.readers.map(Epsilon::get)),
+                "epsilon_if_alone": privacy.others.as_ref().map(|others| others.alone.map(Epsilon::get)),
             })),
         });
+        if let Some((masking, terms)) = self.masking() {
+            let shops = self.plan.shops.len();
+            said["masking"] = json!({
+                "min_shops": masking.min_shops,
+                "colluding": masking.colluding,
+                "neighbours": terms.degree(shops),
+                "share_threshold": terms.share_threshold(terms.degree(shops) + 1, 0),
+                "failure_probability_at_10_percent_dropout": terms.failure_probability(shops, DROPOUT),
+            });
+        }
         if let Some(target) = &self.target {
             said["target"] = json!({
                 "epsilon": target.epsilon.get(),
@@ -213,7 +271,7 @@ impl Cost {
         }
         if let Some(size) = &self.size {
             said["coordinates"] = json!(size.coordinates);
-            said["bytes_per_update"] = json!(size.update_bytes());
+            said["bytes_per_update"] = json!(size.update_bytes);
             said["bytes_per_round"] = json!(self.bytes_per_round(size));
             said["modulus_bits"] = json!(size.grid.bits.bits());
             said["modulus_headroom"] = json!(size.headroom);
@@ -245,9 +303,6 @@ impl Cost {
         )];
         lines.push(match &self.privacy {
             Some(privacy) => {
-                let words = |epsilon: Option<Epsilon>| {
-                    epsilon.map_or("unbounded".to_owned(), |epsilon| format!("{:.3}", epsilon.get()))
-                };
                 format!(
                     "a shop in all rounds spends epsilon {} at delta {} (unit: {UNIT}; relation: {RELATION}; accountant: \
                      pld);\nif sampling were not secret: epsilon {}",
@@ -258,6 +313,33 @@ impl Cost {
             }
             None => "privacy is off: no epsilon bounds it".to_owned(),
         });
+        if let Some(privacy) = &self.privacy
+            && let Some(others) = &privacy.others
+        {
+            lines.push(format!(
+                "that holds against the coordinator with {} of the shops; against readers of the models: epsilon {}; if every \
+                 other shop were invented: epsilon {}",
+                plan.masking.as_ref().map_or(0, |masking| masking.colluding),
+                words(others.readers),
+                words(others.alone)
+            ));
+        }
+        if let (Some(privacy), Some(metrics)) = (&self.privacy, plan.metrics) {
+            lines.push(format!(
+                "quality counts at noise {} are in it: together z = {:.4}",
+                metrics.noise_multiplier, privacy.noise_multiplier
+            ));
+        }
+        if let Some((masking, terms)) = self.masking() {
+            let degree = terms.degree(plan.shops.len());
+            lines.push(format!(
+                "masked: sums of at least {} shops, masks with {degree} others, {} shares rebuild what a shop leaves behind; \
+                 with one shop in ten dropping out an attempt fails for want of shares at most {:.1e} of the time",
+                masking.min_shops,
+                terms.share_threshold(degree + 1, 0),
+                terms.failure_probability(plan.shops.len(), DROPOUT)
+            ));
+        }
         if let Some(target) = &self.target {
             lines.push(format!(
                 "epsilon {} at this delta takes noise_multiplier = {:.6}",
@@ -269,7 +351,7 @@ impl Cost {
             lines.push(format!(
                 "{} coordinates: {} bytes an update, {} bytes a round to and from all shops",
                 size.coordinates,
-                size.update_bytes(),
+                size.update_bytes,
                 self.bytes_per_round(size)
             ));
             lines.push(format!(
@@ -295,6 +377,10 @@ impl Cost {
         }
         lines.join("\n")
     }
+}
+
+fn words(epsilon: Option<Epsilon>) -> String {
+    epsilon.map_or("unbounded".to_owned(), |epsilon| format!("{:.3}", epsilon.get()))
 }
 
 /// Of a coordinate in a model file.

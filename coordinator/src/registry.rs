@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
+use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::wire::limits::{JOIN_BACKOFF_SECS, MAX_JOIN_TRIES};
+use souk_common::wire::messages::Member;
 
 use crate::store::{Invitation, Shop, Standing, Store, StoreError};
 
@@ -51,6 +53,7 @@ pub fn enrol(
     now: Timestamp,
     shop: &ShopName,
     fingerprint: String,
+    identity: String,
     secret: &[u8; 16],
 ) -> Result<(), StoreError> {
     let member = Shop {
@@ -59,6 +62,7 @@ pub fn enrol(
         enrolled_at: now,
         seen_at: None,
         software: String::new(),
+        identity,
     };
     store.change(|change| {
         change.take_invitation(&hashed(secret))?;
@@ -86,6 +90,22 @@ pub fn allows(store: &Store, shop: &ShopName, fingerprint: &str) -> Result<bool,
     Ok(store
         .shop(shop)?
         .is_some_and(|member| member.standing == Standing::Enrolled && member.fingerprint == fingerprint))
+}
+
+/// Who is a member, with the long-term keys that are known.
+///
+/// # Errors
+/// Of the store.
+pub fn members(store: &Store) -> Result<Vec<Member>, StoreError> {
+    let enrolled = store
+        .shops()?
+        .into_iter()
+        .filter(|(_, shop)| shop.standing == Standing::Enrolled);
+    let member = |(shop, record): (ShopName, Shop)| {
+        let identity = hex::bytes(&record.identity)?.try_into().ok()?;
+        Some(Member { shop, identity })
+    };
+    Ok(enrolled.filter_map(member).collect())
 }
 
 /// What a shop that leaves is told.
@@ -201,7 +221,7 @@ mod tests {
             None,
             "expired"
         );
-        enrol(&mut store, now, &shop, "aa".into(), &[1; 16]).unwrap();
+        enrol(&mut store, now, &shop, "aa".into(), String::new(), &[1; 16]).unwrap();
         assert_eq!(invited(&store, now, &[1; 16]).unwrap(), None, "used");
     }
 
@@ -213,7 +233,7 @@ mod tests {
             end(&mut store, &shop, Standing::Revoked),
             Err(RegistryError::Unknown { .. })
         ));
-        enrol(&mut store, now, &shop, "aa".into(), &[0; 16]).unwrap();
+        enrol(&mut store, now, &shop, "aa".into(), String::new(), &[0; 16]).unwrap();
         assert!(allows(&store, &shop, "aa").unwrap());
         assert!(
             !allows(&store, &shop, "bb").unwrap(),

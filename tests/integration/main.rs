@@ -4,4 +4,5 @@ mod disk;
 mod federation;
 mod hostile;
 mod ledger;
+mod masked;
 mod policy;

@@ -148,6 +148,22 @@ impl Federation {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
+    /// Lets each of these shops confirm the keys of all others.
+    pub fn trust_each_other(&self, shops: &[&str]) {
+        for shop in shops {
+            let others = shops.iter().filter(|other| *other != shop);
+            let flags: Vec<&str> = others.flat_map(|other| ["--trust", *other]).collect();
+            good(&self.client(shop, &[&["shops"], flags.as_slice()].concat()));
+        }
+    }
+
+    /// Makes a shop dial another address than the one in its join code.
+    pub fn dial_through(&self, shop: &str, address: SocketAddr) {
+        let path = self.shop(shop).join("shop.toml");
+        let text = fs::read_to_string(&path).expect("a file");
+        fs::write(&path, format!("{text}\n[network]\ncoordinator = \"{address}\"\n")).expect("a file");
+    }
+
     /// Starts a shop's `run`; what it prints goes to `run.log` in its folder.
     pub fn start_client(&self, shop: &str, flags: &[&str]) -> Running {
         let folder = self.shop(shop);
@@ -290,6 +306,16 @@ pub fn plan(rounds: u64, quorum: usize, shops: &[&str]) -> String {
          [cohort]\nquorum = {quorum}\ndeadline = \"50s\"\n\
          [server]\noptimiser = \"adam\"\nlearning_rate = 0.05\n{shops}"
     )
+}
+
+/// A plan as [`plan`], under masks with distributed noise: sums of at least `min_shops`, of which one may collude.
+pub fn masked_plan(rounds: u64, min_shops: usize, shops: &[&str]) -> String {
+    plan(rounds, min_shops, shops)
+        .replace("sampling_rate", "placement = \"distributed\"\nsampling_rate")
+        .replace(
+            "[server]",
+            &format!("[masking]\nmin_shops = {min_shops}\ncolluding = 1\nstep = \"20s\"\n[server]"),
+        )
 }
 
 /// 40 items in 4 categories.

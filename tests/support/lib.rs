@@ -2,4 +2,5 @@
 
 pub mod federation;
 pub mod hostile;
+pub mod relay;
 pub mod spender;

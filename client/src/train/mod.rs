@@ -7,8 +7,12 @@ use souk_common::model::config::TrainConfig;
 use souk_common::model::{Loaded, UserVector};
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::rng::{Coins, Source, Stream};
-use souk_common::round::grid::Grid;
+use souk_common::round::grid::{CountsGrid, Grid};
 use souk_common::round::plan::{Plan, ShopTerms};
+
+mod quality;
+
+use quality::hits_newest;
 
 /// Users' own vectors, in the order of the data set; none before a user's first round. They never leave the shop.
 pub type Vectors = Vec<Option<UserVector>>;
@@ -56,8 +60,9 @@ pub fn round_update<S: Source>(
     source: &mut S,
 ) -> RoundUpdate<S> {
     // Before any data is read.
-    let noise = NoiseVector::draw(grid, model.layout().len(), source);
-    let mut sum = UserSum::new(grid, terms.weight, noise);
+    let noise = NoiseVector::draw(grid, plan.update_len(model.layout().len()), source);
+    let counts = CountsGrid::of(plan, grid);
+    let mut sum = UserSum::new(grid, terms.weight, noise).with_counts(counts);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
     // Keyed by the user's id: who else is a customer changes neither a user's draw nor what the user draws.
@@ -85,6 +90,11 @@ pub fn round_update<S: Source>(
             for (user, own) in users {
                 let before = customers.vectors.get(*user).and_then(Option::as_ref);
                 let forbidden = customers.forbidden.get(*user).map_or(&[][..], Vec::as_slice);
+                if counts.is_some()
+                    && let Some(hit) = hits_newest(model, &histories[*user], forbidden, own)
+                {
+                    part.count(hit);
+                }
                 let (update, after) = model.user_update(&histories[*user], before, forbidden, own);
                 part.add(&update);
                 if keeps_vectors {

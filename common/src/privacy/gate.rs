@@ -142,6 +142,13 @@ impl Privatized<Update> {
         Ok(Self(values.into()))
     }
 
+    /// Nothing but noise, under masks: of no user at all.
+    pub fn of_nobody_under<S>(noise: NoiseVector<S>, masks: Masks) -> Self {
+        let mut values = noise.into_values();
+        masks.hide(&mut values);
+        Self(values.into())
+    }
+
     /// Nothing but noise: of no user at all. For benchmarks and for coordinators under test.
     pub fn of_nobody<S>(noise: NoiseVector<S>) -> Self {
         Self(noise.into_values().into())

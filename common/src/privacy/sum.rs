@@ -8,7 +8,7 @@ use super::noise::NoiseVector;
 use super::params::Weight;
 use crate::model::update::UserUpdate;
 use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled, sum_of_squares};
-use crate::round::grid::Grid;
+use crate::round::grid::{CountsGrid, Grid};
 use crate::secagg::Masks;
 
 /// A shop's sum over the drawn users. It begins with the noise, so there is no moment at which it is bare. `S` is where
@@ -28,12 +28,19 @@ impl<S> UserSum<S> {
                 grid: *grid,
                 weight,
                 values: noise.into_values(),
+                counts: None,
                 tally: Tally::default(),
                 scratch: Scratch::default(),
             },
             noise_stddev,
             source: PhantomData,
         }
+    }
+
+    /// With quality counts in the last coordinates.
+    pub fn with_counts(mut self, counts: Option<CountsGrid>) -> Self {
+        self.sum.counts = counts;
+        self
     }
 
     /// Adds one user's update. One that is not finite, or does not fit the model, adds zeros.
@@ -47,6 +54,7 @@ impl<S> UserSum<S> {
             grid: self.sum.grid,
             weight: self.sum.weight,
             values: UpdateValues::zeros(self.sum.values.bits(), self.sum.values.len()),
+            counts: self.sum.counts,
             tally: Tally::default(),
             scratch: Scratch::default(),
         }
@@ -120,6 +128,7 @@ pub struct PartialSum {
     grid: Grid,
     weight: Weight,
     values: UpdateValues,
+    counts: Option<CountsGrid>,
     tally: Tally,
     scratch: Scratch,
 }
@@ -132,9 +141,27 @@ struct Scratch {
 }
 
 impl PartialSum {
+    /// Counts one user whose newest purchase was ranked, if the plan counts. Once a user: each adds at most sqrt(2) units.
+    pub fn count(&mut self, hit: bool) {
+        let Some(CountsGrid { unit }) = self.counts else {
+            return;
+        };
+        let first = self.coordinates();
+        match &mut self.values {
+            UpdateValues::B32(sum) => tick(&mut sum[first..], unit as u32, hit, u32::wrapping_add),
+            UpdateValues::B64(sum) => tick(&mut sum[first..], unit, hit, u64::wrapping_add),
+        }
+    }
+
+    /// The model's.
+    fn coordinates(&self) -> usize {
+        let counts = self.counts.map_or(0, |_| CountsGrid::COORDINATES);
+        self.values.len().saturating_sub(counts)
+    }
+
     /// Adds one user's update. One that is not finite, or does not fit the model, adds zeros.
     pub fn add(&mut self, update: &UserUpdate) {
-        let Some(norm) = norm(update, self.values.len()).filter(|norm| *norm > 0.0) else {
+        let Some(norm) = norm(update, self.coordinates()).filter(|norm| *norm > 0.0) else {
             return;
         };
         self.tally.merge(Tally {
@@ -149,6 +176,12 @@ impl PartialSum {
             UpdateValues::B32(sum) => add(sum, update, factor, most, &mut self.scratch),
             UpdateValues::B64(sum) => add(sum, update, factor, most, &mut self.scratch),
         }
+    }
+}
+
+fn tick<W: Copy>(counts: &mut [W], unit: W, hit: bool, add: impl Fn(W, W) -> W) {
+    for count in counts.iter_mut().take(1 + usize::from(hit)) {
+        *count = add(*count, unit);
     }
 }
 

@@ -238,3 +238,29 @@ fn rank_one_and_dense_forms_of_an_update_agree_to_one_grid_unit() {
     assert!(outer.iter().zip(&dense).all(|(a, b)| (a - b).abs() <= 1));
     assert!(squared_norm(&outer) > (1 << 32) * 99 / 100);
 }
+
+#[test]
+fn quality_counts_stand_after_the_model_and_no_update_reaches_them() {
+    for bits in [ModulusBits::B32, ModulusBits::B64] {
+        let grid = grid(bits, 16, 1.0);
+        let mut sum = bare(&grid, 1.0, 6).with_counts(Some(CountsGrid { unit: 1000 }));
+        let whole = |len: usize| UserUpdate::Sparse {
+            ranges: vec![0..len],
+            values: vec![0.5; len],
+        };
+        let mut part = sum.part();
+        part.add(&whole(4));
+        part.count(true);
+        part.count(false);
+        // As long as the sum, counts included: it does not fit the model, and adds zeros.
+        part.add(&whole(6));
+        sum.merge(part);
+        let integers = signed(&sum.sum.values);
+        assert!(integers[..4].iter().all(|value| *value > 0), "{integers:?}");
+        assert_eq!(integers[4..], [2000, 1000]);
+        // A plan without counts has nothing to tick.
+        let mut without = bare(&grid, 1.0, 6).part();
+        without.count(true);
+        assert!(signed(&without.values).iter().all(|value| *value == 0));
+    }
+}

@@ -98,12 +98,23 @@ impl Grid {
         if plan.privacy.enabled && noise_stddev < LEAST_UNITS {
             return Err(GridError::Noise { noise_stddev });
         }
-        Ok(Self {
+        let grid = Self {
             bits,
             log2_clip,
             clip_norm: plan.privacy.clip_norm.get(),
             noise_stddev,
-        })
+        };
+        match CountsGrid::of(plan, &grid) {
+            Some(counts) if (counts.unit as f64) < LEAST_UNITS => {
+                Err(GridError::Counts { unit: counts.unit })
+            }
+            _ => Ok(grid),
+        }
+    }
+
+    /// Length of an update in bytes, for a model of `coordinates` parameters.
+    pub fn update_bytes(&self, plan: &Plan, coordinates: usize) -> u64 {
+        (plan.update_len(coordinates) * self.bits.bytes()) as u64
     }
 
     /// s: grid units per unit of the update.
@@ -132,9 +143,66 @@ impl Grid {
     }
 }
 
+/// Quality counts on a plan's grid: two coordinates after the model's. A user who could be ranked adds one unit to the first,
+/// and one to the second for a hit.
+///
+/// Every coordinate carries the same noise. z_e sets the unit: sqrt(2) of them, the most that a user adds in L2, are at
+/// most z*C*s / z_e.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CountsGrid {
+    /// Grid units of one user.
+    pub unit: u64,
+}
+
+impl CountsGrid {
+    /// How many coordinates they take.
+    pub const COORDINATES: usize = 2;
+
+    /// Of a plan with quality counts; none without.
+    pub fn of(plan: &Plan, grid: &Grid) -> Option<Self> {
+        let (noise, metrics) = plan.privacy.noise_multiplier.zip(plan.metrics)?;
+        let reach = grid.clip_units() * (noise.get() / metrics.noise_multiplier.get());
+        Some(Self {
+            unit: (reach * std::f64::consts::FRAC_1_SQRT_2 * (1.0 - 8.0 * f64::EPSILON)) as u64,
+        })
+    }
+
+    /// What the two summed coordinates say, whose noise has a standard deviation of `noise_stddev` grid units.
+    pub fn read(&self, sums: [i64; 2], noise_stddev: f64) -> Counts {
+        let unit = self.unit as f64;
+        let [users, hits] = sums.map(|sum| sum as f64 / unit);
+        Counts {
+            users,
+            hits,
+            stddev: noise_stddev / unit,
+        }
+    }
+}
+
+/// How the broadcast model ranked the newest purchase of the users that were drawn, summed over shops and noised.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Counts {
+    /// Users who could be ranked; not a whole number, for the noise.
+    pub users: f64,
+    /// Of those, the ones whose newest purchase was among the first ten.
+    pub hits: f64,
+    /// Standard deviation of the noise in either.
+    pub stddev: f64,
+}
+
+impl Counts {
+    /// Hit rate at 10, and the standard deviation that the noise leaves in it (to first order); none when the noise is as
+    /// large as the count.
+    pub fn hit_rate(&self) -> Option<(f64, f64)> {
+        let rate = self.hits / self.users;
+        (self.users > 4.0 * self.stddev)
+            .then(|| (rate.clamp(0.0, 1.0), self.stddev / self.users * rate.hypot(1.0)))
+    }
+}
+
 /// In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
 fn reach(plan: &Plan) -> f64 {
-    // Quality counts reach further than updates where their noise is the smaller one: see [`MetricsGrid`].
+    // Quality counts reach further than updates where their noise is the smaller one: see [`CountsGrid`].
     let counts = plan.privacy.noise_multiplier.zip(plan.metrics);
     let widest = counts.map_or(1.0, |(z, metrics)| {
         (z.get() / metrics.noise_multiplier.get()).max(1.0)
@@ -190,6 +258,15 @@ pub enum GridError {
         /// b.
         bits: u32,
     },
+    /// The quality counts' unit is too small for the grid.
+    #[error(
+        "a user's quality count is {unit} grid units; at least 16 are needed: lower metrics.noise_multiplier or set \
+             privacy.modulus_bits = 64"
+    )]
+    Counts {
+        /// In grid units.
+        unit: u64,
+    },
     /// The noise is too narrow for the grid.
     #[error(
         "a shop's noise has a standard deviation of {noise_stddev} grid units; at least 16 are needed: raise \
@@ -202,3 +279,84 @@ pub enum GridError {
 }
 
 const LEAST_UNITS: f64 = 16.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(users: u64, more: &str) -> Plan {
+        let shops: String = ["a", "b", "c", "d", "e"]
+            .map(|shop| format!("[[shops]]\nname = \"{shop}\"\ndeclared_users = {users}\n"))
+            .concat();
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[model]\nkind = \"mf\"\n[train]\nsolver = \"ials\"\nalpha = 0.1\nlambda = 1.0\n\
+             [privacy]\nclip_norm = 2.0\nnoise_multiplier = 3.0\nsampling_rate = 0.5\n{more}\
+             [cohort]\nquorum = 4\n[server]\noptimiser = \"plain\"\nlearning_rate = 1.0\n{shops}"
+        );
+        Plan::from_toml(&text).unwrap()
+    }
+
+    /// Largest magnitude of the integer sum: all declared users at the clip norm, and twelve standard deviations.
+    fn largest_sum(plan: &Plan, grid: &Grid) -> f64 {
+        let shops = plan.shops.len() as f64;
+        5.0 * plan.shops[0].declared_users as f64 * grid.clip_units()
+            + 12.0 * grid.noise_stddev * shops.sqrt()
+    }
+
+    #[test]
+    fn one_user_more_than_fits_halves_the_scale_and_beyond_the_last_the_plan_is_refused() {
+        // 5 N C*s + 12 * 3 * sqrt(5) C*s < 2^31 at C*s = 2^16: N <= 6,537 (5 N + 80.5 < 32,768).
+        let fits = plan(6_537, "");
+        let grid = fits.grid(1000).unwrap();
+        assert_eq!(grid.log2_clip, 16);
+        assert!(largest_sum(&fits, &grid) < 2f64.powi(31));
+        let over = plan(6_538, "");
+        let grid = over.grid(1000).unwrap();
+        assert_eq!(grid.log2_clip, 15);
+        assert!(largest_sum(&over, &grid) * 2.0 >= 2f64.powi(31));
+        // With so many users no scale is left that truncation leaves a signal on: b = 64 is the remedy, and works.
+        let many = plan(100_000_000, "");
+        let refused = many.grid(100_000).unwrap_err();
+        assert!(refused.to_string().contains("modulus_bits = 64"), "{refused}");
+        assert!(plan(100_000_000, "modulus_bits = 64\n").grid(100_000).is_ok());
+    }
+
+    #[test]
+    fn shares_of_distributed_noise_add_up_to_what_is_charged() {
+        let masked = plan(
+            100,
+            "placement = \"distributed\"\n[masking]\nmin_shops = 4\ncolluding = 1\n",
+        );
+        let grid = masked.grid(1000).unwrap();
+        let share = grid.noise_stddev.ceil();
+        assert!(3.0 * share * share >= (3.0 * grid.clip_units()).powi(2));
+        assert!(
+            3.0 * (share - 1.0).powi(2) < (3.0 * grid.clip_units()).powi(2),
+            "no more than it takes"
+        );
+        assert_eq!(masked.noise_shares(), 3);
+    }
+
+    #[test]
+    fn counts_stay_within_their_sensitivity_fit_the_modulus_and_are_read_back() {
+        let masking = "placement = \"distributed\"\n[masking]\nmin_shops = 4\ncolluding = 1\n";
+        let counted = plan(6_000, &format!("{masking}[metrics]\nnoise_multiplier = 6.0\n"));
+        let grid = counted.grid(1000).unwrap();
+        let counts = CountsGrid::of(&counted, &grid).unwrap();
+        // A user adds sqrt(2) units, at most z C*s / z_e.
+        let most = 3.0 * grid.clip_units() / 6.0;
+        let longest = 2.0 * (counts.unit as f64).powi(2);
+        assert!(longest <= most * most && longest > 0.99 * most * most);
+        // z of both together.
+        let both = counted.charged_noise_multiplier().unwrap().get();
+        assert!((both - (3f64.powi(-2) + 6f64.powi(-2)).powf(-0.5)).abs() < 1e-12);
+        let unit = counts.unit as i64;
+        let read = counts.read([40 * unit, 10 * unit], grid.noise_stddev);
+        assert_eq!((read.users, read.hits), (40.0, 10.0));
+        // Counts of less noise than the update reach further, and take their part of the modulus.
+        let loud = plan(6_000, &format!("{masking}[metrics]\nnoise_multiplier = 0.3\n"));
+        let counts = CountsGrid::of(&loud, &loud.grid(1000).unwrap()).unwrap();
+        assert!(30_000.0 * counts.unit as f64 * std::f64::consts::SQRT_2 < 2f64.powi(31));
+        assert_eq!(loud.update_len(1000), 1002);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::grid::{Grid, GridError, ModulusBits};
+use super::grid::{CountsGrid, Grid, GridError, ModulusBits};
 use crate::ids::{Digest, ShopName};
 use crate::model::config::{ModelConfig, ModelConfigError, ModelKind, TrainConfig};
 use crate::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
@@ -92,7 +92,8 @@ pub struct MaskingPlan {
     /// What masks are made of.
     #[serde(default)]
     pub cipher: MaskCipher,
-    /// k: how many shops hold a shop's shares, itself included; absent: all of them. Required above 32 shops.
+    /// d: with how many others a shop makes masks, who hold its shares besides itself; absent: all up to 32 shops, above as
+    /// many as the number of shops takes ([`crate::secagg::Terms::degree`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<usize>,
     /// How long keys, shares, signatures and unmasking may take, each.
@@ -236,6 +237,11 @@ impl Plan {
             }
             _ => 1,
         }
+    }
+
+    /// Coordinates of an update for a model of `coordinates` parameters: quality counts come after them.
+    pub fn update_len(&self, coordinates: usize) -> usize {
+        coordinates + self.metrics.map_or(0, |_| CountsGrid::COORDINATES)
     }
 
     /// The integer grid for a model of `coordinates` parameters.

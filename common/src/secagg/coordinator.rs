@@ -1,7 +1,8 @@
 //! The coordinator's half of one masked attempt: it collects, fixes the lists R1, R2 and R3, and takes the masks off the sum.
 //! No clock, no IO; what has to be durable is [`Session`] itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,18 @@ pub struct Session {
     /// By whom, of whom.
     pub(super) revealed: BTreeMap<u32, Vec<Revealed>>,
     #[serde(skip)]
+    derived: Derived,
+}
+
+/// What follows from the rest of a [`Session`], and is asked for once for every shop.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Derived {
+    /// Neighbours of each place in R1.
     graph: Vec<Vec<u32>>,
+    /// H(R1).
+    roster: Option<Digest>,
+    /// Shares revealed so far of each place's secret.
+    revealed: Vec<usize>,
 }
 
 impl Session {
@@ -47,14 +59,20 @@ impl Session {
             survivors: None,
             confirmed: BTreeMap::new(),
             revealed: BTreeMap::new(),
-            graph: Vec::new(),
+            derived: Derived::default(),
         }
     }
 
     /// Brings one that was stored back to life.
     pub fn resumed(mut self, terms: &Terms) -> Self {
-        self.draw_graph(terms);
+        self.derive(terms);
         self
+    }
+
+    /// Of its canonical JSON, which is what is stored.
+    pub fn digest(&self) -> Digest {
+        // Structs, numbers, names and maps by them: always has a JSON form.
+        Digest::of(&serde_json::to_vec(self).expect("a session has a JSON form"))
     }
 
     /// What the attempt is bound to.
@@ -118,10 +136,10 @@ impl Session {
         }
     }
 
-    /// Forgets the keys of a shop that takes no part after all; only before R1 is fixed.
-    pub fn withdraw(&mut self, shop: &ShopName) {
+    /// Forgets the keys of all other shops: they take no part after all. Only before R1 is fixed.
+    pub fn keep_only(&mut self, shops: &[ShopName]) {
         if self.roster.is_none() {
-            self.advertised.remove(shop);
+            self.advertised.retain(|shop, _| shops.contains(shop));
         }
     }
 
@@ -129,14 +147,24 @@ impl Session {
     pub fn fix_roster(&mut self, terms: &Terms) -> &Roster {
         let roster = Roster(self.advertised.values().cloned().collect());
         self.roster = Some(roster);
-        self.draw_graph(terms);
+        self.derive(terms);
         self.roster.get_or_insert_with(|| Roster(Vec::new()))
     }
 
-    fn draw_graph(&mut self, terms: &Terms) {
-        if let Some(roster) = &self.roster {
-            self.graph = neighbours(&roster.digest(), roster.len(), terms.degree(roster.len()));
+    fn derive(&mut self, terms: &Terms) {
+        let Some(roster) = &self.roster else { return };
+        let (digest, shops) = (roster.digest(), roster.len());
+        let mut revealed = vec![0; shops];
+        for share in self.revealed.values().flatten() {
+            if let Some(count) = revealed.get_mut(share.of as usize) {
+                *count += 1;
+            }
         }
+        self.derived = Derived {
+            graph: neighbours(&digest, shops, terms.degree(shops)),
+            roster: Some(digest),
+            revealed,
+        };
     }
 
     /// Takes in a shop's shares for its neighbours.
@@ -145,7 +173,7 @@ impl Session {
     /// When it is not in R1, they are not one for each neighbour, or other ones than before.
     pub fn share(&mut self, shop: &ShopName, shares: Shares) -> Result<(), Misfit> {
         let place = self.place(shop)?;
-        let expected = &self.graph[place as usize];
+        let expected = self.neighbours_of(place);
         let fits = shares.sealed.len() == expected.len()
             && shares
                 .sealed
@@ -179,26 +207,23 @@ impl Session {
         let Ok(place) = self.place(shop) else {
             return Vec::new();
         };
+        let sharers = self.sharers.as_deref().unwrap_or_default();
         let sealed_for = |maker: &u32| {
-            let share = self
-                .shares
-                .get(maker)?
-                .sealed
-                .iter()
-                .find(|share| share.peer == place)?;
+            sharers.binary_search(maker).ok()?;
+            let sealed = &self.shares.get(maker)?.sealed;
+            let at = sealed.binary_search_by_key(&place, |share| share.peer).ok()?;
             Some(SealedShare {
                 peer: *maker,
-                bytes: share.bytes.clone(),
+                bytes: sealed[at].bytes.clone(),
             })
         };
-        let sharers = self.sharers.iter().flatten();
-        sharers.filter_map(sealed_for).collect()
+        self.neighbours_of(place).iter().filter_map(sealed_for).collect()
     }
 
     /// Fixes R3: those of R2 whose updates are in the sum.
     ///
     /// # Errors
-    /// When one of them is not in R2.
+    /// When one of them is not in R2 or stands there twice, or another R3 was fixed before.
     pub fn fix_survivors(&mut self, counted: &[ShopName]) -> Result<Vec<u32>, Misfit> {
         let mut survivors = Vec::with_capacity(counted.len());
         for shop in counted {
@@ -206,13 +231,17 @@ impl Session {
             let shared = self
                 .sharers
                 .as_ref()
-                .is_some_and(|sharers| sharers.contains(&place));
+                .is_some_and(|sharers| sharers.binary_search(&place).is_ok());
             if !shared {
                 return Err(Misfit::Absent);
             }
             survivors.push(place);
         }
         survivors.sort_unstable();
+        let twice = survivors.windows(2).any(|pair| pair[0] == pair[1]);
+        if twice || self.survivors.as_ref().is_some_and(|before| *before != survivors) {
+            return Err(Misfit::Second);
+        }
         self.survivors = Some(survivors.clone());
         Ok(survivors)
     }
@@ -260,25 +289,39 @@ impl Session {
     ///
     /// # Errors
     /// When it is not in R3, or reveals a share that it does not hold.
-    pub fn reveal(&mut self, shop: &ShopName, revealed: Vec<Revealed>) -> Result<(), Misfit> {
+    pub fn reveal(&mut self, shop: &ShopName, mut revealed: Vec<Revealed>) -> Result<(), Misfit> {
         let place = self.survivor(shop)?;
-        let mine = holders(&self.graph[place as usize], place);
-        let distinct: BTreeSet<u32> = revealed.iter().map(|share| share.of).collect();
+        let mine = holders(self.neighbours_of(place), place);
+        revealed.sort_unstable_by_key(|share| share.of);
+        let twice = revealed.windows(2).any(|pair| pair[0].of == pair[1].of);
         let sharers = self.sharers.as_deref().unwrap_or_default();
-        let held = |of: &u32| mine.binary_search(of).is_ok() && sharers.binary_search(of).is_ok();
-        if distinct.len() != revealed.len() || !distinct.iter().all(held) {
+        let held = |share: &Revealed| {
+            mine.binary_search(&share.of).is_ok() && sharers.binary_search(&share.of).is_ok()
+        };
+        if twice || !revealed.iter().all(held) {
             return Err(Misfit::Shares);
         }
-        self.revealed.entry(place).or_insert(revealed);
+        if let Entry::Vacant(entry) = self.revealed.entry(place) {
+            for share in entry.insert(revealed) {
+                if let Some(count) = self.derived.revealed.get_mut(share.of as usize) {
+                    *count += 1;
+                }
+            }
+        }
         Ok(())
     }
 
     /// Whether enough shares are here to rebuild what it takes to unmask.
     pub fn can_unmask(&self) -> bool {
+        let revealed = |of: u32| {
+            self.derived
+                .revealed
+                .get(of as usize)
+                .copied()
+                .unwrap_or_default()
+        };
         let sharers = self.sharers.iter().flatten();
-        sharers
-            .copied()
-            .all(|of| self.shares_of(of).len() >= self.threshold_of(of))
+        sharers.copied().all(|of| revealed(of) >= self.threshold_of(of))
     }
 
     /// Takes the masks off `sum`, the sum over R3 modulo 2^b.
@@ -298,10 +341,10 @@ impl Session {
         else {
             return Err(Misfit::Late);
         };
-        let bound = sharers_digest(&roster.digest(), sharers);
+        let bound = self.sharers_digest();
         let mut masks = Vec::new();
         for of in sharers {
-            let keys = &roster.0[*of as usize].body;
+            let keys = roster.get(*of).ok_or(Misfit::Absent)?;
             let survives = survivors.binary_search(of).is_ok();
             let rebuilt = self.rebuild(*of, |secret| match survives {
                 true => commitment(secret) == keys.commitment,
@@ -317,14 +360,15 @@ impl Session {
                 });
                 continue;
             }
-            let present = self.graph[*of as usize]
+            let present = self
+                .neighbours_of(*of)
                 .iter()
                 .filter(|other| survivors.binary_search(other).is_ok());
             for other in present {
-                let peer = &roster.0[*other as usize].body;
+                let peer = roster.get(*other).ok_or(Misfit::Absent)?;
                 let agreed = agree(&secret, &peer.mask_key).ok_or(Misfit::WeakKey)?;
                 masks.push(Mask {
-                    key: pair_seed(&agreed, &self.context, &bound),
+                    key: pair_seed(&agreed, &self.context, &bound, [*of, *other]),
                     sign: Sign::of(*other, *of).opposite(),
                 });
             }
@@ -352,13 +396,19 @@ impl Session {
     }
 
     pub(super) fn shares_of(&self, of: u32) -> Vec<(u8, [u8; 32])> {
-        let holders = holders(&self.graph[of as usize], of);
-        let share = |(by, revealed): (&u32, &Vec<Revealed>)| {
-            let share = revealed.iter().find(|share| share.of == of)?.share;
-            let point = holders.binary_search(by).ok()? + 1;
-            Some((point as u8, share))
+        let share = |(point, by): (usize, u32)| {
+            let revealed = self.revealed.get(&by)?;
+            let at = revealed.binary_search_by_key(&of, |share| share.of).ok()?;
+            Some((u8::try_from(point).ok()?, revealed[at].share))
         };
-        self.revealed.iter().filter_map(share).collect()
+        let holders = holders(self.neighbours_of(of), of);
+        (1..).zip(holders).filter_map(share).collect()
+    }
+
+    /// None in a session that was stored and not [`Self::resumed`].
+    fn neighbours_of(&self, place: u32) -> &[u32] {
+        let graph = &self.derived.graph;
+        graph.get(place as usize).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn threshold_of(&self, of: u32) -> usize {
@@ -367,10 +417,19 @@ impl Session {
             .map_or(usize::MAX, |shares| shares.threshold.into())
     }
 
-    fn survivors_digest(&self) -> Digest {
-        let roster = self.roster.as_ref().map_or(Digest::ZERO, Roster::digest);
-        let bound = sharers_digest(&roster, self.sharers.as_deref().unwrap_or_default());
-        survivors_digest(&bound, self.survivors.as_deref().unwrap_or_default())
+    /// H(R1, R2).
+    pub fn sharers_digest(&self) -> Digest {
+        let fresh = || self.roster.as_ref().map_or(Digest::ZERO, Roster::digest);
+        let roster = self.derived.roster.unwrap_or_else(fresh);
+        sharers_digest(&roster, self.sharers.as_deref().unwrap_or_default())
+    }
+
+    /// H(R1, R2, R3).
+    pub fn survivors_digest(&self) -> Digest {
+        survivors_digest(
+            &self.sharers_digest(),
+            self.survivors.as_deref().unwrap_or_default(),
+        )
     }
 
     fn place(&self, shop: &ShopName) -> Result<u32, Misfit> {

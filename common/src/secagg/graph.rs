@@ -12,12 +12,7 @@ pub fn neighbours(roster: &Digest, shops: usize, degree: usize) -> Vec<Vec<u32>>
             .map(|shop| everybody.clone().filter(|other| *other != shop).collect())
             .collect();
     }
-    let mut circle: Vec<u32> = everybody.collect();
-    circle.sort_by_cached_key(|shop| {
-        let mut hasher = blake3::Hasher::new_derive_key("souk 2026 masking circle v1");
-        hasher.update(&roster.0).update(&shop.to_le_bytes());
-        *hasher.finalize().as_bytes()
-    });
+    let circle = circle(roster, shops);
     let mut graph = vec![Vec::with_capacity(degree); shops];
     for (at, shop) in circle.iter().enumerate() {
         for step in 1..=degree / 2 {
@@ -28,6 +23,17 @@ pub fn neighbours(roster: &Digest, shops: usize, degree: usize) -> Vec<Vec<u32>>
     }
     graph.iter_mut().for_each(|list| list.sort_unstable());
     graph
+}
+
+/// The order in which shops stand in the circle.
+pub(super) fn circle(roster: &Digest, shops: usize) -> Vec<u32> {
+    let mut circle: Vec<u32> = (0..shops as u32).collect();
+    circle.sort_by_cached_key(|shop| {
+        let mut hasher = blake3::Hasher::new_derive_key("souk 2026 masking circle v1");
+        hasher.update(&roster.0).update(&shop.to_le_bytes());
+        *hasher.finalize().as_bytes()
+    });
+    circle
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! | 6 | the coordinator: whose updates are in the sum (R3); a shop signs one such list an attempt ([`Confirmation`]) | H(R1, R2, R3) |
 //! | 7 | a shop, shown enough signatures on the list it signed: a share of the seed of each survivor, of the mask key of each shop that dropped out ([`Revealed`]) | |
 //!
+//! Byte by byte: `docs/protocol-masking.md`.
+//!
 //! | module | what |
 //! |---|---|
 //! | [`shop`], [`coordinator`] | the two halves, without clock or IO |
@@ -32,4 +34,8 @@ pub use shop::{Acquaintance, Keys, Masking, Masks, Refusal, Sharing};
 pub use terms::{Terms, TermsError};
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod proofs;
+#[cfg(test)]
+mod vectors;

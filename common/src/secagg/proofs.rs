@@ -17,9 +17,9 @@ use crate::round::record::AttemptId;
 
 /// An owner who knows everybody but some.
 #[derive(Default)]
-struct Owner {
-    unknown: BTreeSet<ShopName>,
-    least: usize,
+pub(super) struct Owner {
+    pub(super) unknown: BTreeSet<ShopName>,
+    pub(super) least: usize,
 }
 
 impl Acquaintance for Owner {
@@ -32,7 +32,7 @@ impl Acquaintance for Owner {
     }
 }
 
-fn context(attempt: u32) -> Context {
+pub(super) fn context(attempt: u32) -> Context {
     Context {
         id: AttemptId { round: 3, attempt },
         plan: Digest::of(b"plan"),
@@ -40,17 +40,22 @@ fn context(attempt: u32) -> Context {
     }
 }
 
-fn name(shop: usize) -> ShopName {
+pub(super) fn name(shop: usize) -> ShopName {
     format!("shop-{shop:04}").parse().unwrap()
 }
 
-fn identity(shop: usize) -> SigningKey {
+pub(super) fn identity(shop: usize) -> SigningKey {
     let mut secret = [7; 32];
     secret[..8].copy_from_slice(&(shop as u64).to_le_bytes());
     SigningKey::from_bytes(&secret)
 }
 
-fn terms(min_shops: usize, colluding: usize, neighbours: Option<usize>, bits: ModulusBits) -> Terms {
+pub(super) fn terms(
+    min_shops: usize,
+    colluding: usize,
+    neighbours: Option<usize>,
+    bits: ModulusBits,
+) -> Terms {
     Terms {
         min_shops,
         colluding,
@@ -716,7 +721,7 @@ fn a_dropout_and_one_share_too_few_leave_every_survivor_hidden() {
                 sign: mask::Sign::Minus,
             },
             mask::Mask {
-                key: secrets::pair_seed(&agreed, &context(1), &bound),
+                key: secrets::pair_seed(&agreed, &context(1), &bound, [1, 4]),
                 sign: mask::Sign::of(1, 4).opposite(),
             },
         ];

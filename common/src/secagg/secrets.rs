@@ -26,9 +26,22 @@ pub fn agree(secret: &[u8; 32], public: &[u8; 32]) -> Option<Secret> {
         .then(|| Zeroizing::new(*shared.as_bytes()))
 }
 
-/// The seed of the mask that two shops make, from what their mask keys agree on; `sharers` is H(R1, R2).
-pub fn pair_seed(agreed: &[u8; 32], context: &Context, sharers: &Digest) -> Secret {
-    derive(agreed, &[b"souk pair mask v1", &context.to_bytes(), &sharers.0])
+/// The seed of the mask that two shops make, from what their mask keys agree on; `sharers` is H(R1, R2), `pair` their places,
+/// in either order.
+pub fn pair_seed(agreed: &[u8; 32], context: &Context, sharers: &Digest, pair: [u32; 2]) -> Secret {
+    // Two keys that differ in an ignored bit, or by a point of small order, agree with every third on the same: without the
+    // places a shop that copies another one's key so would take that one's masks off its neighbours' updates.
+    let (lower, higher) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
+    derive(
+        agreed,
+        &[
+            b"souk pair mask v1",
+            &context.to_bytes(),
+            &sharers.0,
+            &lower.to_le_bytes(),
+            &higher.to_le_bytes(),
+        ],
+    )
 }
 
 /// The key of a shop's own mask, from its seed.

@@ -107,7 +107,7 @@ impl Keys {
         let mine = graph[place as usize].clone();
         let holders = holders(&mine, place);
         let unknown = holders.iter().filter(|holder| !known.contains(holder)).count();
-        let threshold = self.terms.share_threshold(holders.len(), unknown);
+        let threshold = self.terms.threshold(roster.len(), unknown);
         if threshold > holders.len() - unknown || holders.len() > MOST_HOLDERS {
             return Err(Refusal::Unknown {
                 known: holders.len() - unknown,
@@ -199,7 +199,7 @@ impl Sharing {
             let peer = &self.roster.0[*other as usize].body;
             let agreed = self.keys.agree(&self.keys.mask, &peer.mask_key, peer)?;
             masks.push(Mask {
-                key: pair_seed(&agreed, context, &bound),
+                key: pair_seed(&agreed, context, &bound, [self.place, *other]),
                 sign: Sign::of(self.place, *other),
             });
             // A share that can't be opened is its maker's loss: the others hold theirs.
@@ -253,7 +253,7 @@ impl Sharing {
 /// What hides one update of one attempt. It is used once.
 pub struct Masks {
     cipher: MaskCipher,
-    masks: Vec<Mask>,
+    pub(super) masks: Vec<Mask>,
 }
 
 impl Masks {

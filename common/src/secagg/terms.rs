@@ -5,13 +5,16 @@
 //! colluding ones: u of them among its holders.
 //!
 //! * **Shares.** T = floor((k + t + u) / 2) + 1. Somebody who wants both of a shop's secrets needs 2T shares; honest holders
-//!   give one each, the others two: at most k + t + u, which is below 2T.
+//!   give one each, the others two: at most k + t + u, which is below 2T. In a graph that is not complete T is also at least
+//!   d/2 + t + u + 1.
 //! * **Graph.** Up to [`COMPLETE_SHOPS`] shops everybody is everybody's neighbour. Above, shops stand in a circle in an order
 //!   that follows from H(R1), and each is the neighbour of the d/2 on either side. A shop takes part in unmasking only if
 //!   at least A = d/2 + t + 2 of its confirmed holders are survivors. Then the honest survivors' masks connect all of
 //!   them, for every graph and whatever the coordinator says who dropped out: if two honest survivors follow each other in
 //!   the circle more than d/2 apart, the first of them sees itself, at most d/2 survivors on its other side, and on this
-//!   side nobody but colluding shops, d/2 + 1 + t in all, and refuses. (In the complete graph there is nothing to
+//!   side nobody but colluding shops, d/2 + 1 + t in all, and refuses. Shops further from the gap see nothing of it and do
+//!   reveal, but without its own share that shop's seed can't be rebuilt: its other honest holders are at most d/2, and
+//!   with those it distrusts they give at most d/2 + t + u < T shares. (In the complete graph there is nothing to
 //!   disconnect.) So the coordinator learns the sum over all honest survivors and of no fewer.
 //! * **Confirmations.** Two survivor lists can't both be confirmed: each takes floor((|R2| + t + u) / 2) + 1 signatures.
 //!
@@ -61,9 +64,22 @@ impl Terms {
         degree.min(others)
     }
 
-    /// T for a shop with `holders`, of which it distrusts `unknown`.
+    /// T in a roster of `shops`, for a shop that distrusts `unknown` of its holders.
+    pub fn threshold(&self, shops: usize, unknown: usize) -> usize {
+        self.threshold_for(self.degree(shops), shops, unknown)
+    }
+
+    /// T of a complete graph, where all `holders` are neighbours, for a shop that distrusts `unknown` of them.
     pub fn share_threshold(&self, holders: usize, unknown: usize) -> usize {
         (holders + self.colluding + unknown) / 2 + 1
+    }
+
+    fn threshold_for(&self, degree: usize, shops: usize, unknown: usize) -> usize {
+        let both_secrets = self.share_threshold(degree + 1, unknown);
+        match degree + 1 < shops {
+            true => both_secrets.max(degree / 2 + self.colluding + unknown + 1),
+            false => both_secrets,
+        }
     }
 
     /// A: the least number of a shop's confirmed holders (itself included) among the survivors, in a roster of `shops`.
@@ -106,7 +122,7 @@ impl Terms {
                 rule: format!("so small that {MOST_HOLDERS} holders of a shop's shares are enough"),
             });
         }
-        let threshold = self.share_threshold(degree + 1, 0);
+        let threshold = self.threshold(shops, 0);
         if threshold > self.min_shops {
             return Err(TermsError {
                 field: "masking.min_shops",
@@ -123,14 +139,17 @@ impl Terms {
     /// bound, by adding up over shops.
     pub fn failure_probability(&self, shops: usize, dropout: f64) -> f64 {
         let degree = self.degree(shops);
-        let needed = self.least_alive(shops).max(self.share_threshold(degree + 1, 0));
+        let needed = self.least_alive(shops).max(self.threshold(shops, 0));
+        if degree + 1 == shops {
+            // Everybody holds shares of everybody.
+            return too_few(shops, needed, dropout);
+        }
         (shops as f64 * too_few(degree, needed.saturating_sub(1), dropout)).min(1.0)
     }
 
     fn derived_degree(&self, shops: usize) -> usize {
         let enough = |degree: &usize| {
-            let holders = degree + 1;
-            let needed = (degree / 2 + self.colluding + 2).max(self.share_threshold(holders, 0));
+            let needed = (degree / 2 + self.colluding + 2).max(self.threshold_for(*degree, shops, 0));
             shops as f64 * too_few(*degree, needed - 1, DROPOUT) <= MOST_FAILURES
         };
         let mut degrees = (2 * self.colluding + 4..MOST_HOLDERS).filter(|degree| degree % 2 == 0);
@@ -201,6 +220,12 @@ mod tests {
             for bad in 1..holders / 2 {
                 let threshold = terms(1, bad).share_threshold(holders, 0);
                 assert!(2 * threshold > holders + bad);
+                let regular = Terms {
+                    neighbours: Some(2 * holders),
+                    ..terms(1, bad)
+                };
+                assert!(2 * regular.threshold(80 * 3, 1) > 2 * holders + 1 + bad + 1);
+                assert!(regular.threshold(80 * 3, 1) > holders + bad + 1);
                 // Two lists of survivors: honest shops sign one, the others both.
                 assert!(2 * terms(1, bad).confirmations(holders, 0) > holders + bad);
             }
@@ -218,7 +243,7 @@ mod tests {
             );
             assert!(terms.check(shops).is_ok(), "{shops}: {degree}");
             let complete = degree + 1 == shops;
-            assert!(complete || terms.least_alive(shops) >= terms.share_threshold(degree + 1, 0));
+            assert!(complete || terms.least_alive(shops) >= terms.threshold(shops, 0));
             assert!(terms.failure_probability(shops, DROPOUT) <= MOST_FAILURES);
         }
         assert_eq!(terms(20, 2).degree(32), 31);

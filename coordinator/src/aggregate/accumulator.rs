@@ -1,6 +1,7 @@
 //! The running sum of one attempt, modulo 2^b.
 
 use souk_common::round::grid::ModulusBits;
+use souk_common::secagg::{Misfit, Session, Terms};
 
 /// The sum of the updates of one attempt, coordinate by coordinate, modulo 2^b. It takes memory for one update,
 /// however many are added.
@@ -121,6 +122,17 @@ impl Accumulator {
             }
         }
         Ok(())
+    }
+
+    /// Takes off the masks that are left in the sum of a masked attempt.
+    ///
+    /// # Errors
+    /// When shares are missing or of no use; the sum is as it was then.
+    pub fn unmask(&mut self, session: &Session, terms: &Terms) -> Result<(), Misfit> {
+        match &mut self.sum {
+            Sum::B32(sum) => session.unmask(terms, sum),
+            Sum::B64(sum) => session.unmask(terms, sum),
+        }
     }
 
     /// The sum at one coordinate, lifted to the integer nearest zero.

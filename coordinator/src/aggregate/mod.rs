@@ -10,7 +10,7 @@ pub use accumulator::{Accumulator, AccumulatorError, Words};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::ShopName;
-use souk_common::round::grid::{Grid, GridError};
+use souk_common::round::grid::{Counts, CountsGrid, Grid, GridError};
 use souk_common::round::plan::Plan;
 
 /// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
@@ -42,7 +42,7 @@ impl Aggregator {
         Ok(Self {
             plan: plan.clone(),
             grid,
-            accumulator: Accumulator::new(grid.bits, coordinates),
+            accumulator: Accumulator::new(grid.bits, plan.update_len(coordinates)),
             optimiser,
         })
     }
@@ -68,6 +68,16 @@ impl Aggregator {
     /// When its length or its modulus is not the plan's.
     pub fn add(&mut self, update: Words<'_>) -> Result<(), AccumulatorError> {
         self.accumulator.add(update)
+    }
+
+    /// The quality counts in the sum of `accepted` shops' updates, if the plan has any.
+    pub fn counts(&self, accepted: usize) -> Option<Counts> {
+        let counts = CountsGrid::of(&self.plan, &self.grid)?;
+        let first = self.accumulator.len() - CountsGrid::COORDINATES;
+        let sums = [first, first + 1].map(|at| self.accumulator.lifted(at));
+        // As NoiseVector::draw rounds it, once a shop.
+        let stddev = self.grid.noise_stddev.ceil() * (accepted as f64).sqrt();
+        Some(counts.read(sums, stddev))
     }
 
     /// Takes one step with the mean of what was added and makes the sum zero again.

@@ -77,8 +77,8 @@ impl ServerOptimiser {
     /// If `model` or `sum` has another length than this was made for.
     pub fn step(&mut self, model: &mut [f32], sum: &Accumulator, denominator: f64) {
         assert!(
-            sum.len() == self.coordinates,
-            "sum and optimiser are of one layout"
+            sum.len() >= self.coordinates,
+            "the model's coordinates come first in the sum"
         );
         self.step_by(model, |coordinate| sum.lifted(coordinate) as f64 / denominator);
     }

@@ -12,11 +12,13 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::round::grid::GridError;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
+use souk_common::secagg::{Context, Terms};
 
 use super::publish::read_state;
 use super::staging::add_file;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
+use crate::masked::Masked;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
 use crate::store::{Entry, Run, Standing, Store, StoreError};
 
@@ -76,15 +78,7 @@ impl Engine {
         }
         let mut aggregator = Aggregator::resume(&plan, optimiser)?;
         let update_bytes = aggregator.accumulator().update_bytes();
-        let (run, restored) = restore(
-            now,
-            &mut store,
-            &key,
-            run,
-            &mut aggregator,
-            settings,
-            plan.cohort.quorum,
-        )?;
+        let (run, restored, masked) = restore(now, &mut store, &key, run, &mut aggregator, settings, &plan)?;
         Ok(Self {
             machine: Machine::new(Rules::of(&plan, update_bytes), restored),
             store,
@@ -98,6 +92,7 @@ impl Engine {
             settings,
             staged: HashMap::new(),
             attempt_began: now,
+            masked,
         })
     }
 }
@@ -154,12 +149,29 @@ fn restore(
     mut run: Run,
     aggregator: &mut Aggregator,
     settings: Settings,
-    quorum: usize,
-) -> Result<(Run, Restored), EngineError> {
-    let mut open = None;
+    plan: &Plan,
+) -> Result<(Run, Restored, Option<Masked>), EngineError> {
+    let (mut open, mut masked) = (None, None);
     if let Some(announcement) = &run.open {
+        let context = Context {
+            id: announcement.body.id,
+            plan: announcement.body.plan,
+            model: announcement.body.model,
+        };
+        let terms = plan.masking.as_ref().map(|masking| Terms::of(plan, masking));
+        let mut step = None;
+        let session = store
+            .masked(context.id)?
+            .filter(|session| *session.context() == context);
+        if let Some((terms, session)) = terms.zip(session)
+            && let Some((restored, at)) = Masked::restored(terms, session)
+        {
+            (masked, step) = (Some(restored), Some(at));
+        }
         let receipts = store.receipts(announcement.body.id)?;
+        // Before R2 was fixed, a masked attempt has nothing that is worth going on with.
         let kept = settings.keep_parts > 0
+            && plan.masking.is_some() == step.is_some()
             && receipts
                 .iter()
                 .all(|receipt| store.private().contains(&receipt.body.upload.update));
@@ -174,12 +186,14 @@ fn restore(
                     .into_iter()
                     .map(|receipt| (receipt.body.shop, receipt.body.upload.update))
                     .collect(),
+                masked: step,
             });
         } else {
+            masked = None;
             // Its updates are gone: none of them counts, and what was sent is spent.
             let outcome = key.sign(Outcome::BelowQuorum {
                 accepted: 0,
-                quorum: quorum as u32,
+                quorum: plan.cohort.quorum as u32,
             });
             run.open = None;
             store.change(|change| {
@@ -199,7 +213,7 @@ fn restore(
             .map(|(name, _)| name)
             .collect(),
     };
-    Ok((run, restored))
+    Ok((run, restored, masked))
 }
 
 /// Why a run can't begin.

@@ -2,6 +2,7 @@
 //! told to shops comes out as [`Output`].
 
 mod begin;
+mod masked;
 mod publish;
 mod staging;
 
@@ -18,9 +19,11 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{
     Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
+use souk_common::secagg::{Context, Terms};
 use souk_common::wire::messages::{Push, Reply, Signed};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
+use crate::masked::Masked;
 use crate::round::{Effect, Event, Machine, Phase};
 use crate::store::{Entry, Run, Store, StoreError};
 
@@ -41,6 +44,7 @@ pub struct Engine {
     settings: Settings,
     staged: HashMap<ShopName, Staged>,
     attempt_began: Timestamp,
+    masked: Option<Masked>,
 }
 
 /// What comes of an event, for the outside.
@@ -214,11 +218,38 @@ impl Engine {
                 }
             }
             Effect::Reject { shop, code, .. } => outputs.push(rejection(shop, code)),
+            Effect::FixRoster { id, shops } => self.fix_roster(now, id, &shops, outputs)?,
+            Effect::FixSharers { id } => self.fix_sharers(now, id, outputs)?,
+            Effect::FixSurvivors { id, accepted } => self.fix_survivors(now, id, &accepted, outputs)?,
+            Effect::ShowConfirmations { shops, .. } => self.show_confirmations(&shops, outputs),
+            Effect::Repeat { shop, .. } => self.repeat(&shop, outputs),
             Effect::Publish { id, accepted } => {
+                if let Err(misfit) = self.unmask() {
+                    outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));
+                    return Ok(Some(Event::NotUnmasked(id)));
+                }
                 self.publish(now, id, accepted, outputs)?;
                 return Ok(Some(Event::Published(id)));
             }
-            Effect::Abandon { id, accepted, quorum } => self.abandon(now, id, accepted, quorum, outputs)?,
+            Effect::Abandon {
+                id,
+                accepted,
+                quorum,
+                unmasking,
+            } => {
+                let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+                let outcome = match unmasking {
+                    Some((survivors, revealed)) => Outcome::NotUnmasked {
+                        survivors: number(survivors),
+                        revealed: number(revealed),
+                    },
+                    None => Outcome::BelowQuorum {
+                        accepted: number(accepted),
+                        quorum: number(quorum),
+                    },
+                };
+                self.abandon(now, id, outcome, outputs)?;
+            }
             Effect::Paused(reason) => {
                 outputs.push(Output::Report(format!("paused: {}", reason.words())));
             }
@@ -247,6 +278,13 @@ impl Engine {
         })?;
         self.run = run;
         self.attempt_began = now;
+        let context = Context {
+            id,
+            plan: self.run.plan,
+            model: self.manifest.body.model,
+        };
+        let masking = self.plan.masking.as_ref();
+        self.masked = masking.map(|masking| Masked::new(Terms::of(&self.plan, masking), context));
         Ok(())
     }
 
@@ -297,19 +335,26 @@ impl Engine {
         &mut self,
         now: Timestamp,
         id: AttemptId,
-        accepted: usize,
-        quorum: usize,
+        outcome: Outcome,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
         self.aggregator.abandon();
-        let outcome = self.key.sign(Outcome::BelowQuorum {
-            accepted: accepted as u32,
-            quorum: quorum as u32,
-        });
+        self.masked = None;
+        let words = match &outcome {
+            Outcome::NotUnmasked { survivors, revealed } => {
+                format!("could not be unmasked: of {survivors} shops {revealed} gave their shares in time")
+            }
+            Outcome::BelowQuorum { accepted, quorum } => {
+                format!("ended below quorum: {accepted} of {quorum} updates")
+            }
+            Outcome::Published(_) => "ended".to_owned(),
+        };
+        let outcome = self.key.sign(outcome);
         self.run.open = None;
         let run = &self.run;
         let said = outcome.clone();
         self.store.change(|change| {
+            change.forget_masked(id)?;
             change.append(now, Entry::Ended(said))?;
             change.set_run(run)
         })?;
@@ -317,9 +362,7 @@ impl Engine {
             shops: None,
             push: Push::Ended { id, outcome },
         });
-        outputs.push(Output::Report(format!(
-            "{id} ended below quorum: {accepted} of {quorum} updates; what was sent is spent"
-        )));
+        outputs.push(Output::Report(format!("{id} {words}; what was sent is spent")));
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ impl Engine {
         accepted: Vec<(ShopName, Digest)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
+        let counts = self.aggregator.counts(accepted.len());
         let shops = accepted.iter().map(|(shop, _)| shop);
         self.aggregator.step(&mut self.model, shops);
         let meta = ModelMeta {
@@ -46,7 +47,17 @@ impl Engine {
         let mut run = self.run.clone();
         (run.published, run.attempt, run.open) = (id.round, 0, None);
         let old_state = std::mem::replace(&mut run.optimiser, optimiser);
+        let masked = self.masked.take();
         self.store.change(|change| {
+            if let Some(masked) = &masked {
+                change.set_masked(id, masked.session())?;
+                let session = masked.session().digest();
+                change.append(now, Entry::Unmasked { id, session })?;
+            }
+            if let Some(counts) = counts {
+                change.set_meta("quality", &(id, counts))?;
+                change.append(now, Entry::Quality { id, counts })?;
+            }
             change.add_model(&manifest)?;
             change.append(now, Entry::Ended(outcome.clone()))?;
             change.set_run(&run)
@@ -61,6 +72,14 @@ impl Engine {
             shops: None,
             push: Push::Ended { id, outcome },
         });
+        if let Some((rate, stddev)) = counts.and_then(|counts| counts.hit_rate()) {
+            outputs.push(Output::Report(format!(
+                "the model of round {} ranks the newest purchase of drawn customers among its first ten at {:.1} % (noise: {:.1})",
+                id.round - 1,
+                rate * 100.0,
+                stddev * 100.0
+            )));
+        }
         outputs.push(Output::Report(format!(
             "round {}/{} published: {count} of {} shops, attempt {}, {seconds:.2} s, model {}",
             id.round,
@@ -114,8 +133,15 @@ impl Engine {
         let Some(old) = round.checked_sub(self.settings.keep_parts).filter(|old| *old > 0) else {
             return Ok(());
         };
-        for receipt in self.store.receipts_of_round(old)? {
+        let receipts = self.store.receipts_of_round(old)?;
+        for receipt in &receipts {
             self.store.private().remove(&receipt.body.upload.update)?;
+        }
+        if self.plan.masking.is_some() {
+            self.store.change_lazily(|change| {
+                let mut ids = receipts.iter().map(|receipt| receipt.body.upload.id);
+                ids.try_for_each(|id| change.forget_masked(id))
+            })?;
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
 
-use super::state::Machine;
+use super::masked::Masked;
+use super::state::{Machine, OpenAttempt};
 use super::{Effect, ShopState};
 
 /// One try at a round.
@@ -14,12 +15,14 @@ use super::{Effect, ShopState};
 pub(super) struct Attempt {
     pub(super) id: AttemptId,
     pub(super) deadline: Timestamp,
-    shops: BTreeMap<ShopName, Progress>,
+    pub(super) shops: BTreeMap<ShopName, Progress>,
+    /// Steps of a masked attempt.
+    pub(super) masked: Option<Masked>,
 }
 
 /// How far a shop is in this attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
+pub(super) enum Progress {
     Accepted,
     Declined(DeclineCode),
     /// The update with this digest is on its way.
@@ -30,20 +33,25 @@ enum Progress {
 }
 
 impl Attempt {
-    pub(super) fn new(id: AttemptId, deadline: Timestamp) -> Self {
+    pub(super) fn new(id: AttemptId, deadline: Timestamp, masked: Option<Masked>) -> Self {
         Self {
             id,
             deadline,
             shops: BTreeMap::new(),
+            masked,
         }
     }
 
-    pub(super) fn resumed(id: AttemptId, deadline: Timestamp, counted: Vec<(ShopName, Digest)>) -> Self {
-        let shops = counted
-            .into_iter()
-            .map(|(shop, digest)| (shop, Progress::Counted(digest)))
-            .collect();
-        Self { id, deadline, shops }
+    pub(super) fn resumed(id: AttemptId, open: OpenAttempt) -> Self {
+        let counted = open.counted.into_iter();
+        Self {
+            id,
+            deadline: open.deadline,
+            shops: counted
+                .map(|(shop, digest)| (shop, Progress::Counted(digest)))
+                .collect(),
+            masked: open.masked.map(|step| Masked::resumed(step, open.deadline)),
+        }
     }
 
     /// A later answer replaces an earlier one, until an update is on its way.
@@ -53,7 +61,10 @@ impl Attempt {
             Answer::Decline(code) => Progress::Declined(code),
         };
         let said = self.shops.entry(shop).or_insert(progress);
-        if matches!(said, Progress::Accepted | Progress::Declined(_)) {
+        let takes_it_back = self.masked.is_some() && matches!(progress, Progress::Declined(_));
+        if matches!(said, Progress::Accepted | Progress::Declined(_))
+            || (takes_it_back && !matches!(said, Progress::Counted(_)))
+        {
             *said = progress;
         }
     }
@@ -119,10 +130,15 @@ impl Attempt {
         order.iter().filter_map(digest_of).collect()
     }
 
-    /// Whether the attempt ends now, and if so, whether with a model.
-    pub(super) fn is_over(&self, now: Timestamp, machine: &Machine) -> Option<bool> {
+    /// Whether an update is being made durable at this moment.
+    pub(super) fn is_recording(&self) -> bool {
         let recording = |progress: &Progress| matches!(progress, Progress::Recording(_));
-        if self.shops.values().any(recording) {
+        self.shops.values().any(recording)
+    }
+
+    /// Whether the attempt ends now, and if so, whether with a model; of one without masks.
+    pub(super) fn is_over(&self, now: Timestamp, machine: &Machine) -> Option<bool> {
+        if self.is_recording() {
             return None;
         }
         let enough = self.counted_len() >= machine.rules.quorum;
@@ -196,6 +212,20 @@ impl Machine {
             Some(Progress::Counted(_)) => return Verdict::Reject(RejectCode::SecondUpdate),
             _ if !open => return Verdict::Reject(RejectCode::NotOpen),
             Some(Progress::Declined(_)) => return Verdict::Reject(RejectCode::NotAccepted),
+            _ if attempt
+                .masked
+                .as_ref()
+                .is_some_and(|masked| !masked.takes_updates()) =>
+            {
+                return Verdict::Reject(RejectCode::NotOpen);
+            }
+            _ if attempt
+                .masked
+                .as_ref()
+                .is_some_and(|masked| !masked.concerns(shop)) =>
+            {
+                return Verdict::Reject(RejectCode::NotAccepted);
+            }
             Some(Progress::Receiving(digest)) if *digest != upload.update => {
                 return Verdict::Reject(RejectCode::SecondUpdate);
             }

@@ -18,8 +18,11 @@
 //! the driver has said that it is durable ([`Event::Recorded`]), so a receipt never promises what a crash can take back.
 
 mod collecting;
+mod masked;
 mod state;
 
+#[cfg(test)]
+mod masked_test;
 #[cfg(test)]
 mod model_test;
 
@@ -30,6 +33,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
 
+pub use masked::RestoredStep;
 pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
 
 /// What the machine needs of a plan.
@@ -47,6 +51,15 @@ pub struct Rules {
     pub rounds: u64,
     /// Length of an update in bytes.
     pub update_bytes: u64,
+    /// Whether updates are masked, and how long each step of that may take.
+    pub masking: Option<MaskRules>,
+}
+
+/// What the machine needs of a plan's masking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MaskRules {
+    /// How long keys, shares, signatures and unmasking may take, each.
+    pub step: Duration,
 }
 
 impl Rules {
@@ -59,6 +72,10 @@ impl Rules {
             attempts: plan.cohort.attempts,
             rounds: plan.rounds,
             update_bytes,
+            masking: plan
+                .masking
+                .as_ref()
+                .map(|masking| MaskRules { step: masking.step }),
         }
     }
 }
@@ -85,6 +102,38 @@ pub enum Event {
         /// How.
         answer: Answer,
     },
+    /// A shop accepted a masked attempt, with keys that fit.
+    Advertised {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+    },
+    /// A shop's shares for its neighbours are here, and fit.
+    Shared {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+    },
+    /// A shop signed the list of survivors.
+    Confirmed {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+    },
+    /// A shop gave its shares.
+    Revealed {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+        /// Whether all shares together are enough to unmask.
+        enough: bool,
+    },
+    /// The sum could not be unmasked, though the shares seemed enough.
+    NotUnmasked(AttemptId),
     /// A shop offers an update.
     UploadOffered {
         /// Which shop.
@@ -168,6 +217,39 @@ pub enum Effect {
         /// Whom.
         shops: Vec<ShopName>,
     },
+    /// Fix R1 of a masked attempt, durably: these shops; then tell them.
+    FixRoster {
+        /// Which.
+        id: AttemptId,
+        /// Whose keys are here, in the plan's order.
+        shops: Vec<ShopName>,
+    },
+    /// Fix R2, durably: all whose shares are here; then tell them, each with the shares for it.
+    FixSharers {
+        /// Which.
+        id: AttemptId,
+    },
+    /// Fix R3, durably: these shops, whose updates are in the sum; then tell them.
+    FixSurvivors {
+        /// Which.
+        id: AttemptId,
+        /// In the plan's order, with the digests of their updates.
+        accepted: Vec<(ShopName, Digest)>,
+    },
+    /// Show these survivors all signatures on R3.
+    ShowConfirmations {
+        /// Which.
+        id: AttemptId,
+        /// Those who signed.
+        shops: Vec<ShopName>,
+    },
+    /// Tell a shop that came back all of a masked attempt's lists that concern it.
+    Repeat {
+        /// Which.
+        id: AttemptId,
+        /// Whom.
+        shop: ShopName,
+    },
     /// Send [`Event::Timer`] then.
     SetTimer(Timestamp),
     /// Take in the bytes of the update that the shop offered, then send [`Event::UploadArrived`] or
@@ -202,7 +284,8 @@ pub enum Effect {
         /// Why.
         code: RejectCode,
     },
-    /// Make and publish the next model, then send [`Event::Published`].
+    /// Unmask the sum if it is masked, make and publish the next model, then send [`Event::Published`]; if it can't be
+    /// unmasked, [`Event::NotUnmasked`].
     Publish {
         /// Which attempt made it.
         id: AttemptId,
@@ -217,6 +300,8 @@ pub enum Effect {
         accepted: usize,
         /// The plan's quorum.
         quorum: usize,
+        /// Survivors and how many of them gave their shares, if that is where it failed.
+        unmasking: Option<(usize, usize)>,
     },
     /// No attempt begins until the operator says so.
     Paused(PauseReason),

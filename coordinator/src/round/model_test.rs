@@ -100,6 +100,7 @@ fn rules() -> Rules {
         attempts: 3,
         rounds: 4,
         update_bytes: UPDATE_BYTES,
+        masking: None,
     }
 }
 
@@ -200,12 +201,18 @@ impl World {
                 self.disk.open = None;
             }
             Effect::Reject { .. } | Effect::SetTimer(_) | Effect::Paused(_) | Effect::Finish => {}
+            Effect::FixRoster { .. }
+            | Effect::FixSharers { .. }
+            | Effect::FixSurvivors { .. }
+            | Effect::ShowConfirmations { .. }
+            | Effect::Repeat { .. } => panic!("of a plan without masks"),
         }
         None
     }
 
     fn crash(&mut self) {
         let open = self.disk.open.map(|deadline| OpenAttempt {
+            masked: None,
             deadline,
             counted: self
                 .disk

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::AttemptId;
+use souk_common::round::record::{Answer, AttemptId};
 
 use super::collecting::Attempt;
+use super::masked::{Masked, RestoredStep, Turn};
 use super::{Effect, Event, Rules, ShopState};
 
 /// The coordinator's half of all rounds of one plan.
@@ -98,6 +99,8 @@ pub struct OpenAttempt {
     pub deadline: Timestamp,
     /// Counted updates.
     pub counted: Vec<(ShopName, Digest)>,
+    /// Of a masked attempt, the last list that was fixed.
+    pub masked: Option<RestoredStep>,
 }
 
 impl Machine {
@@ -108,9 +111,7 @@ impl Machine {
             attempt: restored.attempt,
         };
         let step = match restored.open {
-            Some(open) if restored.attempt > 0 => {
-                Step::Collecting(Attempt::resumed(id, open.deadline, open.counted))
-            }
+            Some(open) if restored.attempt > 0 => Step::Collecting(Attempt::resumed(id, open)),
             _ => Step::Idle,
         };
         Self {
@@ -177,7 +178,7 @@ impl Machine {
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Started => self.start(&mut effects),
+            Event::Started => self.start(now, &mut effects),
             Event::Connected(shop) => self.connect(shop, &mut effects),
             Event::Disconnected(shop) => {
                 self.connected.remove(&shop);
@@ -193,10 +194,36 @@ impl Machine {
                 self.revoked.remove(&shop);
             }
             Event::Answered { shop, id, answer } => {
-                if let Some(attempt) = self.attempt().filter(|attempt| attempt.id == id) {
+                // A masked attempt is accepted with keys.
+                if let Some(attempt) = self.open_as(id)
+                    && (attempt.masked.is_none() || answer != Answer::Accept)
+                {
                     attempt.answer(shop, answer);
                 }
             }
+            Event::Advertised { shop, id } => {
+                if let Some(attempt) = self.open_as(id)
+                    && attempt.masked.is_some()
+                {
+                    attempt.answer(shop, Answer::Accept);
+                }
+            }
+            Event::Shared { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.share(shop);
+                }
+            }
+            Event::Confirmed { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.confirm(shop);
+                }
+            }
+            Event::Revealed { shop, id, enough } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.reveal(shop, enough);
+                }
+            }
+            Event::NotUnmasked(id) => self.fail_to_unmask(id, &mut effects),
             Event::UploadOffered { shop, upload } => effects.push(self.offer(shop, upload)),
             Event::UploadArrived { shop, upload } => effects.push(self.arrive(shop, upload)),
             Event::Recorded { shop, upload } => {
@@ -207,7 +234,7 @@ impl Machine {
                 }
             }
             Event::UploadFailed { shop, id } => {
-                if let Some(attempt) = self.attempt().filter(|attempt| attempt.id == id) {
+                if let Some(attempt) = self.open_as(id) {
                     attempt.fail(&shop);
                 }
             }
@@ -225,18 +252,28 @@ impl Machine {
 
     /// Closes and opens attempts until nothing is left to do.
     fn settle(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if let Step::Collecting(attempt) = &self.step
-            && let Some(enough) = attempt.is_over(now, self)
-        {
-            let attempt = attempt.clone();
-            if enough {
-                effects.push(Effect::Publish {
-                    id: attempt.id,
-                    accepted: attempt.counted_in_order(&self.rules.shops),
-                });
-                self.step = Step::Publishing(attempt);
-            } else {
-                self.abandon(&attempt, effects);
+        while let Step::Collecting(attempt) = &self.step {
+            let turn = match (&attempt.masked, attempt.is_over(now, self)) {
+                (Some(_), _) => attempt.turn(now, self),
+                (None, None) => Turn::Stay,
+                (None, Some(true)) => Turn::Publish,
+                (None, Some(false)) => Turn::End,
+            };
+            match turn {
+                Turn::Stay => break,
+                Turn::Go(step, said) => self.go(now, *step, said, effects),
+                Turn::Publish => {
+                    let attempt = attempt.clone();
+                    effects.push(Effect::Publish {
+                        id: attempt.id,
+                        accepted: attempt.counted_in_order(&self.rules.shops),
+                    });
+                    self.step = Step::Publishing(attempt);
+                }
+                Turn::End => {
+                    let attempt = attempt.clone();
+                    self.abandon(&attempt, effects);
+                }
             }
         }
         if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
@@ -244,23 +281,72 @@ impl Machine {
         }
     }
 
-    fn start(&self, effects: &mut Vec<Effect>) {
-        match (&self.step, self.phase()) {
-            (Step::Collecting(attempt), _) => effects.push(Effect::SetTimer(attempt.deadline)),
+    fn start(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (step, phase) = (self.rules.masking.map(|masking| masking.step), self.phase());
+        match (&mut self.step, phase) {
+            (Step::Collecting(attempt), _) => {
+                let ends = match &mut attempt.masked {
+                    // Shops need time to come back: what they have to do now is short.
+                    Some(masked) if !masked.takes_updates() => {
+                        masked.ends = now + step.unwrap_or_default();
+                        masked.ends
+                    }
+                    _ => attempt.deadline,
+                };
+                effects.push(Effect::SetTimer(ends));
+            }
             (_, Phase::Finished) => effects.push(Effect::Finish),
             _ => {}
         }
     }
 
+    /// Takes a masked attempt to its next step.
+    fn go(
+        &mut self,
+        now: Timestamp,
+        step: super::masked::Step,
+        said: Vec<Effect>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let patience = self.rules.masking.map(|masking| masking.step).unwrap_or_default();
+        let Some(attempt) = self.attempt() else {
+            return;
+        };
+        let mut masked = Masked {
+            step,
+            ends: now + patience,
+        };
+        if masked.takes_updates() {
+            // Keys and shares may have taken long; training began with the keys.
+            masked.ends = attempt.deadline.max(now + patience);
+        }
+        let ends = masked.ends;
+        attempt.masked = Some(masked);
+        effects.extend(said);
+        effects.push(Effect::SetTimer(ends));
+    }
+
+    fn fail_to_unmask(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        if let Step::Publishing(attempt) = &self.step
+            && attempt.id == id
+        {
+            let attempt = attempt.clone();
+            self.abandon(&attempt, effects);
+        }
+    }
+
     fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
         if self.is_invited(&shop) {
-            if let Step::Collecting(attempt) = &self.step
-                && !attempt.has_counted(&shop)
-            {
-                effects.push(Effect::Announce {
-                    id: attempt.id,
-                    shops: vec![shop.clone()],
-                });
+            if let Step::Collecting(attempt) = &self.step {
+                let (id, masked) = (attempt.id, attempt.masked.as_ref());
+                if !attempt.has_counted(&shop) && masked.is_none_or(|masked| masked.concerns(&shop)) {
+                    let shops = vec![shop.clone()];
+                    effects.push(Effect::Announce { id, shops });
+                }
+                if masked.is_some_and(|masked| masked.concerns(&shop)) {
+                    let shop = shop.clone();
+                    effects.push(Effect::Repeat { id, shop });
+                }
             }
             self.connected.insert(shop);
         }
@@ -275,12 +361,17 @@ impl Machine {
         };
         let deadline = now + self.rules.deadline;
         let shops = self.present().cloned().collect();
+        let masked = self
+            .rules
+            .masking
+            .map(|masking| Masked::new(now, deadline, &masking));
+        let ends = masked.as_ref().map_or(deadline, |masked| masked.ends);
         effects.extend([
             Effect::Open { id, deadline },
-            Effect::SetTimer(deadline),
+            Effect::SetTimer(ends),
             Effect::Announce { id, shops },
         ]);
-        self.step = Step::Collecting(Attempt::new(id, deadline));
+        self.step = Step::Collecting(Attempt::new(id, deadline, masked));
     }
 
     fn abandon(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
@@ -288,6 +379,7 @@ impl Machine {
             id: attempt.id,
             accepted: attempt.counted_len(),
             quorum: self.rules.quorum,
+            unmasking: attempt.masked.as_ref().and_then(Masked::unmasking),
         });
         self.step = Step::Idle;
         self.ended = Some(attempt.clone());
@@ -329,6 +421,22 @@ impl Machine {
         }
     }
 
+    fn open_as(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.attempt().filter(|attempt| attempt.id == id)
+    }
+
+    fn masked(&mut self, id: AttemptId) -> Option<&mut Masked> {
+        self.open_as(id).and_then(|attempt| attempt.masked.as_mut())
+    }
+
+    /// What a masked attempt waits for, in a word.
+    pub fn masked_step(&self) -> Option<&'static str> {
+        match &self.step {
+            Step::Collecting(attempt) => attempt.masked.as_ref().map(Masked::word),
+            _ => None,
+        }
+    }
+
     /// The attempt that receipts can be repeated for: open, or being published.
     pub(super) fn latest(&mut self) -> Option<(&mut Attempt, bool)> {
         match &mut self.step {
@@ -350,7 +458,7 @@ impl Machine {
             .filter(|shop| !self.revoked.contains(shop))
     }
 
-    fn present(&self) -> impl Iterator<Item = &ShopName> {
+    pub(super) fn present(&self) -> impl Iterator<Item = &ShopName> {
         self.rules
             .shops
             .iter()

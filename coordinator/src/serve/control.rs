@@ -13,7 +13,8 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_bytes;
-use souk_common::round::record::Manifest;
+use souk_common::round::grid::Counts;
+use souk_common::round::record::{AttemptId, Manifest};
 use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
@@ -164,6 +165,7 @@ fn status(store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
         _ => "waiting",
     };
     let mut connections = store.traffic().map_err(refused)?;
+    let step = live.as_ref().and_then(|live| live.step);
     let (state, shops) = match live {
         Some(live) => {
             live.traffic
@@ -178,7 +180,21 @@ fn status(store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
     let seconds = began
         .zip(ended)
         .map_or(0.0, |(began, ended)| ended.since(began).as_secs_f64());
+    let quality: Option<(AttemptId, Counts)> = store.meta("quality").map_err(refused)?;
+    let quality = quality.map(|(id, counts)| {
+        let rate = counts.hit_rate();
+        json!({
+            "of_model_of_round": id.round.saturating_sub(1),
+            "hit_rate_at_10": rate.map(|(rate, _)| rate),
+            "noise_stddev": rate.map(|(_, stddev)| stddev),
+            "users": counts.users,
+            "hits": counts.hits,
+            "candidates": "full",
+        })
+    });
     Ok(json!({
+        "quality": quality,
+        "masked_step": step,
         "state": state,
         "rounds_published": run.as_ref().map_or(0, |run| run.published),
         "rounds": run.as_ref().map_or(0, |run| run.rounds),
@@ -233,6 +249,7 @@ fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
                 Phase::Paused => "paused",
                 Phase::Finished => "finished",
             };
+            let step = engine.machine().masked_step();
             let shops = engine.machine().shop_states().into_iter().map(told).collect();
             let answer = on_store(
                 &hub.home,
@@ -241,6 +258,7 @@ fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
                 &address,
                 Some(Live {
                     state,
+                    step,
                     traffic,
                     shops,
                 }),
@@ -258,6 +276,8 @@ fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
 /// What only a running `serve` knows.
 struct Live {
     state: &'static str,
+    /// What a masked attempt waits for.
+    step: Option<&'static str>,
     traffic: Vec<Traffic>,
     /// Where each shop of the plan stands, in words.
     shops: Value,

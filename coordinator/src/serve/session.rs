@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
+use souk_common::crypto::pki::key_of;
+use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
 use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame};
@@ -18,6 +20,7 @@ use super::hub::{Decision, Hub};
 use super::now;
 use super::partial::Turn;
 use crate::engine::Staged;
+use crate::masked::MaskedWord;
 use crate::registry;
 use crate::round::Event;
 use crate::store::{Standing, StoreError};
@@ -165,11 +168,11 @@ impl Session<'_> {
             end(self.connection, send, CloseCode::NotEnrolled).await;
             return Ok(());
         }
-        let shop = peer.shop;
+        let (shop, identity) = (peer.shop, peer.identity);
         match request {
             Request::Join { .. } => Ok(()),
             Request::Subscribe { software, process_id } => {
-                self.subscribe(shop, &software, process_id, send).await
+                self.subscribe(shop, &identity, &software, process_id, send).await
             }
             Request::Answer { id, answer } => {
                 self.hub.tell(Event::Answered { shop, id, answer });
@@ -177,6 +180,20 @@ impl Session<'_> {
             }
             Request::Blob { digest, offset } => self.blob(digest, offset, send).await,
             Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
+            Request::Advertise(keys) => {
+                self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
+                    .await
+            }
+            Request::Share { id, shares } => self.masked(shop, MaskedWord::Shares(id, shares), send).await,
+            Request::Confirm(word) => self.masked(shop, MaskedWord::Confirmation(word), send).await,
+            Request::Reveal { id, shares } => self.masked(shop, MaskedWord::Revealed(id, shares), send).await,
+            Request::Members => {
+                let reply = match registry::members(self.hub.engine().store()) {
+                    Ok(members) => Reply::Members(members),
+                    Err(error) => failure(ErrorCode::Internal, &error.to_string()),
+                };
+                say(send, &reply).await
+            }
             Request::Leave => {
                 let ended = registry::end(self.hub.engine().store(), &shop, Standing::Left);
                 let reply = match ended {
@@ -191,6 +208,19 @@ impl Session<'_> {
                 say(send, &reply).await
             }
         }
+    }
+
+    /// Takes in a word for the open masked attempt.
+    async fn masked(
+        &self,
+        shop: ShopName,
+        word: MaskedWord,
+        send: &mut SendStream,
+    ) -> Result<(), FrameError> {
+        let decision = self
+            .hub
+            .with_engine(Some(&shop), |engine| engine.masked(now(), shop.clone(), word));
+        say(send, &reply_of(decision)).await
     }
 
     fn join(&self, secret: &[u8; 16], csr: &[u8]) -> Reply {
@@ -216,7 +246,10 @@ impl Session<'_> {
             Err(error) => return failure(ErrorCode::BadRequest, &error.to_string()),
         };
         let fingerprint = Digest::of(&certificate).to_string();
-        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, secret) {
+        let identity = key_of(&certificate)
+            .map(|key| hex::text(&key))
+            .unwrap_or_default();
+        if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, identity, secret) {
             return failure(ErrorCode::Internal, &error.to_string());
         }
         let signing_key = engine.public_key();
@@ -233,6 +266,7 @@ impl Session<'_> {
     async fn subscribe(
         &self,
         shop: ShopName,
+        identity: &[u8; 32],
         software: &str,
         process_id: u32,
         send: &mut SendStream,
@@ -242,6 +276,7 @@ impl Session<'_> {
         self.hub.with_engine(Some(&shop), |engine| {
             if let Some(mut member) = engine.store().shop(&shop)? {
                 (member.seen_at, member.software) = (Some(now()), software);
+                member.identity = hex::text(identity);
                 engine
                     .store()
                     .change_lazily(|change| change.set_shop(&shop, &member))?;

@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{LogHead, Manifest, Receipt};
+use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
+use souk_common::secagg::Session;
 use souk_common::wire::messages::Signed;
 
 use super::{
-    Entry, INVITATIONS, Invitation, LOG, LogRecord, META, MODELS, RECEIPTS, Run, SHOPS, Shop, StoreError,
-    TRAFFIC, Table, Traffic, json, parse, receipt_key,
+    Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, Shop,
+    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, parse, receipt_key,
 };
 
 /// Changes of one transaction.
@@ -80,6 +81,24 @@ impl Change<'_> {
     pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
         let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
         self.put(RECEIPTS, &key, receipt)
+    }
+
+    /// Keeps what is known of a masked attempt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_masked(&mut self, id: AttemptId, session: &Session) -> Result<(), StoreError> {
+        self.put(MASKED, &attempt_key(id), session)
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn forget_masked(&mut self, id: AttemptId) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(MASKED)?;
+        table.remove(attempt_key(id).as_str())?;
+        Ok(())
     }
 
     /// Adds to a shop's process' traffic.

@@ -1,7 +1,7 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, masked, models, traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
@@ -14,7 +14,7 @@ mod records;
 pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
-pub use records::{Entry, Invitation, LogRecord, Run, Shop, Standing, Traffic};
+pub use records::{Entry, Invitation, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
 
 use std::path::Path;
 
@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
+use souk_common::secagg::Session;
 use souk_common::wire::messages::Signed;
 
 /// One federation's store. One process at a time has it open.
@@ -58,7 +59,7 @@ impl Store {
             head: EMPTY,
         };
         store.write(Durability::Immediate, |change| {
-            for table in [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS] {
+            for table in [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS, MASKED] {
                 change.transaction.open_table(table)?;
             }
             change.transaction.open_table(LOG)?;
@@ -155,6 +156,14 @@ impl Store {
     pub fn receipts_of_round(&self, round: u64) -> Result<Vec<Signed<Receipt>>, StoreError> {
         let all: Vec<(String, Signed<Receipt>)> = self.all_from(RECEIPTS, &format!("{round:020} "))?;
         Ok(all.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
+    /// What is known of a masked attempt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn masked(&self, id: AttemptId) -> Result<Option<Session>, StoreError> {
+        self.get(MASKED, &attempt_key(id))
     }
 
     /// All model versions, oldest first.
@@ -290,6 +299,7 @@ const SHOPS: Table = TableDefinition::new("shops");
 const RECEIPTS: Table = TableDefinition::new("receipts");
 const TRAFFIC: Table = TableDefinition::new("traffic");
 const INVITATIONS: Table = TableDefinition::new("invitations");
+const MASKED: Table = TableDefinition::new("masked");
 const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
 const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Announcement, Manifest, Outcome, Receipt};
+use souk_common::round::grid::Counts;
+use souk_common::round::record::{Announcement, AttemptId, Manifest, Outcome, Receipt};
 use souk_common::wire::messages::Signed;
 
 /// Where the run stands.
@@ -42,6 +43,9 @@ pub struct Shop {
     /// What it said its program is.
     #[serde(default)]
     pub software: String,
+    /// Its long-term Ed25519 key, in hexadecimal; empty until a shop that joined before this was kept connects again.
+    #[serde(default)]
+    pub identity: String,
 }
 
 /// Whether a shop may take part.
@@ -96,6 +100,39 @@ pub enum Entry {
     Ended(Signed<Outcome>),
     /// The operator made an older model the current one.
     RolledBack(Signed<Manifest>),
+    /// A list of a masked attempt was fixed.
+    Masked {
+        /// Which attempt.
+        id: AttemptId,
+        /// Which list.
+        list: MaskedList,
+    },
+    /// How the model that the attempt began with ranks, counted under noise.
+    Quality {
+        /// Which attempt.
+        id: AttemptId,
+        /// Sums over shops.
+        counts: Counts,
+    },
+    /// The sum of a masked attempt was unmasked.
+    Unmasked {
+        /// Which attempt.
+        id: AttemptId,
+        /// Digest of all that the coordinator knew of its masks, as canonical JSON.
+        session: Digest,
+    },
+}
+
+/// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskedList {
+    /// R1.
+    Roster(Digest),
+    /// R2.
+    Sharers(Digest),
+    /// R3.
+    Survivors(Digest),
 }
 
 /// An entry in its chain.

@@ -92,6 +92,7 @@ fn peak(runtime: &Runtime, shops: usize, adam: bool) -> anyhow::Result<Peak> {
         adam,
         keep_parts: 0,
         at_once: None,
+        masking: None,
     };
     let small = Site::new(&Setting {
         parameters: 1,

@@ -6,6 +6,7 @@
 //! | [`training`] | a step of NeuMF with each user's update clipped |
 //! | [`privacy`] | accountant, noise, clip and quantisation |
 //! | [`rounds`] | whole rounds over QUIC, beside the transport alone |
+//! | [`masked`] | the same under masks, in CPU time beside the bare keystream |
 //! | [`memory`] | what a coordinator process holds while many shops send at once |
 //! | [`site`], [`shops`] | a real coordinator process; shops that only send |
 
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 mod machine;
+mod masked;
 mod memory;
 mod privacy;
 mod rounds;
@@ -66,6 +68,7 @@ enum Theme {
     ClipQuantiseNoise,
     #[value(name = "round_16x1m")]
     Round16x1m,
+    MaskedRound,
     #[value(name = "coordinator_memory_100x10m")]
     CoordinatorMemory100x10m,
 }
@@ -106,6 +109,7 @@ impl Theme {
             Self::NoiseReduction => privacy::noise_reduction(short)?,
             Self::ClipQuantiseNoise => privacy::clip_quantise(short)?,
             Self::Round16x1m => rounds::rows(short)?,
+            Self::MaskedRound => masked::rows(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
         })
     }

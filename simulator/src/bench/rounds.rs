@@ -51,6 +51,7 @@ fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64) -> anyhow::Result<f64> 
         adam: false,
         keep_parts,
         at_once: None,
+        masking: None,
     };
     let site = Site::new(&setting)?;
     let serving = site.serve()?;
@@ -130,8 +131,8 @@ async fn one_round(ends: &[(Connection, Connection, quinn::Endpoint)]) -> anyhow
     Ok(())
 }
 
-const SHOPS: usize = 16;
-const PARAMETERS: usize = 1_000_000;
-const WARM_UP: u64 = 2;
+pub(super) const SHOPS: usize = 16;
+pub(super) const PARAMETERS: usize = 1_000_000;
+pub(super) const WARM_UP: u64 = 2;
 const LEAST_ROUNDS: f64 = 4.0;
 const TRANSPORT: &str = "transport_16x4mb";

@@ -6,21 +6,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::clock::Stopwatch;
-use souk_common::ids::{Digest, Digester};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::privacy::{NoiseVector, Privatized};
-use souk_common::rng::stream;
+use souk_common::rng::{secret_stream, stream};
 use souk_common::round::record::{Announcement, Answer, AttemptId, Outcome, UploadHeader};
+use souk_common::secagg::{Context, Keys, Masking, Sharing, Terms};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::limits::CHUNK_BYTES;
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
 use tokio::task::JoinSet;
 
+use super::masked;
 use super::site::Site;
 use super::training::NOISELESS;
+use crate::world::masked::Everybody;
 
 /// Connected shops.
 pub(super) struct Shops {
@@ -30,6 +34,8 @@ pub(super) struct Shops {
 
 struct Shop {
     number: usize,
+    name: ShopName,
+    identity: Arc<SigningKey>,
     connection: Connection,
     /// Its driver lives as long as it is held.
     _endpoint: Endpoint,
@@ -38,6 +44,11 @@ struct Shop {
 /// What all shops send, and what they saw.
 struct Shared {
     update: Vec<u8>,
+    parameters: usize,
+    masking: Option<Terms>,
+    /// Whose CPU time is added to this process' own.
+    coordinator: Option<u32>,
+    cpu: Mutex<Vec<f64>>,
     watch: Stopwatch,
     published: Mutex<Vec<f64>>,
     sending: AtomicUsize,
@@ -49,6 +60,8 @@ struct Shared {
 pub(super) struct Seen {
     /// When each round was published, in seconds, as the first shop heard of it.
     pub(super) published: Vec<f64>,
+    /// CPU seconds of the coordinator and of all shops until then, if that was asked for.
+    pub(super) cpu: Vec<f64>,
     /// Most shops that were sending their bytes at once.
     pub(super) most_sending: usize,
 }
@@ -62,6 +75,8 @@ impl Shops {
             let connection = connect(&endpoint, address).await?;
             all.push(Shop {
                 number,
+                name: format!("shop-{number}").parse()?,
+                identity: Arc::new(SigningKey::from_pkcs8(&identity.key)?),
                 connection,
                 _endpoint: endpoint,
             });
@@ -69,6 +84,10 @@ impl Shops {
         let nothing = NoiseVector::draw(&NOISELESS, parameters, &mut stream(1, "bench"));
         let shared = Arc::new(Shared {
             update: update::encode(&Privatized::of_nobody(nothing)),
+            parameters,
+            masking: site.masking.as_ref().map(masked::terms),
+            coordinator: None,
+            cpu: Mutex::default(),
             watch: Stopwatch::start(),
             published: Mutex::default(),
             sending: AtomicUsize::new(0),
@@ -77,12 +96,27 @@ impl Shops {
         Ok(Self { all, shared })
     }
 
+    /// Notes CPU seconds at every publication: this process' and the coordinator's.
+    pub(super) fn watching(mut self, coordinator: u32) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.coordinator = Some(coordinator);
+        }
+        self
+    }
+
     /// Takes part until the coordinator says that the run is finished; the connections stay open.
     pub(super) async fn run(&self) -> anyhow::Result<Seen> {
         let mut tasks = JoinSet::new();
         for shop in &self.all {
-            let (number, connection) = (shop.number, shop.connection.clone());
-            tasks.spawn(take_part(number, connection, Arc::clone(&self.shared)));
+            let taking_part = TakingPart {
+                number: shop.number,
+                name: shop.name.clone(),
+                identity: Arc::clone(&shop.identity),
+                connection: shop.connection.clone(),
+                shared: Arc::clone(&self.shared),
+                attempt: Attempt::None,
+            };
+            tasks.spawn(taking_part.run());
         }
         let all = async {
             while let Some(done) = tasks.join_next().await {
@@ -96,52 +130,144 @@ impl Shops {
         let published = self.shared.published.lock();
         Ok(Seen {
             published: published.unwrap_or_else(PoisonError::into_inner).clone(),
+            cpu: self
+                .shared
+                .cpu
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             most_sending: self.shared.most_sending.load(Ordering::SeqCst),
         })
     }
 }
 
-async fn take_part(number: usize, connection: Connection, shared: Arc<Shared>) -> anyhow::Result<()> {
-    let (mut send, mut pushes) = connection.open_bi().await?;
-    let subscribe = Request::Subscribe {
-        software: "souk-sim bench".to_owned(),
-        process_id: std::process::id(),
-    };
-    write_frame(&mut send, &subscribe).await?;
-    send.finish()?;
-    loop {
-        let push = read_frame(&mut pushes).await?;
-        match push.context("the coordinator ended the subscription")? {
-            Push::Welcome { .. } => {}
-            Push::Announce(announcement) => {
-                round(number, &connection, &shared, &announcement.body).await?;
-            }
-            Push::Ended { id, outcome } => {
-                ensure!(
-                    matches!(outcome.body, Outcome::Published(_)),
-                    "{id} ended without a model"
-                );
-                if number == 0 {
-                    let mut published = shared.published.lock().unwrap_or_else(PoisonError::into_inner);
-                    published.push(shared.watch.secs());
-                }
-            }
-            Push::Finished => return Ok(()),
-        }
-    }
+/// A shop in its rounds.
+struct TakingPart {
+    number: usize,
+    name: ShopName,
+    identity: Arc<SigningKey>,
+    connection: Connection,
+    shared: Arc<Shared>,
+    attempt: Attempt,
 }
 
-async fn round(
-    number: usize,
-    connection: &Connection,
-    shared: &Shared,
-    announcement: &Announcement,
-) -> anyhow::Result<()> {
-    let (id, answer) = (announcement.id, Answer::Accept);
-    let (reply, ..) = ask(connection, &Request::Answer { id, answer }, true).await?;
-    ensure!(reply == Reply::Done, "the answer was not taken: {reply:?}");
-    fetch(connection, announcement.model).await?;
-    upload(number, connection, shared, id).await
+/// Where a masked attempt stands.
+enum Attempt {
+    None,
+    Keys(Box<Keys>),
+    Sharing(Box<Sharing>),
+    Masking(Box<Masking>),
+}
+
+impl TakingPart {
+    async fn run(mut self) -> anyhow::Result<()> {
+        let (mut send, mut pushes) = self.connection.open_bi().await?;
+        let subscribe = Request::Subscribe {
+            software: "souk-sim bench".to_owned(),
+            process_id: std::process::id(),
+        };
+        write_frame(&mut send, &subscribe).await?;
+        send.finish()?;
+        loop {
+            let push = read_frame(&mut pushes).await?;
+            match push.context("the coordinator ended the subscription")? {
+                Push::Welcome { .. } => {}
+                Push::Announce(announcement) => self.round(&announcement.body).await?,
+                Push::Ended { id, outcome } => {
+                    ensure!(
+                        matches!(outcome.body, Outcome::Published(_)),
+                        "{id} ended without a model"
+                    );
+                    if self.number == 0 {
+                        self.note()?;
+                    }
+                }
+                Push::Finished => return Ok(()),
+                masked => self.masked(masked).await?,
+            }
+        }
+    }
+
+    fn note(&self) -> anyhow::Result<()> {
+        let mut published = self
+            .shared
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.push(self.shared.watch.secs());
+        if let Some(coordinator) = self.shared.coordinator {
+            let cpu = masked::cpu_secs("self")? + masked::cpu_secs(&coordinator.to_string())?;
+            self.shared
+                .cpu
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(cpu);
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self, announcement: &Announcement) -> anyhow::Result<()> {
+        let id = announcement.id;
+        if let Some(terms) = self.shared.masking {
+            let context = Context {
+                id,
+                plan: announcement.plan,
+                model: announcement.model,
+            };
+            let keys = Keys::make(context, terms, &self.name, &self.identity, &mut secret_stream()?);
+            self.say(&Request::Advertise(keys.advertisement().clone()))
+                .await?;
+            self.attempt = Attempt::Keys(Box::new(keys));
+            return fetch(&self.connection, announcement.model).await;
+        }
+        let answer = Answer::Accept;
+        self.say(&Request::Answer { id, answer }).await?;
+        fetch(&self.connection, announcement.model).await?;
+        // Another first coordinate for each shop and round: equal updates would share one file in the coordinator's store.
+        let head = (self.number as u32 | (id.round as u32) << 16).to_le_bytes();
+        let rest = &self.shared.update[head.len()..];
+        upload(&self.connection, &self.shared, id, &head, rest).await
+    }
+
+    async fn masked(&mut self, push: Push) -> anyhow::Result<()> {
+        match (push, std::mem::replace(&mut self.attempt, Attempt::None)) {
+            (Push::Roster { id, roster }, Attempt::Keys(keys)) => {
+                let (sharing, shares) = keys.share(roster, &Everybody, &mut secret_stream()?)?;
+                self.attempt = Attempt::Sharing(Box::new(sharing));
+                self.say(&Request::Share { id, shares }).await
+            }
+            (Push::Sharers { id, sharers, shares }, Attempt::Sharing(sharing)) => {
+                let parameters = self.shared.parameters;
+                let (masking, update) = tokio::task::block_in_place(|| {
+                    let (masking, masks) = sharing.mask(sharers, &shares)?;
+                    let nothing = NoiseVector::draw(&NOISELESS, parameters, &mut stream(1, "bench"));
+                    anyhow::Ok((
+                        masking,
+                        update::encode(&Privatized::of_nobody_under(nothing, masks)),
+                    ))
+                })?;
+                self.attempt = Attempt::Masking(Box::new(masking));
+                upload(&self.connection, &self.shared, id, &[], &update).await
+            }
+            (Push::Survivors { survivors, .. }, Attempt::Masking(mut masking)) => {
+                let signed = masking.confirm(&survivors, &self.identity)?;
+                self.attempt = Attempt::Masking(masking);
+                self.say(&Request::Confirm(signed)).await
+            }
+            (Push::Confirmed { id, confirmed }, Attempt::Masking(masking)) => {
+                let shares = masking.reveal(&confirmed)?;
+                self.attempt = Attempt::Masking(masking);
+                self.say(&Request::Reveal { id, shares }).await
+            }
+            (push, _) => bail!("the coordinator says at the wrong time: {push:?}"),
+        }
+    }
+
+    async fn say(&self, request: &Request) -> anyhow::Result<()> {
+        let (reply, ..) = ask(&self.connection, request, true).await?;
+        ensure!(reply == Reply::Done, "{request:?} was not taken: {reply:?}");
+        Ok(())
+    }
 }
 
 /// Reads the model as a shop does, digest and all, and keeps none of it.
@@ -169,18 +295,16 @@ async fn fetch(connection: &Connection, digest: Digest) -> anyhow::Result<()> {
 }
 
 async fn upload(
-    number: usize,
     connection: &Connection,
     shared: &Shared,
     id: AttemptId,
+    head: &[u8],
+    rest: &[u8],
 ) -> anyhow::Result<()> {
-    // Another first coordinate for each shop and round: equal updates would share one file in the coordinator's store.
-    let head = (number as u32 | (id.round as u32) << 16).to_le_bytes();
-    let rest = &shared.update[head.len()..];
     let header = UploadHeader {
         id,
-        update: Digester::default().update(&head).update(rest).finish(),
-        len_bytes: shared.update.len() as u64,
+        update: Digester::default().update(head).update(rest).finish(),
+        len_bytes: (head.len() + rest.len()) as u64,
         ledger_length: id.round,
         ledger_head: Digest::ZERO,
     };
@@ -191,7 +315,7 @@ async fn upload(
     );
     let now = shared.sending.fetch_add(1, Ordering::SeqCst) + 1;
     shared.most_sending.fetch_max(now, Ordering::SeqCst);
-    send.write_all(&head).await?;
+    send.write_all(head).await?;
     send.write_all(rest).await?;
     shared.sending.fetch_sub(1, Ordering::SeqCst);
     send.finish()?;
@@ -238,6 +362,7 @@ mod tests {
             adam: false,
             keep_parts: 0,
             at_once: Some(2),
+            masking: None,
         };
         let site = Site::new(&setting).unwrap();
         let options = Options {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, Stopwatch, SystemClock};
-use souk_common::crypto::pki::shop_key;
+use souk_common::crypto::pki::{key_of, shop_key};
+use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::secret_bytes;
+use souk_common::round::plan::MaskingPlan;
 use souk_common::transport::Identity;
 use souk_coordinator::home::Home;
 use souk_coordinator::registry::{enrol, invite};
@@ -31,6 +33,8 @@ pub(super) struct Setting {
     pub(super) keep_parts: u64,
     /// Uploads, and downloads, at once; none: as many as a coordinator takes if it is not told.
     pub(super) at_once: Option<usize>,
+    /// Secure aggregation.
+    pub(super) masking: Option<MaskingPlan>,
 }
 
 /// A federation whose shops are members already. Its folder goes with it.
@@ -42,6 +46,8 @@ pub(super) struct Site {
     pub(super) ca: Vec<u8>,
     /// Each shop's certificate and key.
     pub(super) shops: Vec<Identity>,
+    /// The plan's secure aggregation.
+    pub(super) masking: Option<MaskingPlan>,
 }
 
 /// A coordinator that serves; it ends with this.
@@ -74,6 +80,9 @@ impl Site {
                 now,
                 &name,
                 Digest::of(&certificate).to_string(),
+                key_of(&certificate)
+                    .map(|key| hex::text(&key))
+                    .unwrap_or_default(),
                 &secret,
             )?;
             let chain = vec![certificate];
@@ -82,7 +91,14 @@ impl Site {
         let shops = shops.collect::<anyhow::Result<_>>()?;
         fs::write(dir.path().join("plan.toml"), setting.plan()?)?;
         let ca = authority.certificate().to_vec();
-        Ok(Self { dir, home, ca, shops })
+        let masking = setting.masking.clone();
+        Ok(Self {
+            dir,
+            home,
+            ca,
+            shops,
+            masking,
+        })
     }
 
     /// The plan's file.
@@ -185,6 +201,9 @@ impl Setting {
                 "optimiser = \"plain\"\n"
             },
         );
+        if let Some(masking) = &self.masking {
+            text += &format!("[masking]\n{}", toml::to_string(masking)?);
+        }
         for shop in 0..self.shops {
             text += &format!(
                 "[[shops]]\nname = \"{}\"\ndeclared_users = 100\n",

@@ -32,6 +32,15 @@ pub(super) struct Status {
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) connections: Vec<Connection>,
+    /// How the model before the last round ranked, by the counts under masks.
+    pub(super) quality: Option<Counted>,
+}
+
+/// Quality counts, as the coordinator decoded them.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Counted {
+    pub(super) hit_rate_at_10: Option<f64>,
+    pub(super) noise_stddev: Option<f64>,
 }
 
 /// One shop's connections, as the coordinator saw them.
@@ -48,6 +57,8 @@ pub(super) struct Connection {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Budget {
     pub(super) epsilon: Option<f64>,
+    pub(super) epsilon_readers: Option<f64>,
+    pub(super) epsilon_if_alone: Option<f64>,
     pub(super) delta: f64,
     pub(super) unit: String,
     pub(super) relation: String,
@@ -104,6 +115,9 @@ impl Federation {
         federation.wait_until_listening()?;
         for shop in shops {
             federation.join(shop)?;
+        }
+        for shop in shops {
+            federation.confirm_others(shop)?;
         }
         Ok(federation)
     }
@@ -223,6 +237,19 @@ impl Federation {
             "--data",
             &data,
         ])?;
+        Ok(())
+    }
+
+    /// The owner of `shop` confirms the keys of all others. Real owners compare fingerprints first; here all are at one
+    /// table.
+    fn confirm_others(&self, shop: &ShopName) -> anyhow::Result<()> {
+        let home = text(&self.shop_dir(shop));
+        let mut args = vec!["client", "shops", "--dir", &home];
+        let others = self.shops.iter().filter(|other| *other != shop);
+        others.for_each(|other| args.extend(["--trust", other.as_str()]));
+        if self.shops.len() > 1 {
+            output(args)?;
+        }
         Ok(())
     }
 

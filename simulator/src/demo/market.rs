@@ -10,7 +10,8 @@ use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
-use souk_common::round::plan::{Plan, ShopTerms};
+use souk_common::round::plan::{Placement, Plan, ShopTerms};
+use souk_common::secagg::Terms;
 
 use crate::split::{write_items, write_orders};
 use crate::synthetic;
@@ -117,7 +118,19 @@ impl Market {
                 ..plan.shops[0].clone()
             })
             .collect();
-        plan.cohort.quorum = plan.shops.len();
+        let shops = plan.shops.len();
+        if shops < 2 {
+            // Nobody to share noise with.
+            (plan.masking, plan.metrics) = (None, None);
+            plan.privacy.placement = Placement::Local;
+        }
+        plan.cohort.quorum = shops;
+        if let Some(masking) = &mut plan.masking {
+            // One shop may drop out, as far as the shares of the others can make up for it.
+            let least = Terms::of(&Plan::from_toml(PLAN)?, masking).share_threshold(shops, 0);
+            masking.min_shops = (shops - 1).max(least).min(shops);
+            plan.cohort.quorum = masking.min_shops;
+        }
         plan.validate().context("the demo's plan")?;
         Ok(plan)
     }
@@ -177,12 +190,20 @@ recency = 0.5
 
 [privacy]
 clip_norm = 0.3
-noise_multiplier = 1.25
+noise_multiplier = 1.7
 sampling_rate = 0.2
 delta = 1e-5
+placement = "distributed"
+
+[masking]
+min_shops = 2
+colluding = 1
+
+[metrics]
+noise_multiplier = 12
 
 [cohort]
-quorum = 1
+quorum = 2
 deadline = "5m"
 
 [server]
@@ -193,5 +214,9 @@ beta2 = 0.99
 
 [[shops]]
 name = "any"
+declared_users = 1
+
+[[shops]]
+name = "other"
 declared_users = 1
 "#;

@@ -3,6 +3,9 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use souk_common::privacy::SharedNoise;
+use souk_common::privacy::accountant::{Composition, SampledGaussian};
+use souk_common::privacy::params::NoiseMultiplier;
 use souk_common::round::plan::Plan;
 
 use super::check::Records;
@@ -45,6 +48,7 @@ impl Report {
             ));
         }
         text += &self.privacy();
+        text += &self.masks();
         text += &format!(
             "\nThe coordinator received {} and sent {} in {} rounds; training took {:.0} s, everything {secs:.0} s.\n",
             mebibytes(self.records.status.bytes_received),
@@ -77,6 +81,8 @@ impl Report {
                 "delta": shop.budget.delta,
                 "unit": shop.budget.unit,
                 "relation": shop.budget.relation,
+                "epsilon_readers": shop.budget.epsilon_readers,
+                "epsilon_if_alone": shop.budget.epsilon_if_alone,
                 "rounds_charged": shop.budget.rounds_charged,
             })).collect::<Vec<_>>(),
             "bytes_received": self.records.status.bytes_received,
@@ -84,6 +90,67 @@ impl Report {
             "training_seconds": self.trained_secs,
             "seconds": secs,
         })
+    }
+
+    /// What sharing the noise under masks bought.
+    fn masks(&self) -> String {
+        let (Some(masking), Some(shared)) = (&self.plan.masking, SharedNoise::of(&self.plan)) else {
+            return String::new();
+        };
+        let shops = self.plan.shops.len() as f64;
+        let mut text = format!(
+            "\nMasked: the coordinator saw only sums of at least {} shops, and the shops shared the noise ({} of {} shares \
+             count, the others may collude).\n",
+            masking.min_shops,
+            shared.counted(),
+            self.plan.shops.len()
+        );
+        let alike = self.scores.all.local_noise;
+        let (ours, local) = (&self.scores.all.federated, alike.as_ref().map(percent));
+        if let Some(local) = local {
+            text += &format!(
+                "  with local noise and the same epsilon: {local} in place of {} (simulated here, the same rounds)\n",
+                percent(ours)
+            );
+        }
+        // Local noise of this multiplier makes a sum as noisy as the masked one.
+        let alike = self
+            .plan
+            .charged_noise_multiplier()
+            .and_then(|noise| NoiseMultiplier::new(noise.get() / shared.counted().sqrt()).ok());
+        if let Some(noise_multiplier) = alike {
+            let mechanism = SampledGaussian {
+                noise_multiplier,
+                sampling_rate: self.plan.privacy.sampling_rate,
+            };
+            let epsilon = Composition::of(mechanism, self.plan.rounds).epsilon(self.plan.privacy.delta);
+            text += &format!(
+                "  with local noise and as little noise in the sum: epsilon {}\n",
+                epsilon.map_or("without bound".to_owned(), |epsilon| format!(
+                    "{:.2}",
+                    epsilon.get()
+                ))
+            );
+        }
+        if let Some(shop) = self.records.shops.first()
+            && let (Some(readers), Some(alone)) = (shop.budget.epsilon_readers, shop.budget.epsilon_if_alone)
+        {
+            text += &format!(
+                "  against readers of the models: epsilon {readers:.2}; if all other shops were invented: {alone:.2}\n"
+            );
+        }
+        if let Some(counted) = &self.records.status.quality
+            && let (Some(rate), Some(stddev)) = (counted.hit_rate_at_10, counted.noise_stddev)
+        {
+            text += &format!(
+                "  quality as the operator saw it, counted under masks: {:.1} % (noise: {:.1}) of drawn customers' newest \
+                 purchases among the first ten of all {:.0} shops' products\n",
+                100.0 * rate,
+                100.0 * stddev,
+                shops
+            );
+        }
+        text
     }
 
     fn privacy(&self) -> String {
@@ -124,6 +191,7 @@ impl serde::Serialize for ShopScores {
             "local_only": self.local_only,
             "ease": self.ease,
             "central": self.central,
+            "local_noise": self.local_noise,
         })
         .serialize(serializer)
     }

@@ -9,11 +9,12 @@ use souk_common::eval::{Candidates, Ease, Popularity, Scorer, Split, Target, Vie
 use souk_common::model::config::TrainConfig;
 use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender, file};
-use souk_common::round::plan::Plan;
+use souk_common::round::plan::{Placement, Plan};
 
 use super::market::Market;
 use crate::alone::Alone;
 use crate::personal::Personal;
+use crate::world::{Line, World, members_of};
 
 /// Two figures of merit over some users.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -34,6 +35,8 @@ pub(super) struct ShopScores {
     pub(super) ease: Quality,
     /// The same solver on all data in one place, without noise; only over all shops.
     pub(super) central: Option<Quality>,
+    /// The same plan with every shop adding all of the noise, in one process; only over all shops of a masked plan.
+    pub(super) local_noise: Option<Quality>,
 }
 
 /// The whole table.
@@ -99,6 +102,7 @@ pub(super) fn score(
             local_only: part.alone(market, plan, thorough, seed)?,
             ease: part.test(&Ease::tune(&split, &candidates, items, lambdas)?.model),
             central: None,
+            local_noise: None,
         });
     }
     let part = Part {
@@ -116,12 +120,41 @@ pub(super) fn score(
         local_only: mean(&shops, |shop| shop.local_only),
         ease: mean(&shops, |shop| shop.ease),
         central: Some(part.test(&Personal::fit(&central, &market.split.train, &[], seed))),
+        local_noise: local_noise(market, plan, &recommender, seed)?
+            .map(|model| part.test(&Personal::fit(&model, &market.split.train, &[], seed))),
     };
     Ok(Scores { shops, all })
 }
 
 /// For shops whose EASE is shown but decides nothing: an inverse each is most of the time.
 const LARGE_LAMBDAS: [f64; 2] = [300.0, 1000.0];
+
+/// What the same rounds make when no noise is shared: the epsilon of each shop is the same, the sum carries more.
+fn local_noise(
+    market: &Market,
+    plan: &Plan,
+    recommender: &Arc<Recommender>,
+    seed: u64,
+) -> anyhow::Result<Option<Arc<Loaded>>> {
+    if plan.privacy.placement != Placement::Distributed {
+        return Ok(None);
+    }
+    let mut local = plan.clone();
+    local.privacy.placement = Placement::Local;
+    (local.masking, local.metrics) = (None, None);
+    local.privacy.noise_multiplier = plan.charged_noise_multiplier();
+    let names = market.names();
+    let shop_of: Vec<usize> = market
+        .shops
+        .iter()
+        .enumerate()
+        .flat_map(|(shop, (_, users))| users.clone().map(move |_| shop))
+        .collect();
+    let members = members_of(&market.split.train, &[], &shop_of, &names);
+    let world = World::new(&local, &market.catalogue, members, Line::default(), seed)?;
+    let outcome = world.run(|_, _| {})?;
+    Ok(Some(Arc::new(recommender.load(outcome.params))))
+}
 
 struct Part<'a> {
     split: &'a Split,

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | [`operator`] | the coordinator's machine and the model it makes |
 //! | [`shop`] | a shop's machine, its users and its ledger |
+//! | [`masked`] | what they say to each other under masks |
 //! | [`network`] | how long letters take, and when a line is cut |
 //!
 //! One seed makes one run, bit for bit, on any number of threads.
 
+pub(crate) mod masked;
 mod network;
 mod operator;
 mod shop;
@@ -31,6 +33,7 @@ use souk_common::privacy::accountant::Composition;
 use souk_common::privacy::params::Epsilon;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Outcome as Ending, RejectCode, UploadHeader};
+use souk_coordinator::masked::MaskedWord;
 use souk_coordinator::round;
 
 pub(crate) use network::Line;
@@ -62,6 +65,8 @@ pub(crate) struct World {
 enum Letter {
     ToCoordinator(round::Event),
     ToShop(usize, participate::Event),
+    /// A shop's word for a masked attempt.
+    Word(usize, Box<MaskedWord>),
     /// A shop dials.
     Dial(usize),
 }
@@ -139,6 +144,7 @@ impl World {
             match letter {
                 Letter::ToCoordinator(event) => self.tell_coordinator(event)?,
                 Letter::ToShop(shop, event) => self.tell_shop(shop, event)?,
+                Letter::Word(shop, word) => self.take_word(shop, *word)?,
                 Letter::Dial(shop) => self.connect(shop),
             }
             if self.operator.published() > round {
@@ -193,6 +199,7 @@ impl World {
         self.network.drop_letters(|letter| match letter {
             Letter::ToShop(to, event) => *to == shop && crosses_the_line(event),
             Letter::ToCoordinator(event) => sender(event) == Some(&name),
+            Letter::Word(from, _) => *from == shop,
             Letter::Dial(_) => false,
         });
         for upload in self.shops[shop].abort_upload() {
@@ -249,14 +256,28 @@ impl World {
             }
             round::Effect::Reject { shop, id, code } => self.reject(&shop, id, code)?,
             round::Effect::Publish { id, accepted } => {
+                if let Err(misfit) = self.operator.unmask() {
+                    tracing::warn!(%id, %misfit, "the sum can't be unmasked");
+                    return Ok(Some(round::Event::NotUnmasked(id)));
+                }
                 let outcome = self.operator.publish(id, accepted, self.now);
                 self.end_attempt(id, &outcome);
                 return Ok(Some(round::Event::Published(id)));
             }
-            round::Effect::Abandon { id, accepted, quorum } => {
-                let outcome = self.operator.abandon(accepted, quorum);
+            round::Effect::Abandon {
+                id,
+                accepted,
+                quorum,
+                unmasking,
+            } => {
+                let outcome = self.operator.abandon(accepted, quorum, unmasking);
                 self.end_attempt(id, &outcome);
             }
+            effect @ (round::Effect::FixRoster { .. }
+            | round::Effect::FixSharers { .. }
+            | round::Effect::FixSurvivors { .. }
+            | round::Effect::ShowConfirmations { .. }
+            | round::Effect::Repeat { .. }) => self.serve_masked(effect)?,
             round::Effect::Paused(reason) => self.paused = Some(reason),
             round::Effect::Finish => self.finished = true,
         }
@@ -349,6 +370,7 @@ impl World {
             }
             Effect::Discard(key) => self.shops[at].discard(key),
             Effect::StoreReceipt(_) | Effect::StoreRejection { .. } => self.shops[at].empty_outbox(),
+            Effect::Masked(effect) => return self.act_masked(at, effect),
             Effect::Remember { .. } | Effect::UseModel(_) | Effect::Report(_) | Effect::Finish => {}
         }
         Ok(None)
@@ -371,9 +393,16 @@ impl World {
 /// Whether a word to a shop comes from the coordinator rather than from the shop's own work.
 fn crosses_the_line(event: &participate::Event) -> bool {
     use participate::Event;
+    use participate::MaskEvent;
     !matches!(
         event,
-        Event::Started | Event::Computed(_) | Event::Failed(_) | Event::Disconnected { .. }
+        Event::Started
+            | Event::Computed(_)
+            | Event::Failed(_)
+            | Event::Disconnected { .. }
+            | Event::Masked(
+                MaskEvent::KeysReady(_) | MaskEvent::MasksReady(_) | MaskEvent::SurvivorsStored(_)
+            )
     )
 }
 

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::file::{self, ModelMeta};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender};
+use souk_common::round::grid::Counts;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{
     Announcement, AttemptId, LogHead, Manifest, Outcome, Receipt, UploadHeader,
 };
+use souk_common::secagg::{Context, Misfit, Terms};
 use souk_coordinator::aggregate::Aggregator;
+use souk_coordinator::masked::{Masked, MaskedWord};
 use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules};
 
 /// The coordinator.
@@ -29,6 +32,9 @@ pub(super) struct Operator {
     log: LogHead,
     abandoned: u64,
     updates: u64,
+    terms: Option<Terms>,
+    masked: Option<Masked>,
+    counts: Option<Counts>,
 }
 
 impl Operator {
@@ -39,7 +45,7 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let layout = recommender.layout();
         let aggregator = Aggregator::new(plan, layout.len())?;
-        let update_bytes = (layout.len() * aggregator.grid().bits.bytes()) as u64;
+        let update_bytes = aggregator.grid().update_bytes(plan, layout.len());
         let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
         let plan_digest = plan.digest();
         let mut operator = Self {
@@ -65,6 +71,9 @@ impl Operator {
             },
             abandoned: 0,
             updates: 0,
+            terms: plan.masking.as_ref().map(|masking| Terms::of(plan, masking)),
+            masked: None,
+            counts: None,
         };
         operator.name_model();
         operator.record(b"initial");
@@ -77,6 +86,12 @@ impl Operator {
 
     pub(super) fn open(&mut self, id: AttemptId, deadline: Timestamp) {
         self.deadline = deadline;
+        let context = Context {
+            id,
+            plan: self.manifest.plan,
+            model: self.manifest.model,
+        };
+        self.masked = self.terms.map(|terms| Masked::new(terms, context));
         self.record(format!("open {id}").as_bytes());
     }
 
@@ -111,6 +126,8 @@ impl Operator {
         accepted: Vec<(ShopName, Digest)>,
         now: Timestamp,
     ) -> Outcome {
+        self.masked = None;
+        self.counts = self.aggregator.counts(accepted.len());
         self.aggregator
             .step(&mut self.params, accepted.iter().map(|(shop, _)| shop));
         self.updates += accepted.len() as u64;
@@ -127,14 +144,52 @@ impl Operator {
         Outcome::Published(self.manifest.clone())
     }
 
-    pub(super) fn abandon(&mut self, accepted: usize, quorum: usize) -> Outcome {
+    /// The open attempt's masks.
+    pub(super) fn masked(&mut self) -> Option<&mut Masked> {
+        self.masked.as_mut()
+    }
+
+    /// Takes in a shop's word for a masked attempt; none if it does not fit.
+    pub(super) fn take_in(&mut self, shop: ShopName, word: MaskedWord) -> Option<Event> {
+        self.masked.as_mut()?.take_in(shop, word).ok()
+    }
+
+    /// Takes the masks off the sum, if it has any.
+    pub(super) fn unmask(&mut self) -> Result<(), Misfit> {
+        match &self.masked {
+            None => Ok(()),
+            Some(masked) => self
+                .aggregator
+                .accumulator()
+                .unmask(masked.session(), masked.terms()),
+        }
+    }
+
+    /// Quality counts of the round that was published last.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.counts
+    }
+
+    pub(super) fn abandon(
+        &mut self,
+        accepted: usize,
+        quorum: usize,
+        unmasking: Option<(usize, usize)>,
+    ) -> Outcome {
+        self.masked = None;
         self.aggregator.abandon();
         self.abandoned += 1;
         self.record(b"abandoned");
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Outcome::BelowQuorum {
-            accepted: number(accepted),
-            quorum: number(quorum),
+        match unmasking {
+            Some((survivors, revealed)) => Outcome::NotUnmasked {
+                survivors: number(survivors),
+                revealed: number(revealed),
+            },
+            None => Outcome::BelowQuorum {
+                accepted: number(accepted),
+                quorum: number(quorum),
+            },
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
+use rand::RngExt;
+use souk_client::masked::Masker;
 use souk_client::participate::{AttemptKey, Consideration, Event, Machine, Memory, Pending, Policy};
 use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
 use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::ShopName;
 use souk_common::model::{Loaded, Recommender};
 use souk_common::privacy::accountant::Composition;
@@ -15,9 +18,15 @@ use souk_common::rng::{Stream, stream};
 use souk_common::round::grid::Grid;
 use souk_common::round::plan::{Plan, ShopTerms};
 use souk_common::round::record::{Announcement, UploadHeader};
+use souk_common::secagg::{
+    Confirmation, Confirmed, Context, Masking, Revealed, Roster, SealedShare, Shares, Terms,
+};
+use souk_common::wire::messages::Signed;
 use souk_common::wire::update;
+use souk_coordinator::masked::MaskedWord;
 
 use super::Members;
+use super::masked::Everybody;
 
 /// A shop.
 pub(super) struct Shop {
@@ -36,6 +45,10 @@ pub(super) struct Shop {
     offered: Option<UploadHeader>,
     tally: Tally,
     bytes_sent: u64,
+    identity: SigningKey,
+    masker: Option<Masker>,
+    masking: Option<(AttemptKey, Masking)>,
+    signed: Option<Signed<Confirmation>>,
 }
 
 struct Draw {
@@ -77,7 +90,7 @@ impl Shop {
             vectors: vec![None; members.dataset.len()],
             members,
             grid,
-            update_bytes: (coordinates * grid.bits.bytes()) as u64,
+            update_bytes: grid.update_bytes(plan, coordinates),
             ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
             secret: stream(seed, &format!("shop {name}")),
             draw: None,
@@ -85,6 +98,10 @@ impl Shop {
             offered: None,
             tally: Tally::default(),
             bytes_sent: 0,
+            identity: SigningKey::from_bytes(&stream(seed, &format!("identity of {name}")).random()),
+            masker: None,
+            masking: None,
+            signed: None,
             name,
         })
     }
@@ -141,14 +158,65 @@ impl Shop {
             return Ok(Event::Failed(key));
         };
         let charged = draw.charged.context("the draw was not charged")?;
-        let bytes = update::encode(&draw.update.sum.finish(&charged)?);
+        let masks = self.masker.take().and_then(|mut masker| masker.take());
+        let sum = draw.update.sum;
+        let released = match masks {
+            Some((masking, masks)) => {
+                self.masking = Some((key, masking));
+                sum.finish_masked(&charged, masks)?
+            }
+            None => sum.finish(&charged)?,
+        };
+        let bytes = update::encode(&released);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
         let pending = Pending { key, header };
         self.outbox = Some((pending, bytes));
         Ok(Event::InOutbox(pending))
     }
 
+    pub(super) fn make_keys(&mut self, context: Context, terms: Terms) {
+        let masker = Masker::begin(context, terms, &self.name, &self.identity, &mut self.secret);
+        self.masker = Some(masker);
+    }
+
+    pub(super) fn advertisement(&self, key: AttemptKey) -> Option<MaskedWord> {
+        let masker = self.masker.as_ref().filter(|masker| masker.key() == key)?;
+        let keys = Box::new(masker.advertisement().clone());
+        Some(MaskedWord::Keys(self.identity.public(), keys))
+    }
+
+    pub(super) fn share(&mut self, key: AttemptKey, roster: Roster) -> Option<Shares> {
+        let masker = self.masker.as_mut().filter(|masker| masker.key() == key)?;
+        masker.share(roster, &Everybody, &mut self.secret).ok()
+    }
+
+    pub(super) fn make_masks(&mut self, key: AttemptKey, sharers: Vec<u32>, shares: &[SealedShare]) -> bool {
+        let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
+        masker.is_some_and(|masker| masker.mask(sharers, shares).is_ok())
+    }
+
+    pub(super) fn confirm(&mut self, key: AttemptKey, survivors: &[u32]) -> bool {
+        let stored = self.masking.as_mut().filter(|(stored, _)| *stored == key);
+        self.signed = stored.and_then(|(_, masking)| masking.confirm(survivors, &self.identity).ok());
+        self.signed.is_some()
+    }
+
+    pub(super) fn confirmation(&self, key: AttemptKey) -> Option<Signed<Confirmation>> {
+        self.signed.clone().filter(|signed| signed.body.id == key.id)
+    }
+
+    pub(super) fn reveal(&self, key: AttemptKey, confirmed: &[Confirmed]) -> Option<Vec<Revealed>> {
+        let (_, masking) = self.masking.as_ref().filter(|(stored, _)| *stored == key)?;
+        masking.reveal(confirmed).ok()
+    }
+
+    pub(super) fn erase(&mut self, key: AttemptKey) {
+        self.masking.take_if(|(stored, _)| *stored == key);
+        self.signed = None;
+    }
+
     pub(super) fn discard(&mut self, key: AttemptKey) {
+        self.masker.take_if(|masker| masker.key() == key);
         self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
     }
 

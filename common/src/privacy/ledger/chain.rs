@@ -49,6 +49,16 @@ impl SharedNoise {
         })
     }
 
+    /// How many times the accounted noise protects against who reads the published models alone: nobody takes a share off.
+    pub fn for_readers(&self) -> f64 {
+        (self.min_shops as f64 / self.counted()).sqrt()
+    }
+
+    /// How many times it protects if every other shop is invented, and its noise known.
+    pub fn alone(&self) -> f64 {
+        1.0 / self.counted().sqrt()
+    }
+
     /// Shares that the noise multiplier of the spend counts.
     pub fn counted(&self) -> f64 {
         self.min_shops.saturating_sub(self.colluding).max(1) as f64
