@@ -36,7 +36,7 @@ pub struct Masker {
 }
 
 enum Step {
-    Keys(Keys),
+    Keys(Box<Keys>),
     Sharing(Box<Sharing>),
     Masked(Box<(Masking, Masks)>),
     /// Taken, or used up by a list that was refused: keys are used once.
@@ -60,7 +60,7 @@ impl Masker {
             },
             advertisement: keys.advertisement().clone(),
             shares: None,
-            step: Step::Keys(keys),
+            step: Step::Keys(Box::new(keys)),
         }
     }
 
@@ -235,9 +235,13 @@ pub(crate) mod tests {
 
     impl Three {
         pub(crate) fn new() -> Self {
-            let (mut rng, mut session) = (stream(1, "three"), Session::new(context()));
+            Self::of(context(), TERMS)
+        }
+
+        pub(crate) fn of(context: Context, terms: Terms) -> Self {
+            let (mut rng, mut session) = (stream(1, "three"), Session::new(context));
             let maskers: Vec<Masker> = (0..3)
-                .map(|shop| Masker::begin(context(), TERMS, &name(shop), &identity(shop), &mut rng))
+                .map(|shop| Masker::begin(context, terms, &name(shop), &identity(shop), &mut rng))
                 .collect();
             for (shop, masker) in maskers.iter().enumerate() {
                 let keys = masker.advertisement().clone();
@@ -245,7 +249,7 @@ pub(crate) mod tests {
                     .advertise(&name(shop), &identity(shop).public(), keys)
                     .unwrap();
             }
-            session.fix_roster(&TERMS);
+            session.fix_roster(&terms);
             let known = |shop| (name(shop), fingerprint(&identity(shop).public()));
             let owner = KnownShops {
                 shops: (0..3).map(known).collect(),
@@ -269,6 +273,11 @@ pub(crate) mod tests {
 
         /// Through shares and masks: what each stores.
         pub(crate) fn masked(&mut self) -> Vec<Masking> {
+            self.both().into_iter().map(|(masking, _)| masking).collect()
+        }
+
+        /// Through shares and masks.
+        pub(crate) fn both(&mut self) -> Vec<(Masking, Masks)> {
             for shop in 0..3 {
                 let shares = self.share(shop, self.roster()).unwrap();
                 self.session.share(&name(shop), shares).unwrap();
@@ -278,7 +287,7 @@ pub(crate) mod tests {
                 let received = self.session.shares_for(&name(shop));
                 masker.mask(sharers.clone(), &received).unwrap();
                 masker.mask(vec![0], &[]).expect("the first list counts");
-                masker.take().unwrap().0
+                masker.take().unwrap()
             };
             self.maskers.iter_mut().enumerate().map(mask).collect()
         }

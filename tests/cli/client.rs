@@ -22,6 +22,7 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         "plot",
         "budget",
         "sent",
+        "shops",
         "doctor",
         "leave",
     ] {
@@ -42,7 +43,7 @@ fn a_bad_configuration_is_64_before_anything_else() {
     let (code, said) = bad(&client(&["run", "--dir", folder]));
     assert!(code == 64 && said.contains("souk-client join"), "{said}");
     fs::write(dir.path().join("shop.toml"), "[policy]\nmax_epsilom = 3\n").expect("a file");
-    for command in ["run", "budget", "sent", "check-data", "leave", "doctor"] {
+    for command in ["run", "budget", "sent", "check-data", "shops", "leave", "doctor"] {
         let (code, said) = bad(&client(&[command, "--dir", folder]));
         assert!(code == 64 && said.contains("max_epsilom"), "{command}: {said}");
     }

@@ -4,4 +4,5 @@ mod bench;
 mod client;
 mod coordinator;
 mod refusals;
+mod shops;
 mod simulator;

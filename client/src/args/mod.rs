@@ -36,7 +36,8 @@ Start with:
 
 const SHOPS_HELP: &str = "The coordinator issues every certificate, so it could invent shops and learn from a sum \
 of theirs and yours. So call the owner of each shop, at a number that you have from elsewhere. Each reads the fingerprint \
-of their own key aloud from `souk-client shops`, and compares what the other reads with what is listed. Then trust it. A \
+of their own key aloud from `souk-client shops`, and compares what the other reads with what is listed. Then trust it, \
+and look whether what is listed as confirmed is still what was read to you. A \
 shop marked CHANGED has another key than the one you confirmed: call again, and ask why.
 
 Exit code 1 when a key has changed.

@@ -140,8 +140,9 @@ pub(crate) fn sent(uploads: &[UploadRecord]) -> String {
     let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
     let _ = write!(
         text,
-        "{} updates, {bytes} bytes. Beside them: accept or decline, and your program's version. The bytes of the \
-         last ones are in outbox/.",
+        "{} updates, {bytes} bytes. Beside them: accept or decline, your program's version, and for updates under \
+         masks keys, sealed shares and signatures, made of random numbers and nobody's data. The bytes of the last \
+         ones are in outbox/.",
         uploads.len()
     );
     text

@@ -307,7 +307,7 @@ impl Machine {
             return Vec::new();
         };
         current.stage = Stage::Computing;
-        current.masks = masked.then_some(Masks::KeysAsked);
+        current.masks = masked.then_some(Masks::Begun);
         let announcement = current.announcement.clone();
         // Under masks the keys are the acceptance; others wait for them, so they go first.
         let accept = match masked {

@@ -105,10 +105,10 @@ pub enum MaskEffect {
 /// How far the masks of an attempt are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Masks {
-    KeysAsked,
+    Begun,
     Advertised,
     Shared,
-    MasksAsked,
+    Asked,
     Ready,
 }
 
@@ -116,7 +116,7 @@ impl Machine {
     pub(super) fn handle_masked(&mut self, event: MaskEvent) -> Vec<Effect> {
         let effect = match event {
             MaskEvent::KeysReady(key) => match self.masks(|current| current == key) {
-                Some((_, masks)) if *masks == Masks::KeysAsked => {
+                Some((_, masks)) if *masks == Masks::Begun => {
                     *masks = Masks::Advertised;
                     MaskEffect::Advertise(key)
                 }
@@ -132,14 +132,14 @@ impl Machine {
             },
             MaskEvent::SharersFixed { id, sharers, shares } => match self.masks(|current| current.id == id) {
                 Some((key, masks)) if *masks == Masks::Shared => {
-                    *masks = Masks::MasksAsked;
+                    *masks = Masks::Asked;
                     MaskEffect::MakeMasks { key, sharers, shares }
                 }
                 _ => return Vec::new(),
             },
             MaskEvent::MasksReady(key) => {
                 return match self.masks(|current| current == key) {
-                    Some((_, masks)) if *masks == Masks::MasksAsked => {
+                    Some((_, masks)) if *masks == Masks::Asked => {
                         *masks = Masks::Ready;
                         self.charge_if_ready(key)
                     }
@@ -200,7 +200,7 @@ impl Machine {
     /// The answer to a repeated announcement of a masked attempt that was accepted.
     pub(super) fn advertise_again(&self, key: AttemptKey, masks: Masks) -> Vec<Effect> {
         match masks {
-            Masks::KeysAsked => Vec::new(),
+            Masks::Begun => Vec::new(),
             _ => vec![Effect::Masked(MaskEffect::Advertise(key))],
         }
     }

@@ -1,6 +1,7 @@
 //! A workshop over a folder as a member has it: crashes between charge and outbox, plans and ledgers that don't fit.
 
 use super::*;
+use crate::masked::tests::Three;
 use souk_common::model::file::ModelMeta;
 use souk_common::model::init::initial_parameters;
 use souk_common::round::record::AttemptId;
@@ -18,11 +19,15 @@ struct Home {
 
 /// A member's folder with plan, catalogue and model as if they had been fetched.
 fn home(orders: &str, policy: &str) -> Home {
+    home_with(PLAN, orders, policy)
+}
+
+fn home_with(plan: &str, orders: &str, policy: &str) -> Home {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path());
     std::fs::write(dir.path().join("orders.csv"), orders).unwrap();
     std::fs::write(folder.config(), policy).unwrap();
-    let plan = Plan::from_toml(PLAN).unwrap();
+    let plan = Plan::from_toml(plan).unwrap();
     let lines: Vec<String> = (0..6).map(|row| format!("{{\"id\":\"i{row}\"}}\n")).collect();
     let catalogue = Catalogue::from_bytes(lines.concat().as_bytes()).unwrap();
     let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
@@ -189,4 +194,70 @@ fn a_shop_whose_orders_are_all_unusable_takes_part_with_noise() {
     let home = home("user_id,item_id,timestamp\na,unknown,1\n", "");
     let (_, workshop) = home.open();
     assert!(workshop.unwrap().draw(&home.announcement).is_ok());
+}
+
+#[test]
+fn an_update_of_a_masked_plan_leaves_under_masks_or_not_at_all_and_its_secrets_stay_with_it() {
+    let plan = PLAN.replace(
+        "[cohort]\nquorum = 1",
+        "placement = \"distributed\"\n[cohort]\nquorum = 3",
+    ) + "[[shops]]\nname = \"south\"\ndeclared_users = 10\n[[shops]]\nname = \"west\"\ndeclared_users = 10\n\
+           [masking]\nmin_shops = 3\n";
+    let home = home_with(&plan, ORDERS, "");
+    let folder = Folder::new(home.dir.path());
+    std::fs::write(folder.key(), b"a key").unwrap();
+    let names = ["south", "west"].map(|name| name.parse::<ShopName>().unwrap());
+    {
+        let workshop = home.open().1.unwrap();
+        assert_eq!(workshop.strangers_in(&home.announcement).unwrap(), names);
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        workshop.charge(&mut draw, Timestamp(1)).unwrap();
+        let bare = workshop.finish(home.key(), draw, None, Timestamp(2));
+        assert!(bare.unwrap_err().to_string().contains("masks"), "bare");
+        assert!(workshop.store.memory([]).unwrap().outbox.is_none());
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        workshop.charge(&mut draw, Timestamp(3)).unwrap();
+        let (context, terms) = workshop.masking_of(&home.announcement).unwrap();
+        let (masking, masks) = Three::of(context, terms).both().remove(0);
+        let masks = Some((&masking, masks));
+        workshop.finish(home.key(), draw, masks, Timestamp(4)).unwrap();
+        // Both views of the shared noise, and what is charged: n_min 3, t 1.
+        let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
+        let (charged, readers) = (budget.epsilon.unwrap(), budget.epsilon_readers.unwrap());
+        assert!(
+            readers < charged && charged < budget.epsilon_if_alone.unwrap(),
+            "{budget:?}"
+        );
+    }
+    let (store, _) = home.open();
+    let memory = store.memory([]).unwrap();
+    assert_eq!(
+        (memory.masking, memory.outbox.map(|pending| pending.key)),
+        (Some(home.key()), Some(home.key()))
+    );
+}
+
+#[test]
+fn masks_do_not_belong_to_a_plan_without_masking() {
+    let home = home(ORDERS, "");
+    let workshop = home.open().1.unwrap();
+    assert!(workshop.masking_of(&home.announcement).is_err());
+    assert!(workshop.strangers_in(&home.announcement).unwrap().is_empty());
+    let mut draw = workshop.draw(&home.announcement).unwrap();
+    workshop.charge(&mut draw, Timestamp(1)).unwrap();
+    let (masking, masks) = Three::new().both().remove(0);
+    assert!(
+        workshop
+            .finish(home.key(), draw, Some((&masking, masks)), Timestamp(2))
+            .is_err()
+    );
+    let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
+    assert_eq!(
+        (
+            budget.epsilon_readers,
+            budget.epsilon_if_alone,
+            budget.noise_is_shared
+        ),
+        (None, None, false)
+    );
 }

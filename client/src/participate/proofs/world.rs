@@ -1,4 +1,4 @@
-//! The machine under every order of events that a list of operations can make: late, lost, doubled, with crashes.
+//! The shop's disk, its machine, and a coordinator that keeps what it gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::round::record::{
-    Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
-    UploadHeader,
+    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
-use super::*;
+use super::super::*;
+use super::lists::{Lists, Said, said};
 
 /// What a test does next. Numbers pick among what is possible at that time.
 #[derive(Clone, Debug)]
-enum Op {
-    /// A new attempt.
-    Announce,
+pub(super) enum Op {
+    /// A new attempt, with masking or without.
+    Announce { masked: bool },
     /// The same announcement again.
     AnnounceAgain,
     /// Carry out one of the effects that wait.
@@ -30,13 +30,16 @@ enum Op {
     Publish,
     /// The connection breaks and comes back.
     Reconnect,
+    /// The coordinator says something of the masked attempt, in turn or out of turn.
+    Say(Said),
     /// The process dies and starts from what was durable.
     Crash,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        2 => Just(Op::Announce),
+        2 => any::<bool>().prop_map(|masked| Op::Announce { masked }),
+        4 => said().prop_map(Op::Say),
         2 => Just(Op::AnnounceAgain),
         12 => (0usize..6).prop_map(Op::Do),
         2 => (0usize..6).prop_map(Op::Fail),
@@ -48,23 +51,26 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// The shop's disk, its machine, and a coordinator that keeps what it gets.
-struct World {
-    machine: Machine,
-    disk: Memory,
-    waiting: Vec<Effect>,
-    log: Vec<Digest>,
-    open: Option<Announcement>,
-    last: Option<Announcement>,
-    manifest: Manifest,
-    draws: u64,
-    uploaded: BTreeMap<AttemptKey, BTreeSet<Digest>>,
-    received: BTreeMap<AttemptId, UploadHeader>,
-    answers: Vec<(AttemptKey, Answer)>,
-    finished: bool,
+pub(super) struct World {
+    pub(super) machine: Machine,
+    pub(super) disk: Memory,
+    pub(super) waiting: Vec<Effect>,
+    pub(super) log: Vec<Digest>,
+    pub(super) open: Option<Announcement>,
+    pub(super) last: Option<Announcement>,
+    pub(super) manifest: Manifest,
+    pub(super) draws: u64,
+    pub(super) uploaded: BTreeMap<AttemptKey, BTreeSet<Digest>>,
+    pub(super) received: BTreeMap<AttemptId, UploadHeader>,
+    pub(super) answers: Vec<(AttemptKey, Answer)>,
+    pub(super) finished: bool,
+    /// Attempts of masked plans.
+    pub(super) masked: BTreeSet<AttemptKey>,
+    pub(super) lists: Lists,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let manifest = manifest(0, Digest::of(b"initial"));
         let mut world = Self {
             machine: Machine::new(policy(), Memory::default()),
@@ -79,15 +85,18 @@ impl World {
             received: BTreeMap::new(),
             answers: Vec::new(),
             finished: false,
+            masked: BTreeSet::new(),
+            lists: Lists::default(),
         };
         world.give(Event::Started);
         world.give(Event::Welcomed(world.manifest.clone()));
         world
     }
 
-    fn apply(&mut self, op: &Op) {
+    pub(super) fn apply(&mut self, op: &Op) {
         match op {
-            Op::Announce => self.announce(),
+            Op::Announce { masked } => self.announce(*masked),
+            Op::Say(said) => self.say(*said),
             Op::AnnounceAgain => {
                 if let Some(announcement) = self.open.clone() {
                     self.give(Event::Announced(announcement));
@@ -122,6 +131,7 @@ impl World {
             }
             Op::Crash => {
                 self.waiting.clear();
+                self.lists.forget_keys();
                 self.machine = Machine::new(policy(), self.disk.clone());
                 self.give(Event::Started);
                 self.welcome();
@@ -129,14 +139,14 @@ impl World {
         }
     }
 
-    fn welcome(&mut self) {
+    pub(super) fn welcome(&mut self) {
         self.give(Event::Welcomed(self.manifest.clone()));
         if let Some(open) = self.open.clone() {
             self.give(Event::Announced(open));
         }
     }
 
-    fn announce(&mut self) {
+    pub(super) fn announce(&mut self, masked: bool) {
         let id = match &self.last {
             None => AttemptId { round: 1, attempt: 1 },
             Some(last) if self.manifest.id.round == last.id.round => AttemptId {
@@ -150,27 +160,32 @@ impl World {
         };
         self.log.push(Digest::of(format!("log {id}").as_bytes()));
         let announcement = announcement(id, self.manifest.model, self.head());
+        if masked {
+            self.masked.insert(AttemptKey::from(&announcement));
+        }
+        self.lists.open_anew();
         self.open = Some(announcement.clone());
         self.last = self.open.clone();
         self.give(Event::Announced(announcement));
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    pub(super) fn end(&mut self, outcome: Outcome) {
         if let Some(open) = self.open.take() {
             self.give(Event::Ended { id: open.id, outcome });
         }
     }
 
-    fn head(&self) -> LogHead {
+    pub(super) fn head(&self) -> LogHead {
         LogHead {
             length: self.log.len() as u64,
             head: *self.log.last().expect("begins with one"),
         }
     }
 
-    fn give(&mut self, event: Event) {
+    pub(super) fn give(&mut self, event: Event) {
         let effects = self.machine.handle(Timestamp(0), event);
         for effect in effects {
+            self.check(&effect);
             match effect {
                 // What is durable when handed over.
                 Effect::Remember { log, announced } => {
@@ -183,23 +198,27 @@ impl World {
                 Effect::UseModel(manifest) => self.disk.model = Some(manifest.model),
                 Effect::Answer(key, answer) => self.answers.push((key, answer)),
                 Effect::Finish => self.finished = true,
-                Effect::Report(_) | Effect::Discard(_) | Effect::Connect { .. } => {}
+                Effect::Masked(MaskEffect::Erase(key)) => self.erase(key),
+                Effect::Discard(key) => self.lists.discard(key),
+                Effect::Report(_) | Effect::Connect { .. } => {}
                 other => self.waiting.push(other),
             }
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Fetch { blob, .. } => self.give(Event::BlobReady(blob)),
             Effect::Consider(announcement) => {
-                self.give(Event::Considered(AttemptKey::from(&announcement), costs(1.0)));
+                let key = AttemptKey::from(&announcement);
+                self.give(Event::Considered(key, costs(1.0, self.masked.contains(&key))));
             }
             Effect::Compute(announcement) => self.give(Event::Computed(AttemptKey::from(&announcement))),
             Effect::RecordSpend(key) => {
                 assert!(self.disk.spent.insert(key), "{key:?} was charged twice");
                 self.give(Event::SpendRecorded(key));
             }
+            Effect::PutInOutbox(key) if !self.box_masking(key) => self.give(Event::Failed(key)),
             Effect::PutInOutbox(key) => {
                 self.draws += 1;
                 let pending = Pending {
@@ -210,11 +229,12 @@ impl World {
                 self.give(Event::InOutbox(pending));
             }
             Effect::Upload { pending, .. } => self.receive(pending),
+            Effect::Masked(effect) => self.carry_out_masked(effect),
             other => panic!("{other:?} does not wait"),
         }
     }
 
-    fn receive(&mut self, pending: Pending) {
+    pub(super) fn receive(&mut self, pending: Pending) {
         assert!(
             self.disk.spent.contains(&pending.key),
             "bytes left before the spend was durable"
@@ -223,6 +243,10 @@ impl World {
             self.disk.outbox,
             Some(pending),
             "bytes left that were not in the outbox"
+        );
+        assert!(
+            !self.masked.contains(&pending.key) || self.lists.boxed.contains(&pending.key),
+            "a masked plan's update left without masks"
         );
         let sent = self.uploaded.entry(pending.key).or_default();
         sent.insert(pending.header.update);
@@ -256,12 +280,17 @@ impl World {
                     .insert(pending.header.update);
                 self.give(Event::UploadFailed(pending.header));
             }
+            Effect::Masked(effect) => self.fail_masked(effect),
             other => self.waiting.push(other),
         }
     }
 
-    fn settle(&mut self) {
+    /// Everything that waits is done, and the coordinator goes on as far as it can.
+    pub(super) fn settle(&mut self) {
         for _ in 0..1000 {
+            if self.waiting.is_empty() {
+                self.go_on();
+            }
             if self.waiting.is_empty() {
                 return;
             }
@@ -271,143 +300,21 @@ impl World {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-    #[test]
-    fn one_update_an_attempt_at_most_and_none_before_its_spend(ops in prop::collection::vec(op(), 0..60)) {
-        let mut world = World::new();
-        for op in &ops {
-            world.apply(op);
-        }
-        // Whatever happened: with the faults over, the next attempt is answered with an update.
-        world.end(Outcome::BelowQuorum { accepted: 0, quorum: 1 });
-        world.settle();
-        world.announce();
-        world.settle();
-        let id = world.open.as_ref().expect("announced").id;
-        prop_assert!(world.received.contains_key(&id), "no update for {}", id);
-        prop_assert_eq!(world.disk.outbox, None);
-        prop_assert_eq!(world.disk.model, Some(world.manifest.model));
-    }
-}
-
-#[test]
-fn after_a_crash_between_spend_and_outbox_the_attempt_is_not_computed_again() {
-    let mut world = World::new();
-    world.settle();
-    world.announce();
-    while !matches!(world.waiting.first(), Some(Effect::PutInOutbox(_))) {
-        world.apply(&Op::Do(0));
-    }
-    world.apply(&Op::Crash);
-    world.settle();
-    assert!(world.uploaded.is_empty() && world.disk.spent.len() == 1);
-    let (key, answer) = world.answers.last().expect("answered");
-    assert!(world.disk.spent.contains(key));
-    assert_eq!(
-        *answer,
-        Answer::Decline(DeclineCode::Interrupted),
-        "nobody waits for it"
-    );
-}
-
-#[test]
-fn after_a_crash_with_a_full_outbox_the_same_bytes_are_offered_again() {
-    let mut world = World::new();
-    world.settle();
-    world.announce();
-    while !matches!(world.waiting.first(), Some(Effect::Upload { .. })) {
-        world.apply(&Op::Do(0));
-    }
-    let pending = world.disk.outbox.expect("in the outbox");
-    world.apply(&Op::Crash);
-    world.settle();
-    assert_eq!(world.received.values().collect::<Vec<_>>(), [&pending.header]);
-}
-
-#[test]
-fn a_record_that_does_not_extend_the_last_is_declined() {
-    let mut world = World::new();
-    world.settle();
-    world.announce();
-    world.settle();
-    let before = world.open.clone().expect("open");
-    let id = AttemptId { round: 2, attempt: 1 };
-    let shorter = LogHead {
-        length: 1,
-        head: Digest::of(b"log"),
-    };
-    let other = LogHead {
-        head: Digest::of(b"another"),
-        ..before.log
-    };
-    for log in [shorter, other] {
-        world.give(Event::Announced(announcement(id, before.model, log)));
-        let (key, answer) = world.answers.last().expect("answered");
-        assert_eq!(
-            (key.id, *answer),
-            (id, Answer::Decline(DeclineCode::RecordForked)),
-            "{log:?}"
-        );
-    }
-}
-
-#[test]
-fn a_run_ends_only_when_its_last_model_is_in_use() {
-    let mut world = World::new();
-    world.settle();
-    world.announce();
-    world.settle();
-    world.apply(&Op::Publish);
-    world.give(Event::Finished);
-    assert!(!world.finished);
-    world.settle();
-    assert!(world.finished && world.disk.model == Some(world.manifest.model));
-}
-
-#[test]
-fn a_run_ends_only_when_the_last_update_was_answered() {
-    let mut world = World::new();
-    world.settle();
-    world.announce();
-    while !matches!(world.waiting.first(), Some(Effect::Upload { .. })) {
-        world.apply(&Op::Do(0));
-    }
-    let Some(Effect::Upload { pending, .. }) = world.waiting.pop() else {
-        panic!("an upload waits")
-    };
-    world.received.insert(pending.header.id, pending.header);
-    world.apply(&Op::Publish);
-    world.give(Event::Finished);
-    world.settle();
-    assert!(!world.finished, "the receipt is still under way");
-    world.receive(pending);
-    assert!(world.finished && world.disk.outbox.is_none());
-}
-
-#[test]
-fn tries_to_connect_come_ever_later_and_never_in_step() {
-    let mut machine = Machine::new(policy(), Memory::default());
-    let mut wait = |jitter| {
-        let effects = machine.handle(Timestamp(0), Event::Disconnected { jitter });
-        let Some(Effect::Connect { at }) = effects.last() else {
-            panic!("{effects:?}")
-        };
-        at.0
-    };
-    let waits: Vec<i64> = (0..12).map(|_| wait(1.0)).collect();
-    assert!(
-        waits.windows(2).all(|pair| pair[0] <= pair[1]) && waits[0] == 250 && waits[11] == 60_000,
-        "{waits:?}"
-    );
-    assert_eq!(wait(0.0), 30_000);
-}
-
 fn on_the_network(effect: &Effect) -> bool {
-    matches!(effect, Effect::Fetch { .. } | Effect::Upload { .. })
+    matches!(
+        effect,
+        Effect::Fetch { .. }
+            | Effect::Upload { .. }
+            | Effect::Masked(
+                MaskEffect::Advertise(_)
+                    | MaskEffect::Share { .. }
+                    | MaskEffect::Confirm(_)
+                    | MaskEffect::Reveal { .. }
+            )
+    )
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         max_epsilon: Epsilon::new(8.0).unwrap(),
         delta: Delta::new(1e-5).unwrap(),
@@ -421,17 +328,17 @@ fn policy() -> Policy {
     }
 }
 
-fn costs(epsilon: f64) -> Consideration {
+fn costs(epsilon: f64, masked: bool) -> Consideration {
     Consideration::Costs {
         noise_multiplier: Some(NoiseMultiplier::new(1.0).unwrap()),
         epsilon_after: Some(Epsilon::new(epsilon).unwrap()),
         upload_bytes: 4,
         uploaded_today_bytes: 0,
-        masked_shops: None,
+        masked_shops: masked.then_some(1),
     }
 }
 
-fn announcement(id: AttemptId, model: Digest, log: LogHead) -> Announcement {
+pub(super) fn announcement(id: AttemptId, model: Digest, log: LogHead) -> Announcement {
     Announcement {
         id,
         plan: Digest::of(b"plan"),
