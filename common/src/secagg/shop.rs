@@ -350,27 +350,32 @@ impl Masking {
             .as_ref()
             .ok_or(Refusal::Unconfirmed { got: 0, least: 1 })?;
         let body = self.confirmation(survivors);
-        let signers: BTreeSet<u32> = confirmed
-            .iter()
-            .filter(|word| survivors.binary_search(&word.shop).is_ok())
-            .filter(|word| {
-                let signed = Signed {
-                    body,
-                    signature: word.signature.clone(),
-                };
-                let identity = self.identities.get(word.shop as usize);
-                identity.is_some_and(|identity| verify(&signed, &identity.0).is_ok())
-            })
-            .map(|word| word.shop)
-            .collect();
         let unknown = self
             .sharers
             .iter()
             .filter(|shop| self.known.binary_search(shop).is_err())
             .count();
-        // As in Terms::confirmations.
+        // As in Terms::confirmations; more than all is never asked for.
         let least = (self.sharers.len() + self.colluding + unknown) / 2 + 1;
-        if signers.len() < least.min(self.sharers.len()) {
+        let least = least.min(self.sharers.len());
+        let mut signers = BTreeSet::new();
+        for word in confirmed {
+            if signers.len() >= least {
+                break;
+            }
+            let signed = Signed {
+                body,
+                signature: word.signature.clone(),
+            };
+            let identity = self.identities.get(word.shop as usize);
+            if survivors.binary_search(&word.shop).is_ok()
+                && !signers.contains(&word.shop)
+                && identity.is_some_and(|identity| verify(&signed, &identity.0).is_ok())
+            {
+                signers.insert(word.shop);
+            }
+        }
+        if signers.len() < least {
             return Err(Refusal::Unconfirmed {
                 got: signers.len(),
                 least,
