@@ -7,6 +7,7 @@
 //! | [`privacy`] | accountant, noise, clip and quantisation |
 //! | [`rounds`] | whole rounds over QUIC, beside the transport alone |
 //! | [`masked`] | the same under masks, in CPU time beside the bare keystream |
+//! | [`unmasking`] | masks without a network: how fast, how many bytes, and the server's part for a thousand shops |
 //! | [`memory`] | what a coordinator process holds while many shops send at once |
 //! | [`site`], [`shops`] | a real coordinator process; shops that only send |
 
@@ -22,6 +23,7 @@ mod row;
 mod shops;
 mod site;
 mod training;
+mod unmasking;
 
 use machine::Machine;
 use row::Row;
@@ -69,6 +71,10 @@ enum Theme {
     #[value(name = "round_16x1m")]
     Round16x1m,
     MaskedRound,
+    MaskExpansion,
+    MaskedUploadBytes,
+    #[value(name = "unmask_1000_shops")]
+    Unmask1000Shops,
     #[value(name = "coordinator_memory_100x10m")]
     CoordinatorMemory100x10m,
 }
@@ -110,6 +116,9 @@ impl Theme {
             Self::ClipQuantiseNoise => privacy::clip_quantise(short)?,
             Self::Round16x1m => rounds::rows(short)?,
             Self::MaskedRound => masked::rows(short)?,
+            Self::MaskExpansion => unmasking::expansion(short)?,
+            Self::MaskedUploadBytes => unmasking::upload_bytes()?,
+            Self::Unmask1000Shops => unmasking::server(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
         })
     }
