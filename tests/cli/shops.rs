@@ -22,13 +22,13 @@ fn keys_are_confirmed_by_name_also_while_run_is_up_and_a_change_is_an_alarm() {
     let federation = Federation::start(SOUK, &plan(1, 3, &["north", "south", "west"]), &[]);
     let config = federation.join("north", 5).join("shop.toml");
     federation.join("south", 5);
-    let seen = federation.client_json("north", &["shops", "--json"]);
+    let seen = federation.client_json("north", &["shops"]);
     assert_eq!(
         (standing(&seen, "north"), standing(&seen, "south")),
         ("own", "not_confirmed")
     );
     // What each sees of the other is what the other sees of itself.
-    let other = federation.client_json("south", &["shops", "--json"]);
+    let other = federation.client_json("south", &["shops"]);
     assert_eq!(seen["members"][1]["fingerprint"], fingerprint(&other).as_str());
     assert_eq!(other["members"][0]["fingerprint"], fingerprint(&seen).as_str());
     for (name, why) in [("west", "no member"), ("north", "itself")] {
