@@ -7,6 +7,8 @@ pub(crate) mod publish;
 pub(crate) mod staging;
 
 #[cfg(test)]
+mod masked_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::HashMap;

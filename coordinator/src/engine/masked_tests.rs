@@ -1,0 +1,402 @@
+//! Masked rounds through a real store, with shops driven by hand and restarts in between.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use souk_common::catalogue::{Catalogue, Item};
+use souk_common::ids::Digest;
+use souk_common::privacy::{NoiseVector, Privatized, UpdateValues};
+use souk_common::rng::stream;
+use souk_common::round::grid::Grid;
+use souk_common::secagg::{Acquaintance, Keys, Masking, Roster, SealedShare, Sharing};
+use souk_common::wire::messages::Push;
+use souk_common::wire::update;
+
+use super::*;
+use crate::masked::MaskedWord;
+use crate::round::Event;
+
+const SHOPS: [&str; 4] = ["a", "b", "c", "d"];
+
+struct Everybody;
+
+impl Acquaintance for Everybody {
+    fn knows(&self, _: &ShopName, _: &Digest) -> bool {
+        true
+    }
+
+    fn least_shops(&self) -> usize {
+        0
+    }
+}
+
+fn plan() -> Plan {
+    let shops: String = SHOPS
+        .map(|shop| format!("[[shops]]\nname = '{shop}'\ndeclared_users = 4\n"))
+        .concat();
+    Plan::from_toml(&format!(
+        "name = 'a'\nrounds = 1\n[model]\nkind = 'mf'\ngmf_dim = 2\n[train]\nsolver = 'ials'\nalpha = 0.1\n\
+         lambda = 1\n[privacy]\nenabled = false\nclip_norm = 1\nsampling_rate = 1\n[masking]\nmin_shops = 3\n\
+         step = '5s'\n[cohort]\nquorum = 3\ndeadline = '10s'\n[server]\noptimiser = 'adam'\nlearning_rate = 0.1\n{shops}"
+    ))
+    .unwrap()
+}
+
+fn name(shop: usize) -> ShopName {
+    SHOPS[shop].parse().unwrap()
+}
+
+fn identity(shop: usize) -> SigningKey {
+    SigningKey::from_bytes(&[shop as u8 + 10; 32])
+}
+
+/// A coordinator and what its shops hold and heard.
+struct Round<'a> {
+    dir: &'a Path,
+    engine: Engine,
+    keys: BTreeMap<usize, Keys>,
+    sharing: BTreeMap<usize, Sharing>,
+    masking: BTreeMap<usize, Masking>,
+    heard: BTreeMap<ShopName, Vec<Push>>,
+    reports: Vec<String>,
+}
+
+impl<'a> Round<'a> {
+    fn open(dir: &'a Path, keep_parts: u64) -> Self {
+        let mut round = Self {
+            dir,
+            engine: begin(dir, keep_parts),
+            keys: BTreeMap::new(),
+            sharing: BTreeMap::new(),
+            masking: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            reports: Vec::new(),
+        };
+        round.connect();
+        round
+    }
+
+    /// The process dies and begins again; shops keep what they hold, and come back.
+    fn crash(self, keep_parts: u64) -> Self {
+        let Self {
+            dir, engine, masking, ..
+        } = self;
+        drop(engine);
+        let mut again = Self {
+            masking,
+            ..Self::open(dir, keep_parts)
+        };
+        again.reports.clear();
+        again
+    }
+
+    fn connect(&mut self) {
+        for shop in 0..SHOPS.len() {
+            let outputs = self
+                .engine
+                .handle(Timestamp(1), Event::Connected(name(shop)))
+                .unwrap();
+            self.note(outputs);
+        }
+    }
+
+    fn note(&mut self, outputs: Vec<Output>) -> Option<Reply> {
+        let mut answer = None;
+        for output in outputs {
+            match output {
+                Output::Push {
+                    shops: Some(shops),
+                    push,
+                } => {
+                    for shop in shops {
+                        self.heard.entry(shop).or_default().push(push.clone());
+                    }
+                }
+                Output::Reply { reply, .. } => answer = Some(reply),
+                Output::Report(line) => self.reports.push(line),
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    fn say(&mut self, shop: usize, word: MaskedWord) -> Reply {
+        let outputs = self.engine.masked(Timestamp(2), name(shop), word).unwrap();
+        self.note(outputs).expect("an answer")
+    }
+
+    fn wait(&mut self, at: i64) {
+        let outputs = self.engine.handle(Timestamp(at), Event::Timer).unwrap();
+        self.note(outputs);
+    }
+
+    fn id(&self) -> AttemptId {
+        self.engine.machine().open().expect("an open attempt").0
+    }
+
+    fn advertise(&mut self, shops: &[usize]) {
+        let context = Context {
+            id: self.id(),
+            plan: self.engine.run.plan,
+            model: self.engine.manifest().body.model,
+        };
+        let terms = Terms::of(&plan(), plan().masking.as_ref().unwrap());
+        for shop in shops {
+            let mut rng = stream(*shop as u64, "keys");
+            let keys = Keys::make(context, terms, &name(*shop), &identity(*shop), &mut rng);
+            let word = MaskedWord::Keys(identity(*shop).public(), Box::new(keys.advertisement().clone()));
+            assert_eq!(self.say(*shop, word), Reply::Done);
+            self.keys.insert(*shop, keys);
+        }
+    }
+
+    fn roster(&self, shop: usize) -> Roster {
+        let pushes = self.heard[&name(shop)].iter().rev();
+        let mut rosters = pushes.filter_map(|push| match push {
+            Push::Roster { roster, .. } => Some(roster.clone()),
+            _ => None,
+        });
+        rosters.next().expect("R1")
+    }
+
+    fn share(&mut self, shops: &[usize]) {
+        let id = self.id();
+        for shop in shops {
+            let keys = self.keys.remove(shop).unwrap();
+            let mut rng = stream(*shop as u64, "shares");
+            let (sharing, shares) = keys.share(self.roster(*shop), &Everybody, &mut rng).unwrap();
+            assert_eq!(self.say(*shop, MaskedWord::Shares(id, shares)), Reply::Done);
+            self.sharing.insert(*shop, sharing);
+        }
+    }
+
+    fn sharers(&self, shop: usize) -> (Vec<u32>, Vec<SealedShare>) {
+        let pushes = self.heard[&name(shop)].iter().rev();
+        let mut lists = pushes.filter_map(|push| match push {
+            Push::Sharers { sharers, shares, .. } => Some((sharers.clone(), shares.clone())),
+            _ => None,
+        });
+        lists.next().expect("R2")
+    }
+
+    fn upload(&mut self, shops: &[usize]) {
+        for shop in shops {
+            let (sharers, shares) = self.sharers(*shop);
+            let sharing = self.sharing.remove(shop).unwrap();
+            let (masking, masks) = sharing.mask(sharers, &shares).unwrap();
+            self.masking.insert(*shop, masking);
+            let coordinates = self.engine.update_bytes() as usize / 4;
+            let bytes = update::encode(&Privatized::of_nobody_under(values(*shop, coordinates), masks));
+            assert!(matches!(self.send(*shop, &bytes), Some(Reply::Receipt(_))));
+        }
+    }
+
+    fn send(&mut self, shop: usize, bytes: &[u8]) -> Option<Reply> {
+        let header = UploadHeader {
+            id: self.id(),
+            update: Digest::of(bytes),
+            len_bytes: bytes.len() as u64,
+            ledger_length: 1,
+            ledger_head: Digest::ZERO,
+        };
+        let outputs = self.engine.offer(Timestamp(3), name(shop), header).unwrap();
+        if let Some(Output::Reply { reply, .. }) = outputs.first() {
+            return Some(reply.clone());
+        }
+        let staging = Staging::new(1 << 20, self.engine.store().private().clone());
+        let mut staged = staging.begin(bytes.len() as u64).unwrap();
+        staged.push(bytes).unwrap();
+        let outputs = self
+            .engine
+            .arrived(Timestamp(3), name(shop), header, staged)
+            .unwrap();
+        self.note(outputs)
+    }
+
+    fn confirm(&mut self, shops: &[usize]) {
+        for shop in shops {
+            let pushes = self.heard[&name(*shop)].iter().rev();
+            let mut lists = pushes.filter_map(|push| match push {
+                Push::Survivors { survivors, .. } => Some(survivors.clone()),
+                _ => None,
+            });
+            let survivors = lists.next().expect("R3");
+            let masking = self.masking.get_mut(shop).unwrap();
+            let signed = masking.confirm(&survivors, &identity(*shop)).unwrap();
+            assert_eq!(self.say(*shop, MaskedWord::Confirmation(signed)), Reply::Done);
+        }
+    }
+
+    fn reveal(&mut self, shops: &[usize]) {
+        let id = self.id();
+        for shop in shops {
+            let pushes = self.heard[&name(*shop)].iter().rev();
+            let mut lists = pushes.filter_map(|push| match push {
+                Push::Confirmed { confirmed, .. } => Some(confirmed.clone()),
+                _ => None,
+            });
+            let shares = self.masking[shop]
+                .reveal(&lists.next().expect("signatures"))
+                .unwrap();
+            assert_eq!(self.say(*shop, MaskedWord::Revealed(id, shares)), Reply::Done);
+        }
+    }
+}
+
+/// What a shop sums, before masks: a draw of its own.
+fn values(shop: usize, coordinates: usize) -> NoiseVector<souk_common::rng::Stream> {
+    let grid = Grid {
+        noise_stddev: 500.0,
+        ..plan().grid(coordinates).unwrap()
+    };
+    NoiseVector::draw(&grid, coordinates, &mut stream(shop as u64, "values"))
+}
+
+fn begin(dir: &Path, keep_parts: u64) -> Engine {
+    let store = Store::open(dir, None).unwrap();
+    let settings = Settings {
+        keep_parts,
+        new_run: false,
+    };
+    let catalogue = Catalogue::new(vec![Item::bare("a"), Item::bare("b")]).unwrap();
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let mut engine = Engine::begin(Timestamp(0), store, key, plan(), &catalogue, settings).unwrap();
+    engine.handle(Timestamp(0), Event::Started).unwrap();
+    engine
+}
+
+/// The model that the bare sum over `shops` makes.
+fn expected(dir: &Path, shops: &[usize]) -> Vec<f32> {
+    let mut engine = begin(dir, 0);
+    let mut model = engine.model.clone();
+    let coordinates = engine.update_bytes() as usize / 4;
+    for shop in shops {
+        let bare = Privatized::of_nobody(values(*shop, coordinates))
+            .into_inner()
+            .values;
+        let UpdateValues::B32(words) = bare else {
+            panic!("b = 32")
+        };
+        engine
+            .aggregator
+            .add(crate::aggregate::Words::B32(&words))
+            .unwrap();
+    }
+    let names: Vec<ShopName> = shops.iter().map(|shop| name(*shop)).collect();
+    engine.aggregator.step(&mut model, &names);
+    model
+}
+
+const ALL: [usize; 4] = [0, 1, 2, 3];
+
+#[test]
+fn the_model_is_that_of_the_bare_sum_also_when_a_shop_drops_out_after_its_shares() {
+    for there in [&ALL[..], &[0, 2, 3]] {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut round = Round::open(dir.path(), 1);
+        round.advertise(&ALL);
+        round.share(&ALL);
+        round.upload(there);
+        if there.len() < ALL.len() {
+            round.wait(11_000);
+        }
+        round.confirm(there);
+        round.reveal(there);
+        assert_eq!(round.engine.machine().published(), 1);
+        assert_eq!(round.engine.model, expected(other.path(), there), "{there:?}");
+    }
+}
+
+#[test]
+fn a_crash_while_uploads_come_or_while_the_sum_is_unmasked_goes_on_with_the_same_lists() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&[0, 1]);
+    let sharing = std::mem::take(&mut round.sharing);
+    let mut round = round.crash(1);
+    round.sharing = sharing;
+    // R2 is repeated to those whose update is still out.
+    round.upload(&[2, 3]);
+    round.confirm(&ALL);
+    round.reveal(&[0]);
+    let id = round.id();
+    let mut round = round.crash(1);
+    assert_eq!(
+        (round.id(), round.engine.machine().masked_step()),
+        (id, Some("confirming"))
+    );
+    // An update that comes now is not added to a sum whose shops are fixed.
+    let late = round.send(0, &vec![0; round.engine.run.rounds as usize * 4]);
+    assert!(matches!(late, Some(Reply::Rejected { .. })), "{late:?}");
+    round.confirm(&ALL);
+    round.reveal(&[1, 2, 3]);
+    assert_eq!(round.engine.machine().published(), 1);
+    assert_eq!(round.engine.model, expected(other.path(), &ALL));
+    // What came too late is answered, and changes nothing.
+    let outputs = round
+        .engine
+        .masked(Timestamp(9), name(0), MaskedWord::Revealed(id, Vec::new()))
+        .unwrap();
+    assert_eq!(round.note(outputs), Some(Reply::Done));
+}
+
+#[test]
+fn a_crash_before_the_second_list_or_without_kept_parts_ends_the_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&[0, 1]);
+    let round = round.crash(1);
+    assert_eq!(round.id().attempt, 2);
+    let dir = tempfile::tempdir().unwrap();
+    let mut round = Round::open(dir.path(), 0);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&[0, 1, 2]);
+    let round = round.crash(0);
+    assert_eq!(round.id().attempt, 2);
+}
+
+#[test]
+fn too_few_shares_end_the_attempt_with_its_reason_and_it_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&ALL);
+    round.confirm(&ALL);
+    round.reveal(&[0, 1]);
+    let id = round.id();
+    round.wait(60_000);
+    assert!(
+        round
+            .reports
+            .iter()
+            .any(|line| line.contains("of 4 shops 2 gave their shares")),
+        "{:?}",
+        round.reports
+    );
+    assert!(round.engine.store().masked(id).unwrap().is_none());
+    assert_eq!(round.id().attempt, 2);
+    // Words for the old attempt, or by a shop with other keys, are refused.
+    let mut rng = stream(9, "other");
+    let context = Context {
+        id,
+        plan: round.engine.run.plan,
+        model: round.engine.manifest().body.model,
+    };
+    let terms = Terms::of(&plan(), plan().masking.as_ref().unwrap());
+    let old = Keys::make(context, terms, &name(0), &identity(0), &mut rng);
+    let word = MaskedWord::Keys(identity(0).public(), Box::new(old.advertisement().clone()));
+    assert!(matches!(round.say(0, word), Reply::Error { .. }));
+    round.advertise(&[0]);
+    let context = Context {
+        id: round.id(),
+        ..context
+    };
+    let second = Keys::make(context, terms, &name(0), &identity(0), &mut rng);
+    let word = MaskedWord::Keys(identity(0).public(), Box::new(second.advertisement().clone()));
+    assert!(matches!(round.say(0, word), Reply::Error { .. }));
+}
