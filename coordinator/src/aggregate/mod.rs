@@ -12,6 +12,9 @@ pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 use souk_common::ids::ShopName;
 use souk_common::round::grid::{Counts, CountsGrid, Grid, GridError};
 use souk_common::round::plan::Plan;
+use souk_common::secagg::Misfit;
+
+use crate::masked::Masked;
 
 /// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
 /// with vectors.
@@ -68,6 +71,16 @@ impl Aggregator {
     /// When its length or its modulus is not the plan's.
     pub fn add(&mut self, update: Words<'_>) -> Result<(), AccumulatorError> {
         self.accumulator.add(update)
+    }
+
+    /// Takes the masks off the sum, if the attempt has any.
+    ///
+    /// # Errors
+    /// When shares are missing or of no use; the sum is as it was then.
+    pub fn unmask(&mut self, masked: Option<&Masked>) -> Result<(), Misfit> {
+        masked.map_or(Ok(()), |masked| {
+            self.accumulator.unmask(masked.session(), masked.terms())
+        })
     }
 
     /// The quality counts in the sum of `accepted` shops' updates, if the plan has any.

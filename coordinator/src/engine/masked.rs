@@ -117,17 +117,6 @@ impl Engine {
             tell(masked.repeat(shop), outputs);
         }
     }
-
-    /// Takes the masks off the sum, if it has any.
-    pub(super) fn unmask(&mut self) -> Result<(), Misfit> {
-        match &self.masked {
-            None => Ok(()),
-            Some(masked) => self
-                .aggregator
-                .accumulator()
-                .unmask(masked.session(), masked.terms()),
-        }
-    }
 }
 
 fn tell(told: Told, outputs: &mut Vec<Output>) {

@@ -26,7 +26,7 @@ use souk_common::wire::messages::{Push, Reply, Signed};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
 use crate::masked::Masked;
-use crate::round::{Effect, Event, Machine, Phase};
+use crate::round::{Effect, Event, Machine, Phase, without_model};
 use crate::store::{Entry, Run, Store, StoreError};
 
 pub use begin::{BeginError, Settings};
@@ -226,7 +226,7 @@ impl Engine {
             Effect::ShowConfirmations { shops, .. } => self.show_confirmations(&shops, outputs),
             Effect::Repeat { shop, .. } => self.repeat(&shop, outputs),
             Effect::Publish { id, accepted } => {
-                if let Err(misfit) = self.unmask() {
+                if let Err(misfit) = self.aggregator.unmask(self.masked.as_ref()) {
                     outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));
                     return Ok(Some(Event::NotUnmasked(id)));
                 }
@@ -239,17 +239,7 @@ impl Engine {
                 quorum,
                 unmasking,
             } => {
-                let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-                let outcome = match unmasking {
-                    Some((survivors, revealed)) => Outcome::NotUnmasked {
-                        survivors: number(survivors),
-                        revealed: number(revealed),
-                    },
-                    None => Outcome::BelowQuorum {
-                        accepted: number(accepted),
-                        quorum: number(quorum),
-                    },
-                };
+                let outcome = without_model(accepted, quorum, unmasking);
                 self.abandon(now, id, outcome, outputs)?;
             }
             Effect::Paused(reason) => {

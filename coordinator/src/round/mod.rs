@@ -31,7 +31,7 @@ use std::time::Duration;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::plan::Plan;
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
+use souk_common::round::record::{Answer, AttemptId, DeclineCode, Outcome, RejectCode, UploadHeader};
 
 pub use masked::RestoredStep;
 pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
@@ -307,4 +307,19 @@ pub enum Effect {
     Paused(PauseReason),
     /// The last round is published.
     Finish,
+}
+
+/// How an attempt ended that [`Effect::Abandon`] tells of, in the words that are signed.
+pub fn without_model(accepted: usize, quorum: usize, unmasking: Option<(usize, usize)>) -> Outcome {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    match unmasking {
+        Some((survivors, revealed)) => Outcome::NotUnmasked {
+            survivors: number(survivors),
+            revealed: number(revealed),
+        },
+        None => Outcome::BelowQuorum {
+            accepted: number(accepted),
+            quorum: number(quorum),
+        },
+    }
 }

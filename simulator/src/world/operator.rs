@@ -16,7 +16,7 @@ use souk_common::round::record::{
 use souk_common::secagg::{Context, Misfit, Terms};
 use souk_coordinator::aggregate::Aggregator;
 use souk_coordinator::masked::{Masked, MaskedWord};
-use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules};
+use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules, without_model};
 
 /// The coordinator.
 pub(super) struct Operator {
@@ -156,13 +156,7 @@ impl Operator {
 
     /// Takes the masks off the sum, if it has any.
     pub(super) fn unmask(&mut self) -> Result<(), Misfit> {
-        match &self.masked {
-            None => Ok(()),
-            Some(masked) => self
-                .aggregator
-                .accumulator()
-                .unmask(masked.session(), masked.terms()),
-        }
+        self.aggregator.unmask(self.masked.as_ref())
     }
 
     /// Quality counts of the round that was published last.
@@ -180,17 +174,7 @@ impl Operator {
         self.aggregator.abandon();
         self.abandoned += 1;
         self.record(b"abandoned");
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        match unmasking {
-            Some((survivors, revealed)) => Outcome::NotUnmasked {
-                survivors: number(survivors),
-                revealed: number(revealed),
-            },
-            None => Outcome::BelowQuorum {
-                accepted: number(accepted),
-                quorum: number(quorum),
-            },
-        }
+        without_model(accepted, quorum, unmasking)
     }
 
     /// The broadcast model, made by `load` when it is new.
