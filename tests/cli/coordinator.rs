@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 
 use serde_json::Value;
-use souk_tests::federation::{Federation, bad, good, plan, run, text, until};
+use souk_tests::federation::{Federation, bad, good, masked_plan, plan, run, text, until};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 
@@ -194,4 +194,85 @@ fn a_taken_port_is_named_with_the_remedy() {
         "{code} {said}"
     );
     assert_eq!(federation.coordinator_json(&["status"])["state"], "waiting");
+}
+
+/// A masked plan's epsilons, and from a target to the noise and back with quality counts in it.
+#[test]
+fn plan_check_says_against_whom_a_masked_plan_holds() {
+    let shops = ["a", "b", "c", "d", "e"];
+    let sample =
+        masked_plan(40, 4, &shops).replace("[masking]", "[metrics]\nnoise_multiplier = 20.0\n[masking]");
+    let federation = Federation::prepare(SOUK, &sample);
+    let check =
+        |file: &str, flags: &[&str]| federation.coordinator_json(&[&["plan", "check", file], flags].concat());
+    let plan = federation.plan();
+    let cost = check(text(&plan), &["--target-epsilon", "8"]);
+    let figure = |key: &str| {
+        cost["epsilon_per_shop"][key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{key}: {cost}"))
+    };
+    assert!(figure("epsilon_readers") < figure("epsilon"));
+    assert!(figure("epsilon") < figure("epsilon_if_alone"));
+    // Each as `souk-sim epsilon` has it: z_eff, four shares of three that count, one of three.
+    let both = (4f64.powi(-2) + 20f64.powi(-2)).powf(-0.5);
+    assert!((figure("noise_multiplier") - both).abs() < 1e-9);
+    for (key, factor) in [
+        ("epsilon", 1.0),
+        ("epsilon_readers", (4f64 / 3.0).sqrt()),
+        ("epsilon_if_alone", 3f64.sqrt().recip()),
+    ] {
+        let noise = (both * factor).to_string();
+        let flags = [
+            "--sampling-rate",
+            "0.5",
+            "--rounds",
+            "40",
+            "--delta",
+            "1e-5",
+            "--json",
+        ];
+        let said = run(
+            Path::new(SOUK),
+            "sim",
+            &[&["epsilon", "--noise-multiplier", &noise], &flags[..]].concat(),
+        );
+        let said: serde_json::Value = serde_json::from_str(&good(&said)).expect("JSON");
+        let same = said["epsilon"].as_f64().expect("a bound");
+        assert!(
+            (figure(key) / same - 1.0).abs() < 1e-6,
+            "{key}: {} {same}",
+            figure(key)
+        );
+    }
+    let noise = cost["target"]["noise_multiplier"].as_f64().expect("a number");
+    let changed = sample.replace("noise_multiplier = 4.0", &format!("noise_multiplier = {noise}"));
+    fs::write(&plan, changed).expect("a plan");
+    let back = check(text(&plan), &[]);
+    let epsilon = back["epsilon_per_shop"]["epsilon"].as_f64().expect("a number");
+    assert!((epsilon / 8.0 - 1.0).abs() < 0.005 && epsilon <= 8.0, "{epsilon}");
+    assert_eq!(
+        back["bytes_per_update"].as_u64(),
+        back["coordinates"].as_u64().map(|count| 4 * (count + 2))
+    );
+    // What can't be under masks is refused, with the reason.
+    for (wrong, said) in [
+        (
+            sample.replace("min_shops = 4", "min_shops = 3"),
+            "masking.min_shops",
+        ),
+        (
+            sample.replace("colluding = 1", "colluding = 0"),
+            "masking.colluding",
+        ),
+        (sample.replace("quorum = 4", "quorum = 3"), "cohort.quorum"),
+        (
+            sample.replace("[masking]\nmin_shops = 4\ncolluding = 1\nstep = \"20s\"\n", ""),
+            "[masking]",
+        ),
+    ] {
+        fs::write(&plan, wrong).expect("a plan");
+        let refused = bad(&federation.coordinator(&["plan", "check", text(&plan)]));
+        assert!(refused.0 == 64 && refused.1.contains(said), "{refused:?}");
+    }
 }
