@@ -251,11 +251,11 @@ impl Drop for Running {
     }
 }
 
-/// Waits until something holds, for at most a minute.
+/// Waits until something holds, for at most two minutes.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let watch = Stopwatch::start();
     while !holds() {
-        assert!(watch.secs() < 60.0, "{what}: not within a minute");
+        assert!(watch.secs() < 120.0, "{what}: not within two minutes");
         std::thread::sleep(Duration::from_millis(30));
     }
 }
