@@ -259,7 +259,7 @@ impl Cost {
                 "min_shops": masking.min_shops,
                 "colluding": masking.colluding,
                 "neighbours": terms.degree(shops),
-                "share_threshold": terms.share_threshold(terms.degree(shops) + 1, 0),
+                "share_threshold": terms.threshold(shops, 0),
                 "failure_probability_at_10_percent_dropout": terms.failure_probability(shops, DROPOUT),
             });
         }
@@ -336,7 +336,7 @@ impl Cost {
                 "masked: sums of at least {} shops, masks with {degree} others, {} shares rebuild what a shop leaves behind; \
                  with one shop in ten dropping out an attempt fails for want of shares at most {:.1e} of the time",
                 masking.min_shops,
-                terms.share_threshold(degree + 1, 0),
+                terms.threshold(plan.shops.len(), 0),
                 terms.failure_probability(plan.shops.len(), DROPOUT)
             ));
         }

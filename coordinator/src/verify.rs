@@ -15,7 +15,7 @@ use souk_common::model::file::{ModelMeta, decode, encode};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::round::plan::Plan;
-use souk_common::round::record::{Announcement, Manifest, Outcome};
+use souk_common::round::record::{Announcement, LogHead, Manifest, Outcome};
 use souk_common::secagg::{Context, Session, Terms};
 use souk_common::wire::messages::Signed;
 
@@ -29,6 +29,10 @@ use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
 pub struct Check {
     /// What was checked.
     pub name: &'static str,
+    /// Whether nothing of it is wrong.
+    pub ok: bool,
+    /// The first thing that is wrong, or how many were right.
+    pub detail: String,
     /// How many were right.
     pub good: u64,
     /// What is wrong, each with its place.
@@ -65,16 +69,25 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         key: *key,
         checks: NAMES.map(Check::new),
         store: &store,
+        said: Vec::new(),
         run: RunSoFar::default(),
     };
     let log = store.log()?;
     verifier.chain(&log);
-    for record in &log {
-        verifier.entry(&record.entry);
+    for (at, record) in log.iter().enumerate() {
+        verifier.entry(at as u64, record);
     }
-    let checks = verifier.checks.to_vec();
+    verifier.models()?;
+    let mut checks = verifier.checks.to_vec();
+    for check in &mut checks {
+        check.ok = check.wrong.is_empty();
+        check.detail = match check.wrong.first() {
+            Some(wrong) => wrong.clone(),
+            None => format!("{} right, {} not kept", check.good, check.not_kept),
+        };
+    }
     Ok(Report {
-        ok: checks.iter().all(|check| check.wrong.is_empty()),
+        ok: checks.iter().all(|check| check.ok),
         log_length: log.len() as u64,
         checks,
     })
@@ -84,6 +97,8 @@ impl Check {
     fn new(name: &'static str) -> Self {
         Self {
             name,
+            ok: true,
+            detail: String::new(),
             good: 0,
             wrong: Vec::new(),
             not_kept: 0,
@@ -119,6 +134,8 @@ struct Verifier<'a> {
     private: Files,
     key: [u8; 32],
     checks: [Check; 6],
+    /// Every model that the record has named, in order.
+    said: Vec<Manifest>,
     run: RunSoFar,
 }
 
@@ -133,6 +150,8 @@ struct RunSoFar {
     unmasked: Option<Digest>,
     /// State of the optimiser before the step, if there was a step with one.
     stepped: Option<Option<Digest>>,
+    /// State after the last step.
+    state: Option<Digest>,
 }
 
 impl Verifier<'_> {
@@ -161,23 +180,59 @@ impl Verifier<'_> {
         });
     }
 
-    fn entry(&mut self, entry: &Entry) {
-        match entry {
+    /// The head of the record that a signed word names is the one that it was said at: so unsigned entries can't be made
+    /// again, either.
+    fn head(&mut self, log: &LogHead, at: u64, record: &LogRecord, what: impl FnOnce() -> String) {
+        let here = LogHead {
+            length: at,
+            head: record.previous,
+        };
+        self.checks[CHAIN].note(*log == here, || {
+            format!(
+                "{} names a record of {} entries and head {}, not the one that it stands in",
+                what(),
+                log.length,
+                log.head.short()
+            )
+        });
+    }
+
+    /// The table of models, which the coordinator goes on from, says what the record says.
+    fn models(&mut self) -> Result<(), StoreError> {
+        let models = self.store.models()?;
+        for manifest in &models {
+            self.signed(manifest, || {
+                format!("the manifest of {} in the table of models", manifest.body.id)
+            });
+        }
+        let same = models.iter().map(|signed| &signed.body).eq(self.said.iter());
+        self.checks[CHAIN].note(same, || {
+            "the table of models is not what the record says".to_owned()
+        });
+        Ok(())
+    }
+
+    fn entry(&mut self, at: u64, record: &LogRecord) {
+        match &record.entry {
             Entry::Began(manifest) => {
                 self.signed(manifest, || "the initial model's manifest".to_owned());
                 self.run = RunSoFar::default();
                 self.named(&manifest.body);
                 self.initial(&manifest.body);
-                self.run.manifest = Some(manifest.body.clone());
+                self.say(&manifest.body);
             }
             Entry::RolledBack(manifest) => {
                 self.signed(manifest, || {
                     format!("the manifest that rolls back to {}", manifest.body.model.short())
                 });
                 self.named(&manifest.body);
-                self.run.manifest = Some(manifest.body.clone());
+                self.run.state = None;
+                self.say(&manifest.body);
             }
             Entry::Announced(announcement) => {
+                self.head(&announcement.body.log, at, record, || {
+                    format!("the announcement of {}", announcement.body.id)
+                });
                 self.signed(announcement, || {
                     format!("the announcement of {}", announcement.body.id)
                 });
@@ -189,20 +244,35 @@ impl Verifier<'_> {
             Entry::Received(receipt) => {
                 let (shop, upload) = (&receipt.body.shop, &receipt.body.upload);
                 self.signed(receipt, || format!("the receipt of {shop} for {}", upload.id));
+                self.head(&receipt.body.log, at, record, || {
+                    format!("the receipt of {shop} for {}", upload.id)
+                });
                 self.run.received.insert(shop.clone(), upload.update);
             }
             Entry::Masked { list, .. } => self.run.lists.push(*list),
             Entry::Unmasked { session, .. } => self.run.unmasked = Some(*session),
-            Entry::Stepped { before, .. } => self.run.stepped = Some(*before),
+            Entry::Stepped { id, before, after } => {
+                let follows = *before == self.run.state;
+                self.checks[CHAIN].note(follows, || {
+                    format!("{id}: the optimiser's state does not follow from the one before")
+                });
+                (self.run.stepped, self.run.state) = (Some(*before), *after);
+            }
             Entry::Quality { .. } => {}
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {
                     self.published(manifest);
-                    self.run.manifest = Some(manifest.clone());
+                    self.say(manifest);
                 }
             }
         }
+    }
+
+    /// A model is the current one.
+    fn say(&mut self, manifest: &Manifest) {
+        self.said.push(manifest.clone());
+        self.run.manifest = Some(manifest.clone());
     }
 
     /// The files that a manifest names.

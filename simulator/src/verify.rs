@@ -67,7 +67,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
 fn prose(report: &Report) -> String {
     let mut text = format!("{} entries in the record\n", report.log_length);
     for check in &report.checks {
-        let mark = if check.wrong.is_empty() { "ok  " } else { "FAIL" };
+        let mark = if check.ok { "ok  " } else { "FAIL" };
         let kept = match check.not_kept {
             0 => String::new(),
             not_kept => format!(", {not_kept} not kept"),

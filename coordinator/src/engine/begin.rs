@@ -195,8 +195,10 @@ fn restore(
                 accepted: 0,
                 quorum: plan.cohort.quorum as u32,
             });
+            let id = announcement.body.id;
             run.open = None;
             store.change(|change| {
+                change.forget_masked(id)?;
                 change.append(now, Entry::Ended(outcome))?;
                 change.set_run(&run)
             })?;

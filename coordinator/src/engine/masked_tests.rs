@@ -299,6 +299,18 @@ fn the_model_is_that_of_the_bare_sum_also_when_a_shop_drops_out_after_its_shares
         round.upload(there);
         if there.len() < ALL.len() {
             round.wait(11_000);
+            // The shops of the sum are fixed: an update by one of R2 that comes now is not added.
+            let late = vec![0; round.engine.update_bytes() as usize];
+            let refused = round.send(1, &late);
+            assert!(
+                matches!(
+                    refused,
+                    Some(Reply::Rejected {
+                        code: RejectCode::NotOpen
+                    })
+                ),
+                "{refused:?}"
+            );
         }
         round.confirm(there);
         round.reveal(there);
@@ -327,9 +339,6 @@ fn a_crash_while_uploads_come_or_while_the_sum_is_unmasked_goes_on_with_the_same
         (round.id(), round.engine.machine().masked_step()),
         (id, Some("confirming"))
     );
-    // An update that comes now is not added to a sum whose shops are fixed.
-    let late = round.send(0, &vec![0; round.engine.run.rounds as usize * 4]);
-    assert!(matches!(late, Some(Reply::Rejected { .. })), "{late:?}");
     round.confirm(&ALL);
     round.reveal(&[1, 2, 3]);
     assert_eq!(round.engine.machine().published(), 1);
@@ -357,6 +366,62 @@ fn a_crash_before_the_second_list_or_without_kept_parts_ends_the_attempt() {
     round.upload(&[0, 1, 2]);
     let round = round.crash(0);
     assert_eq!(round.id().attempt, 2);
+}
+
+/// What an auditor finds: the masked round again, and any digit of what is stored of its masks that is changed.
+#[test]
+fn a_masked_round_is_made_again_and_every_changed_digit_of_its_session_is_found() {
+    use redb::{ReadableTable, TableDefinition};
+    const MASKED: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("masked");
+    let dir = tempfile::tempdir().unwrap();
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&ALL);
+    round.confirm(&ALL);
+    round.reveal(&ALL);
+    let key = round.engine.public_key();
+    drop(round);
+    let check = || crate::verify::check(dir.path(), &key);
+    let report = check().unwrap();
+    assert!(
+        report.ok && report.checks[4].good == 1 && report.checks[5].good == 2,
+        "{report:?}"
+    );
+    let change = |with: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        let database = redb::Database::create(dir.path().join("coordinator.redb")).unwrap();
+        let write = database.begin_write().unwrap();
+        {
+            let mut table = write.open_table(MASKED).unwrap();
+            let (name, value) = {
+                let (name, value) = table.first().unwrap().unwrap();
+                (name.value().to_owned(), value.value().to_vec())
+            };
+            table.insert(name.as_str(), with(value).as_slice()).unwrap();
+        }
+        write.commit().unwrap();
+    };
+    let digits = |bytes: &[u8]| -> Vec<usize> {
+        (0..bytes.len())
+            .filter(|at| bytes[*at].is_ascii_digit())
+            .collect()
+    };
+    for part in 0..12 {
+        let flip = |mut bytes: Vec<u8>| {
+            let digits = digits(&bytes);
+            let at = digits[digits.len() * part / 12];
+            // Twice is nothing: 0 and 1, 2 and 3, and so on change places.
+            bytes[at] ^= 1;
+            bytes
+        };
+        change(&flip);
+        assert!(
+            check().is_ok_and(|report| !report.checks[4].ok) || check().is_err(),
+            "part {part}"
+        );
+        change(&flip);
+    }
+    assert!(check().unwrap().ok);
 }
 
 #[test]

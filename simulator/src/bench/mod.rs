@@ -71,10 +71,10 @@ enum Theme {
     #[value(name = "round_16x1m")]
     Round16x1m,
     MaskedRound,
-    MaskExpansion,
+    MaskExpand,
     MaskedUploadBytes,
-    #[value(name = "unmask_1000_shops")]
-    Unmask1000Shops,
+    #[value(name = "secagg_1000")]
+    Secagg1000,
     #[value(name = "coordinator_memory_100x10m")]
     CoordinatorMemory100x10m,
 }
@@ -116,9 +116,9 @@ impl Theme {
             Self::ClipQuantiseNoise => privacy::clip_quantise(short)?,
             Self::Round16x1m => rounds::rows(short)?,
             Self::MaskedRound => masked::rows(short)?,
-            Self::MaskExpansion => unmasking::expansion(short)?,
+            Self::MaskExpand => unmasking::expansion(short)?,
             Self::MaskedUploadBytes => unmasking::upload_bytes()?,
-            Self::Unmask1000Shops => unmasking::server(short)?,
+            Self::Secagg1000 => unmasking::server(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
         })
     }

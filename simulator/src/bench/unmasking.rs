@@ -24,7 +24,7 @@ use super::row::Row;
 use super::training::NOISELESS;
 use crate::world::masked::Everybody;
 
-/// `mask_expansion`: masks made and added, beside the bare keystream of the same bytes.
+/// `mask_expand`: masks made and added, beside the bare keystream of the same bytes.
 pub(super) fn expansion(short: bool) -> anyhow::Result<Vec<Row>> {
     use ctr::cipher::{KeyIvInit, StreamCipher};
     let (runs, words, masks) = (if short { 3 } else { 9 }, 1_000_000, 16);
@@ -40,8 +40,8 @@ pub(super) fn expansion(short: bool) -> anyhow::Result<Vec<Row>> {
     let blocks = masks.len() * words * 4 / block.len();
     let mut rows = Vec::new();
     for (name, cipher) in [
-        ("mask_expansion", MaskCipher::Chacha20),
-        ("mask_expansion_aes128_ctr", MaskCipher::Aes128Ctr),
+        ("mask_expand", MaskCipher::Chacha20),
+        ("mask_expand_aes128_ctr", MaskCipher::Aes128Ctr),
     ] {
         let bare = fastest(runs, || {
             match cipher {
@@ -95,7 +95,7 @@ pub(super) fn upload_bytes() -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// `unmask_1000_shops`: the server's work for a masked attempt, alone, on one core.
+/// `secagg_1000`: the server's work for a masked attempt, alone, on one core.
 pub(super) fn server(short: bool) -> anyhow::Result<Vec<Row>> {
     let (shops, colluding) = if short { (150, 4) } else { (1000, 10) };
     let coordinates = 100_000;
@@ -130,7 +130,7 @@ pub(super) fn server(short: bool) -> anyhow::Result<Vec<Row>> {
     );
     let secs = federation.server_secs;
     Ok(vec![
-        Row::new("unmask_1000_shops", secs, "s")
+        Row::new("secagg_1000", secs, "s")
             .bound(secs < 20.0, "under 20 s on one core")
             .bound(after == before, "nothing is kept of an update but the sum")
             .with("shops", shops)

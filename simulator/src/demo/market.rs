@@ -127,7 +127,7 @@ impl Market {
         plan.cohort.quorum = shops;
         if let Some(masking) = &mut plan.masking {
             // One shop may drop out, as far as the shares of the others can make up for it.
-            let least = Terms::of(&Plan::from_toml(PLAN)?, masking).share_threshold(shops, 0);
+            let least = Terms::of(&Plan::from_toml(PLAN)?, masking).threshold(shops, 0);
             masking.min_shops = (shops - 1).max(least).min(shops);
             plan.cohort.quorum = masking.min_shops;
         }
