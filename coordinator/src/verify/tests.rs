@@ -112,3 +112,25 @@ fn a_store_of_nothing_has_an_empty_record() {
     let report = check(dir.path(), &key().public()).unwrap();
     assert!(report.ok && report.log_length == 0);
 }
+
+/// Digests are over the JSON that was written: numbers have to come back to the last bit.
+#[test]
+fn an_entry_with_fractions_has_the_same_digest_when_it_is_read_back() {
+    use rand::RngExt;
+    let mut rng = souk_common::rng::stream(1, "fractions");
+    for round in 1..500 {
+        let id = souk_common::round::record::AttemptId { round, attempt: 1 };
+        let [users, hits, stddev] = [(); 3].map(|()| rng.random::<f64>() * 1e4);
+        let record = LogRecord {
+            previous: Digest::ZERO,
+            at: souk_common::clock::Timestamp(1),
+            entry: Entry::Quality {
+                id,
+                counts: souk_common::round::grid::Counts { users, hits, stddev },
+            },
+        };
+        let text = serde_json::to_vec(&record).unwrap();
+        let read: LogRecord = serde_json::from_slice(&text).unwrap();
+        assert_eq!(read.digest(), record.digest());
+    }
+}
