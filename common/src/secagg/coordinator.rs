@@ -273,13 +273,6 @@ impl Session {
         Ok(())
     }
 
-    /// Whether every survivor has signed.
-    pub fn all_confirmed(&self) -> bool {
-        self.survivors
-            .as_ref()
-            .is_some_and(|survivors| self.confirmed.len() == survivors.len())
-    }
-
     /// Whether every key and signature in it is its shop's, for `context`, and enough survivors signed R3: for who reads it
     /// later.
     pub fn is_signed(&self, context: &Context, terms: &Terms) -> bool {
