@@ -11,67 +11,91 @@
 //! | `catalogue.jsonl` | the catalogue in use |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use souk_common::disk::{self, Disk, SystemDisk};
 use souk_common::ids::Digest;
 
 use crate::participate::{Blob, BlobKind};
 
-/// A shop's folder.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Folder(PathBuf);
+/// A shop's folder, and the disk that has what `run` writes into it: ledger, store, outbox, fetched files. What people and
+/// `join` write (`shop.toml`, orders, membership, key) is on this machine's in any case.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+}
 
 impl Folder {
     /// The folder at `path`; it need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self::on(SystemDisk::shared(), path)
+    }
+
+    /// The same, on any disk.
+    pub fn on(disk: Arc<dyn Disk>, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self { path, disk }
+    }
+
+    /// Its disk.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Writes one of its files so that after a crash it is there whole or not at all.
+    ///
+    /// # Errors
+    /// Of the disk; what was there before is there then.
+    pub fn write_whole(&self, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
+        disk::write_whole(self.disk(), path, bytes, owner_only)
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// `shop.toml`.
     pub fn config(&self) -> PathBuf {
-        self.0.join("shop.toml")
+        self.path.join("shop.toml")
     }
 
     /// `membership.json`.
     pub fn membership(&self) -> PathBuf {
-        self.0.join("membership.json")
+        self.path.join("membership.json")
     }
 
     /// `key.der`.
     pub fn key(&self) -> PathBuf {
-        self.0.join("key.der")
+        self.path.join("key.der")
     }
 
     /// `ledger.jsonl`.
     pub fn ledger(&self) -> PathBuf {
-        self.0.join("ledger.jsonl")
+        self.path.join("ledger.jsonl")
     }
 
     /// `shop.redb`.
     pub fn store(&self) -> PathBuf {
-        self.0.join("shop.redb")
+        self.path.join("shop.redb")
     }
 
     /// `catalogue.jsonl`.
     pub fn catalogue(&self) -> PathBuf {
-        self.0.join("catalogue.jsonl")
+        self.path.join("catalogue.jsonl")
     }
 
     /// `control.sock`.
     pub fn control(&self) -> PathBuf {
-        self.0.join("control.sock")
+        self.path.join("control.sock")
     }
 
     /// Where an update waits, and stays for a while after it was sent.
     pub fn update(&self, update: &Digest) -> PathBuf {
-        self.0.join("outbox").join(format!("{update}.update"))
+        self.path.join("outbox").join(format!("{update}.update"))
     }
 
     /// Where a fetched blob is kept.
@@ -81,7 +105,7 @@ impl Folder {
             BlobKind::Catalogue => ("catalogues", "jsonl"),
             BlobKind::Model => ("models", "safetensors"),
         };
-        self.0.join(kind).join(format!("{}.{ending}", blob.digest))
+        self.path.join(kind).join(format!("{}.{ending}", blob.digest))
     }
 
     /// Where a blob grows while it is fetched.
@@ -90,36 +114,12 @@ impl Folder {
     }
 }
 
-/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder.
+/// Writes a file on this machine's disk so that after a crash it is there whole or not at all.
 ///
 /// # Errors
-/// Of the file system; nothing is left in place then.
+/// Of the file system; what was there before is there then.
 pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
-    let folder = folder_of(path);
-    fs::create_dir_all(folder)?;
-    let aside = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    if secret {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    let written = options.open(&aside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&aside, path)) {
-        // Half a file helps nobody; the first error is the one to tell.
-        let _ = fs::remove_file(&aside);
-        return Err(error);
-    }
-    sync_folder(folder)
-}
-
-/// Where a file is; a bare name is in the current folder.
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    disk::write_whole(&SystemDisk, path, bytes, secret)
 }
 
 /// Makes names in a folder durable.
@@ -127,33 +127,5 @@ fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// Of the file system.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_bare_name_is_in_the_current_folder() {
-        assert_eq!(folder_of(Path::new("scores.svg")), Path::new("."));
-        assert_eq!(folder_of(Path::new("a/scores.svg")), Path::new("a"));
-    }
-
-    #[test]
-    fn a_secret_file_is_the_owners_only_and_is_replaced_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/key.der");
-        write_whole(&path, b"first", true).unwrap();
-        write_whole(&path, b"second", true).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "nothing is left aside"
-        );
-        assert!(write_whole(&dir.path().join("deep/key.der/below"), b"x", false).is_err());
-    }
+    SystemDisk.sync_folder(folder)
 }

@@ -1,11 +1,11 @@
 //! The ledger's file: `ledger.jsonl`, appended to and synchronised before anything leaves (the chain itself:
 //! [`souk_common::privacy::ledger`]).
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use souk_common::clock::Timestamp;
+use souk_common::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 use souk_common::ids::ShopName;
 use souk_common::privacy::ledger::{Chain, Ledger, LedgerError, LedgerSink};
 
@@ -15,13 +15,13 @@ pub type FileLedger = Ledger<FileSink>;
 /// An open ledger file. It stays locked until it is dropped.
 #[derive(Debug)]
 pub struct FileSink {
-    file: File,
+    file: Box<dyn DiskFile>,
 }
 
 impl LedgerSink for FileSink {
     fn append_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.file.sync_all()
+        self.file.sync()
     }
 }
 
@@ -33,7 +33,20 @@ impl LedgerSink for FileSink {
 /// When the file can't be read or written, another process has it open for charging, or the chain is broken, or another
 /// shop's.
 pub fn open_ledger(path: &Path, shop: &ShopName, now: Timestamp) -> Result<FileLedger, LedgerFileError> {
-    open_ledger_through(path, shop, now, |sink| sink)
+    open_ledger_on(&SystemDisk, path, shop, now)
+}
+
+/// The same, on any disk.
+///
+/// # Errors
+/// As [`open_ledger`].
+pub fn open_ledger_on(
+    disk: &dyn Disk,
+    path: &Path,
+    shop: &ShopName,
+    now: Timestamp,
+) -> Result<FileLedger, LedgerFileError> {
+    open_through(disk, path, shop, now, |sink| sink)
 }
 
 /// The same, with another sink around the file's: tests stop a process between two of its writes.
@@ -46,23 +59,25 @@ pub fn open_ledger_through<S: LedgerSink>(
     now: Timestamp,
     around: impl FnOnce(FileSink) -> S,
 ) -> Result<Ledger<S>, LedgerFileError> {
+    open_through(&SystemDisk, path, shop, now, around)
+}
+
+fn open_through<S: LedgerSink>(
+    disk: &dyn Disk,
+    path: &Path,
+    shop: &ShopName,
+    now: Timestamp,
+    around: impl FnOnce(FileSink) -> S,
+) -> Result<Ledger<S>, LedgerFileError> {
     let wrap = |source: io::Error| LedgerFileError::io(path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(wrap)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(LedgerFileError::InUse { path: path.into() }),
-        Err(TryLockError::Error(source)) => return Err(wrap(source)),
-    }
+    let mut file = disk
+        .open(path, Access::Append)
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => LedgerFileError::InUse { path: path.into() },
+            _ => wrap(source),
+        })?;
     // The file's name is as durable as its bytes before the first record is.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))
-        .and_then(|folder| folder.sync_all())
-        .map_err(wrap)?;
+    disk.sync_folder(folder_of(path)).map_err(wrap)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(wrap)?;
     Ledger::open(around(FileSink { file }), &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {

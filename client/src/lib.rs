@@ -7,7 +7,8 @@
 //! | [`args`] | the command line |
 //! | [`config`], [`folder`], [`membership`] | what the owner decides, where things are, which federation |
 //! | [`data`] | the shop's own files |
-//! | [`participate`] | the pure machine of rounds; [`driver`] feeds it, [`uplink`] talks for it |
+//! | [`participate`] | the pure machine of rounds |
+//! | [`agent`] | the machine with ledger, store and outbox; [`driver`] runs it, [`uplink`] talks for it |
 //! | [`train`], [`workshop`] | one round's update; plan, data, ledger and outbox around it |
 //! | [`masked`] | keys and masks of a masked attempt |
 //! | [`ledger`], [`store`] | what must survive a crash |
@@ -19,6 +20,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod agent;
 mod args;
 pub mod config;
 pub mod control;

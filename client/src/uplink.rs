@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::crypto::sign::{SignatureError, verify};
+use souk_common::disk::Access;
 use souk_common::ids::Digester;
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
@@ -314,7 +315,7 @@ pub(crate) async fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// Reads a file to its end into the digester; its length.
-fn digest_file(file: &mut File, digester: &mut Digester) -> std::io::Result<u64> {
+fn digest_file(file: &mut impl Read, digester: &mut Digester) -> std::io::Result<u64> {
     let (mut length, mut chunk) = (0, vec![0; CHUNK_BYTES]);
     loop {
         let got = file.read(&mut chunk)?;
@@ -359,7 +360,7 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
 
 /// Whether a blob is in the folder, whole.
 pub(crate) fn is_here(folder: &Folder, blob: &Blob) -> bool {
-    let Ok(mut file) = File::open(folder.blob(blob)) else {
+    let Ok(mut file) = folder.disk().open(&folder.blob(blob), Access::Read) else {
         return false;
     };
     let mut digester = Digester::default();

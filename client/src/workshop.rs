@@ -24,7 +24,7 @@ use souk_common::wire::{codec, update};
 use crate::config::ShopConfig;
 use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
-use crate::ledger::{FileLedger, open_ledger};
+use crate::ledger::{FileLedger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, Pending};
 use crate::service::shelf::{open_plan, read_blob};
@@ -69,7 +69,7 @@ impl Workshop {
         store: Arc<Store>,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        let ledger = open_ledger(&folder.ledger(), &membership.shop, now)?;
+        let ledger = open_ledger_on(folder.disk(), &folder.ledger(), &membership.shop, now)?;
         // A ledger put back from a backup lacks spends whose updates are out in the world.
         for record in store.uploads()? {
             let seen = LogHead {

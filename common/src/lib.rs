@@ -13,12 +13,14 @@
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
 //! | [`config`], [`telemetry`] | files people edit; logs |
+//! | [`disk`] | what stores ask of a disk |
 
 pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod dataset;
+pub mod disk;
 pub mod eval;
 pub mod hex;
 pub mod ids;

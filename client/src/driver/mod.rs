@@ -1,19 +1,13 @@
-//! `run`: the machine's events come from here, and its effects are carried out here.
+//! `run`: the agent ([`crate::agent`]) on this machine's clock, with its sockets and tasks.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`masks`] | keys and secrets of masked attempts |
 //! | [`network`] | tasks that dial, listen, fetch and send |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
-//!
-//! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
-//! order on disk.
 
-mod masks;
 mod network;
 mod questions;
 
-use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,24 +16,24 @@ use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
-use souk_common::ids::Digest;
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
 use souk_common::transport::control::ControlSocket;
 use souk_common::wire::messages::{Push, Signed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 
+use crate::agent::{Act, Agent, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::membership::Membership;
-use crate::participate::{AttemptKey, Effect, Event, Machine, Note, Policy};
+use crate::participate::{AttemptKey, Event, Note};
 use crate::service::{Answer, Service};
-use crate::store::{ModelWord, Store};
+use crate::store::Store;
 use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
-use masks::{Masks, about_strangers};
 use network::{Courier, Letter};
 pub(crate) use questions::address_of;
 pub use questions::answer_alone;
@@ -103,23 +97,15 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
 }
 
 struct Driver {
-    machine: Machine,
+    agent: Agent,
     folder: Folder,
     address: String,
     membership: Membership,
-    store: Arc<Store>,
-    workshop: Arc<Workshop>,
     inputs: UnboundedReceiver<Input>,
     inputs_in: UnboundedSender<Input>,
     /// Counts connections, so that what an old one still says is ignored.
     generation: u64,
     courier: Option<Courier>,
-    /// Signed words, until the machine decides to keep them.
-    models: HashMap<Digest, ModelWord>,
-    receipts: HashMap<Digest, Signed<Receipt>>,
-    draw: Option<(AttemptKey, Draw)>,
-    masks: Masks,
-    policy: Policy,
     jitter: Secret,
     bar: Option<ProgressBar>,
     exit_when_finished: bool,
@@ -136,13 +122,6 @@ impl Driver {
         workshop: Arc<Workshop>,
         exit_when_finished: bool,
     ) -> anyhow::Result<Self> {
-        let policy = Policy::from(config);
-        let memory = store.memory(workshop.spent())?;
-        let masks = Masks::new(
-            membership.shop.clone(),
-            membership.signing_identity(folder)?,
-            store.masking()?,
-        );
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
         let service = Service::new(
@@ -153,22 +132,17 @@ impl Driver {
         );
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
         let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
+        let memory = store.memory(workshop.spent())?;
+        let agent = Agent::new(folder, config, &membership, store, workshop, memory, fresh_keys())?;
         Ok(Self {
-            machine: Machine::new(policy.clone(), memory),
+            agent,
             folder: folder.clone(),
             address: address_of(config, &membership),
             membership,
-            store,
-            workshop,
             inputs,
             inputs_in,
             generation: 0,
             courier: None,
-            models: HashMap::new(),
-            receipts: HashMap::new(),
-            draw: None,
-            masks,
-            policy,
             jitter: secret_stream()?,
             bar: progress_bar(),
             exit_when_finished,
@@ -180,12 +154,6 @@ impl Driver {
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         self.tell("takes part; stop with Ctrl-C");
-        if let Some(lost) = self.machine.memory().lost_masking {
-            self.tell(&format!(
-                "{}: what it takes to unmask the sum can't be read from shop.redb, so this shop does not help with it",
-                lost.id
-            ));
-        }
         self.handle(Event::Started)?;
         while !self.done {
             tokio::select! {
@@ -234,32 +202,23 @@ impl Driver {
             }
             Input::FromLink(generation, event) if generation == self.generation => self.handle(event),
             Input::Receipt(generation, receipt) if generation == self.generation => {
-                let body = receipt.body.clone();
-                self.receipts.insert(body.upload.update, receipt);
-                self.handle(Event::Received(body))
+                self.act(|agent, now| agent.received(now, receipt))
             }
             Input::NotTaken(generation, key, reason) if generation == self.generation => {
-                let refused = self.refuse(key, &reason);
-                self.handle(refused)
+                self.act(|agent, now| agent.not_taken(now, key, &reason))
             }
             Input::Tell(line) => {
                 self.tell(&line);
                 Ok(())
             }
-            Input::Drawn(key, draw) => match draw {
-                Ok(draw) => {
-                    self.draw = Some((key, *draw));
-                    self.handle(Event::Computed(key))
-                }
-                Err(error) => self.fail(key, &error),
-            },
+            Input::Drawn(key, draw) => self.act(|agent, now| agent.drawn(now, key, draw)),
             Input::Leave(answer) => {
                 self.leave(answer);
                 Ok(())
             }
             Input::Left => {
                 self.done = true;
-                Ok(self.store.erase_masking()?)
+                Ok(self.agent.store().erase_masking()?)
             }
             // Of a connection that is no more.
             Input::Linked(..)
@@ -275,98 +234,51 @@ impl Driver {
         let Some(courier) = &self.courier else {
             return Ok(());
         };
-        let word = match &push {
-            Push::Welcome { manifest } => Some(ModelWord::Manifest(manifest.clone())),
-            Push::Ended { outcome, .. } => Some(ModelWord::Outcome(outcome.clone())),
-            _ => None,
-        };
-        match courier.link.verified(push) {
-            Ok(event) => {
-                let model = word
-                    .as_ref()
-                    .and_then(ModelWord::manifest)
-                    .map(|manifest| manifest.model);
-                if let (Some(model), Some(word)) = (model, word) {
-                    self.models.insert(model, word);
-                }
-                if matches!(event, Event::Announced(_)) {
-                    self.reload_policy()?;
-                }
-                self.handle(event)
-            }
+        match block_in_place(|| self.agent.hear(SystemClock.now(), push))? {
+            Ok(acts) => self.perform(acts),
             Err(error) => {
+                courier.link.close();
                 self.tell(&format!(
                     "the coordinator said something it did not sign: {error}"
                 ));
-                courier.link.close();
-                Ok(())
             }
-        }
-    }
-
-    /// The owner may have changed the file since the last round.
-    fn reload_policy(&mut self) -> anyhow::Result<()> {
-        match ShopConfig::load(&self.folder) {
-            Ok(config) => {
-                let policy = Policy::from(&config);
-                if policy != self.policy {
-                    self.policy = policy.clone();
-                    self.handle(Event::PolicyChanged(Box::new(policy)))?;
-                }
-            }
-            Err(error) => self.tell(&format!("shop.toml is not read again: {error}")),
         }
         Ok(())
     }
 
     fn handle(&mut self, event: Event) -> anyhow::Result<()> {
-        let mut waiting = vec![event];
-        while let Some(event) = waiting.pop() {
-            for effect in self.machine.handle(SystemClock.now(), event) {
-                waiting.extend(self.carry_out(effect)?);
-            }
-        }
+        self.act(|agent, now| agent.handle(now, event))
+    }
+
+    /// Lets the agent work, which writes to disk, and does what it leaves to others.
+    fn act(
+        &mut self,
+        work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<Act>>,
+    ) -> anyhow::Result<()> {
+        let acts = block_in_place(|| work(&mut self.agent, SystemClock.now()))?;
+        self.perform(acts);
         Ok(())
     }
 
-    /// Carries out one effect; the event that follows from it at once, if any.
-    fn carry_out(&mut self, effect: Effect) -> anyhow::Result<Option<Event>> {
-        match effect {
-            Effect::Connect { at } => self.connect(at),
-            Effect::Fetch { blob, at } => self.post(Letter::Fetch { blob, at }),
-            Effect::Answer(key, answer) => self.post(Letter::Answer(key.id, answer)),
-            Effect::Upload { pending, at } => self.post(Letter::Upload {
-                pending,
-                at,
-                store: Arc::clone(&self.store),
-            }),
-            Effect::Consider(announcement) => self.consider(announcement),
-            Effect::Compute(announcement) => self.compute(announcement),
-            Effect::RecordSpend(key) => return Ok(Some(self.record_spend(key))),
-            Effect::PutInOutbox(key) => return Ok(Some(self.put_in_outbox(key))),
-            Effect::Discard(key) => {
-                self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
-                self.masks.discard(key);
+    fn perform(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Connect { at } => self.connect(at),
+                Act::Fetch { blob, at } => self.post(Letter::Fetch { blob, at }),
+                Act::Answer(key, answer) => self.post(Letter::Answer(key.id, answer)),
+                Act::Say(key, word) => self.post(Letter::Word(key, word)),
+                Act::Upload { pending, at } => self.post(Letter::Upload {
+                    pending,
+                    at,
+                    store: Arc::clone(self.agent.store()),
+                }),
+                Act::Consider(announcement) => self.consider(announcement),
+                Act::Compute(announcement) => self.compute(announcement),
+                Act::Report(note) => self.report(&note),
+                Act::Tell(line) => self.tell(&line),
+                Act::Finish => self.done = self.exit_when_finished,
             }
-            Effect::Masked(effect) => return self.carry_out_masked(effect),
-            Effect::StoreReceipt(receipt) => {
-                let signed = self.receipts.remove(&receipt.upload.update);
-                self.store
-                    .store_receipt(&signed.context("a receipt comes with its signature")?)?;
-            }
-            Effect::StoreRejection { pending, code } => {
-                self.store.store_rejection(&pending.header.update, code)?;
-            }
-            Effect::Remember { log, announced } => self.store.remember(&log, announced)?,
-            Effect::UseModel(manifest) => {
-                let word = self.models.remove(&manifest.model);
-                self.store
-                    .use_model(&word.context("a manifest comes with its signature")?)?;
-            }
-            Effect::Report(note) => self.report(&note),
-            Effect::Finish => self.done = self.exit_when_finished,
         }
-        Ok(None)
     }
 
     fn connect(&mut self, at: Timestamp) {
@@ -391,7 +303,7 @@ impl Driver {
     }
 
     fn consider(&self, announcement: Announcement) {
-        let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
+        let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
         tokio::task::spawn_blocking(move || {
             let strangers = workshop.strangers_in(&announcement).unwrap_or_default();
             if let Some(line) = about_strangers(&announcement, &strangers) {
@@ -405,29 +317,11 @@ impl Driver {
     }
 
     fn compute(&mut self, announcement: Announcement) {
-        let (workshop, inputs) = (Arc::clone(&self.workshop), self.inputs_in.clone());
+        let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
         tokio::task::spawn_blocking(move || {
             let draw = workshop.draw(&announcement).map(Box::new);
             let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
         });
-    }
-
-    fn record_spend(&mut self, key: AttemptKey) -> Event {
-        let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
-            return Event::Failed(key);
-        };
-        match tokio::task::block_in_place(|| self.workshop.charge(draw, SystemClock.now())) {
-            Ok(()) => Event::SpendRecorded(key),
-            Err(error) => {
-                self.tell(&format!("{}: the ledger was not charged: {error:#}", key.id));
-                Event::Failed(key)
-            }
-        }
-    }
-
-    fn fail(&mut self, key: AttemptKey, error: &anyhow::Error) -> anyhow::Result<()> {
-        self.tell(&format!("{}: {error:#}", key.id));
-        self.handle(Event::Failed(key))
     }
 
     fn leave(&self, answer: oneshot::Sender<Answer>) {
@@ -458,7 +352,7 @@ impl Driver {
 
     fn report(&mut self, note: &Note) {
         if let (Some(bar), Note::Model(manifest)) = (&self.bar, note) {
-            bar.set_length(self.workshop.rounds_of(manifest).unwrap_or(0));
+            bar.set_length(self.agent.workshop().rounds_of(manifest).unwrap_or(0));
             bar.set_position(manifest.id.round);
         }
         match note {

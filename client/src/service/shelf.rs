@@ -81,7 +81,10 @@ impl ShelfCache {
 /// When it is missing, or is not what its name says.
 pub fn read_blob(folder: &Folder, blob: &Blob) -> anyhow::Result<Vec<u8>> {
     let path = folder.blob(blob);
-    let bytes = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let bytes = folder
+        .disk()
+        .read(&path)
+        .with_context(|| format!("can't read {}", path.display()))?;
     ensure!(
         Digest::of(&bytes) == blob.digest,
         "{} is damaged: remove it, and `souk-client run` fetches it again",
@@ -95,7 +98,7 @@ pub fn read_blob(folder: &Folder, blob: &Blob) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// When the file is damaged.
 pub fn catalogue_in_use(folder: &Folder) -> anyhow::Result<Option<Catalogue>> {
-    match fs::read(folder.catalogue()) {
+    match folder.disk().read(&folder.catalogue()) {
         Ok(bytes) => Ok(Some(
             Catalogue::from_bytes(&bytes).context("catalogue.jsonl is damaged")?,
         )),

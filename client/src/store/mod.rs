@@ -3,7 +3,6 @@
 mod masking;
 mod records;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode};
 use souk_common::secagg::Masking;
 use souk_common::wire::messages::Signed;
 
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 pub use records::{ModelWord, UploadRecord};
 
 use crate::participate::{AttemptKey, Blob, BlobKind, Memory, Pending};
@@ -33,7 +32,8 @@ impl Store {
     /// # Errors
     /// When another process has it open, or it is damaged.
     pub fn open(folder: &Folder) -> Result<Self, StoreError> {
-        let db = Database::create(folder.store()).map_err(|error| match error {
+        let opened = folder.disk().database(&Database::builder(), &folder.store());
+        let db = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
             other => StoreError::Database(Box::new(other.into())),
         })?;
@@ -78,8 +78,13 @@ impl Store {
             .map(|entry| entry.map(|(length, head)| (length.value(), Digest(head.value()))))
             .collect::<Result<_, _>>()?;
         let last = self.uploads()?.pop();
-        let waiting =
-            last.filter(|record| record.is_open() && self.folder.update(&record.header.update).exists());
+        let waiting = last.filter(|record| {
+            record.is_open()
+                && self
+                    .folder
+                    .disk()
+                    .is_file(&self.folder.update(&record.header.update))
+        });
         let masking = self.masking()?.map(|masking| AttemptKey {
             plan: masking.context().plan,
             id: masking.context().id,
@@ -129,7 +134,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let sealed = masking.map(|masking| self.sealed(masking)).transpose()?;
-        write_whole(&self.folder.update(&pending.header.update), bytes, true).map_err(StoreError::Outbox)?;
+        self.folder
+            .write_whole(&self.folder.update(&pending.header.update), bytes, true)
+            .map_err(StoreError::Outbox)?;
         let record = UploadRecord {
             key: pending.key,
             header: pending.header,
@@ -155,7 +162,7 @@ impl Store {
         let records = self.uploads()?;
         let old = records.len().saturating_sub(KEPT_UPDATES);
         for record in &records[old.saturating_sub(KEPT_UPDATES)..old] {
-            remove(&self.folder.update(&record.header.update));
+            self.remove(&self.folder.update(&record.header.update));
         }
         Ok(())
     }
@@ -221,8 +228,14 @@ impl Store {
         let manifest = word.manifest().ok_or(StoreError::NoModel)?;
         let before = self.current_model()?;
         let [_, catalogue, _] = blobs_of(manifest);
-        let bytes = fs::read(self.folder.blob(&catalogue)).map_err(StoreError::Blob)?;
-        write_whole(&self.folder.catalogue(), &bytes, false).map_err(StoreError::Blob)?;
+        let bytes = self
+            .folder
+            .disk()
+            .read(&self.folder.blob(&catalogue))
+            .map_err(StoreError::Blob)?;
+        self.folder
+            .write_whole(&self.folder.catalogue(), &bytes, false)
+            .map_err(StoreError::Blob)?;
         let write = self.db.begin_write()?;
         write.open_table(FACTS)?.insert("model", json(word).as_slice())?;
         write.commit()?;
@@ -308,6 +321,15 @@ impl Store {
         table.get(name)?.map(|bytes| parse(bytes.value())).transpose()
     }
 
+    /// Removes what is only kept for convenience; if that fails, it stays.
+    fn remove(&self, path: &Path) {
+        if let Err(error) = self.folder.disk().remove(path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "an old file could not be removed");
+        }
+    }
+
     fn prune_models(&self, kept: [Option<Digest>; 2]) {
         let kept = kept.map(|digest| {
             digest.map(|digest| {
@@ -318,11 +340,10 @@ impl Store {
             })
         });
         let models = self.folder.path().join("models");
-        for entry in fs::read_dir(models).into_iter().flatten().flatten() {
-            let path = entry.path();
+        for path in self.folder.disk().list(&models).into_iter().flatten() {
             let is_model = path.extension().is_some_and(|ending| ending == "safetensors");
             if is_model && !kept.iter().flatten().any(|keep| *keep == path) {
-                remove(&path);
+                self.remove(&path);
             }
         }
     }
@@ -331,15 +352,6 @@ impl Store {
 /// Plan, catalogue and model of a manifest.
 pub fn blobs_of(manifest: &Manifest) -> [Blob; 3] {
     Blob::all(manifest.plan, manifest.catalogue, manifest.model)
-}
-
-/// Removes what is only kept for convenience; if that fails, it stays.
-fn remove(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "an old file could not be removed");
-    }
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The outbox, its records and what survives a restart.
 
+use std::fs;
+
 use super::*;
 use souk_common::round::record::{AttemptId, UploadHeader};
 

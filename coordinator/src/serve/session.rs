@@ -1,6 +1,5 @@
 //! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -117,7 +116,11 @@ async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError
 }
 
 /// Writes what is left of `file` to a peer that reads, however slowly; one that takes nothing for `patience` is given up.
-async fn send_file(mut file: File, to: &mut (impl AsyncWrite + Unpin), patience: Duration) -> io::Result<()> {
+async fn send_file(
+    mut file: impl Read,
+    to: &mut (impl AsyncWrite + Unpin),
+    patience: Duration,
+) -> io::Result<()> {
     let mut piece = vec![0; CHUNK_BYTES];
     loop {
         let read = file.read(&mut piece)?;
@@ -299,7 +302,7 @@ impl Session<'_> {
     async fn blob(&self, digest: Digest, offset: u64, send: &mut SendStream) -> Result<(), FrameError> {
         let opened = self.hub.engine().store().files().open_file(&digest);
         let sized = opened.and_then(|mut file| {
-            let len = file.metadata()?.len();
+            let len = file.seek(SeekFrom::End(0))?;
             file.seek(SeekFrom::Start(offset.min(len)))?;
             Ok((file, len))
         });
@@ -462,6 +465,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[tokio::test]

@@ -2,17 +2,18 @@
 //!
 //! A file appears whole or not at all: written aside, synced, renamed, and the folder synced.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use souk_common::disk::{Access, Disk, DiskFile, SystemDisk};
 use souk_common::ids::{Digest, Digester};
 
 /// A folder of content-addressed files.
 #[derive(Clone, Debug)]
 pub struct Files {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Bytes that may still be written, if the operator set a limit.
     room: Option<Arc<AtomicU64>>,
@@ -20,17 +21,26 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens or makes the folder; what an interrupted writer left aside is removed. At most `limit` bytes are
-    /// written from now on, if given.
+    /// Opens or makes the folder on this machine's disk; see [`Self::open_on`].
     ///
     /// # Errors
     /// Of the file system.
     pub fn open(folder: &Path, limit: Option<u64>) -> io::Result<Self> {
-        fs::create_dir_all(folder.join(ASIDE))?;
-        for left in fs::read_dir(folder.join(ASIDE))? {
-            fs::remove_file(left?.path())?;
+        Self::open_on(SystemDisk::shared(), folder, limit)
+    }
+
+    /// Opens or makes the folder; what an interrupted writer left aside is removed. At most `limit` bytes are
+    /// written from now on, if given.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn open_on(disk: Arc<dyn Disk>, folder: &Path, limit: Option<u64>) -> io::Result<Self> {
+        disk.make_folder(&folder.join(ASIDE))?;
+        for left in disk.list(&folder.join(ASIDE))? {
+            disk.remove(&left)?;
         }
         Ok(Self {
+            disk,
             folder: folder.to_owned(),
             room: limit.map(|bytes| Arc::new(AtomicU64::new(bytes))),
             names: Arc::default(),
@@ -40,6 +50,7 @@ impl Files {
     /// A folder that is read and not changed; it need not exist.
     pub fn to_read(folder: &Path) -> Self {
         Self {
+            disk: SystemDisk::shared(),
             folder: folder.to_owned(),
             room: None,
             names: Arc::default(),
@@ -54,7 +65,7 @@ impl Files {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(ASIDE).join(number.to_string());
         Ok(FileWriter {
-            file: io::BufWriter::new(File::create(&path)?),
+            file: io::BufWriter::new(self.disk.open(&path, Access::Write { owner_only: false })?),
             path,
             digester: Digester::default(),
             files: self.clone(),
@@ -73,15 +84,15 @@ impl Files {
 
     /// Whether there is such a file.
     pub fn contains(&self, digest: &Digest) -> bool {
-        self.path_of(digest).is_file()
+        self.disk.is_file(&self.path_of(digest))
     }
 
     /// Opens a file to read.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn open_file(&self, digest: &Digest) -> io::Result<File> {
-        File::open(self.path_of(digest))
+    pub fn open_file(&self, digest: &Digest) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(&self.path_of(digest), Access::Read)
     }
 
     /// Reads a whole file and checks its digest.
@@ -89,7 +100,7 @@ impl Files {
     /// # Errors
     /// Of the file system, or when the bytes are not the named ones.
     pub fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
-        let bytes = fs::read(self.path_of(digest))?;
+        let bytes = self.disk.read(&self.path_of(digest))?;
         if Digest::of(&bytes) != *digest {
             let text = format!("{} is damaged", self.path_of(digest).display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -102,7 +113,7 @@ impl Files {
     /// # Errors
     /// Of the file system.
     pub fn remove(&self, digest: &Digest) -> io::Result<()> {
-        match fs::remove_file(self.path_of(digest)) {
+        match self.disk.remove(&self.path_of(digest)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -128,7 +139,7 @@ impl Files {
 
 /// A file on its way; dropped unfinished, it is gone.
 pub struct FileWriter {
-    file: io::BufWriter<File>,
+    file: io::BufWriter<Box<dyn DiskFile>>,
     path: PathBuf,
     digester: Digester,
     files: Files,
@@ -144,14 +155,15 @@ impl FileWriter {
         let digest = self.digester.finish();
         let path = self.files.path_of(&digest);
         let folder = path.parent().unwrap_or(&self.files.folder);
-        fs::create_dir_all(folder)?;
+        let disk = &self.files.disk;
+        disk.make_folder(folder)?;
         if durable {
-            self.file.get_ref().sync_all()?;
+            self.file.get_ref().sync()?;
         }
-        fs::rename(&self.path, &path)?;
+        disk.rename(&self.path, &path)?;
         if durable {
-            File::open(folder)?.sync_all()?;
-            File::open(&self.files.folder)?.sync_all()?;
+            disk.sync_folder(folder)?;
+            disk.sync_folder(&self.files.folder)?;
         }
         Ok(digest)
     }
@@ -178,7 +190,7 @@ impl Write for FileWriter {
 impl Drop for FileWriter {
     fn drop(&mut self) {
         // Renamed already, or not wanted; if it stays, the next start removes it.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.files.disk.remove(&self.path);
     }
 }
 
@@ -186,6 +198,8 @@ const ASIDE: &str = "tmp";
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -17,10 +17,12 @@ pub use files::{FileWriter, Files};
 pub use records::{Entry, Invitation, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
 
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use souk_common::disk::{Disk, SystemDisk};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
@@ -36,22 +38,31 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of the federation in `dir`, or makes it. `limit` caps the bytes of files written from now on.
+    /// Opens the store of the federation in `dir` on this machine's disk, or makes it. `limit` caps the bytes of files
+    /// written from now on.
     ///
     /// # Errors
     /// When another process has it open, when it is of another version, or of the file system.
     pub fn open(dir: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
+        Self::open_on(SystemDisk::shared(), dir, limit)
+    }
+
+    /// The same, on any disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, dir: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
         let path = dir.join(FILE_NAME);
         let mut records = Database::builder();
         records.set_cache_size(CACHE_BYTES);
-        let records = records.create(&path).map_err(|source| match source {
+        let records = disk.database(&records, &path).map_err(|source| match source {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
                 path: path.display().to_string(),
             },
             source => StoreError::Records(source.into()),
         })?;
-        let files = Files::open(&dir.join("files"), limit)?;
-        let private = Files::open(&dir.join("private"), limit)?;
+        let files = Files::open_on(Arc::clone(&disk), &dir.join("files"), limit)?;
+        let private = Files::open_on(disk, &dir.join("private"), limit)?;
         let mut store = Self {
             records,
             files,

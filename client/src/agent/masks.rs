@@ -1,25 +1,40 @@
 //! Masked attempts: keys and secrets that the machine's effects are carried out with.
 
-use anyhow::Context;
-use souk_common::clock::{Clock, SystemClock};
+use anyhow::Context as _;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_stream;
 use souk_common::round::record::Announcement;
-use souk_common::secagg::{Confirmation, Confirmed, Masking, Roster};
+use souk_common::secagg::{Confirmation, Confirmed, Context, Masking, Masks as Cover, Roster, Terms};
 use souk_common::wire::messages::{Request, Signed};
-use tokio::task::block_in_place;
 
-use super::Driver;
-use super::network::Letter;
+use super::{Act, Agent};
 use crate::config::ShopConfig;
 use crate::masked::{KnownShops, Masker};
 use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
 
-/// What the driver holds of a masked attempt.
+/// Makes the keys of a masked attempt. A shop's are [`fresh_keys`]; a simulation that checks whether used keys would be
+/// noticed has others.
+pub type KeyMaker = Box<dyn FnMut(Context, Terms, &ShopName, &SigningKey) -> anyhow::Result<Masker> + Send>;
+
+/// New keys for every attempt, from the operating system's entropy.
+pub fn fresh_keys() -> KeyMaker {
+    Box::new(|context, terms, shop, identity| {
+        Ok(Masker::begin(
+            context,
+            terms,
+            shop,
+            identity,
+            &mut secret_stream()?,
+        ))
+    })
+}
+
+/// What the agent holds of a masked attempt.
 pub(super) struct Masks {
     shop: ShopName,
     identity: SigningKey,
+    keys: KeyMaker,
     masker: Option<Masker>,
     /// As it is stored.
     masking: Option<Masking>,
@@ -27,10 +42,16 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    pub(super) fn new(shop: ShopName, identity: SigningKey, masking: Option<Masking>) -> Self {
+    pub(super) fn new(
+        shop: ShopName,
+        identity: SigningKey,
+        masking: Option<Masking>,
+        keys: KeyMaker,
+    ) -> Self {
         Self {
             shop,
             identity,
+            keys,
             masker: None,
             masking,
             confirmation: None,
@@ -40,6 +61,16 @@ impl Masks {
     /// Forgets the keys of an attempt whose update won't be sent.
     pub(super) fn discard(&mut self, key: AttemptKey) {
         self.masker.take_if(|masker| masker.key() == key);
+    }
+
+    /// The masks of an attempt, and what it takes to take them off again; once.
+    pub(super) fn take(&mut self, key: AttemptKey) -> Option<(Masking, Cover)> {
+        self.masker.take_if(|masker| masker.key() == key)?.take()
+    }
+
+    /// Notes what was stored with the update.
+    pub(super) fn keep(&mut self, masking: Option<Masking>) {
+        self.masking = masking;
     }
 
     fn masker(&mut self, key: AttemptKey) -> anyhow::Result<&mut Masker> {
@@ -57,7 +88,7 @@ fn is_of(masking: &Masking, key: AttemptKey) -> bool {
     (context.plan, context.id) == (key.plan, key.id)
 }
 
-impl Driver {
+impl Agent {
     /// Carries out an effect; a failure is told and ends the shop's part in the attempt.
     pub(super) fn carry_out_masked(&mut self, effect: MaskEffect) -> anyhow::Result<Option<Event>> {
         let (key, done) = match effect {
@@ -68,7 +99,7 @@ impl Driver {
             MaskEffect::Share { key, roster } => (key, self.share(key, roster)),
             MaskEffect::MakeMasks { key, sharers, shares } => {
                 let masker = self.masks.masker(key);
-                let made = block_in_place(|| Ok(masker?.mask(sharers, &shares)?));
+                let made = masker.and_then(|masker| Ok(masker.mask(sharers, &shares)?));
                 (key, made.map(|()| Some(MaskEvent::MasksReady(key))))
             }
             MaskEffect::StoreSurvivors { key, survivors } => (key, self.store_survivors(key, &survivors)),
@@ -94,44 +125,15 @@ impl Driver {
     }
 
     /// Tells the owner why this shop takes no further part.
-    pub(super) fn refuse(&self, key: AttemptKey, reason: &str) -> Event {
-        self.tell(&format!("{}: {reason}", key.id));
+    pub(super) fn refuse(&mut self, key: AttemptKey, reason: &str) -> Event {
+        self.tell(format!("{}: {reason}", key.id));
         Event::Masked(MaskEvent::Refused(key))
-    }
-
-    /// Finishes the update, under masks if the attempt has any.
-    pub(super) fn put_in_outbox(&mut self, key: AttemptKey) -> Event {
-        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
-            return Event::Failed(key);
-        };
-        let masker = self.masks.masker.take_if(|masker| masker.key() == key);
-        let (masking, masks) = masker.and_then(|mut masker| masker.take()).unzip();
-        let finished = block_in_place(|| {
-            let masks = masking.as_ref().zip(masks);
-            self.workshop.finish(key, draw, masks, SystemClock.now())
-        });
-        match finished {
-            Ok(pending) => {
-                self.masks.masking = masking;
-                Event::InOutbox(pending)
-            }
-            Err(error) => {
-                self.tell(&format!("{}: the update was not finished: {error:#}", key.id));
-                Event::Failed(key)
-            }
-        }
     }
 
     fn make_keys(&mut self, announcement: &Announcement) -> anyhow::Result<Option<MaskEvent>> {
         let (context, terms) = self.workshop.masking_of(announcement)?;
         let masks = &mut self.masks;
-        let masker = Masker::begin(
-            context,
-            terms,
-            &masks.shop,
-            &masks.identity,
-            &mut secret_stream()?,
-        );
+        let masker = (masks.keys)(context, terms, &masks.shop, &masks.identity)?;
         let key = masker.key();
         masks.masker = Some(masker);
         Ok(Some(MaskEvent::KeysReady(key)))
@@ -139,7 +141,7 @@ impl Driver {
 
     fn advertise(&mut self, key: AttemptKey) -> anyhow::Result<Option<MaskEvent>> {
         let keys = self.masks.masker(key)?.advertisement().clone();
-        self.post(Letter::Word(key, Request::Advertise(keys)));
+        self.acts.push(Act::Say(key, Request::Advertise(keys)));
         Ok(None)
     }
 
@@ -148,9 +150,9 @@ impl Driver {
         let changed = owner.changed_in(&roster);
         let masker = self.masks.masker(key)?;
         let first = !masker.has_shared();
-        let shares = block_in_place(|| anyhow::Ok(masker.share(roster, &owner, &mut secret_stream()?)?));
+        let shares = masker.share(roster, &owner, &mut secret_stream()?);
         if first && !changed.is_empty() {
-            self.tell(&format!(
+            self.tell(format!(
                 "{}: CHANGED since you confirmed it, so that it does not count: the key of {}; look at `souk-client shops`",
                 key.id,
                 listed(&changed)
@@ -160,7 +162,7 @@ impl Driver {
             id: key.id,
             shares: shares?,
         };
-        self.post(Letter::Word(key, word));
+        self.acts.push(Act::Say(key, word));
         Ok(None)
     }
 
@@ -169,7 +171,7 @@ impl Driver {
             return Ok(None);
         };
         let signed = masking.confirm(survivors, &self.masks.identity)?;
-        block_in_place(|| self.store.store_masking(&masking))?;
+        self.store.store_masking(&masking)?;
         (self.masks.masking, self.masks.confirmation) = (Some(masking), Some(signed));
         Ok(Some(MaskEvent::SurvivorsStored(key)))
     }
@@ -178,7 +180,7 @@ impl Driver {
         let signed = self.masks.confirmation.as_ref();
         if let Some(signed) = signed.filter(|signed| signed.body.id == key.id) {
             let word = Request::Confirm(signed.clone());
-            self.post(Letter::Word(key, word));
+            self.acts.push(Act::Say(key, word));
         }
         Ok(None)
     }
@@ -186,14 +188,15 @@ impl Driver {
     fn reveal(&mut self, key: AttemptKey, confirmed: &[Confirmed]) -> anyhow::Result<Option<MaskEvent>> {
         if let Some(masking) = self.masks.masking(key) {
             let shares = masking.reveal(confirmed)?;
-            self.post(Letter::Word(key, Request::Reveal { id: key.id, shares }));
+            self.acts
+                .push(Act::Say(key, Request::Reveal { id: key.id, shares }));
         }
         Ok(None)
     }
 }
 
 /// The line about shops of a masked plan that the owner has not confirmed; none if there are none.
-pub(super) fn about_strangers(announcement: &Announcement, strangers: &[ShopName]) -> Option<String> {
+pub(crate) fn about_strangers(announcement: &Announcement, strangers: &[ShopName]) -> Option<String> {
     (!strangers.is_empty()).then(|| {
         format!(
             "{}: the plan has shops whose key you have not confirmed, which count for nothing in its sums: {}; look at \

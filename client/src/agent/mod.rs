@@ -1,0 +1,310 @@
+//! The shop's agent between its machine and its sockets: carries out, at once and in order, every effect that concerns the
+//! ledger, the store, the outbox or the keys of masked attempts, and hands the others out as [`Act`]s.
+//!
+//! | module | what |
+//! |---|---|
+//! | this one | effects on ledger, store and outbox |
+//! | [`masks`] | keys and secrets of masked attempts |
+//!
+//! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
+//! order on disk. It has no clock, no socket and no task: [`crate::driver`] runs it for a shop, the simulator runs it on
+//! virtual time over disks that fail.
+
+mod masks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SignatureError;
+use souk_common::ids::Digest;
+use souk_common::round::record::{Announcement, Answer, Receipt};
+use souk_common::wire::messages::{Push, Request, Signed};
+
+use crate::config::ShopConfig;
+use crate::folder::Folder;
+use crate::membership::Membership;
+use crate::participate::{AttemptKey, Blob, Effect, Event, Machine, Memory, Note, Pending, Policy};
+use crate::store::{ModelWord, Store};
+use crate::uplink::verified;
+use crate::workshop::{Draw, Workshop};
+
+use masks::Masks;
+pub(crate) use masks::about_strangers;
+pub use masks::{KeyMaker, fresh_keys};
+
+/// One shop's agent.
+pub struct Agent {
+    machine: Machine,
+    folder: Folder,
+    store: Arc<Store>,
+    workshop: Arc<Workshop>,
+    words_key: [u8; 32],
+    /// Signed words, until the machine decides to keep them.
+    models: HashMap<Digest, ModelWord>,
+    receipts: HashMap<Digest, Signed<Receipt>>,
+    draw: Option<(AttemptKey, Draw)>,
+    masks: Masks,
+    policy: Policy,
+    acts: Vec<Act>,
+}
+
+/// What the agent leaves to whoever runs it, in this order.
+#[derive(Debug)]
+pub enum Act {
+    /// Dial and subscribe at this time.
+    Connect {
+        /// When.
+        at: Timestamp,
+    },
+    /// Fetch a blob, or find it in the folder; answer by [`Event::BlobReady`] or [`Event::BlobFailed`].
+    Fetch {
+        /// Which.
+        blob: Blob,
+        /// When.
+        at: Timestamp,
+    },
+    /// Answer an announcement.
+    Answer(AttemptKey, Answer),
+    /// Say a word of a masked attempt; one that is not taken: [`Agent::not_taken`].
+    Say(AttemptKey, Request),
+    /// Send the outbox's bytes; note it in the store before any leave.
+    Upload {
+        /// What.
+        pending: Pending,
+        /// When.
+        at: Timestamp,
+    },
+    /// [`Workshop::consider`], which may take a while; answer by [`Event::Considered`].
+    Consider(Announcement),
+    /// [`Workshop::draw`], which takes a while; then [`Agent::drawn`].
+    Compute(Announcement),
+    /// Tell the owner.
+    Report(Note),
+    /// The same, in words.
+    Tell(String),
+    /// The run is complete and the last model in use.
+    Finish,
+}
+
+impl Agent {
+    /// An agent with what its folder remembers; begin with [`Event::Started`].
+    ///
+    /// # Errors
+    /// When the membership or the store is damaged.
+    pub fn new(
+        folder: &Folder,
+        config: &ShopConfig,
+        membership: &Membership,
+        store: Arc<Store>,
+        workshop: Arc<Workshop>,
+        memory: Memory,
+        keys: KeyMaker,
+    ) -> anyhow::Result<Self> {
+        let policy = Policy::from(config);
+        let identity = membership.signing_identity(folder)?;
+        let masks = Masks::new(membership.shop.clone(), identity, store.masking()?, keys);
+        let mut acts = Vec::new();
+        if let Some(lost) = memory.lost_masking {
+            acts.push(Act::Tell(format!(
+                "{}: what it takes to unmask the sum can't be read from shop.redb, so this shop does not help with it",
+                lost.id
+            )));
+        }
+        Ok(Self {
+            machine: Machine::new(policy.clone(), memory),
+            folder: folder.clone(),
+            store,
+            workshop,
+            words_key: membership.words_key()?,
+            models: HashMap::new(),
+            receipts: HashMap::new(),
+            draw: None,
+            masks,
+            policy,
+            acts,
+        })
+    }
+
+    /// The machine, to ask it things.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Data and ledger.
+    pub fn workshop(&self) -> &Arc<Workshop> {
+        &self.workshop
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Takes in an event.
+    ///
+    /// # Errors
+    /// When something may not be durable that has to be: stop, and begin anew from the disk.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> anyhow::Result<Vec<Act>> {
+        let mut waiting = vec![event];
+        while let Some(event) = waiting.pop() {
+            for effect in self.machine.handle(now, event) {
+                waiting.extend(self.carry_out(now, effect)?);
+            }
+        }
+        Ok(std::mem::take(&mut self.acts))
+    }
+
+    /// Takes in a word of the coordinator.
+    ///
+    /// # Errors
+    /// When the coordinator's key did not sign it (as the inner error), or as [`Self::handle`].
+    pub fn hear(&mut self, now: Timestamp, push: Push) -> anyhow::Result<Result<Vec<Act>, SignatureError>> {
+        let word = match &push {
+            Push::Welcome { manifest } => Some(ModelWord::Manifest(manifest.clone())),
+            Push::Ended { outcome, .. } => Some(ModelWord::Outcome(outcome.clone())),
+            _ => None,
+        };
+        let event = match verified(push, &self.words_key) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error)),
+        };
+        let model = word.as_ref().and_then(ModelWord::manifest);
+        if let (Some(model), Some(word)) = (model.map(|manifest| manifest.model), &word) {
+            self.models.insert(model, word.clone());
+        }
+        if matches!(event, Event::Announced(_)) {
+            self.reload_policy(now);
+        }
+        self.handle(now, event).map(Ok)
+    }
+
+    /// Takes in a receipt whose signature was checked.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn received(&mut self, now: Timestamp, receipt: Signed<Receipt>) -> anyhow::Result<Vec<Act>> {
+        let body = receipt.body.clone();
+        self.receipts.insert(body.upload.update, receipt);
+        self.handle(now, Event::Received(body))
+    }
+
+    /// Takes in what came of [`Act::Compute`].
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn drawn(
+        &mut self,
+        now: Timestamp,
+        key: AttemptKey,
+        draw: anyhow::Result<Box<Draw>>,
+    ) -> anyhow::Result<Vec<Act>> {
+        match draw {
+            Ok(draw) => {
+                self.draw = Some((key, *draw));
+                self.handle(now, Event::Computed(key))
+            }
+            Err(error) => {
+                self.tell(format!("{}: {error:#}", key.id));
+                self.handle(now, Event::Failed(key))
+            }
+        }
+    }
+
+    /// The coordinator did not take this shop's keys or shares: there is no place for it in the attempt.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn not_taken(&mut self, now: Timestamp, key: AttemptKey, reason: &str) -> anyhow::Result<Vec<Act>> {
+        let refused = self.refuse(key, reason);
+        self.handle(now, refused)
+    }
+
+    /// The owner may have changed the file since the last round.
+    fn reload_policy(&mut self, now: Timestamp) {
+        match ShopConfig::load(&self.folder) {
+            Ok(config) => {
+                let policy = Policy::from(&config);
+                if policy != self.policy {
+                    self.policy = policy.clone();
+                    // Changes the machine's rules, and nothing else.
+                    self.machine.handle(now, Event::PolicyChanged(Box::new(policy)));
+                }
+            }
+            Err(error) => self.tell(format!("shop.toml is not read again: {error}")),
+        }
+    }
+
+    /// Carries out one effect; the event that follows from it at once, if any.
+    fn carry_out(&mut self, now: Timestamp, effect: Effect) -> anyhow::Result<Option<Event>> {
+        match effect {
+            Effect::Connect { at } => self.acts.push(Act::Connect { at }),
+            Effect::Fetch { blob, at } => self.acts.push(Act::Fetch { blob, at }),
+            Effect::Answer(key, answer) => self.acts.push(Act::Answer(key, answer)),
+            Effect::Upload { pending, at } => self.acts.push(Act::Upload { pending, at }),
+            Effect::Consider(announcement) => self.acts.push(Act::Consider(announcement)),
+            Effect::Compute(announcement) => self.acts.push(Act::Compute(announcement)),
+            Effect::RecordSpend(key) => return Ok(Some(self.record_spend(now, key))),
+            Effect::PutInOutbox(key) => return Ok(Some(self.put_in_outbox(now, key))),
+            Effect::Discard(key) => {
+                self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
+                self.masks.discard(key);
+            }
+            Effect::Masked(effect) => return self.carry_out_masked(effect),
+            Effect::StoreReceipt(receipt) => {
+                let signed = self.receipts.remove(&receipt.upload.update);
+                self.store
+                    .store_receipt(&signed.context("a receipt comes with its signature")?)?;
+            }
+            Effect::StoreRejection { pending, code } => {
+                self.store.store_rejection(&pending.header.update, code)?;
+            }
+            Effect::Remember { log, announced } => self.store.remember(&log, announced)?,
+            Effect::UseModel(manifest) => {
+                let word = self.models.remove(&manifest.model);
+                self.store
+                    .use_model(&word.context("a manifest comes with its signature")?)?;
+            }
+            Effect::Report(note) => self.acts.push(Act::Report(note)),
+            Effect::Finish => self.acts.push(Act::Finish),
+        }
+        Ok(None)
+    }
+
+    fn record_spend(&mut self, now: Timestamp, key: AttemptKey) -> Event {
+        let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Event::Failed(key);
+        };
+        match self.workshop.charge(draw, now) {
+            Ok(()) => Event::SpendRecorded(key),
+            Err(error) => {
+                self.tell(format!("{}: the ledger was not charged: {error:#}", key.id));
+                Event::Failed(key)
+            }
+        }
+    }
+
+    /// Finishes the update, under masks if the attempt has any.
+    fn put_in_outbox(&mut self, now: Timestamp, key: AttemptKey) -> Event {
+        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
+            return Event::Failed(key);
+        };
+        let (masking, masks) = self.masks.take(key).unzip();
+        let masks = masking.as_ref().zip(masks);
+        match self.workshop.finish(key, draw, masks, now) {
+            Ok(pending) => {
+                self.masks.keep(masking);
+                Event::InOutbox(pending)
+            }
+            Err(error) => {
+                self.tell(format!("{}: the update was not finished: {error:#}", key.id));
+                Event::Failed(key)
+            }
+        }
+    }
+
+    fn tell(&mut self, line: String) {
+        self.acts.push(Act::Tell(line));
+    }
+}

@@ -1,0 +1,235 @@
+//! What the programs' stores ask of a disk, so that a simulation can put one under them that forgets, tears and fails.
+//!
+//! Production has [`SystemDisk`]. Whatever has to survive a crash is written through a [`Disk`]: the records (a `redb`
+//! database), the files that are named by their digest, the outbox, the ledger.
+//!
+//! What a disk promises, and what a store may rely on: bytes of a file are durable once [`DiskFile::sync`] returned; a name
+//! (made, renamed or removed) once [`Disk::sync_folder`] of its folder did; before that a crash may keep any part of them,
+//! in any order.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// To read what is there.
+    Read,
+    /// To write it anew; `owner_only` keeps others from reading it.
+    Write {
+        /// Mode 0600.
+        owner_only: bool,
+    },
+    /// To read it and to write behind its end; made if it is not there. One process at a time holds it: the others get
+    /// [`io::ErrorKind::WouldBlock`].
+    Append,
+}
+
+/// An open file.
+pub trait DiskFile: Debug + Read + Seek + Send + Sync + Write {
+    /// Returns once its bytes would survive a power cut.
+    ///
+    /// # Errors
+    /// When they may not.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl DiskFile for File {
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// A disk.
+pub trait Disk: Debug + Send + Sync {
+    /// Opens the database at `path`, or makes it.
+    ///
+    /// # Errors
+    /// As `builder` does.
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name, in the place of the one that has it.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder and those above it.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// When they may not be.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// The files in a folder.
+    ///
+    /// # Errors
+    /// Of the disk; there need not be such a folder.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Whether there is such a file.
+    fn is_file(&self, path: &Path) -> bool;
+
+    /// A whole file.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(path, Access::Read)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder.
+///
+/// # Errors
+/// Of the disk; what was there before is there then.
+pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
+    let folder = folder_of(path);
+    disk.make_folder(folder)?;
+    let aside = path.with_extension("new");
+    let written = disk
+        .open(&aside, Access::Write { owner_only })
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync()
+        });
+    if let Err(error) = written.and_then(|()| disk.rename(&aside, path)) {
+        // Half a file helps nobody; the first error is the one to tell.
+        let _ = disk.remove(&aside);
+        return Err(error);
+    }
+    disk.sync_folder(folder)
+}
+
+/// Where a file is; a bare name is in the current folder.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// The machine's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDisk;
+
+impl SystemDisk {
+    /// To be shared.
+    pub fn shared() -> Arc<dyn Disk> {
+        Arc::new(Self)
+    }
+}
+
+impl Disk for SystemDisk {
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        builder.create(path)
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        match access {
+            Access::Read => options.read(true),
+            Access::Write { owner_only } => {
+                if owner_only {
+                    options.mode(0o600);
+                }
+                options.write(true).create(true).truncate(true)
+            }
+            Access::Append => options.read(true).append(true).create(true),
+        };
+        let file = options.open(path)?;
+        if access == Access::Append {
+            file.try_lock()?;
+        }
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect()
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("scores.svg")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/scores.svg")), Path::new("a"));
+    }
+
+    #[test]
+    fn a_secret_file_is_the_owners_only_and_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/key.der");
+        write_whole(&SystemDisk, &path, b"first", true).unwrap();
+        write_whole(&SystemDisk, &path, b"second", true).unwrap();
+        assert_eq!(SystemDisk.read(&path).unwrap(), b"second");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let all = SystemDisk.list(path.parent().unwrap()).unwrap();
+        assert_eq!(all, [path], "nothing is left aside");
+        let below = dir.path().join("deep/key.der/below");
+        assert!(write_whole(&SystemDisk, &below, b"x", false).is_err());
+    }
+
+    #[test]
+    fn what_is_appended_to_is_held_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger");
+        let mut held = SystemDisk.open(&path, Access::Append).unwrap();
+        let second = SystemDisk.open(&path, Access::Append).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        held.write_all(b"a").unwrap();
+        drop(held);
+        let mut again = SystemDisk.open(&path, Access::Append).unwrap();
+        again.write_all(b"b").unwrap();
+        assert_eq!(SystemDisk.read(&path).unwrap(), b"ab");
+    }
+}
