@@ -92,7 +92,17 @@ fn open_through<S: LedgerSink>(
 /// # Errors
 /// When the file can't be read, or the chain is broken.
 pub fn read_ledger(path: &Path) -> Result<Chain, LedgerFileError> {
-    let bytes = std::fs::read(path).map_err(|source| LedgerFileError::io(path, source))?;
+    read_ledger_on(&SystemDisk, path)
+}
+
+/// The same, on any disk.
+///
+/// # Errors
+/// As [`read_ledger`].
+pub fn read_ledger_on(disk: &dyn Disk, path: &Path) -> Result<Chain, LedgerFileError> {
+    let bytes = disk
+        .read(path)
+        .map_err(|source| LedgerFileError::io(path, source))?;
     Chain::read(&bytes).map_err(|source| LedgerFileError::Ledger {
         path: path.into(),
         source,

@@ -359,7 +359,7 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
 }
 
 /// Whether a blob is in the folder, whole.
-pub(crate) fn is_here(folder: &Folder, blob: &Blob) -> bool {
+pub fn is_here(folder: &Folder, blob: &Blob) -> bool {
     let Ok(mut file) = folder.disk().open(&folder.blob(blob), Access::Read) else {
         return false;
     };

@@ -64,6 +64,12 @@ pub trait Disk: Debug + Send + Sync {
     /// Of the disk.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file another name that no file has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when one has it.
+    fn rename_anew(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors
@@ -124,6 +130,37 @@ pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], owner_only: bool)
     disk.sync_folder(folder)
 }
 
+/// Opens the database at `path`. A new one is made aside and gets its name when it is whole: a crash in the middle of making
+/// it would leave a file that is no database, and nobody could start again.
+///
+/// # Errors
+/// As `builder` has them, or of the disk.
+pub fn open_database(
+    disk: &dyn Disk,
+    builder: &redb::Builder,
+    path: &Path,
+) -> Result<redb::Database, redb::DatabaseError> {
+    if !disk.is_file(path) {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".new");
+        let aside = Path::new(&aside);
+        match disk.remove(aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        drop(disk.database(builder, aside)?);
+        disk.open(aside, Access::Append)?.sync()?;
+        match disk.rename_anew(aside, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let opened = disk.database(builder, path)?;
+    // Its name is durable before anything in it is relied upon.
+    disk.sync_folder(folder_of(path))?;
+    Ok(opened)
+}
+
 /// Where a file is; a bare name is in the current folder.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent()
@@ -168,6 +205,16 @@ impl Disk for SystemDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn rename_anew(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            Ok(()) => fs::remove_file(from),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without links: between these two nobody else makes the same file in practice.
+            Err(_) if !to.exists() => fs::rename(from, to),
+            Err(error) => Err(error),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -217,6 +264,23 @@ mod tests {
         assert_eq!(all, [path], "nothing is left aside");
         let below = dir.path().join("deep/key.der/below");
         assert!(write_whole(&SystemDisk, &below, b"x", false).is_err());
+    }
+
+    #[test]
+    fn a_database_gets_its_name_when_it_is_whole_and_takes_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.redb");
+        let builder = redb::Builder::new();
+        // What a crash left.
+        fs::write(dir.path().join("shop.redb.new"), b"no database").unwrap();
+        drop(open_database(&SystemDisk, &builder, &path).unwrap());
+        drop(open_database(&SystemDisk, &builder, &path).unwrap());
+        assert_eq!(SystemDisk.list(dir.path()).unwrap(), [path.clone()]);
+        let other = dir.path().join("other");
+        fs::write(&other, b"x").unwrap();
+        let taken = SystemDisk.rename_anew(&other, &path).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert!(other.exists());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, epsilon, evaluate, simulate, split, verify};
+use crate::{bench, demo, epsilon, evaluate, simulate, split, storm, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ enum Command {
     Calibrate(epsilon::CalibrateArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
+    Storm(storm::StormArgs),
 }
 
 /// Parses and runs.
@@ -50,6 +51,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Storm(args) => storm::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),
     };

@@ -9,6 +9,7 @@
 //! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
+//! | [`storm`] | `storm`: federations in which everything goes wrong |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod evaluate;
 mod personal;
 pub mod simulate;
 pub mod split;
+mod storm;
 pub mod synthetic;
 mod template;
 pub mod verify;

@@ -135,6 +135,9 @@ impl Machine {
 
     fn handle_welcomed(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
         self.failures = 0;
+        // What was wanted while there was no connection was dropped: nothing is on its way on a new one.
+        self.uploading = false;
+        self.fetching.clear();
         // The news that the attempt had ended may have been lost.
         let past = |stored: AttemptKey| stored.plan == manifest.plan && stored.id.round <= manifest.id.round;
         let mut effects = self.erase_masking(past);

@@ -10,6 +10,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
+use souk_common::disk::open_database;
 use souk_common::ids::Digest;
 use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode};
 use souk_common::secagg::Masking;
@@ -32,7 +33,7 @@ impl Store {
     /// # Errors
     /// When another process has it open, or it is damaged.
     pub fn open(folder: &Folder) -> Result<Self, StoreError> {
-        let opened = folder.disk().database(&Database::builder(), &folder.store());
+        let opened = open_database(folder.disk(), &Database::builder(), &folder.store());
         let db = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
             other => StoreError::Database(Box::new(other.into())),

@@ -74,6 +74,26 @@ pub fn parse_header<T: Framed>(header: [u8; HEADER_BYTES]) -> Result<usize, Fram
     Ok(length)
 }
 
+/// The message of a whole frame, and of nothing but it.
+///
+/// # Errors
+/// When it is none of this version and kind, too long, cut off or followed by more, or its body can't be read.
+pub fn from_bytes<T: Framed>(bytes: &[u8]) -> Result<T, FrameError> {
+    let cut = FrameError::Cut {
+        got: bytes.len(),
+        expected: HEADER_BYTES,
+    };
+    let (header, body) = bytes.split_first_chunk().ok_or(cut)?;
+    let length = parse_header::<T>(*header)?;
+    if body.len() < length {
+        return Err(FrameError::Cut {
+            got: body.len(),
+            expected: length,
+        });
+    }
+    Ok(codec::decode(body)?)
+}
+
 /// Why there is no frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {

@@ -177,6 +177,7 @@ impl Machine {
     /// Takes in an event and says what to do.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.heed_clock(now, &mut effects);
         match event {
             Event::Started => self.start(now, &mut effects),
             Event::Connected(shop) => self.connect(shop, &mut effects),
@@ -278,6 +279,25 @@ impl Machine {
         }
         if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
             self.open_attempt(now, effects);
+        }
+    }
+
+    /// No step lasts longer than the plan says, also when the clock was set back since it began.
+    fn heed_clock(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (deadline, masking) = (now + self.rules.deadline, self.rules.masking);
+        let step = masking.map_or(deadline, |masking| deadline.max(now + masking.step));
+        if let Step::Collecting(attempt) = &mut self.step {
+            let ends = attempt.masked.as_mut().map(|masked| &mut masked.ends);
+            let late = ends.as_ref().is_some_and(|ends| **ends > step);
+            if !late && attempt.deadline <= deadline {
+                return;
+            }
+            attempt.deadline = attempt.deadline.min(deadline);
+            let ends = ends.map_or(attempt.deadline, |ends| {
+                *ends = step.min(*ends);
+                *ends
+            });
+            effects.push(Effect::SetTimer(ends));
         }
     }
 

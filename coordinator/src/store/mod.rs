@@ -22,7 +22,7 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use souk_common::disk::{Disk, SystemDisk};
+use souk_common::disk::{Disk, SystemDisk, open_database};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
@@ -55,7 +55,7 @@ impl Store {
         let path = dir.join(FILE_NAME);
         let mut records = Database::builder();
         records.set_cache_size(CACHE_BYTES);
-        let records = disk.database(&records, &path).map_err(|source| match source {
+        let records = open_database(&*disk, &records, &path).map_err(|source| match source {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
                 path: path.display().to_string(),
             },

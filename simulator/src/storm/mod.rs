@@ -1,0 +1,348 @@
+//! `souk-sim storm`: federations in which everything goes wrong, thousands of them, on virtual time.
+//!
+//! What runs is the production code: the coordinator's engine, machine and store, the shops' agents, machines, ledgers,
+//! stores, updates and masks, the frames and their codec. What is simulated is the world around it: time, lines, disks and
+//! clocks. Only sockets and tasks are left out (they have tests of their own, and `souk-sim chaos` kills real processes).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`disk`] | a disk that forgets, tears, reorders, stops and fails |
+//! | [`ops`] | what goes wrong |
+//! | [`world`] | virtual time, lines, starts and stops |
+//! | [`coordinator`], [`shop`] | the two programs, without their sockets |
+//! | [`referee`] | what must never happen |
+//! | [`plant`] | faults put in on purpose, that must be found |
+//!
+//! # What is a failure
+//!
+//! An update whose receipt was sent and that the coordinator's store or record does not have; an update of which a byte left
+//! a shop whose ledger is not charged for it; two different updates of a shop under one attempt; both kinds of share of one
+//! shop shown in one attempt; two lists of survivors signed by one shop; keys of one attempt used in another; two models of
+//! one round; a published model whose file is gone or torn; a record that does not contain a head that was signed; a round
+//! that counts an update that nobody sent; a program that panics; a federation that does not come to its end.
+//!
+//! # What is none
+//!
+//! Attempts that end without a model; updates that are refused; spends for which nothing was sent (a crash over-counts);
+//! programs that end on an error of their disk and begin anew; a run that pauses until its operator (a simulated one) has
+//! looked.
+//!
+//! # What a seed decides
+//!
+//! Everything but noise, keys and signatures, which come from the operating system, and what is made of them: digests. They
+//! decide nothing that happens, so that the same seed gives the same events at the same times.
+
+mod coordinator;
+mod disk;
+mod ops;
+mod plant;
+mod referee;
+mod setup;
+mod shop;
+mod world;
+
+#[cfg(test)]
+mod reproduction;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use serde::Serialize;
+use souk_common::clock::Timestamp;
+
+use disk::Stop;
+use ops::{Op, Whom};
+use plant::Plant;
+use setup::Setup;
+use world::{Outcome, Storm, Weather};
+
+/// Run federations in which everything goes wrong, and check that nothing is lost.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each federation has 4 shops; two of three are masked. Crashes, power cuts, disks that forget, tear, \
+    fail and fill up, lines that break, delay, repeat and corrupt, clocks that are set, shops that are slow.\n\
+    A federation that fails is named with its seed: run it again with --seed N --federations 1 (SOUK_LOG=debug says \
+    more).\n\nExamples:\n  souk-sim storm\n  souk-sim storm --federations 1000 --rounds 50\n  souk-sim storm --plants"
+)]
+pub(crate) struct StormArgs {
+    /// How many federations.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    federations: u64,
+    /// Rounds of each.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// The first federation's seed; the others follow it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Mean milliseconds (virtual) between two things that go wrong.
+    #[arg(long, default_value_t = DEFAULT_PAUSE_MS, value_parser = clap::value_parser!(i64).range(40..))]
+    pause_ms: i64,
+    /// Put one fault in on purpose: then it is a success to find something.
+    #[arg(long)]
+    plant: Option<Plant>,
+    /// Every fault on purpose, each by itself: all must be found.
+    #[arg(long, conflicts_with = "plant")]
+    plants: bool,
+    /// In place of drawn ones: one crash in each federation, at every single write of coordinator and shop, by power cut and
+    /// by kill.
+    #[arg(long, conflicts_with_all = ["plant", "plants", "federations"])]
+    every_write: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What all federations together came to.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    federations: u64,
+    rounds_each: u64,
+    attempts_published: u64,
+    attempts_without_model: u64,
+    receipts: u64,
+    programs_ended_by_disk_errors: u64,
+    virtual_hours: f64,
+    went_wrong: BTreeMap<&'static str, u64>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    seed: u64,
+    what: Vec<String>,
+}
+
+/// Whether nothing was found (or, with a fault put in, something).
+///
+/// # Errors
+/// When a federation can't be set up.
+pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
+    if args.plants {
+        return find_plants(args);
+    }
+    if args.every_write {
+        return every_write(args);
+    }
+    let report = blow(args, args.plant)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        report.print(args.plant.is_none());
+    }
+    match args.plant {
+        Some(_) => Ok(!report.failures.is_empty()),
+        None => Ok(report.failures.is_empty() && report.is_stormy()),
+    }
+}
+
+fn find_plants(args: &StormArgs) -> anyhow::Result<bool> {
+    let mut found = BTreeMap::new();
+    for plant in Plant::ALL {
+        let report = blow(args, Some(plant))?;
+        let first = report.failures.first();
+        let name = format!("{plant:?}");
+        if !args.json {
+            match first {
+                Some(failure) => println!(
+                    "{name:<22} found in {} of {} federations, first with seed {}: {}",
+                    report.failures.len(),
+                    report.federations,
+                    failure.seed,
+                    failure.what[0]
+                ),
+                None => println!("{name:<22} NOT FOUND in {} federations", report.federations),
+            }
+        }
+        found.insert(name, report.failures.len());
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "found_in_federations": found }));
+    }
+    Ok(found.values().all(|times| *times > 0))
+}
+
+/// One federation for each write of a machine: the first stops in the first write, and so on, until one gets to its end
+/// without that many writes.
+fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
+    let mut report = Report {
+        rounds_each: args.rounds,
+        ..Report::default()
+    };
+    for masked in [false, true] {
+        let setup = Arc::new(Setup::new(SHOPS, args.rounds, masked)?);
+        for (whom, how) in [Whom::Coordinator, Whom::Shop(1)]
+            .into_iter()
+            .flat_map(|whom| [(whom, Stop::PowerCut), (whom, Stop::Kill)])
+        {
+            for first in (0..).step_by(AT_ONCE) {
+                let outcomes = (first..first + AT_ONCE as u32)
+                    .into_par_iter()
+                    .map(|writes| {
+                        let crash = Op::Crash {
+                            whom,
+                            how,
+                            writes: Some(writes),
+                            down_ms: 500,
+                        };
+                        let weather = Weather {
+                            seed: args.seed + u64::from(writes),
+                            pause_ms: args.pause_ms,
+                            plant: None,
+                            script: Some(vec![(Timestamp(0), crash)]),
+                        };
+                        one(&setup, weather)
+                    })
+                    .collect::<anyhow::Result<Vec<_>>>()?;
+                let reached = outcomes.iter().all(|outcome| outcome.crashes > 0);
+                for (writes, outcome) in outcomes.into_iter().enumerate() {
+                    report.federations += 1;
+                    report.add(u64::from(first) + writes as u64, outcome);
+                }
+                if !reached {
+                    break;
+                }
+            }
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        report.print(false);
+    }
+    Ok(report.failures.is_empty())
+}
+
+fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
+    let plain = Arc::new(Setup::new(SHOPS, args.rounds, false)?);
+    let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
+    let bar = progress(args.federations);
+    let done = AtomicU64::new(0);
+    let outcomes = (0..args.federations)
+        .into_par_iter()
+        .map(|at| {
+            let weather = Weather {
+                seed: args.seed + at,
+                pause_ms: args.pause_ms,
+                plant,
+                script: None,
+            };
+            let setup = if weather.seed % 3 == 0 { &plain } else { &masked };
+            let outcome = one(setup, weather);
+            bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
+            outcome.map(|outcome| (args.seed + at, outcome))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    bar.finish_and_clear();
+    let mut report = Report {
+        federations: args.federations,
+        rounds_each: args.rounds,
+        ..Report::default()
+    };
+    outcomes
+        .into_iter()
+        .for_each(|(seed, outcome)| report.add(seed, outcome));
+    Ok(report)
+}
+
+/// One federation; a panic of the programs is a failure like others.
+fn one(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Outcome> {
+    let storm = Storm::new(setup, weather).context("can't set up a federation")?;
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| storm.run()));
+    Ok(ran.unwrap_or_else(|panic| {
+        let words = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        Outcome {
+            faults: vec![format!("panic: {}", words.unwrap_or_default())],
+            ..Outcome::default()
+        }
+    }))
+}
+
+impl Report {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.attempts_published += outcome.published;
+        self.attempts_without_model += outcome.abandoned;
+        self.receipts += outcome.receipts;
+        self.programs_ended_by_disk_errors += outcome.ended_by_disk;
+        self.virtual_hours += outcome.seconds / 3600.0;
+        for (name, times) in outcome.ops {
+            *self.went_wrong.entry(name).or_default() += times;
+        }
+        if !outcome.faults.is_empty() {
+            let what = outcome.faults;
+            self.failures.push(Failure { seed, what });
+        }
+    }
+
+    /// Share of all attempts that ended with a model.
+    fn published_share(&self) -> f64 {
+        let all = self.attempts_published + self.attempts_without_model;
+        self.attempts_published as f64 / all.max(1) as f64
+    }
+
+    /// A storm in which hardly anything fails, or nothing succeeds, shows little.
+    fn is_stormy(&self) -> bool {
+        (LEAST_PUBLISHED..=MOST_PUBLISHED).contains(&self.published_share())
+    }
+
+    /// `drawn`: what went wrong was drawn, and should be a storm.
+    fn print(&self, drawn: bool) {
+        println!(
+            "{} federations x {} rounds: {:.1} virtual hours, {} receipts",
+            self.federations, self.rounds_each, self.virtual_hours, self.receipts
+        );
+        let share = self.published_share() * 100.0;
+        println!(
+            "attempts: {} with a model ({share:.1} %), {} without ({:.1} %); programs ended by disk errors: {}",
+            self.attempts_published,
+            self.attempts_without_model,
+            100.0 - share,
+            self.programs_ended_by_disk_errors
+        );
+        for (name, times) in &self.went_wrong {
+            println!("  {name:<26} {times}");
+        }
+        for failure in &self.failures {
+            println!("FAILED seed {}:", failure.seed);
+            failure.what.iter().take(5).for_each(|what| println!("  {what}"));
+        }
+        if self.failures.is_empty() {
+            println!(
+                "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; hangs: 0"
+            );
+        }
+        if drawn && !self.is_stormy() {
+            println!(
+                "but this was no storm: at least {:.0} % of the attempts must publish and {:.0} % must not (--pause-ms)",
+                LEAST_PUBLISHED * 100.0,
+                (1.0 - MOST_PUBLISHED) * 100.0
+            );
+        }
+    }
+}
+
+fn progress(length: u64) -> ProgressBar {
+    match std::io::stderr().is_terminal() {
+        true => ProgressBar::new(length).with_style(
+            ProgressStyle::with_template("{bar:30} {pos}/{len} federations  {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ),
+        false => ProgressBar::hidden(),
+    }
+}
+
+const SHOPS: usize = 4;
+const AT_ONCE: usize = 32;
+const DEFAULT_PAUSE_MS: i64 = 7_000;
+const LEAST_PUBLISHED: f64 = 0.6;
+const MOST_PUBLISHED: f64 = 0.95;

@@ -1,0 +1,93 @@
+//! Faults that are put in on purpose, each by itself, to see whether the storm finds them: a storm that finds nothing
+//! proves nothing unless it would have.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use souk_client::agent::{KeyMaker, fresh_keys};
+use souk_client::masked::Masker;
+use souk_client::participate::Memory;
+use souk_common::rng::stream;
+
+use super::disk::Lie;
+
+/// One of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Plant {
+    /// The coordinator's records are not synchronised before a receipt is sent.
+    ReceiptBeforeFsync,
+    /// A shop's ledger is not synchronised before its update is sent.
+    SpendAfterSend,
+    /// Files are given their names before their bytes are synchronised.
+    RenameWithoutFsync,
+    /// A shop that starts again forgets that an attempt was charged and sent, and draws noise for it once more.
+    FreshNoiseOnRetry,
+    /// A shop uses the keys of one masked attempt for the next.
+    ReusedKeys,
+    /// A shop's store, where it keeps which list of survivors it has answered, is not synchronised.
+    ForgottenList,
+}
+
+impl Plant {
+    pub(super) const ALL: [Self; 6] = [
+        Self::ReceiptBeforeFsync,
+        Self::SpendAfterSend,
+        Self::RenameWithoutFsync,
+        Self::FreshNoiseOnRetry,
+        Self::ReusedKeys,
+        Self::ForgottenList,
+    ];
+
+    /// What the coordinator's disk lies about.
+    pub(super) fn of_coordinator(self) -> Option<Lie> {
+        match self {
+            Self::ReceiptBeforeFsync => Some(is_database),
+            Self::RenameWithoutFsync => Some(is_aside),
+            _ => None,
+        }
+    }
+
+    /// What a shop's disk lies about.
+    pub(super) fn of_shop(self) -> Option<Lie> {
+        match self {
+            Self::SpendAfterSend => Some(is_ledger),
+            Self::ForgottenList => Some(is_database),
+            Self::RenameWithoutFsync => Some(is_aside),
+            _ => None,
+        }
+    }
+
+    /// What a shop remembers when it starts.
+    pub(super) fn remembered(plant: Option<Self>, mut memory: Memory) -> Memory {
+        if plant == Some(Self::FreshNoiseOnRetry) {
+            (memory.outbox, memory.masking) = (None, None);
+            memory.spent.clear();
+        }
+        memory
+    }
+
+    /// How a shop makes its keys.
+    pub(super) fn keys(plant: Option<Self>, shop: usize) -> KeyMaker {
+        if plant != Some(Self::ReusedKeys) {
+            return fresh_keys();
+        }
+        Box::new(move |context, terms, name, identity| {
+            let mut always = stream(shop as u64, "keys used for every attempt");
+            Ok(Masker::begin(context, terms, name, identity, &mut always))
+        })
+    }
+}
+
+fn is_database(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "redb")
+}
+
+fn is_ledger(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "jsonl") && path.ends_with("ledger.jsonl")
+}
+
+/// What is on its way to its name.
+fn is_aside(path: &Path) -> bool {
+    let waits = path.extension().is_some_and(|ending| ending == "new");
+    waits || path.parent().is_some_and(|folder| folder.ends_with("tmp"))
+}
