@@ -275,7 +275,7 @@ mod tests {
         fs::write(dir.path().join("shop.redb.new"), b"no database").unwrap();
         drop(open_database(&SystemDisk, &builder, &path).unwrap());
         drop(open_database(&SystemDisk, &builder, &path).unwrap());
-        assert_eq!(SystemDisk.list(dir.path()).unwrap(), [path.clone()]);
+        assert_eq!(SystemDisk.list(dir.path()).unwrap(), std::slice::from_ref(&path));
         let other = dir.path().join("other");
         fs::write(&other, b"x").unwrap();
         let taken = SystemDisk.rename_anew(&other, &path).unwrap_err();

@@ -295,7 +295,7 @@ impl Storm {
             })
             .collect();
         let last = &self.last_words;
-        format!("coordinator {phase:?}, shops {shops:?}, last program that ended: {last:?}")
+        format!("the program that ended last said {last:?}; coordinator {phase:?}, shops {shops:?}")
     }
 
     // Time.
