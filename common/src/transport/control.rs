@@ -14,6 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+
+use crate::wire::limits::MAX_QUESTIONS;
 
 /// Asks the program that listens at `path`, and waits for as long as `patience`; none if there is none.
 ///
@@ -89,7 +92,7 @@ impl ControlSocket {
     }
 
     /// Answers until it is dropped; `answer` may block, and gets the reason if a question can't be read. One that
-    /// takes longer than `patience` is given up.
+    /// takes longer than `patience` is given up; over [`MAX_QUESTIONS`] at once they wait.
     pub async fn serve<Q, A, F>(&self, patience: Duration, answer: F)
     where
         Q: DeserializeOwned + Send + 'static,
@@ -97,11 +100,15 @@ impl ControlSocket {
         F: Fn(Result<Q, String>) -> A + Send + Sync + 'static,
     {
         let answer = Arc::new(answer);
+        let places = Arc::new(Semaphore::new(MAX_QUESTIONS));
         loop {
+            // Never closed: it is this function's own.
+            let place = Arc::clone(&places).acquire_owned().await;
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let answer = Arc::clone(&answer);
                     tokio::spawn(async move {
+                        let _place = place;
                         let done = tokio::time::timeout(patience, serve_one(stream, answer)).await;
                         if let Ok(Err(error)) = done {
                             tracing::debug!(%error, "a question on the control socket broke off");
@@ -216,6 +223,34 @@ mod tests {
         assert!(path.exists());
         assert_eq!(asked(&path, 1), None);
         ControlSocket::bind(&path).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn questions_wait_while_as_many_as_may_are_answered() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let socket = ControlSocket::bind(&path).unwrap();
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let answer = move |_: Result<u32, String>| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(100));
+            now.fetch_sub(1, Ordering::SeqCst);
+            "done".to_owned()
+        };
+        let serving = tokio::spawn(async move { socket.serve(PATIENCE, answer).await });
+        let mut asking = tokio::task::JoinSet::new();
+        for question in 0..3 * MAX_QUESTIONS {
+            let path = path.clone();
+            asking.spawn_blocking(move || asked(&path, question));
+        }
+        while let Some(said) = asking.join_next().await {
+            assert_eq!(said.unwrap(), Some("done".to_owned()));
+        }
+        let most = seen.load(Ordering::SeqCst);
+        assert!((2..=MAX_QUESTIONS).contains(&most), "{most} at once");
+        serving.abort();
     }
 
     #[test]
