@@ -2,6 +2,7 @@
 
 mod masking;
 mod records;
+mod sweep;
 
 use std::path::Path;
 use std::time::Duration;
@@ -45,10 +46,12 @@ impl Store {
         write.open_table(UPLOADS)?;
         write.open_table(VECTORS)?;
         write.commit()?;
-        Ok(Self {
+        let store = Self {
             db,
             folder: folder.clone(),
-        })
+        };
+        store.sweep()?;
+        Ok(store)
     }
 
     /// The same; a command that is just reading it has three seconds to finish.

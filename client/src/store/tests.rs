@@ -119,3 +119,32 @@ fn what_was_uploaded_yesterday_does_not_count_today() {
     }
     assert_eq!(store.uploaded_within(day, Timestamp(86_400_001)).unwrap(), 8);
 }
+
+#[test]
+fn what_a_crash_left_in_the_outbox_and_among_fetched_files_is_gone_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let waiting = pending(1, b"waits");
+    Store::open(&folder)
+        .unwrap()
+        .put_in_outbox(&waiting, b"waits", None, Timestamp(1))
+        .unwrap();
+    let outbox = |name: &str| dir.path().join("outbox").join(name);
+    fs::write(outbox("half.new"), b"wai").unwrap();
+    fs::write(folder.update(&Digest::of(b"no record of it")), b"x").unwrap();
+    fs::create_dir(dir.path().join("models")).unwrap();
+    let begun = |name: &[u8]| {
+        let (kind, digest) = (BlobKind::Model, Digest::of(name));
+        folder.part(&Blob { kind, digest })
+    };
+    for (name, seconds) in [(b"older", 1), (b"newer", 2)] {
+        fs::write(begun(name), b"x").unwrap();
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+        let file = fs::File::options().write(true).open(begun(name)).unwrap();
+        file.set_modified(at).unwrap();
+    }
+    let store = Store::open(&folder).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("outbox")).unwrap().count(), 1);
+    assert_eq!(store.memory([]).unwrap().outbox, Some(waiting));
+    assert!(!begun(b"older").exists() && begun(b"newer").exists());
+}

@@ -119,6 +119,29 @@ impl Files {
         }
     }
 
+    /// All files that are whole.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn all(&self) -> io::Result<Vec<Digest>> {
+        let mut all = Vec::new();
+        for folder in fs::read_dir(&self.folder)? {
+            let folder = folder?;
+            if folder.file_name() == ASIDE || !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(folder.path())? {
+                all.extend(
+                    file?
+                        .file_name()
+                        .to_str()
+                        .and_then(|name| name.parse::<Digest>().ok()),
+                );
+            }
+        }
+        Ok(all)
+    }
+
     /// Where a file is.
     pub fn path_of(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
@@ -209,6 +232,7 @@ mod tests {
         let digest = files.put(b"souk").unwrap();
         assert_eq!(digest, Digest::of(b"souk"));
         assert_eq!(files.read(&digest).unwrap(), b"souk");
+        assert_eq!(files.all().unwrap(), [digest]);
         fs::write(files.path_of(&digest), b"souk?").unwrap();
         assert_eq!(
             files.read(&digest).unwrap_err().kind(),

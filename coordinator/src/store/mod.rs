@@ -14,7 +14,7 @@ mod records;
 pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
-pub use records::{Entry, Invitation, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
+pub use records::{Entry, Invitation, Keeping, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -175,6 +175,26 @@ impl Store {
     /// Of the store.
     pub fn masked(&self, id: AttemptId) -> Result<Option<Session>, StoreError> {
         self.get(MASKED, &attempt_key(id))
+    }
+
+    /// All masked attempts of which something is kept.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn all_masked(&self) -> Result<Vec<Session>, StoreError> {
+        Ok(self
+            .all(MASKED)?
+            .into_iter()
+            .map(|(_, session)| session)
+            .collect())
+    }
+
+    /// Values of the federation's own whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn metas<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
+        self.all_from(META, prefix)
     }
 
     /// All model versions, oldest first.
