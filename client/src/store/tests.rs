@@ -148,3 +148,26 @@ fn what_a_crash_left_in_the_outbox_and_among_fetched_files_is_gone_after_a_resta
     assert_eq!(store.memory([]).unwrap().outbox, Some(waiting));
     assert!(!begun(b"older").exists() && begun(b"newer").exists());
 }
+
+#[test]
+fn a_store_of_another_format_is_refused_by_name_and_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let store = Store::open(&folder).unwrap();
+    let write = store.db.begin_write().unwrap();
+    write
+        .open_table(FACTS)
+        .unwrap()
+        .insert("format", b"2".as_slice())
+        .unwrap();
+    write.commit().unwrap();
+    drop(store);
+    let Err(error) = Store::open(&folder) else {
+        panic!("opened")
+    };
+    let error = error.to_string();
+    assert!(
+        error.contains("shop.redb: it has format 2 and this program reads format 1"),
+        "{error}"
+    );
+}
