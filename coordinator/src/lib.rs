@@ -12,13 +12,14 @@
 //! | [`verify`] | a federation's records, checked from its folder alone |
 //! | [`serve`], [`home`] | sockets and commands; the federation's folder |
 //! | [`registry`] | invitations and memberships |
+//! | [`import`] | a catalogue from a CSV file |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
 mod cli;
 pub mod engine;
 pub mod home;
-mod import;
+pub mod import;
 pub mod masked;
 mod plan;
 pub mod registry;

@@ -169,18 +169,6 @@ fn write_state(files: &Files, state: &OptimiserState) -> io::Result<Option<Diges
 
 /// Reads what [`write_state`] wrote.
 pub(crate) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
-    let bytes = files.read(digest)?;
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged");
-    let (steps, moments) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
-    let (words, rest) = moments.as_chunks::<4>();
-    if !rest.is_empty() || words.len() % 2 != 0 {
-        return Err(damaged());
-    }
-    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    let (mean, square) = values.split_at(values.len() / 2);
-    Ok(OptimiserState {
-        steps: u64::from_le_bytes(*steps),
-        mean: mean.to_vec(),
-        square: square.to_vec(),
-    })
+    OptimiserState::from_bytes(&files.read(digest)?)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged"))
 }
