@@ -49,7 +49,10 @@ fn no_input_makes_a_decoder_panic_or_take_far_more_memory_than_it_has() {
                 decode(target, &bytes, "generated");
             }));
             if decoded.is_err() {
-                failed.push(format!("souk-sim fuzz --decoder {} --seed 1 --index {index}", target.name));
+                failed.push(format!(
+                    "souk-sim fuzz --decoder {} --seed 1 --index {index}",
+                    target.name
+                ));
                 break;
             }
         }

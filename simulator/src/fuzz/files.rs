@@ -61,14 +61,33 @@ fn model_file() -> Target {
         Err(ModelFileError::Unreadable(_)) => Stage::Header,
         Err(_) => Stage::Body,
     })
-    .repaired(set_header_length)
+    .repaired(set_lengths)
 }
 
-/// The length of the JSON at the beginning of a `safetensors` file.
-fn set_header_length(bytes: &mut Vec<u8>) {
-    let end = bytes.windows(2).rposition(|pair| pair == b"}}");
-    if let Some(length) = end.and_then(|end| (end + 2).checked_sub(8)) {
-        bytes[..8].copy_from_slice(&(length as u64).to_le_bytes());
+/// The lengths of the JSON at the beginning of a `safetensors` file and of the numbers behind it, as its last tensor has
+/// them.
+fn set_lengths(bytes: &mut Vec<u8>) {
+    let Some(end) = bytes.windows(2).rposition(|pair| pair == b"}}").map(|at| at + 2) else {
+        return;
+    };
+    let spaces = bytes[end..]
+        .iter()
+        .take(7)
+        .take_while(|byte| **byte == b' ')
+        .count();
+    let Some(header) = (end + spaces).checked_sub(8) else {
+        return;
+    };
+    bytes[..8].copy_from_slice(&(header as u64).to_le_bytes());
+    // "data_offsets":[FIRST,END]
+    let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let ends = text
+        .rsplit_once("\"data_offsets\":[")
+        .and_then(|(_, behind)| behind.split_once(','));
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let number = ends.map_or(String::new(), |(_, number)| digits(number));
+    if let Some(length) = number.parse::<usize>().ok().filter(|length| *length < 16 << 10) {
+        bytes.resize(8 + header + length, 0x3f);
     }
 }
 
@@ -204,6 +223,11 @@ fn vault() -> Target {
     let vault = Vault::new("souk 2026 masking at rest v1", golden!("shop/key.der"));
     let golden = vec![golden!("records/shop_masking.sealed").to_vec()];
     Target::binary("sealed_secret", golden, move |bytes| {
+        // A nonce, and a tag at least.
+        if bytes.len() < 12 + 16 {
+            assert!(vault.open(b"masking v1", bytes).is_none());
+            return Stage::Header;
+        }
         behind_header(&vault.open(b"masking v1", bytes).ok_or(()))
     })
 }

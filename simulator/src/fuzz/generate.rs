@@ -125,7 +125,7 @@ fn extreme(bytes: &mut [u8], at: usize, rng: &mut Stream) {
 /// The digits at or behind a place become others; where there are none, a byte is swapped with the next.
 fn number(bytes: &mut Vec<u8>, at: usize, rng: &mut Stream) {
     let digit = |byte: &u8| byte.is_ascii_digit();
-    if let Some(start) = bytes[at..].iter().position(|byte| digit(byte)) {
+    if let Some(start) = bytes[at..].iter().position(digit) {
         let start = at + start;
         let end = bytes[start..].iter().position(|byte| !digit(byte));
         let end = end.map_or(bytes.len(), |end| start + end);

@@ -17,7 +17,7 @@ use super::target::{Stage, Target, behind_header};
 
 macro_rules! frames {
     ($($name:literal),* $(,)?) => {
-        vec![$(include_str!(concat!("../../../tests/vectors/wire/", $name, ".hex"))),*]
+        [$(include_str!(concat!("../../../tests/vectors/wire/", $name, ".hex"))),*]
     };
 }
 
@@ -92,7 +92,7 @@ fn frame<T: Framed + PartialEq + 'static>(name: &'static str, golden: &[&str]) -
         }
     })
     .framed()
-    .repaired(set_header::<T>)
+    .repaired(|bytes| set_header::<T>(bytes))
 }
 
 fn bytes_of(text: &str) -> Vec<u8> {
@@ -109,7 +109,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The header that belongs to the body.
-fn set_header<T: Framed>(bytes: &mut Vec<u8>) {
+fn set_header<T: Framed>(bytes: &mut [u8]) {
     let Some(body) = bytes.len().checked_sub(HEADER_BYTES) else {
         return;
     };
