@@ -122,22 +122,18 @@ impl Files {
     /// All files that are whole.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Of the disk.
     pub fn all(&self) -> io::Result<Vec<Digest>> {
         let mut all = Vec::new();
-        for folder in fs::read_dir(&self.folder)? {
-            let folder = folder?;
-            if folder.file_name() == ASIDE || !folder.file_type()?.is_dir() {
-                continue;
-            }
-            for file in fs::read_dir(folder.path())? {
-                all.extend(
-                    file?
-                        .file_name()
-                        .to_str()
-                        .and_then(|name| name.parse::<Digest>().ok()),
-                );
-            }
+        // Files are in folders by the first two digits of their names.
+        for first in 0..=u8::MAX {
+            let listed = self.disk.list(&self.folder.join(format!("{first:02x}")));
+            let files = match listed {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                listed => listed?,
+            };
+            let digest = |path: PathBuf| path.file_name()?.to_str()?.parse::<Digest>().ok();
+            all.extend(files.into_iter().filter_map(digest));
         }
         Ok(all)
     }
