@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use souk_common::config::{ConfigError as FileError, load_toml};
+use souk_common::format::Format;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
 
@@ -16,6 +17,9 @@ use crate::participate::Policy;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShopConfig {
+    /// Of the file; absent: 1.
+    #[serde(skip_serializing)]
+    pub format: Format<1>,
     /// Where the orders are.
     pub data: ShopDataConfig,
     /// What the shop takes part in.
@@ -189,6 +193,10 @@ mod tests {
             ("[policy]\nmax_epsilon = -1.0", "epsilon is -1"),
             ("[policy]\ndelta = 1.0", "delta is 1"),
             ("[polic]", "polic"),
+            (
+                "format = 2",
+                "shop.toml, line 1, column 10: it has format 2 and this program reads format 1",
+            ),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains(said), "{error}");

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
+use souk_common::format::Format;
 use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::transport::Identity;
@@ -50,7 +51,7 @@ impl Membership {
                 path.display()
             )
         })?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+        Self::from_bytes(&bytes).with_context(|| format!("can't use {}", path.display()))
     }
 
     /// Writes it.
@@ -59,8 +60,35 @@ impl Membership {
     /// Of the file system.
     pub fn store(&self, folder: &Folder) -> anyhow::Result<()> {
         let path = folder.membership();
-        write_whole(&path, &serde_json::to_vec_pretty(self)?, false)
-            .with_context(|| format!("can't write {}", path.display()))
+        write_whole(&path, &self.to_bytes(), false).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or of another format.
+    pub fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
+        let mut file: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(bytes).context("it is damaged")?;
+        if let Some(format) = file.remove("format") {
+            serde_json::from_value::<Format<1>>(format)?;
+        }
+        serde_json::from_value(file.into()).context("it is damaged")
+    }
+
+    /// As JSON, with the format on top.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct File<'a> {
+            format: Format<1>,
+            #[serde(flatten)]
+            membership: &'a Membership,
+        }
+        let file = File {
+            format: Format,
+            membership: self,
+        };
+        serde_json::to_vec_pretty(&file).expect("names, numbers and digits have a JSON form")
     }
 
     /// Certificate and key.
@@ -94,5 +122,39 @@ impl Membership {
             .as_slice()
             .try_into()
             .context("membership.json is damaged: signing_key has 64 digits")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_with_and_without_its_format_and_another_one_is_named_with_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let membership = Membership {
+            shop: "north".parse().unwrap(),
+            address: "localhost:4433".to_owned(),
+            ca: vec![1],
+            certificate: vec![2],
+            signing_key: vec![3; 32],
+            joined_at: Timestamp(4),
+            left_at: None,
+        };
+        membership.store(&folder).unwrap();
+        assert_eq!(Membership::load(&folder).unwrap(), membership);
+        let text = fs::read_to_string(folder.membership()).unwrap();
+        let with = |format: &str| {
+            fs::write(folder.membership(), text.replace("\"format\": 1,", format)).unwrap();
+            Membership::load(&folder)
+        };
+        assert_eq!(with("").unwrap(), membership, "as before there was one");
+        let error = format!("{:#}", with("\"format\": 2,").unwrap_err());
+        assert!(
+            error.contains("membership.json") && error.contains("format 2 and this program reads format 1"),
+            "{error}"
+        );
+        assert!(format!("{:#}", with("\"formed\": 1,").unwrap_err()).contains("damaged"));
     }
 }

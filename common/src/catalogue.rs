@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::FormatError;
 use crate::ids::Digest;
 
 /// One product.
@@ -182,9 +183,12 @@ impl Catalogue {
             .enumerate()
             .filter(|(_, line)| !line.is_empty())
             .map(|(number, line)| {
-                serde_json::from_slice(line).map_err(|source| CatalogueError::Line {
-                    line: number + 1,
-                    source,
+                serde_json::from_slice(line).map_err(|source| match later_format(number, line) {
+                    Some(found) => CatalogueError::Format(FormatError { found, known: 1 }),
+                    None => CatalogueError::Line {
+                        line: number + 1,
+                        source,
+                    },
                 })
             })
             .collect::<Result<Vec<Item>, _>>()?;
@@ -195,6 +199,16 @@ impl Catalogue {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.to_bytes())
     }
+}
+
+/// The later format that a catalogue says it is of on its first line; one of the first format has no such line.
+fn later_format(number: usize, line: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    let head = serde_json::from_slice::<Head>(line).ok()?;
+    (number == 0).then_some(head.format)
 }
 
 fn vocabulary<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -252,6 +266,9 @@ pub enum CatalogueError {
         /// The price as read.
         price: f64,
     },
+    /// Of another format.
+    #[error("the catalogue: {0}")]
+    Format(FormatError),
     /// A line that is no item.
     #[error("line {line} of the catalogue is no item")]
     Line {
@@ -295,6 +312,14 @@ mod tests {
             Catalogue::new(vec![item("", None)]),
             Err(CatalogueError::EmptyId { row: 0 })
         ));
+    }
+
+    #[test]
+    fn a_catalogue_of_a_later_format_says_so_and_a_line_that_is_no_item_is_another_matter() {
+        let said = |text: &str| Catalogue::from_bytes(text.as_bytes()).unwrap_err().to_string();
+        assert!(said("{\"format\":2}\n{}\n").contains("format 2 and this program reads format 1"));
+        assert!(said("{\"id\":\"a\"}\n{\"format\":2}\n").contains("line 2"));
+        assert!(said("{\"item\":2}\n").contains("line 1"));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | [`round`] | plans, announcements, receipts, manifests: what both sides of a round agree on |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
-//! | [`config`], [`telemetry`] | files people edit; logs |
+//! | [`config`], [`format`], [`telemetry`] | files people edit; versions of files; logs |
 //! | [`disk`] | what stores ask of a disk |
 
 pub mod catalogue;
@@ -22,6 +22,7 @@ pub mod crypto;
 pub mod dataset;
 pub mod disk;
 pub mod eval;
+pub mod format;
 pub mod hex;
 pub mod ids;
 pub mod model;

@@ -11,6 +11,7 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, PkiError};
 use souk_common::crypto::sign::SigningKey;
+use souk_common::format::Format;
 use souk_common::rng::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
@@ -21,6 +22,9 @@ use crate::store::{Store, StoreError};
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Of the file; absent: 1.
+    #[serde(default)]
+    pub format: Format<1>,
     /// The federation's name, for people. Required.
     pub name: String,
     /// `host:port` that goes into join codes. Port 0: whatever `serve` gets. Required.
@@ -287,6 +291,13 @@ mod tests {
             (Limits::default(), StoreConfig::default())
         );
         home.signing_key().unwrap();
+        let text = fs::read_to_string(dir.path().join(CONFIG)).unwrap();
+        fs::write(dir.path().join(CONFIG), format!("format = 2\n{text}")).unwrap();
+        let error = home.config().unwrap_err().to_string();
+        assert!(
+            error.contains("coordinator.toml") && error.contains("format 2 and this program reads format 1"),
+            "{error}"
+        );
         assert!(home.init(Timestamp(0), "demo", "a:1", "a:1").is_err());
     }
 

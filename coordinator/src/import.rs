@@ -22,7 +22,7 @@ struct Row {
 ///
 /// # Errors
 /// The first line that makes no sense: a catalogue is public and exact, so none is left out.
-pub(crate) fn read(file: &Path) -> Result<Catalogue, ImportError> {
+pub fn read(file: &Path) -> Result<Catalogue, ImportError> {
     let path = file.display().to_string();
     let refused = |error: csv::Error| ImportError::csv(&path, &error);
     let mut reader = csv::Reader::from_path(file).map_err(refused)?;
@@ -56,15 +56,41 @@ pub(crate) fn read(file: &Path) -> Result<Catalogue, ImportError> {
 
 /// Why a file is no catalogue.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ImportError {
+pub enum ImportError {
+    /// It can't be read.
     #[error("{path}: {reason}")]
-    File { path: String, reason: String },
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Items have no ids.
     #[error("{path}: there is no column item_id; it has: {found}")]
-    Column { path: String, found: String },
+    Column {
+        /// The file.
+        path: String,
+        /// Its columns.
+        found: String,
+    },
+    /// A line that makes no sense.
     #[error("{path}, line {line}: {reason}")]
-    Line { path: String, line: u64, reason: String },
+    Line {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// All of them make no catalogue.
     #[error("{path}: {source}")]
-    Items { path: String, source: CatalogueError },
+    Items {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: CatalogueError,
+    },
 }
 
 impl ImportError {

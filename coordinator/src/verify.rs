@@ -71,8 +71,10 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         store: &store,
         said: Vec::new(),
         run: RunSoFar::default(),
+        kept: None,
     };
     let log = store.log()?;
+    verifier.kept = kept_since(&log);
     verifier.chain(&log);
     for (at, record) in log.iter().enumerate() {
         verifier.entry(at as u64, record);
@@ -113,6 +115,27 @@ impl Check {
     }
 }
 
+/// Where the last run began in the record, and from which of its rounds on the parts are kept at its end; none if the
+/// record does not say.
+fn kept_since(log: &[LogRecord]) -> Option<(u64, u64)> {
+    let began = log
+        .iter()
+        .rposition(|record| matches!(record.entry, Entry::Began(_)))?;
+    let (mut keeping, mut published) = (None, 0);
+    for record in &log[began..] {
+        match &record.entry {
+            Entry::Keeping(said) => keeping = Some(said),
+            Entry::Ended(outcome) => {
+                if let Outcome::Published(manifest) = &outcome.body {
+                    published = manifest.id.round;
+                }
+            }
+            _ => {}
+        }
+    }
+    Some((began as u64, keeping?.since(published)))
+}
+
 const NAMES: [&str; 6] = [
     "the record is one unbroken chain",
     "every word is signed by the federation's key",
@@ -137,6 +160,8 @@ struct Verifier<'a> {
     /// Every model that the record has named, in order.
     said: Vec<Manifest>,
     run: RunSoFar,
+    /// Where the last run began, and from which of its rounds on the parts are kept.
+    kept: Option<(u64, u64)>,
 }
 
 /// What the record has said of the run that it is in.
@@ -152,6 +177,8 @@ struct RunSoFar {
     stepped: Option<Option<Digest>>,
     /// State after the last step.
     state: Option<Digest>,
+    /// From which round on the parts of this run are there; none if the record does not say so.
+    kept_since: Option<u64>,
 }
 
 impl Verifier<'_> {
@@ -216,7 +243,13 @@ impl Verifier<'_> {
         match &record.entry {
             Entry::Began(manifest) => {
                 self.signed(manifest, || "the initial model's manifest".to_owned());
-                self.run = RunSoFar::default();
+                self.run = RunSoFar {
+                    kept_since: self
+                        .kept
+                        .filter(|(began, _)| *began == at)
+                        .map(|(_, since)| since),
+                    ..RunSoFar::default()
+                };
                 self.named(&manifest.body);
                 self.initial(&manifest.body);
                 self.say(&manifest.body);
@@ -258,7 +291,7 @@ impl Verifier<'_> {
                 });
                 (self.run.stepped, self.run.state) = (Some(*before), *after);
             }
-            Entry::Quality { .. } => {}
+            Entry::Quality { .. } | Entry::Keeping(_) => {}
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {
@@ -359,7 +392,7 @@ impl Verifier<'_> {
         let session = match stored {
             Ok(Some(session)) if session.context().plan == manifest.plan => session,
             Ok(_) => {
-                self.checks[MASKS].not_kept += 1;
+                self.missing(MASKS, manifest);
                 return None;
             }
             Err(error) => {
@@ -392,6 +425,17 @@ impl Verifier<'_> {
         good.then_some(session)
     }
 
+    /// Something of a round is not there: by the operator's policy, if the record says so or says nothing.
+    fn missing(&mut self, check: usize, manifest: &Manifest) {
+        match self.run.kept_since {
+            Some(since) if manifest.id.round >= since => self.checks[check].wrong.push(format!(
+                "{}: parts are missing, and the record says that those of round {since} and later ones are kept",
+                manifest.id
+            )),
+            _ => self.checks[check].not_kept += 1,
+        }
+    }
+
     /// The model again, from its parent and the stored updates.
     fn replay(
         &mut self,
@@ -409,7 +453,7 @@ impl Verifier<'_> {
             _ => true,
         };
         if !kept || !state_kept {
-            self.checks[REPLAY].not_kept += 1;
+            self.missing(REPLAY, manifest);
             return;
         }
         let made = self.step(manifest, plan, catalogue, session);

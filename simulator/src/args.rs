@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, epsilon, evaluate, simulate, split, storm, verify};
+use crate::{bench, demo, epsilon, evaluate, fuzz, simulate, split, storm, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
     Storm(storm::StormArgs),
+    Fuzz(fuzz::FuzzArgs),
 }
 
 /// Parses and runs.
@@ -52,6 +53,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Storm(args) => storm::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),
     };

@@ -7,6 +7,7 @@
 //! | [`split`] | `split`: a data set cut into shops' folders |
 //! | [`synthetic`] | the made-up market behind `demo` and `split --synthetic` |
 //! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
+//! | [`fuzz`] | `fuzz`: every decoder, fed with damaged and random inputs |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
@@ -23,6 +24,7 @@ mod check;
 pub mod demo;
 pub mod epsilon;
 pub mod evaluate;
+pub mod fuzz;
 mod personal;
 pub mod simulate;
 pub mod split;

@@ -2,6 +2,7 @@
 
 mod disk;
 mod federation;
+mod golden;
 mod hostile;
 mod ledger;
 mod limits;

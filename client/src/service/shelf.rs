@@ -120,6 +120,7 @@ fn open_model(folder: &Folder, manifest: &Manifest) -> anyhow::Result<(Arc<Loade
     let plan = open_plan(folder, &plan)?;
     let catalogue = Catalogue::from_bytes(&read_blob(folder, &catalogue)?)?;
     let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-    let (params, _) = file::decode(&read_blob(folder, &model)?, recommender.layout())?;
+    let (params, _) = file::decode(&read_blob(folder, &model)?, recommender.layout())
+        .with_context(|| folder.blob(&model).display().to_string())?;
     Ok((Arc::new(recommender.load(params)), Arc::new(catalogue)))
 }

@@ -2,8 +2,9 @@
 
 mod masking;
 mod records;
+mod sweep;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
 use souk_common::disk::open_database;
+use souk_common::format::FormatError;
 use souk_common::ids::Digest;
 use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode};
 use souk_common::secagg::Masking;
@@ -45,10 +47,27 @@ impl Store {
         write.open_table(UPLOADS)?;
         write.open_table(VECTORS)?;
         write.commit()?;
-        Ok(Self {
+        let store = Self {
             db,
             folder: folder.clone(),
-        })
+        };
+        match store.fact::<u32>("format")? {
+            Some(FORMAT) => {}
+            Some(found) => {
+                let path = folder.store();
+                let error = FormatError { found, known: FORMAT };
+                return Err(StoreError::Format { path, error });
+            }
+            None => {
+                let write = store.db.begin_write()?;
+                write
+                    .open_table(FACTS)?
+                    .insert("format", json(&FORMAT).as_slice())?;
+                write.commit()?;
+            }
+        }
+        store.sweep()?;
+        Ok(store)
     }
 
     /// The same; a command that is just reading it has three seconds to finish.
@@ -375,6 +394,14 @@ pub enum StoreError {
     /// A record that can't be read.
     #[error("shop.redb has a record that can't be read")]
     Record(#[source] serde_json::Error),
+    /// Written by another version.
+    #[error("{}: {error}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Which one.
+        error: FormatError,
+    },
     /// The outbox's bytes.
     #[error("the update can't be stored in the outbox")]
     Outbox(#[source] std::io::Error),
@@ -418,6 +445,7 @@ const MASKING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("masking"
 const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads");
 const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");
 
+const FORMAT: u32 = 1;
 const MOST_TRIES: u32 = 60;
 
 /// Updates whose bytes stay in `outbox/` for the owner to look at.

@@ -119,3 +119,58 @@ fn what_was_uploaded_yesterday_does_not_count_today() {
     }
     assert_eq!(store.uploaded_within(day, Timestamp(86_400_001)).unwrap(), 8);
 }
+
+#[test]
+fn what_a_crash_left_in_the_outbox_and_among_fetched_files_is_gone_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let waiting = pending(1, b"waits");
+    Store::open(&folder)
+        .unwrap()
+        .put_in_outbox(&waiting, b"waits", None, Timestamp(1))
+        .unwrap();
+    let outbox = |name: &str| dir.path().join("outbox").join(name);
+    fs::write(outbox("half.new"), b"wai").unwrap();
+    fs::write(folder.update(&Digest::of(b"no record of it")), b"x").unwrap();
+    fs::create_dir(dir.path().join("models")).unwrap();
+    let begun = |name: &[u8]| {
+        let (kind, digest) = (BlobKind::Model, Digest::of(name));
+        let part = folder.part(&Blob { kind, digest });
+        fs::write(&part, b"x").unwrap();
+        part
+    };
+    let newest = begun(b"one");
+    let store = Store::open(&folder).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("outbox")).unwrap().count(), 1);
+    assert_eq!(store.memory([]).unwrap().outbox, Some(waiting));
+    assert!(newest.exists(), "its fetching goes on");
+    drop(store);
+    for name in [b"two", b"thr", b"fou"] {
+        begun(name);
+    }
+    Store::open(&folder).unwrap();
+    assert!(!newest.exists(), "of many none is asked for again");
+}
+
+#[test]
+fn a_store_of_another_format_is_refused_by_name_and_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let store = Store::open(&folder).unwrap();
+    let write = store.db.begin_write().unwrap();
+    write
+        .open_table(FACTS)
+        .unwrap()
+        .insert("format", b"2".as_slice())
+        .unwrap();
+    write.commit().unwrap();
+    drop(store);
+    let Err(error) = Store::open(&folder) else {
+        panic!("opened")
+    };
+    let error = error.to_string();
+    assert!(
+        error.contains("shop.redb: it has format 2 and this program reads format 1"),
+        "{error}"
+    );
+}

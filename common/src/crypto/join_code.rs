@@ -57,7 +57,10 @@ impl FromStr for JoinCode {
 
     fn from_str(text: &str) -> Result<Self, JoinCodeError> {
         let text = text.trim();
-        let letters = text.strip_prefix(PREFIX).ok_or(JoinCodeError::Prefix)?;
+        let letters = text.strip_prefix(PREFIX).ok_or(match later_version(text) {
+            Some(found) => JoinCodeError::Version { found },
+            None => JoinCodeError::Prefix,
+        })?;
         if letters.len() > MAX_LETTERS {
             return Err(JoinCodeError::Damaged);
         }
@@ -100,9 +103,22 @@ pub enum JoinCodeError {
     /// Something else.
     #[error("this is no join code: those begin with \"souk1-\"; ask the operator for one")]
     Prefix,
+    /// Made by a later release.
+    #[error(
+        "the join code has format {found} and this program reads format 1: use a later release of souk-client"
+    )]
+    Version {
+        /// As written.
+        found: u32,
+    },
     /// A letter is wrong or missing.
     #[error("the join code is damaged: copy it whole, in one line")]
     Damaged,
+}
+
+/// The version of a code that is none of the first.
+fn later_version(text: &str) -> Option<u32> {
+    text.strip_prefix("souk")?.split_once('-')?.0.parse().ok()
 }
 
 const PREFIX: &str = "souk1-";
@@ -132,7 +148,13 @@ mod tests {
             }
             assert_eq!(text[..20].parse::<JoinCode>(), Err(JoinCodeError::Damaged));
         }
-        assert_eq!("hello".parse::<JoinCode>(), Err(JoinCodeError::Prefix));
+        for none in ["hello", "soukx-abc", "souk2"] {
+            assert_eq!(none.parse::<JoinCode>(), Err(JoinCodeError::Prefix));
+        }
+        assert_eq!(
+            "souk2-abc".parse::<JoinCode>(),
+            Err(JoinCodeError::Version { found: 2 })
+        );
         assert!(!format!("{:?}", "souk1-".parse::<JoinCode>()).contains('7'));
     }
 }

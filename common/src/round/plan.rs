@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::grid::{CountsGrid, Grid, GridError, ModulusBits};
+use crate::format::Format;
 use crate::ids::{Digest, ShopName};
 use crate::model::config::{ModelConfig, ModelConfigError, ModelKind, TrainConfig};
 use crate::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
@@ -14,6 +15,9 @@ use crate::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Wei
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// Of the file; absent: 1.
+    #[serde(default, skip_serializing)]
+    pub format: Format<1>,
     /// A name for people.
     pub name: String,
     /// Rounds to publish.

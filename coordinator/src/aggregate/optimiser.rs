@@ -27,6 +27,25 @@ pub struct OptimiserState {
     pub square: Vec<f32>,
 }
 
+impl OptimiserState {
+    /// Reads it as it is stored: steps (8 bytes), means, mean squares (4 bytes a number), all little-endian; none if the
+    /// bytes are no state.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (steps, moments) = bytes.split_first_chunk::<8>()?;
+        let (words, rest) = moments.as_chunks::<4>();
+        if !rest.is_empty() || words.len() % 2 != 0 {
+            return None;
+        }
+        let (mean, square) = words.split_at(words.len() / 2);
+        let read = |words: &[[u8; 4]]| words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        Some(Self {
+            steps: u64::from_le_bytes(*steps),
+            mean: read(mean),
+            square: read(square),
+        })
+    }
+}
+
 impl ServerOptimiser {
     /// Before the first of `rounds` steps over `coordinates` parameters.
     pub fn new(plan: &ServerPlan, rounds: u64, coordinates: usize) -> Self {

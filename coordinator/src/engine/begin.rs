@@ -14,6 +14,7 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
 use souk_common::secagg::{Context, Terms};
 
+use super::prune::keep_only;
 use super::publish::read_state;
 use super::staging::add_file;
 use super::{Engine, EngineError};
@@ -79,6 +80,7 @@ impl Engine {
         let mut aggregator = Aggregator::resume(&plan, optimiser)?;
         let update_bytes = aggregator.accumulator().update_bytes();
         let (run, restored, masked) = restore(now, &mut store, &key, run, &mut aggregator, settings, &plan)?;
+        keep_only(now, &mut store, &run, settings.keep_parts)?;
         Ok(Self {
             machine: Machine::new(Rules::of(&plan, update_bytes), restored),
             store,
@@ -132,6 +134,7 @@ fn first_model(
         open: None,
         paused: false,
         optimiser: None,
+        began: store.log_head().length,
     };
     store.change(|change| {
         change.add_model(&manifest)?;
@@ -168,7 +171,9 @@ fn restore(
         {
             (masked, step) = (Some(restored), Some(at));
         }
-        let receipts = store.receipts(announcement.body.id)?;
+        let mut receipts = store.receipts(announcement.body.id)?;
+        // A run before had an attempt of this number, too.
+        receipts.retain(|receipt| receipt.body.log.length > announcement.body.log.length);
         // Before R2 was fixed, a masked attempt has nothing that is worth going on with.
         let kept = settings.keep_parts > 0
             && plan.masking.is_some() == step.is_some()

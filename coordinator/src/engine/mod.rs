@@ -3,6 +3,7 @@
 
 mod begin;
 mod masked;
+mod prune;
 pub(crate) mod publish;
 pub(crate) mod staging;
 
@@ -108,7 +109,10 @@ impl Engine {
         upload: UploadHeader,
     ) -> Result<Vec<Output>, EngineError> {
         let before = self.store.receipt(upload.id, &shop)?;
-        if let Some(receipt) = before.filter(|receipt| receipt.body.upload == upload) {
+        let same = |receipt: &Signed<Receipt>| {
+            receipt.body.upload == upload && receipt.body.log.length > self.run.began
+        };
+        if let Some(receipt) = before.filter(same) {
             let reply = Reply::Receipt(receipt);
             return Ok(vec![Output::Reply { shop, reply }]);
         }

@@ -9,6 +9,7 @@ use souk_common::model::stream;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
 use souk_common::wire::messages::Push;
 
+use super::prune::state_key;
 use super::{Engine, EngineError, Output};
 use crate::aggregate::OptimiserState;
 use crate::round::Phase;
@@ -74,7 +75,7 @@ impl Engine {
         if let Some(before) = before.filter(|before| !kept && Some(*before) != self.run.optimiser) {
             self.store.private().remove(&before)?;
         }
-        self.forget_old_parts(id.round)?;
+        self.forget_old_parts()?;
         let seconds = now.since(self.attempt_began).as_secs_f64();
         outputs.push(Output::Push {
             shops: None,
@@ -135,36 +136,6 @@ impl Engine {
         (self.model, self.manifest) = (model, manifest);
         Ok(())
     }
-
-    /// Removes stored updates of rounds that are no longer kept.
-    fn forget_old_parts(&mut self, round: u64) -> Result<(), EngineError> {
-        let Some(old) = round.checked_sub(self.settings.keep_parts).filter(|old| *old > 0) else {
-            return Ok(());
-        };
-        if let Some(state) = self.store.meta::<Digest>(&state_key(old))? {
-            self.store
-                .change_lazily(|change| change.forget_meta(&state_key(old)))?;
-            if Some(state) != self.run.optimiser {
-                self.store.private().remove(&state)?;
-            }
-        }
-        let receipts = self.store.receipts_of_round(old)?;
-        for receipt in &receipts {
-            self.store.private().remove(&receipt.body.upload.update)?;
-        }
-        if self.plan.masking.is_some() {
-            self.store.change_lazily(|change| {
-                let mut ids = receipts.iter().map(|receipt| receipt.body.upload.id);
-                ids.try_for_each(|id| change.forget_masked(id))
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// Where the digest of the optimiser's state before a round is kept.
-fn state_key(round: u64) -> String {
-    format!("optimiser_before_{round}")
 }
 
 /// The newest manifest of this plan's round that came from updates (or is the initial model).
@@ -198,18 +169,6 @@ fn write_state(files: &Files, state: &OptimiserState) -> io::Result<Option<Diges
 
 /// Reads what [`write_state`] wrote.
 pub(crate) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
-    let bytes = files.read(digest)?;
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged");
-    let (steps, moments) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
-    let (words, rest) = moments.as_chunks::<4>();
-    if !rest.is_empty() || words.len() % 2 != 0 {
-        return Err(damaged());
-    }
-    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    let (mean, square) = values.split_at(values.len() / 2);
-    Ok(OptimiserState {
-        steps: u64::from_le_bytes(*steps),
-        mean: mean.to_vec(),
-        square: square.to_vec(),
-    })
+    OptimiserState::from_bytes(&files.read(digest)?)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged"))
 }

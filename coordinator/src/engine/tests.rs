@@ -25,14 +25,23 @@ fn plan() -> Plan {
     .unwrap()
 }
 
-fn engine(dir: &Path, keep_parts: u64, limit: Option<u64>) -> Engine {
+fn long_plan() -> Plan {
+    Plan { rounds: 7, ..plan() }
+}
+
+pub(crate) fn engine(dir: &Path, keep_parts: u64, limit: Option<u64>) -> Engine {
+    engine_of(dir, keep_parts, limit, &plan())
+}
+
+/// Begins a run of `plan`, or goes on with it; one of another plan is given up.
+fn engine_of(dir: &Path, keep_parts: u64, limit: Option<u64>, plan: &Plan) -> Engine {
     let store = Store::open(dir, limit).unwrap();
     let settings = Settings {
         keep_parts,
-        new_run: false,
+        new_run: true,
     };
     let key = SigningKey::from_bytes(&[3; 32]);
-    let mut engine = Engine::begin(Timestamp(0), store, key, plan(), &catalogue(), settings).unwrap();
+    let mut engine = Engine::begin(Timestamp(0), store, key, plan.clone(), &catalogue(), settings).unwrap();
     engine.handle(Timestamp(0), Event::Started).unwrap();
     engine
 }
@@ -52,12 +61,10 @@ fn upload(engine: &mut Engine, name: &str) -> bool {
     let (id, _) = engine.machine().open().unwrap();
     let len = engine.update_bytes() as usize;
     let bytes: Vec<u8> = (0..len)
-        .map(|at| {
-            if at % 4 == 1 {
-                name.as_bytes()[0] ^ at as u8 ^ id.round as u8
-            } else {
-                0
-            }
+        .map(|at| match at % 4 {
+            0 => id.round as u8,
+            1 => name.as_bytes()[0] ^ at as u8,
+            _ => 0,
         })
         .collect();
     let header = UploadHeader {
@@ -176,4 +183,86 @@ fn an_older_model_can_be_made_current_between_attempts() {
     assert!(engine.roll_back(Timestamp(4), 7).is_err(), "no such round");
     engine.set_paused(Timestamp(5), false).unwrap();
     assert_eq!(engine.run.open.as_ref().unwrap().body.model, initial);
+}
+
+/// Bytes of files that nobody may fetch: updates and optimiser states.
+fn parts(engine: &mut Engine) -> usize {
+    engine.store().private().all().unwrap().len()
+}
+
+/// Publishes `rounds` more, whose parts are kept for `keep_parts`.
+fn publish(dir: &Path, keep_parts: u64, rounds: usize) -> Engine {
+    let mut engine = engine_of(dir, keep_parts, None, &long_plan());
+    connect(&mut engine);
+    for _ in 0..rounds {
+        assert!(upload(&mut engine, "a") && upload(&mut engine, "b"));
+    }
+    engine
+}
+
+#[test]
+fn a_lower_number_of_kept_rounds_strands_no_part_and_a_higher_one_keeps_what_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    // Two updates a round, and the states before rounds 2 to 4 and after round 4.
+    assert_eq!(parts(&mut publish(dir.path(), 9, 4)), 8 + 4);
+    assert_eq!(parts(&mut publish(dir.path(), 2, 0)), 4 + 3, "at once");
+    assert_eq!(parts(&mut publish(dir.path(), 2, 1)), 4 + 3);
+    assert_eq!(parts(&mut publish(dir.path(), 5, 1)), 6 + 4);
+    let mut none = publish(dir.path(), 0, 0);
+    assert_eq!(parts(&mut none), 1, "the state that the run goes on from");
+    assert_eq!(none.store().metas::<Digest>("optimiser_before_").unwrap(), []);
+    let said: Vec<(u64, u64)> = none
+        .store()
+        .log()
+        .unwrap()
+        .into_iter()
+        .filter_map(|record| match record.entry {
+            Entry::Keeping(keeping) => Some((keeping.rounds, keeping.from)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, [(9, 1), (2, 1), (5, 4), (0, 4)]);
+}
+
+#[test]
+fn what_a_crash_left_among_the_parts_is_removed_and_what_is_needed_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = publish(dir.path(), 1, 1);
+    assert!(upload(&mut first, "a"), "of an open attempt");
+    let good = parts(&mut first);
+    first
+        .store()
+        .private()
+        .put(b"stored, and no receipt for it")
+        .unwrap();
+    drop(first);
+    let mut second = publish(dir.path(), 1, 0);
+    assert_eq!(parts(&mut second), good);
+    assert!(upload(&mut second, "a") && upload(&mut second, "b"));
+    assert_eq!(second.machine().published(), 2);
+}
+
+#[test]
+fn receipts_of_a_run_before_count_for_nothing_in_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(publish(dir.path(), 9, 2));
+    let mut other = long_plan();
+    other.name = "another".to_owned();
+    let begun = || {
+        let mut engine = engine_of(dir.path(), 9, None, &other);
+        connect(&mut engine);
+        engine
+    };
+    let mut next = begun();
+    assert_eq!(parts(&mut next), 0, "the former run's are gone");
+    assert!(upload(&mut next, "a"));
+    drop(next);
+    let mut again = begun();
+    assert_eq!(
+        again.machine().open().unwrap().0.attempt,
+        1,
+        "the attempt goes on"
+    );
+    assert!(again.machine().published() == 0 && upload(&mut again, "b"));
+    assert_eq!(again.machine().published(), 1);
 }

@@ -1,6 +1,6 @@
 //! Why the store can't do what it was asked.
 
-use super::FORMAT;
+use souk_common::format::FormatError;
 
 /// What went wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -12,10 +12,12 @@ pub enum StoreError {
         path: String,
     },
     /// Written by another version.
-    #[error("the store has format {found}; this program reads format {FORMAT}")]
+    #[error("{path}: {error}")]
     Version {
-        /// As written.
-        found: u32,
+        /// The file.
+        path: String,
+        /// Which one.
+        error: FormatError,
     },
     /// A record can't be read.
     #[error("the record {key:?} in the store is damaged")]

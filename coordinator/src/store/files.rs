@@ -119,6 +119,25 @@ impl Files {
         }
     }
 
+    /// All files that are whole.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn all(&self) -> io::Result<Vec<Digest>> {
+        let mut all = Vec::new();
+        // Files are in folders by the first two digits of their names.
+        for first in 0..=u8::MAX {
+            let listed = self.disk.list(&self.folder.join(format!("{first:02x}")));
+            let files = match listed {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                listed => listed?,
+            };
+            let digest = |path: PathBuf| path.file_name()?.to_str()?.parse::<Digest>().ok();
+            all.extend(files.into_iter().filter_map(digest));
+        }
+        Ok(all)
+    }
+
     /// Where a file is.
     pub fn path_of(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
@@ -209,6 +228,7 @@ mod tests {
         let digest = files.put(b"souk").unwrap();
         assert_eq!(digest, Digest::of(b"souk"));
         assert_eq!(files.read(&digest).unwrap(), b"souk");
+        assert_eq!(files.all().unwrap(), [digest]);
         fs::write(files.path_of(&digest), b"souk?").unwrap();
         assert_eq!(
             files.read(&digest).unwrap_err().kind(),

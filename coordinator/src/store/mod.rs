@@ -14,7 +14,7 @@ mod records;
 pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
-pub use records::{Entry, Invitation, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
+pub use records::{Entry, Invitation, Keeping, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::disk::{Disk, SystemDisk, open_database};
+use souk_common::format::FormatError;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
@@ -78,7 +79,11 @@ impl Store {
             match change.get::<u32>(META, "format")? {
                 None => change.put(META, "format", &FORMAT),
                 Some(FORMAT) => Ok(()),
-                Some(found) => Err(StoreError::Version { found }),
+                Some(found) => {
+                    let error = FormatError { found, known: FORMAT };
+                    let path = path.display().to_string();
+                    Err(StoreError::Version { path, error })
+                }
             }
         })?;
         store.head = store.get(META, "head")?.unwrap_or(EMPTY);
@@ -175,6 +180,26 @@ impl Store {
     /// Of the store.
     pub fn masked(&self, id: AttemptId) -> Result<Option<Session>, StoreError> {
         self.get(MASKED, &attempt_key(id))
+    }
+
+    /// All masked attempts of which something is kept.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn all_masked(&self) -> Result<Vec<Session>, StoreError> {
+        Ok(self
+            .all(MASKED)?
+            .into_iter()
+            .map(|(_, session)| session)
+            .collect())
+    }
+
+    /// Values of the federation's own whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn metas<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
+        self.all_from(META, prefix)
     }
 
     /// All model versions, oldest first.
@@ -377,9 +402,10 @@ mod tests {
         let mut store = Store::open(dir.path(), None).unwrap();
         store.change(|change| change.set_meta("format", &2)).unwrap();
         drop(store);
-        assert!(matches!(
-            Store::open(dir.path(), None),
-            Err(StoreError::Version { found: 2 })
-        ));
+        let error = Store::open(dir.path(), None).unwrap_err().to_string();
+        assert!(
+            error.contains("coordinator.redb: it has format 2 and this program reads format 1"),
+            "{error}"
+        );
     }
 }

@@ -27,6 +27,25 @@ pub struct Run {
     /// Steps and moments of the server's optimiser, if it has any: a file.
     #[serde(default)]
     pub optimiser: Option<Digest>,
+    /// Entries of the record when it began: what is said at fewer is of a run before.
+    #[serde(default)]
+    pub began: u64,
+}
+
+/// Of which rounds the parts are kept: those since `from`, and of them the last `rounds`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Keeping {
+    /// Rounds whose parts are kept; 0: none.
+    pub rounds: u64,
+    /// No round before this one is kept any more.
+    pub from: u64,
+}
+
+impl Keeping {
+    /// The first round that is kept once `published` rounds are.
+    pub fn since(&self, published: u64) -> u64 {
+        self.from.max((published + 1).saturating_sub(self.rounds))
+    }
 }
 
 /// A shop that was invited successfully.
@@ -130,6 +149,9 @@ pub enum Entry {
         /// Digest of all that the coordinator knew of its masks, as canonical JSON.
         session: Digest,
     },
+    /// The operator set of how many rounds the parts are kept; said again when a run begins. What this leaves over is
+    /// removed afterwards, never before.
+    Keeping(Keeping),
 }
 
 /// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).

@@ -105,6 +105,41 @@ fn a_missing_or_added_entry_and_words_by_another_key_are_found() {
 }
 
 #[test]
+fn a_part_that_was_deleted_is_told_from_one_that_was_pruned() {
+    let dir = published();
+    let log = Store::open(dir.path(), None).unwrap().log().unwrap();
+    let of_round = |round: u64| {
+        log.iter().find_map(|record| match &record.entry {
+            Entry::Received(receipt) if receipt.body.upload.id.round == round => {
+                Some(receipt.body.upload.update)
+            }
+            _ => None,
+        })
+    };
+    let private = Files::to_read(&dir.path().join("private"));
+    let second = private.read(&of_round(2).unwrap()).unwrap();
+    private.remove(&of_round(2).unwrap()).unwrap();
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(
+        !report.ok && report.checks[REPLAY].wrong[0].contains("round 2 attempt 1: parts are missing"),
+        "{report:?}"
+    );
+    // By policy: round 1 goes, and the record says so.
+    Files::open(&dir.path().join("private"), None)
+        .unwrap()
+        .put(&second)
+        .unwrap();
+    drop(crate::engine::tests::engine(dir.path(), 1, None));
+    assert!(!private.contains(&of_round(1).unwrap()) && private.contains(&of_round(2).unwrap()));
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!(
+        (report.checks[REPLAY].good, report.checks[REPLAY].not_kept),
+        (2, 1)
+    );
+}
+
+#[test]
 fn a_store_of_nothing_has_an_empty_record() {
     let dir = tempfile::tempdir().unwrap();
     assert!(check(dir.path(), &key().public()).is_err(), "no records at all");

@@ -166,16 +166,21 @@ fn edited_swapped_removed_and_added_lines_are_refused_by_number() {
 
 #[test]
 fn a_ledger_of_another_unit_or_relation_is_refused() {
-    for (unit, relation) in [("record", "add-remove"), ("user", "replace")] {
+    for (version, unit, relation) in [
+        (1, "record", "add-remove"),
+        (1, "user", "replace"),
+        (2, "user", "add-remove"),
+    ] {
         let genesis = Entry::Genesis {
-            version: 1,
+            version,
             unit: unit.into(),
             relation: relation.into(),
             skipped: None,
         };
         let (_, line) = Chain::default().next(genesis, &shop(), Timestamp(1));
         let error = reopen(format!("{line}\n").as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("line 1") && error.contains(relation), "{error}");
+        let found = format!("version {version}, unit {unit:?}, relation {relation:?} are not what");
+        assert!(error.contains("line 1") && error.contains(&found), "{error}");
     }
 }
 

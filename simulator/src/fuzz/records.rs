@@ -1,0 +1,84 @@
+//! Records of the two stores, JSON.
+
+use souk_client::store::{ModelWord, UploadRecord};
+use souk_common::crypto::sign::{Word, verify};
+use souk_common::ids::Digest;
+use souk_common::round::record::{LogHead, Manifest, Receipt};
+use souk_common::secagg::{Masking, Session};
+use souk_common::wire::messages::Signed;
+use souk_coordinator::store::{Invitation, Keeping, LogRecord, Run, Shop, Traffic};
+
+use super::golden;
+use super::target::{Target, json, json_and};
+
+pub(super) fn targets() -> Vec<Target> {
+    vec![
+        json::<Run>("coordinator_run", &[golden!("records/coordinator_run.json")]),
+        json::<Shop>("coordinator_shop", &[golden!("records/coordinator_shop.json")]),
+        json::<Invitation>(
+            "coordinator_invitation",
+            &[br#"{"shop":"north-1","expires_at":1800000000000}"#],
+        ),
+        json::<Traffic>(
+            "coordinator_traffic",
+            &[golden!("records/coordinator_traffic.json")],
+        ),
+        json::<(u64, Keeping)>(
+            "coordinator_keeping",
+            &[golden!("records/coordinator_keeping.json")],
+        ),
+        json_and::<LogRecord>(
+            "coordinator_log",
+            &[
+                golden!("records/coordinator_log_began.json"),
+                golden!("records/coordinator_log_announced.json"),
+                golden!("records/coordinator_log_received.json"),
+                golden!("records/coordinator_log_ended.json"),
+                golden!("records/coordinator_log_masked.json"),
+                golden!("records/coordinator_log_stepped.json"),
+                golden!("records/coordinator_log_unmasked.json"),
+                golden!("records/coordinator_log_keeping.json"),
+            ],
+            |record| assert_ne!(record.digest(), Digest::ZERO),
+        ),
+        json_and::<Signed<Manifest>>(
+            "coordinator_manifest",
+            &[golden!("records/coordinator_manifest.json")],
+            checked,
+        ),
+        json_and::<Signed<Receipt>>(
+            "coordinator_receipt",
+            &[golden!("records/coordinator_receipt.json")],
+            checked,
+        ),
+        json_and::<Session>(
+            "coordinator_masked",
+            &[golden!("records/coordinator_masked.json")],
+            |session| {
+                let _ = (
+                    session.digest(),
+                    session.survivors_digest(),
+                    session.sharers_digest(),
+                );
+                let _ = session.survivors().map(|survivors| session.names(survivors));
+            },
+        ),
+        json::<LogHead>("head", &[golden!("records/coordinator_head.json")]),
+        json::<UploadRecord>("shop_upload", &[golden!("records/shop_upload.json")]),
+        json_and::<ModelWord>("shop_model", &[golden!("records/shop_model.json")], |word| {
+            let _ = word.manifest();
+        }),
+        json_and::<Masking>(
+            "shop_masking",
+            &[golden!("records/shop_masking.json")],
+            |masking| {
+                let _ = masking.reveal(&[]);
+            },
+        ),
+    ]
+}
+
+/// A signature of any length over any words, and a key that is none.
+fn checked<T: Word>(signed: &Signed<T>) {
+    let _ = verify(signed, &[7; 32]);
+}
