@@ -26,7 +26,7 @@ impl Setup {
     pub(super) fn new(shops: usize, rounds: u64, masked: bool) -> anyhow::Result<Self> {
         let names = (0..shops).map(|shop| format!("shop-{shop}").parse());
         let shops: Vec<ShopName> = names.collect::<Result<_, _>>()?;
-        let items = (0..ITEMS).map(|item| Item::bare(&format!("item-{item}")));
+        let items = (0..ITEMS).map(|item| Item::bare(format!("item-{item}")));
         let setup = Self {
             plan: Plan::from_toml(&plan_text(&shops, rounds, masked))?,
             catalogue: Catalogue::new(items.collect())?,
