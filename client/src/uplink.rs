@@ -223,7 +223,14 @@ impl Link {
             if got == 0 {
                 break;
             }
-            send.write_all(&chunk[..got]).await?;
+            if let Err(error) = send.write_all(&chunk[..got]).await {
+                // It takes no more; it may have said why.
+                let said = tokio::time::timeout(FAREWELL, read_frame::<Reply>(&mut recv)).await;
+                return match said {
+                    Ok(Ok(Some(reply))) => self.upload_end(header, reply),
+                    _ => Err(error.into()),
+                };
+            }
         }
         send.finish()?;
         let end = read_frame(&mut recv)
@@ -241,6 +248,12 @@ impl Link {
             Reply::Left { kept } => Ok(kept),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// Whether the coordinator closed the connection because of too many, or too slow, words from here.
+    pub fn is_asked_to_wait(&self) -> bool {
+        let code = CloseCode::of(&self.connection);
+        matches!(code, Some(CloseCode::TooMany | CloseCode::TooSlow))
     }
 
     /// Says goodbye.
@@ -347,6 +360,8 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
                 ErrorCode::NotEnrolled => "this shop is no member any more (it left, or was revoked)",
                 ErrorCode::NotFound => "the coordinator does not have it",
                 ErrorCode::Internal => "the coordinator failed: try again later",
+                ErrorCode::TooMany => "the coordinator takes no more from here for now",
+                ErrorCode::TooSlow => "this link is slow, and the coordinator serves others meanwhile",
             };
             if detail.is_empty() {
                 anyhow!("{words}")

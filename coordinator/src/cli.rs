@@ -320,8 +320,8 @@ fn run_server(home: Home, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
     telemetry::init(false, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Threads that take over while others wait for the disk. Each keeps memory of its own to hand out again.
-        .max_blocking_threads(STAND_INS)
+        // Beside the engine's own thread. Each keeps memory of its own to hand out again.
+        .max_blocking_threads(FILE_THREADS)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -378,8 +378,9 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// One goes on with the connections while the engine waits for the disk. Each more kept 3 MB, in an arena of its own.
-const STAND_INS: usize = 1;
+/// Threads that read and write updates and blobs, and answer commands: what waits for the disk waits there, in a queue, and
+/// never where connections are served.
+const FILE_THREADS: usize = 2;
 
 fn epsilon(text: &str) -> Result<Epsilon, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;

@@ -14,6 +14,7 @@ use souk_common::crypto::sign::SigningKey;
 use souk_common::rng::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
+pub use crate::limits::Limits;
 use crate::store::{Store, StoreError};
 
 /// `coordinator.toml`. Unknown keys are refused.
@@ -33,31 +34,6 @@ pub struct Config {
     /// `[store]`.
     #[serde(default)]
     pub store: StoreConfig,
-}
-
-/// `[limits]`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Memory that updates on their way share; beyond it they wait in files. Default 32 MiB.
-    pub staging_memory_bytes: u64,
-    /// Updates on their way at once; others wait. Default 4.
-    pub max_concurrent_uploads: usize,
-    /// Models, plans and catalogues on their way to shops at once; others wait. Default 4.
-    pub max_concurrent_downloads: usize,
-    /// Most bytes of files that one run of `serve` writes; absent: what the disk holds.
-    pub store_bytes: Option<u64>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            staging_memory_bytes: 32 << 20,
-            max_concurrent_uploads: 4,
-            max_concurrent_downloads: 4,
-            store_bytes: None,
-        }
-    }
 }
 
 /// `[store]`.
@@ -138,7 +114,10 @@ impl Home {
         })?;
         let config: Config = toml::from_str(&text)?;
         check_addresses(&config.address, &config.listen)?;
-        Ok(config)
+        match config.limits.misfit() {
+            Some((key, value, rule)) => Err(HomeError::Value { key, value, rule }),
+            None => Ok(config),
+        }
     }
 
     /// The CA.
@@ -309,5 +288,34 @@ mod tests {
         );
         home.signing_key().unwrap();
         assert!(home.init(Timestamp(0), "demo", "a:1", "a:1").is_err());
+    }
+
+    #[test]
+    fn the_sample_shows_every_limit_with_its_default_and_a_useless_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        home.init(Timestamp::from_secs(1), "demo", "127.0.0.1:0", "127.0.0.1:0")
+            .unwrap();
+        let path = dir.path().join(CONFIG);
+        let sample = fs::read_to_string(&path).unwrap();
+        let section = sample
+            .split("[limits]")
+            .nth(1)
+            .unwrap()
+            .split("[store]")
+            .next()
+            .unwrap();
+        let shown: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")))
+            .filter(|line| !line.starts_with("store_bytes"))
+            .collect();
+        assert_eq!(shown.len(), 14);
+        let limits: Limits = toml::from_str(&shown.join("\n")).unwrap();
+        assert_eq!(limits, Limits::default());
+        let useless = sample.replace("# max_strangers = 128", "max_strangers = 0");
+        fs::write(&path, useless).unwrap();
+        let error = home.config().unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("max_strangers"));
     }
 }

@@ -11,6 +11,7 @@
 //! | [`store`] | records and content-addressed files |
 //! | [`verify`] | a federation's records, checked from its folder alone |
 //! | [`serve`], [`home`] | sockets and commands; the federation's folder |
+//! | [`limits`] | what peers may make it hold and do |
 //! | [`registry`] | invitations and memberships |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ mod cli;
 pub mod engine;
 pub mod home;
 mod import;
+pub mod limits;
 pub mod masked;
 mod plan;
 pub mod registry;

@@ -47,6 +47,8 @@ enum Input {
     Linked(u64, Arc<Link>),
     /// A word on it.
     Pushed(u64, Push),
+    /// The coordinator asks to dial later.
+    AskedToWait(u64),
     /// It is gone.
     Lost(u64, String),
     /// The machine's event about what was sent over it.
@@ -105,6 +107,8 @@ struct Driver {
     inputs_in: UnboundedSender<Input>,
     /// Counts connections, so that what an old one still says is ignored.
     generation: u64,
+    /// No dialling before that.
+    not_before: Timestamp,
     courier: Option<Courier>,
     jitter: Secret,
     bar: Option<ProgressBar>,
@@ -142,6 +146,7 @@ impl Driver {
             inputs,
             inputs_in,
             generation: 0,
+            not_before: Timestamp(0),
             courier: None,
             jitter: secret_stream()?,
             bar: progress_bar(),
@@ -193,6 +198,10 @@ impl Driver {
                 Ok(())
             }
             Input::Pushed(generation, push) if generation == self.generation => self.take_push(push),
+            Input::AskedToWait(generation) if generation == self.generation => {
+                self.not_before = SystemClock.now() + WHEN_ASKED_TO_WAIT;
+                Ok(())
+            }
             Input::Lost(generation, reason) if generation == self.generation => {
                 tracing::info!(%reason, "no connection");
                 self.tell(&reason);
@@ -223,6 +232,7 @@ impl Driver {
             // Of a connection that is no more.
             Input::Linked(..)
             | Input::Pushed(..)
+            | Input::AskedToWait(..)
             | Input::Lost(..)
             | Input::FromLink(..)
             | Input::NotTaken(..)
@@ -285,7 +295,7 @@ impl Driver {
         self.generation += 1;
         self.courier = None;
         let dial = network::listen(
-            at,
+            at.max(self.not_before),
             self.generation,
             self.folder.clone(),
             self.membership.clone(),
@@ -373,6 +383,9 @@ impl Driver {
         }
     }
 }
+
+/// After the coordinator closed a connection for too many, or too slow, words: its limits let ten seconds' worth be saved up.
+const WHEN_ASKED_TO_WAIT: Duration = Duration::from_secs(10);
 
 fn progress_bar() -> Option<ProgressBar> {
     std::io::stderr().is_terminal().then(|| {

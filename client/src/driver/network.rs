@@ -119,30 +119,44 @@ pub(super) async fn listen(
     inputs: UnboundedSender<Input>,
 ) {
     tokio::time::sleep(at.since(SystemClock.now())).await;
-    let reason = match listen_until_lost(generation, &folder, &membership, &address, &inputs).await {
-        Ok(()) => "the coordinator ended the connection, trying again".to_owned(),
-        Err(error) => format!("no connection to the coordinator, trying again: {error:#}"),
+    let lost = listen_until_lost(generation, &folder, &membership, &address, &inputs).await;
+    let reason = match &lost {
+        Ok(_) => "the coordinator ended the connection, trying again".to_owned(),
+        Err((_, error)) => format!("no connection to the coordinator, trying again: {error:#}"),
     };
+    let (Ok(asked_to_wait) | Err((asked_to_wait, _))) = lost;
+    if asked_to_wait {
+        let _ = inputs.send(Input::AskedToWait(generation));
+    }
     let _ = inputs.send(Input::Lost(generation, reason));
 }
 
+/// Whether the coordinator asked to dial later, and what went wrong.
 async fn listen_until_lost(
     generation: u64,
     folder: &Folder,
     membership: &Membership,
     address: &str,
     inputs: &UnboundedSender<Input>,
-) -> anyhow::Result<()> {
-    let link = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await??;
-    let link = Arc::new(link);
+) -> Result<bool, (bool, anyhow::Error)> {
+    let dialled = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await;
+    let link = dialled.map_err(anyhow::Error::from).flatten();
+    let link = Arc::new(link.map_err(|error| (false, error))?);
     let _ = inputs.send(Input::Linked(generation, Arc::clone(&link)));
-    let mut pushes = link.subscribe().await?;
-    while let Some(push) = link.next_push(&mut pushes).await? {
-        if inputs.send(Input::Pushed(generation, push)).is_err() {
-            return Ok(());
+    let listened = async {
+        let mut pushes = link.subscribe().await?;
+        while let Some(push) = link.next_push(&mut pushes).await? {
+            if inputs.send(Input::Pushed(generation, push)).is_err() {
+                break;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    let ended = listened.await;
+    let asked_to_wait = link.is_asked_to_wait();
+    ended
+        .map(|()| asked_to_wait)
+        .map_err(|error| (asked_to_wait, error))
 }
 
 async fn carry(

@@ -14,6 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+
+use crate::wire::limits::MAX_QUESTIONS;
 
 /// Asks the program that listens at `path`, and waits for as long as `patience`; none if there is none.
 ///
@@ -89,7 +92,7 @@ impl ControlSocket {
     }
 
     /// Answers until it is dropped; `answer` may block, and gets the reason if a question can't be read. One that
-    /// takes longer than `patience` is given up.
+    /// takes longer than `patience` is given up; over [`MAX_QUESTIONS`] at once they wait.
     pub async fn serve<Q, A, F>(&self, patience: Duration, answer: F)
     where
         Q: DeserializeOwned + Send + 'static,
@@ -97,11 +100,15 @@ impl ControlSocket {
         F: Fn(Result<Q, String>) -> A + Send + Sync + 'static,
     {
         let answer = Arc::new(answer);
+        let places = Arc::new(Semaphore::new(MAX_QUESTIONS));
         loop {
+            // Never closed: it is this function's own.
+            let place = Arc::clone(&places).acquire_owned().await;
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let answer = Arc::clone(&answer);
                     tokio::spawn(async move {
+                        let _place = place;
                         let done = tokio::time::timeout(patience, serve_one(stream, answer)).await;
                         if let Ok(Err(error)) = done {
                             tracing::debug!(%error, "a question on the control socket broke off");

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
+use crate::wire::limits::{INCOMING_BYTES, MAX_INCOMING};
 
 /// A certificate with its key.
 pub struct Identity {
@@ -68,7 +69,11 @@ pub fn server_endpoint(
     let quic =
         QuicServerConfig::try_from(tls).map_err(|error| TransportError::Certificate(error.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
-    config.transport_config(Arc::new(transport()));
+    config
+        .transport_config(Arc::new(transport()))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(INCOMING_BYTES * MAX_INCOMING as u64);
     bind(address, Some(config))
 }
 

@@ -6,16 +6,19 @@
 //! | [`frames`] | messages and blocks on a stream |
 //! | [`endpoint`] | who is trusted, and who the peer is |
 //! | [`admission`] | who is let in, and how connections end |
+//! | [`bucket`] | rates |
 //! | [`control`] | questions to a program that runs, over a local socket |
 //! | `tuning` | sockets, windows, datagrams |
 
 pub mod admission;
+pub mod bucket;
 pub mod control;
 pub mod endpoint;
 pub mod frames;
 mod tuning;
 
-pub use admission::{CloseCode, admit};
+pub use admission::{CloseCode, Door, DoorRules, Verdict, admit};
+pub use bucket::{Bucket, Buckets, Rate};
 pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };

@@ -11,17 +11,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::{self, CodecError};
-use super::limits::{MAX_FRAME_BYTES, PROTOCOL_VERSION};
+use super::limits::{MAX_FRAME_BYTES, MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 use super::messages::{Push, Reply, Request};
 
 /// What may stand in a frame.
 pub trait Framed: Serialize + DeserializeOwned {
     /// The header's kind.
     const KIND: u8;
+    /// Most bytes of a body.
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
 }
 
 impl Framed for Request {
     const KIND: u8 = 1;
+    const MAX_BYTES: usize = MAX_REQUEST_BYTES;
 }
 
 impl Framed for Reply {
@@ -38,6 +41,9 @@ impl Framed for Push {
 /// When it is too long.
 pub fn to_bytes<T: Framed>(message: &T) -> Result<Vec<u8>, FrameError> {
     let body = codec::encode(message)?;
+    if body.len() > T::MAX_BYTES {
+        return Err(too_long::<T>(body.len()));
+    }
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
@@ -51,7 +57,7 @@ pub fn to_bytes<T: Framed>(message: &T) -> Result<Vec<u8>, FrameError> {
 /// How many bytes of body follow a header.
 ///
 /// # Errors
-/// When it is no header of this version and kind, or announces more than [`MAX_FRAME_BYTES`].
+/// When it is no header of this version and kind, or announces more than its most ([`Framed::MAX_BYTES`]).
 pub fn parse_header<T: Framed>(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
     let [m0, m1, m2, m3, v0, v1, kind, l0, l1, l2, l3] = header;
     if [m0, m1, m2, m3] != *MAGIC {
@@ -68,8 +74,8 @@ pub fn parse_header<T: Framed>(header: [u8; HEADER_BYTES]) -> Result<usize, Fram
         });
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if length > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLong { got: length });
+    if length > T::MAX_BYTES {
+        return Err(too_long::<T>(length));
     }
     Ok(length)
 }
@@ -92,6 +98,13 @@ pub fn from_bytes<T: Framed>(bytes: &[u8]) -> Result<T, FrameError> {
         });
     }
     Ok(codec::decode(body)?)
+}
+
+fn too_long<T: Framed>(got: usize) -> FrameError {
+    FrameError::TooLong {
+        got,
+        most: T::MAX_BYTES,
+    }
 }
 
 /// Why there is no frame.
@@ -117,10 +130,12 @@ pub enum FrameError {
         expected: u8,
     },
     /// Over the cap.
-    #[error("a frame of {got} bytes; the most is {MAX_FRAME_BYTES}")]
+    #[error("a frame of {got} bytes; the most is {most}")]
     TooLong {
         /// As announced.
         got: usize,
+        /// The cap.
+        most: usize,
     },
     /// The stream ended within the frame.
     #[error("a frame of {expected} bytes was cut off after {got}")]

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::codec::{decode, encode};
 use super::frame::{FrameError, Framed, HEADER_BYTES, parse_header, to_bytes};
-use super::limits::{MAX_FRAME_BYTES, PROTOCOL_VERSION};
+use super::limits::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 use super::messages::{ErrorCode, Push, Reply, Request, Signed};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
@@ -136,6 +136,13 @@ fn replies() -> Vec<(&'static str, Reply)> {
                 detail: "ü".to_owned(),
             },
         ),
+        (
+            "reply_too_slow",
+            Reply::Error {
+                code: ErrorCode::TooSlow,
+                detail: String::new(),
+            },
+        ),
     ]
 }
 
@@ -232,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_are_decoded_or_refused(which in 0usize..20, at in any::<prop::sample::Index>(), value: u8, cut: bool) {
+    fn damaged_messages_are_decoded_or_refused(which in 0usize..21, at in any::<prop::sample::Index>(), value: u8, cut: bool) {
         let mut all: Vec<Vec<u8>> = requests().iter().map(|(_, message)| encode(message).unwrap()).collect();
         all.extend(replies().iter().map(|(_, message)| encode(message).unwrap()));
         all.extend(pushes().iter().map(|(_, message)| encode(message).unwrap()));
@@ -260,11 +267,11 @@ proptest! {
             header[6] = Request::KIND;
         }
         match parse_header::<Request>(header) {
-            Ok(length) => prop_assert!(length <= MAX_FRAME_BYTES),
+            Ok(length) => prop_assert!(length <= MAX_REQUEST_BYTES),
             Err(FrameError::Magic) => prop_assert!(!magic),
             Err(FrameError::Version { got }) => prop_assert!(!version && got != PROTOCOL_VERSION),
             Err(FrameError::Kind { got, .. }) => prop_assert!(!kind && got != Request::KIND),
-            Err(FrameError::TooLong { got }) => prop_assert!(got > MAX_FRAME_BYTES),
+            Err(FrameError::TooLong { got, .. }) => prop_assert!(got > MAX_REQUEST_BYTES),
             Err(other) => prop_assert!(false, "{other}"),
         }
     }

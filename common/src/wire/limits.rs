@@ -6,6 +6,10 @@ pub const PROTOCOL_VERSION: u16 = 1;
 /// Most bytes of one frame's body. The largest is a manifest of a thousand shops (about 120 kB).
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
+/// Most bytes of a request's body: a coordinator holds one for each open stream. The largest are shares for 254 neighbours
+/// (about 24 kB).
+pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+
 /// Most bytes of one blob (model, plan, catalogue). A NeuMF of 4 million items at 64 columns is 1 GB.
 pub const MAX_BLOB_BYTES: u64 = 4 << 30;
 
@@ -28,8 +32,18 @@ pub const STREAM_WINDOW_BYTES: u32 = 512 << 10;
 /// Receive window, and unacknowledged bytes sent, of one connection: what one shop can make the coordinator hold each way.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
-/// Most bytes that all windows of a coordinator add up to: 2 GiB with every connection stalled both ways.
-pub const MAX_WINDOWS_BYTES: u64 = 2 * MAX_CONNECTIONS as u64 * CONNECTION_WINDOW_BYTES as u64;
+/// Most that the QUIC library holds for each byte of an unread window, in tenths: small datagrams are copied together when
+/// what they take is over two and a half times what they carry (and over [`STREAM_SLACK_BYTES`] for each stream).
+pub const WINDOW_TENTHS: u64 = 25;
+
+/// Allocations beside its bytes that a stream may always hold.
+pub const STREAM_SLACK_BYTES: u64 = 32 << 10;
+
+/// What a connection costs beside its windows: keys, state, a buffer for datagrams, its tasks.
+pub const CONNECTION_STATE_BYTES: u64 = 128 << 10;
+
+/// What the program holds before the first shop: code, runtime, threads' arenas, the records' cache.
+pub const PROGRAM_BYTES: u64 = 64 << 20;
 
 /// Largest UDP payload looked for on a path. Loopback carries it, twice as cheap as the Internet's 1,452.
 pub const MAX_DATAGRAM_BYTES: u16 = 6_500;
@@ -41,8 +55,70 @@ pub const DATAGRAMS_AT_ONCE: usize = 4;
 /// Buffer asked of the system for a socket, in bytes: bursts of sixteen shops at once.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// Connections a coordinator holds at once, those of joiners included.
-pub const MAX_CONNECTIONS: usize = 1024;
+/// Most connections that a coordinator may be told to hold at once.
+pub const MAX_CONNECTIONS: usize = 4096;
+
+/// Connections it holds unless told otherwise: two for each of two hundred shops.
+pub const CONNECTIONS: usize = 400;
+
+/// Of these, most of one shop: a cut line leaves old ones behind until they are noticed.
+pub const CONNECTIONS_PER_SHOP: usize = 4;
+
+/// Of these, most whose peer has not shown a certificate yet: handshakes under way, and joiners.
+pub const STRANGERS: usize = 128;
+
+/// Processes of a shop whose traffic is kept apart; the rest share one record.
+pub const MAX_PROCESSES: usize = 64;
+
+/// Requests of a joiner on one connection; it needs one.
+pub const MAX_STRANGER_REQUESTS: u32 = 16;
+
+/// Handshakes in a second, of all peers together. One costs about a millisecond of a core.
+pub const HANDSHAKES_PER_SEC: u64 = 100;
+
+/// Handshakes in a second from one address (IPv6: a /64). Two hundred shops may share one.
+pub const HANDSHAKES_PER_SEC_PER_ADDRESS: u64 = 20;
+
+/// A /24 of IPv4 and a /48 of IPv6 may do as much as so many addresses.
+pub const ADDRESSES_PER_NET: u64 = 4;
+
+/// Connections in a second of one shop.
+pub const CONNECTIONS_PER_SEC_PER_SHOP: u64 = 2;
+
+/// Requests in a second of one shop, over all its connections. A round takes up to eight.
+pub const REQUESTS_PER_SEC_PER_SHOP: u64 = 50;
+
+/// Bytes of updates and blobs in a second of one shop, both ways together.
+pub const BYTES_PER_SEC_PER_SHOP: u64 = 64 << 20;
+
+/// Every rate may be saved up for so long, and used at once.
+pub const BURST_SECS: u64 = 10;
+
+/// Addresses of which rates are remembered; the rest share one.
+pub const MAX_ADDRESSES: usize = 4096;
+
+/// Least bytes in a second of an update or blob on its way, while others wait for its place.
+pub const LEAST_BYTES_PER_SEC: u64 = 32 << 10;
+
+/// How long it may be slower than that.
+pub const SLOW_SECS: u64 = 10;
+
+/// Bytes of pushes that wait for one subscriber to read them. A masked round of a thousand shops takes about 400 kB.
+pub const PUSH_BYTES: usize = 512 << 10;
+
+/// A handshake that takes longer is given up.
+pub const HANDSHAKE_SECS: u64 = 10;
+
+/// A peer that says nothing within a request, or holds a connection without any, is given up after so long.
+pub const PATIENCE_SECS: u64 = 30;
+
+/// Connections that knock and wait to be looked at, and the bytes that may arrive for them meanwhile.
+pub const MAX_INCOMING: usize = 256;
+/// As [`MAX_INCOMING`] says: of one.
+pub const INCOMING_BYTES: u64 = 16 << 10;
+
+/// Questions on a control socket that are answered at once; others wait.
+pub const MAX_QUESTIONS: usize = 8;
 
 /// A peer that sends nothing for this long has lost its connection.
 pub const IDLE_TIMEOUT_SECS: u64 = 30;

@@ -217,4 +217,8 @@ pub enum ErrorCode {
     NotFound,
     /// The coordinator failed; try again later.
     Internal,
+    /// More than the peer may ask for; try again later.
+    TooMany,
+    /// Too slow while others wait: its place was given to them. What came is kept; go on later.
+    TooSlow,
 }

@@ -22,6 +22,7 @@ use super::hub::Hub;
 use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
+use crate::limits::MemoryBound;
 use crate::registry;
 use crate::round::{Event, Phase, ShopState};
 use crate::store::{Standing, Store, StoreError, Traffic};
@@ -124,7 +125,7 @@ fn on_store(
             registry::end(store, shop, Standing::Revoked).map_err(refused)?;
             Ok(json!({ "revoked": shop }))
         }
-        Command::Status => status(store, live),
+        Command::Status => status(home, store, live),
         Command::Models => {
             let models = store.models().map_err(refused)?;
             let models: Vec<Manifest> = models.into_iter().map(|signed| signed.body).collect();
@@ -156,7 +157,8 @@ fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Res
     Ok(json!({ "code": code.to_string(), "shop": shop, "expires_at": expires_at }))
 }
 
-fn status(store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
+fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
+    let memory = memory_bound(home, store)?;
     let run = store.run().map_err(refused)?;
     let model = store.models().map_err(refused)?.pop().map(|signed| signed.body);
     let stored = match &run {
@@ -208,7 +210,20 @@ fn status(store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
         "seconds": seconds,
         "connections": connections,
         "shops": shops,
+        "memory_bound": memory,
     }))
+}
+
+/// The most memory that `serve` takes, by the configuration as it is now and the run's model.
+fn memory_bound(home: &Home, store: &Store) -> Result<MemoryBound, ControlError> {
+    let config = home.config().map_err(refused)?;
+    let model = store.models().map_err(refused)?.pop();
+    let model_bytes = match model {
+        Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
+        None => 0,
+    };
+    let shops = store.shops().map_err(refused)?.len() as u64;
+    Ok(config.limits.memory(model_bytes, shops))
 }
 
 fn merge(all: &mut Vec<Traffic>, open: Traffic) {
@@ -226,51 +241,59 @@ fn merge(all: &mut Vec<Traffic>, open: Traffic) {
 }
 
 /// Carries out a command while `serve` runs.
-fn live(hub: &Hub, command: &Command) -> Result<Value, ControlError> {
-    match command {
+fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
+    let answer = match command {
         Command::Pause | Command::Resume => {
             let paused = matches!(command, Command::Pause);
-            hub.with_engine(None, |engine| engine.set_paused(now(), paused));
-            Ok(json!({ "paused": paused }))
+            hub.act_and_block(move |engine| engine.set_paused(now(), paused));
+            return Ok(json!({ "paused": paused }));
         }
         Command::Rollback(round) => {
-            let mut engine = hub.engine();
-            engine.roll_back(now(), *round).map_err(refused)?;
-            Ok(json!({ "model_hash": engine.manifest().body.model }))
+            let round = *round;
+            hub.keeper.ask_and_block(move |engine| {
+                engine.roll_back(now(), round).map_err(refused)?;
+                Ok(json!({ "model_hash": engine.manifest().body.model }))
+            })
         }
         _ => {
-            let config = hub.home.config().map_err(refused)?;
+            let (home, command) = (hub.home.clone(), command.clone());
+            let config = home.config().map_err(refused)?;
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
-            let mut engine = hub.engine();
-            let state = match engine.machine().phase() {
-                Phase::Waiting => "waiting",
-                Phase::Collecting | Phase::Publishing => "running",
-                Phase::Paused => "paused",
-                Phase::Finished => "finished",
-            };
-            let step = engine.machine().masked_step();
-            let shops = engine.machine().shop_states().into_iter().map(told).collect();
-            let answer = on_store(
-                &hub.home,
-                engine.store(),
-                command,
-                &address,
-                Some(Live {
-                    state,
-                    step,
-                    traffic,
-                    shops,
-                }),
-            )?;
-            drop(engine);
-            if let Command::Revoke(shop) = command {
-                hub.tell(Event::Revoked(shop.clone()));
-                hub.close(shop);
-            }
-            Ok(answer)
+            let act = move |engine: &mut Engine| on_engine(&home, engine, &command, &address, traffic);
+            hub.keeper.ask_and_block(act)
         }
+    };
+    let answer =
+        answer.unwrap_or_else(|| Err(refused("the coordinator stops, or could not carry it out")))?;
+    if let Command::Revoke(shop) = command {
+        let revoked = Event::Revoked(shop.clone());
+        hub.act_and_block(move |engine| engine.handle(now(), revoked));
+        hub.close(shop);
     }
+    Ok(answer)
+}
+
+fn on_engine(
+    home: &Home,
+    engine: &mut Engine,
+    command: &Command,
+    address: &str,
+    traffic: Vec<Traffic>,
+) -> Result<Value, ControlError> {
+    let state = match engine.machine().phase() {
+        Phase::Waiting => "waiting",
+        Phase::Collecting | Phase::Publishing => "running",
+        Phase::Paused => "paused",
+        Phase::Finished => "finished",
+    };
+    let live = Live {
+        state,
+        step: engine.machine().masked_step(),
+        traffic,
+        shops: engine.machine().shop_states().into_iter().map(told).collect(),
+    };
+    on_store(home, engine.store(), command, address, Some(live))
 }
 
 /// What only a running `serve` knows.

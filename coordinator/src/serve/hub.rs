@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quinn::Connection;
 use souk_common::clock::Timestamp;
@@ -11,20 +12,25 @@ use souk_common::ids::ShopName;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{Push, Reply};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::now;
+use super::keeper::Keeper;
+use super::meters::Meters;
 use super::partial::Partials;
+use super::places::{Pace, Places};
+use super::pushes::{self, PushQueue, Pushed, Pushes};
+use super::turns::Turns;
+use super::{PATIENCE, ServeError, now};
 use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
 use crate::registry::JoinTries;
 use crate::round::Event;
-use crate::store::{Standing, StoreError, Traffic};
+use crate::store::{Files, Standing, Traffic};
 
 /// What all sessions share.
 pub(super) struct Hub {
-    engine: Mutex<Engine>,
+    pub(super) keeper: Keeper<Engine>,
     peers: Mutex<HashMap<usize, Link>>,
     /// Shops that were told that the run is complete.
     told: Mutex<HashSet<ShopName>>,
@@ -33,9 +39,16 @@ pub(super) struct Hub {
     pub(super) home: Home,
     pub(super) authority: Authority,
     pub(super) staging: Staging,
+    pub(super) files: Files,
     pub(super) partials: Partials,
-    pub(super) uploads: Semaphore,
-    pub(super) downloads: Semaphore,
+    /// Of uploads, and of downloads.
+    pub(super) turns: Turns,
+    pub(super) fetches: Turns,
+    pub(super) uploads: Places,
+    pub(super) downloads: Places,
+    pub(super) meters: Meters,
+    pub(super) strangers: Arc<Semaphore>,
+    limits: Limits,
     pub(super) local: SocketAddr,
     pub(super) stop: CancellationToken,
     pub(super) finished: CancellationToken,
@@ -48,8 +61,9 @@ struct Link {
     peer: Peer,
     connection: Connection,
     process_id: u32,
-    /// Takes frames: one that is meant for many shops is encoded, and held, once.
-    pushes: Option<mpsc::UnboundedSender<Arc<[u8]>>>,
+    /// Older ones have lower numbers.
+    number: u64,
+    pushes: Option<PushQueue>,
 }
 
 /// What the session that caused an event has to do.
@@ -66,7 +80,7 @@ impl Hub {
         limits: &Limits,
         local: SocketAddr,
         report: Box<dyn Fn(&str) + Send + Sync>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, ServeError> {
         let staging = Staging::new(limits.staging_memory_bytes, engine.store().private().clone());
         let begun = (std::process::id(), now(), local.to_string());
         engine.store().change(|change| {
@@ -74,8 +88,14 @@ impl Hub {
             change.set_meta("began_at", &begun.1)?;
             change.set_meta("listening", &begun.2)
         })?;
+        let pace = Pace {
+            least_bytes_per_sec: limits.least_bytes_per_sec,
+            grace: Duration::from_secs(limits.slow_secs),
+            patience: PATIENCE,
+        };
+        let files = engine.store().files().clone();
         Ok(Self {
-            engine: Mutex::new(engine),
+            keeper: Keeper::start(engine).map_err(ServeError::Thread)?,
             peers: Mutex::default(),
             told: Mutex::default(),
             failure: Mutex::default(),
@@ -83,9 +103,15 @@ impl Hub {
             home,
             authority,
             staging,
+            files,
             partials: Partials::default(),
-            uploads: Semaphore::new(limits.max_concurrent_uploads.max(1)),
-            downloads: Semaphore::new(limits.max_concurrent_downloads.max(1)),
+            turns: Turns::default(),
+            fetches: Turns::default(),
+            uploads: Places::new(limits.max_concurrent_uploads, pace),
+            downloads: Places::new(limits.max_concurrent_downloads, pace),
+            meters: Meters::new(limits),
+            strangers: Arc::new(Semaphore::new(limits.max_strangers)),
+            limits: limits.clone(),
             local,
             stop: CancellationToken::new(),
             finished: CancellationToken::new(),
@@ -99,39 +125,47 @@ impl Hub {
         (self.report)(line);
     }
 
-    /// The engine, for a short time.
-    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
-        // A panic while it was held left the store as it was after its last whole change.
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Feeds an event that no session waits for.
-    pub(super) fn tell(&self, event: Event) {
-        self.with_engine(None, |engine| engine.handle(now(), event));
+    pub(super) async fn tell(self: &Arc<Self>, event: Event) {
+        self.act(None, |engine| engine.handle(now(), event)).await;
     }
 
-    /// Lets `act` use the engine (which may write to disk), passes on what comes of it, and returns what is meant for
-    /// the session of `own`.
-    pub(super) fn with_engine(
-        &self,
-        own: Option<&ShopName>,
-        act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError>,
+    /// Lets `act` use the engine, passes on what comes of it, and returns what is meant for the session of `own`.
+    pub(super) async fn act(
+        self: &Arc<Self>,
+        own: Option<ShopName>,
+        act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
     ) -> Option<Decision> {
-        let outputs = tokio::task::block_in_place(|| {
-            let mut engine = self.engine();
-            let outputs = act(&mut engine);
-            // Passed on while the engine is held: shops hear things in the order in which they happened.
-            outputs.map(|outputs| self.pass_on(own, outputs))
-        });
-        match outputs {
-            Ok(decision) => decision,
+        self.keeper.ask(self.passing_on(own, act)).await.flatten()
+    }
+
+    /// The same, for a thread that may wait, and for no session.
+    pub(super) fn act_and_block(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
+    ) {
+        self.keeper.ask_and_block(self.passing_on(None, act));
+    }
+
+    fn passing_on<A>(
+        self: &Arc<Self>,
+        own: Option<ShopName>,
+        act: A,
+    ) -> impl FnOnce(&mut Engine) -> Option<Decision> + Send + 'static + use<A>
+    where
+        A: FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
+    {
+        let hub = Arc::clone(self);
+        // Passed on where the engine is: shops hear things in the order in which they happened.
+        move |engine| match act(engine) {
+            Ok(outputs) => hub.pass_on(own.as_ref(), outputs),
             Err(error) => {
                 tracing::error!(%error, "the run can't go on");
-                self.failure
+                hub.failure
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .get_or_insert(error);
-                self.stop.cancel();
+                hub.stop.cancel();
                 None
             }
         }
@@ -174,10 +208,16 @@ impl Hub {
             if shops.is_none_or(|shops| shops.contains(&link.peer.shop))
                 && let Some(pushes) = &link.pushes
             {
-                // A session that has ended does not listen any more.
-                let sent = pushes.send(Arc::clone(&frame));
-                if sent.is_ok() && *push == Push::Finished {
-                    self.told().insert(link.peer.shop.clone());
+                match pushes.put(&frame) {
+                    Pushed::Waits if *push == Push::Finished => {
+                        self.told().insert(link.peer.shop.clone());
+                    }
+                    Pushed::Full => {
+                        tracing::info!(shop = %link.peer.shop, "a shop does not read what it is told");
+                        CloseCode::TooSlow.close(&link.connection);
+                    }
+                    // A session that has ended does not listen any more.
+                    Pushed::Waits | Pushed::Gone => {}
                 }
             }
         }
@@ -204,69 +244,80 @@ impl Hub {
                         }
                         false
                     });
-                    hub.tell(Event::Timer);
+                    hub.tell(Event::Timer).await;
                     if *hub.wake_at.borrow() == at {
                         // Woken a little early: look again soon.
-                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                        tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 }
             }
         }
     }
 
-    /// Remembers a shop's connection.
+    /// Remembers a shop's connection. One too many takes the place of the oldest that is not subscribed, else of the oldest.
     pub(super) fn link(&self, peer: Peer, connection: Connection) {
+        let mut links = self.links();
+        let of_shop = |link: &&Link| link.peer.shop == peer.shop && link.connection.close_reason().is_none();
+        let open = links.values().filter(of_shop);
+        if open.clone().count() >= self.limits.max_connections_per_shop
+            && let Some(oldest) = open.min_by_key(|link| (link.pushes.is_some(), link.number))
+        {
+            CloseCode::Replaced.close(&oldest.connection);
+        }
+        let number = links.values().map(|link| link.number + 1).max().unwrap_or(0);
         let link = Link {
             peer,
             process_id: 0,
+            number,
             pushes: None,
             connection: connection.clone(),
         };
-        self.links().insert(connection.stable_id(), link);
+        links.insert(connection.stable_id(), link);
     }
 
     /// Subscribes a connection; an older one of the same shop is closed.
-    pub(super) fn subscribe(
-        &self,
-        connection: &Connection,
-        process_id: u32,
-    ) -> mpsc::UnboundedReceiver<Arc<[u8]>> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    pub(super) fn subscribe(&self, connection: &Connection, process_id: u32) -> Pushes {
+        let (queue, pushes) = pushes::queue(self.limits.push_bytes);
         let mut links = self.links();
-        let shop = links
+        let Some(shop) = links
             .get(&connection.stable_id())
-            .map(|link| link.peer.shop.clone());
-        for link in links
-            .values_mut()
-            .filter(|link| Some(&link.peer.shop) == shop.as_ref())
-        {
+            .map(|link| link.peer.shop.clone())
+        else {
+            // It was closed meanwhile; nothing is put into the queue.
+            return pushes;
+        };
+        for link in links.values_mut().filter(|link| link.peer.shop == shop) {
             if link.pushes.take().is_some() && link.connection.stable_id() != connection.stable_id() {
                 CloseCode::Replaced.close(&link.connection);
             }
         }
         if let Some(link) = links.get_mut(&connection.stable_id()) {
-            (link.process_id, link.pushes) = (process_id, Some(sender));
+            link.process_id = self.meters.process(&shop, process_id);
+            link.pushes = Some(queue);
         }
-        receiver
+        pushes
     }
 
     /// Forgets a connection, keeps its traffic, and tells the machine if the shop has no other.
-    pub(super) fn unlink(&self, connection: &Connection) {
+    pub(super) async fn unlink(self: &Arc<Self>, connection: &Connection) {
         let Some(link) = self.links().remove(&connection.stable_id()) else {
             return;
         };
-        let traffic = link.traffic();
-        let kept = self
-            .engine()
-            .store()
-            .change(|change| change.add_traffic(&traffic));
-        if let Err(error) = kept {
+        let (traffic, was_subscribed) = (link.traffic(), link.pushes.is_some());
+        let keep = move |engine: &mut Engine| match was_subscribed {
+            true => engine.store().change(|change| change.add_traffic(&traffic)),
+            // Of a few words only; whoever dials often must not make the disk work.
+            false => engine
+                .store()
+                .change_lazily(|change| change.add_traffic(&traffic)),
+        };
+        if let Some(Err(error)) = self.keeper.ask(keep).await {
             tracing::warn!(%error, "the traffic of a connection was not recorded");
         }
         let shop = link.peer.shop;
         let subscribed = |other: &Link| other.peer.shop == shop && other.pushes.is_some();
         if !self.links().values().any(subscribed) {
-            self.tell(Event::Disconnected(shop));
+            self.tell(Event::Disconnected(shop)).await;
         }
     }
 
@@ -279,13 +330,15 @@ impl Hub {
     }
 
     /// Whether every member was told that the run is complete.
-    pub(super) fn all_told(&self) -> bool {
-        let members = self.engine().store().shops();
+    pub(super) async fn all_told(&self) -> bool {
+        let members = self.keeper.ask(|engine| engine.store().shops()).await;
         let told = self.told();
-        members.is_ok_and(|members| {
-            members
-                .iter()
-                .all(|(name, shop)| shop.standing != Standing::Enrolled || told.contains(name))
+        members.is_some_and(|members| {
+            members.is_ok_and(|members| {
+                members
+                    .iter()
+                    .all(|(name, shop)| shop.standing != Standing::Enrolled || told.contains(name))
+            })
         })
     }
 

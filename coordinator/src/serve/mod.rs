@@ -1,9 +1,25 @@
 //! The coordinator's sockets: QUIC for shops, a local socket for the operator.
+//!
+//! | module | what |
+//! |---|---|
+//! | `session` | one shop's connection |
+//! | `transfer` | updates and blobs on their way |
+//! | `hub` | what all sessions share |
+//! | `keeper` | the thread that waits for the disk |
+//! | `places`, `turns`, `partial` | who may send and fetch now, and what is kept of what broke off |
+//! | `meters`, `pushes` | what one shop may use |
+//! | `control` | the operator's commands |
 
 mod control;
 mod hub;
+mod keeper;
+mod meters;
 mod partial;
+mod places;
+mod pushes;
 mod session;
+mod transfer;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +29,8 @@ use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Identity, TransportError, admit, server_endpoint};
+use souk_common::transport::{CloseCode, Door, Identity, TransportError, admit, server_endpoint};
+use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
 use crate::engine::{BeginError, Engine, EngineError, Settings};
@@ -80,11 +97,12 @@ pub async fn run(
     )?);
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
-    hub.tell(Event::Started);
+    hub.tell(Event::Started).await;
     let tasks = TaskTracker::new();
     tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
-    tasks.spawn(accept(endpoint.clone(), Arc::clone(&hub), tasks.clone()));
+    let door = Door::new(config.limits.door());
+    tasks.spawn(accept(endpoint.clone(), door, Arc::clone(&hub), tasks.clone()));
     tokio::select! {
         () = shutdown => {}
         () = hub.stop.cancelled() => {}
@@ -96,10 +114,12 @@ pub async fn run(
     tasks.close();
     let _ = tokio::time::timeout(LINGER, tasks.wait()).await;
     endpoint.wait_idle().await;
-    match hub.take_failure() {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
-    }
+    let failure = hub.take_failure();
+    let ended = hub.keeper.ended(MOMENT);
+    drop(hub);
+    // The store is closed with the engine.
+    ended.await;
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Opens the store; a command that is just reading it has a moment to finish.
@@ -119,28 +139,42 @@ async fn open_patiently(home: &Home, config: &Config) -> Result<Store, StoreErro
 /// Done when all rounds are published and every member has fetched the last model and gone, or had time enough to.
 async fn finished(hub: &Hub) {
     hub.finished.cancelled().await;
-    let wait = async |most: Duration, done: &(dyn Fn() -> bool + Sync)| {
-        let watched = async {
-            while !done() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let _ = tokio::time::timeout(most, watched).await;
+    let told = async {
+        while !hub.all_told().await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     };
-    wait(MOMENT, &|| hub.all_told()).await;
-    wait(LINGER, &|| !hub.has_subscribers()).await;
+    let _ = tokio::time::timeout(MOMENT, told).await;
+    let gone = async {
+        while hub.has_subscribers() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, gone).await;
 }
 
-async fn accept(endpoint: Endpoint, hub: Arc<Hub>, tasks: TaskTracker) {
+/// Lets peers in, within what all may do, and what each address may.
+async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTracker) {
     while let Some(incoming) = endpoint.accept().await {
-        let Some(incoming) = admit(incoming, endpoint.open_connections()) else {
+        let (from, proven) = (
+            incoming.remote_address().ip(),
+            incoming.remote_address_validated(),
+        );
+        let verdict = door.knock(now(), from, proven, endpoint.open_connections());
+        let Some(incoming) = admit(incoming, verdict) else {
+            continue;
+        };
+        let Ok(stranger) = Arc::clone(&hub.strangers).try_acquire_owned() else {
+            incoming.refuse();
             continue;
         };
         let hub = Arc::clone(&hub);
         tasks.spawn(async move {
-            match incoming.await {
-                Ok(connection) => session::run(hub, connection).await,
-                Err(error) => tracing::info!(%error, "a connection was refused"),
+            let shaken = async { incoming.await };
+            match tokio::time::timeout(HANDSHAKE, shaken).await {
+                Ok(Ok(connection)) => session::run(hub, connection, stranger).await,
+                Ok(Err(error)) => tracing::info!(%error, %from, "a connection was refused"),
+                Err(_) => tracing::info!(%from, "a handshake took too long"),
             }
         });
     }
@@ -174,6 +208,9 @@ pub enum ServeError {
     /// The socket.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The engine's thread.
+    #[error("can't start a thread: {0}")]
+    Thread(#[source] std::io::Error),
     /// The control socket.
     #[error("can't listen for commands: {0}")]
     Control(#[from] std::io::Error),
@@ -191,6 +228,11 @@ impl ServeError {
     }
 }
 
+/// A peer that says nothing within a request, or asks for nothing, is given up after so long.
+const PATIENCE: Duration = Duration::from_secs(PATIENCE_SECS);
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(HANDSHAKE_SECS);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// For shops that are connected to fetch the last model.
 const LINGER: Duration = Duration::from_secs(20);
 /// For members that are not connected to hear that the run is complete.

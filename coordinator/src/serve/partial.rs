@@ -1,12 +1,10 @@
-//! One upload a shop at a time, and what came of one whose connection broke, so that the rest need not begin anew.
+//! What came of an upload whose connection broke, so that the rest need not begin anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use souk_common::ids::ShopName;
 use souk_common::round::record::{AttemptId, UploadHeader};
-use tokio::sync::OwnedMutexGuard;
-use tokio_util::sync::CancellationToken;
 
 use crate::engine::Staged;
 
@@ -15,37 +13,9 @@ use crate::engine::Staged;
 #[derive(Default)]
 pub(super) struct Partials {
     kept: Mutex<HashMap<ShopName, (UploadHeader, Staged)>>,
-    turns: Mutex<HashMap<ShopName, Newest>>,
-}
-
-/// The newest upload of a shop.
-#[derive(Default)]
-struct Newest {
-    over: CancellationToken,
-    alone: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// While it is held, no other upload of the shop goes on.
-pub(super) struct Turn {
-    /// Cancelled when a newer upload of the shop waits: of a connection that was cut without a word, nobody else knows.
-    pub(super) over: CancellationToken,
-    _alone: OwnedMutexGuard<()>,
 }
 
 impl Partials {
-    /// Asks an older upload of the shop to end, and waits until it has.
-    pub(super) async fn turn(&self, shop: &ShopName) -> Turn {
-        let over = CancellationToken::new();
-        let alone = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = turns.entry(shop.clone()).or_default();
-            std::mem::replace(&mut newest.over, over.clone()).cancel();
-            Arc::clone(&newest.alone)
-        };
-        let _alone = alone.lock_owned().await;
-        Turn { over, _alone }
-    }
-
     /// Keeps what came of `upload` while `open` is the open attempt; of two beginnings the longer.
     pub(super) fn keep(
         &self,

@@ -6,7 +6,6 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use souk_common::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_CONNECTIONS, MAX_WINDOWS_BYTES};
 use souk_coordinator::home::Limits;
 use tokio::runtime::Runtime;
 
@@ -24,6 +23,7 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
     for (suffix, adam, most) in [("", false, 3.0), ("_adam", true, 5.0)] {
         let name = |shops: usize| format!("coordinator_memory_{shops}x10m{suffix}");
         let (small, large) = (peak(&runtime, few, adam)?, peak(&runtime, many, adam)?);
+        let bound = limits.memory(MODEL_BYTES as u64, many as u64).total_bytes;
         let ratio = large.models() / small.models();
         rows.push(small.row(name(few)));
         rows.push(
@@ -31,7 +31,10 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
                 .row(name(many))
                 .ratio(ratio, name(few))
                 .bound(large.models() <= most, format!("at most {most} models"))
-                .bound((ratio - 1.0).abs() <= 0.05, format!("within 5 % of that of {few} shops"))
+                .bound(
+                    (ratio - 1.0).abs() <= 0.05,
+                    format!("within 5 % of that of {few} shops"),
+                )
                 .bound(
                     large.most_sending <= limits.max_concurrent_uploads,
                     format!(
@@ -40,11 +43,8 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
                     ),
                 )
                 .bound(
-                    2 * u64::from(CONNECTION_WINDOW_BYTES) * MAX_CONNECTIONS as u64 <= MAX_WINDOWS_BYTES,
-                    format!(
-                        "windows of {MAX_CONNECTIONS} connections, {CONNECTION_WINDOW_BYTES} bytes each way, add up \
-                         to at most {MAX_WINDOWS_BYTES} bytes"
-                    ),
+                    large.round.max(large.start) <= bound,
+                    format!("at most {bound} bytes, as the limits and the model add up to"),
                 ),
         );
     }

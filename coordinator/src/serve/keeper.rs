@@ -1,0 +1,127 @@
+//! The thread that the engine lives on. It waits for the disk; sessions wait for it without holding up connections, and
+//! their questions wait in a queue of bounded length, in the order in which they were asked.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Who has the engine.
+pub(super) struct Keeper<E> {
+    jobs: mpsc::Sender<Job<E>>,
+    ended: watch::Receiver<bool>,
+}
+
+type Job<E> = Box<dyn FnOnce(&mut E) + Send>;
+
+impl<E: Send + 'static> Keeper<E> {
+    /// Takes the engine to a thread of its own, where it stays until nobody can ask any more.
+    pub(super) fn start(mut engine: E) -> io::Result<Self> {
+        let (jobs, mut queue) = mpsc::channel::<Job<E>>(QUEUE);
+        let (ended_in, ended) = watch::channel(false);
+        let work = move || {
+            while let Some(job) = queue.blocking_recv() {
+                // The store is as it was after its last whole change; who asked is told that there is no answer.
+                if catch_unwind(AssertUnwindSafe(|| job(&mut engine))).is_err() {
+                    tracing::error!("a request could not be carried out: the engine panicked");
+                }
+            }
+            drop(engine);
+            ended_in.send_replace(true);
+        };
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(work)?;
+        Ok(Self { jobs, ended })
+    }
+
+    /// Lets `act` use the engine, also if the asker does not wait for the answer; none if it panicked.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut E) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (job, answer) = job(act);
+        self.jobs.send(job).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// The same, for a thread that may wait.
+    pub(super) fn ask_and_block<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut E) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (job, answer) = job(act);
+        self.jobs.blocking_send(job).ok()?;
+        answer.blocking_recv().ok()
+    }
+
+    /// Done when the engine is gone, or after `patience`.
+    pub(super) fn ended(&self, patience: Duration) -> impl Future<Output = ()> + use<E> {
+        let mut ended = self.ended.clone();
+        async move {
+            let _ = tokio::time::timeout(patience, ended.wait_for(|ended| *ended)).await;
+        }
+    }
+}
+
+fn job<E, T: Send + 'static>(
+    act: impl FnOnce(&mut E) -> T + Send + 'static,
+) -> (Job<E>, oneshot::Receiver<T>) {
+    let (answer_in, answer) = oneshot::channel();
+    let job = move |engine: &mut E| {
+        // Who does not wait any more needs no answer.
+        let _ = answer_in.send(act(engine));
+    };
+    (Box::new(job), answer)
+}
+
+/// Questions that wait; who asks more waits to ask. Each session asks one at a time.
+const QUEUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_the_engine_waits_for_the_disk_everything_else_goes_on_and_answers_come_in_order() {
+        let keeper = std::sync::Arc::new(Keeper::start(Vec::new()).unwrap());
+        let (disk, stalled) = channel::<()>();
+        let mut asked = tokio::task::JoinSet::new();
+        let first = std::sync::Arc::clone(&keeper);
+        let stall = move |_: &mut Vec<usize>| {
+            let _ = stalled.recv();
+        };
+        asked.spawn(async move { first.ask(stall).await });
+        // More than the queue holds; all on the one thread of this test.
+        for number in 0..3 * QUEUE {
+            let keeper = std::sync::Arc::clone(&keeper);
+            asked.spawn(async move { keeper.ask(move |seen| seen.push(number)).await });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(asked.try_join_next().is_none(), "the disk stands still");
+        drop(disk);
+        while let Some(done) = asked.join_next().await {
+            assert_eq!(done.unwrap(), Some(()));
+        }
+        let seen = keeper.ask(|seen| seen.clone()).await.unwrap();
+        assert_eq!(seen, (0..3 * QUEUE).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_askers_own_and_the_thread_ends_with_its_handle() {
+        let keeper = Keeper::start(7).unwrap();
+        assert_eq!(
+            keeper.ask(|_| panic!("a fault that a test plants")).await,
+            None::<()>
+        );
+        assert_eq!(keeper.ask(|number| *number).await, Some(7));
+        let ended = keeper.ended(Duration::from_secs(20));
+        let flag = keeper.ended.clone();
+        drop(keeper);
+        ended.await;
+        assert!(*flag.borrow());
+    }
+}

@@ -1,0 +1,286 @@
+//! Updates that come and blobs that go, piece by piece: each holds one of few places, and its shop's rate bounds it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use quinn::{Connection, RecvStream, SendStream};
+use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::transport::FrameError;
+use souk_common::wire::limits::CHUNK_BYTES;
+use souk_common::wire::messages::{ErrorCode, Reply};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::hub::Hub;
+use super::now;
+use super::places::{Lost, Place};
+use super::session::{failure, say};
+use super::turns::Turn;
+use crate::engine::Staged;
+use crate::store::StoreError;
+
+/// A shop's connection, and what it may use.
+pub(super) struct Line<'a> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) connection: &'a Connection,
+    pub(super) shop: &'a ShopName,
+}
+
+/// Why there is no update.
+pub(super) enum NotReceived {
+    /// It is of no use.
+    Refused(RejectCode),
+    /// The rest may come on another stream or connection.
+    BrokeOff(Box<Staged>),
+    /// Others wait, and it is too slow; the rest may come later.
+    TooSlow(Box<Staged>),
+}
+
+impl Line<'_> {
+    /// Takes in the bytes that are not here yet.
+    pub(super) async fn receive(
+        &self,
+        upload: &UploadHeader,
+        turn: &Turn,
+        send: &mut SendStream,
+        receive: &mut RecvStream,
+    ) -> Result<Staged, NotReceived> {
+        let place = tokio::select! {
+            place = self.hub.uploads.take() => place,
+            () = turn.over.cancelled() => None,
+            _ = self.connection.closed() => None,
+        };
+        let mut place = place.ok_or(NotReceived::Refused(RejectCode::StoreFailed))?;
+        let mut staged = match self.hub.partials.take(self.shop, upload) {
+            Some(staged) => staged,
+            None => {
+                let (staging, len_bytes) = (self.hub.staging.clone(), upload.len_bytes);
+                let begun = on_disk(move || staging.begin(len_bytes)).await;
+                begun.map_err(store_failed)?
+            }
+        };
+        let offset = staged.len_bytes();
+        if say(send, &Reply::UploadFrom { offset }).await.is_err() {
+            return Err(NotReceived::BrokeOff(Box::new(staged)));
+        }
+        // Gathered into large pieces: a hash and a write for each datagram cost more than the copy.
+        let mut piece = vec![0; CHUNK_BYTES];
+        while staged.len_bytes() < upload.len_bytes {
+            let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
+            let most = left.min(CHUNK_BYTES);
+            let (filled, ended) = gather(receive, &mut piece[..most], turn, &mut place).await;
+            (staged, piece) = push(staged, piece, filled).await.map_err(store_failed)?;
+            match ended {
+                None => {}
+                Some(Ended::TooShort) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
+                Some(Ended::BrokeOff) => return Err(NotReceived::BrokeOff(Box::new(staged))),
+                Some(Ended::TooSlow) => return Err(NotReceived::TooSlow(Box::new(staged))),
+            }
+            self.pay(filled).await;
+        }
+        if staged.digest() != upload.update {
+            return Err(NotReceived::Refused(RejectCode::WrongDigest));
+        }
+        Ok(staged)
+    }
+
+    /// Sends what is kept under `digest`, from `offset` to its end.
+    pub(super) async fn blob(
+        &self,
+        digest: Digest,
+        offset: u64,
+        send: &mut SendStream,
+    ) -> Result<(), FrameError> {
+        let turn = self.hub.fetches.turn(self.shop).await;
+        let files = self.hub.files.clone();
+        let sized = on_disk(move || {
+            let mut file = files.open_file(&digest)?;
+            let len = file.metadata()?.len();
+            file.seek(SeekFrom::Start(offset.min(len)))?;
+            Ok((file, len))
+        });
+        let Ok((file, len_bytes)) = sized.await else {
+            return say(send, &failure(ErrorCode::NotFound, "no such blob")).await;
+        };
+        // Each connection holds a window of what it was sent: only so many at once.
+        let place = tokio::select! {
+            place = self.hub.downloads.take() => place,
+            () = turn.over.cancelled() => None,
+            _ = self.connection.closed() => None,
+        };
+        let Some(mut place) = place else {
+            return say(
+                send,
+                &failure(ErrorCode::Internal, "a newer request takes its place"),
+            )
+            .await;
+        };
+        say(send, &Reply::Blob { len_bytes }).await?;
+        tokio::select! {
+            sent = self.send_file(file, send, &mut place) => sent?,
+            () = turn.over.cancelled() => return Err(io::Error::from(io::ErrorKind::Interrupted).into()),
+        }
+        // The window is given back only when the shop has it all.
+        let _ = send.finish();
+        tokio::select! {
+            // Whether it has it or not: nothing more can be done for it.
+            _ = place.wait(send.stopped()) => {}
+            () = turn.over.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what is left of `file` to a peer that reads, however slowly while nobody waits.
+    async fn send_file(
+        &self,
+        mut file: File,
+        to: &mut (impl AsyncWrite + Unpin),
+        place: &mut Place<'_>,
+    ) -> io::Result<()> {
+        let mut piece = vec![0; CHUNK_BYTES];
+        loop {
+            let read = on_disk(move || {
+                let read = file.read(&mut piece)?;
+                Ok((file, piece, read))
+            });
+            let read_bytes;
+            (file, piece, read_bytes) = read.await?;
+            if read_bytes == 0 {
+                return Ok(());
+            }
+            write_piece(&piece[..read_bytes], to, place).await?;
+            self.pay(read_bytes).await;
+        }
+    }
+
+    /// Waits until the shop may move more.
+    async fn pay(&self, bytes: usize) {
+        let wait = self.hub.meters.bytes(now(), self.shop, bytes);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+async fn write_piece(
+    mut left: &[u8],
+    to: &mut (impl AsyncWrite + Unpin),
+    place: &mut Place<'_>,
+) -> io::Result<()> {
+    while !left.is_empty() {
+        match place.wait(to.write(left)).await.map_err(give_up)?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                place.moved(written);
+                left = &left[written..];
+            }
+        }
+    }
+    Ok(())
+}
+
+fn give_up(lost: Lost) -> io::Error {
+    let words = match lost {
+        Lost::Silent => "the peer does not read",
+        Lost::Slow => "the peer reads too slowly while others wait",
+    };
+    io::Error::new(io::ErrorKind::TimedOut, words)
+}
+
+/// Adds what came; in memory at once, else where waiting for the disk holds up nobody.
+async fn push(mut staged: Staged, piece: Vec<u8>, filled: usize) -> io::Result<(Staged, Vec<u8>)> {
+    if staged.is_in_memory() {
+        staged.push(&piece[..filled])?;
+        return Ok((staged, piece));
+    }
+    on_disk(move || {
+        staged.push(&piece[..filled])?;
+        Ok((staged, piece))
+    })
+    .await
+}
+
+/// Lets `act` wait for the disk, beside the connections.
+async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(act).await.map_err(io::Error::other)?
+}
+
+fn store_failed(error: io::Error) -> NotReceived {
+    let error = StoreError::from(error);
+    tracing::error!(%error, "an update could not be stored");
+    NotReceived::Refused(RejectCode::StoreFailed)
+}
+
+/// Fills `piece` with what arrives; how much, and why it ended before that was all.
+async fn gather(
+    receive: &mut RecvStream,
+    piece: &mut [u8],
+    turn: &Turn,
+    place: &mut Place<'_>,
+) -> (usize, Option<Ended>) {
+    let mut filled = 0;
+    while filled < piece.len() {
+        let read = tokio::select! {
+            biased;
+            read = place.wait(receive.read(&mut piece[filled..])) => read,
+            () = turn.over.cancelled() => return (filled, Some(Ended::BrokeOff)),
+        };
+        match read {
+            Ok(Ok(Some(read))) => {
+                place.moved(read);
+                filled += read;
+            }
+            Ok(Ok(None)) => return (filled, Some(Ended::TooShort)),
+            Ok(Err(_)) | Err(Lost::Silent) => return (filled, Some(Ended::BrokeOff)),
+            Err(Lost::Slow) => return (filled, Some(Ended::TooSlow)),
+        }
+    }
+    (filled, None)
+}
+
+/// Why no more bytes come.
+enum Ended {
+    /// The shop said that these were all.
+    TooShort,
+    BrokeOff,
+    TooSlow,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::places::{Pace, Places};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_is_given_up_and_a_slow_one_is_not_while_nobody_waits() {
+        let pace = Pace {
+            least_bytes_per_sec: u64::MAX,
+            grace: Duration::from_millis(100),
+            patience: Duration::from_secs(2),
+        };
+        let places = Places::new(1, pace);
+        let mut place = places.take().await.unwrap();
+        let (mut ours, theirs) = tokio::io::duplex(1000);
+        let stalled = write_piece(&[7; CHUNK_BYTES], &mut ours, &mut place).await;
+        assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+        let (mut ours, mut theirs) = tokio::io::duplex(CHUNK_BYTES / 8);
+        let slow = tokio::spawn(async move {
+            let (mut read, mut piece) = (0, vec![0; CHUNK_BYTES]);
+            while read < CHUNK_BYTES {
+                tokio::time::sleep(pace.patience / 5).await;
+                read += tokio::io::AsyncReadExt::read(&mut theirs, &mut piece)
+                    .await
+                    .unwrap();
+            }
+        });
+        // 8 pieces take longer than the patience, each of them less.
+        write_piece(&[7; CHUNK_BYTES], &mut ours, &mut place)
+            .await
+            .unwrap();
+        slow.await.unwrap();
+    }
+}
