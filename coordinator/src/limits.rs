@@ -45,7 +45,7 @@ pub struct Limits {
     pub requests_per_sec_per_shop: u64,
     /// Bytes of updates and blobs in a second of one shop, both ways together; over that they flow slower. Default 64 MiB.
     pub bytes_per_sec_per_shop: u64,
-    /// Bytes of pushes that wait for a shop that does not read; over that its connection is closed. Default 512 KiB.
+    /// Bytes of pushes that wait for a shop that does not read; over that its connection is closed. Default 1 MiB.
     pub push_bytes: usize,
     /// Most bytes of files that one run of `serve` writes; absent: what the disk holds.
     pub store_bytes: Option<u64>,

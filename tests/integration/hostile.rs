@@ -7,7 +7,9 @@ use souk_common::ids::Digest;
 use souk_common::round::record::{AttemptId, RejectCode, UploadHeader};
 use souk_common::transport::{CloseCode, Identity};
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::limits::{MAX_FRAME_BYTES, MAX_JOIN_TRIES, MAX_STREAMS, PROTOCOL_VERSION};
+use souk_common::wire::limits::{
+    CONNECTIONS_PER_SHOP, MAX_JOIN_TRIES, MAX_REQUEST_BYTES, MAX_STREAMS, PROTOCOL_VERSION,
+};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use souk_tests::federation::{Federation, good, plan, until};
 use souk_tests::hostile::{HostilePeer, identity_of, in_time, issue};
@@ -121,7 +123,7 @@ async fn what_is_no_frame_ends_the_connection_with_a_reason() {
     let mut other = to_bytes(&Request::Leave).expect("a frame");
     other[4..6].copy_from_slice(&(PROTOCOL_VERSION + 1).to_le_bytes());
     let mut long = to_bytes(&Request::Leave).expect("a frame");
-    long[7..11].copy_from_slice(&(MAX_FRAME_BYTES as u32 + 1).to_le_bytes());
+    long[7..11].copy_from_slice(&(MAX_REQUEST_BYTES as u32 + 1).to_le_bytes());
     let mut garbled = to_bytes(&Request::Leave).expect("a frame");
     *garbled.last_mut().expect("a body") = 0xff;
     let push = {
@@ -165,7 +167,7 @@ async fn peers_that_stall_hold_up_nobody() {
     let federation = federation();
     federation.join("mallory", 5);
     let (mut stalling, mut peers) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
+    for _ in 0..CONNECTIONS_PER_SHOP {
         let peer = member(&federation, "mallory").await;
         for _ in 0..MAX_STREAMS {
             let (mut send, receive) = in_time(peer.connection.open_bi()).await.expect("a stream");
@@ -196,7 +198,7 @@ async fn updates_that_lie_are_refused_by_their_reason() {
     );
     let (mut send, mut pushes) = in_time(peer.connection.open_bi()).await.expect("a stream");
     let subscribe = Request::Subscribe {
-        software: "x".repeat(100_000),
+        software: "x".repeat(50_000),
         process_id: 0,
     };
     in_time(send.write_all(&to_bytes(&subscribe).expect("a frame")))

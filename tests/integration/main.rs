@@ -4,6 +4,7 @@ mod disk;
 mod federation;
 mod hostile;
 mod ledger;
+mod limits;
 mod masked;
 mod policy;
 mod verify;

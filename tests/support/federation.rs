@@ -49,6 +49,17 @@ impl Federation {
         }
     }
 
+    /// Sets values of `[limits]`, before the coordinator starts.
+    pub fn limit(&self, values: &[(&str, u64)]) {
+        let path = self.home().join("coordinator.toml");
+        let text = fs::read_to_string(&path).expect("the configuration");
+        let lines: String = values
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        fs::write(&path, text.replace("[limits]", &format!("[limits]\n{lines}"))).expect("a file");
+    }
+
     /// Starts the coordinator: on a free port at first, later where it was before.
     pub fn serve(&mut self, flags: &[&str]) {
         let log = fs::File::create(self.dir.path().join("serve.log")).expect("a file");

@@ -131,7 +131,11 @@ mod tests {
         assert_eq!(taken(&mut bucket, start + Duration::from_millis(1000)), 2);
         let set_back = start - Duration::from_secs(3600);
         assert_eq!(taken(&mut bucket, set_back), 0, "a clock set back gives nothing");
-        assert_eq!(taken(&mut bucket, set_back + Duration::from_secs(1)), 2, "and takes nothing");
+        assert_eq!(
+            taken(&mut bucket, set_back + Duration::from_secs(1)),
+            2,
+            "and takes nothing"
+        );
         assert_eq!(taken(&mut bucket, start + Duration::from_secs(9000)), 4);
         assert!(bucket.is_half_used(RATE, start + Duration::from_secs(9001)));
         assert!(!bucket.is_half_used(RATE, start + Duration::from_millis(9_001_500)));

@@ -7,7 +7,7 @@ pub const PROTOCOL_VERSION: u16 = 1;
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
 /// Most bytes of a request's body: a coordinator holds one for each open stream. The largest are shares for 254 neighbours
-/// (about 24 kB).
+/// (about 44 kB).
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;
 
 /// Most bytes of one blob (model, plan, catalogue). A NeuMF of 4 million items at 64 columns is 1 GB.
@@ -103,8 +103,8 @@ pub const LEAST_BYTES_PER_SEC: u64 = 32 << 10;
 /// How long it may be slower than that.
 pub const SLOW_SECS: u64 = 10;
 
-/// Bytes of pushes that wait for one subscriber to read them. A masked round of a thousand shops takes about 400 kB.
-pub const PUSH_BYTES: usize = 512 << 10;
+/// Bytes of pushes that wait for one subscriber to read them. A masked round of a thousand shops takes about 600 kB.
+pub const PUSH_BYTES: usize = 1 << 20;
 
 /// A handshake that takes longer is given up.
 pub const HANDSHAKE_SECS: u64 = 10;

@@ -1,8 +1,12 @@
 //! Places for what is on its way: few, given in the order in which they are asked for, and taken back from whoever is too
-//! slow while others wait. One slow link takes its time, not that of others.
+//! slow while others wait. One slow link takes its time, not that of others: who had to go has half the time to be slow
+//! when it is its turn again, until something of its own arrives whole.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use souk_common::ids::ShopName;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::now;
@@ -12,6 +16,8 @@ pub(super) struct Places {
     free: Semaphore,
     waiting: watch::Sender<usize>,
     pace: Pace,
+    /// Shops that had to go, and how long each may be slow next time.
+    known: Mutex<HashMap<ShopName, Duration>>,
 }
 
 /// How slow a holder may be.
@@ -29,6 +35,7 @@ pub(super) struct Pace {
 pub(super) struct Place<'a> {
     _permit: SemaphorePermit<'a>,
     places: &'a Places,
+    shop: ShopName,
     /// How much longer the holder may be too slow.
     slack: Duration,
 }
@@ -57,19 +64,29 @@ impl Places {
             free: Semaphore::new(count.max(1)),
             waiting: watch::Sender::new(0),
             pace,
+            known: Mutex::default(),
         }
     }
 
     /// Waits for a place; first come, first served.
-    pub(super) async fn take(&self) -> Option<Place<'_>> {
+    pub(super) async fn take(&self, shop: &ShopName) -> Option<Place<'_>> {
         self.waiting.send_modify(|count| *count += 1);
         let _waiting = Waiting(&self.waiting);
         let permit = self.free.acquire().await.ok()?;
         Some(Place {
             _permit: permit,
             places: self,
-            slack: self.pace.grace,
+            shop: shop.clone(),
+            slack: self.grace_of(shop),
         })
+    }
+
+    fn grace_of(&self, shop: &ShopName) -> Duration {
+        self.known().get(shop).copied().unwrap_or(self.pace.grace)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<ShopName, Duration>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +112,16 @@ impl Place<'_> {
             () = tokio::time::sleep(pace.patience) => Err(Lost::Silent),
         };
         self.slack = self.slack.saturating_sub(now().since(began));
+        if done.is_err() {
+            let next = (self.places.grace_of(&self.shop) / 2).max(pace.grace / MOST_HALVINGS);
+            self.places.known().insert(self.shop.clone(), next);
+        }
         done
+    }
+
+    /// Says that all has moved: the shop may be slow again.
+    pub(super) fn done(self) {
+        self.places.known().remove(&self.shop);
     }
 
     /// Says that so many bytes moved.
@@ -106,11 +132,18 @@ impl Place<'_> {
     }
 }
 
+/// The least time to be slow is so small a part of the most.
+const MOST_HALVINGS: u32 = 16;
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    fn shop() -> ShopName {
+        "north".parse().unwrap()
+    }
 
     const PACE: Pace = Pace {
         least_bytes_per_sec: 1000,
@@ -133,11 +166,11 @@ mod tests {
     #[tokio::test]
     async fn a_slow_holder_makes_way_for_who_waits_and_keeps_its_place_while_nobody_does() {
         let places = Arc::new(Places::new(1, PACE));
-        let mut place = places.take().await.unwrap();
+        let mut place = places.take(&shop()).await.unwrap();
         assert_eq!(hold(&mut place, 1).await, None, "nobody waits");
         let waits = {
             let places = Arc::clone(&places);
-            tokio::spawn(async move { places.take().await.is_some() })
+            tokio::spawn(async move { places.take(&shop()).await.is_some() })
         };
         assert_eq!(hold(&mut place, 1).await, Some(Lost::Slow));
         drop(place);
@@ -148,10 +181,10 @@ mod tests {
     #[tokio::test]
     async fn a_holder_that_is_fast_enough_keeps_its_place_though_others_wait() {
         let places = Arc::new(Places::new(1, PACE));
-        let mut place = places.take().await.unwrap();
+        let mut place = places.take(&shop()).await.unwrap();
         let waits = {
             let places = Arc::clone(&places);
-            tokio::spawn(async move { places.take().await.is_some() })
+            tokio::spawn(async move { places.take(&shop()).await.is_some() })
         };
         assert_eq!(
             hold(&mut place, 200).await,
@@ -165,13 +198,13 @@ mod tests {
     #[tokio::test]
     async fn places_are_given_in_the_order_of_asking_and_who_gives_up_is_forgotten() {
         let places = Arc::new(Places::new(1, PACE));
-        let place = places.take().await.unwrap();
+        let place = places.take(&shop()).await.unwrap();
         let (order, mut served) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..5 {
             let (places, order) = (Arc::clone(&places), order.clone());
             waiting.push(tokio::spawn(async move {
-                let place = places.take().await;
+                let place = places.take(&shop()).await;
                 order.send(number).unwrap();
                 drop(place);
             }));
@@ -189,13 +222,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_had_to_go_has_less_time_until_something_arrives_whole() {
+        let places = Places::new(1, PACE);
+        for expected in [200, 100, 50, 25, 12, 12] {
+            let mut place = places.take(&shop()).await.unwrap();
+            assert_eq!(place.slack.as_millis(), expected);
+            let _waits = Waiting(&places.waiting);
+            places.waiting.send_modify(|count| *count += 1);
+            assert_eq!(place.wait(std::future::pending::<()>()).await, Err(Lost::Slow));
+        }
+        assert_eq!(
+            places.grace_of(&"south".parse().unwrap()),
+            PACE.grace,
+            "another shop"
+        );
+        places.take(&shop()).await.unwrap().done();
+        assert_eq!(places.grace_of(&shop()), PACE.grace);
+    }
+
+    #[tokio::test]
     async fn silence_ends_a_place_even_if_nobody_waits() {
         let pace = Pace {
             patience: Duration::from_millis(100),
             ..PACE
         };
         let places = Places::new(1, pace);
-        let mut place = places.take().await.unwrap();
+        let mut place = places.take(&shop()).await.unwrap();
         assert_eq!(place.wait(std::future::pending::<()>()).await, Err(Lost::Silent));
     }
 }

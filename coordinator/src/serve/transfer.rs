@@ -47,7 +47,7 @@ impl Line<'_> {
         receive: &mut RecvStream,
     ) -> Result<Staged, NotReceived> {
         let place = tokio::select! {
-            place = self.hub.uploads.take() => place,
+            place = self.hub.uploads.take(self.shop) => place,
             () = turn.over.cancelled() => None,
             _ = self.connection.closed() => None,
         };
@@ -82,6 +82,7 @@ impl Line<'_> {
         if staged.digest() != upload.update {
             return Err(NotReceived::Refused(RejectCode::WrongDigest));
         }
+        place.done();
         Ok(staged)
     }
 
@@ -105,7 +106,7 @@ impl Line<'_> {
         };
         // Each connection holds a window of what it was sent: only so many at once.
         let place = tokio::select! {
-            place = self.hub.downloads.take() => place,
+            place = self.hub.downloads.take(self.shop) => place,
             () = turn.over.cancelled() => None,
             _ = self.connection.closed() => None,
         };
@@ -123,10 +124,13 @@ impl Line<'_> {
         }
         // The window is given back only when the shop has it all.
         let _ = send.finish();
-        tokio::select! {
-            // Whether it has it or not: nothing more can be done for it.
-            _ = place.wait(send.stopped()) => {}
-            () = turn.over.cancelled() => {}
+        let arrived = tokio::select! {
+            arrived = place.wait(send.stopped()) => matches!(arrived, Ok(Ok(None))),
+            () = turn.over.cancelled() => false,
+        };
+        // If not, nothing more can be done for it.
+        if arrived {
+            place.done();
         }
         Ok(())
     }
@@ -262,7 +266,7 @@ mod tests {
             patience: Duration::from_secs(2),
         };
         let places = Places::new(1, pace);
-        let mut place = places.take().await.unwrap();
+        let mut place = places.take(&"north".parse().unwrap()).await.unwrap();
         let (mut ours, theirs) = tokio::io::duplex(1000);
         let stalled = write_piece(&[7; CHUNK_BYTES], &mut ours, &mut place).await;
         assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
