@@ -59,6 +59,10 @@ class Federation:
         items = "".join(f"i{i},Thing {i},c{i % 4},b{i % 3},{1 + i}\n" for i in range(40))
         (self.folder / "items.csv").write_text("item_id,title,category,brand,price\n" + items)
         self.run("coordinator", "init", self.home, "--name", "test", "--address", "127.0.0.1:0")
+        # All at its defaults but this, so that who never reads comes up against it.
+        configuration = self.home / "coordinator.toml"
+        text = configuration.read_text().replace("[limits]", "[limits]\npush_bytes = 4096")
+        configuration.write_text(text)
         self.run("coordinator", "catalogue", "import", self.folder / "items.csv", "--dir", self.home)
 
     def run(self, program, *args):
@@ -244,6 +248,7 @@ def faults(report, federation, options):
         "another protocol got in": door["other_protocol"] is not None and door["other_protocol"] not in CLOSES,
         "too few frames": report["frames"] >= options.frames,
         "who never reads was not closed": report["never_reads"][0] == "too_slow",
+        "its queue was not bounded": report["never_reads"][1] < 25 or report["rounds_after"] < 30,
         "who asks nothing was not closed": report["asks_nothing"][0] == "too_slow",
         "the rounds did not go on": report["rounds_after"] > report["rounds_before"] + 5,
         "the honest shops waited too long": report["longest_time_without_a_round"] < 30,

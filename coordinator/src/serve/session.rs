@@ -243,7 +243,7 @@ impl Session<'_> {
                 self.hub.tell(Event::Enrolled(shop)).await;
                 reply
             }
-            Some(Err(refusal)) => refusal,
+            Some(Err(refusal)) => *refusal,
             None => not_now(),
         }
     }
@@ -354,32 +354,33 @@ fn enrol(
     secret: &[u8; 16],
     csr: &[u8],
     from: IpAddr,
-) -> Result<(ShopName, Reply), Reply> {
-    let (now, internal) = (now(), |error: &dyn std::fmt::Display| {
-        failure(ErrorCode::Internal, &error.to_string())
-    });
+) -> Result<(ShopName, Reply), Box<Reply>> {
+    let refuse = |code, detail: &str| Err(Box::new(failure(code, detail)));
+    let now = now();
     let mut tries = hub.tries.lock().unwrap_or_else(PoisonError::into_inner);
     if !tries.may_try(now, from) {
-        return Err(failure(ErrorCode::TooManyTries, "wait a minute"));
+        return refuse(ErrorCode::TooManyTries, "wait a minute");
     }
-    let invited = registry::invited(engine.store(), now, secret).map_err(|error| internal(&error))?;
-    let Some(shop) = invited else {
-        tries.failed(now, from);
-        return Err(failure(
-            ErrorCode::JoinRefused,
-            "the code is wrong, used or expired; ask for a new one",
-        ));
+    let shop = match registry::invited(engine.store(), now, secret) {
+        Ok(Some(shop)) => shop,
+        Ok(None) => {
+            tries.failed(now, from);
+            let words = "the code is wrong, used or expired; ask for a new one";
+            return refuse(ErrorCode::JoinRefused, words);
+        }
+        Err(error) => return refuse(ErrorCode::Internal, &error.to_string()),
     };
-    let certificate = hub
-        .authority
-        .issue_shop(csr, &shop, now)
-        .map_err(|error| failure(ErrorCode::BadRequest, &error.to_string()))?;
+    let certificate = match hub.authority.issue_shop(csr, &shop, now) {
+        Ok(certificate) => certificate,
+        Err(error) => return refuse(ErrorCode::BadRequest, &error.to_string()),
+    };
     let fingerprint = Digest::of(&certificate).to_string();
     let identity = key_of(&certificate)
         .map(|key| hex::text(&key))
         .unwrap_or_default();
-    registry::enrol(engine.store(), now, &shop, fingerprint, identity, secret)
-        .map_err(|error| internal(&error))?;
+    if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, identity, secret) {
+        return refuse(ErrorCode::Internal, &error.to_string());
+    }
     let reply = Reply::Joined {
         certificate,
         ca: hub.authority.certificate().to_vec(),
