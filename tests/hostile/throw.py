@@ -153,17 +153,24 @@ class Thrower:
             peer.vanish()
             await asyncio.sleep(0.1)
             return
-        if self.random.random() < 0.03:
-            self.breaches += 1
+        frames, is_breach = collections.Counter(), self.random.random() < 0.03
+        if is_breach:
             self.random.choice(BREACHES)(peer, self.random)
         else:
             for _ in range(STREAMS):
                 kind = self.random.choice(FRAMES)
                 self.random.choice(MANNERS)(peer, peer.open(), kind(self.random), self.random)
-                self.frames[kind.__name__] += 1
+                frames[kind.__name__] += 1
         peer.transmit()
-        self.closes[await peer.closed(1) or "none"] += 1
+        reason = await peer.closed(1) or "none"
         peer.leave()
+        self.closes[reason] += 1
+        # TLS 1.3: this side may be done before it hears that it was turned away. Nobody looked at what it said then.
+        if reason == "too_many" or "certificate" in reason:
+            self.turned_away += 1
+        else:
+            self.frames += frames
+            self.breaches += is_breach
 
 
 async def knock_and_run(address, source):

@@ -181,6 +181,28 @@ async fn an_address_shakes_hands_only_so_often_and_who_is_connected_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_half_of_the_cap_an_address_must_be_proven_and_over_the_cap_nobody_gets_in() {
+    let federation = federation(&["north", "mallory"], &[("max_connections", 4)]);
+    federation.join("mallory", 5);
+    let (_, ca) = identity_of(&federation.shop("mallory"));
+    // Bits 4 and 5 of the first byte of a long header: 0 begins a handshake, 3 asks to prove the address (RFC 9000, 17.2).
+    let answered = |mouth: std::net::UdpSocket| {
+        let mut datagram = [0; 2000];
+        mouth
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a time");
+        mouth.recv(&mut datagram).expect("an answer");
+        datagram[0] >> 4 & 3
+    };
+    assert_eq!(answered(knock_and_run(federation.address(), ca.clone())), 0);
+    let _second = member(&federation, "mallory").await;
+    assert_eq!(answered(knock_and_run(federation.address(), ca.clone())), 3);
+    let _third = member(&federation, "mallory").await;
+    let _fourth = member(&federation, "mallory").await;
+    assert!(dial(&federation, "mallory").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_that_are_never_finished_are_given_up() {
     let federation = federation(&["north", "mallory"], &[("max_strangers", 2)]);
     federation.join("mallory", 5);

@@ -225,6 +225,34 @@ mod tests {
         ControlSocket::bind(&path).unwrap();
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn questions_wait_while_as_many_as_may_are_answered() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let socket = ControlSocket::bind(&path).unwrap();
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let answer = move |_: Result<u32, String>| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(100));
+            now.fetch_sub(1, Ordering::SeqCst);
+            "done".to_owned()
+        };
+        let serving = tokio::spawn(async move { socket.serve(PATIENCE, answer).await });
+        let mut asking = tokio::task::JoinSet::new();
+        for question in 0..3 * MAX_QUESTIONS {
+            let path = path.clone();
+            asking.spawn_blocking(move || asked(&path, question));
+        }
+        while let Some(said) = asking.join_next().await {
+            assert_eq!(said.unwrap(), Some("done".to_owned()));
+        }
+        let most = seen.load(Ordering::SeqCst);
+        assert!((2..=MAX_QUESTIONS).contains(&most), "{most} at once");
+        serving.abort();
+    }
+
     #[test]
     fn a_program_that_stops_without_an_answer_counts_as_none() {
         let dir = tempfile::tempdir().unwrap();
