@@ -1,6 +1,5 @@
 //! Updates that come and blobs that go, piece by piece: each holds one of few places, and its shop's rate bounds it.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -97,7 +96,7 @@ impl Line<'_> {
         let files = self.hub.files.clone();
         let sized = on_disk(move || {
             let mut file = files.open_file(&digest)?;
-            let len = file.metadata()?.len();
+            let len = file.seek(SeekFrom::End(0))?;
             file.seek(SeekFrom::Start(offset.min(len)))?;
             Ok((file, len))
         });
@@ -138,7 +137,7 @@ impl Line<'_> {
     /// Writes what is left of `file` to a peer that reads, however slowly while nobody waits.
     async fn send_file(
         &self,
-        mut file: File,
+        mut file: impl Read + Send + 'static,
         to: &mut (impl AsyncWrite + Unpin),
         place: &mut Place<'_>,
     ) -> io::Result<()> {
