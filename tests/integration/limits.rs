@@ -136,6 +136,45 @@ async fn a_shop_has_few_connections_and_few_new_ones_in_a_second() {
     honest_shop_completes_a_round(&federation);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_shop_that_is_asked_to_wait_waits_and_then_takes_part() {
+    let limits = [
+        ("connections_per_sec_per_shop", 1),
+        ("handshakes_per_sec_per_address", 1000),
+    ];
+    let mut federation = Federation::prepare(SOUK, &plan(100_000, 1, &["north"]));
+    federation.limit(&limits);
+    federation.serve(&[]);
+    federation.join("north", 20);
+    let (address, shop) = (federation.address(), federation.shop("north"));
+    // Somebody who has its key uses up its connections, until it has noticed.
+    let used_up = tokio::spawn(async move {
+        loop {
+            let (identity, ca) = identity_of(&shop);
+            drop(HostilePeer::dial(address, ca, Some(&identity)).await);
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let said = |words: &str| federation.log("north").contains(words);
+    let mut north = federation.start_client("north", &[]);
+    loop {
+        until("it is let in, or asked to wait", || {
+            said("accepted") || said("dial again later")
+        });
+        if said("dial again later") {
+            break;
+        }
+        // It was first by chance.
+        north.kill();
+        north = federation.start_client("north", &[]);
+    }
+    let watch = Stopwatch::start();
+    used_up.abort();
+    until("it takes part", || said("accepted"));
+    assert!(watch.secs() > 8.0, "it waited {} s", watch.secs());
+    north.kill();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_asks_too_often_waits_and_a_joiner_is_sent_away() {
     let limits = [("requests_per_sec_per_shop", 1)];
