@@ -13,13 +13,14 @@
 //! | [`serve`], [`home`] | sockets and commands; the federation's folder |
 //! | [`limits`] | what peers may make it hold and do |
 //! | [`registry`] | invitations and memberships |
+//! | [`import`] | a catalogue from a CSV file |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
 mod cli;
 pub mod engine;
 pub mod home;
-mod import;
+pub mod import;
 pub mod limits;
 pub mod masked;
 mod plan;
