@@ -24,8 +24,10 @@ mod check;
 pub mod demo;
 pub mod epsilon;
 pub mod evaluate;
+mod folders;
 pub mod fuzz;
 mod personal;
+mod processes;
 pub mod simulate;
 pub mod split;
 mod storm;
@@ -41,11 +43,11 @@ pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
     let mut args = args.peekable();
     match args.peek().and_then(|name| name.to_str()) {
         Some("coordinator") => {
-            demo::processes::end_with_parent();
+            processes::end_with_parent();
             souk_coordinator::run_cli(args.skip(1))
         }
         Some("client") => {
-            demo::processes::end_with_parent();
+            processes::end_with_parent();
             souk_client::run_cli(args.skip(1))
         }
         _ => args::run(args),

@@ -13,7 +13,6 @@ use souk_common::clock::Stopwatch;
 mod check;
 mod federation;
 mod market;
-pub(crate) mod processes;
 mod report;
 mod score;
 
@@ -101,12 +100,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         args,
         "scoring the federated model beside popularity and each shop alone ...",
     );
-    let model = federation.export_model()?;
+    let model = federation.folders.export_model()?;
     let scores = score::score(&market, &plan, &model, args.check, args.seed)?;
     let records = check::Records::gather(&federation, &market)?;
     let checks = args.check.then(|| check::check(&federation, &records, &scores));
     let (shop, user) = market.named_customer();
-    let recommendations = federation.recommend(shop, user)?;
+    let recommendations = federation.folders.recommend(shop, user)?;
     let report = Report {
         scores,
         records,
