@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, EndpointConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::reset::ResetKey;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
@@ -46,6 +47,7 @@ pub struct Peer {
 }
 
 /// Binds the coordinator's socket. Peers without a certificate are let in (they may only join); one by another CA is not.
+/// After a restart with the same `resets`, shops hear at once that their connections are gone.
 ///
 /// # Errors
 /// When the address is taken, or certificate or key are of no use.
@@ -53,6 +55,7 @@ pub fn server_endpoint(
     address: SocketAddr,
     identity: Identity,
     ca: &[u8],
+    resets: ResetKey,
 ) -> Result<Endpoint, TransportError> {
     let provider = provider();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
@@ -74,7 +77,7 @@ pub fn server_endpoint(
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(INCOMING_BYTES * MAX_INCOMING as u64);
-    bind(address, Some(config))
+    bind(address, resets.endpoint_config(), Some(config))
 }
 
 /// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
@@ -116,7 +119,7 @@ pub fn client_endpoint(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut endpoint = bind(address, None)?;
+    let mut endpoint = bind(address, EndpointConfig::default(), None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
@@ -268,6 +271,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
+    fn resets() -> ResetKey {
+        ResetKey::derive(b"a secret")
+    }
+
     fn coordinator(authority: &Authority) -> Identity {
         let (leaf, key) = authority.issue_coordinator(SystemClock.now()).unwrap();
         Identity {
@@ -294,7 +301,7 @@ mod tests {
         trust: Trust,
         identity: Option<&Identity>,
     ) -> Option<Option<Peer>> {
-        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca).unwrap();
+        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca, resets()).unwrap();
         let remote = server.local_addr().unwrap();
         let client = client_endpoint(remote, trust, identity).unwrap();
         let accepted = async {
@@ -409,7 +416,13 @@ mod tests {
     async fn blocks_beyond_every_window_arrive_whole_in_large_datagrams() {
         let authority = Authority::create("a", SystemClock.now()).unwrap();
         let ca = authority.certificate();
-        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), coordinator(&authority), ca).unwrap();
+        let server = server_endpoint(
+            (Ipv4Addr::LOCALHOST, 0).into(),
+            coordinator(&authority),
+            ca,
+            resets(),
+        )
+        .unwrap();
         let remote = server.local_addr().unwrap();
         let north = shop(&authority, "north");
         let client = client_endpoint(remote, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();
@@ -439,5 +452,48 @@ mod tests {
         assert!(back == block);
         // Found on the way: loopback carries more than the Internet's 1,452, and never more than asked for.
         assert!((1_453..=MAX_DATAGRAM_BYTES).contains(&mtu), "{mtu}");
+    }
+
+    #[test]
+    fn a_coordinator_that_starts_again_says_at_once_that_it_forgot_a_connection() {
+        let authority = Authority::create("a", SystemClock.now()).unwrap();
+        let ca = authority.certificate();
+        let north = shop(&authority, "north");
+        let machine = || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1).enable_all().build().unwrap()
+        };
+        let begin = |address: SocketAddr, secret: &[u8]| {
+            server_endpoint(address, coordinator(&authority), ca, ResetKey::derive(secret)).unwrap()
+        };
+        for (secret, hears) in [(&b"a secret"[..], true), (b"another secret", false)] {
+            let (killed, shops) = (machine(), machine());
+            let server = killed.block_on(async { begin((Ipv4Addr::LOCALHOST, 0).into(), b"a secret") });
+            let address = server.local_addr().unwrap();
+            let (accepted, dialled, _client) = shops.block_on(async {
+                let client = client_endpoint(address, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();
+                let accepted = async { server.accept().await.unwrap().await.unwrap() };
+                let both = async { tokio::join!(accepted, connect(&client, address)) };
+                let (accepted, dialled) = tokio::time::timeout(LIMIT, both).await.unwrap();
+                (accepted, dialled.unwrap(), client)
+            });
+            // As when its process is killed: it says nothing more.
+            killed.shutdown_background();
+            drop((accepted, server));
+            shops.block_on(async {
+                let _again = tokio::time::timeout(LIMIT, async {
+                    while std::net::UdpSocket::bind(address).is_err() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    begin(address, secret)
+                })
+                .await
+                .expect("the port is free");
+                let (mut send, _receive) = dialled.open_bi().await.unwrap();
+                send.write_all(b"are you there?").await.unwrap();
+                let closed = tokio::time::timeout(Duration::from_secs(2), dialled.closed()).await;
+                assert_eq!(closed == Ok(quinn::ConnectionError::Reset), hears, "{closed:?}");
+            });
+        }
     }
 }

@@ -29,7 +29,7 @@ use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Door, Identity, TransportError, admit, server_endpoint};
+use souk_common::transport::{CloseCode, Door, Identity, ResetKey, TransportError, admit, server_endpoint};
 use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
@@ -85,7 +85,8 @@ pub async fn run(
         .issue_coordinator(clock.now())
         .map_err(HomeError::from)?;
     let chain = vec![certificate, authority.certificate().to_vec()];
-    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate())?;
+    let resets = ResetKey::derive(authority.key());
+    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate(), resets)?;
     let local = endpoint.local_addr()?;
     let hub = Arc::new(Hub::new(
         engine,
