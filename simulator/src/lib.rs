@@ -9,6 +9,7 @@
 //! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
 //! | [`fuzz`] | `fuzz`: every decoder, fed with damaged and random inputs |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
+//! | [`chaos`] | `chaos`: the same processes, killed again and again |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 mod alone;
 mod args;
 pub mod bench;
+pub mod chaos;
 mod check;
 pub mod demo;
 pub mod epsilon;

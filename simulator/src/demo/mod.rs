@@ -12,7 +12,7 @@ use souk_common::clock::Stopwatch;
 
 mod check;
 mod federation;
-mod market;
+pub(crate) mod market;
 mod report;
 mod score;
 
@@ -59,15 +59,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     let temporary;
     let dir: &Path = match &args.keep {
-        Some(dir) => {
-            anyhow::ensure!(
-                fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()),
-                "{} is not empty; name a new folder with --keep",
-                dir.display()
-            );
-            fs::create_dir_all(dir).with_context(|| format!("can't create {}", dir.display()))?;
-            dir
-        }
+        Some(dir) => new_folder(dir)?,
         None => {
             temporary = tempfile::tempdir().context("can't create a temporary folder")?;
             temporary.path()
@@ -125,6 +117,17 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         print!("{}", report.to_text(watch.secs()));
     }
     Ok(good)
+}
+
+/// Makes the folder of `--keep`.
+pub(crate) fn new_folder(dir: &Path) -> anyhow::Result<&Path> {
+    anyhow::ensure!(
+        fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()),
+        "{} is not empty; name a new folder with --keep",
+        dir.display()
+    );
+    fs::create_dir_all(dir).with_context(|| format!("can't create {}", dir.display()))?;
+    Ok(dir)
 }
 
 fn say(args: &DemoArgs, line: &str) {
