@@ -1,4 +1,5 @@
-//! When whom to kill: moments spread evenly over the rounds, drawn from a seed, in quick succession where the draw says so.
+//! When whom to kill: moments spread evenly over the rounds, drawn from a seed; one in four follows within a second of the
+//! one before, so that programs are killed while they start.
 //!
 //! A moment is a place in the run, not a time of day: round 3.25 is a quarter of a usual attempt into the attempts at the
 //! fourth round. So kills fall while work is under way, however long programs take to come back, and their number for each
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 use souk_common::rng::{Stream, stream};
+
+use super::supervisor::QUICK;
 
 /// Whom to kill.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,9 +22,18 @@ pub(super) enum Victim {
 
 /// Kills that are still to come, the next one last.
 pub(super) struct Schedule {
-    moments: Vec<(f64, Victim)>,
+    moments: Vec<Moment>,
     usual: Usual,
     luck: Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Moment {
+    /// Rounds, and the part of an attempt.
+    at: f64,
+    /// This long after the kill before, wherever the run stands.
+    soon: Option<Duration>,
+    victim: Victim,
 }
 
 /// Where the run stands.
@@ -42,9 +54,11 @@ impl Schedule {
                 true => Victim::Coordinator,
                 false => Victim::Shop(luck.random_range(0..shop_count)),
             };
-            moments.push((luck.random_range(0.0..rounds as f64), victim));
+            let soon = luck.random_bool(SOON).then(|| QUICK.mul_f64(luck.random()));
+            let at = luck.random_range(0.0..rounds as f64);
+            moments.push(Moment { at, soon, victim });
         }
-        moments.sort_by(|one, other| other.0.total_cmp(&one.0));
+        moments.sort_by(|one, other| other.at.total_cmp(&one.at));
         Self {
             moments,
             usual: Usual::default(),
@@ -52,16 +66,18 @@ impl Schedule {
         }
     }
 
-    /// The next victim, if its moment has come.
-    pub(super) fn due(&mut self, place: Place) -> Option<Victim> {
-        let (moment, victim) = *self.moments.last()?;
-        let (round, part) = (moment.floor(), moment.fract());
-        let published = place.published as f64;
-        let here = published == round
-            && place
+    /// The next victim, if its moment has come; `since_last` is how long ago the last kill was.
+    pub(super) fn due(&mut self, place: Place, since_last: Option<Duration>) -> Option<Victim> {
+        let Moment { at, soon, victim } = *self.moments.last()?;
+        let (round, published) = (at.floor(), place.published as f64);
+        let due = match soon.zip(since_last) {
+            Some((soon, since_last)) => since_last >= soon,
+            None if published == round => place
                 .in_attempt
-                .is_some_and(|so_far| so_far >= self.usual.length().mul_f64(part));
-        (here || published > round).then(|| {
+                .is_some_and(|so_far| so_far >= self.usual.length().mul_f64(at.fract())),
+            None => published > round,
+        };
+        due.then(|| {
             self.moments.pop();
             victim
         })
@@ -99,6 +115,9 @@ impl Usual {
     }
 }
 
+/// How many of all kills follow soon upon the one before.
+const SOON: f64 = 0.25;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +136,7 @@ mod tests {
             let mut killed = Vec::new();
             for round in 0..10 {
                 // Longer than usual: all that is meant for this round comes.
-                while let Some(victim) = schedule.due(place(round, Some(2000))) {
+                while let Some(victim) = schedule.due(place(round, Some(2000)), None) {
                     killed.push((round, victim));
                 }
             }
@@ -134,16 +153,39 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_waits_for_its_part_of_an_attempt_or_for_the_round_to_be_over() {
-        let mut schedule = Schedule::draw(1, 1, 1, 0, 1);
-        schedule.moments = vec![(3.5, Victim::Coordinator)];
-        assert_eq!(schedule.due(place(2, Some(5000))), None, "an earlier round");
-        assert_eq!(schedule.due(place(3, None)), None, "no attempt is open");
-        assert_eq!(schedule.due(place(3, Some(499))), None);
+    fn a_kill_waits_for_its_part_of_an_attempt_or_follows_soon_upon_another() {
+        let mut schedule = Schedule::draw(1, 1, 0, 0, 1);
+        let set = |schedule: &mut Schedule, soon: Option<u64>| {
+            schedule.moments = vec![Moment {
+                at: 3.5,
+                soon: soon.map(Duration::from_millis),
+                victim: Victim::Coordinator,
+            }];
+        };
+        set(&mut schedule, None);
+        let long_ago = Some(Duration::from_secs(60));
+        assert_eq!(
+            schedule.due(place(2, Some(5000)), long_ago),
+            None,
+            "an earlier round"
+        );
+        assert_eq!(schedule.due(place(3, None), long_ago), None, "no attempt is open");
+        assert_eq!(schedule.due(place(3, Some(499)), long_ago), None);
         schedule.note_attempt(Duration::from_secs(4));
-        assert_eq!(schedule.due(place(3, Some(1999))), None, "attempts are longer");
-        assert_eq!(schedule.due(place(3, Some(2000))), Some(Victim::Coordinator));
-        schedule.moments = vec![(3.5, Victim::Coordinator)];
-        assert_eq!(schedule.due(place(4, None)), Some(Victim::Coordinator));
+        assert_eq!(
+            schedule.due(place(3, Some(1999)), long_ago),
+            None,
+            "attempts are longer"
+        );
+        assert!(schedule.due(place(3, Some(2000)), long_ago).is_some());
+        set(&mut schedule, None);
+        assert!(
+            schedule.due(place(4, None), long_ago).is_some(),
+            "its round is over"
+        );
+        set(&mut schedule, Some(300));
+        let ago = |millis| Some(Duration::from_millis(millis));
+        assert_eq!(schedule.due(place(0, None), ago(299)), None);
+        assert!(schedule.due(place(0, None), ago(300)).is_some());
     }
 }

@@ -102,9 +102,9 @@ impl Supervisor {
             self.restart_the_ended()?;
             let seen = self.watch.seen();
             let place = attempt.place(&seen, schedule);
-            if let Some(victim) = schedule.due(place) {
-                let quick = last_kill.is_some_and(|last| last.secs() < 1.0);
-                self.done.quick += u32::from(quick);
+            let since = last_kill.map(|last| Duration::from_secs_f64(last.secs()));
+            if let Some(victim) = schedule.due(place, since) {
+                self.done.quick += u32::from(since.is_some_and(|since| since < QUICK));
                 self.kill(victim, &seen)?;
                 last_kill = Some(Stopwatch::start());
             } else if schedule.left() == 0 && seen.is_finished() && self.all_have_the_last_model()? {
@@ -232,32 +232,36 @@ impl Program {
     }
 }
 
-/// The attempt that was seen open last, and since when.
+/// The attempt that was seen open last, and how long it was under way: not while its coordinator was down.
 #[derive(Default)]
 struct OpenAttempt {
     id: Option<(u64, u64)>,
-    since: Option<Stopwatch>,
+    worked: Duration,
+    looked: Option<Stopwatch>,
 }
 
 impl OpenAttempt {
     fn place(&mut self, seen: &Seen, schedule: &mut Schedule) -> Place {
         let id = (seen.published, seen.attempt);
+        let looked = self.looked.replace(Stopwatch::start());
+        let passed = looked.map_or(0.0, |looked| looked.secs());
         if seen.is_running() && self.id != Some(id) {
-            let published = self.id.is_some_and(|(published, _)| published < seen.published);
-            if let Some(since) = self.since.filter(|_| published) {
-                schedule.note_attempt(Duration::from_secs_f64(since.secs()));
+            if self.id.is_some_and(|(published, _)| published < seen.published) {
+                schedule.note_attempt(self.worked);
             }
-            (self.id, self.since) = (Some(id), Some(Stopwatch::start()));
+            (self.id, self.worked) = (Some(id), Duration::ZERO);
+        } else if seen.is_running() {
+            self.worked += Duration::from_secs_f64(passed);
         }
-        let same = self.id == Some(id);
-        let since = self.since.filter(|_| same && !seen.is_finished());
         Place {
             published: seen.published,
-            in_attempt: since.map(|since| Duration::from_secs_f64(since.secs())),
+            in_attempt: seen.is_running().then_some(self.worked),
         }
     }
 }
 
+/// A kill that comes so soon after another is one in quick succession.
+pub(super) const QUICK: Duration = Duration::from_secs(1);
 const STOP: Duration = Duration::from_secs(15);
 const KEPT_LINES: usize = 30;
 const MOST_ENDED_ALONE: usize = 20;
