@@ -99,6 +99,7 @@ pub async fn run(
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     hub.tell(Event::Started).await;
+    hub.manager.ready();
     let tasks = TaskTracker::new();
     tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
@@ -109,6 +110,7 @@ pub async fn run(
         () = hub.stop.cancelled() => {}
         () = finished(&hub), if options.exit_when_finished => {}
     }
+    hub.manager.stopping();
     hub.stop.cancel();
     let code = CloseCode::Stopping;
     endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());
