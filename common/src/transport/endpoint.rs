@@ -262,6 +262,9 @@ pub enum TransportError {
 const ALPN: &[u8] = b"souk/1";
 
 #[cfg(test)]
+mod moves;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
@@ -269,13 +272,13 @@ mod tests {
     use crate::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_DATAGRAM_BYTES};
     use std::time::Duration;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-    fn resets() -> ResetKey {
+    pub(super) fn resets() -> ResetKey {
         ResetKey::derive(b"a secret")
     }
 
-    fn coordinator(authority: &Authority) -> Identity {
+    pub(super) fn coordinator(authority: &Authority) -> Identity {
         let (leaf, key) = authority.issue_coordinator(SystemClock.now()).unwrap();
         Identity {
             chain: vec![leaf, authority.certificate().to_vec()],
@@ -283,7 +286,7 @@ mod tests {
         }
     }
 
-    fn shop(authority: &Authority, name: &str) -> Identity {
+    pub(super) fn shop(authority: &Authority, name: &str) -> Identity {
         let (key, csr) = shop_key().unwrap();
         let leaf = authority
             .issue_shop(&csr, &name.parse().unwrap(), SystemClock.now())
@@ -452,48 +455,5 @@ mod tests {
         assert!(back == block);
         // Found on the way: loopback carries more than the Internet's 1,452, and never more than asked for.
         assert!((1_453..=MAX_DATAGRAM_BYTES).contains(&mtu), "{mtu}");
-    }
-
-    #[test]
-    fn a_coordinator_that_starts_again_says_at_once_that_it_forgot_a_connection() {
-        let authority = Authority::create("a", SystemClock.now()).unwrap();
-        let ca = authority.certificate();
-        let north = shop(&authority, "north");
-        let machine = || {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(1).enable_all().build().unwrap()
-        };
-        let begin = |address: SocketAddr, secret: &[u8]| {
-            server_endpoint(address, coordinator(&authority), ca, ResetKey::derive(secret)).unwrap()
-        };
-        for (secret, hears) in [(&b"a secret"[..], true), (b"another secret", false)] {
-            let (killed, shops) = (machine(), machine());
-            let server = killed.block_on(async { begin((Ipv4Addr::LOCALHOST, 0).into(), b"a secret") });
-            let address = server.local_addr().unwrap();
-            let (accepted, dialled, _client) = shops.block_on(async {
-                let client = client_endpoint(address, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();
-                let accepted = async { server.accept().await.unwrap().await.unwrap() };
-                let both = async { tokio::join!(accepted, connect(&client, address)) };
-                let (accepted, dialled) = tokio::time::timeout(LIMIT, both).await.unwrap();
-                (accepted, dialled.unwrap(), client)
-            });
-            // As when its process is killed: it says nothing more.
-            killed.shutdown_background();
-            drop((accepted, server));
-            shops.block_on(async {
-                let _again = tokio::time::timeout(LIMIT, async {
-                    while std::net::UdpSocket::bind(address).is_err() {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                    begin(address, secret)
-                })
-                .await
-                .expect("the port is free");
-                let (mut send, _receive) = dialled.open_bi().await.unwrap();
-                send.write_all(b"are you there?").await.unwrap();
-                let closed = tokio::time::timeout(Duration::from_secs(2), dialled.closed()).await;
-                assert_eq!(closed == Ok(quinn::ConnectionError::Reset), hears, "{closed:?}");
-            });
-        }
     }
 }

@@ -264,3 +264,98 @@ fn first_wrong(wrong: &[String], good: String) -> String {
         None => good,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use souk_client::participate::AttemptKey;
+    use souk_common::clock::Timestamp;
+    use souk_common::crypto::sign::SigningKey;
+    use souk_common::privacy::Spend;
+    use souk_common::privacy::ledger::{Ledger, MemorySink};
+    use souk_common::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+    use souk_common::round::record::UploadHeader;
+
+    use super::*;
+
+    const PLAN: Digest = Digest([7; 32]);
+
+    /// A shop that was charged for a round, and sent `updates` of it, of which the coordinator has the first.
+    fn sent(updates: &[&[u8]], charged: bool) -> (Account, Books) {
+        let shop: ShopName = "north".parse().unwrap();
+        let id = AttemptId { round: 1, attempt: 1 };
+        let mut ledger = Ledger::open(MemorySink::default(), b"", &shop, Timestamp(0)).unwrap();
+        if charged {
+            let spend = Spend {
+                plan: PLAN,
+                round: 1,
+                attempt: 1,
+                noise_multiplier: NoiseMultiplier::new(1.0).ok(),
+                sampling_rate: SamplingRate::new(0.1).unwrap(),
+                clip_norm: ClipNorm::new(1.0).unwrap(),
+                shared: None,
+            };
+            ledger.charge(spend, Timestamp(1)).unwrap();
+        }
+        let headers = updates
+            .iter()
+            .map(|update| UploadHeader::of(id, update, ledger.head()));
+        let headers: Vec<UploadHeader> = headers.collect();
+        let receipt = Receipt {
+            shop: shop.clone(),
+            upload: headers[0],
+            stored_at: Timestamp(2),
+            log: ledger.head(),
+        };
+        let signed = SigningKey::from_bytes(&[1; 32]).sign(receipt.clone());
+        let uploads = headers.iter().map(|header| UploadRecord {
+            key: AttemptKey { plan: PLAN, id },
+            header: *header,
+            ready_at: Timestamp(1),
+            first_sent_at: Some(Timestamp(1)),
+            bytes_sent: 1,
+            receipt: (*header == headers[0]).then(|| signed.clone()),
+            rejected: None,
+            masked: false,
+        });
+        let books = Books {
+            shop,
+            uploads: uploads.collect(),
+            ledger: ledger.chain().clone(),
+            model: None,
+            epsilon: None,
+        };
+        let account = Account {
+            receipts: vec![receipt],
+            plan: Some(PLAN),
+            ..Account::default()
+        };
+        (account, books)
+    }
+
+    #[test]
+    fn books_that_fit_the_record_pass() {
+        let (account, books) = sent(&[b"update"], true);
+        let books = [books];
+        for check in [
+            receipts(&account, &books),
+            charged(&account, &books),
+            one_update_an_attempt(&account, &books),
+        ] {
+            assert!(check.ok, "{}: {}", check.name, check.detail);
+        }
+    }
+
+    #[test]
+    fn a_receipt_the_record_lacks_an_uncharged_update_and_a_second_one_are_each_found() {
+        let (mut account, books) = sent(&[b"update"], true);
+        account.receipts[0].stored_at = Timestamp(3);
+        assert!(!receipts(&account, &[books]).ok);
+        let (account, books) = sent(&[b"update"], false);
+        assert!(!charged(&account, &[books]).ok);
+        let (account, books) = sent(&[b"update", b"another"], true);
+        assert!(!one_update_an_attempt(&account, &[books]).ok);
+        let (mut account, books) = sent(&[b"update"], true);
+        account.receipts.push(account.receipts[0].clone());
+        assert!(!one_update_an_attempt(&account, &[books]).ok, "received twice");
+    }
+}
