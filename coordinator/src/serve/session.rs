@@ -9,7 +9,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::crypto::pki::key_of;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::UploadHeader;
+use souk_common::round::record::{RejectCode, UploadHeader};
 use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES};
