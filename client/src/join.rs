@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use souk_common::clock::{Clock, SystemClock};
@@ -18,6 +17,7 @@ use crate::args::UsageError;
 use crate::config;
 use crate::folder::{Folder, write_whole};
 use crate::membership::Membership;
+use crate::patience::{Step, within};
 use crate::shops::spoken;
 use crate::uplink::{ask, resolve, unexpected};
 
@@ -47,10 +47,7 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let joined = runtime.block_on(async {
-        let patience = tokio::time::timeout(PATIENCE, certify(&code, csr));
-        patience.await.context("the coordinator does not answer")?
-    });
+    let joined = runtime.block_on(certify(&code, csr));
     let membership = match joined {
         Ok(membership) => membership,
         Err(error) => {
@@ -86,15 +83,12 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
 async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
     let remote = resolve(&code.address).await?;
     let endpoint = client_endpoint(remote, Trust::Fingerprint(code.ca), None)?;
-    let connection = connect(&endpoint, remote).await?;
-    let (reply, mut send, _recv) = ask(
-        &connection,
-        &Request::Join {
-            secret: *code.secret,
-            csr,
-        },
-    )
-    .await?;
+    let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
+    let request = Request::Join {
+        secret: *code.secret,
+        csr,
+    };
+    let (reply, mut send, _recv) = within(Step::Ask, ask(&connection, &request)).await??;
     // The answer is what counts; the stream may be gone by now.
     let _ = send.finish();
     let Reply::Joined {
@@ -115,7 +109,8 @@ async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
         "the certificate does not carry the name {shop}"
     );
     connection.close(0u32.into(), b"joined");
-    endpoint.wait_idle().await;
+    // The code is used up and the certificate is here: that the goodbye arrives is only a courtesy.
+    let _ = within(Step::Close, endpoint.wait_idle()).await;
     Ok(Membership {
         shop,
         address: code.address.clone(),
@@ -126,5 +121,3 @@ async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
         left_at: None,
     })
 }
-
-const PATIENCE: Duration = Duration::from_secs(30);

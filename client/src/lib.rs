@@ -8,7 +8,7 @@
 //! | [`config`], [`folder`], [`membership`] | what the owner decides, where things are, which federation |
 //! | [`data`] | the shop's own files |
 //! | [`participate`] | the pure machine of rounds |
-//! | [`agent`] | the machine with ledger, store and outbox; [`driver`] runs it, [`uplink`] talks for it |
+//! | [`agent`] | the machine with ledger, store and outbox; [`driver`] runs it, [`uplink`] talks for it, with [`patience`] |
 //! | [`train`], [`workshop`] | one round's update; plan, data, ledger and outbox around it |
 //! | [`masked`] | keys and masks of a masked attempt |
 //! | [`ledger`], [`store`] | what must survive a crash |
@@ -33,6 +33,7 @@ pub mod ledger;
 pub mod masked;
 pub mod membership;
 pub mod participate;
+pub mod patience;
 pub mod recommend;
 pub mod service;
 pub mod shops;

@@ -15,7 +15,7 @@ use souk_common::disk::Access;
 use souk_common::ids::Digester;
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Trust, client_endpoint, connect, fill, read_frame, write_frame,
+    CloseCode, FrameError, Trust, client_endpoint, connect, read_frame, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
 use souk_common::wire::messages::{ErrorCode, Member, Push, Reply, Request, Signed};
@@ -23,6 +23,7 @@ use souk_common::wire::messages::{ErrorCode, Member, Push, Reply, Request, Signe
 use crate::folder::{Folder, sync_folder};
 use crate::membership::Membership;
 use crate::participate::{Blob, Event, MaskEvent};
+use crate::patience::{Step, within};
 
 /// A connection to the coordinator.
 pub struct Link {
@@ -50,7 +51,7 @@ impl Link {
         let remote = resolve(address).await?;
         let identity = membership.identity(folder)?;
         let endpoint = client_endpoint(remote, Trust::Ca(membership.ca.clone()), Some(&identity))?;
-        let connection = connect(&endpoint, remote).await?;
+        let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
         Ok(Self {
             connection,
             _endpoint: endpoint,
@@ -63,18 +64,18 @@ impl Link {
     /// # Errors
     /// When the connection breaks.
     pub async fn subscribe(&self) -> anyhow::Result<RecvStream> {
-        let (mut send, recv) = self.connection.open_bi().await?;
         let software = concat!("souk-client ", env!("CARGO_PKG_VERSION")).to_owned();
-        write_frame(
-            &mut send,
-            &Request::Subscribe {
-                software,
-                process_id: std::process::id(),
-            },
-        )
-        .await?;
-        send.finish()?;
-        Ok(recv)
+        let request = Request::Subscribe {
+            software,
+            process_id: std::process::id(),
+        };
+        let said = async {
+            let (mut send, recv) = self.connection.open_bi().await?;
+            write_frame(&mut send, &request).await?;
+            send.finish()?;
+            Ok(recv)
+        };
+        within(Step::Ask, said).await?
     }
 
     /// The next push; none when the coordinator ends the subscription.
@@ -102,6 +103,11 @@ impl Link {
         }
     }
 
+    /// Why the coordinator closed the connection, if it did.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        CloseCode::of(&self.connection)
+    }
+
     /// Checks who signed a push, and says what it means.
     ///
     /// # Errors
@@ -115,7 +121,7 @@ impl Link {
     /// # Errors
     /// When it was not taken.
     pub async fn answer(&self, id: AttemptId, answer: Answer) -> anyhow::Result<()> {
-        match self.request(&Request::Answer { id, answer }).await?.0 {
+        match self.request(Step::Ask, &Request::Answer { id, answer }).await?.0 {
             Reply::Done => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -126,7 +132,7 @@ impl Link {
     /// # Errors
     /// When the connection breaks.
     pub async fn say(&self, word: &Request) -> anyhow::Result<Option<String>> {
-        match self.request(word).await?.0 {
+        match self.request(Step::Ask, word).await?.0 {
             Reply::Done => Ok(None),
             refused @ Reply::Error { .. } => Ok(Some(unexpected(refused).to_string())),
             other => Err(unexpected(other)),
@@ -138,7 +144,7 @@ impl Link {
     /// # Errors
     /// When the connection breaks.
     pub async fn members(&self) -> anyhow::Result<Vec<Member>> {
-        match self.request(&Request::Members).await?.0 {
+        match self.request(Step::Ask, &Request::Members).await?.0 {
             Reply::Members(members) => Ok(members),
             other => Err(unexpected(other)),
         }
@@ -160,12 +166,11 @@ impl Link {
             .open(&part)?;
         let mut digester = Digester::default();
         let offset = digest_file(&mut file, &mut digester)?;
-        let (reply, _send, mut recv) = self
-            .request(&Request::Blob {
-                digest: blob.digest,
-                offset,
-            })
-            .await?;
+        let request = Request::Blob {
+            digest: blob.digest,
+            offset,
+        };
+        let (reply, _send, mut recv) = self.request(Step::Turn, &request).await?;
         let Reply::Blob { len_bytes } = reply else {
             return Err(unexpected(reply));
         };
@@ -177,7 +182,7 @@ impl Link {
         let mut chunk = vec![0; CHUNK_BYTES];
         while left > 0 {
             let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let (got, ended) = fill(&mut recv, &mut chunk[..most]).await;
+            let (got, ended) = fill_in_time(&mut recv, &mut chunk[..most]).await;
             digester.update(&chunk[..got]);
             file.write_all(&chunk[..got])?;
             left -= got as u64;
@@ -205,7 +210,7 @@ impl Link {
         path: &Path,
         note: impl FnOnce(u64) -> anyhow::Result<()>,
     ) -> anyhow::Result<Uploaded> {
-        let (reply, mut send, mut recv) = self.request_open(&Request::Upload(*header)).await?;
+        let (reply, mut send, mut recv) = self.request_open(Step::Turn, &Request::Upload(*header)).await?;
         let offset = match reply {
             Reply::UploadFrom { offset } if offset <= header.len_bytes => offset,
             other => return self.upload_end(header, other),
@@ -223,18 +228,18 @@ impl Link {
             if got == 0 {
                 break;
             }
-            if let Err(error) = send.write_all(&chunk[..got]).await {
+            if let Err(error) = send_in_time(&mut send, &chunk[..got]).await {
                 // It takes no more; it may have said why.
                 let said = tokio::time::timeout(FAREWELL, read_frame::<Reply>(&mut recv)).await;
                 return match said {
                     Ok(Ok(Some(reply))) => self.upload_end(header, reply),
-                    _ => Err(error.into()),
+                    _ => Err(error),
                 };
             }
         }
         send.finish()?;
-        let end = read_frame(&mut recv)
-            .await?
+        let end = within(Step::Receipt, read_frame(&mut recv))
+            .await??
             .context("the coordinator did not say whether it has the update")?;
         self.upload_end(header, end)
     }
@@ -244,7 +249,7 @@ impl Link {
     /// # Errors
     /// When it did not end.
     pub async fn leave(&self) -> anyhow::Result<String> {
-        match self.request(&Request::Leave).await?.0 {
+        match self.request(Step::Ask, &Request::Leave).await?.0 {
             Reply::Left { kept } => Ok(kept),
             other => Err(unexpected(other)),
         }
@@ -273,15 +278,46 @@ impl Link {
         }
     }
 
-    async fn request(&self, request: &Request) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
-        let (reply, mut send, recv) = self.request_open(request).await?;
+    async fn request(
+        &self,
+        step: Step,
+        request: &Request,
+    ) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
+        let (reply, mut send, recv) = self.request_open(step, request).await?;
         send.finish()?;
         Ok((reply, send, recv))
     }
 
-    async fn request_open(&self, request: &Request) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
-        ask(&self.connection, request).await
+    async fn request_open(
+        &self,
+        step: Step,
+        request: &Request,
+    ) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
+        within(step, ask(&self.connection, request)).await?
     }
+}
+
+/// Fills `piece` from a coordinator that goes on sending; how much, and why that is not all.
+async fn fill_in_time(recv: &mut RecvStream, piece: &mut [u8]) -> (usize, anyhow::Result<()>) {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match within(Step::Download, recv.read(&mut piece[filled..])).await {
+            Ok(Ok(Some(read))) => filled += read,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => return (filled, Err(error.into())),
+            Err(late) => return (filled, Err(late.into())),
+        }
+    }
+    (filled, Ok(()))
+}
+
+/// Sends all of `bytes` to a coordinator that goes on taking them, however slowly.
+async fn send_in_time(send: &mut SendStream, mut bytes: &[u8]) -> anyhow::Result<()> {
+    while !bytes.is_empty() {
+        let taken = within(Step::Upload, send.write(bytes)).await??;
+        bytes = &bytes[taken..];
+    }
+    Ok(())
 }
 
 /// Asks on a new stream, which stays open.
@@ -319,8 +355,8 @@ pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureErr
 
 /// The first address of `host:port`.
 pub(crate) async fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = tokio::net::lookup_host(address)
-        .await
+    let mut found = within(Step::Resolve, tokio::net::lookup_host(address))
+        .await?
         .with_context(|| format!("can't find {address:?}: is it host:port, and does the name resolve?"))?;
     found
         .next()

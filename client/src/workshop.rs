@@ -1,8 +1,9 @@
 //! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
 
 use std::collections::HashMap;
+use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
@@ -28,7 +29,7 @@ use crate::ledger::{FileLedger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, Pending};
 use crate::service::shelf::{open_plan, read_blob};
-use crate::service::{Accounts, Budget};
+use crate::service::{Accounts, Budget, data_files};
 use crate::store::{Store, blobs_of};
 use crate::train::{Customers, RoundUpdate, Vectors, round_update};
 
@@ -46,9 +47,19 @@ struct Bench {
     plan: Digest,
     catalogue: Digest,
     recommender: Arc<Recommender>,
-    dataset: Arc<Dataset>,
+    data: Arc<Data>,
     vectors: Vectors,
 }
+
+/// The shop's files as they were read.
+struct Data {
+    catalogue: Digest,
+    stamp: Stamp,
+    dataset: Dataset,
+}
+
+/// Size and time of each file, by which a change is noticed.
+type Stamp = Vec<Option<(u64, SystemTime)>>;
 
 /// A draw for one attempt; nothing of it can leave before it was charged, and nothing of a known seed can be in it.
 pub struct Draw {
@@ -56,6 +67,14 @@ pub struct Draw {
     spend: Spend,
     charged: Option<Charged>,
     masked: bool,
+    told: Option<String>,
+}
+
+impl Draw {
+    /// What its owner should know: that changed files were read, or that they can't be.
+    pub fn told(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
 }
 
 impl Workshop {
@@ -135,7 +154,8 @@ impl Workshop {
         })
     }
 
-    /// Noise, a secret draw of users, and their sum.
+    /// Noise, a secret draw of users, and their sum. Files that have changed since the last draw are read again first; if
+    /// they can't be, what was read before is used.
     ///
     /// # Errors
     /// When a file is missing or damaged, or the operating system gives no entropy.
@@ -145,11 +165,15 @@ impl Workshop {
             .terms_of(&self.shop)
             .context("the plan does not name this shop")?;
         let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bench.as_ref().map(|bench| Arc::clone(&bench.data));
+        let (data, told) = self.data(known.as_ref(), announcement.catalogue, &catalogue)?;
         let stays = bench.as_ref().is_some_and(|bench| {
-            bench.plan == announcement.plan && bench.catalogue == announcement.catalogue
+            bench.plan == announcement.plan
+                && bench.catalogue == announcement.catalogue
+                && Arc::ptr_eq(&bench.data, &data)
         });
         if !stays {
-            *bench = Some(self.set_up(announcement, &plan, &catalogue)?);
+            *bench = Some(self.set_up(announcement, &plan, &catalogue, data)?);
         }
         let bench = bench.as_mut().context("it was just set up")?;
         let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
@@ -160,7 +184,7 @@ impl Workshop {
         let update = round_update(
             &loaded,
             Customers {
-                dataset: &bench.dataset,
+                dataset: &bench.data.dataset,
                 vectors: &bench.vectors,
                 forbidden: &[],
             },
@@ -172,12 +196,13 @@ impl Workshop {
         for (user, vector) in &update.vectors {
             bench.vectors[*user] = Some(vector.clone());
         }
-        self.keep_vectors(&announcement.plan, &bench.dataset, &update.vectors)?;
+        self.keep_vectors(&announcement.plan, &bench.data.dataset, &update.vectors)?;
         Ok(Draw {
             update,
             spend: Spend::of(&plan, announcement),
             charged: None,
             masked: plan.masking.is_some(),
+            told,
         })
     }
 
@@ -257,20 +282,59 @@ impl Workshop {
         Ok((open_plan(&self.folder, &plan)?, catalogue, model))
     }
 
+    /// The shop's data: as they are known, unless their files have changed. And a line about that for the owner.
+    fn data(
+        &self,
+        known: Option<&Arc<Data>>,
+        digest: Digest,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<(Arc<Data>, Option<String>)> {
+        let config = ShopConfig::load(&self.folder)?;
+        // Before they are read: what is written meanwhile is noticed the next time.
+        let stamp = stamp_of(&config, &self.folder);
+        let known = known.filter(|known| known.catalogue == digest);
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            return Ok((Arc::clone(known), None));
+        }
+        let read = match read_shop(&config.data, self.folder.path(), Some(catalogue)) {
+            Ok(data) => Ok((
+                data.dataset,
+                "your files have changed and were read again".to_owned(),
+            )),
+            // A shop whose file has no usable order takes part with noise alone: whether it has customers is nobody's
+            // business. Nor is a customer trained on whose orders were taken out.
+            Err(error @ DataError::NoOrder { .. }) => {
+                Ok((Dataset::default(), format!("your files have changed: {error}")))
+            }
+            Err(error) => Err(error),
+        };
+        let (dataset, told) = match (read, known) {
+            (Ok(read), _) => read,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(known)) => (
+                known.dataset.clone(),
+                format!(
+                    "your files have changed and can't be read: {error}. What was read before is used; look at `souk-client \
+                     check-data`"
+                ),
+            ),
+        };
+        let data = Data {
+            catalogue: digest,
+            stamp,
+            dataset,
+        };
+        Ok((Arc::new(data), known.map(|_| told)))
+    }
+
     fn set_up(
         &self,
         announcement: &Announcement,
         plan: &Plan,
         catalogue: &Catalogue,
+        data: Arc<Data>,
     ) -> anyhow::Result<Bench> {
-        let config = ShopConfig::load(&self.folder)?;
-        let dataset = match read_shop(&config.data, self.folder.path(), Some(catalogue)) {
-            Ok(data) => data.dataset,
-            // A shop whose file has no usable order yet takes part with noise alone: whether it has customers is
-            // nobody's business.
-            Err(DataError::NoOrder { .. }) => Dataset::default(),
-            Err(error) => return Err(error.into()),
-        };
+        let dataset = &data.dataset;
         let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
         let mut vectors: Vectors = vec![None; dataset.len()];
         if matches!(plan.train, TrainConfig::Sgd(_)) {
@@ -286,7 +350,7 @@ impl Workshop {
             plan: announcement.plan,
             catalogue: announcement.catalogue,
             recommender,
-            dataset: Arc::new(dataset),
+            data,
             vectors,
         })
     }
@@ -343,6 +407,14 @@ impl Accounts for Workshop {
 
 fn period_start(config: &ShopConfig, now: Timestamp) -> Option<Timestamp> {
     config.policy.period_days.map(|days| now - DAY * days)
+}
+
+fn stamp_of(config: &ShopConfig, folder: &Folder) -> Stamp {
+    let stamp = |path| {
+        let meta = fs::metadata(path).ok()?;
+        Some((meta.len(), meta.modified().ok()?))
+    };
+    data_files(config, folder).into_iter().map(stamp).collect()
 }
 
 /// Vectors of different plans are different things.

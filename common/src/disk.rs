@@ -149,8 +149,17 @@ pub fn open_database(
             _ => {}
         }
         drop(disk.database(builder, aside)?);
-        disk.open(aside, Access::Append)?.sync()?;
+        // Another process that makes it at this moment holds the same file, or has given it its name.
+        match disk.open(aside, Access::Append).and_then(|file| file.sync()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(redb::DatabaseError::DatabaseAlreadyOpen);
+            }
+            synced => synced?,
+        }
         match disk.rename_anew(aside, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(redb::DatabaseError::DatabaseAlreadyOpen);
+            }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
@@ -281,6 +290,30 @@ mod tests {
         let taken = SystemDisk.rename_anew(&other, &path).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
         assert!(other.exists());
+    }
+
+    #[test]
+    fn of_many_who_make_a_database_at_once_each_has_it_or_is_told_that_another_has_it() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("store.redb");
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let opened = open_database(&SystemDisk, &redb::Builder::new(), &path);
+                        let busy = redb::DatabaseError::DatabaseAlreadyOpen;
+                        assert!(
+                            opened.is_ok()
+                                || opened
+                                    .as_ref()
+                                    .is_err_and(|error| error.to_string() == busy.to_string()),
+                            "{opened:?}"
+                        );
+                    });
+                }
+            });
+            open_database(&SystemDisk, &redb::Builder::new(), &path).unwrap();
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Logs: to standard error, as lines for people or as JSON.
+//! Logs: to standard error, as lines for people or as JSON; and what the service manager is told ([`ServiceManager`]).
+
+mod service_manager;
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
+
+pub use service_manager::{ServiceManager, SignsOfLife};
 
 /// Starts logging; a second call changes nothing. `SOUK_LOG` (for example `souk_coordinator=debug,quinn=warn`) wins over
 /// `verbosity`: 0 warnings, 1 also what happens, 2 also details, 3 everything.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, epsilon, evaluate, fuzz, simulate, split, storm, verify};
+use crate::{bench, chaos, demo, epsilon, evaluate, fuzz, simulate, split, storm, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Chaos(chaos::ChaosArgs),
     Split(split::SplitArgs),
     Simulate(simulate::SimulateArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -47,6 +48,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     souk_common::telemetry::init(false, 0);
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Split(args) => split::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

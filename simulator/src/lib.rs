@@ -9,6 +9,7 @@
 //! | [`bench`] | `bench`: the project's own figures as shares of what the machine can do |
 //! | [`fuzz`] | `fuzz`: every decoder, fed with damaged and random inputs |
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
+//! | [`chaos`] | `chaos`: the same processes, killed again and again |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
@@ -20,12 +21,15 @@ use std::process::ExitCode;
 mod alone;
 mod args;
 pub mod bench;
+pub mod chaos;
 mod check;
 pub mod demo;
 pub mod epsilon;
 pub mod evaluate;
+mod folders;
 pub mod fuzz;
 mod personal;
+mod processes;
 pub mod simulate;
 pub mod split;
 mod storm;
@@ -41,11 +45,11 @@ pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
     let mut args = args.peekable();
     match args.peek().and_then(|name| name.to_str()) {
         Some("coordinator") => {
-            demo::processes::end_with_parent();
+            processes::end_with_parent();
             souk_coordinator::run_cli(args.skip(1))
         }
         Some("client") => {
-            demo::processes::end_with_parent();
+            processes::end_with_parent();
             souk_client::run_cli(args.skip(1))
         }
         _ => args::run(args),

@@ -1,6 +1,7 @@
 //! Tests of the command lines.
 
 mod bench;
+mod chaos;
 mod client;
 mod coordinator;
 mod refusals;

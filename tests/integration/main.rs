@@ -1,5 +1,6 @@
 //! Tests across programs, over real sockets on loopback.
 
+mod agent;
 mod disk;
 mod federation;
 mod golden;
@@ -8,4 +9,5 @@ mod ledger;
 mod limits;
 mod masked;
 mod policy;
+mod service_manager;
 mod verify;

@@ -262,6 +262,24 @@ fn a_plan_other_than_the_announced_one_is_not_taken_and_nothing_leaves() {
     );
 }
 
+#[test]
+fn a_shop_that_never_gets_the_announced_plan_declines_and_says_so() {
+    let federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
+    let good_bytes = "\"noise_multiplier\":4.0";
+    let (file, text) = plan_blob(&federation, good_bytes);
+    fs::write(&file, text.replace(good_bytes, "\"noise_multiplier\":0.4")).expect("a file");
+    federation.join("north", 20);
+    let mut north = federation.start_client("north", &[]);
+    until("it declines", || {
+        federation.log("north").contains("did not get the plan")
+    });
+    until("the operator hears of it", || {
+        told(&federation, "north")["code"] == "not_fetched"
+    });
+    nothing_left(&federation, "north");
+    assert!(north.stop("-TERM"), "{}", federation.log("north"));
+}
+
 /// The coordinator's file of the plan, which holds `words`.
 fn plan_blob(federation: &Federation, words: &str) -> (std::path::PathBuf, String) {
     let folders = fs::read_dir(federation.home().join("files")).expect("a folder");

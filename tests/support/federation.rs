@@ -18,6 +18,8 @@ pub struct Federation {
     serve: Option<Child>,
     /// Where the last `serve` listened.
     address: String,
+    /// What both programs find in their environment.
+    environment: Vec<(String, String)>,
 }
 
 /// A process that ends with its handle.
@@ -46,6 +48,7 @@ impl Federation {
             souk,
             serve: None,
             address: "127.0.0.1:0".to_owned(),
+            environment: Vec::new(),
         }
     }
 
@@ -60,6 +63,11 @@ impl Federation {
         fs::write(&path, text.replace("[limits]", &format!("[limits]\n{lines}"))).expect("a file");
     }
 
+    /// Lets programs that are started from now on find a variable in their environment.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the coordinator: on a free port at first, later where it was before.
     pub fn serve(&mut self, flags: &[&str]) {
         let log = fs::File::create(self.dir.path().join("serve.log")).expect("a file");
@@ -67,6 +75,7 @@ impl Federation {
             .args(["coordinator", "serve", "--dir", text(&self.home())])
             .args(["--plan", text(&self.plan()), "--listen", &self.address])
             .args(flags)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -182,6 +191,7 @@ impl Federation {
         let child = Command::new(&self.souk)
             .args(["client", "run", "--dir", text(&folder)])
             .args(flags)
+            .envs(self.environment.iter().cloned())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn()
@@ -206,6 +216,18 @@ impl Federation {
         serve.stop("-TERM")
     }
 
+    /// Starts a shop's `run` in another folder than its own, a copy; what it prints goes to `run.log` there.
+    pub fn start_copy(&self, folder: &Path) -> Running {
+        let log = fs::File::create(folder.join("run.log")).expect("a file");
+        let child = Command::new(&self.souk)
+            .args(["client", "run", "--dir", text(folder)])
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the shop starts");
+        Running(child)
+    }
+
     /// Asks the coordinator to stop, and does not wait for it.
     pub fn begin_to_stop_coordinator(&mut self) -> Running {
         let serve = Running(self.serve.take().expect("it was started"));
@@ -228,12 +250,23 @@ impl Drop for Federation {
 impl Running {
     /// Waits for its end; whether it was a good one.
     pub fn wait(&mut self) -> bool {
+        self.exit_code() == Some(0)
+    }
+
+    /// Waits for its end; its exit code, none if a signal ended it.
+    pub fn exit_code(&mut self) -> Option<i32> {
         let mut ended = None;
         until("the process ends", || {
             ended = self.0.try_wait().expect("a child");
             ended.is_some()
         });
-        ended.is_some_and(|status| status.success())
+        ended.and_then(|status| status.code())
+    }
+
+    /// Its exit code (none: a signal) if it has ended.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        let status = self.0.try_wait().expect("a child");
+        status.map(|status| status.code())
     }
 
     /// Sends SIGINT or SIGTERM, then waits; whether it was a good end.
@@ -242,7 +275,8 @@ impl Running {
         self.wait()
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.0.id().to_string()])
             .status();
@@ -327,6 +361,16 @@ pub fn masked_plan(rounds: u64, min_shops: usize, shops: &[&str]) -> String {
             "[server]",
             &format!("[masking]\nmin_shops = {min_shops}\ncolluding = 1\nstep = \"20s\"\n[server]"),
         )
+}
+
+/// A plan as [`plan`], of a model whose updates take more than a megabyte.
+pub fn large_plan(rounds: u64, quorum: usize, shops: &[&str]) -> String {
+    plan(rounds, quorum, shops)
+        .replace(
+            "kind = \"mf\"",
+            "kind = \"neumf\"\nmlp_dim = 8\ntower = [512, 512]",
+        )
+        .replace("solver = \"ials\"\nalpha = 0.1\nlambda = 1.0", "solver = \"sgd\"")
 }
 
 /// 40 items in 4 categories.

@@ -202,6 +202,9 @@ impl Agent {
     ) -> anyhow::Result<Vec<Act>> {
         match draw {
             Ok(draw) => {
+                if let Some(line) = draw.told() {
+                    self.tell(format!("{}: {line}", key.id));
+                }
                 self.draw = Some((key, *draw));
                 self.handle(now, Event::Computed(key))
             }

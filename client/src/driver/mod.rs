@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`network`] | tasks that dial, listen, fetch and send |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
+//! | [`replaced`] | whether another program has this shop's key |
 
 mod network;
 mod questions;
+mod replaced;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use rand::RngExt;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
+use souk_common::telemetry::{ServiceManager, SignsOfLife};
+use souk_common::transport::CloseCode;
 use souk_common::transport::control::ControlSocket;
 use souk_common::wire::messages::{Push, Signed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -38,6 +42,7 @@ use network::{Courier, Letter};
 pub(crate) use questions::address_of;
 pub use questions::answer_alone;
 use questions::{leave, serve_control};
+use replaced::Replaced;
 
 /// What reaches the driver.
 enum Input {
@@ -49,8 +54,8 @@ enum Input {
     Pushed(u64, Push),
     /// The coordinator asks to dial later.
     AskedToWait(u64),
-    /// It is gone.
-    Lost(u64, String),
+    /// It is gone: in words, and by the coordinator's own reason.
+    Lost(u64, String, Option<CloseCode>),
     /// The machine's event about what was sent over it.
     FromLink(u64, Event),
     /// A receipt, with its signature.
@@ -110,6 +115,8 @@ struct Driver {
     /// No dialling before that.
     not_before: Timestamp,
     courier: Option<Courier>,
+    replaced: Replaced,
+    manager: ServiceManager,
     jitter: Secret,
     bar: Option<ProgressBar>,
     exit_when_finished: bool,
@@ -148,6 +155,8 @@ impl Driver {
             generation: 0,
             not_before: Timestamp(0),
             courier: None,
+            replaced: Replaced::default(),
+            manager: ServiceManager::from_environment(),
             jitter: secret_stream()?,
             bar: progress_bar(),
             exit_when_finished,
@@ -158,20 +167,12 @@ impl Driver {
 
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut signs_of_life = self.manager.signs_of_life();
         self.tell("takes part; stop with Ctrl-C");
         self.handle(Event::Started)?;
-        while !self.done {
-            tokio::select! {
-                input = self.inputs.recv() => {
-                    // The driver holds a sender, so the channel never ends.
-                    if let Some(input) = input {
-                        self.take(input)?;
-                    }
-                }
-                _ = tokio::signal::ctrl_c() => break,
-                _ = stop.recv() => break,
-            }
-        }
+        self.manager.ready();
+        let ended = self.take_part(&mut stop, &mut signs_of_life).await;
+        self.manager.stopping();
         if let Some(courier) = self.courier.take() {
             courier.link.close();
             // Lets the goodbye leave.
@@ -182,6 +183,28 @@ impl Driver {
         }
         self._control.abort();
         let _ = (&mut self._control).await;
+        ended
+    }
+
+    /// Takes in what happens until it is over, or the owner stops it.
+    async fn take_part(
+        &mut self,
+        stop: &mut tokio::signal::unix::Signal,
+        signs_of_life: &mut SignsOfLife,
+    ) -> anyhow::Result<()> {
+        while !self.done {
+            tokio::select! {
+                input = self.inputs.recv() => {
+                    // The driver holds a sender, so the channel never ends.
+                    if let Some(input) = input {
+                        self.take(input)?;
+                    }
+                }
+                () = signs_of_life.due() => self.manager.alive(),
+                _ = tokio::signal::ctrl_c() => break,
+                _ = stop.recv() => break,
+            }
+        }
         Ok(())
     }
 
@@ -202,8 +225,11 @@ impl Driver {
                 self.not_before = SystemClock.now() + WHEN_ASKED_TO_WAIT;
                 Ok(())
             }
-            Input::Lost(generation, reason) if generation == self.generation => {
+            Input::Lost(generation, reason, why) if generation == self.generation => {
                 tracing::info!(%reason, "no connection");
+                if why == Some(CloseCode::Replaced) {
+                    self.replaced.note(SystemClock.now())?;
+                }
                 self.tell(&reason);
                 self.courier = None;
                 let jitter = self.jitter.random();
@@ -373,6 +399,7 @@ impl Driver {
     }
 
     fn tell(&self, line: &str) {
+        self.manager.status(line);
         match &self.bar {
             Some(bar) => bar.println(line),
             None => {

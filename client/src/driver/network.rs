@@ -1,7 +1,6 @@
 //! Tasks that dial, listen, fetch and send; they end with their connection.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::record::{Answer, AttemptId};
@@ -13,6 +12,7 @@ use super::Input;
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Event, Pending};
+use crate::patience::TimedOut;
 use crate::store::Store;
 use crate::uplink::{Link, Uploaded, is_here};
 
@@ -119,44 +119,34 @@ pub(super) async fn listen(
     inputs: UnboundedSender<Input>,
 ) {
     tokio::time::sleep(at.since(SystemClock.now())).await;
-    let lost = listen_until_lost(generation, &folder, &membership, &address, &inputs).await;
-    let reason = match &lost {
-        Ok(_) => "the coordinator ended the connection, trying again".to_owned(),
-        Err((_, error)) => format!("no connection to the coordinator, trying again: {error:#}"),
+    let (ended, why) = match Link::dial(&folder, &membership, &address).await {
+        Ok(link) => {
+            let link = Arc::new(link);
+            let ended = follow(generation, &link, &inputs).await;
+            if link.is_asked_to_wait() {
+                let _ = inputs.send(Input::AskedToWait(generation));
+            }
+            (ended, link.close_code())
+        }
+        Err(error) => (Err(error), None),
     };
-    let (Ok(asked_to_wait) | Err((asked_to_wait, _))) = lost;
-    if asked_to_wait {
-        let _ = inputs.send(Input::AskedToWait(generation));
-    }
-    let _ = inputs.send(Input::Lost(generation, reason));
+    let reason = match ended {
+        Ok(()) => "the coordinator ended the connection, trying again".to_owned(),
+        Err(error) => format!("no connection to the coordinator, trying again: {error:#}"),
+    };
+    let _ = inputs.send(Input::Lost(generation, reason, why));
 }
 
-/// Whether the coordinator asked to dial later, and what went wrong.
-async fn listen_until_lost(
-    generation: u64,
-    folder: &Folder,
-    membership: &Membership,
-    address: &str,
-    inputs: &UnboundedSender<Input>,
-) -> Result<bool, (bool, anyhow::Error)> {
-    let dialled = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await;
-    let link = dialled.map_err(anyhow::Error::from).flatten();
-    let link = Arc::new(link.map_err(|error| (false, error))?);
-    let _ = inputs.send(Input::Linked(generation, Arc::clone(&link)));
-    let listened = async {
-        let mut pushes = link.subscribe().await?;
-        while let Some(push) = link.next_push(&mut pushes).await? {
-            if inputs.send(Input::Pushed(generation, push)).is_err() {
-                break;
-            }
+/// Passes on what the coordinator says, until the connection ends.
+async fn follow(generation: u64, link: &Arc<Link>, inputs: &UnboundedSender<Input>) -> anyhow::Result<()> {
+    let _ = inputs.send(Input::Linked(generation, Arc::clone(link)));
+    let mut pushes = link.subscribe().await?;
+    while let Some(push) = link.next_push(&mut pushes).await? {
+        if inputs.send(Input::Pushed(generation, push)).is_err() {
+            return Ok(());
         }
-        Ok(())
-    };
-    let ended = listened.await;
-    let asked_to_wait = link.is_asked_to_wait();
-    ended
-        .map(|()| asked_to_wait)
-        .map_err(|error| (asked_to_wait, error))
+    }
+    Ok(())
 }
 
 async fn carry(
@@ -170,6 +160,7 @@ async fn carry(
         Letter::Answer(id, answer) => {
             if let Err(error) = link.answer(id, answer).await {
                 tracing::warn!(%id, "the answer was not taken: {error:#}");
+                hang_up_if_late(link, &error);
             }
             return;
         }
@@ -181,7 +172,10 @@ async fn carry(
                     let _ = inputs.send(Input::NotTaken(generation, key, reason));
                 }
                 Ok(Some(reason)) => tracing::warn!(id = %key.id, %reason, "a word was not taken"),
-                Err(error) => tracing::warn!(id = %key.id, "a word was not said: {error:#}"),
+                Err(error) => {
+                    tracing::warn!(id = %key.id, "a word was not said: {error:#}");
+                    hang_up_if_late(link, &error);
+                }
             }
             return;
         }
@@ -218,4 +212,10 @@ async fn carry(
     let _ = inputs.send(Input::FromLink(generation, event));
 }
 
-const DIAL_PATIENCE: Duration = Duration::from_secs(20);
+/// A coordinator that takes a question and never answers is dialled anew: with a new connection the machine says again what
+/// still matters.
+fn hang_up_if_late(link: &Link, error: &anyhow::Error) {
+    if error.is::<TimedOut>() {
+        link.close();
+    }
+}

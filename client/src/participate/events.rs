@@ -214,7 +214,12 @@ impl fmt::Display for Note {
                 header.len_bytes,
                 header.update.short()
             ),
-            Self::Rejected(header, code) => write!(f, "{}: update refused, {}", header.id, code.words()),
+            Self::Rejected(header, code) => write!(
+                f,
+                "{}: update refused, {}; the spend stays in the ledger",
+                header.id,
+                code.words()
+            ),
             Self::Model(manifest) => {
                 write!(
                     f,

@@ -3,7 +3,7 @@
 //! Words of the coordinator reach it verified (see `uplink`): it checks that they fit together, not who signed them.
 //! Events that belong to nothing current are ignored: a duplicate, a late answer, another attempt.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
@@ -26,6 +26,8 @@ pub struct Machine {
     /// A published model and what is still missing for its use.
     wanted: Option<(Manifest, BTreeSet<Blob>)>,
     fetching: BTreeSet<Blob>,
+    /// Tries that failed while the connection stood.
+    failed: BTreeMap<Blob, u32>,
     declined: Option<(AttemptKey, DeclineCode)>,
     uploading: bool,
     failures: u32,
@@ -66,6 +68,7 @@ impl Machine {
             current: None,
             wanted: None,
             fetching: BTreeSet::new(),
+            failed: BTreeMap::new(),
             declined: None,
             uploading: false,
             failures: 0,
@@ -120,6 +123,7 @@ impl Machine {
     fn handle_disconnected(&mut self, now: Timestamp, jitter: f64) -> Vec<Effect> {
         self.uploading = false;
         self.fetching.clear();
+        self.failed.clear();
         let span = FIRST_BACKOFF
             .saturating_mul(1 << self.failures.min(16))
             .min(LONGEST_BACKOFF);
@@ -252,6 +256,7 @@ impl Machine {
 
     fn handle_blob(&mut self, blob: Blob) -> Vec<Effect> {
         self.fetching.remove(&blob);
+        self.failed.remove(&blob);
         let mut effects = Vec::new();
         if let Some((_, missing)) = &mut self.wanted {
             missing.remove(&blob);
@@ -282,14 +287,29 @@ impl Machine {
             .as_ref()
             .is_some_and(|(_, missing)| missing.contains(&blob));
         let needed = matches!(&self.current, Some(Attempt { stage: Stage::Fetching(missing), .. }) if missing.contains(&blob));
-        if self.fetching.contains(&blob) && (wanted || needed) {
-            return vec![Effect::Fetch {
-                blob,
-                at: now + RETRY_AFTER,
-            }];
+        if !self.fetching.contains(&blob) {
+            return Vec::new();
         }
-        self.fetching.remove(&blob);
-        Vec::new()
+        let failed = self.failed.entry(blob).or_default();
+        *failed += 1;
+        let (failed, mut effects) = (*failed, Vec::new());
+        let given_up = needed && failed >= MOST_FETCHES;
+        if let Some(current) = self.current.take_if(|_| given_up) {
+            // Nobody shall wait for a shop that can't begin.
+            effects.extend(self.decline(current.key(), DeclineCode::NotFetched));
+        }
+        if wanted || (needed && !given_up) {
+            let span = if failed < MOST_FETCHES {
+                RETRY_AFTER
+            } else {
+                LONGEST_BACKOFF
+            };
+            effects.push(Effect::Fetch { blob, at: now + span });
+        } else {
+            self.fetching.remove(&blob);
+            self.failed.remove(&blob);
+        }
+        effects
     }
 
     fn handle_considered(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {
@@ -478,5 +498,7 @@ impl Machine {
 /// Wait before the first new try, and the most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Tries at a blob over a connection that stands, before the shop declines for the lack of it.
+const MOST_FETCHES: u32 = 5;
 /// Wait before a fetch or upload that failed by itself is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

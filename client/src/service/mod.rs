@@ -242,8 +242,8 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     })
 }
 
-/// Files that decide what a shelf holds.
-fn data_files(config: &ShopConfig, folder: &Folder) -> Vec<PathBuf> {
+/// Files that decide what the shop's data are.
+pub(crate) fn data_files(config: &ShopConfig, folder: &Folder) -> Vec<PathBuf> {
     let orders = config.data.orders.as_slice().iter();
     orders
         .map(|path| folder.path().join(path))

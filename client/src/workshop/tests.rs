@@ -261,3 +261,44 @@ fn masks_do_not_belong_to_a_plan_without_masking() {
         (None, None, false)
     );
 }
+
+#[test]
+fn files_that_change_are_read_again_at_the_next_draw_and_broken_ones_change_nothing() {
+    let home = home(ORDERS, "");
+    let (store, workshop) = home.open();
+    let workshop = workshop.unwrap();
+    let mut round = 0;
+    let mut draw = |orders: Option<&str>| {
+        round += 1;
+        if let Some(orders) = orders {
+            std::fs::write(home.dir.path().join("orders.csv"), orders).unwrap();
+        }
+        let id = AttemptId { round, attempt: 1 };
+        let announcement = Announcement {
+            id,
+            ..home.announcement.clone()
+        };
+        let told = workshop.draw(&announcement).unwrap().told().map(str::to_owned);
+        let bench = workshop.bench.lock().unwrap();
+        (bench.as_ref().unwrap().data.dataset.users.clone(), told)
+    };
+    let said = |told: Option<String>, words: &str| told.is_some_and(|told| told.contains(words));
+    let (users, told) = draw(None);
+    assert_eq!((users, told), (vec!["a".to_owned(), "b".to_owned()], None));
+    assert_eq!(draw(None).1, None, "nothing has changed");
+    let before: HashMap<String, Vec<u8>> = store.vectors().unwrap().into_iter().collect();
+    // A customer who comes first moves all others by a row: what is kept of them must stay theirs.
+    let (users, told) = draw(Some(
+        "user_id,item_id,timestamp\nz,i4,1\na,i1,1\na,i2,2\nb,i3,1\n",
+    ));
+    assert!(users.len() == 3 && said(told, "read again"), "{users:?}");
+    assert_eq!((before.len(), store.vectors().unwrap().len()), (2, 3));
+    let (users, told) = draw(Some("no such columns\n1,2,3\n"));
+    assert!(users.len() == 3 && said(told, "can't be read"), "{users:?}");
+    assert_eq!(draw(None).1, None, "told once");
+    // Who was taken out of the files is not trained on.
+    let (users, told) = draw(Some("user_id,item_id,timestamp\n"));
+    assert!(users.is_empty() && said(told, "no usable order"), "{users:?}");
+    let (users, told) = draw(Some(ORDERS));
+    assert!(users.len() == 2 && said(told, "read again"), "{users:?}");
+}

@@ -87,6 +87,8 @@ pub enum DeclineCode {
     TooFewKnownShops,
     /// The shop refused a list of a masked attempt, or lost its keys; the next attempt is open to it.
     ListRefused,
+    /// The coordinator did not send the plan, catalogue or model that it announced, again and again.
+    NotFetched,
 }
 
 impl DeclineCode {
@@ -106,6 +108,9 @@ impl DeclineCode {
             }
             Self::CouldNotCompute => "the shop could not make its update; its own log says why",
             Self::ListRefused => "the shop refused a list of this masked attempt; its own log says why",
+            Self::NotFetched => {
+                "the shop did not get the plan, catalogue or model that was announced; its own log says why"
+            }
             Self::MaskingRequired => "the plan has no masking and the shop requires it",
             Self::BelowShopMinimum => "the plan unmasks sums of fewer shops than the shop allows",
             Self::TooFewKnownShops => {

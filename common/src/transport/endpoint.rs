@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, EndpointConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::reset::ResetKey;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
@@ -46,6 +47,7 @@ pub struct Peer {
 }
 
 /// Binds the coordinator's socket. Peers without a certificate are let in (they may only join); one by another CA is not.
+/// After a restart with the same `resets`, shops hear at once that their connections are gone.
 ///
 /// # Errors
 /// When the address is taken, or certificate or key are of no use.
@@ -53,6 +55,7 @@ pub fn server_endpoint(
     address: SocketAddr,
     identity: Identity,
     ca: &[u8],
+    resets: ResetKey,
 ) -> Result<Endpoint, TransportError> {
     let provider = provider();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
@@ -74,7 +77,7 @@ pub fn server_endpoint(
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(INCOMING_BYTES * MAX_INCOMING as u64);
-    bind(address, Some(config))
+    bind(address, resets.endpoint_config(), Some(config))
 }
 
 /// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
@@ -116,7 +119,7 @@ pub fn client_endpoint(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut endpoint = bind(address, None)?;
+    let mut endpoint = bind(address, EndpointConfig::default(), None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
@@ -259,6 +262,9 @@ pub enum TransportError {
 const ALPN: &[u8] = b"souk/1";
 
 #[cfg(test)]
+mod moves;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
@@ -266,9 +272,13 @@ mod tests {
     use crate::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_DATAGRAM_BYTES};
     use std::time::Duration;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-    fn coordinator(authority: &Authority) -> Identity {
+    pub(super) fn resets() -> ResetKey {
+        ResetKey::derive(b"a secret")
+    }
+
+    pub(super) fn coordinator(authority: &Authority) -> Identity {
         let (leaf, key) = authority.issue_coordinator(SystemClock.now()).unwrap();
         Identity {
             chain: vec![leaf, authority.certificate().to_vec()],
@@ -276,7 +286,7 @@ mod tests {
         }
     }
 
-    fn shop(authority: &Authority, name: &str) -> Identity {
+    pub(super) fn shop(authority: &Authority, name: &str) -> Identity {
         let (key, csr) = shop_key().unwrap();
         let leaf = authority
             .issue_shop(&csr, &name.parse().unwrap(), SystemClock.now())
@@ -294,7 +304,7 @@ mod tests {
         trust: Trust,
         identity: Option<&Identity>,
     ) -> Option<Option<Peer>> {
-        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca).unwrap();
+        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca, resets()).unwrap();
         let remote = server.local_addr().unwrap();
         let client = client_endpoint(remote, trust, identity).unwrap();
         let accepted = async {
@@ -409,7 +419,13 @@ mod tests {
     async fn blocks_beyond_every_window_arrive_whole_in_large_datagrams() {
         let authority = Authority::create("a", SystemClock.now()).unwrap();
         let ca = authority.certificate();
-        let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), coordinator(&authority), ca).unwrap();
+        let server = server_endpoint(
+            (Ipv4Addr::LOCALHOST, 0).into(),
+            coordinator(&authority),
+            ca,
+            resets(),
+        )
+        .unwrap();
         let remote = server.local_addr().unwrap();
         let north = shop(&authority, "north");
         let client = client_endpoint(remote, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();

@@ -9,12 +9,14 @@
 //! | [`bucket`] | rates |
 //! | [`control`] | questions to a program that runs, over a local socket |
 //! | `tuning` | sockets, windows, datagrams |
+//! | `reset` | how shops hear that a coordinator was started again |
 
 pub mod admission;
 pub mod bucket;
 pub mod control;
 pub mod endpoint;
 pub mod frames;
+mod reset;
 mod tuning;
 
 pub use admission::{CloseCode, Door, DoorRules, Verdict, admit};
@@ -23,3 +25,4 @@ pub use endpoint::{
     Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
 };
 pub use frames::{FrameError, Framed, fill, read_frame, write_frame};
+pub use reset::ResetKey;

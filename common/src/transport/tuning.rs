@@ -23,14 +23,17 @@ use crate::wire::limits::{
 ///
 /// # Errors
 /// When the address is taken or is not this machine's.
-pub(super) fn bind(address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, TransportError> {
+pub(super) fn bind(
+    address: SocketAddr,
+    mut config: EndpointConfig,
+    server: Option<ServerConfig>,
+) -> Result<Endpoint, TransportError> {
     let open = || {
         let socket = UdpSocket::bind(address)?;
         let state = UdpSocketState::new((&socket).into())?;
         // The system grants what it allows; less only means more retransmissions.
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
-        let mut config = EndpointConfig::default();
         config
             .max_udp_payload_size(MAX_DATAGRAM_BYTES)
             .map_err(std::io::Error::other)?;
@@ -119,13 +122,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let first = bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+        let first = bind(([127, 0, 0, 1], 0).into(), EndpointConfig::default(), None).unwrap();
         let address = first.local_addr().unwrap();
-        let error = bind(address, None).unwrap_err();
+        let error = bind(address, EndpointConfig::default(), None).unwrap_err();
         assert!(matches!(error, TransportError::Taken { address: named } if named == address));
         assert!(error.to_string().contains(&address.to_string()));
         // Of the net that is kept for documentation: no machine's own.
-        let foreign = bind(([192, 0, 2, 1], 0).into(), None).unwrap_err();
+        let foreign = bind(([192, 0, 2, 1], 0).into(), EndpointConfig::default(), None).unwrap_err();
         assert!(matches!(foreign, TransportError::Bind { .. }));
     }
 }

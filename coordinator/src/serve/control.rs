@@ -1,6 +1,7 @@
 //! The operator's commands: carried out on the store, or by the `serve` that has it open, over a socket in the
 //! federation's folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use souk_common::round::record::{AttemptId, Manifest};
 use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
-use super::hub::Hub;
+use super::hub::{Hub, Late};
 use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
@@ -260,7 +261,8 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let config = home.config().map_err(refused)?;
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
-            let act = move |engine: &mut Engine| on_engine(&home, engine, &command, &address, traffic);
+            let late = hub.late().clone();
+            let act = move |engine: &mut Engine| on_engine(&home, engine, &command, &address, traffic, &late);
             hub.keeper.ask_and_block(act)
         }
     };
@@ -280,6 +282,7 @@ fn on_engine(
     command: &Command,
     address: &str,
     traffic: Vec<Traffic>,
+    late: &BTreeMap<ShopName, Late>,
 ) -> Result<Value, ControlError> {
     let state = match engine.machine().phase() {
         Phase::Waiting => "waiting",
@@ -291,7 +294,12 @@ fn on_engine(
         state,
         step: engine.machine().masked_step(),
         traffic,
-        shops: engine.machine().shop_states().into_iter().map(told).collect(),
+        shops: engine
+            .machine()
+            .shop_states()
+            .into_iter()
+            .map(|shop| told(shop, late))
+            .collect(),
     };
     on_store(home, engine.store(), command, address, Some(live))
 }
@@ -306,7 +314,7 @@ struct Live {
     shops: Value,
 }
 
-fn told((shop, state): (ShopName, ShopState)) -> Value {
+fn told((shop, state): (ShopName, ShopState), late: &BTreeMap<ShopName, Late>) -> Value {
     let reason = match state {
         ShopState::Declined(code) => Some((code, code.words())),
         _ => None,
@@ -316,6 +324,7 @@ fn told((shop, state): (ShopName, ShopState)) -> Value {
         "state": state.word(),
         "code": reason.map(|(code, _)| code),
         "reason": reason.map(|(_, words)| words),
+        "discarded": late.get(&shop),
     })
 }
 

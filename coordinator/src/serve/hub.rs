@@ -1,14 +1,17 @@
 //! What all sessions share: the engine, who is subscribed, and the timer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quinn::Connection;
+use serde::Serialize;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
+use souk_common::round::record::AttemptId;
+use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{Push, Reply};
@@ -35,6 +38,8 @@ pub(super) struct Hub {
     /// Shops that were told that the run is complete.
     told: Mutex<HashSet<ShopName>>,
     failure: Mutex<Option<EngineError>>,
+    /// Each shop's last update that came too late.
+    late: Mutex<BTreeMap<ShopName, Late>>,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
     pub(super) authority: Authority,
@@ -49,6 +54,7 @@ pub(super) struct Hub {
     pub(super) meters: Meters,
     pub(super) strangers: Arc<Semaphore>,
     limits: Limits,
+    pub(super) manager: ServiceManager,
     pub(super) local: SocketAddr,
     pub(super) stop: CancellationToken,
     pub(super) finished: CancellationToken,
@@ -64,6 +70,16 @@ struct Link {
     /// Older ones have lower numbers.
     number: u64,
     pushes: Option<PushQueue>,
+}
+
+/// An update that came when its attempt was not open (any more).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Late {
+    /// For which attempt.
+    #[serde(flatten)]
+    pub(super) id: AttemptId,
+    /// How many of the shop's were discarded since the program started.
+    pub(super) count: u64,
 }
 
 /// What the session that caused an event has to do.
@@ -99,6 +115,7 @@ impl Hub {
             peers: Mutex::default(),
             told: Mutex::default(),
             failure: Mutex::default(),
+            late: Mutex::default(),
             tries: Mutex::default(),
             home,
             authority,
@@ -112,6 +129,7 @@ impl Hub {
             meters: Meters::new(limits),
             strangers: Arc::new(Semaphore::new(limits.max_strangers)),
             limits: limits.clone(),
+            manager: ServiceManager::from_environment(),
             local,
             stop: CancellationToken::new(),
             finished: CancellationToken::new(),
@@ -122,6 +140,7 @@ impl Hub {
 
     /// Says a line to the operator.
     pub(super) fn report(&self, line: &str) {
+        self.manager.status(line);
         (self.report)(line);
     }
 
@@ -223,9 +242,10 @@ impl Hub {
         }
     }
 
-    /// Feeds the timer's events.
+    /// Feeds the timer's events, and shows a service manager that events are still taken in.
     pub(super) async fn keep_time(hub: Arc<Self>) {
         let mut wake_at = hub.wake_at.subscribe();
+        let mut signs_of_life = hub.manager.signs_of_life();
         loop {
             let at = *wake_at.borrow_and_update();
             let due = async {
@@ -237,6 +257,11 @@ impl Hub {
             tokio::select! {
                 () = hub.stop.cancelled() => return,
                 _ = wake_at.changed() => {}
+                () = signs_of_life.due() => {
+                    // Through the engine, as everything that shops say; too early a timer does no harm.
+                    hub.tell(Event::Timer).await;
+                    hub.manager.alive();
+                }
                 () = due => {
                     hub.wake_at.send_if_modified(|wake| {
                         if *wake == at {
@@ -256,6 +281,7 @@ impl Hub {
 
     /// Remembers a shop's connection. One too many takes the place of the oldest that is not subscribed, else of the oldest.
     pub(super) fn link(&self, peer: Peer, connection: Connection) {
+        tracing::info!(shop = %peer.shop, remote = %connection.remote_address(), "a shop connected");
         let mut links = self.links();
         let of_shop = |link: &&Link| link.peer.shop == peer.shop && link.connection.close_reason().is_none();
         let open = links.values().filter(of_shop);
@@ -298,12 +324,33 @@ impl Hub {
         pushes
     }
 
+    /// Notes, and says, that an update was discarded; once for each attempt.
+    pub(super) fn note_late(&self, shop: &ShopName, id: AttemptId) {
+        let mut all = self.late();
+        let before = all.get(shop).copied();
+        if before.is_some_and(|late| late.id == id) {
+            return;
+        }
+        let count = before.map_or(0, |late| late.count) + 1;
+        all.insert(shop.clone(), Late { id, count });
+        drop(all);
+        self.report(&format!(
+            "{shop}: its update for {id} came when that was not open, and is discarded; the shop's spend stays"
+        ));
+    }
+
+    /// Each shop's last discarded update.
+    pub(super) fn late(&self) -> MutexGuard<'_, BTreeMap<ShopName, Late>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets a connection, keeps its traffic, and tells the machine if the shop has no other.
     pub(super) async fn unlink(self: &Arc<Self>, connection: &Connection) {
         let Some(link) = self.links().remove(&connection.stable_id()) else {
             return;
         };
         let (traffic, was_subscribed) = (link.traffic(), link.pushes.is_some());
+        tracing::info!(shop = %traffic.shop, remote = %traffic.remote, "a shop's connection ended");
         let keep = move |engine: &mut Engine| match was_subscribed {
             true => engine.store().change(|change| change.add_traffic(&traffic)),
             // Of a few words only; whoever dials often must not make the disk work.

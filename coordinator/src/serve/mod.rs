@@ -29,7 +29,7 @@ use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Door, Identity, TransportError, admit, server_endpoint};
+use souk_common::transport::{CloseCode, Door, Identity, ResetKey, TransportError, admit, server_endpoint};
 use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
@@ -85,7 +85,8 @@ pub async fn run(
         .issue_coordinator(clock.now())
         .map_err(HomeError::from)?;
     let chain = vec![certificate, authority.certificate().to_vec()];
-    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate())?;
+    let resets = ResetKey::derive(authority.key());
+    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate(), resets)?;
     let local = endpoint.local_addr()?;
     let hub = Arc::new(Hub::new(
         engine,
@@ -98,6 +99,7 @@ pub async fn run(
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     hub.tell(Event::Started).await;
+    hub.manager.ready();
     let tasks = TaskTracker::new();
     tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
@@ -108,6 +110,7 @@ pub async fn run(
         () = hub.stop.cancelled() => {}
         () = finished(&hub), if options.exit_when_finished => {}
     }
+    hub.manager.stopping();
     hub.stop.cancel();
     let code = CloseCode::Stopping;
     endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());

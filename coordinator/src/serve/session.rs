@@ -9,7 +9,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::crypto::pki::key_of;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::UploadHeader;
+use souk_common::round::record::{RejectCode, UploadHeader};
 use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES};
@@ -303,6 +303,7 @@ impl Session<'_> {
             Some(Decision::Receive) => {}
             decision => {
                 drop(turn);
+                self.note_if_late(&shop, &upload, decision.as_ref());
                 return say(send, &reply_of(decision)).await;
             }
         }
@@ -311,12 +312,22 @@ impl Session<'_> {
             Ok(staged) => {
                 let of = shop.clone();
                 let arrived = move |engine: &mut Engine| engine.arrived(now(), of, upload, staged);
-                self.hub.act(Some(shop), arrived).await
+                self.hub.act(Some(shop.clone()), arrived).await
             }
-            Err(why) => Some(Decision::Reply(self.not_received(shop, upload, why).await)),
+            Err(why) => Some(Decision::Reply(
+                self.not_received(shop.clone(), upload, why).await,
+            )),
         };
         drop(turn);
+        self.note_if_late(&shop, &upload, decision.as_ref());
         say(send, &reply_of(decision)).await
+    }
+
+    fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {
+        let code = RejectCode::NotOpen;
+        if matches!(decision, Some(Decision::Reply(Reply::Rejected { code: said })) if *said == code) {
+            self.hub.note_late(shop, upload.id);
+        }
     }
 
     /// Keeps what came of an update, and tells the machine that no more comes.

@@ -6,7 +6,7 @@ use anyhow::Context;
 use quinn::Connection;
 use souk_common::clock::{Clock, Stopwatch, SystemClock};
 use souk_common::crypto::pki::{Authority, shop_key};
-use souk_common::transport::{Identity, Trust, client_endpoint, connect, server_endpoint};
+use souk_common::transport::{Identity, ResetKey, Trust, client_endpoint, connect, server_endpoint};
 use souk_common::wire::limits::CHUNK_BYTES;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -78,6 +78,7 @@ async fn transport(rounds: u64) -> anyhow::Result<f64> {
         (Ipv4Addr::LOCALHOST, 0).into(),
         Identity { chain, key },
         authority.certificate(),
+        ResetKey::derive(authority.key()),
     )?;
     let address = server.local_addr()?;
     let mut ends = Vec::new();

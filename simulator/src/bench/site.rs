@@ -20,7 +20,7 @@ use souk_coordinator::registry::{enrol, invite};
 use souk_coordinator::store::Store;
 use tempfile::TempDir;
 
-use crate::demo::processes::{Line, Process, next_line};
+use crate::processes::{Line, Process, next_line};
 
 /// What a federation is made for.
 #[derive(Clone, Debug)]

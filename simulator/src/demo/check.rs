@@ -6,10 +6,11 @@ use anyhow::Context;
 use souk_common::ids::ShopName;
 use souk_common::privacy::params::Delta;
 
-use super::federation::{Budget, Federation, Status};
+use super::federation::Federation;
 use super::market::Market;
 use super::score::Scores;
 use crate::check::Check;
+use crate::folders::{Budget, Status};
 
 /// The federation's own records after the run.
 pub(super) struct Records {
@@ -28,15 +29,16 @@ pub(super) struct ShopRecord {
 impl Records {
     /// Asks the coordinator and every shop, and recomputes each ledger.
     pub(super) fn gather(federation: &Federation, market: &Market) -> anyhow::Result<Self> {
-        let status = federation.status()?;
+        let status = federation.folders.status()?;
         let shops = market
             .names()
             .into_iter()
             .map(|name| {
-                let budget = federation.budget(&name)?;
+                let budget = federation.folders.budget(&name)?;
                 let delta = Delta::new(budget.delta).context("the shop's delta")?;
-                let ledger =
-                    souk_client::ledger::read_ledger(&federation.shop_dir(&name).join("ledger.jsonl"))?;
+                let ledger = souk_client::ledger::read_ledger(
+                    &federation.folders.shop_dir(&name).join("ledger.jsonl"),
+                )?;
                 let recomputed = ledger
                     .composition(None)
                     .epsilon(delta)

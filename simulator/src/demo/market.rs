@@ -18,16 +18,16 @@ use crate::synthetic;
 use crate::template::coarse;
 
 /// Shops, their users, and what was kept back.
-pub(super) struct Market {
-    pub(super) catalogue: Catalogue,
-    pub(super) split: Split,
-    pub(super) shops: Vec<(ShopName, Range<usize>)>,
+pub(crate) struct Market {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) split: Split,
+    pub(crate) shops: Vec<(ShopName, Range<usize>)>,
     origin: String,
 }
 
 impl Market {
     /// The made-up market of `seed`.
-    pub(super) fn synthetic(seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn synthetic(seed: u64) -> anyhow::Result<Self> {
         let made = synthetic::generate(seed).context("making up a market")?;
         let shops = made
             .shops
@@ -43,7 +43,7 @@ impl Market {
     }
 
     /// Shops in folders, as `souk-sim split` writes them.
-    pub(super) fn read(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let items = dir.join("items.csv");
         let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), Format::Csv, ',')
             .with_context(|| format!("reading {}", items.display()))?;
@@ -89,7 +89,7 @@ impl Market {
     }
 
     /// One line for people.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!(
             "{} shops, {} customers, {} products ({}); each customer's last two purchases are kept back",
             self.shops.len(),
@@ -100,12 +100,12 @@ impl Market {
     }
 
     /// The shops' names.
-    pub(super) fn names(&self) -> Vec<ShopName> {
+    pub(crate) fn names(&self) -> Vec<ShopName> {
         self.shops.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The plan that the federation runs.
-    pub(super) fn plan(&self, seed: u64, rounds: Option<u64>) -> anyhow::Result<Plan> {
+    pub(crate) fn plan(&self, seed: u64, rounds: Option<u64>) -> anyhow::Result<Plan> {
         let mut plan = Plan::from_toml(PLAN).context("the demo's plan")?;
         plan.seed = seed;
         plan.rounds = rounds.unwrap_or(plan.rounds);
@@ -136,7 +136,7 @@ impl Market {
     }
 
     /// Writes `items.csv`, `plan.toml` and each shop's training data below `dir`.
-    pub(super) fn write(&self, dir: &Path, plan: &Plan) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, dir: &Path, plan: &Plan) -> anyhow::Result<()> {
         write_items(&dir.join("items.csv"), &self.catalogue)?;
         let text = toml::to_string(plan).context("writing the plan")?;
         fs::write(dir.join("plan.toml"), text).context("writing plan.toml")?;
@@ -153,7 +153,7 @@ impl Market {
     }
 
     /// A customer of the smallest shop with a fair number of purchases.
-    pub(super) fn named_customer(&self) -> (&ShopName, &str) {
+    pub(crate) fn named_customer(&self) -> (&ShopName, &str) {
         let (name, users) = self
             .shops
             .iter()

@@ -12,8 +12,7 @@ use souk_common::clock::Stopwatch;
 
 mod check;
 mod federation;
-mod market;
-pub(crate) mod processes;
+pub(crate) mod market;
 mod report;
 mod score;
 
@@ -60,15 +59,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     let temporary;
     let dir: &Path = match &args.keep {
-        Some(dir) => {
-            anyhow::ensure!(
-                fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()),
-                "{} is not empty; name a new folder with --keep",
-                dir.display()
-            );
-            fs::create_dir_all(dir).with_context(|| format!("can't create {}", dir.display()))?;
-            dir
-        }
+        Some(dir) => new_folder(dir)?,
         None => {
             temporary = tempfile::tempdir().context("can't create a temporary folder")?;
             temporary.path()
@@ -101,12 +92,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         args,
         "scoring the federated model beside popularity and each shop alone ...",
     );
-    let model = federation.export_model()?;
+    let model = federation.folders.export_model()?;
     let scores = score::score(&market, &plan, &model, args.check, args.seed)?;
     let records = check::Records::gather(&federation, &market)?;
     let checks = args.check.then(|| check::check(&federation, &records, &scores));
     let (shop, user) = market.named_customer();
-    let recommendations = federation.recommend(shop, user)?;
+    let recommendations = federation.folders.recommend(shop, user)?;
     let report = Report {
         scores,
         records,
@@ -126,6 +117,17 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         print!("{}", report.to_text(watch.secs()));
     }
     Ok(good)
+}
+
+/// Makes the folder of `--keep`.
+pub(crate) fn new_folder(dir: &Path) -> anyhow::Result<&Path> {
+    anyhow::ensure!(
+        fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none()),
+        "{} is not empty; name a new folder with --keep",
+        dir.display()
+    );
+    fs::create_dir_all(dir).with_context(|| format!("can't create {}", dir.display()))?;
+    Ok(dir)
 }
 
 fn say(args: &DemoArgs, line: &str) {

@@ -157,3 +157,33 @@ fn tries_to_connect_come_ever_later_and_never_in_step() {
     );
     assert_eq!(wait(0.0), 30_000);
 }
+
+#[test]
+fn a_shop_that_does_not_get_what_was_announced_declines_after_a_few_tries_on_one_connection() {
+    let mut world = World::new();
+    world.settle();
+    let id = AttemptId { round: 1, attempt: 1 };
+    let log = LogHead {
+        length: 2,
+        head: Digest::of(b"longer"),
+    };
+    let announced = announcement(id, world.manifest.model, log);
+    let plan = Blob::all(announced.plan, announced.catalogue, announced.model)[0];
+    let fail = |machine: &mut Machine| machine.handle(Timestamp(0), Event::BlobFailed(plan));
+    let mut machine = Machine::new(policy(), Memory::default());
+    machine.handle(Timestamp(0), Event::Announced(announced.clone()));
+    for _ in 0..4 {
+        assert!(matches!(fail(&mut machine)[..], [Effect::Fetch { .. }]));
+    }
+    // A line that breaks is no lie: the count begins anew.
+    machine.handle(Timestamp(0), Event::Disconnected { jitter: 0.0 });
+    machine.handle(Timestamp(0), Event::Welcomed(world.manifest.clone()));
+    for _ in 0..4 {
+        assert!(matches!(fail(&mut machine)[..], [Effect::Fetch { .. }]));
+    }
+    let key = AttemptKey::from(&announced);
+    let decline = Effect::Answer(key, Answer::Decline(DeclineCode::NotFetched));
+    assert!(fail(&mut machine).contains(&decline));
+    let again = machine.handle(Timestamp(0), Event::Announced(announced));
+    assert_eq!(again, [decline], "and says so again");
+}

@@ -1,6 +1,8 @@
-//! The demo's child processes: this program again, as coordinator and as shops, none of which outlives it.
+//! Child processes of `demo`, `chaos` and `bench`: this program again, as coordinator and as shops, none of which outlives
+//! it.
 
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -28,14 +30,15 @@ pub(crate) struct Line {
 }
 
 impl Process {
-    /// Starts `souk-sim PROGRAM ARGS...`; its standard output goes to `lines`, its errors to `log`.
+    /// Starts `souk-sim PROGRAM ARGS...`; its standard output goes to `lines`, its errors to the end of `log`.
     pub(crate) fn start<S: AsRef<OsStr>>(
         name: &str,
         args: impl IntoIterator<Item = S>,
         log: &Path,
         lines: &Sender<Line>,
     ) -> anyhow::Result<Self> {
-        let errors = std::fs::File::create(log).with_context(|| format!("can't create {}", log.display()))?;
+        let errors = OpenOptions::new().create(true).append(true).open(log);
+        let errors = errors.with_context(|| format!("can't write {}", log.display()))?;
         let mut child = program()?
             .args(args)
             .stdin(Stdio::piped())
@@ -73,6 +76,23 @@ impl Process {
         self.child.id()
     }
 
+    /// Ends it at once, as a power cut would (SIGKILL); it may have ended before.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to stop, as a service manager does (SIGTERM).
+    pub(crate) fn ask_to_stop(&self) -> anyhow::Result<()> {
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .stdin(Stdio::null())
+            .status()
+            .context("can't run `kill`")?;
+        ensure!(sent.success(), "`kill -TERM` did not reach {}", self.name);
+        Ok(())
+    }
+
     /// Fails if the child has ended with an error, with the end of what it said.
     pub(crate) fn check(&mut self) -> anyhow::Result<bool> {
         match self
@@ -104,9 +124,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -157,7 +175,8 @@ fn program() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn tail(log: &Path) -> String {
+/// The end of what was written to `log`.
+pub(crate) fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

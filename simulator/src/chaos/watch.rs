@@ -1,0 +1,155 @@
+//! What the coordinator says of itself, asked again and again beside everything else: a look never waits for a coordinator
+//! that is busy or dead.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use souk_common::clock::Stopwatch;
+use souk_coordinator::home::Home;
+use souk_coordinator::serve::{Command, ask};
+
+/// Asks until it is dropped.
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    seen: Mutex<Seen>,
+    ended: AtomicBool,
+}
+
+/// The last word.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Rounds published, as far as anybody said.
+    pub(super) published: u64,
+    /// The number of the attempt at the next round.
+    pub(super) attempt: u64,
+    /// `running`, `waiting`, ..; none from a coordinator that does not answer.
+    state: Option<String>,
+    /// What a masked attempt waits for.
+    masked_step: Option<String>,
+    /// Where each shop stands.
+    shops: Vec<(String, String)>,
+    /// Since the answer, or since the question that is still open.
+    since: Stopwatch,
+}
+
+impl Watch {
+    pub(super) fn start(home: &Path) -> Self {
+        let shared = Arc::new(Shared {
+            seen: Mutex::new(Seen {
+                published: 0,
+                attempt: 0,
+                state: None,
+                masked_step: None,
+                shops: Vec::new(),
+                since: Stopwatch::start(),
+            }),
+            ended: AtomicBool::new(false),
+        });
+        let (asked, home) = (Arc::clone(&shared), Home::new(home));
+        let thread = std::thread::spawn(move || asked.ask_on(&home));
+        Self {
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        self.shared.lock().clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // It only asks; what it could not is nobody's loss.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn ask_on(&self, home: &Home) {
+        while !self.ended.load(Ordering::SeqCst) {
+            let answer = ask(home, &Command::Status);
+            self.lock().take(match answer {
+                Ok(Some(Ok(status))) => Some(status),
+                _ => None,
+            });
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn take(&mut self, status: Option<Value>) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.since = Stopwatch::start();
+        self.state = status.as_ref().and_then(|status| text(&status["state"]));
+        let Some(status) = status else {
+            self.masked_step = None;
+            return;
+        };
+        self.masked_step = text(&status["masked_step"]);
+        self.published = status["rounds_published"].as_u64().unwrap_or(self.published);
+        self.attempt = status["attempt"].as_u64().unwrap_or(self.attempt);
+        let shops = status["shops"].as_array().into_iter().flatten();
+        self.shops = shops
+            .filter_map(|shop| Some((text(&shop["shop"])?, text(&shop["state"])?)))
+            .collect();
+    }
+
+    /// Whether an attempt is open, as far as is known.
+    pub(super) fn is_running(&self) -> bool {
+        self.state.as_deref() == Some("running")
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.state.as_deref() == Some("finished")
+    }
+
+    /// What the coordinator was at.
+    pub(super) fn coordinators_step(&self) -> String {
+        match &self.state {
+            None => "starting".to_owned(),
+            // It answers while nobody has the engine: then it writes, or makes a model.
+            Some(_) if self.since.secs() > BUSY.as_secs_f64() => "writing, or making a model".to_owned(),
+            Some(state) if state == "running" => match &self.masked_step {
+                Some(step) => format!("attempt, {step}"),
+                None => "attempt, updates".to_owned(),
+            },
+            Some(state) if state == "waiting" => "waiting for shops".to_owned(),
+            Some(state) => state.clone(),
+        }
+    }
+
+    /// What a shop was at, as the coordinator knew.
+    pub(super) fn shops_step(&self, shop: &str) -> String {
+        let known = self.shops.iter().find(|(name, _)| name == shop);
+        let state = match known {
+            _ if self.state.is_none() => "no coordinator",
+            Some((_, state)) if state == "accepted" => "accepted: keys, training, update",
+            Some((_, state)) if state == "counted" => "counted: signing, unmasking, next model",
+            Some((_, state)) if state == "connected" => "connected: fetching, considering",
+            Some((_, state)) if state == "away" => "away: starting, dialling",
+            Some((_, state)) => state,
+            None => "unknown",
+        };
+        state.to_owned()
+    }
+}
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+const BUSY: Duration = Duration::from_millis(30);
