@@ -27,6 +27,13 @@ pub fn init(json: bool, verbosity: u8) {
     };
 }
 
+/// The same, but nothing is logged unless `SOUK_LOG` says so: for commands under which things fail on purpose.
+pub fn init_silent() {
+    if std::env::var_os(VARIABLE).is_some() {
+        init(false, 0);
+    }
+}
+
 /// What is logged; of the libraries underneath only warnings, but for everything.
 fn directives(verbosity: u8) -> &'static str {
     match verbosity {

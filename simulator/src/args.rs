@@ -45,7 +45,10 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
-    souk_common::telemetry::init(false, 0);
+    match args.command {
+        Command::Storm(_) => souk_common::telemetry::init_silent(),
+        _ => souk_common::telemetry::init(false, 0),
+    }
     let done = match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Chaos(args) => chaos::run(&args),

@@ -234,7 +234,11 @@ fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
                 plant,
                 script: None,
             };
-            let setup = if weather.seed.is_multiple_of(3) { &plain } else { &masked };
+            let setup = if weather.seed.is_multiple_of(3) {
+                &plain
+            } else {
+                &masked
+            };
             let outcome = one(setup, weather);
             bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
             outcome.map(|outcome| (args.seed + at, outcome))
