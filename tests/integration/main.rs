@@ -1,6 +1,7 @@
 //! Tests across programs, over real sockets on loopback.
 
 mod disk;
+mod enrolment;
 mod federation;
 mod golden;
 mod hostile;

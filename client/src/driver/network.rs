@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::record::{Answer, AttemptId};
 use souk_common::wire::messages::Request;
@@ -14,7 +15,7 @@ use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Event, Pending};
 use crate::store::Store;
-use crate::uplink::{Link, Uploaded, is_here};
+use crate::uplink::{Link, Uploaded, is_here, says_no_member};
 
 /// Something to send or to fetch.
 pub(super) enum Letter {
@@ -38,9 +39,14 @@ pub(super) enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// What this shop holds, and what it must know.
+    CheckIn(Box<Membership>),
+    /// A request for a new certificate.
+    Renew(Vec<u8>),
 }
 
-/// Carries letters over one connection: answers, words and updates in order, blobs beside them.
+/// Carries letters over one connection: answers, words and updates in order, blobs beside them, and so what keeps the
+/// membership going. Together with the subscription these are all streams that a shop may have open.
 pub(super) struct Courier {
     pub(super) link: Arc<Link>,
     folder: Folder,
@@ -48,7 +54,8 @@ pub(super) struct Courier {
     inputs: UnboundedSender<Input>,
     sending: UnboundedSender<Letter>,
     fetching: UnboundedSender<Letter>,
-    tasks: [JoinHandle<()>; 2],
+    standing: UnboundedSender<Letter>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Courier {
@@ -69,6 +76,7 @@ impl Courier {
         };
         let (sending, first) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         let (fetching, second) = line(Arc::clone(&link), folder.clone(), inputs.clone());
+        let (standing, third) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         Self {
             link,
             folder,
@@ -76,7 +84,8 @@ impl Courier {
             inputs,
             sending,
             fetching,
-            tasks: [first, second],
+            standing,
+            tasks: [first, second, third],
         }
     }
 
@@ -86,6 +95,7 @@ impl Courier {
             Letter::Answer(..) | Letter::Word(..) => (&self.sending, Timestamp(0)),
             Letter::Upload { at, .. } => (&self.sending, *at),
             Letter::Fetch { at, .. } => (&self.fetching, *at),
+            Letter::CheckIn(_) | Letter::Renew(_) => (&self.standing, Timestamp(0)),
         };
         let wait = at.since(SystemClock.now());
         if wait.is_zero() {
@@ -122,6 +132,10 @@ pub(super) async fn listen(
     let lost = listen_until_lost(generation, &folder, &membership, &address, &inputs).await;
     let reason = match &lost {
         Ok(_) => "the coordinator ended the connection, trying again".to_owned(),
+        Err((_, error)) if says_no_member(error) => {
+            let _ = inputs.send(Input::NoMember(generation));
+            return;
+        }
         Err((_, error)) => format!("no connection to the coordinator, trying again: {error:#}"),
     };
     let (Ok(asked_to_wait) | Err((asked_to_wait, _))) = lost;
@@ -139,10 +153,13 @@ async fn listen_until_lost(
     address: &str,
     inputs: &UnboundedSender<Input>,
 ) -> Result<bool, (bool, anyhow::Error)> {
-    let dialled = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await;
-    let link = dialled.map_err(anyhow::Error::from).flatten();
-    let link = Arc::new(link.map_err(|error| (false, error))?);
+    let arrived = tokio::time::timeout(DIAL_PATIENCE, Link::arrive(folder, membership, address)).await;
+    let arrived = arrived.context("it does not answer").flatten();
+    let (link, heard) = arrived.map_err(|error| (false, error))?;
+    let link = Arc::new(link);
     let _ = inputs.send(Input::Linked(generation, Arc::clone(&link)));
+    // Taken in before any announcement: a shop whose ledger is not its newest takes part in nothing.
+    let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
     let listened = async {
         let mut pushes = link.subscribe().await?;
         while let Some(push) = link.next_push(&mut pushes).await? {
@@ -167,6 +184,19 @@ async fn carry(
     inputs: &UnboundedSender<Input>,
 ) {
     let event = match letter {
+        Letter::CheckIn(membership) => {
+            match link.check_in(&membership).await {
+                Ok(heard) => {
+                    let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
+                }
+                Err(error) => tracing::warn!("the shop could not check in: {error:#}"),
+            }
+            return;
+        }
+        Letter::Renew(csr) => {
+            let _ = inputs.send(Input::Renewed(generation, link.renew(csr).await));
+            return;
+        }
         Letter::Answer(id, answer) => {
             if let Err(error) = link.answer(id, answer).await {
                 tracing::warn!(%id, "the answer was not taken: {error:#}");

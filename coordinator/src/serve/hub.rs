@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use quinn::Connection;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;
@@ -15,6 +14,7 @@ use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::certificates::Certificates;
 use super::keeper::Keeper;
 use super::meters::Meters;
 use super::partial::Partials;
@@ -37,7 +37,7 @@ pub(super) struct Hub {
     failure: Mutex<Option<EngineError>>,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
-    pub(super) authority: Authority,
+    pub(super) certificates: Certificates,
     pub(super) staging: Staging,
     pub(super) files: Files,
     pub(super) partials: Partials,
@@ -76,7 +76,7 @@ impl Hub {
     pub(super) fn new(
         mut engine: Engine,
         home: Home,
-        authority: Authority,
+        certificates: Certificates,
         limits: &Limits,
         local: SocketAddr,
         report: Box<dyn Fn(&str) + Send + Sync>,
@@ -101,7 +101,7 @@ impl Hub {
             failure: Mutex::default(),
             tries: Mutex::default(),
             home,
-            authority,
+            certificates,
             staging,
             files,
             partials: Partials::default(),
@@ -326,6 +326,14 @@ impl Hub {
         self.partials.forget(shop);
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
             CloseCode::NotEnrolled.close(&link.connection);
+        }
+    }
+
+    /// Closes the connections of shops, which may dial again if they are let in.
+    pub(super) fn disconnect(&self, shops: &[ShopName]) {
+        let left = |link: &&Link| shops.contains(&link.peer.shop);
+        for link in self.links().values().filter(left) {
+            CloseCode::Stopping.close(&link.connection);
         }
     }
 
