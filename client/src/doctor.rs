@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
-use souk_common::crypto::pki::valid_until;
+use souk_common::crypto::pki::Validity;
+use souk_common::privacy::ledger::Chain;
 
 use crate::config::ShopConfig;
+use crate::date::date;
 use crate::folder::{Folder, write_whole};
 use crate::membership::Membership;
-use crate::uplink::{Link, resolve};
+use crate::uplink::{Heard, Link, resolve};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -40,51 +42,64 @@ pub fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (name, connection) = runtime.block_on(async {
+    let (name, arrived) = runtime.block_on(async {
         let name = resolve(&address).await.map(|found| format!("{address} is {found}"));
-        let dial = tokio::time::timeout(PATIENCE, Link::dial(folder, &membership, &address)).await;
-        let connection = match dial {
-            Ok(dialled) => dialled.map(|link| {
+        let arrived = tokio::time::timeout(PATIENCE, Link::arrive(folder, &membership, &address)).await;
+        let arrived = match arrived {
+            Ok(arrived) => arrived.map(|(link, heard)| {
                 link.close();
-                "the coordinator answers over UDP and shows the right certificate".to_owned()
+                heard
             }),
             Err(_) => Err(anyhow::anyhow!(
                 "{address} does not answer within {PATIENCE:?}: is it up, and does every firewall on the way let UDP pass?"
             )),
         };
-        (name, connection)
+        (name, arrived)
+    });
+    let heard = arrived.as_ref().ok().cloned();
+    let connection = arrived.map(|_| {
+        "the coordinator answers over UDP, shows the right certificate, and takes this shop's".to_owned()
     });
     Ok(vec![
         check("name", name),
         check("connection", connection),
-        check("clock", clock(&membership, now)),
+        check("clock", clock(&membership, now, heard.as_ref())),
         check("certificate", certificate(&membership, now)),
         check("disk", disk(folder)),
-        check("ledger", ledger(folder)),
+        check("ledger", ledger(folder, heard.as_ref())),
     ])
 }
 
-fn clock(membership: &Membership, now: Timestamp) -> anyhow::Result<String> {
+fn clock(membership: &Membership, now: Timestamp, heard: Option<&Heard>) -> anyhow::Result<String> {
     ensure!(
         now >= membership.joined_at,
-        "this machine's clock stands before the day this shop joined: set it"
+        "this machine's clock says {}, and this shop joined on {}: set it",
+        date(now),
+        date(membership.joined_at)
     );
-    Ok("not behind what was seen before".to_owned())
+    match heard.map(|heard| heard.clock) {
+        Some(clock) => {
+            ensure!(!clock.is_off(), "{clock}: set it");
+            Ok(clock.to_string())
+        }
+        None => Ok("not behind what was seen before; the coordinator's is not known now".to_owned()),
+    }
 }
 
 fn certificate(membership: &Membership, now: Timestamp) -> anyhow::Result<String> {
-    let until =
-        valid_until(&membership.certificate).context("the certificate in membership.json is damaged")?;
-    let days = until.since(now).as_secs() / 86_400;
+    let validity =
+        Validity::of(&membership.certificate).context("the certificate in membership.json is damaged")?;
+    let until = date(validity.until);
     ensure!(
-        until > now,
-        "the certificate has run out: ask the operator for a new join code"
+        validity.until > now,
+        "the certificate has run out on {until}: the operator revokes and invites this shop, then `souk-client join CODE \
+         --again` takes part with the same key and ledger"
     );
-    ensure!(
-        days >= 30,
-        "the certificate runs out in {days} days: ask the operator for a new join code"
-    );
-    Ok(format!("valid for {days} more days"))
+    let renewal = match membership.renewal_is_due(now) {
+        true => "`run` renews it with the next connection".to_owned(),
+        false => format!("`run` renews it from {} on", date(validity.renew_at())),
+    };
+    Ok(format!("valid until {until}; {renewal}"))
 }
 
 fn disk(folder: &Folder) -> anyhow::Result<String> {
@@ -96,12 +111,21 @@ fn disk(folder: &Folder) -> anyhow::Result<String> {
     Ok("the folder can be written and synced".to_owned())
 }
 
-fn ledger(folder: &Folder) -> anyhow::Result<String> {
-    if !folder.ledger().exists() {
-        return Ok("no round was charged yet".to_owned());
+fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
+    let last = heard.and_then(|heard| heard.receipt.as_ref());
+    let chain = match folder.ledger().exists() {
+        true => crate::ledger::read_ledger(&folder.ledger())?,
+        false if last.is_none() => return Ok("no round was charged yet".to_owned()),
+        false => Chain::default(),
+    };
+    let records = format!("{} records, an unbroken chain", chain.records().len());
+    match last {
+        Some(receipt) => {
+            chain.must_account_for(receipt)?;
+            Ok(format!("{records}, and all that the coordinator has receipts of"))
+        }
+        None => Ok(records),
     }
-    let chain = crate::ledger::read_ledger(&folder.ledger())?;
-    Ok(format!("{} records, an unbroken chain", chain.records().len()))
 }
 
 fn check(name: &'static str, found: anyhow::Result<String>) -> Check {

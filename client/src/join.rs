@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::join_code::JoinCode;
-use souk_common::crypto::pki::{shop_key, shop_of};
+use souk_common::crypto::pki::{request_for, shop_key, shop_of};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
 use souk_common::secagg::records::fingerprint;
@@ -19,6 +19,7 @@ use crate::folder::{Folder, write_whole};
 use crate::membership::Membership;
 use crate::patience::{Step, within};
 use crate::shops::spoken;
+use crate::store::Store;
 use crate::uplink::{ask, resolve, unexpected};
 
 /// Joins with `code` and fills the folder.
@@ -30,7 +31,8 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
     for path in [folder.membership(), folder.key(), folder.config()] {
         if path.exists() {
             return Err(UsageError(format!(
-                "{} is there already: a shop's folder is never overwritten; choose another --dir",
+                "{} is there already: a shop's folder is never overwritten; choose another --dir, or say --again to go on \
+                 with this one",
                 path.display()
             ))
             .into());
@@ -80,6 +82,39 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
     Ok(true)
 }
 
+/// Takes part again with a folder that was a member's: the same name and key, the same ledger, a new certificate, and
+/// perhaps another coordinator, whose record begins where the operator says that it does.
+///
+/// # Errors
+/// When the folder is no shop's or in use, or the code is another shop's, wrong, used or expired.
+pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
+    let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
+    crate::config::ShopConfig::load(folder)?;
+    let before = Membership::load(folder)?;
+    // Nothing may run on what is about to change.
+    let store = Store::open_patiently(folder)?;
+    let csr = request_for(&before.identity(folder)?.key)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let membership = runtime.block_on(certify(&code, csr))?;
+    ensure!(
+        membership.shop == before.shop,
+        "the code is for {}, and this folder with its ledger is {}'s: ask the operator for a code for {}",
+        membership.shop,
+        before.shop,
+        before.shop
+    );
+    membership.store(folder)?;
+    store.begin_anew()?;
+    println!(
+        "{} takes part again, with the same key and ledger, at {}.",
+        membership.shop, membership.address
+    );
+    println!("What it saw of the coordinator's record before is forgotten.");
+    Ok(true)
+}
+
 async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
     let remote = resolve(&code.address).await?;
     let endpoint = client_endpoint(remote, Trust::Fingerprint(code.ca), None)?;
@@ -119,5 +154,8 @@ async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
         signing_key: signing_key.to_vec(),
         joined_at: SystemClock.now(),
         left_at: None,
+        other_cas: Vec::new(),
+        authorities: 0,
+        former_certificate: None,
     })
 }

@@ -13,6 +13,7 @@
 //! | [`masked`] | keys and masks of a masked attempt |
 //! | [`ledger`], [`store`] | what must survive a crash |
 //! | [`service`], [`control`] | questions and answers, also while `run` is up |
+//! | [`backup`], [`recover`], [`skew`] | a copy of the folder; a ledger that lost something; two clocks |
 //! | [`join`], [`shops`], [`doctor`] | becoming a member; who the others are; is everything in order? |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
@@ -22,9 +23,11 @@ use std::process::ExitCode;
 
 pub mod agent;
 mod args;
+pub mod backup;
 pub mod config;
 pub mod control;
 pub mod data;
+mod date;
 pub mod doctor;
 pub mod driver;
 pub mod folder;
@@ -35,8 +38,10 @@ pub mod membership;
 pub mod participate;
 pub mod patience;
 pub mod recommend;
+pub mod recover;
 pub mod service;
 pub mod shops;
+pub mod skew;
 pub mod store;
 pub mod train;
 pub mod uplink;

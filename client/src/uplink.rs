@@ -10,20 +10,27 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::crypto::pki::Validity;
 use souk_common::crypto::sign::{SignatureError, verify};
 use souk_common::disk::Access;
-use souk_common::ids::Digester;
+use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Trust, client_endpoint, connect, read_frame, write_frame,
+    CloseCode, FrameError, Identity, Refusal, TransportError, Trust, client_endpoint, connect, read_frame,
+    refusal_of, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
-use souk_common::wire::messages::{ErrorCode, Member, Push, Reply, Request, Signed};
+use souk_common::wire::messages::{
+    Authorities, CheckIn, ErrorCode, Member, Push, Reply, Request, Signed, Spent,
+};
 
+use crate::date::date;
 use crate::folder::{Folder, sync_folder};
 use crate::membership::Membership;
 use crate::participate::{Blob, Event, MaskEvent};
 use crate::patience::{Step, within};
+use crate::skew::ClockSkew;
 
 /// A connection to the coordinator.
 pub struct Link {
@@ -31,6 +38,28 @@ pub struct Link {
     // Its driver lives as long as it is held.
     _endpoint: Endpoint,
     words_key: [u8; 32],
+}
+
+/// What a shop heard when it checked in, verified.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Whom to trust.
+    pub authorities: Authorities,
+    /// This shop's last receipt: its ledger must account for it.
+    pub receipt: Option<Receipt>,
+    /// How far the two clocks are apart.
+    pub clock: ClockSkew,
+    /// Which certificate was shown on arrival; none if this was heard later.
+    pub showed: Option<Showed>,
+}
+
+/// Which of its certificates a shop has shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Showed {
+    /// The present one.
+    Present,
+    /// The one before: the present one was not taken.
+    Former,
 }
 
 /// How an upload ended.
@@ -48,15 +77,116 @@ impl Link {
     /// # Errors
     /// When nobody answers, or the wrong one.
     pub async fn dial(folder: &Folder, membership: &Membership, address: &str) -> anyhow::Result<Self> {
+        Self::dial_as(&membership.identity(folder)?, membership, address).await
+    }
+
+    async fn dial_as(identity: &Identity, membership: &Membership, address: &str) -> anyhow::Result<Self> {
         let remote = resolve(address).await?;
-        let identity = membership.identity(folder)?;
-        let endpoint = client_endpoint(remote, Trust::Ca(membership.ca.clone()), Some(&identity))?;
+        let endpoint = client_endpoint(remote, Trust::AnyOf(membership.roots()), Some(identity))?;
         let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
         Ok(Self {
             connection,
             _endpoint: endpoint,
             words_key: membership.words_key()?,
         })
+    }
+
+    /// Dials and checks in: only then it is known that both sides take each other's certificates. A certificate that was
+    /// just renewed and is not taken gives way to the one before.
+    ///
+    /// # Errors
+    /// When nobody answers, or the wrong one, or this shop is not taken.
+    pub async fn arrive(
+        folder: &Folder,
+        membership: &Membership,
+        address: &str,
+    ) -> anyhow::Result<(Self, Heard)> {
+        let arrive = async |identity: Identity, showed: Showed| {
+            let link = Self::dial_as(&identity, membership, address).await?;
+            let mut heard = link.check_in(membership).await?;
+            heard.showed = Some(showed);
+            anyhow::Ok((link, heard))
+        };
+        let first = arrive(membership.identity(folder)?, Showed::Present).await;
+        let not_taken = |error: &anyhow::Error| {
+            matches!(refusal_in(error), Some(Refusal::OwnTime | Refusal::OwnAuthority))
+        };
+        match (first, membership.former_identity(folder)?) {
+            (Err(error), Some(former)) if not_taken(&error) => arrive(former, Showed::Former).await,
+            (first, _) => first.map_err(|error| explained(error, membership, SystemClock.now())),
+        }
+    }
+
+    /// Says what this shop holds, and hears what it must know.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what is heard is not the coordinator's word.
+    pub async fn check_in(&self, membership: &Membership) -> anyhow::Result<Heard> {
+        let asked_at = SystemClock.now();
+        let word = CheckIn {
+            now: asked_at,
+            certificate: Digest::of(&membership.certificate),
+            authorities: membership.authorities,
+        };
+        let Reply::CheckedIn(word) = self.asked(&Request::CheckIn(word)).await? else {
+            return Err(not_to_the_question());
+        };
+        let answered_at = SystemClock.now();
+        let authorities = verify(&word.authorities, &self.words_key)?.clone();
+        let receipt = word
+            .receipt
+            .map(|receipt| self.receipt_of(&membership.shop, &receipt));
+        Ok(Heard {
+            authorities,
+            receipt: receipt.transpose()?,
+            clock: ClockSkew::between(asked_at, word.now, answered_at),
+            showed: None,
+        })
+    }
+
+    /// A new certificate for the key of the request.
+    ///
+    /// # Errors
+    /// When there is none, in the coordinator's words.
+    pub async fn renew(&self, csr: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        match self.asked(&Request::Renew { csr }).await? {
+            Reply::Renewed { certificate } => Ok(certificate),
+            _ => Err(not_to_the_question()),
+        }
+    }
+
+    /// This shop's receipts with ledgers under `below` records, longest first, each with its plan; as many as are told at
+    /// once, none when there are no more.
+    ///
+    /// # Errors
+    /// When the connection breaks, or a receipt is not the coordinator's word for this shop and bound.
+    pub async fn spent(&self, shop: &ShopName, below: u64) -> anyhow::Result<Vec<(Receipt, Digest)>> {
+        let Reply::Spent(spent) = self.asked(&Request::Spent { below }).await? else {
+            return Err(not_to_the_question());
+        };
+        let one = |spent: &Spent| {
+            let receipt = self.receipt_of(shop, &spent.receipt)?;
+            let asked_for = receipt.upload.ledger_length < below;
+            ensure!(asked_for, "the receipt is not one that was asked for");
+            Ok((receipt, spent.plan))
+        };
+        spent.iter().map(one).collect()
+    }
+
+    fn receipt_of(&self, shop: &ShopName, receipt: &Signed<Receipt>) -> anyhow::Result<Receipt> {
+        let receipt = verify(receipt, &self.words_key)?;
+        ensure!(
+            receipt.shop == *shop,
+            "the coordinator shows another shop's receipt"
+        );
+        Ok(receipt.clone())
+    }
+
+    async fn asked(&self, request: &Request) -> anyhow::Result<Reply> {
+        match self.request(Step::Ask, request).await?.0 {
+            error @ Reply::Error { .. } => Err(unexpected(error)),
+            reply => Ok(reply),
+        }
     }
 
     /// Asks to be told of rounds.
@@ -94,10 +224,7 @@ impl Link {
         // An answer where a push belongs is a refusal, and the reason follows.
         let _ = tokio::time::timeout(FAREWELL, self.connection.closed()).await;
         match CloseCode::of(&self.connection) {
-            Some(CloseCode::NotEnrolled) => unexpected(Reply::Error {
-                code: ErrorCode::NotEnrolled,
-                detail: String::new(),
-            }),
+            Some(CloseCode::NotEnrolled) => no_member(),
             Some(code) => anyhow!("the coordinator closed the connection: {}", code.words()),
             None => error.into(),
         }
@@ -325,12 +452,22 @@ pub(crate) async fn ask(
     connection: &Connection,
     request: &Request,
 ) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
-    let (mut send, mut recv) = connection.open_bi().await?;
-    write_frame(&mut send, request).await?;
-    let reply = read_frame(&mut recv)
-        .await?
-        .context("the coordinator did not answer")?;
-    Ok((reply, send, recv))
+    let asked = async {
+        let (mut send, mut recv) = connection.open_bi().await?;
+        write_frame(&mut send, request).await?;
+        let reply = read_frame(&mut recv)
+            .await?
+            .context("the coordinator did not answer")?;
+        anyhow::Ok((reply, send, recv))
+    };
+    // A certificate that is not taken shows only now.
+    asked.await.map_err(|error| match refusal_of(connection) {
+        Some(refusal) => anyhow::Error::new(refusal),
+        None => match CloseCode::of(connection) {
+            Some(CloseCode::NotEnrolled) => no_member(),
+            _ => error,
+        },
+    })
 }
 
 /// What a push means, if the holder of `key` signed it.
@@ -399,14 +536,80 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
                 ErrorCode::TooMany => "the coordinator takes no more from here for now",
                 ErrorCode::TooSlow => "this link is slow, and the coordinator serves others meanwhile",
             };
-            if detail.is_empty() {
-                anyhow!("{words}")
-            } else {
-                anyhow!("{words} ({detail})")
+            Refused {
+                code,
+                words: match detail.is_empty() {
+                    true => words.to_owned(),
+                    false => format!("{words} ({detail})"),
+                },
             }
+            .into()
         }
-        _ => anyhow!("the coordinator's answer does not belong to the question"),
+        _ => not_to_the_question(),
     }
+}
+
+/// The coordinator, which was authenticated, refused a request.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Refused {
+    code: ErrorCode,
+    words: String,
+}
+
+/// Whether the coordinator itself has said that this shop is no member. Nobody else can.
+pub(crate) fn says_no_member(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Refused>()
+        .is_some_and(|refused| refused.code == ErrorCode::NotEnrolled)
+}
+
+fn no_member() -> anyhow::Error {
+    unexpected(Reply::Error {
+        code: ErrorCode::NotEnrolled,
+        detail: String::new(),
+    })
+}
+
+fn not_to_the_question() -> anyhow::Error {
+    anyhow!("the coordinator's answer does not belong to the question")
+}
+
+fn refusal_in(error: &anyhow::Error) -> Option<Refusal> {
+    match error.downcast_ref::<TransportError>() {
+        Some(TransportError::Refused { refusal, .. }) => Some(*refusal),
+        _ => error.downcast_ref::<Refusal>().copied(),
+    }
+}
+
+/// With the times and the remedy, if certificates were the reason.
+pub(crate) fn explained(error: anyhow::Error, membership: &Membership, now: Timestamp) -> anyhow::Error {
+    let (Some(refusal), Some(validity)) = (refusal_in(&error), Validity::of(&membership.certificate)) else {
+        return error;
+    };
+    let (from, until, now_text) = (date(validity.from), date(validity.until), date(now));
+    let words = match refusal {
+        Refusal::CoordinatorsTime | Refusal::OwnTime if now < validity.from => format!(
+            "this machine's clock says {now_text}, which is before this shop was certified ({from}): set the clock"
+        ),
+        Refusal::CoordinatorsTime => format!(
+            "this machine's clock says {now_text}; if that is right, the coordinator's clock or certificate is wrong: tell \
+             the operator"
+        ),
+        Refusal::OwnTime if now > validity.until => format!(
+            "this shop's certificate has run out on {until} while the shop was away: the operator revokes and invites this \
+             shop, then `souk-client join CODE --again` takes part with the same key and ledger"
+        ),
+        Refusal::OwnTime => format!(
+            "this shop's certificate is valid from {from} to {until}, and by this machine's clock it is {now_text}: the \
+             coordinator's clock is off, or this one is; compare both"
+        ),
+        Refusal::OwnAuthority | Refusal::CoordinatorsAuthority => {
+            "a new join code and `souk-client join CODE --again` take part with the same key and ledger"
+                .to_owned()
+        }
+    };
+    error.context(words)
 }
 
 /// Whether a blob is in the folder, whole.
@@ -424,9 +627,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
-    use souk_common::ids::Digest;
     use souk_common::round::record::{Announcement, LogHead};
 
     #[test]

@@ -13,12 +13,12 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::privacy::accountant::{Composition, RELATION, UNIT};
-use souk_common::privacy::ledger::View;
+use souk_common::privacy::ledger::{LedgerError, View};
 use souk_common::privacy::params::Epsilon;
 use souk_common::privacy::{Charged, Spend};
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::plan::Plan;
-use souk_common::round::record::{Announcement, LogHead, Manifest, UploadHeader};
+use souk_common::round::record::{Announcement, LogHead, Manifest, Receipt, UploadHeader};
 use souk_common::secagg::{self, Masking, Masks, Terms};
 use souk_common::wire::{codec, update};
 
@@ -95,7 +95,7 @@ impl Workshop {
                 length: record.header.ledger_length,
                 head: record.header.ledger_head,
             };
-            ledger.must_contain(seen)?;
+            ledger.chain().must_continue(seen)?;
         }
         Ok(Self {
             folder: folder.clone(),
@@ -104,6 +104,14 @@ impl Workshop {
             ledger: Mutex::new(ledger),
             bench: Mutex::new(None),
         })
+    }
+
+    /// Refuses a ledger that does not account for what the coordinator has a receipt of.
+    ///
+    /// # Errors
+    /// With the remedy.
+    pub fn must_account_for(&self, receipt: &Receipt) -> Result<(), LedgerError> {
+        self.ledger().chain().must_account_for(receipt)
     }
 
     /// Every attempt that the ledger was charged for.

@@ -14,7 +14,7 @@ use souk_common::telemetry;
 
 use crate::home::Home;
 use crate::serve::{self, Command as Control, Options, execute};
-use crate::{import, plan};
+use crate::{backup, import, plan};
 
 /// Runs a federation of shops that train one recommender together.
 #[derive(Parser)]
@@ -67,6 +67,20 @@ enum Typed {
     Revoke {
         /// The shop.
         shop: ShopName,
+        #[command(flatten)]
+        at: At,
+    },
+    /// The certificate authority: who certifies whom, and how another one takes its place.
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// A copy of the federation that can be put in its place, made while `serve` runs. It holds the keys: guard it.
+    #[command(
+        after_help = "An earlier backup in that folder is brought up to date.\n\nExample: souk-coordinator backup \
+                      /mnt/backup/federation --dir federation"
+    )]
+    Backup {
+        /// The folder: new, empty, or with an earlier backup.
+        folder: PathBuf,
         #[command(flatten)]
         at: At,
     },
@@ -138,6 +152,25 @@ enum PlanCommand {
         /// Of one shop's line, for the estimate of seconds.
         #[arg(long, default_value_t = 20.0, value_name = "MBIT/S", value_parser = bandwidth)]
         bandwidth: f64,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Subcommand)]
+enum CaCommand {
+    /// Makes a new authority beside the old one: shops learn of it and renew under it by themselves.
+    #[command(after_help = "Example: souk-coordinator ca rotate --dir federation")]
+    Rotate(At),
+    /// Which authorities count, and who still depends on the old one.
+    #[command(after_help = "Example: souk-coordinator ca status --dir federation")]
+    Status(At),
+    /// Lets the old authority go; refused while a member depends on it.
+    #[command(after_help = "Example: souk-coordinator ca retire --dir federation")]
+    Retire {
+        /// Leave members behind: they have to be invited again.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         at: At,
     },
@@ -282,6 +315,16 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         Typed::Shops(at) => control(&at, &Control::Shops),
         Typed::Revoke { shop, at } => control(&at, &Control::Revoke(shop)),
         Typed::Status(at) => control(&at, &Control::Status),
+        Typed::Ca(CaCommand::Rotate(at)) => control(&at, &Control::CaRotate),
+        Typed::Ca(CaCommand::Status(at)) => control(&at, &Control::CaStatus),
+        Typed::Ca(CaCommand::Retire { force, at }) => control(&at, &Control::CaRetire { force }),
+        Typed::Backup { folder, at } => {
+            let said = carry_out(&at, &Control::Snapshot)?;
+            let about = serde_json::from_value(said).map_err(failed)?;
+            let copied = backup::copy(&Home::new(&at.dir), &folder, about).map_err(failed)?;
+            print(&at, &json!({ "backup": folder, "copied": copied }));
+            Ok(())
+        }
         Typed::Pause(at) => control(&at, &Control::Pause),
         Typed::Resume(at) => control(&at, &Control::Resume),
         Typed::Models(ModelsCommand::List(at)) => control(&at, &Control::Models),

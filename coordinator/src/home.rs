@@ -5,16 +5,18 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::pki::{Authority, PkiError};
+use souk_common::crypto::pki::{Authority, COORDINATOR_LIFE, PkiError, SHOP_LIFE};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::format::Format;
 use souk_common::rng::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
+use crate::authorities::{Certification, FIRST_AUTHORITY, store_authority};
 pub use crate::limits::Limits;
 use crate::store::{Store, StoreError};
 
@@ -38,6 +40,30 @@ pub struct Config {
     /// `[store]`.
     #[serde(default)]
     pub store: StoreConfig,
+    /// `[certificates]`.
+    #[serde(default)]
+    pub certificates: Lives,
+}
+
+/// `[certificates]`: how long they are valid. At least a second, at most ten years.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lives {
+    /// A shop's. Default 730 days.
+    #[serde(with = "humantime_serde")]
+    pub shop: Duration,
+    /// The coordinator's own. Default 90 days.
+    #[serde(with = "humantime_serde")]
+    pub coordinator: Duration,
+}
+
+impl Default for Lives {
+    fn default() -> Self {
+        Self {
+            shop: SHOP_LIFE,
+            coordinator: COORDINATOR_LIFE,
+        }
+    }
 }
 
 /// `[store]`.
@@ -88,12 +114,11 @@ impl Home {
         }
         check_addresses(address, listen)?;
         fs::create_dir_all(&self.0)?;
-        let authority = Authority::create(name, now)?;
-        write_secret(&self.0.join(CA_KEY), authority.key())?;
-        fs::write(self.0.join(CA_CERTIFICATE), authority.certificate())?;
-        write_secret(
+        store_authority(&self.0, FIRST_AUTHORITY, &Authority::create(name, now)?)?;
+        write_whole(
             &self.0.join(SIGNING_KEY),
             &Zeroizing::new(secret_bytes::<32>()?)[..],
+            true,
         )?;
         Store::open(&self.0, None)?;
         let text = SAMPLE
@@ -118,19 +143,28 @@ impl Home {
         })?;
         let config: Config = toml::from_str(&text)?;
         check_addresses(&config.address, &config.listen)?;
+        for (key, life) in [
+            ("[certificates] shop", config.certificates.shop),
+            ("[certificates] coordinator", config.certificates.coordinator),
+        ] {
+            if !(SHORTEST_LIFE..=LONGEST_LIFE).contains(&life) {
+                let value = format!("{life:?}");
+                let rule = "from 1s to 3650days";
+                return Err(HomeError::Value { key, value, rule });
+            }
+        }
         match config.limits.misfit() {
             Some((key, value, rule)) => Err(HomeError::Value { key, value, rule }),
             None => Ok(config),
         }
     }
 
-    /// The CA.
+    /// The CA by which the coordinator is certified, and whose digest is in join codes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Of the file system, or when its files do not belong together.
     pub fn authority(&self) -> Result<Authority, HomeError> {
-        let key = Zeroizing::new(fs::read(self.0.join(CA_KEY))?);
-        Ok(Authority::open(fs::read(self.0.join(CA_CERTIFICATE))?, key))
+        Ok(Certification::load(self)?.into_serving())
     }
 
     /// The key that signs announcements, receipts and manifests.
@@ -177,15 +211,22 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
     Ok(())
 }
 
-fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// Writes a file so that after a crash it is there whole, as it was before, or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    let mode = if secret { 0o600 } else { 0o644 };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode);
+    let written = options.open(&aside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&aside, path)) {
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// What is wrong with a federation's folder.
@@ -228,6 +269,16 @@ pub enum HomeError {
     /// A damaged catalogue.
     #[error("the stored catalogue is damaged: {0}")]
     Catalogue(String),
+    /// A certificate authority's files.
+    #[error(
+        "{path}: {reason}; put the files ca*.der, ca*.key and authorities.json of one backup back together"
+    )]
+    Authority {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -265,10 +316,10 @@ pub(crate) const LISTEN_RULE: &str = "an IP address and a port, like 127.0.0.1:4
 /// The commented sample, which `init` fills in.
 pub const SAMPLE: &str = include_str!("../../deploy/config/coordinator.toml");
 const CONFIG: &str = "coordinator.toml";
-const CA_CERTIFICATE: &str = "ca.der";
-const CA_KEY: &str = "ca.key";
 const SIGNING_KEY: &str = "signing.key";
 const CATALOGUE: &str = "catalogue.jsonl";
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+const LONGEST_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -287,8 +338,8 @@ mod tests {
             ("demo", "127.0.0.1:0")
         );
         assert_eq!(
-            (config.limits, config.store),
-            (Limits::default(), StoreConfig::default())
+            (config.limits, config.store, config.certificates),
+            (Limits::default(), StoreConfig::default(), Lives::default())
         );
         home.signing_key().unwrap();
         let text = fs::read_to_string(dir.path().join(CONFIG)).unwrap();

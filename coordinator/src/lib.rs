@@ -12,11 +12,14 @@
 //! | [`verify`] | a federation's records, checked from its folder alone |
 //! | [`serve`], [`home`] | sockets and commands; the federation's folder |
 //! | [`limits`] | what peers may make it hold and do |
-//! | [`registry`] | invitations and memberships |
+//! | [`registry`], [`authorities`] | invitations and memberships; the certificate authorities |
+//! | [`backup`] | a copy of the folder that can be put in its place |
 //! | [`import`] | a catalogue from a CSV file |
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod authorities;
+pub mod backup;
 mod cli;
 pub mod engine;
 pub mod home;

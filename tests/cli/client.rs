@@ -23,6 +23,7 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         "budget",
         "sent",
         "shops",
+        "backup",
         "doctor",
         "leave",
     ] {

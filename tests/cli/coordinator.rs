@@ -12,7 +12,7 @@ const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 #[test]
 fn help_is_no_error_and_wrong_usage_is_64() {
     let said = |args: &[&str]| run(Path::new(SOUK), "coordinator", args);
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["init"],
         &["plan", "new"],
@@ -29,6 +29,10 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         &["models", "show"],
         &["models", "export"],
         &["models", "rollback"],
+        &["ca", "rotate"],
+        &["ca", "status"],
+        &["ca", "retire"],
+        &["backup"],
     ];
     for command in commands {
         let help = good(&said(&[command, &["--help"]].concat()));
@@ -95,6 +99,11 @@ fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
     let shops = json(&["shops"]);
     assert_eq!(shops["shops"][0]["name"], "north");
     assert_eq!(shops["shops"][0]["membership"]["standing"], "enrolled");
+    let authorities = json(&["ca", "status"]);
+    assert_eq!(authorities["rotating"], false);
+    let backup = federation.home().join("../backup");
+    let copied = json(&["backup", text(&backup)])["copied"].clone();
+    assert_eq!(copied["log"], status["log"]);
     let code = federation.invite("south");
     code.parse::<souk_common::crypto::join_code::JoinCode>()
         .expect("a code");
@@ -115,7 +124,7 @@ fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
     ["state", "rounds_published", "model_hash", "log"]
         .iter()
         .map(|key| status[*key].clone())
-        .chain([models, imported])
+        .chain([models, imported, authorities])
         .chain([shops["shops"][0]["name"].clone()])
         .collect()
 }

@@ -138,6 +138,12 @@ fn a_configuration_that_makes_no_sense_is_64_before_a_port_is_bound() {
         ),
         ("[limits]", "adress = 3\n[limits]", "adress"),
         ("[store]", "[store]\nkeep_parts = -1", "keep_parts"),
+        (
+            "[certificates]",
+            "[certificates]\nshop = \"0s\"",
+            "[certificates] shop is",
+        ),
+        ("[certificates]", "[certificates]\nshop = \"soon\"", "soon"),
     ] {
         let broken = sense.replacen(good_line, bad_line, 1);
         assert_ne!(broken, sense, "{good_line}");

@@ -1,4 +1,6 @@
-//! The documents name only tests and files that there are.
+//! The documents name only tests and files that there are, and their commands do what they say.
+
+mod operations;
 
 use std::fs;
 use std::path::{Path, PathBuf};

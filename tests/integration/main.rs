@@ -2,6 +2,7 @@
 
 mod agent;
 mod disk;
+mod enrolment;
 mod federation;
 mod golden;
 mod hostile;

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use souk_common::ids::ShopName;
+use souk_common::privacy::ledger::LedgerError;
 
 use crate::config::ConfigError;
 use crate::folder::Folder;
+use crate::ledger::LedgerFileError;
 use crate::recommend::Wishes;
 use crate::service::{Answer, Question};
+use crate::shops::Trusted;
 use crate::store::StoreError;
 
 /// Take part in a Souk federation without letting any customer's data leave this building.
@@ -26,7 +28,7 @@ struct Args {
     command: Command,
 }
 
-const AFTER_HELP: &str = "Exit codes: 0 good, 1 a check failed, 2 error, 64 wrong usage or configuration.
+const AFTER_HELP: &str = "Exit codes: 0 good, 1 a check failed (starting again does not help), 2 error, 64 wrong usage or configuration.
 SOUK_LOG=info (or debug, souk_client=trace, ...) logs to standard error.
 
 Start with:
@@ -36,15 +38,15 @@ Start with:
 
 const SHOPS_HELP: &str = "The coordinator issues every certificate, so it could invent shops and learn from a sum \
 of theirs and yours. So call the owner of each shop, at a number that you have from elsewhere. Each reads the fingerprint \
-of their own key aloud from `souk-client shops`, and compares what the other reads with what is listed. Then trust it, \
-and look whether what is listed as confirmed is still what was read to you. A \
+of their own key aloud from `souk-client shops`, and types what the other reads: `--trust NAME=FINGERPRINT` takes it only if \
+the coordinator shows the same (small or capital letters, with or without blanks). A \
 shop marked CHANGED has another key than the one you confirmed: call again, and ask why.
 
 Exit code 1 when a key has changed.
 
 Example:
   souk-client shops --dir shop
-  souk-client shops --trust south --trust west --dir shop";
+  souk-client shops --trust 'south=9f86d081 884c7d65 ...' --dir shop";
 
 #[derive(Debug, clap::Args)]
 struct Place {
@@ -63,8 +65,12 @@ enum Command {
         #[command(flatten)]
         place: Place,
         /// The orders: a file, or a folder with orders.csv.
-        #[arg(long, value_name = "FILE_OR_DIR")]
+        #[arg(long, value_name = "FILE_OR_DIR", conflicts_with = "again")]
         data: Option<PathBuf>,
+        /// Take part again with a folder that was a member's: same name, same key, same ledger. What the shop saw of the
+        /// coordinator's record is forgotten: do it only when the operator has told you why.
+        #[arg(long)]
+        again: bool,
     },
     /// Read the shop's files and say what is in them and what is wrong, line by line.
     #[command(
@@ -133,10 +139,16 @@ enum Command {
         k: u32,
     },
     /// Say what your customers' privacy has cost so far, and what is left.
-    #[command(after_help = "Example:\n  souk-client budget --json --dir shop")]
+    #[command(
+        after_help = "Examples:\n  souk-client budget --json --dir shop\n  souk-client budget --recover --dir shop   (after \
+                      a restore from a backup)"
+    )]
     Budget {
         #[command(flatten)]
         place: Place,
+        /// First charge the ledger for spends that it has lost and the coordinator has receipts of, and for one more.
+        #[arg(long)]
+        recover: bool,
         /// One JSON object on stdout.
         #[arg(long)]
         json: bool,
@@ -150,14 +162,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copy what this shop can't do without to another folder, also while `run` is up. It holds the key: guard it.
+    #[command(after_help = "Example:\n  souk-client backup /mnt/backup/shop --dir shop")]
+    Backup {
+        /// Where to; an earlier backup there is replaced.
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the other shops' keys, and confirm them: only confirmed shops count in sums under masks.
     #[command(after_help = SHOPS_HELP)]
     Shops {
         #[command(flatten)]
         place: Place,
-        /// A shop whose fingerprint you have compared with its owner: it is written into shop.toml. Repeatable.
-        #[arg(long, value_name = "NAME")]
-        trust: Vec<ShopName>,
+        /// A shop and the fingerprint that its owner has read to you: it is written into shop.toml if it is the one that the
+        /// coordinator shows. Without fingerprint whatever the coordinator shows is. Repeatable.
+        #[arg(long, value_name = "NAME=FINGERPRINT")]
+        trust: Vec<Trusted>,
         /// One JSON object on stdout.
         #[arg(long)]
         json: bool,
@@ -197,14 +221,29 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             let usage = error
                 .chain()
                 .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
-            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR })
+            let failed = error
+                .chain()
+                .any(|cause| cause.is::<CheckFailed>() || is_rolled_back(cause));
+            ExitCode::from(match (usage, failed) {
+                (true, _) => EXIT_USAGE,
+                (_, true) => EXIT_CHECK_FAILED,
+                _ => EXIT_ERROR,
+            })
         }
     }
 }
 
 fn carry_out(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::Join { code, place, data } => crate::join::join(&code, &place.folder(), data.as_deref()),
+        Command::Join {
+            code,
+            place,
+            again: true,
+            ..
+        } => crate::join::join_again(&code, &place.folder()),
+        Command::Join {
+            code, place, data, ..
+        } => crate::join::join(&code, &place.folder(), data.as_deref()),
         Command::Run {
             place,
             exit_when_finished,
@@ -265,8 +304,13 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             let (_, picture) = ask_for_list(&place.folder(), user, wishes, true)?;
             draw(picture, &out)
         }
-        Command::Budget { place, json } => {
-            let Answer::Budget(budget) = ask(&place.folder(), Question::Budget)? else {
+        Command::Budget { place, json, recover } => {
+            let folder = place.folder();
+            if recover {
+                let recovered = crate::recover::recover(&folder)?;
+                eprintln!("{recovered}");
+            }
+            let Answer::Budget(budget) = ask(&folder, Question::Budget)? else {
                 return Err(strange());
             };
             say(&if json {
@@ -284,6 +328,26 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 render::sent_json(&uploads).to_string()
             } else {
                 render::sent(&uploads)
+            })?;
+            Ok(true)
+        }
+        Command::Backup {
+            folder, place, json, ..
+        } => {
+            // The running program may have been started elsewhere.
+            let folder = std::path::absolute(folder)?;
+            let Answer::BackedUp { files } = ask(
+                &place.folder(),
+                Question::Backup {
+                    folder: folder.clone(),
+                },
+            )?
+            else {
+                return Err(strange());
+            };
+            say(&match json {
+                true => serde_json::json!({ "backup": folder, "files": files }).to_string(),
+                false => format!("{files} files in {}", folder.display()),
             })?;
             Ok(true)
         }
@@ -430,6 +494,24 @@ fn say(text: &str) -> anyhow::Result<()> {
 fn strange() -> anyhow::Error {
     anyhow::anyhow!("the running souk-client is of another version: stop it and start it again")
 }
+
+/// A ledger that is not the newest is no accident that a restart heals.
+fn is_rolled_back(error: &(dyn std::error::Error + 'static)) -> bool {
+    let rolled_back = matches!(error.downcast_ref(), Some(LedgerError::RolledBack { .. }));
+    rolled_back
+        || matches!(
+            error.downcast_ref(),
+            Some(LedgerFileError::Ledger {
+                source: LedgerError::RolledBack { .. },
+                ..
+            })
+        )
+}
+
+/// Something is not as it must be, and starting again does not help: exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct CheckFailed(pub(crate) String);
 
 /// The question makes no sense: exit code 64.
 #[derive(Debug, thiserror::Error)]

@@ -2,9 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::Timestamp as Instant;
-use souk_common::clock::Timestamp;
-
+use crate::date::date as time;
 use crate::doctor::Check;
 use crate::recommend::Recommendations;
 use crate::service::Budget;
@@ -196,8 +194,8 @@ pub(crate) fn shops(shops: &Shops) -> String {
     match shops.members.iter().filter(open).count() {
         0 => text.push_str("Every other shop counts in sums under masks."),
         _ => text.push_str(
-            "Compare fingerprints with the owners by phone, then `souk-client shops --trust NAME`; until then those shops \
-             do not count in sums under masks.",
+            "Let the owners read you their fingerprints by phone, then `souk-client shops --trust NAME=FINGERPRINT`; until \
+             then those shops do not count in sums under masks.",
         ),
     }
     text
@@ -222,14 +220,6 @@ fn outcome(record: &UploadRecord) -> String {
         (None, Some(code)) => format!("refused: {}", code.words()),
         (None, None) => "no answer yet".to_owned(),
     }
-}
-
-/// UTC, to the second.
-fn time(at: Timestamp) -> String {
-    Instant::from_millisecond(at.0).map_or_else(
-        |_| at.to_string(),
-        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    )
 }
 
 #[cfg(test)]
@@ -335,13 +325,8 @@ mod tests {
         all.members.push(known("west", 3, Standing::Changed));
         let text = shops(&all);
         assert!(
-            text.contains("west: CHANGED") && text.contains("--trust NAME"),
+            text.contains("west: CHANGED") && text.contains("--trust NAME="),
             "{text}"
         );
-    }
-
-    #[test]
-    fn times_are_utc() {
-        assert_eq!(time(Timestamp(0)), "1970-01-01T00:00:00Z");
     }
 }

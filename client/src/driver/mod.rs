@@ -5,10 +5,12 @@
 //! | [`network`] | tasks that dial, listen, fetch and send |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
 //! | [`replaced`] | whether another program has this shop's key |
+//! | [`standing`] | certificates, clock and ledger, as the coordinator knows them |
 
 mod network;
 mod questions;
 mod replaced;
+mod standing;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Event, Note};
 use crate::service::{Answer, Service};
 use crate::store::Store;
-use crate::uplink::Link;
+use crate::uplink::{Heard, Link};
 use crate::workshop::{Draw, Workshop};
 
 use network::{Courier, Letter};
@@ -43,6 +45,7 @@ pub(crate) use questions::address_of;
 pub use questions::answer_alone;
 use questions::{leave, serve_control};
 use replaced::Replaced;
+use standing::Standing;
 
 /// What reaches the driver.
 enum Input {
@@ -60,6 +63,12 @@ enum Input {
     FromLink(u64, Event),
     /// A receipt, with its signature.
     Receipt(u64, Signed<Receipt>),
+    /// What the coordinator said when this shop checked in.
+    Heard(u64, Box<Heard>),
+    /// A new certificate, or why there is none.
+    Renewed(u64, anyhow::Result<Vec<u8>>),
+    /// The coordinator says that this shop is no member.
+    NoMember(u64),
     /// Keys or shares that the coordinator did not take, and why.
     NotTaken(u64, AttemptKey, String),
     /// For the owner.
@@ -117,6 +126,7 @@ struct Driver {
     courier: Option<Courier>,
     replaced: Replaced,
     manager: ServiceManager,
+    standing: Standing,
     jitter: Secret,
     bar: Option<ProgressBar>,
     exit_when_finished: bool,
@@ -157,6 +167,7 @@ impl Driver {
             courier: None,
             replaced: Replaced::default(),
             manager: ServiceManager::from_environment(),
+            standing: Standing::new(SystemClock.now()),
             jitter: secret_stream()?,
             bar: progress_bar(),
             exit_when_finished,
@@ -193,6 +204,7 @@ impl Driver {
         signs_of_life: &mut SignsOfLife,
     ) -> anyhow::Result<()> {
         while !self.done {
+            let look_again = self.standing.look_at().since(SystemClock.now());
             tokio::select! {
                 input = self.inputs.recv() => {
                     // The driver holds a sender, so the channel never ends.
@@ -200,6 +212,7 @@ impl Driver {
                         self.take(input)?;
                     }
                 }
+                () = tokio::time::sleep(look_again) => self.look_again(),
                 () = signs_of_life.due() => self.manager.alive(),
                 _ = tokio::signal::ctrl_c() => break,
                 _ = stop.recv() => break,
@@ -211,6 +224,11 @@ impl Driver {
     fn take(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
             Input::Event(event) => self.handle(event),
+            Input::Heard(generation, heard) if generation == self.generation => self.hear(*heard),
+            Input::Renewed(generation, renewed) if generation == self.generation => {
+                self.take_renewed(renewed)
+            }
+            Input::NoMember(generation) if generation == self.generation => Err(self.no_member()),
             Input::Linked(generation, link) if generation == self.generation => {
                 self.courier = Some(Courier::start(
                     link,
@@ -257,6 +275,9 @@ impl Driver {
             }
             // Of a connection that is no more.
             Input::Linked(..)
+            | Input::Heard(..)
+            | Input::Renewed(..)
+            | Input::NoMember(..)
             | Input::Pushed(..)
             | Input::AskedToWait(..)
             | Input::Lost(..)
@@ -270,8 +291,14 @@ impl Driver {
         let Some(courier) = &self.courier else {
             return Ok(());
         };
+        let is_welcome = matches!(push, Push::Welcome { .. });
         match block_in_place(|| self.agent.hear(SystemClock.now(), push))? {
-            Ok(acts) => self.perform(acts),
+            Ok(acts) => {
+                self.perform(acts);
+                if is_welcome {
+                    self.welcomed();
+                }
+            }
             Err(error) => {
                 courier.link.close();
                 self.tell(&format!(

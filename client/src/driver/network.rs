@@ -14,7 +14,7 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Event, Pending};
 use crate::patience::TimedOut;
 use crate::store::Store;
-use crate::uplink::{Link, Uploaded, is_here};
+use crate::uplink::{Heard, Link, Uploaded, is_here, says_no_member};
 
 /// Something to send or to fetch.
 pub(super) enum Letter {
@@ -38,9 +38,14 @@ pub(super) enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// What this shop holds, and what it must know.
+    CheckIn(Box<Membership>),
+    /// A request for a new certificate.
+    Renew(Vec<u8>),
 }
 
-/// Carries letters over one connection: answers, words and updates in order, blobs beside them.
+/// Carries letters over one connection: answers, words and updates in order, blobs beside them, and so what keeps the
+/// membership going. Together with the subscription these are all streams that a shop may have open.
 pub(super) struct Courier {
     pub(super) link: Arc<Link>,
     folder: Folder,
@@ -48,7 +53,8 @@ pub(super) struct Courier {
     inputs: UnboundedSender<Input>,
     sending: UnboundedSender<Letter>,
     fetching: UnboundedSender<Letter>,
-    tasks: [JoinHandle<()>; 2],
+    standing: UnboundedSender<Letter>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Courier {
@@ -69,6 +75,7 @@ impl Courier {
         };
         let (sending, first) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         let (fetching, second) = line(Arc::clone(&link), folder.clone(), inputs.clone());
+        let (standing, third) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         Self {
             link,
             folder,
@@ -76,7 +83,8 @@ impl Courier {
             inputs,
             sending,
             fetching,
-            tasks: [first, second],
+            standing,
+            tasks: [first, second, third],
         }
     }
 
@@ -86,6 +94,7 @@ impl Courier {
             Letter::Answer(..) | Letter::Word(..) => (&self.sending, Timestamp(0)),
             Letter::Upload { at, .. } => (&self.sending, *at),
             Letter::Fetch { at, .. } => (&self.fetching, *at),
+            Letter::CheckIn(_) | Letter::Renew(_) => (&self.standing, Timestamp(0)),
         };
         let wait = at.since(SystemClock.now());
         if wait.is_zero() {
@@ -119,10 +128,10 @@ pub(super) async fn listen(
     inputs: UnboundedSender<Input>,
 ) {
     tokio::time::sleep(at.since(SystemClock.now())).await;
-    let (ended, why) = match Link::dial(&folder, &membership, &address).await {
-        Ok(link) => {
+    let (ended, why) = match Link::arrive(&folder, &membership, &address).await {
+        Ok((link, heard)) => {
             let link = Arc::new(link);
-            let ended = follow(generation, &link, &inputs).await;
+            let ended = follow(generation, &link, heard, &inputs).await;
             if link.is_asked_to_wait() {
                 let _ = inputs.send(Input::AskedToWait(generation));
             }
@@ -132,14 +141,25 @@ pub(super) async fn listen(
     };
     let reason = match ended {
         Ok(()) => "the coordinator ended the connection, trying again".to_owned(),
+        Err(error) if says_no_member(&error) => {
+            let _ = inputs.send(Input::NoMember(generation));
+            return;
+        }
         Err(error) => format!("no connection to the coordinator, trying again: {error:#}"),
     };
     let _ = inputs.send(Input::Lost(generation, reason, why));
 }
 
 /// Passes on what the coordinator says, until the connection ends.
-async fn follow(generation: u64, link: &Arc<Link>, inputs: &UnboundedSender<Input>) -> anyhow::Result<()> {
+async fn follow(
+    generation: u64,
+    link: &Arc<Link>,
+    heard: Heard,
+    inputs: &UnboundedSender<Input>,
+) -> anyhow::Result<()> {
     let _ = inputs.send(Input::Linked(generation, Arc::clone(link)));
+    // Taken in before any announcement: a shop whose ledger is not its newest takes part in nothing.
+    let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
     let mut pushes = link.subscribe().await?;
     while let Some(push) = link.next_push(&mut pushes).await? {
         if inputs.send(Input::Pushed(generation, push)).is_err() {
@@ -157,6 +177,19 @@ async fn carry(
     inputs: &UnboundedSender<Input>,
 ) {
     let event = match letter {
+        Letter::CheckIn(membership) => {
+            match link.check_in(&membership).await {
+                Ok(heard) => {
+                    let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
+                }
+                Err(error) => tracing::warn!("the shop could not check in: {error:#}"),
+            }
+            return;
+        }
+        Letter::Renew(csr) => {
+            let _ = inputs.send(Input::Renewed(generation, link.renew(csr).await));
+            return;
+        }
         Letter::Answer(id, answer) => {
             if let Err(error) = link.answer(id, answer).await {
                 tracing::warn!(%id, "the answer was not taken: {error:#}");

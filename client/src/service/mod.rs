@@ -38,6 +38,11 @@ pub enum Question {
     Sent,
     /// What is in the shop's files.
     CheckData,
+    /// Copies of what the shop can't do without.
+    Backup {
+        /// Where to; absolute.
+        folder: PathBuf,
+    },
     /// End the membership.
     Leave,
 }
@@ -78,6 +83,11 @@ pub enum Answer {
     Left {
         /// In words.
         kept: String,
+    },
+    /// To [`Question::Backup`].
+    BackedUp {
+        /// How many files.
+        files: u64,
     },
     /// It could not be done.
     Failed {
@@ -166,6 +176,10 @@ impl Service {
             Question::Budget => self.budget().map(Answer::Budget),
             Question::Sent => self.sent(),
             Question::CheckData => check_data(&self.folder),
+            Question::Backup { folder } => {
+                let files = crate::backup::copy(&self.folder, &self.store, &folder);
+                files.map(|files| Answer::BackedUp { files })
+            }
             Question::Leave => Err(anyhow::anyhow!("leaving takes a connection to the coordinator")),
         };
         answered.unwrap_or_else(|error| Answer::Failed {

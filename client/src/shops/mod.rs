@@ -7,6 +7,7 @@
 pub mod trust;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,11 +16,44 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::secagg::records::fingerprint;
 use souk_common::wire::messages::Member;
 
-use crate::args::UsageError;
+use crate::args::{CheckFailed, UsageError};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::uplink::Link;
+
+/// Whom to trust: a name, and the fingerprint that the owner has read aloud.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trusted {
+    /// The shop.
+    pub shop: ShopName,
+    /// None: whatever the coordinator shows.
+    pub fingerprint: Option<Digest>,
+}
+
+impl FromStr for Trusted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, read) = match text.split_once('=') {
+            Some((name, read)) => (name, Some(read)),
+            None => (text, None),
+        };
+        let shop = name
+            .trim()
+            .parse()
+            .map_err(|error| format!("{name:?}: {error}"))?;
+        let fingerprint = read.map(|read| {
+            let digits: String = read.split_whitespace().collect();
+            let digest = digits.to_ascii_lowercase().parse();
+            digest.map_err(|_| format!("{read:?} is no fingerprint: it has 64 digits, 0-9 and a-f"))
+        });
+        Ok(Self {
+            shop,
+            fingerprint: fingerprint.transpose()?,
+        })
+    }
+}
 
 /// What the owner knows of a member's key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -70,8 +104,9 @@ impl Shops {
 /// its own: whether `run` is up does not matter.
 ///
 /// # Errors
-/// When the coordinator does not answer, a name to trust is no other member's, or `shop.toml` can't be edited.
-pub fn look(folder: &Folder, trust: &[ShopName]) -> anyhow::Result<Shops> {
+/// When the coordinator does not answer, a name to trust is no other member's or shown with another fingerprint, or
+/// `shop.toml` can't be edited.
+pub fn look(folder: &Folder, trust: &[Trusted]) -> anyhow::Result<Shops> {
     let mut config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
     ensure!(membership.left_at.is_none(), "this shop has left its federation");
@@ -82,7 +117,7 @@ pub fn look(folder: &Folder, trust: &[ShopName]) -> anyhow::Result<Shops> {
         .build()?;
     let members = runtime.block_on(async {
         let asked = async {
-            let link = Link::dial(folder, &membership, &address).await?;
+            let (link, _) = Link::arrive(folder, &membership, &address).await?;
             let members = link.members().await?;
             link.close();
             anyhow::Ok(members)
@@ -101,15 +136,17 @@ pub fn look(folder: &Folder, trust: &[ShopName]) -> anyhow::Result<Shops> {
 
 /// The keys that names to trust have.
 fn confirmed(
-    trust: &[ShopName],
+    trust: &[Trusted],
     members: &[Member],
     own: &ShopName,
-) -> Result<Vec<(ShopName, Digest)>, UsageError> {
-    let find = |name: &ShopName| {
+) -> anyhow::Result<Vec<(ShopName, Digest)>> {
+    let find = |trusted: &Trusted| {
+        let name = &trusted.shop;
         if name == own {
             return Err(UsageError(format!(
                 "--trust {name}: that is this shop itself, which always counts"
-            )));
+            ))
+            .into());
         }
         let member = members.iter().find(|member| member.shop == *name);
         let member = member.ok_or_else(|| {
@@ -117,7 +154,19 @@ fn confirmed(
                 "--trust {name}: no member has that name; without --trust they are listed"
             ))
         })?;
-        Ok((name.clone(), fingerprint(&member.identity)))
+        let shown = fingerprint(&member.identity);
+        if let Some(read) = trusted.fingerprint
+            && read != shown
+        {
+            return Err(CheckFailed(format!(
+                "--trust {name}: the coordinator shows {}, and that is not what you were read: {}. Nothing was confirmed. \
+                 Compare once more with the owner; if it stays so, the coordinator shows you a key that is not theirs",
+                spoken(&shown),
+                spoken(&read)
+            ))
+            .into());
+        }
+        Ok((name.clone(), shown))
     };
     trust.iter().map(find).collect()
 }
@@ -224,6 +273,22 @@ mod tests {
         );
         assert!(trust("north").unwrap_err().to_string().contains("itself"));
         assert!(trust("nobody").unwrap_err().to_string().contains("no member"));
+        // What was read aloud counts, however it was typed.
+        let right = fingerprint(&[2; 32]);
+        for typed in [right.to_string(), spoken(&right).to_uppercase(), spoken(&right)] {
+            assert_eq!(
+                trust(&format!("south={typed}")).unwrap(),
+                [("south".parse().unwrap(), right)]
+            );
+        }
+        let error = trust(&format!("south={}", fingerprint(&[3; 32]))).unwrap_err();
+        assert!(
+            error.is::<CheckFailed>() && error.to_string().contains(&spoken(&right)),
+            "{error}"
+        );
+        for typed in ["south=", "south=12", "So uth", "=12"] {
+            assert!(typed.parse::<Trusted>().is_err(), "{typed}");
+        }
     }
 
     #[test]

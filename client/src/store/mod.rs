@@ -141,6 +141,42 @@ impl Store {
         Ok(write.commit()?)
     }
 
+    /// Forgets what was seen of a coordinator's record, and the secrets of an attempt that nobody will end.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn begin_anew(&self) -> Result<(), StoreError> {
+        let write = self.db.begin_write()?;
+        write.open_table(HEADS)?.retain(|_, _| false)?;
+        write.open_table(FACTS)?.remove("announced")?;
+        write.open_table(MASKING)?.retain(|_, _| false)?;
+        Ok(write.commit()?)
+    }
+
+    /// Copies the store into a new file, but for the secrets of an attempt under way: put back later, they would be of no use
+    /// but to a thief.
+    ///
+    /// # Errors
+    /// When it can't be read or written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let copy = Database::create(path).map_err(|error| StoreError::Database(Box::new(error.into())))?;
+        let (read, write) = (self.db.begin_read()?, copy.begin_write()?);
+        macro_rules! copy_tables {
+            ($($table:expr),*) => {
+                $({
+                    let mut to = write.open_table($table)?;
+                    for row in read.open_table($table)?.iter()? {
+                        let (key, value) = row?;
+                        to.insert(key.value(), value.value())?;
+                    }
+                })*
+            };
+        }
+        copy_tables!(FACTS, HEADS, UPLOADS, VECTORS);
+        write.commit()?;
+        Ok(())
+    }
+
     /// Puts a finished update in the outbox, durably, with what it takes to unmask it if it is masked. Bytes of updates
     /// long gone are removed.
     ///

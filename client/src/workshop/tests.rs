@@ -64,6 +64,9 @@ fn home_with(plan: &str, orders: &str, policy: &str) -> Home {
         signing_key: vec![0; 32],
         joined_at: Timestamp(0),
         left_at: None,
+        other_cas: Vec::new(),
+        authorities: 0,
+        former_certificate: None,
     };
     Home {
         dir,

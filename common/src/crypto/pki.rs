@@ -10,10 +10,11 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use std::time::Duration;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::crypto::sign::SigningKey;
 use crate::ids::{Digest, ShopName};
 use crate::wire::limits::MAX_CSR_BYTES;
 
@@ -36,7 +37,9 @@ impl Authority {
     /// When there is no entropy.
     pub fn create(federation: &str, now: Timestamp) -> Result<Self, PkiError> {
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
-        let mut params = params(&format!("souk federation {federation}"), now, CA_VALIDITY);
+        // Two authorities of one federation have different names, so that it is clear which one a certificate is by.
+        let which = Digest::of(key.public_key_raw()).short();
+        let mut params = params(&format!("souk federation {federation} {which}"), now, CA_LIFE);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().to_vec();
@@ -66,11 +69,30 @@ impl Authority {
         Digest::of(&self.certificate)
     }
 
-    /// A certificate for a shop's signing request; of the request only the public key is used.
+    /// Whether the key is the one that the certificate is for.
+    pub fn is_whole(&self) -> bool {
+        SigningKey::from_pkcs8(&self.key).is_ok_and(|key| key_of(&self.certificate) == Some(key.public()))
+    }
+
+    /// A certificate for a shop's signing request, for [`SHOP_LIFE`]; of the request only the public key is used.
     ///
     /// # Errors
     /// When the request is none, or not signed by its own key.
     pub fn issue_shop(&self, csr: &[u8], shop: &ShopName, now: Timestamp) -> Result<Vec<u8>, PkiError> {
+        self.issue_shop_for(SHOP_LIFE, csr, shop, now)
+    }
+
+    /// As [`Self::issue_shop`], valid for `life` from now on.
+    ///
+    /// # Errors
+    /// As [`Self::issue_shop`].
+    pub fn issue_shop_for(
+        &self,
+        life: Duration,
+        csr: &[u8],
+        shop: &ShopName,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, PkiError> {
         if csr.len() > MAX_CSR_BYTES {
             return Err(PkiError::Request(format!(
                 "{} bytes, the most is {MAX_CSR_BYTES}",
@@ -80,7 +102,7 @@ impl Authority {
         let request =
             CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr.to_vec()))
                 .map_err(|error| PkiError::Request(error.to_string()))?;
-        let mut params = params(shop.as_str(), now, SHOP_VALIDITY);
+        let mut params = params(shop.as_str(), now, life);
         params.subject_alt_names = vec![dns(shop.as_str())?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params
@@ -89,13 +111,25 @@ impl Authority {
             .to_vec())
     }
 
-    /// A certificate for the coordinator, with a new key.
+    /// A certificate for the coordinator, for [`COORDINATOR_LIFE`], with a new key.
     ///
     /// # Errors
     /// When there is no entropy.
     pub fn issue_coordinator(&self, now: Timestamp) -> Result<(Vec<u8>, SecretKey), PkiError> {
+        self.issue_coordinator_for(COORDINATOR_LIFE, now)
+    }
+
+    /// As [`Self::issue_coordinator`], valid for `life` from now on.
+    ///
+    /// # Errors
+    /// When there is no entropy.
+    pub fn issue_coordinator_for(
+        &self,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<(Vec<u8>, SecretKey), PkiError> {
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
-        let mut params = params(COORDINATOR_NAME, now, SHOP_VALIDITY);
+        let mut params = params(COORDINATOR_NAME, now, life);
         params.subject_alt_names = vec![dns(COORDINATOR_NAME)?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer()?)?.der().to_vec();
@@ -117,13 +151,20 @@ impl Authority {
 /// # Errors
 /// When there is no entropy.
 pub fn shop_key() -> Result<(SecretKey, Vec<u8>), PkiError> {
-    let key = KeyPair::generate_for(&PKCS_ED25519)?;
+    let key = Zeroizing::new(KeyPair::generate_for(&PKCS_ED25519)?.serialize_der());
+    let csr = request_for(&key)?;
+    Ok((key, csr))
+}
+
+/// The request to certify a key that a shop has: a renewal keeps the key, for it is what other owners have compared.
+///
+/// # Errors
+/// When `key` is no key.
+pub fn request_for(key: &SecretKey) -> Result<Vec<u8>, PkiError> {
+    let key = KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.as_slice()))?;
     // The name in the request does not count: the coordinator knows whom it invited.
-    let csr = CertificateParams::default()
-        .serialize_request(&key)?
-        .der()
-        .to_vec();
-    Ok((Zeroizing::new(key.serialize_der()), csr))
+    let request = CertificateParams::default().serialize_request(&key)?;
+    Ok(request.der().to_vec())
 }
 
 /// The shop that a certificate names; none if it names no shop.
@@ -149,21 +190,86 @@ pub fn key_of(certificate: &[u8]) -> Option<[u8; 32]> {
         .filter(|_| ed25519)
 }
 
-/// Until when a certificate is valid.
-pub fn valid_until(certificate: &[u8]) -> Option<Timestamp> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Some(Timestamp::from_secs(certificate.validity().not_after.timestamp()))
+/// Whether `authority` is the CA of `certificate`, by the key identifiers in both. Says who must have signed; that it did was
+/// checked by whoever let the certificate's holder in.
+pub fn is_issued_by(certificate: &[u8], authority: &[u8]) -> bool {
+    let (Ok((_, certificate)), Ok((_, authority))) = (
+        X509Certificate::from_der(certificate),
+        X509Certificate::from_der(authority),
+    ) else {
+        return false;
+    };
+    let named = certificate.iter_extensions().find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(named) = extension.parsed_extension() else {
+            return None;
+        };
+        named.key_identifier.as_ref().map(|named| named.0)
+    });
+    let own = authority.iter_extensions().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(own) = extension.parsed_extension() else {
+            return None;
+        };
+        Some(own.0)
+    });
+    named.is_some() && named == own
 }
 
-fn params(name: &str, now: Timestamp, validity: Duration) -> CertificateParams {
+/// Whether a certificate is an authority's, of a kind that this program can check.
+pub fn is_authority(certificate: &[u8]) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| certificate.is_ca())
+        && key_of(certificate).is_some()
+}
+
+/// From when until when a certificate is valid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// From.
+    pub from: Timestamp,
+    /// Until.
+    pub until: Timestamp,
+}
+
+impl Validity {
+    /// Of a certificate; none if it is none.
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let validity = certificate.validity();
+        Some(Self {
+            from: Timestamp::from_secs(validity.not_before.timestamp()),
+            until: Timestamp::from_secs(validity.not_after.timestamp()),
+        })
+    }
+
+    /// When it is time for the next one: two thirds of its life have passed.
+    pub fn renew_at(&self) -> Timestamp {
+        self.from + self.until.since(self.from) * 2 / 3
+    }
+
+    /// After a try that failed, when to try again: often enough before the end, and not more than once a second.
+    pub fn try_again_at(&self, now: Timestamp) -> Timestamp {
+        now + (self.until.since(now) / 10).clamp(Duration::from_secs(1), Duration::from_secs(3600))
+    }
+
+    /// Whether it is valid at this time.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        (self.from..=self.until).contains(&now)
+    }
+}
+
+/// Until when a certificate is valid.
+pub fn valid_until(certificate: &[u8]) -> Option<Timestamp> {
+    Validity::of(certificate).map(|validity| validity.until)
+}
+
+fn params(name: &str, now: Timestamp, life: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    // A day back, for clocks that are behind.
-    let since = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).saturating_sub(DAY);
-    params.not_before = epoch + since;
-    params.not_after = epoch + since + validity;
+    let now = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
+    // For clocks that are behind: a day, but never more than half of the whole.
+    params.not_before = epoch + now.saturating_sub(CLOCK_TOLERANCE.min(life));
+    params.not_after = epoch + now + life;
     params.use_authority_key_identifier_extension = true;
     params
 }
@@ -183,9 +289,14 @@ pub enum PkiError {
     Request(String),
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
-const CA_VALIDITY: Duration = Duration::from_secs(20 * 365 * 86_400);
-const SHOP_VALIDITY: Duration = Duration::from_secs(5 * 365 * 86_400);
+/// How far a peer's clock may be behind: certificates are valid from so long before they were issued.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(86_400);
+/// How long a shop's certificate is valid unless the operator says otherwise: renewed after 16 months, so that a shop may be
+/// away for 8 at any time.
+pub const SHOP_LIFE: Duration = Duration::from_secs(730 * 86_400);
+/// How long the coordinator's own certificate is valid unless the operator says otherwise. `serve` renews it.
+pub const COORDINATOR_LIFE: Duration = Duration::from_secs(90 * 86_400);
+const CA_LIFE: Duration = Duration::from_secs(20 * 365 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -221,5 +332,51 @@ mod tests {
                 Err(PkiError::Request(_))
             ));
         }
+    }
+
+    #[test]
+    fn a_certificate_is_due_after_two_thirds_of_its_life_and_names_its_authority() {
+        let (one, other) = (
+            Authority::create("test", NOW).unwrap(),
+            Authority::create("test", NOW).unwrap(),
+        );
+        let (key, _) = shop_key().unwrap();
+        let csr = request_for(&key).unwrap();
+        let (shop, life): (ShopName, _) = ("north".parse().unwrap(), Duration::from_secs(300 * 86_400));
+        let certificate = other.issue_shop_for(life, &csr, &shop, NOW).unwrap();
+        let validity = Validity::of(&certificate).unwrap();
+        assert_eq!(
+            validity,
+            Validity {
+                from: NOW - CLOCK_TOLERANCE,
+                until: NOW + life
+            }
+        );
+        assert!(
+            validity.holds_at(NOW) && !validity.holds_at(NOW + life * 2) && !validity.holds_at(NOW - life)
+        );
+        assert_eq!(
+            validity.renew_at(),
+            NOW + (life + CLOCK_TOLERANCE) * 2 / 3 - CLOCK_TOLERANCE
+        );
+        assert_eq!(validity.try_again_at(NOW), NOW + Duration::from_secs(3600));
+        assert_eq!(
+            validity.try_again_at(NOW + life),
+            NOW + life + Duration::from_secs(1)
+        );
+        assert!(
+            is_issued_by(&certificate, other.certificate()) && !is_issued_by(&certificate, one.certificate())
+        );
+        assert!(is_authority(one.certificate()) && !is_authority(&certificate) && !is_authority(b"none"));
+        // A life of seconds, for tests, is over in seconds.
+        let short = other
+            .issue_shop_for(Duration::from_secs(9), &csr, &shop, NOW)
+            .unwrap();
+        assert_eq!(
+            Validity::of(&short).unwrap().renew_at(),
+            NOW + Duration::from_secs(3)
+        );
+        let mixed = Authority::open(one.certificate().to_vec(), other.key().clone());
+        assert!(one.is_whole() && !mixed.is_whole());
     }
 }

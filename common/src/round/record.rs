@@ -166,6 +166,16 @@ pub struct Receipt {
     pub log: LogHead,
 }
 
+impl Receipt {
+    /// The shop's ledger when it made the update.
+    pub fn ledger(&self) -> LogHead {
+        LogHead {
+            length: self.upload.ledger_length,
+            head: self.upload.ledger_head,
+        }
+    }
+}
+
 /// Why an update was not counted.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, Endpoint, EndpointConfig};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TransportErrorCode};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -31,6 +31,8 @@ pub struct Identity {
 pub enum Trust {
     /// By the federation's CA certificate, DER.
     Ca(Vec<u8>),
+    /// By any of these: while one CA takes another's place.
+    AnyOf(Vec<Vec<u8>>),
     /// By the CA certificate's digest, from a join code; the coordinator sends the certificate itself.
     Fingerprint(Digest),
 }
@@ -57,8 +59,18 @@ pub fn server_endpoint(
     ca: &[u8],
     resets: ResetKey,
 ) -> Result<Endpoint, TransportError> {
+    let config = server_config(&identity, &[ca.to_vec()])?;
+    bind(address, resets.endpoint_config(), Some(config))
+}
+
+/// Who the coordinator is, and whom it lets in: shops with certificates by any of `cas`. A running endpoint can be given
+/// another one; connections that stand are not touched.
+///
+/// # Errors
+/// When certificate or key are of no use.
+pub fn server_config(identity: &Identity, cas: &[Vec<u8>]) -> Result<quinn::ServerConfig, TransportError> {
     let provider = provider();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(cas)?), Arc::clone(&provider))
         .allow_unauthenticated()
         .build()
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
@@ -66,7 +78,7 @@ pub fn server_endpoint(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain(&identity), key(&identity))
+        .with_single_cert(chain(identity), key(identity))
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let quic =
@@ -77,7 +89,7 @@ pub fn server_endpoint(
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(INCOMING_BYTES * MAX_INCOMING as u64);
-    bind(address, resets.endpoint_config(), Some(config))
+    Ok(config)
 }
 
 /// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
@@ -93,10 +105,14 @@ pub fn client_endpoint(
     let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
-    let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Ca(ca) => WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&ca)?), provider)
+    let by_cas = |cas: &[Vec<u8>]| {
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(cas)?), Arc::clone(&provider))
             .build()
-            .map_err(|error| TransportError::Certificate(error.to_string()))?,
+            .map_err(|error| TransportError::Certificate(error.to_string()))
+    };
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Ca(ca) => by_cas(&[ca])?,
+        Trust::AnyOf(cas) => by_cas(&cas)?,
         Trust::Fingerprint(ca) => Arc::new(ByFingerprint {
             ca,
             algorithms: provider.signature_verification_algorithms,
@@ -135,22 +151,52 @@ pub async fn connect(endpoint: &Endpoint, remote: SocketAddr) -> Result<Connecti
             remote,
             reason: error.to_string(),
         })?;
-    connecting.await.map_err(|error| TransportError::Connect {
-        remote,
-        reason: error.to_string(),
+    connecting.await.map_err(|error| match refusal(&error) {
+        Some(refusal) => TransportError::Refused { remote, refusal },
+        None => TransportError::Connect {
+            remote,
+            reason: error.to_string(),
+        },
     })
+}
+
+/// Why the handshake of `connection` failed, if a certificate was the reason. In TLS 1.3 a shop learns only after it has
+/// connected that the coordinator does not take its certificate.
+pub fn refusal_of(connection: &Connection) -> Option<Refusal> {
+    refusal(&connection.close_reason()?)
+}
+
+fn refusal(error: &ConnectionError) -> Option<Refusal> {
+    let (code, theirs) = match error {
+        ConnectionError::TransportError(error) => (error.code, false),
+        ConnectionError::ConnectionClosed(close) => (close.error_code, true),
+        _ => return None,
+    };
+    let is = |alert| code == TransportErrorCode::crypto(alert);
+    match theirs {
+        false if is(ALERT_EXPIRED) => Some(Refusal::CoordinatorsTime),
+        false if is(ALERT_UNKNOWN_CA) => Some(Refusal::CoordinatorsAuthority),
+        true if is(ALERT_EXPIRED) => Some(Refusal::OwnTime),
+        true if is(ALERT_UNKNOWN_CA) => Some(Refusal::OwnAuthority),
+        _ => None,
+    }
 }
 
 /// The shop on the other end; none if it showed no certificate.
 pub fn peer_of(connection: &Connection) -> Option<Peer> {
+    let leaf = certificate_of(connection)?;
+    Some(Peer {
+        shop: shop_of(&leaf)?,
+        fingerprint: Digest::of(&leaf),
+        identity: key_of(&leaf)?,
+    })
+}
+
+/// The certificate that the other end showed, DER.
+pub fn certificate_of(connection: &Connection) -> Option<Vec<u8>> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
-    let leaf = chain.first()?;
-    Some(Peer {
-        shop: shop_of(leaf)?,
-        fingerprint: Digest::of(leaf),
-        identity: key_of(leaf)?,
-    })
+    chain.first().map(|leaf| leaf.to_vec())
 }
 
 /// Trusts the CA whose certificate has a known digest, and nothing else.
@@ -210,11 +256,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots(ca: &[u8]) -> Result<RootCertStore, TransportError> {
+fn roots(cas: &[Vec<u8>]) -> Result<RootCertStore, TransportError> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from(ca.to_vec()))
-        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    for ca in cas {
+        roots
+            .add(CertificateDer::from(ca.clone()))
+            .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    }
     Ok(roots)
 }
 
@@ -257,9 +305,45 @@ pub enum TransportError {
         /// What went wrong.
         reason: String,
     },
+    /// A certificate was not taken.
+    #[error("no connection to the coordinator at {remote}: {refusal}")]
+    Refused {
+        /// Where.
+        remote: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why two sides do not take each other's certificates, as the shop sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// By this machine's clock.
+    #[error(
+        "by this machine's clock its certificate is not valid yet, or not any more: is this clock right?"
+    )]
+    CoordinatorsTime,
+    /// It is of another federation, or its CA was replaced.
+    #[error(
+        "it shows a certificate by an authority that this shop does not know: it is another federation's coordinator, or \
+         its authority was replaced while this shop was away; ask the operator"
+    )]
+    CoordinatorsAuthority,
+    /// By the coordinator's clock.
+    #[error("by the coordinator's clock this shop's certificate is not valid yet, or not any more")]
+    OwnTime,
+    /// The CA was replaced, or it is another federation's certificate.
+    #[error(
+        "the coordinator does not know the authority by which this shop is certified: it was replaced while this shop was \
+         away, or this is another federation's coordinator; ask the operator"
+    )]
+    OwnAuthority,
 }
 
 const ALPN: &[u8] = b"souk/1";
+/// Of TLS: RFC 8446, 6.2. It has one for "expired or not currently valid".
+const ALERT_EXPIRED: u8 = 45;
+const ALERT_UNKNOWN_CA: u8 = 48;
 
 #[cfg(test)]
 mod moves;
@@ -413,6 +497,99 @@ mod tests {
         };
         let met = meet(coordinator(&authority), ca, trust(), Some(&expired)).await;
         assert_eq!(met, None, "expired");
+    }
+
+    /// Dials; what the shop is told, at once or by its first read.
+    async fn told(server: Identity, cas: &[Vec<u8>], trust: Trust, identity: &Identity) -> Option<Refusal> {
+        let config = server_config(&server, cas).unwrap();
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let server = bind(any, EndpointConfig::default(), Some(config)).unwrap();
+        let remote = server.local_addr().unwrap();
+        let client = client_endpoint(remote, trust, Some(identity)).unwrap();
+        let accepted = async { server.accept().await.unwrap().await };
+        let dialled = async {
+            match connect(&client, remote).await {
+                Ok(connection) => {
+                    // A peer that is taken is told nothing.
+                    let _ = tokio::time::timeout(Duration::from_millis(300), connection.closed()).await;
+                    refusal_of(&connection)
+                }
+                Err(TransportError::Refused { refusal, .. }) => Some(refusal),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        let both = async { tokio::join!(accepted, dialled) };
+        let (_alive, told) = tokio::time::timeout(LIMIT, both).await.expect("in time");
+        told
+    }
+
+    #[tokio::test]
+    async fn while_one_authority_takes_anothers_place_both_are_taken_and_then_one() {
+        let (old, new) = (
+            Authority::create("a", SystemClock.now()).unwrap(),
+            Authority::create("a", SystemClock.now()).unwrap(),
+        );
+        let both = || vec![new.certificate().to_vec(), old.certificate().to_vec()];
+        for authority in [&old, &new] {
+            let met = told(
+                coordinator(&old),
+                &both(),
+                Trust::AnyOf(both()),
+                &shop(authority, "north"),
+            )
+            .await;
+            assert_eq!(met, None);
+        }
+        let one = [new.certificate().to_vec()];
+        let met = told(
+            coordinator(&new),
+            &one,
+            Trust::AnyOf(both()),
+            &shop(&new, "north"),
+        )
+        .await;
+        assert_eq!(met, None);
+        let met = told(
+            coordinator(&new),
+            &one,
+            Trust::AnyOf(both()),
+            &shop(&old, "north"),
+        )
+        .await;
+        assert_eq!(met, Some(Refusal::OwnAuthority));
+        let trust = Trust::Ca(old.certificate().to_vec());
+        let met = told(coordinator(&new), &one, trust, &shop(&new, "north")).await;
+        assert_eq!(met, Some(Refusal::CoordinatorsAuthority));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_years_off_is_called_that_on_either_side() {
+        let years = Duration::from_secs(6 * 365 * 86_400);
+        let now = SystemClock.now();
+        for (theirs, ours, expected) in [
+            (now + years, now, Refusal::CoordinatorsTime),
+            (now - years, now, Refusal::CoordinatorsTime),
+            (now, now + years, Refusal::OwnTime),
+            (now, now - years, Refusal::OwnTime),
+        ] {
+            // An authority of long ago, as they are.
+            let authority = Authority::create("a", now - years * 2).unwrap();
+            let (leaf, key) = authority.issue_coordinator(theirs).unwrap();
+            let chain = vec![leaf, authority.certificate().to_vec()];
+            let (shop_key, csr) = shop_key().unwrap();
+            let leaf = authority
+                .issue_shop(&csr, &"north".parse().unwrap(), ours)
+                .unwrap();
+            let north = Identity {
+                chain: vec![leaf],
+                key: shop_key,
+            };
+            let trust = Trust::Ca(authority.certificate().to_vec());
+            let cas = [authority.certificate().to_vec()];
+            let met = told(Identity { chain, key }, &cas, trust, &north).await;
+            assert_eq!(met, Some(expected));
+            assert!(expected.to_string().contains("clock"));
+        }
     }
 
     #[tokio::test]

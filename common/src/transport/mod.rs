@@ -22,7 +22,8 @@ mod tuning;
 pub use admission::{CloseCode, Door, DoorRules, Verdict, admit};
 pub use bucket::{Bucket, Buckets, Rate};
 pub use endpoint::{
-    Identity, Peer, TransportError, Trust, client_endpoint, connect, peer_of, server_endpoint,
+    Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, connect, peer_of,
+    refusal_of, server_config, server_endpoint,
 };
 pub use frames::{FrameError, Framed, fill, read_frame, write_frame};
 pub use reset::ResetKey;

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use super::codec::{decode, encode};
 use super::frame::{FrameError, Framed, HEADER_BYTES, parse_header, to_bytes};
 use super::limits::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
-use super::messages::{ErrorCode, Member, Push, Reply, Request, Signed};
+use super::messages::{
+    Authorities, CheckIn, CheckedIn, ErrorCode, Member, Push, Reply, Request, Signed, Spent,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::round::record::{
@@ -122,6 +124,21 @@ fn requests() -> Vec<(&'static str, Request)> {
             },
         ),
         ("request_members", Request::Members),
+        (
+            "request_check_in",
+            Request::CheckIn(CheckIn {
+                now: Timestamp(1_800_000_000_000),
+                certificate: Digest([1; 32]),
+                authorities: 2,
+            }),
+        ),
+        (
+            "request_renew",
+            Request::Renew {
+                csr: vec![0x30, 0x82],
+            },
+        ),
+        ("request_spent", Request::Spent { below: u64::MAX }),
     ]
 }
 
@@ -139,15 +156,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("reply_done", Reply::Done),
         ("reply_blob", Reply::Blob { len_bytes: 5 }),
         ("reply_upload_from", Reply::UploadFrom { offset: 6 }),
-        (
-            "reply_receipt",
-            Reply::Receipt(signed(Receipt {
-                shop: shop(),
-                upload: UPLOAD,
-                stored_at: Timestamp(1_800_000_000_000),
-                log: LOG,
-            })),
-        ),
+        ("reply_receipt", Reply::Receipt(receipt())),
         (
             "reply_rejected",
             Reply::Rejected {
@@ -181,7 +190,41 @@ fn replies() -> Vec<(&'static str, Reply)> {
                 identity: [12; 32],
             }]),
         ),
+        (
+            "reply_checked_in",
+            Reply::CheckedIn(Box::new(CheckedIn {
+                now: Timestamp(1_800_000_000_001),
+                authorities: signed(Authorities {
+                    number: 3,
+                    certificates: vec![vec![1, 2], vec![3]],
+                }),
+                receipt: Some(receipt()),
+            })),
+        ),
+        (
+            "reply_renewed",
+            Reply::Renewed {
+                certificate: vec![1, 2],
+            },
+        ),
+        (
+            "reply_spent",
+            Reply::Spent(vec![Spent {
+                receipt: receipt(),
+                plan: Digest([2; 32]),
+            }]),
+        ),
+        ("reply_spent_nothing", Reply::Spent(vec![])),
     ]
+}
+
+fn receipt() -> Signed<Receipt> {
+    signed(Receipt {
+        shop: shop(),
+        upload: UPLOAD,
+        stored_at: Timestamp(1_800_000_000_000),
+        log: LOG,
+    })
 }
 
 fn pushes() -> Vec<(&'static str, Push)> {

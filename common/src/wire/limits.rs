@@ -16,6 +16,18 @@ pub const MAX_BLOB_BYTES: u64 = 4 << 30;
 /// Most bytes of a certificate signing request.
 pub const MAX_CSR_BYTES: usize = 4096;
 
+/// Most bytes of a certificate.
+pub const MAX_CERTIFICATE_BYTES: usize = 4096;
+
+/// Most certificate authorities that a federation trusts at once: one, and one that takes its place.
+pub const MAX_AUTHORITIES: usize = 2;
+
+/// Receipts of one shop that are told at once, if no more of them are of one length.
+pub const RECEIPTS_AT_ONCE: usize = 256;
+
+/// Seconds by which two clocks may differ before it is reported.
+pub const MAX_CLOCK_SKEW_SECS: u64 = 60;
+
 /// Most bytes of a text in a message (error details, software names).
 pub const MAX_TEXT_BYTES: usize = 1024;
 

@@ -10,12 +10,16 @@
 //! | [`Request::Leave`] | [`Reply::Left`] | |
 //! | [`Request::Advertise`], [`Request::Share`], [`Request::Confirm`], [`Request::Reveal`] | [`Reply::Done`] | |
 //! | [`Request::Members`] | [`Reply::Members`] | |
+//! | [`Request::CheckIn`] | [`Reply::CheckedIn`] | |
+//! | [`Request::Renew`] | [`Reply::Renewed`] | |
+//! | [`Request::Spent`] | [`Reply::Spent`] | |
 //!
 //! Any request may be answered by [`Reply::Error`]. An upload that was stored before is answered by its
 //! [`Reply::Receipt`] at once.
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::round::record::{
     Announcement, Answer, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
@@ -86,6 +90,59 @@ pub enum Request {
     },
     /// Asks who else is a member, to confirm their keys with their owners.
     Members,
+    /// Says what the shop holds, and asks what it must know before it takes part: asked before [`Request::Subscribe`], and
+    /// from time to time.
+    CheckIn(CheckIn),
+    /// Asks for a new certificate for the key of the present one.
+    Renew {
+        /// PKCS#10, DER.
+        csr: Vec<u8>,
+    },
+    /// Asks for this shop's receipts, longest ledger first, as many as fit: to charge a ledger for what it lost.
+    Spent {
+        /// Only receipts with `ledger_length` under this.
+        below: u64,
+    },
+}
+
+/// What a shop says of itself.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CheckIn {
+    /// Its clock.
+    pub now: Timestamp,
+    /// Digest of the certificate that it has stored, which may be newer than the one it dialled with.
+    pub certificate: Digest,
+    /// Number of the [`Authorities`] that it has stored; 0 for those of its join.
+    pub authorities: u64,
+}
+
+/// What a shop is told of itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CheckedIn {
+    /// The coordinator's clock.
+    pub now: Timestamp,
+    /// Whom to trust from now on.
+    pub authorities: Signed<Authorities>,
+    /// This shop's last receipt: a ledger without that head is not the newest.
+    pub receipt: Option<Signed<Receipt>>,
+}
+
+/// The certificate authorities of the federation. Signed by the key that signs its record, which does not change when they do.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Authorities {
+    /// Counts the changes: a smaller number than one that is known is an old list.
+    pub number: u64,
+    /// DER; the first one certifies shops.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// An update that was received, and by which plan it was made.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Spent {
+    /// The coordinator's word for it.
+    pub receipt: Signed<Receipt>,
+    /// The plan; its bytes are a blob.
+    pub plan: Digest,
 }
 
 /// From the coordinator, to one request.
@@ -135,6 +192,15 @@ pub enum Reply {
     },
     /// The members and their long-term keys, by name.
     Members(Vec<Member>),
+    /// Noted; what the shop must know.
+    CheckedIn(Box<CheckedIn>),
+    /// A new certificate.
+    Renewed {
+        /// DER.
+        certificate: Vec<u8>,
+    },
+    /// The receipts that were asked for, all of one length or none; nothing when there are no more.
+    Spent(Vec<Spent>),
 }
 
 /// A member of the federation.

@@ -15,7 +15,7 @@ pub(crate) mod tests;
 use std::collections::HashMap;
 
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::SigningKey;
+use souk_common::crypto::sign::{SigningKey, Word};
 use souk_common::ids::ShopName;
 use souk_common::model::layout::Layout;
 use souk_common::round::plan::Plan;
@@ -23,7 +23,7 @@ use souk_common::round::record::{
     Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 use souk_common::secagg::{Context, Terms};
-use souk_common::wire::messages::{Push, Reply, Signed};
+use souk_common::wire::messages::{Push, Reply, Signed, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
 use crate::masked::Masked;
@@ -152,6 +152,22 @@ impl Engine {
             outputs.push(Output::Push { shops, push });
         }
         outputs
+    }
+
+    /// The same word to everybody who is subscribed: whoever hears it checks in again.
+    pub fn welcome_all(&self) -> Vec<Output> {
+        let (shops, push) = (
+            None,
+            Push::Welcome {
+                manifest: self.manifest.clone(),
+            },
+        );
+        vec![Output::Push { shops, push }]
+    }
+
+    /// Signs a word that is not of a round.
+    pub fn sign<T: Word>(&self, word: T) -> Signed<T> {
+        self.key.sign(word)
     }
 
     /// The machine, to ask it things.
@@ -308,8 +324,13 @@ impl Engine {
             stored_at: now,
             log: self.store.log_head(),
         });
+        let spent = Spent {
+            receipt: receipt.clone(),
+            plan: self.run.plan,
+        };
         let changes = |change: &mut crate::store::Change<'_>| {
             change.add_receipt(&receipt)?;
+            change.add_spent(&spent)?;
             change.append(now, Entry::Received(receipt.clone())).map(|_| ())
         };
         let stored = if keep {

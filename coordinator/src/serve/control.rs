@@ -1,7 +1,7 @@
 //! The operator's commands: carried out on the store, or by the `serve` that has it open, over a socket in the
 //! federation's folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
-use souk_common::ids::ShopName;
+use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::secret_bytes;
 use souk_common::round::grid::Counts;
 use souk_common::round::record::{AttemptId, Manifest};
@@ -20,13 +20,15 @@ use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
 use super::hub::{Hub, Late};
+use super::shown;
 use super::{BETWEEN_TRIES, MOST_TRIES, now};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::limits::MemoryBound;
 use crate::registry;
 use crate::round::{Event, Phase, ShopState};
-use crate::store::{Standing, Store, StoreError, Traffic};
+use crate::store::{Snapshot, Standing, Store, StoreError, Traffic};
+use crate::{authorities, backup};
 
 /// A command that works whether `serve` runs or not.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -50,12 +52,23 @@ pub enum Command {
     Model(Option<u64>),
     /// An older model for the next round.
     Rollback(u64),
+    /// A new certificate authority beside the old one.
+    CaRotate,
+    /// Who certifies whom, and who depends on the old authority.
+    CaStatus,
+    /// Lets the old authority go.
+    CaRetire {
+        /// Although members depend on it.
+        force: bool,
+    },
+    /// Makes a snapshot to copy (see [`crate::backup`]).
+    Snapshot,
 }
 
 /// Why a command failed, in words.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ControlError(String);
+pub struct ControlError(pub(super) String);
 
 fn refused(error: impl std::fmt::Display) -> ControlError {
     ControlError(error.to_string())
@@ -118,9 +131,7 @@ fn on_store(
         Command::Invite(shop) => invite(home, store, shop, address),
         Command::Shops => {
             let shops = store.shops().map_err(refused)?;
-            let named =
-                |(name, shop): (ShopName, crate::store::Shop)| json!({ "name": name, "membership": shop });
-            Ok(json!({ "shops": shops.into_iter().map(named).collect::<Vec<_>>() }))
+            Ok(json!({ "shops": shops.iter().map(shown::shop).collect::<Vec<_>>() }))
         }
         Command::Revoke(shop) => {
             registry::end(store, shop, Standing::Revoked).map_err(refused)?;
@@ -142,6 +153,22 @@ fn on_store(
             let path = store.files().path_of(&signed.body.model);
             let path = fs::canonicalize(&path).map_err(refused)?;
             Ok(json!({ "manifest": signed, "path": path }))
+        }
+        Command::CaRotate => {
+            let config = home.config().map_err(refused)?;
+            authorities::rotate(home, &config.name, now()).map_err(refused)?;
+            shown::authorities(home, store)
+        }
+        Command::CaStatus => shown::authorities(home, store),
+        Command::CaRetire { force } => {
+            let left_behind = authorities::retire(home, store, *force).map_err(refused)?;
+            let mut said = shown::authorities(home, store)?;
+            said["left_behind"] = json!(left_behind);
+            Ok(said)
+        }
+        Command::Snapshot => {
+            let begun = backup::begin(home, store).map_err(refused)?;
+            finish_snapshot(home, &begun)
         }
         Command::Pause | Command::Resume | Command::Rollback(_) => Err(refused("this command needs the run")),
     }
@@ -169,6 +196,7 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
     };
     let mut connections = store.traffic().map_err(refused)?;
     let step = live.as_ref().and_then(|live| live.step);
+    let certified_until = live.as_ref().map(|live| live.certified_until);
     let (state, shops) = match live {
         Some(live) => {
             live.traffic
@@ -211,6 +239,8 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
         "seconds": seconds,
         "connections": connections,
         "shops": shops,
+        "certified_until": certified_until.map(shown::date),
+        "clocks_off": shown::clocks_off(&store.shops().map_err(refused)?),
         "memory_bound": memory,
     }))
 }
@@ -256,24 +286,50 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
                 Ok(json!({ "model_hash": engine.manifest().body.model }))
             })
         }
+        Command::Snapshot => {
+            // What takes long is done while the rounds go on.
+            let home = hub.home.clone();
+            let begin = move |engine: &mut Engine| backup::begin(&home, engine.store()).map_err(refused);
+            let begun = hub.keeper.ask_and_block(begin);
+            let begun = begun.unwrap_or_else(|| Err(refused(STOPS)))?;
+            return finish_snapshot(&hub.home, &begun);
+        }
         _ => {
             let (home, command) = (hub.home.clone(), command.clone());
             let config = home.config().map_err(refused)?;
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
+            let until = hub.certificates.validity().until;
             let late = hub.late().clone();
-            let act = move |engine: &mut Engine| on_engine(&home, engine, &command, &address, traffic, &late);
+            let act = move |engine: &mut Engine| {
+                on_engine(&home, engine, &command, &address, (traffic, until, &late))
+            };
             hub.keeper.ask_and_block(act)
         }
     };
-    let answer =
-        answer.unwrap_or_else(|| Err(refused("the coordinator stops, or could not carry it out")))?;
-    if let Command::Revoke(shop) = command {
-        let revoked = Event::Revoked(shop.clone());
-        hub.act_and_block(move |engine| engine.handle(now(), revoked));
-        hub.close(shop);
+    let answer = answer.unwrap_or_else(|| Err(refused(STOPS)))?;
+    match command {
+        Command::Revoke(shop) => {
+            let revoked = Event::Revoked(shop.clone());
+            hub.act_and_block(move |engine| engine.handle(now(), revoked));
+            hub.close(shop);
+        }
+        Command::CaRotate | Command::CaRetire { .. } => {
+            hub.certify(now()).map_err(refused)?;
+            // Those who can't come back are not kept either.
+            let left_behind: Vec<ShopName> =
+                serde_json::from_value(answer["left_behind"].clone()).unwrap_or_default();
+            hub.disconnect(&left_behind);
+            hub.act_and_block(|engine| Ok(engine.welcome_all()));
+        }
+        _ => {}
     }
     Ok(answer)
+}
+
+fn finish_snapshot(home: &Home, begun: &Snapshot) -> Result<Value, ControlError> {
+    let about = backup::finish(home, begun, now()).map_err(refused)?;
+    serde_json::to_value(about).map_err(refused)
 }
 
 fn on_engine(
@@ -281,8 +337,7 @@ fn on_engine(
     engine: &mut Engine,
     command: &Command,
     address: &str,
-    traffic: Vec<Traffic>,
-    late: &BTreeMap<ShopName, Late>,
+    (traffic, certified_until, late): (Vec<Traffic>, Timestamp, &BTreeMap<ShopName, Late>),
 ) -> Result<Value, ControlError> {
     let state = match engine.machine().phase() {
         Phase::Waiting => "waiting",
@@ -290,16 +345,15 @@ fn on_engine(
         Phase::Paused => "paused",
         Phase::Finished => "finished",
     };
+    let keys = shown::keys(engine.store()).map_err(refused)?;
+    let states = engine.machine().shop_states().into_iter();
+    let shops = states.map(|state| told(state, &keys, late)).collect();
     let live = Live {
         state,
         step: engine.machine().masked_step(),
         traffic,
-        shops: engine
-            .machine()
-            .shop_states()
-            .into_iter()
-            .map(|shop| told(shop, late))
-            .collect(),
+        shops,
+        certified_until,
     };
     on_store(home, engine.store(), command, address, Some(live))
 }
@@ -312,9 +366,15 @@ struct Live {
     traffic: Vec<Traffic>,
     /// Where each shop of the plan stands, in words.
     shops: Value,
+    /// Until when the coordinator's own certificate is valid.
+    certified_until: Timestamp,
 }
 
-fn told((shop, state): (ShopName, ShopState), late: &BTreeMap<ShopName, Late>) -> Value {
+fn told(
+    (shop, state): (ShopName, ShopState),
+    keys: &HashMap<ShopName, Digest>,
+    late: &BTreeMap<ShopName, Late>,
+) -> Value {
     let reason = match state {
         ShopState::Declined(code) => Some((code, code.words())),
         _ => None,
@@ -324,6 +384,7 @@ fn told((shop, state): (ShopName, ShopState), late: &BTreeMap<ShopName, Late>) -
         "state": state.word(),
         "code": reason.map(|(code, _)| code),
         "reason": reason.map(|(_, words)| words),
+        "key_fingerprint": keys.get(&shop),
         "discarded": late.get(&shop),
     })
 }
@@ -356,4 +417,6 @@ pub(super) async fn answer(socket: ControlSocket, hub: Arc<Hub>) {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A snapshot of years of records takes a while.
+const PATIENCE: Duration = Duration::from_secs(600);
+const STOPS: &str = "the coordinator stops, or could not carry it out";

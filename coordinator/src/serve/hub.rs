@@ -8,7 +8,6 @@ use std::time::Duration;
 use quinn::Connection;
 use serde::Serialize;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::pki::Authority;
 use souk_common::ids::ShopName;
 use souk_common::round::record::AttemptId;
 use souk_common::telemetry::ServiceManager;
@@ -18,6 +17,7 @@ use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::certificates::Certificates;
 use super::keeper::Keeper;
 use super::meters::Meters;
 use super::partial::Partials;
@@ -42,7 +42,7 @@ pub(super) struct Hub {
     late: Mutex<BTreeMap<ShopName, Late>>,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
-    pub(super) authority: Authority,
+    pub(super) certificates: Certificates,
     pub(super) staging: Staging,
     pub(super) files: Files,
     pub(super) partials: Partials,
@@ -92,7 +92,7 @@ impl Hub {
     pub(super) fn new(
         mut engine: Engine,
         home: Home,
-        authority: Authority,
+        certificates: Certificates,
         limits: &Limits,
         local: SocketAddr,
         report: Box<dyn Fn(&str) + Send + Sync>,
@@ -118,7 +118,7 @@ impl Hub {
             late: Mutex::default(),
             tries: Mutex::default(),
             home,
-            authority,
+            certificates,
             staging,
             files,
             partials: Partials::default(),
@@ -373,6 +373,14 @@ impl Hub {
         self.partials.forget(shop);
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
             CloseCode::NotEnrolled.close(&link.connection);
+        }
+    }
+
+    /// Closes the connections of shops, which may dial again if they are let in.
+    pub(super) fn disconnect(&self, shops: &[ShopName]) {
+        let left = |link: &&Link| shops.contains(&link.peer.shop);
+        for link in self.links().values().filter(left) {
+            CloseCode::Stopping.close(&link.connection);
         }
     }
 

@@ -8,8 +8,10 @@
 //! | `keeper` | the thread that waits for the disk |
 //! | `places`, `turns`, `partial` | who may send and fetch now, and what is kept of what broke off |
 //! | `meters`, `pushes` | what one shop may use |
-//! | `control` | the operator's commands |
+//! | `control`, `shown` | the operator's commands, and what they show |
+//! | `certificates` | the coordinator's own certificate |
 
+mod certificates;
 mod control;
 mod hub;
 mod keeper;
@@ -18,6 +20,7 @@ mod partial;
 mod places;
 mod pushes;
 mod session;
+mod shown;
 mod transfer;
 mod turns;
 
@@ -29,15 +32,18 @@ use quinn::{Endpoint, VarInt};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Door, Identity, ResetKey, TransportError, admit, server_endpoint};
+use souk_common::transport::{CloseCode, Door, ResetKey, TransportError, admit, server_endpoint};
 use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
+use crate::authorities::Certification;
+use crate::backup;
 use crate::engine::{BeginError, Engine, EngineError, Settings};
 use crate::home::{Config, Home, HomeError, LISTEN_RULE};
 use crate::round::Event;
 use crate::store::{Store, StoreError};
 
+use certificates::Certificates;
 pub use control::{Command, ControlError, ask, execute};
 use hub::Hub;
 
@@ -71,7 +77,7 @@ pub async fn run(
         value: listen.clone(),
     })?;
     let clock = SystemClock;
-    let authority = home.authority()?;
+    let certification = Certification::load(&home)?;
     let store = open_patiently(&home, &config).await?;
     let settings = Settings {
         keep_parts: config.store.keep_parts,
@@ -81,28 +87,38 @@ pub async fn run(
     let key = home.signing_key()?;
     let engine = Engine::begin(clock.now(), store, key, options.plan, &catalogue, settings)?;
     drop(catalogue);
-    let (certificate, key) = authority
-        .issue_coordinator(clock.now())
-        .map_err(HomeError::from)?;
-    let chain = vec![certificate, authority.certificate().to_vec()];
-    let resets = ResetKey::derive(authority.key());
-    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate(), resets)?;
+    let own = certificates::own(&certification, config.certificates, clock.now())?;
+    let serving = certification.serving();
+    let resets = ResetKey::derive(serving.key());
+    let endpoint = server_endpoint(address, own.identity, serving.certificate(), resets)?;
     let local = endpoint.local_addr()?;
+    let certificates = Certificates::new(certification, config.certificates, endpoint.clone(), own.validity);
     let hub = Arc::new(Hub::new(
         engine,
         home.clone(),
-        authority,
+        certificates,
         &config.limits,
         local,
         Box::new(report),
     )?);
+    // With all authorities that count.
+    hub.certify(clock.now())?;
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
+    if let Some(about) = backup::was_put_back(&home).map_err(HomeError::from)? {
+        hub.report(&format!(
+            "this folder was put back from a backup of {} with {} entries in the record: shops that have seen more of it \
+             decline (docs/operations.md says what to do)",
+            shown::date(about.made_at),
+            about.log.length
+        ));
+    }
     hub.tell(Event::Started).await;
     hub.manager.ready();
     let tasks = TaskTracker::new();
     tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
+    tasks.spawn(Hub::keep_certified(Arc::clone(&hub)));
     let door = Door::new(config.limits.door());
     tasks.spawn(accept(endpoint.clone(), door, Arc::clone(&hub), tasks.clone()));
     tokio::select! {

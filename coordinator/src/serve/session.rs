@@ -6,14 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use souk_common::crypto::pki::key_of;
 use souk_common::hex;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::ShopName;
 use souk_common::round::record::{RejectCode, UploadHeader};
-use souk_common::transport::{CloseCode, FrameError, Framed, Peer, peer_of, read_frame};
+use souk_common::transport::{CloseCode, FrameError, Framed, Peer, certificate_of, peer_of, read_frame};
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES};
-use souk_common::wire::messages::{ErrorCode, Reply, Request};
+use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
+use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::hub::{Decision, Hub};
@@ -21,9 +20,9 @@ use super::transfer::{Line, NotReceived};
 use super::{PATIENCE, now};
 use crate::engine::Engine;
 use crate::masked::MaskedWord;
-use crate::registry;
+use crate::registry::{self, RegistryError};
 use crate::round::Event;
-use crate::store::Standing;
+use crate::store::{Standing, StoreError};
 
 /// Serves a connection to its end. `stranger` is its place among peers that are not known.
 pub(super) async fn run(hub: Arc<Hub>, connection: Connection, stranger: OwnedSemaphorePermit) {
@@ -159,17 +158,28 @@ impl Session<'_> {
             return say(send, &reply).await;
         };
         tokio::time::sleep(self.hub.meters.request(now(), &peer.shop)).await;
-        let (shop, fingerprint) = (peer.shop.clone(), peer.fingerprint.to_string());
-        let allowed = move |engine: &mut Engine| registry::allows(engine.store(), &shop, &fingerprint);
+        let who = peer.clone();
+        let allowed = move |engine: &mut Engine| registry::allows(engine.store(), &who);
         if !matches!(self.hub.keeper.ask(allowed).await, Some(Ok(true))) {
             let reply = failure(ErrorCode::NotEnrolled, CloseCode::NotEnrolled.words());
             say(send, &reply).await?;
             end(self.connection, send, CloseCode::NotEnrolled).await;
             return Ok(());
         }
-        let (shop, identity) = (peer.shop, peer.identity);
+        let (shop, identity) = (peer.shop.clone(), peer.identity);
         match request {
             Request::Join { .. } => Ok(()),
+            Request::CheckIn(word) => say(send, &self.check_in(peer, word).await).await,
+            Request::Renew { csr } => say(send, &self.renew(peer, csr).await).await,
+            Request::Spent { below } => {
+                let spent = move |engine: &mut Engine| engine.store().spent(&shop, below, RECEIPTS_AT_ONCE);
+                let reply = match self.hub.keeper.ask(spent).await {
+                    Some(Ok(spent)) => Reply::Spent(spent),
+                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
+                    None => not_now(),
+                };
+                say(send, &reply).await
+            }
             Request::Subscribe { software, process_id } => {
                 self.subscribe(shop, &identity, &software, process_id, send).await
             }
@@ -235,6 +245,43 @@ impl Session<'_> {
         say(send, &reply_of(decision)).await
     }
 
+    /// Notes what a shop says of itself, and tells it what it must know.
+    async fn check_in(&self, peer: Peer, word: CheckIn) -> Reply {
+        let now = now();
+        let dialled_with = certificate_of(self.connection).unwrap_or_default();
+        let authorities = self.hub.certificates.certification().word();
+        let check_in = move |engine: &mut Engine| {
+            registry::check_in(engine.store(), now, &peer, &dialled_with, &word)?;
+            let last = engine.store().last_spent(&peer.shop)?;
+            Ok::<_, StoreError>(CheckedIn {
+                now,
+                authorities: engine.sign(authorities),
+                receipt: last.map(|spent| spent.receipt),
+            })
+        };
+        match self.hub.keeper.ask(check_in).await {
+            Some(Ok(checked_in)) => Reply::CheckedIn(Box::new(checked_in)),
+            Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
+            None => not_now(),
+        }
+    }
+
+    async fn renew(&self, peer: Peer, csr: Vec<u8>) -> Reply {
+        let hub = Arc::clone(self.hub);
+        let renew = move |engine: &mut Engine| {
+            let certification = hub.certificates.certification();
+            let by = (certification.certifying(), hub.certificates.lives.shop);
+            registry::renew(engine.store(), now(), &peer, &csr, by)
+        };
+        match self.hub.keeper.ask(renew).await {
+            Some(Ok(certificate)) => Reply::Renewed { certificate },
+            Some(Err(RegistryError::NoMember)) => failure(ErrorCode::NotEnrolled, ""),
+            Some(Err(RegistryError::Store(error))) => failure(ErrorCode::Internal, &error.to_string()),
+            Some(Err(error)) => failure(ErrorCode::BadRequest, &error.to_string()),
+            None => not_now(),
+        }
+    }
+
     async fn join(&self, secret: [u8; 16], csr: Vec<u8>) -> Reply {
         let (hub, from) = (Arc::clone(self.hub), self.connection.remote_address().ip());
         let enrol = move |engine: &mut Engine| enrol(&hub, engine, &secret, &csr, from);
@@ -262,7 +309,9 @@ impl Session<'_> {
         let welcome = move |engine: &mut Engine| {
             if let Some(mut member) = engine.store().shop(&of)? {
                 (member.seen_at, member.software) = (Some(now()), software);
-                member.identity = identity;
+                if member.identity.is_empty() {
+                    member.identity = identity;
+                }
                 engine
                     .store()
                     .change_lazily(|change| change.set_shop(&of, &member))?;
@@ -381,20 +430,19 @@ fn enrol(
         }
         Err(error) => return refuse(ErrorCode::Internal, &error.to_string()),
     };
-    let certificate = match hub.authority.issue_shop(csr, &shop, now) {
+    let certification = hub.certificates.certification();
+    let life = hub.certificates.lives.shop;
+    let certificate = match certification.certifying().issue_shop_for(life, csr, &shop, now) {
         Ok(certificate) => certificate,
         Err(error) => return refuse(ErrorCode::BadRequest, &error.to_string()),
     };
-    let fingerprint = Digest::of(&certificate).to_string();
-    let identity = key_of(&certificate)
-        .map(|key| hex::text(&key))
-        .unwrap_or_default();
-    if let Err(error) = registry::enrol(engine.store(), now, &shop, fingerprint, identity, secret) {
+    if let Err(error) = registry::enrol(engine.store(), now, &shop, &certificate, secret) {
         return refuse(ErrorCode::Internal, &error.to_string());
     }
     let reply = Reply::Joined {
         certificate,
-        ca: hub.authority.certificate().to_vec(),
+        // The one that the join code names. Of another one the shop learns when it checks in.
+        ca: certification.serving().certificate().to_vec(),
         shop: shop.clone(),
         signing_key: engine.public_key(),
     };

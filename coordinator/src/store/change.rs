@@ -7,11 +7,11 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
-use souk_common::wire::messages::Signed;
+use souk_common::wire::messages::{Signed, Spent};
 
 use super::{
-    Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, Shop,
-    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, parse, receipt_key,
+    Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, SPENT, Shop,
+    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key, spent_key,
 };
 
 /// Changes of one transaction.
@@ -91,6 +91,18 @@ impl Change<'_> {
     pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
         let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
         self.put(RECEIPTS, &key, receipt)
+    }
+
+    /// Keeps, by the length of the shop's ledger, that an update of `plan` was received.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_spent(&mut self, spent: &Spent) -> Result<(), StoreError> {
+        let (shop, upload) = (&spent.receipt.body.shop, &spent.receipt.body.upload);
+        // Two copies of one folder may send two of one length: both are kept.
+        let key = format!("{} {}", spent_key(shop, upload.ledger_length), upload.ledger_head);
+        self.put(SPENT, &key, spent)?;
+        self.put(SPENT, &last_spent_key(shop), spent)
     }
 
     /// Keeps what is known of a masked attempt.

@@ -1,7 +1,7 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, masked, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, spent, masked, models, traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
@@ -10,11 +10,13 @@ mod change;
 mod error;
 mod files;
 mod records;
+mod snapshot;
 
 pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
 pub use records::{Entry, Invitation, Keeping, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
+pub use snapshot::Snapshot;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use souk_common::format::FormatError;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
-use souk_common::wire::messages::Signed;
+use souk_common::wire::messages::{Signed, Spent};
 
 /// One federation's store. One process at a time has it open.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Store {
             head: EMPTY,
         };
         store.write(Durability::Immediate, |change| {
-            for table in [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS, MASKED] {
+            for table in TABLES {
                 change.transaction.open_table(table)?;
             }
             change.transaction.open_table(LOG)?;
@@ -172,6 +174,37 @@ impl Store {
     pub fn receipts_of_round(&self, round: u64) -> Result<Vec<Signed<Receipt>>, StoreError> {
         let all: Vec<(String, Signed<Receipt>)> = self.all_from(RECEIPTS, &format!("{round:020} "))?;
         Ok(all.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
+    /// A shop's last receipt, over all plans.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn last_spent(&self, shop: &ShopName) -> Result<Option<Spent>, StoreError> {
+        self.get(SPENT, &last_spent_key(shop))
+    }
+
+    /// A shop's receipts with ledgers under `below` records, the longest first: `most`, and what else is of the last one's
+    /// length.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn spent(&self, shop: &ShopName, below: u64, most: usize) -> Result<Vec<Spent>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(SPENT)?;
+        let (from, to) = (spent_key(shop, 0), spent_key(shop, below));
+        let mut found: Vec<Spent> = Vec::new();
+        for row in table.range(from.as_str()..to.as_str())?.rev() {
+            let (key, value) = row?;
+            let spent: Spent = parse(key.value(), value.value())?;
+            let length = |spent: &Spent| spent.receipt.body.upload.ledger_length;
+            let last = found.last().map(length);
+            if found.len() >= most && last != Some(length(&spent)) {
+                break;
+            }
+            found.push(spent);
+        }
+        Ok(found)
     }
 
     /// What is known of a masked attempt.
@@ -322,6 +355,16 @@ fn receipt_key(id: AttemptId, shop: &ShopName) -> String {
     attempt_key(id) + shop.as_str()
 }
 
+/// Less than the key of every receipt of this length.
+fn spent_key(shop: &ShopName, length: u64) -> String {
+    format!("{shop} {length:020}")
+}
+
+/// Behind all others of the shop.
+fn last_spent_key(shop: &ShopName) -> String {
+    format!("{shop} last")
+}
+
 const FILE_NAME: &str = "coordinator.redb";
 const FORMAT: u32 = 1;
 /// Of pages, read and not yet written alike: records are small, and what grows with every receipt shall not stay in memory.
@@ -336,6 +379,8 @@ const RECEIPTS: Table = TableDefinition::new("receipts");
 const TRAFFIC: Table = TableDefinition::new("traffic");
 const INVITATIONS: Table = TableDefinition::new("invitations");
 const MASKED: Table = TableDefinition::new("masked");
+const SPENT: Table = TableDefinition::new("spent");
+const TABLES: [Table; 7] = [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS, MASKED, SPENT];
 const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
 const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");
 
@@ -343,7 +388,7 @@ const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::ne
 mod tests {
     use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
-    use souk_common::round::record::Outcome;
+    use souk_common::round::record::{Outcome, UploadHeader};
 
     use super::*;
 
@@ -374,6 +419,78 @@ mod tests {
             record.digest()
         });
         assert_eq!((head.length, head.head), (3, last));
+    }
+
+    #[test]
+    fn a_shops_receipts_are_found_by_the_length_of_its_ledger_and_copied_with_all_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let spent = |shop: &str, length: u64, round: u64| Spent {
+            receipt: key.sign(Receipt {
+                shop: shop.parse().unwrap(),
+                upload: UploadHeader {
+                    id: AttemptId { round, attempt: 1 },
+                    update: Digest::ZERO,
+                    len_bytes: 1,
+                    ledger_length: length,
+                    ledger_head: Digest::of(&round.to_le_bytes()),
+                },
+                stored_at: Timestamp(0),
+                log: EMPTY,
+            }),
+            plan: Digest::ZERO,
+        };
+        let all = [
+            ("north", 2),
+            ("north", 7),
+            ("north", 10),
+            ("north-2", 50),
+            ("northern", 60),
+            ("nor", 70),
+            ("north", 7),
+        ];
+        for (at, (shop, length)) in (0..).zip(all) {
+            store
+                .change(|change| {
+                    change.add_spent(&spent(shop, length, at))?;
+                    change.append(Timestamp(0), ended())
+                })
+                .unwrap();
+        }
+        let north = "north".parse().unwrap();
+        let lengths = |store: &Store, below, most| -> Vec<u64> {
+            let spent = store.spent(&north, below, most).unwrap();
+            spent
+                .iter()
+                .map(|spent| spent.receipt.body.upload.ledger_length)
+                .collect()
+        };
+        let other = tempfile::tempdir().unwrap();
+        let copied = store
+            .snapshot()
+            .unwrap()
+            .write(&other.path().join(FILE_NAME))
+            .unwrap();
+        assert_eq!(copied, store.log_head());
+        // What comes after the snapshot is not in it.
+        let late = store.snapshot().unwrap();
+        store
+            .change(|change| change.append(Timestamp(0), ended()))
+            .unwrap();
+        assert_eq!(late.write(&other.path().join("late.redb")).unwrap(), copied);
+        let copy = Store::open(other.path(), None).unwrap();
+        for store in [&store, &copy] {
+            assert_eq!(lengths(store, u64::MAX, 9), [10, 7, 7, 2]);
+            assert_eq!(lengths(store, u64::MAX, 2), [10, 7, 7], "all of one length");
+            assert_eq!((lengths(store, 7, 9), lengths(store, 2, 9)), (vec![2], vec![]));
+            let last = store.last_spent(&north).unwrap().unwrap();
+            assert_eq!(
+                last.receipt.body.upload.ledger_length, 7,
+                "the last, not the longest"
+            );
+        }
+        assert_eq!((copy.log_head(), copy.log().unwrap().len()), (copied, all.len()));
     }
 
     #[test]

@@ -65,6 +65,23 @@ pub struct Shop {
     /// Its long-term Ed25519 key, in hexadecimal; empty until a shop that joined before this was kept connects again.
     #[serde(default)]
     pub identity: String,
+    /// The certificate that it holds for all that is known, DER in hexadecimal; empty before that was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub certificate: String,
+    /// A newer one that was issued, and that the shop has not said to hold yet; empty if there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issued: String,
+    /// Number of the list of authorities that it said to hold.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub authorities: u64,
+    /// By how many milliseconds its clock was ahead of this one when it last checked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<i64>,
+}
+
+/// Records are written as they were before there was anything to say.
+fn is_none_yet(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whether a shop may take part.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, Stopwatch, SystemClock};
-use souk_common::crypto::pki::{key_of, shop_key};
-use souk_common::hex;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::crypto::pki::shop_key;
+use souk_common::ids::ShopName;
 use souk_common::rng::secret_bytes;
 use souk_common::round::plan::MaskingPlan;
 use souk_common::transport::Identity;
@@ -75,16 +74,7 @@ impl Site {
             let certificate = authority.issue_shop(&request, &name, now)?;
             let secret = secret_bytes()?;
             invite(&mut store, now, &name, &secret)?;
-            enrol(
-                &mut store,
-                now,
-                &name,
-                Digest::of(&certificate).to_string(),
-                key_of(&certificate)
-                    .map(|key| hex::text(&key))
-                    .unwrap_or_default(),
-                &secret,
-            )?;
+            enrol(&mut store, now, &name, &certificate, &secret)?;
             let chain = vec![certificate];
             Ok(Identity { chain, key })
         });

@@ -11,9 +11,8 @@ use souk_common::round::record::{RejectCode, UploadHeader};
 use souk_common::wire::messages::{ErrorCode, Push, Reply, Request};
 use souk_coordinator::engine::{Engine, EngineError, Output, Settings, Staged, Staging};
 use souk_coordinator::masked::MaskedWord;
-use souk_coordinator::registry;
 use souk_coordinator::round::{Event, PauseReason};
-use souk_coordinator::store::Store;
+use souk_coordinator::store::{Shop, Standing, Store};
 
 use super::disk::FakeDisk;
 use super::setup::Setup;
@@ -91,14 +90,19 @@ impl Coordinator {
         for (at, shop) in setup.shops.iter().enumerate() {
             let identity = setup.identity(at).public();
             let fingerprint = Digest::of(&identity).to_string();
-            registry::enrol(
-                &mut store,
-                Timestamp(0),
-                shop,
+            let member = Shop {
                 fingerprint,
-                hex::text(&identity),
-                &[0; 16],
-            )?;
+                standing: Standing::Enrolled,
+                enrolled_at: Timestamp(0),
+                seen_at: None,
+                software: String::new(),
+                identity: hex::text(&identity),
+                certificate: String::new(),
+                issued: String::new(),
+                authorities: 0,
+                clock_ahead_ms: None,
+            };
+            store.change(|change| change.set_shop(shop, &member))?;
         }
         Ok(())
     }
@@ -159,7 +163,12 @@ impl Coordinator {
             Request::Share { id, shares } => self.masked(now, stream, MaskedWord::Shares(id, shares)),
             Request::Confirm(word) => self.masked(now, stream, MaskedWord::Confirmation(word)),
             Request::Reveal { id, shares } => self.masked(now, stream, MaskedWord::Revealed(id, shares)),
-            Request::Join { .. } | Request::Leave | Request::Members => Ok(Vec::new()),
+            Request::Join { .. }
+            | Request::Leave
+            | Request::Members
+            | Request::CheckIn(_)
+            | Request::Renew { .. }
+            | Request::Spent { .. } => Ok(Vec::new()),
         }
     }
 

@@ -70,6 +70,9 @@ impl Setup {
             signing_key: self.signing_key().public().to_vec(),
             joined_at: Timestamp(0),
             left_at: None,
+            other_cas: Vec::new(),
+            authorities: 0,
+            former_certificate: None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::ids::{Digest, ShopName};
 use crate::privacy::accountant::{Composition, RELATION, SampledGaussian, UNIT};
 use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
 use crate::round::plan::{Placement, Plan};
-use crate::round::record::{Announcement, AttemptId, LogHead};
+use crate::round::record::{Announcement, AttemptId, LogHead, Receipt};
 
 /// One release: which attempt, under which mechanism.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -90,10 +90,15 @@ pub enum View {
 impl Spend {
     /// What taking part in an announced attempt of `plan` costs.
     pub fn of(plan: &Plan, announcement: &Announcement) -> Self {
+        Self::of_attempt(plan, announcement.plan, announcement.id)
+    }
+
+    /// What taking part in an attempt of `plan`, which has this digest, costs.
+    pub fn of_attempt(plan: &Plan, digest: Digest, id: AttemptId) -> Self {
         Self {
-            plan: announcement.plan,
-            round: announcement.id.round,
-            attempt: announcement.id.attempt,
+            plan: digest,
+            round: id.round,
+            attempt: id.attempt,
             noise_multiplier: plan.charged_noise_multiplier(),
             sampling_rate: plan.privacy.sampling_rate,
             clip_norm: plan.privacy.clip_norm,
@@ -174,6 +179,16 @@ pub enum Entry {
         /// Charged for them, in case a release did happen; none while nothing was ever charged.
         spend: Option<Spend>,
     },
+    /// Records that receipts tell of and this ledger lost were charged for, just before: it goes on from a copy.
+    Recovered {
+        /// Length and head of the longest lost ledger that is known.
+        lost: LogHead,
+        /// Receipts up to this moment of the coordinator's clock are charged for.
+        until: Timestamp,
+        /// Charged in case the lost one was longer still: an attempt that was under way. None while nothing was ever
+        /// charged.
+        spend: Option<Spend>,
+    },
 }
 
 impl Entry {
@@ -196,7 +211,7 @@ impl Entry {
     fn skipped(&self) -> Option<(u64, Digest)> {
         match self {
             Self::Genesis { skipped, .. } => *skipped,
-            Self::Spend { .. } => None,
+            Self::Spend { .. } | Self::Recovered { .. } => None,
             Self::Torn { skipped, .. } => Some(*skipped),
         }
     }
@@ -206,7 +221,7 @@ impl Entry {
         match self {
             Self::Genesis { .. } => None,
             Self::Spend { spend } => Some(spend),
-            Self::Torn { spend, .. } => spend.as_ref(),
+            Self::Torn { spend, .. } | Self::Recovered { spend, .. } => spend.as_ref(),
         }
     }
 }
@@ -341,6 +356,37 @@ impl Chain {
         }
     }
 
+    /// Refuses a chain that lacks the spend of a receipt, and was not charged for it later either.
+    ///
+    /// # Errors
+    /// When it was put back from an old copy, or a copy of it is in use elsewhere.
+    pub fn must_account_for(&self, receipt: &Receipt) -> Result<(), LedgerError> {
+        let charged = |(_, until): (LogHead, Timestamp)| receipt.stored_at <= until;
+        match self.recovered().any(charged) {
+            true => Ok(()),
+            false => self.must_contain(receipt.ledger()),
+        }
+    }
+
+    /// As [`Self::must_contain`], for what this very folder has seen: what it lost before a recovery was charged for then.
+    ///
+    /// # Errors
+    /// As [`Self::must_contain`].
+    pub fn must_continue(&self, seen: LogHead) -> Result<(), LedgerError> {
+        match self.recovered().any(|(lost, _)| seen.length <= lost.length) {
+            true => Ok(()),
+            false => self.must_contain(seen),
+        }
+    }
+
+    /// What was lost and charged for.
+    fn recovered(&self) -> impl Iterator<Item = (LogHead, Timestamp)> {
+        self.records.iter().filter_map(|record| match record.entry {
+            Entry::Recovered { lost, until, .. } => Some((lost, until)),
+            _ => None,
+        })
+    }
+
     pub(super) fn take_tail(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.tail)
     }
@@ -386,6 +432,11 @@ impl Chain {
         if let Some(spend) = whole.ok().and_then(|record| record.entry.spend().cloned()) {
             return Some(spend);
         }
+        self.costliest()
+    }
+
+    /// The costliest terms of all spends so far, each of its own; none while there are none.
+    pub(super) fn costliest(&self) -> Option<Spend> {
         let mut costliest: Option<Spend> = None;
         for (_, spend) in self.spends() {
             let so_far = costliest.get_or_insert_with(|| spend.clone());

@@ -7,6 +7,9 @@
 //! A crash can leave a line without its end. Such a line was never acknowledged, so nothing was sent for it. It stays
 //! where it is; the next start appends a record of kind `torn` that names its length and digest and charges for it all
 //! the same, at the costliest terms known. So the file only ever grows, and epsilon is over-counted, never under.
+//!
+//! A ledger that was put back from a copy lacks spends. Receipts tell of them; [`Ledger::charge_lost`] charges for each
+//! record that they tell of, and for one more, and notes the head that was lost in a record of kind `recovered`.
 
 mod chain;
 
@@ -18,7 +21,7 @@ use super::accountant::Composition;
 use super::params::{Delta, Epsilon};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
-use crate::round::record::LogHead;
+use crate::round::record::{LogHead, Receipt};
 
 /// Where records become durable.
 pub trait LedgerSink {
@@ -140,6 +143,35 @@ impl<S: LedgerSink> Ledger<S> {
         })
     }
 
+    /// Charges for what a lost ledger held: `known` spends, as many `unknown` ones at the costliest terms of all, and one
+    /// more. `newest` is the last receipt that tells of it. Durable when this returns; a crash before that over-counts.
+    ///
+    /// # Errors
+    /// As [`Self::charge`].
+    pub fn charge_lost(
+        &mut self,
+        known: Vec<Spend>,
+        unknown: u64,
+        newest: &Receipt,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        for spend in known {
+            self.charge(spend, now)?;
+        }
+        for _ in 0..unknown {
+            if let Some(spend) = self.chain.costliest() {
+                self.charge(spend, now)?;
+            }
+        }
+        if self.failed {
+            return Err(LedgerError::Failed);
+        }
+        let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
+        let spend = self.chain.costliest();
+        let (lost, until) = (newest.ledger(), newest.stored_at);
+        self.append(Entry::Recovered { lost, until, spend }, "", &shop, now)
+    }
+
     /// Length and last hash.
     pub fn head(&self) -> LogHead {
         self.chain.head()
@@ -148,14 +180,6 @@ impl<S: LedgerSink> Ledger<S> {
     /// All records.
     pub fn chain(&self) -> &Chain {
         &self.chain
-    }
-
-    /// Refuses a ledger that does not contain what was seen of it before, as a backup put back does not.
-    ///
-    /// # Errors
-    /// When it is shorter, or has another record there.
-    pub fn must_contain(&self, seen: LogHead) -> Result<(), LedgerError> {
-        self.chain.must_contain(seen)
     }
 
     /// The sink, for reading back what it holds.
@@ -207,7 +231,8 @@ pub enum LedgerError {
     /// Older than what was seen of it.
     #[error(
         "the ledger has {length} records and does not contain record {seen} that was seen before ({head}): it was put \
-         back from an old copy or replaced. Put back the newest copy"
+         back from an old copy or replaced, or a copy of this folder runs on another machine. Put back the newest copy; if \
+         there is none, `souk-client budget --recover` charges this ledger for what it lost"
     )]
     RolledBack {
         /// Records now.

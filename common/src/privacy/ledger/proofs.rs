@@ -4,6 +4,7 @@ use std::io;
 
 use super::*;
 use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+use crate::round::record::{AttemptId, UploadHeader};
 
 fn shop() -> ShopName {
     "north".parse().unwrap()
@@ -201,16 +202,16 @@ fn another_shops_ledger_is_refused_by_name() {
 fn a_ledger_put_back_from_a_backup_is_noticed_by_what_was_seen_of_it() {
     let old = reopen(&ledger_of(2)).unwrap();
     let new = reopen(&ledger_of(3)).unwrap();
-    assert!(new.must_contain(old.head()).is_ok() && new.must_contain(new.head()).is_ok());
+    assert!(new.chain().must_contain(old.head()).is_ok() && new.chain().must_contain(new.head()).is_ok());
     assert!(matches!(
-        old.must_contain(new.head()),
+        old.chain().must_contain(new.head()),
         Err(LedgerError::RolledBack { .. })
     ));
     let empty = LogHead {
         length: 0,
         head: Digest::ZERO,
     };
-    assert!(old.must_contain(empty).is_ok());
+    assert!(old.chain().must_contain(empty).is_ok());
 }
 
 #[test]
@@ -300,4 +301,75 @@ fn distributed_noise_is_more_to_readers_and_less_if_every_other_shop_is_invented
     );
     assert_eq!(of(shared(101, 1), 0.005)(View::Alone), None);
     assert!(of(shared(101, 1), 0.005)(View::Readers).is_some());
+}
+
+/// The coordinator's word for the update that a ledger of `bytes` was last charged for.
+fn receipt(bytes: &[u8], stored_at: i64) -> Receipt {
+    let head = Chain::read(bytes).unwrap().head();
+    Receipt {
+        shop: shop(),
+        upload: UploadHeader {
+            id: AttemptId { round: 1, attempt: 1 },
+            update: Digest::ZERO,
+            len_bytes: 1,
+            ledger_length: head.length,
+            ledger_head: head.head,
+        },
+        stored_at: Timestamp(stored_at),
+        log: head,
+    }
+}
+
+#[test]
+fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_later() {
+    let whole = ledger_of(5);
+    let newest = receipt(&whole, 500);
+    let mut ledger = reopen(&ledger_of(2)).unwrap();
+    assert!(matches!(
+        ledger.chain().must_account_for(&newest),
+        Err(LedgerError::RolledBack { .. })
+    ));
+    // Of three lost spends two are known.
+    let known = vec![spend(3, Some(1.0)), spend(5, Some(1.0))];
+    ledger.charge_lost(known, 1, &newest, Timestamp(9)).unwrap();
+    let lost = reopen(&whole).unwrap();
+    assert!(
+        ledger.epsilon(delta()) > lost.epsilon(delta()),
+        "one more than were lost"
+    );
+    assert_eq!(ledger.chain().spends().count(), 6);
+    let again = reopen(&ledger.sink.0).unwrap();
+    for ledger in [&ledger, &again] {
+        assert!(ledger.chain().must_account_for(&newest).is_ok());
+        assert!(ledger.chain().must_continue(newest.ledger()).is_ok());
+        // Elsewhere the lost ledger went on: that is not accounted for.
+        let later = receipt(&ledger_of(6), 501);
+        assert!(ledger.chain().must_account_for(&later).is_err());
+        assert!(ledger.chain().must_continue(later.ledger()).is_err());
+    }
+}
+
+#[test]
+fn a_crash_at_every_byte_of_a_recovery_leaves_it_undone_or_over_counted() {
+    let (short, newest) = (ledger_of(1), receipt(&ledger_of(3), 500));
+    let known = || vec![spend(2, Some(1.0)), spend(3, Some(1.0))];
+    let mut whole = reopen(&short).unwrap();
+    whole.charge_lost(known(), 0, &newest, Timestamp(9)).unwrap();
+    let added = whole.sink.0.len() - short.len();
+    for left in 0..=added {
+        let sink = Dying {
+            written: short.clone(),
+            left,
+        };
+        let mut ledger = Ledger::open(sink, &short, &shop(), Timestamp(9)).unwrap();
+        let done = ledger.charge_lost(known(), 0, &newest, Timestamp(9)).is_ok();
+        let mut after = reopen(&ledger.sink.written).unwrap();
+        assert_eq!(done, left == added);
+        if after.chain().must_account_for(&newest).is_err() {
+            after.charge_lost(known(), 0, &newest, Timestamp(9)).unwrap();
+        }
+        // All are of the same terms: as many spends are as much epsilon.
+        let count = after.chain().spends().count();
+        assert!(count >= whole.chain().spends().count(), "{left}: {count}");
+    }
 }

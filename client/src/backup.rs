@@ -1,0 +1,57 @@
+//! A copy of what a shop can't do without, also while `run` is up.
+//!
+//! `shop.redb` can't be copied by a file manager while a program writes to it; whoever has it open copies it, table by table.
+//! The ledger is copied after it: every update that the store knows is then in the ledger, and a line that is just being
+//! written is charged for when the copy is opened. Models, plans and catalogues are not copied: they are fetched again.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use crate::folder::{Folder, sync_folder, write_whole};
+use crate::store::Store;
+
+/// Copies to `to`; how many files.
+///
+/// # Errors
+/// When `to` holds something else than an earlier backup of the same shop, or of the file system.
+pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(to)
+        .with_context(|| format!("can't make {}", to.display()))?;
+    let there = Folder::new(to);
+    let key = fs::read(folder.key()).with_context(|| format!("can't read {}", folder.key().display()))?;
+    let is_empty = fs::read_dir(to)?.next().is_none();
+    let is_backup = fs::read(there.key()).is_ok_and(|theirs| theirs == key) && !there.control().exists();
+    let same = fs::canonicalize(to)? == fs::canonicalize(folder.path())?;
+    ensure!(
+        !same && (is_empty || is_backup),
+        "{} is not empty and holds no earlier backup of this shop: name a new folder",
+        to.display()
+    );
+    write_whole(&there.key(), &key, true)?;
+    let aside = to.join("shop.redb.new");
+    let _ = fs::remove_file(&aside);
+    store.copy_to(&aside)?;
+    fs::File::open(&aside)?.sync_all()?;
+    let mut files = 2;
+    for (from, name) in [
+        (folder.config(), there.config()),
+        (folder.membership(), there.membership()),
+        (folder.ledger(), there.ledger()),
+    ] {
+        if from.exists() {
+            let bytes = fs::read(&from).with_context(|| format!("can't read {}", from.display()))?;
+            write_whole(&name, &bytes, false).with_context(|| format!("can't write {}", name.display()))?;
+            files += 1;
+        }
+    }
+    // Last, so that it never knows of more than the ledger beside it.
+    fs::rename(&aside, there.store())?;
+    sync_folder(to)?;
+    Ok(files)
+}

@@ -1,0 +1,122 @@
+//! The coordinator's own certificate while it runs: renewed before it ends, and made anew when authorities change. Connections
+//! that stand are not touched: a new certificate is for those that come.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use quinn::Endpoint;
+use souk_common::clock::Timestamp;
+use souk_common::crypto::pki::Validity;
+use souk_common::transport::{Identity, server_config};
+
+use super::hub::Hub;
+use super::{ServeError, now};
+use crate::authorities::Certification;
+use crate::home::{HomeError, Lives};
+
+/// Who certifies whom, and until when the coordinator is.
+pub(super) struct Certificates {
+    certification: RwLock<Certification>,
+    pub(super) lives: Lives,
+    endpoint: Endpoint,
+    validity: RwLock<Validity>,
+}
+
+/// A certificate of the coordinator's own.
+pub(super) struct Own {
+    pub(super) identity: Identity,
+    pub(super) validity: Validity,
+}
+
+/// Certifies the coordinator.
+pub(super) fn own(certification: &Certification, lives: Lives, now: Timestamp) -> Result<Own, HomeError> {
+    let serving = certification.serving();
+    let (certificate, key) = serving.issue_coordinator_for(lives.coordinator, now)?;
+    let validity = Validity::of(&certificate).unwrap_or(Validity {
+        from: now,
+        until: now + lives.coordinator,
+    });
+    let chain = vec![certificate, serving.certificate().to_vec()];
+    Ok(Own {
+        identity: Identity { chain, key },
+        validity,
+    })
+}
+
+impl Certificates {
+    pub(super) fn new(
+        certification: Certification,
+        lives: Lives,
+        endpoint: Endpoint,
+        validity: Validity,
+    ) -> Self {
+        Self {
+            certification: RwLock::new(certification),
+            lives,
+            endpoint,
+            validity: RwLock::new(validity),
+        }
+    }
+
+    /// Who certifies whom.
+    pub(super) fn certification(&self) -> RwLockReadGuard<'_, Certification> {
+        self.certification.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From when until when the coordinator is certified.
+    pub(super) fn validity(&self) -> Validity {
+        *self.validity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hub {
+    /// Reads the authorities again, and certifies the coordinator anew.
+    pub(super) fn certify(&self, now: Timestamp) -> Result<(), ServeError> {
+        let certificates = &self.certificates;
+        let certification = Certification::load(&self.home)?;
+        let own = own(&certification, certificates.lives, now)?;
+        let config = server_config(&own.identity, &certification.word().certificates)?;
+        certificates.endpoint.set_server_config(Some(config));
+        *certificates
+            .validity
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = own.validity;
+        *certificates
+            .certification
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = certification;
+        Ok(())
+    }
+
+    /// Renews the coordinator's certificate when two thirds of its life have passed, until the hub stops.
+    pub(super) async fn keep_certified(hub: Arc<Self>) {
+        let mut due = hub.certificates.validity().renew_at();
+        loop {
+            // Looked at again from time to time: the machine's clock may be set meanwhile.
+            let wait = due.since(now()).min(LOOK_AGAIN);
+            tokio::select! {
+                () = hub.stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            // Rotations certify anew, too.
+            due = due.max(hub.certificates.validity().renew_at());
+            if now() < due {
+                continue;
+            }
+            let certified = tokio::task::block_in_place(|| hub.certify(now()));
+            let validity = hub.certificates.validity();
+            match certified {
+                Ok(()) => {
+                    due = validity.renew_at();
+                    tracing::info!(until = %validity.until, "the coordinator's certificate was renewed");
+                }
+                Err(error) => {
+                    due = validity.try_again_at(now());
+                    hub.report(&format!("the coordinator's certificate was not renewed: {error}"));
+                }
+            }
+        }
+    }
+}
+
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
