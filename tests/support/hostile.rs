@@ -48,7 +48,10 @@ impl HostilePeer {
     pub async fn close_code(&self) -> Option<u64> {
         match in_time(self.connection.closed()).await {
             quinn::ConnectionError::ApplicationClosed(closed) => Some(closed.error_code.into_inner()),
-            _ => None,
+            other => {
+                eprintln!("the connection ended otherwise: {other}");
+                None
+            }
         }
     }
 }
