@@ -38,6 +38,12 @@ impl Store {
         let opened = open_database(folder.disk(), &Database::builder(), &folder.store());
         let db = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
+            // Said when another process opens it at this very moment.
+            redb::DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() == std::io::ErrorKind::WouldBlock =>
+            {
+                StoreError::Busy
+            }
             other => StoreError::Database(Box::new(other.into())),
         })?;
         let write = db.begin_write()?;
