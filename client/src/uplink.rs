@@ -15,7 +15,7 @@ use souk_common::disk::Access;
 use souk_common::ids::Digester;
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Trust, client_endpoint, connect, fill, read_frame, write_frame,
+    CloseCode, FrameError, Platform, Trust, client_endpoint_on, connect, fill, read_frame, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
 use souk_common::wire::messages::{ErrorCode, Member, Push, Reply, Request, Signed};
@@ -47,9 +47,23 @@ impl Link {
     /// # Errors
     /// When nobody answers, or the wrong one.
     pub async fn dial(folder: &Folder, membership: &Membership, address: &str) -> anyhow::Result<Self> {
+        Self::dial_on(&Platform::system(), folder, membership, address).await
+    }
+
+    /// As [`Self::dial`], on any platform.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn dial_on(
+        platform: &Platform,
+        folder: &Folder,
+        membership: &Membership,
+        address: &str,
+    ) -> anyhow::Result<Self> {
         let remote = resolve(address).await?;
         let identity = membership.identity(folder)?;
-        let endpoint = client_endpoint(remote, Trust::Ca(membership.ca.clone()), Some(&identity))?;
+        let trust = Trust::Ca(membership.ca.clone());
+        let endpoint = client_endpoint_on(platform, remote, trust, Some(&identity))?;
         let connection = connect(&endpoint, remote).await?;
         Ok(Self {
             connection,

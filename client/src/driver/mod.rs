@@ -1,28 +1,28 @@
-//! `run`: the agent ([`crate::agent`]) on this machine's clock, with its sockets and tasks.
+//! `run`: the agent ([`crate::agent`]) on a platform's clock and sockets, with its tasks.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`network`] | tasks that dial, listen, fetch and send |
+//! | [`owner`] | who reads what it says |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
 
 mod network;
+mod owner;
 mod questions;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::Timestamp;
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
 use souk_common::transport::control::ControlSocket;
+use souk_common::transport::{Platform, in_place};
 use souk_common::wire::messages::{Push, Signed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::block_in_place;
 
 use crate::agent::{Act, Agent, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
@@ -35,6 +35,7 @@ use crate::uplink::Link;
 use crate::workshop::{Draw, Workshop};
 
 use network::{Courier, Letter};
+use owner::Owner;
 pub(crate) use questions::address_of;
 pub use questions::answer_alone;
 use questions::{leave, serve_control};
@@ -72,33 +73,48 @@ enum Input {
 /// # Errors
 /// When the folder is no member's, is in use, or its files make no sense.
 pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
-    let config = ShopConfig::load(folder)?;
-    let membership = Membership::load(folder)?;
-    ensure!(
-        membership.left_at.is_none(),
-        "this shop has left its federation: join again in a new folder"
-    );
-    let store = Arc::new(Store::open_patiently(folder)?);
-    let workshop = Arc::new(Workshop::open(
-        folder,
-        &membership,
-        Arc::clone(&store),
-        SystemClock.now(),
-    )?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let mut driver = Driver::new(folder, &config, membership, store, workshop, exit_when_finished)?;
-        driver.run().await
+        let mut driver = Driver::open(Platform::system(), folder, exit_when_finished, Owner::new())?;
+        driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended.map(|()| true)
 }
 
+/// As [`run`], on any platform, until `stop` is done; the owner's lines go to `tell`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    platform: Platform,
+    folder: &Folder,
+    exit_when_finished: bool,
+    stop: impl Future<Output = ()>,
+    tell: impl Fn(&str) + Send + 'static,
+) -> anyhow::Result<()> {
+    let owner = Owner::Elsewhere(Box::new(tell));
+    let mut driver = Driver::open(platform, folder, exit_when_finished, owner)?;
+    driver.run(stop).await
+}
+
+/// Done when the owner or the system ends the program.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = stop.recv() => {}
+        }
+    })
+}
+
 struct Driver {
+    platform: Platform,
     agent: Agent,
     folder: Folder,
     address: String,
@@ -111,37 +127,54 @@ struct Driver {
     not_before: Timestamp,
     courier: Option<Courier>,
     jitter: Secret,
-    bar: Option<ProgressBar>,
+    owner: Owner,
+    dialling: Option<tokio::task::JoinHandle<()>>,
     exit_when_finished: bool,
     done: bool,
     _control: tokio::task::JoinHandle<()>,
 }
 
 impl Driver {
-    fn new(
+    fn open(
+        platform: Platform,
         folder: &Folder,
-        config: &ShopConfig,
-        membership: Membership,
-        store: Arc<Store>,
-        workshop: Arc<Workshop>,
         exit_when_finished: bool,
+        owner: Owner,
     ) -> anyhow::Result<Self> {
+        let config = ShopConfig::load(folder)?;
+        let membership = Membership::load(folder)?;
+        ensure!(
+            membership.left_at.is_none(),
+            "this shop has left its federation: join again in a new folder"
+        );
+        let store = Arc::new(Store::open_patiently(folder)?);
+        let now = platform.clock.now();
+        let workshop = Arc::new(Workshop::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
         let service = Service::new(
             folder.clone(),
             Arc::clone(&store),
             accounts,
-            Arc::new(SystemClock),
+            Arc::clone(&platform.clock),
         );
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
         let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
         let memory = store.memory(workshop.spent())?;
-        let agent = Agent::new(folder, config, &membership, store, workshop, memory, fresh_keys())?;
+        let agent = Agent::new(
+            folder,
+            &config,
+            &membership,
+            store,
+            workshop,
+            memory,
+            fresh_keys(),
+        )?;
         Ok(Self {
+            platform,
             agent,
             folder: folder.clone(),
-            address: address_of(config, &membership),
+            address: address_of(&config, &membership),
             membership,
             inputs,
             inputs_in,
@@ -149,15 +182,16 @@ impl Driver {
             not_before: Timestamp(0),
             courier: None,
             jitter: secret_stream()?,
-            bar: progress_bar(),
+            owner,
+            dialling: None,
             exit_when_finished,
             done: false,
             _control: control,
         })
     }
 
-    async fn run(&mut self) -> anyhow::Result<()> {
-        let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::pin!(stop);
         self.tell("takes part; stop with Ctrl-C");
         self.handle(Event::Started)?;
         while !self.done {
@@ -168,8 +202,7 @@ impl Driver {
                         self.take(input)?;
                     }
                 }
-                _ = tokio::signal::ctrl_c() => break,
-                _ = stop.recv() => break,
+                () = &mut stop => break,
             }
         }
         if let Some(courier) = self.courier.take() {
@@ -177,9 +210,8 @@ impl Driver {
             // Lets the goodbye leave.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.dialling.iter().for_each(tokio::task::JoinHandle::abort);
+        self.owner.part();
         self._control.abort();
         let _ = (&mut self._control).await;
         Ok(())
@@ -191,6 +223,7 @@ impl Driver {
             Input::Linked(generation, link) if generation == self.generation => {
                 self.courier = Some(Courier::start(
                     link,
+                    Arc::clone(&self.platform.clock),
                     self.folder.clone(),
                     generation,
                     self.inputs_in.clone(),
@@ -199,7 +232,7 @@ impl Driver {
             }
             Input::Pushed(generation, push) if generation == self.generation => self.take_push(push),
             Input::AskedToWait(generation) if generation == self.generation => {
-                self.not_before = SystemClock.now() + WHEN_ASKED_TO_WAIT;
+                self.not_before = self.platform.clock.now() + WHEN_ASKED_TO_WAIT;
                 Ok(())
             }
             Input::Lost(generation, reason) if generation == self.generation => {
@@ -244,7 +277,7 @@ impl Driver {
         let Some(courier) = &self.courier else {
             return Ok(());
         };
-        match block_in_place(|| self.agent.hear(SystemClock.now(), push))? {
+        match in_place(|| self.agent.hear(self.platform.clock.now(), push))? {
             Ok(acts) => self.perform(acts),
             Err(error) => {
                 courier.link.close();
@@ -265,7 +298,8 @@ impl Driver {
         &mut self,
         work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<Act>>,
     ) -> anyhow::Result<()> {
-        let acts = block_in_place(|| work(&mut self.agent, SystemClock.now()))?;
+        let now = self.platform.clock.now();
+        let acts = in_place(|| work(&mut self.agent, now))?;
         self.perform(acts);
         Ok(())
     }
@@ -295,6 +329,7 @@ impl Driver {
         self.generation += 1;
         self.courier = None;
         let dial = network::listen(
+            self.platform.clone(),
             at.max(self.not_before),
             self.generation,
             self.folder.clone(),
@@ -302,7 +337,8 @@ impl Driver {
             self.address.clone(),
             self.inputs_in.clone(),
         );
-        tokio::spawn(dial);
+        let before = self.dialling.replace(tokio::spawn(dial));
+        before.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     /// Without a connection the letter is dropped: the machine asks again when there is one.
@@ -314,12 +350,13 @@ impl Driver {
 
     fn consider(&self, announcement: Announcement) {
         let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
+        let clock = Arc::clone(&self.platform.clock);
         tokio::task::spawn_blocking(move || {
             let strangers = workshop.strangers_in(&announcement).unwrap_or_default();
             if let Some(line) = about_strangers(&announcement, &strangers) {
                 let _ = inputs.send(Input::Tell(line));
             }
-            let consideration = workshop.consider(&announcement, SystemClock.now());
+            let consideration = workshop.consider(&announcement, clock.now());
             let event = Event::Considered(AttemptKey::from(&announcement), consideration);
             // A driver that is gone asks nothing more.
             let _ = inputs.send(Input::Event(event));
@@ -342,8 +379,9 @@ impl Driver {
         };
         let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
         let (membership, inputs) = (self.membership.clone(), self.inputs_in.clone());
+        let now = self.platform.clock.now();
         tokio::spawn(async move {
-            match leave(&link, &folder, &membership).await {
+            match leave(&link, &folder, &membership, now).await {
                 Ok(kept) => {
                     let _ = answer.send(Answer::Left { kept });
                     // The answer travels over the control socket before the program ends.
@@ -361,9 +399,9 @@ impl Driver {
     }
 
     fn report(&mut self, note: &Note) {
-        if let (Some(bar), Note::Model(manifest)) = (&self.bar, note) {
-            bar.set_length(self.agent.workshop().rounds_of(manifest).unwrap_or(0));
-            bar.set_position(manifest.id.round);
+        if let Note::Model(manifest) = note {
+            let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
+            self.owner.show_progress(manifest.id.round, rounds);
         }
         match note {
             // Told with its reason already.
@@ -373,23 +411,9 @@ impl Driver {
     }
 
     fn tell(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => {
-                use std::io::Write;
-                // Whoever reads may have gone; the rounds go on.
-                let _ = writeln!(std::io::stdout(), "{line}");
-            }
-        }
+        self.owner.tell(line);
     }
 }
 
 /// After the coordinator closed a connection for too many, or too slow, words: its limits let ten seconds' worth be saved up.
 const WHEN_ASKED_TO_WAIT: Duration = Duration::from_secs(10);
-
-fn progress_bar() -> Option<ProgressBar> {
-    std::io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("{bar:30} round {pos}/{len}  {elapsed}");
-        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-    })
-}

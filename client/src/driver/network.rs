@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::round::record::{Answer, AttemptId};
+use souk_common::transport::Platform;
 use souk_common::wire::messages::Request;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -43,6 +44,7 @@ pub(super) enum Letter {
 /// Carries letters over one connection: answers, words and updates in order, blobs beside them.
 pub(super) struct Courier {
     pub(super) link: Arc<Link>,
+    clock: Arc<dyn Clock>,
     folder: Folder,
     generation: u64,
     inputs: UnboundedSender<Input>,
@@ -54,15 +56,17 @@ pub(super) struct Courier {
 impl Courier {
     pub(super) fn start(
         link: Arc<Link>,
+        clock: Arc<dyn Clock>,
         folder: Folder,
         generation: u64,
         inputs: UnboundedSender<Input>,
     ) -> Self {
         let line = |link: Arc<Link>, folder: Folder, inputs: UnboundedSender<Input>| {
             let (letters_in, mut letters) = unbounded_channel();
+            let clock = Arc::clone(&clock);
             let task = tokio::spawn(async move {
                 while let Some(letter) = letters.recv().await {
-                    carry(&link, &folder, generation, letter, &inputs).await;
+                    carry(&link, &*clock, &folder, generation, letter, &inputs).await;
                 }
             });
             (letters_in, task)
@@ -71,6 +75,7 @@ impl Courier {
         let (fetching, second) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         Self {
             link,
+            clock,
             folder,
             generation,
             inputs,
@@ -87,7 +92,7 @@ impl Courier {
             Letter::Upload { at, .. } => (&self.sending, *at),
             Letter::Fetch { at, .. } => (&self.fetching, *at),
         };
-        let wait = at.since(SystemClock.now());
+        let wait = at.since(self.clock.now());
         if wait.is_zero() {
             // The task ends only with this courier.
             let _ = line.send(letter);
@@ -111,6 +116,7 @@ impl Drop for Courier {
 
 /// Dials at its time, then passes on what the coordinator says until the connection ends.
 pub(super) async fn listen(
+    platform: Platform,
     at: Timestamp,
     generation: u64,
     folder: Folder,
@@ -118,8 +124,8 @@ pub(super) async fn listen(
     address: String,
     inputs: UnboundedSender<Input>,
 ) {
-    tokio::time::sleep(at.since(SystemClock.now())).await;
-    let lost = listen_until_lost(generation, &folder, &membership, &address, &inputs).await;
+    tokio::time::sleep(at.since(platform.clock.now())).await;
+    let lost = listen_until_lost(&platform, generation, &folder, &membership, &address, &inputs).await;
     let reason = match &lost {
         Ok(_) => "the coordinator ended the connection, trying again".to_owned(),
         Err((_, error)) => format!("no connection to the coordinator, trying again: {error:#}"),
@@ -133,13 +139,15 @@ pub(super) async fn listen(
 
 /// Whether the coordinator asked to dial later, and what went wrong.
 async fn listen_until_lost(
+    platform: &Platform,
     generation: u64,
     folder: &Folder,
     membership: &Membership,
     address: &str,
     inputs: &UnboundedSender<Input>,
 ) -> Result<bool, (bool, anyhow::Error)> {
-    let dialled = tokio::time::timeout(DIAL_PATIENCE, Link::dial(folder, membership, address)).await;
+    let dial = Link::dial_on(platform, folder, membership, address);
+    let dialled = tokio::time::timeout(DIAL_PATIENCE, dial).await;
     let link = dialled.map_err(anyhow::Error::from).flatten();
     let link = Arc::new(link.map_err(|error| (false, error))?);
     let _ = inputs.send(Input::Linked(generation, Arc::clone(&link)));
@@ -161,6 +169,7 @@ async fn listen_until_lost(
 
 async fn carry(
     link: &Link,
+    clock: &dyn Clock,
     folder: &Folder,
     generation: u64,
     letter: Letter,
@@ -201,7 +210,7 @@ async fn carry(
         }
         Letter::Upload { pending, store, .. } => {
             let header = pending.header;
-            let note = |bytes| Ok(store.note_sending(&header.update, bytes, SystemClock.now())?);
+            let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
             match link.upload(&header, &folder.update(&header.update), note).await {
                 Ok(Uploaded::Stored(receipt)) => {
                     let _ = inputs.send(Input::Receipt(generation, receipt));

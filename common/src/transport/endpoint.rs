@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::platform::Platform;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
@@ -54,12 +55,25 @@ pub fn server_endpoint(
     identity: Identity,
     ca: &[u8],
 ) -> Result<Endpoint, TransportError> {
+    server_endpoint_on(&Platform::system(), address, identity, ca)
+}
+
+/// As [`server_endpoint`], on any platform.
+///
+/// # Errors
+/// As [`server_endpoint`].
+pub fn server_endpoint_on(
+    platform: &Platform,
+    address: SocketAddr,
+    identity: Identity,
+    ca: &[u8],
+) -> Result<Endpoint, TransportError> {
     let provider = provider();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
         .allow_unauthenticated()
         .build()
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+    let mut tls = rustls::ServerConfig::builder_with_details(provider, platform.tls_time())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?
         .with_client_cert_verifier(verifier)
@@ -74,7 +88,7 @@ pub fn server_endpoint(
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(INCOMING_BYTES * MAX_INCOMING as u64);
-    bind(address, Some(config))
+    bind(&*platform.sockets, address, Some(config))
 }
 
 /// A shop's socket, for a coordinator at an address like `remote`; without identity it may only join.
@@ -86,8 +100,21 @@ pub fn client_endpoint(
     trust: Trust,
     identity: Option<&Identity>,
 ) -> Result<Endpoint, TransportError> {
+    client_endpoint_on(&Platform::system(), remote, trust, identity)
+}
+
+/// As [`client_endpoint`], on any platform.
+///
+/// # Errors
+/// As [`client_endpoint`].
+pub fn client_endpoint_on(
+    platform: &Platform,
+    remote: SocketAddr,
+    trust: Trust,
+    identity: Option<&Identity>,
+) -> Result<Endpoint, TransportError> {
     let provider = provider();
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = rustls::ClientConfig::builder_with_details(Arc::clone(&provider), platform.tls_time())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
@@ -116,7 +143,7 @@ pub fn client_endpoint(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut endpoint = bind(address, None)?;
+    let mut endpoint = bind(&*platform.sockets, address, None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_bytes;
@@ -19,7 +19,7 @@ use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
 use super::hub::Hub;
-use super::{BETWEEN_TRIES, MOST_TRIES, now};
+use super::{BETWEEN_TRIES, MOST_TRIES};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::limits::MemoryBound;
@@ -65,7 +65,7 @@ fn refused(error: impl std::fmt::Display) -> ControlError {
 /// # Errors
 /// What went wrong, with the remedy.
 pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
-    let config = home.config().map_err(refused)?;
+    let (config, now) = (home.config().map_err(refused)?, SystemClock.now());
     let mut tries = 0;
     let mut store = loop {
         if let Some(answer) = ask(home, command).map_err(refused)? {
@@ -81,7 +81,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
         }
     };
     if !matches!(command, Command::Pause | Command::Resume | Command::Rollback(_)) {
-        return on_store(home, &mut store, command, &config.address, None);
+        return on_store(now, home, &mut store, command, &config.address, None);
     }
     let Some(mut run) = store.run().map_err(refused)? else {
         return Err(refused("no run was begun yet; `serve --plan FILE` begins one"));
@@ -97,8 +97,8 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
             home.signing_key().map_err(refused)?,
             home.catalogue().map_err(refused)?,
         );
-        let mut engine = Engine::begin(now(), store, key, plan, &catalogue, settings).map_err(refused)?;
-        engine.roll_back(now(), *round).map_err(refused)?;
+        let mut engine = Engine::begin(now, store, key, plan, &catalogue, settings).map_err(refused)?;
+        engine.roll_back(now, *round).map_err(refused)?;
         return Ok(json!({ "model_hash": engine.manifest().body.model }));
     }
     run.paused = matches!(command, Command::Pause);
@@ -107,6 +107,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
 }
 
 fn on_store(
+    now: Timestamp,
     home: &Home,
     store: &mut Store,
     command: &Command,
@@ -114,7 +115,7 @@ fn on_store(
     live: Option<Live>,
 ) -> Result<Value, ControlError> {
     match command {
-        Command::Invite(shop) => invite(home, store, shop, address),
+        Command::Invite(shop) => invite(now, home, store, shop, address),
         Command::Shops => {
             let shops = store.shops().map_err(refused)?;
             let named =
@@ -146,9 +147,15 @@ fn on_store(
     }
 }
 
-fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Result<Value, ControlError> {
+fn invite(
+    now: Timestamp,
+    home: &Home,
+    store: &mut Store,
+    shop: &ShopName,
+    address: &str,
+) -> Result<Value, ControlError> {
     let secret = Zeroizing::new(secret_bytes::<16>().map_err(refused)?);
-    let expires_at = registry::invite(store, now(), shop, &secret).map_err(refused)?;
+    let expires_at = registry::invite(store, now, shop, &secret).map_err(refused)?;
     let code = JoinCode {
         address: address.to_owned(),
         ca: home.authority().map_err(refused)?.fingerprint(),
@@ -242,16 +249,17 @@ fn merge(all: &mut Vec<Traffic>, open: Traffic) {
 
 /// Carries out a command while `serve` runs.
 fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
+    let clock = hub.clock();
     let answer = match command {
         Command::Pause | Command::Resume => {
             let paused = matches!(command, Command::Pause);
-            hub.act_and_block(move |engine| engine.set_paused(now(), paused));
+            hub.act_and_block(move |engine| engine.set_paused(clock.now(), paused));
             return Ok(json!({ "paused": paused }));
         }
         Command::Rollback(round) => {
             let round = *round;
             hub.keeper.ask_and_block(move |engine| {
-                engine.roll_back(now(), round).map_err(refused)?;
+                engine.roll_back(clock.now(), round).map_err(refused)?;
                 Ok(json!({ "model_hash": engine.manifest().body.model }))
             })
         }
@@ -260,7 +268,8 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let config = home.config().map_err(refused)?;
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
-            let act = move |engine: &mut Engine| on_engine(&home, engine, &command, &address, traffic);
+            let act =
+                move |engine: &mut Engine| on_engine(clock.now(), &home, engine, &command, &address, traffic);
             hub.keeper.ask_and_block(act)
         }
     };
@@ -268,13 +277,15 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
         answer.unwrap_or_else(|| Err(refused("the coordinator stops, or could not carry it out")))?;
     if let Command::Revoke(shop) = command {
         let revoked = Event::Revoked(shop.clone());
-        hub.act_and_block(move |engine| engine.handle(now(), revoked));
+        let clock = hub.clock();
+        hub.act_and_block(move |engine| engine.handle(clock.now(), revoked));
         hub.close(shop);
     }
     Ok(answer)
 }
 
 fn on_engine(
+    now: Timestamp,
     home: &Home,
     engine: &mut Engine,
     command: &Command,
@@ -293,7 +304,7 @@ fn on_engine(
         traffic,
         shops: engine.machine().shop_states().into_iter().map(told).collect(),
     };
-    on_store(home, engine.store(), command, address, Some(live))
+    on_store(now, home, engine.store(), command, address, Some(live))
 }
 
 /// What only a running `serve` knows.

@@ -26,10 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
-use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Door, Identity, TransportError, admit, server_endpoint};
+use souk_common::transport::{
+    CloseCode, Door, Identity, Platform, TransportError, admit, server_endpoint_on,
+};
 use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
@@ -65,12 +66,26 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     report: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), ServeError> {
+    run_on(Platform::system(), home, options, shutdown, report).await
+}
+
+/// As [`run`], on any platform.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    platform: Platform,
+    home: Home,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+    report: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<(), ServeError> {
     let config = home.config()?;
     let listen = options.listen.as_ref().unwrap_or(&config.listen);
     let address: SocketAddr = listen.parse().map_err(|_| ServeError::Listen {
         value: listen.clone(),
     })?;
-    let clock = SystemClock;
+    let clock = Arc::clone(&platform.clock);
     let authority = home.authority()?;
     let store = open_patiently(&home, &config).await?;
     let settings = Settings {
@@ -85,7 +100,8 @@ pub async fn run(
         .issue_coordinator(clock.now())
         .map_err(HomeError::from)?;
     let chain = vec![certificate, authority.certificate().to_vec()];
-    let endpoint = server_endpoint(address, Identity { chain, key }, authority.certificate())?;
+    let identity = Identity { chain, key };
+    let endpoint = server_endpoint_on(&platform, address, identity, authority.certificate())?;
     let local = endpoint.local_addr()?;
     let hub = Arc::new(Hub::new(
         engine,
@@ -93,6 +109,7 @@ pub async fn run(
         authority,
         &config.limits,
         local,
+        clock,
         Box::new(report),
     )?);
     let control = ControlSocket::bind(&home.control())?;
@@ -160,7 +177,7 @@ async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTr
             incoming.remote_address().ip(),
             incoming.remote_address_validated(),
         );
-        let verdict = door.knock(now(), from, proven, endpoint.open_connections());
+        let verdict = door.knock(hub.now(), from, proven, endpoint.open_connections());
         let Some(incoming) = admit(incoming, verdict) else {
             continue;
         };
@@ -178,10 +195,6 @@ async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTr
             }
         });
     }
-}
-
-fn now() -> Timestamp {
-    SystemClock.now()
 }
 
 /// Why `serve` ended with an error.

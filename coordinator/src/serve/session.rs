@@ -16,9 +16,9 @@ use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::PATIENCE;
 use super::hub::{Decision, Hub};
 use super::transfer::{Line, NotReceived};
-use super::{PATIENCE, now};
 use crate::engine::Engine;
 use crate::masked::MaskedWord;
 use crate::registry;
@@ -30,7 +30,7 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection, stranger: OwnedSe
     match peer_of(&connection) {
         Some(peer) => {
             drop(stranger);
-            if !hub.meters.connection(now(), &peer.shop) {
+            if !hub.meters.connection(hub.now(), &peer.shop) {
                 tracing::info!(shop = %peer.shop, "a shop dials too often");
                 CloseCode::TooMany.close(&connection);
                 return;
@@ -158,7 +158,7 @@ impl Session<'_> {
             let reply = failure(ErrorCode::NoCertificate, "join first");
             return say(send, &reply).await;
         };
-        tokio::time::sleep(self.hub.meters.request(now(), &peer.shop)).await;
+        tokio::time::sleep(self.hub.meters.request(self.hub.now(), &peer.shop)).await;
         let (shop, fingerprint) = (peer.shop.clone(), peer.fingerprint.to_string());
         let allowed = move |engine: &mut Engine| registry::allows(engine.store(), &shop, &fingerprint);
         if !matches!(self.hub.keeper.ask(allowed).await, Some(Ok(true))) {
@@ -229,8 +229,8 @@ impl Session<'_> {
         word: MaskedWord,
         send: &mut SendStream,
     ) -> Result<(), FrameError> {
-        let of = shop.clone();
-        let act = move |engine: &mut Engine| engine.masked(now(), of, word);
+        let (of, clock) = (shop.clone(), self.hub.clock());
+        let act = move |engine: &mut Engine| engine.masked(clock.now(), of, word);
         let decision = self.hub.act(Some(shop), act).await;
         say(send, &reply_of(decision)).await
     }
@@ -259,16 +259,17 @@ impl Session<'_> {
         let mut pushes = self.hub.subscribe(self.connection, process_id);
         let software: String = software.chars().take(MAX_TEXT_BYTES / 4).collect();
         let (of, identity) = (shop.clone(), hex::text(identity));
+        let clock = self.hub.clock();
         let welcome = move |engine: &mut Engine| {
             if let Some(mut member) = engine.store().shop(&of)? {
-                (member.seen_at, member.software) = (Some(now()), software);
+                (member.seen_at, member.software) = (Some(clock.now()), software);
                 member.identity = identity;
                 engine
                     .store()
                     .change_lazily(|change| change.set_shop(&of, &member))?;
             }
             let mut outputs = engine.welcome(&of);
-            outputs.extend(engine.handle(now(), Event::Connected(of))?);
+            outputs.extend(engine.handle(clock.now(), Event::Connected(of))?);
             Ok(outputs)
         };
         self.hub.act(Some(shop), welcome).await;
@@ -297,8 +298,8 @@ impl Session<'_> {
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
         let turn = self.hub.turns.turn(&shop).await;
-        let of = shop.clone();
-        let offer = move |engine: &mut Engine| engine.offer(now(), of, upload);
+        let (of, clock) = (shop.clone(), self.hub.clock());
+        let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload);
         match self.hub.act(Some(shop.clone()), offer).await {
             Some(Decision::Receive) => {}
             decision => {
@@ -309,8 +310,8 @@ impl Session<'_> {
         let received = self.line(&shop).receive(&upload, &turn, send, receive).await;
         let decision = match received {
             Ok(staged) => {
-                let of = shop.clone();
-                let arrived = move |engine: &mut Engine| engine.arrived(now(), of, upload, staged);
+                let (of, clock) = (shop.clone(), self.hub.clock());
+                let arrived = move |engine: &mut Engine| engine.arrived(clock.now(), of, upload, staged);
                 self.hub.act(Some(shop), arrived).await
             }
             Err(why) => Some(Decision::Reply(self.not_received(shop, upload, why).await)),
@@ -356,7 +357,7 @@ fn enrol(
     from: IpAddr,
 ) -> Result<(ShopName, Reply), Box<Reply>> {
     let refuse = |code, detail: &str| Err(Box::new(failure(code, detail)));
-    let now = now();
+    let now = hub.now();
     let mut tries = hub.tries.lock().unwrap_or_else(PoisonError::into_inner);
     if !tries.may_try(now, from) {
         return refuse(ErrorCode::TooManyTries, "wait a minute");
