@@ -133,10 +133,8 @@ fn on_store(
             Ok(json!({ "models": models }))
         }
         Command::Model(round) => {
-            let models = store.models().map_err(refused)?;
             let wanted = |manifest: &Manifest| round.is_none_or(|round| manifest.id.round == round);
-            let mut newest = models.into_iter().rev().filter(|signed| wanted(&signed.body));
-            let Some(signed) = newest.next() else {
+            let Some(signed) = store.find_model(wanted).map_err(refused)? else {
                 return Err(refused("there is no such model; `models list` shows them"));
             };
             let path = store.files().path_of(&signed.body.model);
@@ -167,7 +165,7 @@ fn invite(
 fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
     let memory = memory_bound(home, store)?;
     let run = store.run().map_err(refused)?;
-    let model = store.models().map_err(refused)?.pop().map(|signed| signed.body);
+    let model = store.newest_model().map_err(refused)?.map(|signed| signed.body);
     let stored = match &run {
         Some(run) if run.published >= run.rounds => "finished",
         Some(run) if run.paused => "paused",
