@@ -5,13 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{shop_key, shop_of};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
 use souk_common::secagg::records::fingerprint;
-use souk_common::transport::{Trust, client_endpoint, connect};
+use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
 
 use crate::args::UsageError;
@@ -41,14 +40,14 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         .transpose()
         .map_err(|error| UsageError(format!("--data: {error}")))?;
     fs::create_dir_all(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
-    let (key, csr) = shop_key()?;
+    let (platform, (key, csr)) = (Platform::system(), shop_key()?);
     // Written first: a disk that is full must not cost the one-time code.
     write_whole(&folder.key(), &key, true).context("can't write the key")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let joined = runtime.block_on(async {
-        let patience = tokio::time::timeout(PATIENCE, certify(&code, csr));
+        let patience = tokio::time::timeout(PATIENCE, certify(&platform, &code, csr));
         patience.await.context("the coordinator does not answer")?
     });
     let membership = match joined {
@@ -83,9 +82,13 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
     Ok(true)
 }
 
-async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
+/// Has the coordinator certify a key; the membership that comes of it is not stored yet.
+///
+/// # Errors
+/// When the code is wrong, used or expired, or the coordinator is not there.
+pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
     let remote = resolve(&code.address).await?;
-    let endpoint = client_endpoint(remote, Trust::Fingerprint(code.ca), None)?;
+    let endpoint = client_endpoint_on(platform, remote, Trust::Fingerprint(code.ca), None)?;
     let connection = connect(&endpoint, remote).await?;
     let (reply, mut send, _recv) = ask(
         &connection,
@@ -122,7 +125,7 @@ async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
         ca,
         certificate,
         signing_key: signing_key.to_vec(),
-        joined_at: SystemClock.now(),
+        joined_at: platform.clock.now(),
         left_at: None,
     })
 }

@@ -11,6 +11,7 @@
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
+//! | [`netsim`] | virtual time and datagrams under the programs as they are |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod demo;
 pub mod epsilon;
 pub mod evaluate;
 pub mod fuzz;
+pub mod netsim;
 mod personal;
 pub mod simulate;
 pub mod split;
