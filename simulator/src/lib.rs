@@ -11,6 +11,7 @@
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
+//! | [`soak`] | `soak`: a day of a coordinator with many shops on bad lines |
 //! | [`netsim`] | virtual time and datagrams under the programs as they are |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod fuzz;
 pub mod netsim;
 mod personal;
 pub mod simulate;
+pub mod soak;
 pub mod split;
 mod storm;
 pub mod synthetic;
