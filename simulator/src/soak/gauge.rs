@@ -246,12 +246,14 @@ pub(super) fn draw(rows: &[Row], path: &Path) -> anyhow::Result<()> {
         .margin(20)
         .build_cartesian_2d(1.0..hours, 0.0..top);
     let mut chart = chart.map_err(|error| failed(&error))?;
-    let lines: [(RGBColor, fn(&Row) -> u64); 2] = [
-        (RGBColor(30, 90, 200), |row| row.rss_bytes),
-        (RGBColor(150, 150, 150), |row| row.store_bytes),
+    let memory = rows.iter().map(|row| (row.hour, row.rss_bytes));
+    let store = rows.iter().map(|row| (row.hour, row.store_bytes));
+    let lines: [(_, Vec<_>); 2] = [
+        (RGBColor(30, 90, 200), memory.collect()),
+        (RGBColor(150, 150, 150), store.collect()),
     ];
-    for (colour, value) in lines {
-        let points = rows.iter().map(|row| (row.hour as f64, mb(value(row))));
+    for (colour, points) in lines {
+        let points = points.into_iter().map(|(hour, bytes)| (hour as f64, mb(bytes)));
         chart
             .draw_series(LineSeries::new(points, &colour))
             .map_err(|error| failed(&error))?;
