@@ -222,7 +222,7 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
 /// The most memory that `serve` takes, by the configuration as it is now and the run's model.
 fn memory_bound(home: &Home, store: &Store) -> Result<MemoryBound, ControlError> {
     let config = home.config().map_err(refused)?;
-    let model = store.models().map_err(refused)?.pop();
+    let model = store.newest_model().map_err(refused)?;
     let model_bytes = match model {
         Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
         None => 0,

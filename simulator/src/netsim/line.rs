@@ -292,6 +292,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_same_seed_gives_the_same_luck_to_the_same_datagram() {
+        let luck = |seed: u64| {
+            let mut way = Way::new(stream(seed, "a way"));
+            way.conditions.loss = 0.5;
+            let at = Instant::now();
+            let wrong_bit = None;
+            let mut send = || way.carry(at, Fate { at, wrong_bit }, LEN).count();
+            (0..100).map(|_| send()).collect::<Vec<_>>()
+        };
+        assert_eq!(luck(1), luck(1));
+        assert_ne!(luck(1), luck(2));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_line_carries_no_more_than_its_rate_after_its_latency_and_drops_what_waits_too_long() {
         let (latency, queue) = (Duration::from_millis(40), Duration::from_millis(500));
         let mut way = way(Conditions {
