@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key, shop_of};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
 use souk_common::secagg::records::fingerprint;
-use souk_common::transport::{Trust, client_endpoint, connect};
+use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
 
 use crate::args::UsageError;
@@ -43,13 +42,13 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         .transpose()
         .map_err(|error| UsageError(format!("--data: {error}")))?;
     fs::create_dir_all(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
-    let (key, csr) = shop_key()?;
+    let (platform, (key, csr)) = (Platform::system(), shop_key()?);
     // Written first: a disk that is full must not cost the one-time code.
     write_whole(&folder.key(), &key, true).context("can't write the key")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let joined = runtime.block_on(certify(&code, csr));
+    let joined = runtime.block_on(certify(&platform, &code, csr));
     let membership = match joined {
         Ok(membership) => membership,
         Err(error) => {
@@ -97,7 +96,7 @@ pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let membership = runtime.block_on(certify(&code, csr))?;
+    let membership = runtime.block_on(certify(&Platform::system(), &code, csr))?;
     ensure!(
         membership.shop == before.shop,
         "the code is for {}, and this folder with its ledger is {}'s: ask the operator for a code for {}",
@@ -115,9 +114,13 @@ pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
+/// Has the coordinator certify a key; the membership that comes of it is not stored yet.
+///
+/// # Errors
+/// When the code is wrong, used or expired, or the coordinator is not there.
+pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
     let remote = resolve(&code.address).await?;
-    let endpoint = client_endpoint(remote, Trust::Fingerprint(code.ca), None)?;
+    let endpoint = client_endpoint_on(platform, remote, Trust::Fingerprint(code.ca), None)?;
     let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
     let request = Request::Join {
         secret: *code.secret,
@@ -152,7 +155,7 @@ async fn certify(code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
         ca,
         certificate,
         signing_key: signing_key.to_vec(),
-        joined_at: SystemClock.now(),
+        joined_at: platform.clock.now(),
         left_at: None,
         other_cas: Vec::new(),
         authorities: 0,

@@ -6,19 +6,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::crypto::pki::Validity;
 use souk_common::crypto::sign::{SignatureError, verify};
 use souk_common::disk::Access;
 use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Identity, Refusal, TransportError, Trust, client_endpoint, connect, read_frame,
-    refusal_of, write_frame,
+    CloseCode, FrameError, Identity, Platform, Refusal, TransportError, Trust, client_endpoint_on, connect,
+    read_frame, refusal_of, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
 use souk_common::wire::messages::{
@@ -38,6 +39,7 @@ pub struct Link {
     // Its driver lives as long as it is held.
     _endpoint: Endpoint,
     words_key: [u8; 32],
+    clock: Arc<dyn Clock>,
 }
 
 /// What a shop heard when it checked in, verified.
@@ -77,17 +79,37 @@ impl Link {
     /// # Errors
     /// When nobody answers, or the wrong one.
     pub async fn dial(folder: &Folder, membership: &Membership, address: &str) -> anyhow::Result<Self> {
-        Self::dial_as(&membership.identity(folder)?, membership, address).await
+        Self::dial_on(&Platform::system(), folder, membership, address).await
     }
 
-    async fn dial_as(identity: &Identity, membership: &Membership, address: &str) -> anyhow::Result<Self> {
+    /// As [`Self::dial`], on any platform.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn dial_on(
+        platform: &Platform,
+        folder: &Folder,
+        membership: &Membership,
+        address: &str,
+    ) -> anyhow::Result<Self> {
+        Self::dial_as(platform, &membership.identity(folder)?, membership, address).await
+    }
+
+    async fn dial_as(
+        platform: &Platform,
+        identity: &Identity,
+        membership: &Membership,
+        address: &str,
+    ) -> anyhow::Result<Self> {
         let remote = resolve(address).await?;
-        let endpoint = client_endpoint(remote, Trust::AnyOf(membership.roots()), Some(identity))?;
+        let trust = Trust::AnyOf(membership.roots());
+        let endpoint = client_endpoint_on(platform, remote, trust, Some(identity))?;
         let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
         Ok(Self {
             connection,
             _endpoint: endpoint,
             words_key: membership.words_key()?,
+            clock: Arc::clone(&platform.clock),
         })
     }
 
@@ -101,8 +123,21 @@ impl Link {
         membership: &Membership,
         address: &str,
     ) -> anyhow::Result<(Self, Heard)> {
+        Self::arrive_on(&Platform::system(), folder, membership, address).await
+    }
+
+    /// As [`Self::arrive`], on any platform.
+    ///
+    /// # Errors
+    /// As [`Self::arrive`].
+    pub async fn arrive_on(
+        platform: &Platform,
+        folder: &Folder,
+        membership: &Membership,
+        address: &str,
+    ) -> anyhow::Result<(Self, Heard)> {
         let arrive = async |identity: Identity, showed: Showed| {
-            let link = Self::dial_as(&identity, membership, address).await?;
+            let link = Self::dial_as(platform, &identity, membership, address).await?;
             let mut heard = link.check_in(membership).await?;
             heard.showed = Some(showed);
             anyhow::Ok((link, heard))
@@ -113,7 +148,7 @@ impl Link {
         };
         match (first, membership.former_identity(folder)?) {
             (Err(error), Some(former)) if not_taken(&error) => arrive(former, Showed::Former).await,
-            (first, _) => first.map_err(|error| explained(error, membership, SystemClock.now())),
+            (first, _) => first.map_err(|error| explained(error, membership, platform.clock.now())),
         }
     }
 
@@ -122,7 +157,7 @@ impl Link {
     /// # Errors
     /// When the connection breaks, or what is heard is not the coordinator's word.
     pub async fn check_in(&self, membership: &Membership) -> anyhow::Result<Heard> {
-        let asked_at = SystemClock.now();
+        let asked_at = self.clock.now();
         let word = CheckIn {
             now: asked_at,
             certificate: Digest::of(&membership.certificate),
@@ -131,7 +166,7 @@ impl Link {
         let Reply::CheckedIn(word) = self.asked(&Request::CheckIn(word)).await? else {
             return Err(not_to_the_question());
         };
-        let answered_at = SystemClock.now();
+        let answered_at = self.clock.now();
         let authorities = verify(&word.authorities, &self.words_key)?.clone();
         let receipt = word
             .receipt

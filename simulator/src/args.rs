@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, epsilon, evaluate, fuzz, simulate, split, storm, verify};
+use crate::{bench, chaos, demo, epsilon, evaluate, fuzz, simulate, soak, split, storm, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -33,6 +33,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Storm(storm::StormArgs),
     Fuzz(fuzz::FuzzArgs),
+    Soak(soak::SoakArgs),
 }
 
 /// Parses and runs.
@@ -59,6 +60,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Storm(args) => storm::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),
         Command::Calibrate(args) => return epsilon::run_calibrate(&args),
     };

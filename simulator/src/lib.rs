@@ -12,6 +12,8 @@
 //! | [`chaos`] | `chaos`: the same processes, killed again and again |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
+//! | [`soak`] | `soak`: a day of a coordinator with many shops on bad lines |
+//! | [`netsim`] | virtual time and datagrams under the programs as they are |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 #![forbid(unsafe_code)]
 
@@ -28,9 +30,11 @@ pub mod epsilon;
 pub mod evaluate;
 mod folders;
 pub mod fuzz;
+pub mod netsim;
 mod personal;
 mod processes;
 pub mod simulate;
+pub mod soak;
 pub mod split;
 mod storm;
 pub mod synthetic;

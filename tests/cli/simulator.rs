@@ -276,3 +276,26 @@ fn epsilon_of_the_most_rounds_is_a_bound_and_comes_at_once() {
         assert!(watch.secs() < 5.0, "{} s", watch.secs());
     }
 }
+
+#[test]
+fn a_soak_says_what_each_hour_held_and_whether_that_is_flat() {
+    let output = sim(&["soak", "--shops", "4", "--hours", "2", "--pace", "5", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let rows = report["rows"].as_array().expect("a list");
+    assert_eq!(rows.len(), 2);
+    let number = |row: &Value, key: &str| row[key].as_u64().expect("a number");
+    for row in rows {
+        assert!(number(row, "rss_bytes") > 1 << 20, "{row}");
+        assert!(
+            number(row, "connected") >= 3 && number(row, "rounds") >= 10,
+            "{row}"
+        );
+    }
+    assert!(number(&rows[1], "updates") > number(&rows[0], "updates"));
+    assert_eq!(report["lost_shops"], Value::Array(Vec::new()));
+    assert!(report["kept_bytes_in_a_year"].as_f64() > Some(1e6));
+    // So small a process may well grow by a twentieth: what counts is that it says so.
+    let passed = report["last_to_first"].as_f64() <= report["most"].as_f64();
+    assert_eq!(report["passed"], Value::Bool(passed));
+    assert_eq!(output.status.code(), Some(i32::from(!passed)));
+}

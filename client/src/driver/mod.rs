@@ -1,34 +1,34 @@
-//! `run`: the agent ([`crate::agent`]) on this machine's clock, with its sockets and tasks.
+//! `run`: the agent ([`crate::agent`]) on a platform's clock and sockets, with its tasks.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`network`] | tasks that dial, listen, fetch and send |
+//! | [`owner`] | who reads what it says |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
 //! | [`replaced`] | whether another program has this shop's key |
 //! | [`standing`] | certificates, clock and ledger, as the coordinator knows them |
 
 mod network;
+mod owner;
 mod questions;
 mod replaced;
 mod standing;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::Timestamp;
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::record::{Announcement, Receipt};
-use souk_common::telemetry::{ServiceManager, SignsOfLife};
+use souk_common::telemetry::ServiceManager;
 use souk_common::transport::CloseCode;
 use souk_common::transport::control::ControlSocket;
+use souk_common::transport::{Platform, in_place};
 use souk_common::wire::messages::{Push, Signed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::block_in_place;
 
 use crate::agent::{Act, Agent, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
@@ -41,6 +41,7 @@ use crate::uplink::{Heard, Link};
 use crate::workshop::{Draw, Workshop};
 
 use network::{Courier, Letter};
+use owner::Owner;
 pub(crate) use questions::address_of;
 pub use questions::answer_alone;
 use questions::{leave, serve_control};
@@ -86,33 +87,48 @@ enum Input {
 /// # Errors
 /// When the folder is no member's, is in use, or its files make no sense.
 pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
-    let config = ShopConfig::load(folder)?;
-    let membership = Membership::load(folder)?;
-    ensure!(
-        membership.left_at.is_none(),
-        "this shop has left its federation: join again in a new folder"
-    );
-    let store = Arc::new(Store::open_patiently(folder)?);
-    let workshop = Arc::new(Workshop::open(
-        folder,
-        &membership,
-        Arc::clone(&store),
-        SystemClock.now(),
-    )?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let mut driver = Driver::new(folder, &config, membership, store, workshop, exit_when_finished)?;
-        driver.run().await
+        let mut driver = Driver::open(Platform::system(), folder, exit_when_finished, Owner::new())?;
+        driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended.map(|()| true)
 }
 
+/// As [`run`], on any platform, until `stop` is done; the owner's lines go to `tell`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    platform: Platform,
+    folder: &Folder,
+    exit_when_finished: bool,
+    stop: impl Future<Output = ()>,
+    tell: impl Fn(&str) + Send + 'static,
+) -> anyhow::Result<()> {
+    let owner = Owner::Elsewhere(Box::new(tell));
+    let mut driver = Driver::open(platform, folder, exit_when_finished, owner)?;
+    driver.run(stop).await
+}
+
+/// Done when the owner or the system ends the program.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = stop.recv() => {}
+        }
+    })
+}
+
 struct Driver {
+    platform: Platform,
     agent: Agent,
     folder: Folder,
     address: String,
@@ -128,37 +144,54 @@ struct Driver {
     manager: ServiceManager,
     standing: Standing,
     jitter: Secret,
-    bar: Option<ProgressBar>,
+    owner: Owner,
+    dialling: Option<tokio::task::JoinHandle<()>>,
     exit_when_finished: bool,
     done: bool,
     _control: tokio::task::JoinHandle<()>,
 }
 
 impl Driver {
-    fn new(
+    fn open(
+        platform: Platform,
         folder: &Folder,
-        config: &ShopConfig,
-        membership: Membership,
-        store: Arc<Store>,
-        workshop: Arc<Workshop>,
         exit_when_finished: bool,
+        owner: Owner,
     ) -> anyhow::Result<Self> {
+        let config = ShopConfig::load(folder)?;
+        let membership = Membership::load(folder)?;
+        ensure!(
+            membership.left_at.is_none(),
+            "this shop has left its federation: join again in a new folder"
+        );
+        let store = Arc::new(Store::open_patiently(folder)?);
+        let now = platform.clock.now();
+        let workshop = Arc::new(Workshop::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
         let service = Service::new(
             folder.clone(),
             Arc::clone(&store),
             accounts,
-            Arc::new(SystemClock),
+            Arc::clone(&platform.clock),
         );
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
         let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
         let memory = store.memory(workshop.spent())?;
-        let agent = Agent::new(folder, config, &membership, store, workshop, memory, fresh_keys())?;
+        let agent = Agent::new(
+            folder,
+            &config,
+            &membership,
+            store,
+            workshop,
+            memory,
+            fresh_keys(),
+        )?;
         Ok(Self {
+            platform,
             agent,
             folder: folder.clone(),
-            address: address_of(config, &membership),
+            address: address_of(&config, &membership),
             membership,
             inputs,
             inputs_in,
@@ -167,44 +200,40 @@ impl Driver {
             courier: None,
             replaced: Replaced::default(),
             manager: ServiceManager::from_environment(),
-            standing: Standing::new(SystemClock.now()),
+            standing: Standing::new(now),
             jitter: secret_stream()?,
-            bar: progress_bar(),
+            owner,
+            dialling: None,
             exit_when_finished,
             done: false,
             _control: control,
         })
     }
 
-    async fn run(&mut self) -> anyhow::Result<()> {
-        let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let mut signs_of_life = self.manager.signs_of_life();
+    async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.tell("takes part; stop with Ctrl-C");
         self.handle(Event::Started)?;
         self.manager.ready();
-        let ended = self.take_part(&mut stop, &mut signs_of_life).await;
+        let ended = self.take_part(stop).await;
         self.manager.stopping();
         if let Some(courier) = self.courier.take() {
             courier.link.close();
             // Lets the goodbye leave.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.dialling.iter().for_each(tokio::task::JoinHandle::abort);
+        self.owner.part();
         self._control.abort();
         let _ = (&mut self._control).await;
         ended
     }
 
     /// Takes in what happens until it is over, or the owner stops it.
-    async fn take_part(
-        &mut self,
-        stop: &mut tokio::signal::unix::Signal,
-        signs_of_life: &mut SignsOfLife,
-    ) -> anyhow::Result<()> {
+    async fn take_part(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::pin!(stop);
+        let mut signs_of_life = self.manager.signs_of_life();
         while !self.done {
-            let look_again = self.standing.look_at().since(SystemClock.now());
+            let look_again = self.standing.look_at().since(self.platform.clock.now());
             tokio::select! {
                 input = self.inputs.recv() => {
                     // The driver holds a sender, so the channel never ends.
@@ -214,8 +243,7 @@ impl Driver {
                 }
                 () = tokio::time::sleep(look_again) => self.look_again(),
                 () = signs_of_life.due() => self.manager.alive(),
-                _ = tokio::signal::ctrl_c() => break,
-                _ = stop.recv() => break,
+                () = &mut stop => break,
             }
         }
         Ok(())
@@ -232,6 +260,7 @@ impl Driver {
             Input::Linked(generation, link) if generation == self.generation => {
                 self.courier = Some(Courier::start(
                     link,
+                    Arc::clone(&self.platform.clock),
                     self.folder.clone(),
                     generation,
                     self.inputs_in.clone(),
@@ -240,13 +269,13 @@ impl Driver {
             }
             Input::Pushed(generation, push) if generation == self.generation => self.take_push(push),
             Input::AskedToWait(generation) if generation == self.generation => {
-                self.not_before = SystemClock.now() + WHEN_ASKED_TO_WAIT;
+                self.not_before = self.platform.clock.now() + WHEN_ASKED_TO_WAIT;
                 Ok(())
             }
             Input::Lost(generation, reason, why) if generation == self.generation => {
                 tracing::info!(%reason, "no connection");
                 if why == Some(CloseCode::Replaced) {
-                    self.replaced.note(SystemClock.now())?;
+                    self.replaced.note(self.platform.clock.now())?;
                 }
                 self.tell(&reason);
                 self.courier = None;
@@ -292,7 +321,7 @@ impl Driver {
             return Ok(());
         };
         let is_welcome = matches!(push, Push::Welcome { .. });
-        match block_in_place(|| self.agent.hear(SystemClock.now(), push))? {
+        match in_place(|| self.agent.hear(self.platform.clock.now(), push))? {
             Ok(acts) => {
                 self.perform(acts);
                 if is_welcome {
@@ -318,7 +347,8 @@ impl Driver {
         &mut self,
         work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<Act>>,
     ) -> anyhow::Result<()> {
-        let acts = block_in_place(|| work(&mut self.agent, SystemClock.now()))?;
+        let now = self.platform.clock.now();
+        let acts = in_place(|| work(&mut self.agent, now))?;
         self.perform(acts);
         Ok(())
     }
@@ -348,6 +378,7 @@ impl Driver {
         self.generation += 1;
         self.courier = None;
         let dial = network::listen(
+            self.platform.clone(),
             at.max(self.not_before),
             self.generation,
             self.folder.clone(),
@@ -355,7 +386,8 @@ impl Driver {
             self.address.clone(),
             self.inputs_in.clone(),
         );
-        tokio::spawn(dial);
+        let before = self.dialling.replace(tokio::spawn(dial));
+        before.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     /// Without a connection the letter is dropped: the machine asks again when there is one.
@@ -367,12 +399,13 @@ impl Driver {
 
     fn consider(&self, announcement: Announcement) {
         let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
+        let clock = Arc::clone(&self.platform.clock);
         tokio::task::spawn_blocking(move || {
             let strangers = workshop.strangers_in(&announcement).unwrap_or_default();
             if let Some(line) = about_strangers(&announcement, &strangers) {
                 let _ = inputs.send(Input::Tell(line));
             }
-            let consideration = workshop.consider(&announcement, SystemClock.now());
+            let consideration = workshop.consider(&announcement, clock.now());
             let event = Event::Considered(AttemptKey::from(&announcement), consideration);
             // A driver that is gone asks nothing more.
             let _ = inputs.send(Input::Event(event));
@@ -395,8 +428,9 @@ impl Driver {
         };
         let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
         let (membership, inputs) = (self.membership.clone(), self.inputs_in.clone());
+        let now = self.platform.clock.now();
         tokio::spawn(async move {
-            match leave(&link, &folder, &membership).await {
+            match leave(&link, &folder, &membership, now).await {
                 Ok(kept) => {
                     let _ = answer.send(Answer::Left { kept });
                     // The answer travels over the control socket before the program ends.
@@ -414,9 +448,9 @@ impl Driver {
     }
 
     fn report(&mut self, note: &Note) {
-        if let (Some(bar), Note::Model(manifest)) = (&self.bar, note) {
-            bar.set_length(self.agent.workshop().rounds_of(manifest).unwrap_or(0));
-            bar.set_position(manifest.id.round);
+        if let Note::Model(manifest) = note {
+            let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
+            self.owner.show_progress(manifest.id.round, rounds);
         }
         match note {
             // Told with its reason already.
@@ -427,23 +461,9 @@ impl Driver {
 
     fn tell(&self, line: &str) {
         self.manager.status(line);
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => {
-                use std::io::Write;
-                // Whoever reads may have gone; the rounds go on.
-                let _ = writeln!(std::io::stdout(), "{line}");
-            }
-        }
+        self.owner.tell(line);
     }
 }
 
 /// After the coordinator closed a connection for too many, or too slow, words: its limits let ten seconds' worth be saved up.
 const WHEN_ASKED_TO_WAIT: Duration = Duration::from_secs(10);
-
-fn progress_bar() -> Option<ProgressBar> {
-    std::io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("{bar:30} round {pos}/{len}  {elapsed}");
-        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-    })
-}

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::round::record::{Answer, AttemptId};
+use souk_common::transport::Platform;
 use souk_common::wire::messages::Request;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -48,6 +49,7 @@ pub(super) enum Letter {
 /// membership going. Together with the subscription these are all streams that a shop may have open.
 pub(super) struct Courier {
     pub(super) link: Arc<Link>,
+    clock: Arc<dyn Clock>,
     folder: Folder,
     generation: u64,
     inputs: UnboundedSender<Input>,
@@ -60,15 +62,17 @@ pub(super) struct Courier {
 impl Courier {
     pub(super) fn start(
         link: Arc<Link>,
+        clock: Arc<dyn Clock>,
         folder: Folder,
         generation: u64,
         inputs: UnboundedSender<Input>,
     ) -> Self {
         let line = |link: Arc<Link>, folder: Folder, inputs: UnboundedSender<Input>| {
             let (letters_in, mut letters) = unbounded_channel();
+            let clock = Arc::clone(&clock);
             let task = tokio::spawn(async move {
                 while let Some(letter) = letters.recv().await {
-                    carry(&link, &folder, generation, letter, &inputs).await;
+                    carry(&link, &*clock, &folder, generation, letter, &inputs).await;
                 }
             });
             (letters_in, task)
@@ -78,6 +82,7 @@ impl Courier {
         let (standing, third) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         Self {
             link,
+            clock,
             folder,
             generation,
             inputs,
@@ -96,7 +101,7 @@ impl Courier {
             Letter::Fetch { at, .. } => (&self.fetching, *at),
             Letter::CheckIn(_) | Letter::Renew(_) => (&self.standing, Timestamp(0)),
         };
-        let wait = at.since(SystemClock.now());
+        let wait = at.since(self.clock.now());
         if wait.is_zero() {
             // The task ends only with this courier.
             let _ = line.send(letter);
@@ -120,6 +125,7 @@ impl Drop for Courier {
 
 /// Dials at its time, then passes on what the coordinator says until the connection ends.
 pub(super) async fn listen(
+    platform: Platform,
     at: Timestamp,
     generation: u64,
     folder: Folder,
@@ -127,8 +133,8 @@ pub(super) async fn listen(
     address: String,
     inputs: UnboundedSender<Input>,
 ) {
-    tokio::time::sleep(at.since(SystemClock.now())).await;
-    let (ended, why) = match Link::arrive(&folder, &membership, &address).await {
+    tokio::time::sleep(at.since(platform.clock.now())).await;
+    let (ended, why) = match Link::arrive_on(&platform, &folder, &membership, &address).await {
         Ok((link, heard)) => {
             let link = Arc::new(link);
             let ended = follow(generation, &link, heard, &inputs).await;
@@ -171,6 +177,7 @@ async fn follow(
 
 async fn carry(
     link: &Link,
+    clock: &dyn Clock,
     folder: &Folder,
     generation: u64,
     letter: Letter,
@@ -228,7 +235,7 @@ async fn carry(
         }
         Letter::Upload { pending, store, .. } => {
             let header = pending.header;
-            let note = |bytes| Ok(store.note_sending(&header.update, bytes, SystemClock.now())?);
+            let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
             match link.upload(&header, &folder.update(&header.update), note).await {
                 Ok(Uploaded::Stored(receipt)) => {
                     let _ = inputs.send(Input::Receipt(generation, receipt));

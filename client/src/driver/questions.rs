@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use souk_common::clock::{Clock, SystemClock};
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::transport::control::ControlSocket;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         let address = address_of(&ShopConfig::load(folder)?, &membership);
         let kept = runtime.block_on(async {
             let link = Link::dial(folder, &membership, &address).await?;
-            leave(&link, folder, &membership).await
+            leave(&link, folder, &membership, SystemClock.now()).await
         })?;
         store.erase_masking()?;
         return Ok(Answer::Left { kept });
@@ -75,10 +75,15 @@ pub(super) async fn serve_control(control: ControlSocket, service: Service, inpu
 }
 
 /// Ends the membership and notes it in the folder.
-pub(super) async fn leave(link: &Link, folder: &Folder, membership: &Membership) -> anyhow::Result<String> {
+pub(super) async fn leave(
+    link: &Link,
+    folder: &Folder,
+    membership: &Membership,
+    now: Timestamp,
+) -> anyhow::Result<String> {
     let kept = link.leave().await?;
     Membership {
-        left_at: Some(SystemClock.now()),
+        left_at: Some(now),
         ..membership.clone()
     }
     .store(folder)?;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Validity, request_for};
 
 use super::Driver;
@@ -45,7 +45,7 @@ impl Standing {
 impl Driver {
     /// Checks in again; without a connection, the next arrival does.
     pub(super) fn look_again(&mut self) {
-        self.standing.look_at = SystemClock.now() + BETWEEN_LOOKS;
+        self.standing.look_at = self.platform.clock.now() + BETWEEN_LOOKS;
         self.post(Letter::CheckIn(Box::new(self.membership.clone())));
     }
 
@@ -95,7 +95,7 @@ impl Driver {
             }
             Err(error) => self.tell(&error.to_string()),
         }
-        let now = SystemClock.now();
+        let now = self.platform.clock.now();
         if self.membership.renewal_is_due(now) && now >= self.standing.renew_at {
             self.standing.renew_at = now + RENEWAL_PATIENCE;
             let key = self.membership.identity(&self.folder)?.key;
@@ -138,7 +138,7 @@ impl Driver {
     /// # Errors
     /// When the folder can't be written.
     pub(super) fn take_renewed(&mut self, renewed: anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
-        let now = SystemClock.now();
+        let now = self.platform.clock.now();
         let again_at = Validity::of(&self.membership.certificate)
             .map_or(now + BETWEEN_LOOKS, |validity| validity.try_again_at(now));
         match renewed.and_then(|certificate| self.membership.with_certificate(certificate, now)) {

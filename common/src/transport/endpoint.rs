@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::platform::Platform;
 use super::reset::ResetKey;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
@@ -59,8 +60,27 @@ pub fn server_endpoint(
     ca: &[u8],
     resets: ResetKey,
 ) -> Result<Endpoint, TransportError> {
-    let config = server_config(&identity, &[ca.to_vec()])?;
-    bind(address, resets.endpoint_config(), Some(config))
+    server_endpoint_on(&Platform::system(), address, identity, ca, resets)
+}
+
+/// As [`server_endpoint`], on any platform.
+///
+/// # Errors
+/// As [`server_endpoint`].
+pub fn server_endpoint_on(
+    platform: &Platform,
+    address: SocketAddr,
+    identity: Identity,
+    ca: &[u8],
+    resets: ResetKey,
+) -> Result<Endpoint, TransportError> {
+    let config = server_config(platform, &identity, &[ca.to_vec()])?;
+    bind(
+        &*platform.sockets,
+        address,
+        resets.endpoint_config(),
+        Some(config),
+    )
 }
 
 /// Who the coordinator is, and whom it lets in: shops with certificates by any of `cas`. A running endpoint can be given
@@ -68,13 +88,17 @@ pub fn server_endpoint(
 ///
 /// # Errors
 /// When certificate or key are of no use.
-pub fn server_config(identity: &Identity, cas: &[Vec<u8>]) -> Result<quinn::ServerConfig, TransportError> {
+pub fn server_config(
+    platform: &Platform,
+    identity: &Identity,
+    cas: &[Vec<u8>],
+) -> Result<quinn::ServerConfig, TransportError> {
     let provider = provider();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(cas)?), Arc::clone(&provider))
         .allow_unauthenticated()
         .build()
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+    let mut tls = rustls::ServerConfig::builder_with_details(provider, platform.tls_time())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?
         .with_client_cert_verifier(verifier)
@@ -101,8 +125,21 @@ pub fn client_endpoint(
     trust: Trust,
     identity: Option<&Identity>,
 ) -> Result<Endpoint, TransportError> {
+    client_endpoint_on(&Platform::system(), remote, trust, identity)
+}
+
+/// As [`client_endpoint`], on any platform.
+///
+/// # Errors
+/// As [`client_endpoint`].
+pub fn client_endpoint_on(
+    platform: &Platform,
+    remote: SocketAddr,
+    trust: Trust,
+    identity: Option<&Identity>,
+) -> Result<Endpoint, TransportError> {
     let provider = provider();
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = rustls::ClientConfig::builder_with_details(Arc::clone(&provider), platform.tls_time())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TransportError::Certificate(error.to_string()))?;
     let by_cas = |cas: &[Vec<u8>]| {
@@ -135,7 +172,7 @@ pub fn client_endpoint(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut endpoint = bind(address, EndpointConfig::default(), None)?;
+    let mut endpoint = bind(&*platform.sockets, address, EndpointConfig::default(), None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
@@ -501,9 +538,10 @@ mod tests {
 
     /// Dials; what the shop is told, at once or by its first read.
     async fn told(server: Identity, cas: &[Vec<u8>], trust: Trust, identity: &Identity) -> Option<Refusal> {
-        let config = server_config(&server, cas).unwrap();
+        let platform = Platform::system();
+        let config = server_config(&platform, &server, cas).unwrap();
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        let server = bind(any, EndpointConfig::default(), Some(config)).unwrap();
+        let server = bind(&*platform.sockets, any, EndpointConfig::default(), Some(config)).unwrap();
         let remote = server.local_addr().unwrap();
         let client = client_endpoint(remote, trust, Some(identity)).unwrap();
         let accepted = async { server.accept().await.unwrap().await };

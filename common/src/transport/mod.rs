@@ -8,7 +8,8 @@
 //! | [`admission`] | who is let in, and how connections end |
 //! | [`bucket`] | rates |
 //! | [`control`] | questions to a program that runs, over a local socket |
-//! | `tuning` | sockets, windows, datagrams |
+//! | [`platform`] | the clock and the sockets that drivers stand on |
+//! | `tuning` | windows, datagrams |
 //! | `reset` | how shops hear that a coordinator was started again |
 
 pub mod admission;
@@ -16,14 +17,16 @@ pub mod bucket;
 pub mod control;
 pub mod endpoint;
 pub mod frames;
+pub mod platform;
 mod reset;
 mod tuning;
 
 pub use admission::{CloseCode, Door, DoorRules, Verdict, admit};
 pub use bucket::{Bucket, Buckets, Rate};
 pub use endpoint::{
-    Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, connect, peer_of,
-    refusal_of, server_config, server_endpoint,
+    Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, client_endpoint_on,
+    connect, peer_of, refusal_of, server_config, server_endpoint, server_endpoint_on,
 };
 pub use frames::{FrameError, Framed, fill, read_frame, write_frame};
+pub use platform::{Platform, Sockets, in_place};
 pub use reset::ResetKey;

@@ -1,43 +1,41 @@
 //! How QUIC is set up for big blocks between few peers, within a stated bound on memory.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn::udp::{RecvMeta, Transmit};
 use quinn::{
-    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, ServerConfig,
-    TokioRuntime, TransportConfig, UdpPoller, VarInt,
+    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
+    TransportConfig, UdpPoller, VarInt,
 };
 
 use super::endpoint::TransportError;
+use super::platform::Sockets;
 use crate::wire::limits::{
     CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,
-    MAX_STREAMS, SOCKET_BUFFER_BYTES, STREAM_WINDOW_BYTES,
+    MAX_STREAMS, STREAM_WINDOW_BYTES,
 };
 
-/// A socket with room for bursts and datagrams larger than the Internet's, for links that carry them.
+/// An endpoint that takes datagrams larger than the Internet's, for links that carry them.
 ///
 /// # Errors
 /// When the address is taken or is not this machine's.
 pub(super) fn bind(
+    sockets: &dyn Sockets,
     address: SocketAddr,
     mut config: EndpointConfig,
     server: Option<ServerConfig>,
 ) -> Result<Endpoint, TransportError> {
     let open = || {
-        let socket = UdpSocket::bind(address)?;
-        let state = UdpSocketState::new((&socket).into())?;
-        // The system grants what it allows; less only means more retransmissions.
-        let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
-        let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         config
             .max_udp_payload_size(MAX_DATAGRAM_BYTES)
             .map_err(std::io::Error::other)?;
-        let socket = ShortBursts(TokioRuntime.wrap_udp_socket(socket)?);
+        config.rng_seed(sockets.seed());
+        let socket = ShortBursts(sockets.bind(address)?);
         Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(TokioRuntime))
     };
     open().map_err(|source: io::Error| match source.kind() {
@@ -108,6 +106,7 @@ impl AsyncUdpSocket for ShortBursts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::platform::SystemSockets;
     use super::*;
 
     #[test]
@@ -122,13 +121,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let first = bind(([127, 0, 0, 1], 0).into(), EndpointConfig::default(), None).unwrap();
+        let any = ([127, 0, 0, 1], 0).into();
+        let bound = |address| bind(&SystemSockets, address, EndpointConfig::default(), None);
+        let first = bound(any).unwrap();
         let address = first.local_addr().unwrap();
-        let error = bind(address, EndpointConfig::default(), None).unwrap_err();
+        let error = bound(address).unwrap_err();
         assert!(matches!(error, TransportError::Taken { address: named } if named == address));
         assert!(error.to_string().contains(&address.to_string()));
         // Of the net that is kept for documentation: no machine's own.
-        let foreign = bind(([192, 0, 2, 1], 0).into(), EndpointConfig::default(), None).unwrap_err();
+        let foreign = bound(([192, 0, 2, 1], 0).into()).unwrap_err();
         assert!(matches!(foreign, TransportError::Bind { .. }));
     }
 }

@@ -62,7 +62,7 @@ impl Engine {
             }
             _ => first_model(now, &mut store, &key, &plan, catalogue, &layout)?,
         };
-        let manifest = store.models()?.pop().ok_or(StoreError::Damaged {
+        let manifest = store.newest_model()?.ok_or(StoreError::Damaged {
             key: "models".to_owned(),
         })?;
         let (model, _) = decode(

@@ -143,8 +143,8 @@ fn find_model(store: &Store, plan: Digest, round: u64) -> Result<Manifest, Engin
     let fits = |manifest: &Manifest| {
         manifest.plan == plan && manifest.id.round == round && (manifest.id.attempt > 0 || round == 0)
     };
-    let mut models = store.models()?.into_iter().rev().map(|signed| signed.body);
-    models.find(fits).ok_or_else(|| {
+    let found = store.find_model(fits)?.map(|signed| signed.body);
+    found.ok_or_else(|| {
         EngineError::Rollback(format!(
             "there is no model of round {round}; `models list` shows them"
         ))

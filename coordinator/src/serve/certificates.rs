@@ -7,10 +7,10 @@ use std::time::Duration;
 use quinn::Endpoint;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Validity;
-use souk_common::transport::{Identity, server_config};
+use souk_common::transport::{Identity, Platform, in_place, server_config};
 
+use super::ServeError;
 use super::hub::Hub;
-use super::{ServeError, now};
 use crate::authorities::Certification;
 use crate::home::{HomeError, Lives};
 
@@ -19,6 +19,7 @@ pub(super) struct Certificates {
     certification: RwLock<Certification>,
     pub(super) lives: Lives,
     endpoint: Endpoint,
+    platform: Platform,
     validity: RwLock<Validity>,
 }
 
@@ -47,13 +48,14 @@ impl Certificates {
     pub(super) fn new(
         certification: Certification,
         lives: Lives,
-        endpoint: Endpoint,
+        (endpoint, platform): (Endpoint, Platform),
         validity: Validity,
     ) -> Self {
         Self {
             certification: RwLock::new(certification),
             lives,
             endpoint,
+            platform,
             validity: RwLock::new(validity),
         }
     }
@@ -75,7 +77,11 @@ impl Hub {
         let certificates = &self.certificates;
         let certification = Certification::load(&self.home)?;
         let own = own(&certification, certificates.lives, now)?;
-        let config = server_config(&own.identity, &certification.word().certificates)?;
+        let config = server_config(
+            &certificates.platform,
+            &own.identity,
+            &certification.word().certificates,
+        )?;
         certificates.endpoint.set_server_config(Some(config));
         *certificates
             .validity
@@ -93,17 +99,17 @@ impl Hub {
         let mut due = hub.certificates.validity().renew_at();
         loop {
             // Looked at again from time to time: the machine's clock may be set meanwhile.
-            let wait = due.since(now()).min(LOOK_AGAIN);
+            let wait = due.since(hub.now()).min(LOOK_AGAIN);
             tokio::select! {
                 () = hub.stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
             // Rotations certify anew, too.
             due = due.max(hub.certificates.validity().renew_at());
-            if now() < due {
+            if hub.now() < due {
                 continue;
             }
-            let certified = tokio::task::block_in_place(|| hub.certify(now()));
+            let certified = in_place(|| hub.certify(hub.now()));
             let validity = hub.certificates.validity();
             match certified {
                 Ok(()) => {
@@ -111,7 +117,7 @@ impl Hub {
                     tracing::info!(until = %validity.until, "the coordinator's certificate was renewed");
                 }
                 Err(error) => {
-                    due = validity.try_again_at(now());
+                    due = validity.try_again_at(hub.now());
                     hub.report(&format!("the coordinator's certificate was not renewed: {error}"));
                 }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::secret_bytes;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::hub::{Hub, Late};
 use super::shown;
-use super::{BETWEEN_TRIES, MOST_TRIES, now};
+use super::{BETWEEN_TRIES, MOST_TRIES};
 use crate::engine::{Engine, Settings};
 use crate::home::Home;
 use crate::limits::MemoryBound;
@@ -79,7 +79,7 @@ fn refused(error: impl std::fmt::Display) -> ControlError {
 /// # Errors
 /// What went wrong, with the remedy.
 pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
-    let config = home.config().map_err(refused)?;
+    let (config, now) = (home.config().map_err(refused)?, SystemClock.now());
     let mut tries = 0;
     let mut store = loop {
         if let Some(answer) = ask(home, command).map_err(refused)? {
@@ -95,7 +95,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
         }
     };
     if !matches!(command, Command::Pause | Command::Resume | Command::Rollback(_)) {
-        return on_store(home, &mut store, command, &config.address, None);
+        return on_store(now, home, &mut store, command, &config.address, None);
     }
     let Some(mut run) = store.run().map_err(refused)? else {
         return Err(refused("no run was begun yet; `serve --plan FILE` begins one"));
@@ -111,8 +111,8 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
             home.signing_key().map_err(refused)?,
             home.catalogue().map_err(refused)?,
         );
-        let mut engine = Engine::begin(now(), store, key, plan, &catalogue, settings).map_err(refused)?;
-        engine.roll_back(now(), *round).map_err(refused)?;
+        let mut engine = Engine::begin(now, store, key, plan, &catalogue, settings).map_err(refused)?;
+        engine.roll_back(now, *round).map_err(refused)?;
         return Ok(json!({ "model_hash": engine.manifest().body.model }));
     }
     run.paused = matches!(command, Command::Pause);
@@ -121,6 +121,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
 }
 
 fn on_store(
+    now: Timestamp,
     home: &Home,
     store: &mut Store,
     command: &Command,
@@ -128,7 +129,7 @@ fn on_store(
     live: Option<Live>,
 ) -> Result<Value, ControlError> {
     match command {
-        Command::Invite(shop) => invite(home, store, shop, address),
+        Command::Invite(shop) => invite(now, home, store, shop, address),
         Command::Shops => {
             let shops = store.shops().map_err(refused)?;
             Ok(json!({ "shops": shops.iter().map(shown::shop).collect::<Vec<_>>() }))
@@ -144,10 +145,8 @@ fn on_store(
             Ok(json!({ "models": models }))
         }
         Command::Model(round) => {
-            let models = store.models().map_err(refused)?;
             let wanted = |manifest: &Manifest| round.is_none_or(|round| manifest.id.round == round);
-            let mut newest = models.into_iter().rev().filter(|signed| wanted(&signed.body));
-            let Some(signed) = newest.next() else {
+            let Some(signed) = store.find_model(wanted).map_err(refused)? else {
                 return Err(refused("there is no such model; `models list` shows them"));
             };
             let path = store.files().path_of(&signed.body.model);
@@ -156,7 +155,7 @@ fn on_store(
         }
         Command::CaRotate => {
             let config = home.config().map_err(refused)?;
-            authorities::rotate(home, &config.name, now()).map_err(refused)?;
+            authorities::rotate(home, &config.name, now).map_err(refused)?;
             shown::authorities(home, store)
         }
         Command::CaStatus => shown::authorities(home, store),
@@ -168,15 +167,21 @@ fn on_store(
         }
         Command::Snapshot => {
             let begun = backup::begin(home, store).map_err(refused)?;
-            finish_snapshot(home, &begun)
+            finish_snapshot(home, &begun, now)
         }
         Command::Pause | Command::Resume | Command::Rollback(_) => Err(refused("this command needs the run")),
     }
 }
 
-fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Result<Value, ControlError> {
+fn invite(
+    now: Timestamp,
+    home: &Home,
+    store: &mut Store,
+    shop: &ShopName,
+    address: &str,
+) -> Result<Value, ControlError> {
     let secret = Zeroizing::new(secret_bytes::<16>().map_err(refused)?);
-    let expires_at = registry::invite(store, now(), shop, &secret).map_err(refused)?;
+    let expires_at = registry::invite(store, now, shop, &secret).map_err(refused)?;
     let code = JoinCode {
         address: address.to_owned(),
         ca: home.authority().map_err(refused)?.fingerprint(),
@@ -188,7 +193,7 @@ fn invite(home: &Home, store: &mut Store, shop: &ShopName, address: &str) -> Res
 fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
     let memory = memory_bound(home, store)?;
     let run = store.run().map_err(refused)?;
-    let model = store.models().map_err(refused)?.pop().map(|signed| signed.body);
+    let model = store.newest_model().map_err(refused)?.map(|signed| signed.body);
     let stored = match &run {
         Some(run) if run.published >= run.rounds => "finished",
         Some(run) if run.paused => "paused",
@@ -248,7 +253,7 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
 /// The most memory that `serve` takes, by the configuration as it is now and the run's model.
 fn memory_bound(home: &Home, store: &Store) -> Result<MemoryBound, ControlError> {
     let config = home.config().map_err(refused)?;
-    let model = store.models().map_err(refused)?.pop();
+    let model = store.newest_model().map_err(refused)?;
     let model_bytes = match model {
         Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
         None => 0,
@@ -273,16 +278,17 @@ fn merge(all: &mut Vec<Traffic>, open: Traffic) {
 
 /// Carries out a command while `serve` runs.
 fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
+    let clock = hub.clock();
     let answer = match command {
         Command::Pause | Command::Resume => {
             let paused = matches!(command, Command::Pause);
-            hub.act_and_block(move |engine| engine.set_paused(now(), paused));
+            hub.act_and_block(move |engine| engine.set_paused(clock.now(), paused));
             return Ok(json!({ "paused": paused }));
         }
         Command::Rollback(round) => {
             let round = *round;
             hub.keeper.ask_and_block(move |engine| {
-                engine.roll_back(now(), round).map_err(refused)?;
+                engine.roll_back(clock.now(), round).map_err(refused)?;
                 Ok(json!({ "model_hash": engine.manifest().body.model }))
             })
         }
@@ -292,7 +298,7 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let begin = move |engine: &mut Engine| backup::begin(&home, engine.store()).map_err(refused);
             let begun = hub.keeper.ask_and_block(begin);
             let begun = begun.unwrap_or_else(|| Err(refused(STOPS)))?;
-            return finish_snapshot(&hub.home, &begun);
+            return finish_snapshot(&hub.home, &begun, hub.now());
         }
         _ => {
             let (home, command) = (hub.home.clone(), command.clone());
@@ -302,7 +308,8 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let until = hub.certificates.validity().until;
             let late = hub.late().clone();
             let act = move |engine: &mut Engine| {
-                on_engine(&home, engine, &command, &address, (traffic, until, &late))
+                let known = (traffic, until, &late);
+                on_engine(clock.now(), &home, engine, &command, &address, known)
             };
             hub.keeper.ask_and_block(act)
         }
@@ -310,12 +317,12 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
     let answer = answer.unwrap_or_else(|| Err(refused(STOPS)))?;
     match command {
         Command::Revoke(shop) => {
-            let revoked = Event::Revoked(shop.clone());
-            hub.act_and_block(move |engine| engine.handle(now(), revoked));
+            let (revoked, clock) = (Event::Revoked(shop.clone()), hub.clock());
+            hub.act_and_block(move |engine| engine.handle(clock.now(), revoked));
             hub.close(shop);
         }
         Command::CaRotate | Command::CaRetire { .. } => {
-            hub.certify(now()).map_err(refused)?;
+            hub.certify(hub.now()).map_err(refused)?;
             // Those who can't come back are not kept either.
             let left_behind: Vec<ShopName> =
                 serde_json::from_value(answer["left_behind"].clone()).unwrap_or_default();
@@ -327,12 +334,13 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
     Ok(answer)
 }
 
-fn finish_snapshot(home: &Home, begun: &Snapshot) -> Result<Value, ControlError> {
-    let about = backup::finish(home, begun, now()).map_err(refused)?;
+fn finish_snapshot(home: &Home, begun: &Snapshot, now: Timestamp) -> Result<Value, ControlError> {
+    let about = backup::finish(home, begun, now).map_err(refused)?;
     serde_json::to_value(about).map_err(refused)
 }
 
 fn on_engine(
+    now: Timestamp,
     home: &Home,
     engine: &mut Engine,
     command: &Command,
@@ -355,7 +363,7 @@ fn on_engine(
         shops,
         certified_until,
     };
-    on_store(home, engine.store(), command, address, Some(live))
+    on_store(now, home, engine.store(), command, address, Some(live))
 }
 
 /// What only a running `serve` knows.

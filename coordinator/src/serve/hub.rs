@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quinn::Connection;
 use serde::Serialize;
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::ShopName;
 use souk_common::round::record::AttemptId;
 use souk_common::telemetry::ServiceManager;
@@ -24,7 +24,7 @@ use super::partial::Partials;
 use super::places::{Pace, Places};
 use super::pushes::{self, PushQueue, Pushed, Pushes};
 use super::turns::Turns;
-use super::{PATIENCE, ServeError, now};
+use super::{PATIENCE, ServeError};
 use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
 use crate::registry::JoinTries;
@@ -59,6 +59,7 @@ pub(super) struct Hub {
     pub(super) stop: CancellationToken,
     pub(super) finished: CancellationToken,
     wake_at: watch::Sender<Option<Timestamp>>,
+    clock: Arc<dyn Clock>,
     report: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -95,10 +96,11 @@ impl Hub {
         certificates: Certificates,
         limits: &Limits,
         local: SocketAddr,
+        clock: Arc<dyn Clock>,
         report: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Result<Self, ServeError> {
         let staging = Staging::new(limits.staging_memory_bytes, engine.store().private().clone());
-        let begun = (std::process::id(), now(), local.to_string());
+        let begun = (std::process::id(), clock.now(), local.to_string());
         engine.store().change(|change| {
             change.set_meta("process_id", &begun.0)?;
             change.set_meta("began_at", &begun.1)?;
@@ -134,6 +136,7 @@ impl Hub {
             stop: CancellationToken::new(),
             finished: CancellationToken::new(),
             wake_at: watch::Sender::new(None),
+            clock,
             report,
         })
     }
@@ -144,9 +147,21 @@ impl Hub {
         (self.report)(line);
     }
 
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What tells it, for where the engine is.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// Feeds an event that no session waits for.
     pub(super) async fn tell(self: &Arc<Self>, event: Event) {
-        self.act(None, |engine| engine.handle(now(), event)).await;
+        let clock = self.clock();
+        self.act(None, move |engine| engine.handle(clock.now(), event))
+            .await;
     }
 
     /// Lets `act` use the engine, passes on what comes of it, and returns what is meant for the session of `own`.
@@ -250,7 +265,7 @@ impl Hub {
             let at = *wake_at.borrow_and_update();
             let due = async {
                 match at {
-                    Some(at) => tokio::time::sleep(at.since(now())).await,
+                    Some(at) => tokio::time::sleep(at.since(hub.now())).await,
                     None => std::future::pending().await,
                 }
             };

@@ -1,31 +1,47 @@
 //! The thread that the engine lives on. It waits for the disk; sessions wait for it without holding up connections, and
-//! their questions wait in a queue of bounded length, in the order in which they were asked.
+//! their questions wait in a queue of bounded length, in the order in which they were asked. On a runtime of one thread, as
+//! simulations have it, everything waits for the disk, time included: the engine then works where it is asked.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Who has the engine.
 pub(super) struct Keeper<E> {
-    jobs: mpsc::Sender<Job<E>>,
+    place: Place<E>,
     ended: watch::Receiver<bool>,
+}
+
+enum Place<E> {
+    Thread(mpsc::Sender<Job<E>>),
+    Here(Mutex<E>, watch::Sender<bool>),
 }
 
 type Job<E> = Box<dyn FnOnce(&mut E) + Send>;
 
 impl<E: Send + 'static> Keeper<E> {
     /// Takes the engine to a thread of its own, where it stays until nobody can ask any more.
-    pub(super) fn start(mut engine: E) -> io::Result<Self> {
+    pub(super) fn start(engine: E) -> io::Result<Self> {
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::CurrentThread) => {
+                let (ended_in, ended) = watch::channel(false);
+                let place = Place::Here(Mutex::new(engine), ended_in);
+                Ok(Self { place, ended })
+            }
+            _ => Self::on_a_thread(engine),
+        }
+    }
+
+    fn on_a_thread(mut engine: E) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job<E>>(QUEUE);
         let (ended_in, ended) = watch::channel(false);
         let work = move || {
             while let Some(job) = queue.blocking_recv() {
-                // The store is as it was after its last whole change; who asked is told that there is no answer.
-                if catch_unwind(AssertUnwindSafe(|| job(&mut engine))).is_err() {
-                    tracing::error!("a request could not be carried out: the engine panicked");
-                }
+                carry_out(job, &mut engine);
             }
             drop(engine);
             ended_in.send_replace(true);
@@ -33,7 +49,8 @@ impl<E: Send + 'static> Keeper<E> {
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(work)?;
-        Ok(Self { jobs, ended })
+        let place = Place::Thread(jobs);
+        Ok(Self { place, ended })
     }
 
     /// Lets `act` use the engine, also if the asker does not wait for the answer; none if it panicked.
@@ -42,7 +59,10 @@ impl<E: Send + 'static> Keeper<E> {
         act: impl FnOnce(&mut E) -> T + Send + 'static,
     ) -> Option<T> {
         let (job, answer) = job(act);
-        self.jobs.send(job).await.ok()?;
+        match &self.place {
+            Place::Thread(jobs) => jobs.send(job).await.ok()?,
+            Place::Here(engine, _) => carry_out_here(job, engine),
+        }
         answer.await.ok()
     }
 
@@ -52,7 +72,10 @@ impl<E: Send + 'static> Keeper<E> {
         act: impl FnOnce(&mut E) -> T + Send + 'static,
     ) -> Option<T> {
         let (job, answer) = job(act);
-        self.jobs.blocking_send(job).ok()?;
+        match &self.place {
+            Place::Thread(jobs) => jobs.blocking_send(job).ok()?,
+            Place::Here(engine, _) => carry_out_here(job, engine),
+        }
         answer.blocking_recv().ok()
     }
 
@@ -62,6 +85,26 @@ impl<E: Send + 'static> Keeper<E> {
         async move {
             let _ = tokio::time::timeout(patience, ended.wait_for(|ended| *ended)).await;
         }
+    }
+}
+
+impl<E> Drop for Keeper<E> {
+    fn drop(&mut self) {
+        // A thread says so itself, when it has dropped the engine; here that is the next thing to happen.
+        if let Place::Here(_, ended) = &self.place {
+            ended.send_replace(true);
+        }
+    }
+}
+
+fn carry_out_here<E>(job: Job<E>, engine: &Mutex<E>) {
+    carry_out(job, &mut engine.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+fn carry_out<E>(job: Job<E>, engine: &mut E) {
+    // The store is as it was after its last whole change; who asked is told that there is no answer.
+    if catch_unwind(AssertUnwindSafe(|| job(engine))).is_err() {
+        tracing::error!("a request could not be carried out: the engine panicked");
     }
 }
 
@@ -85,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn while_the_engine_waits_for_the_disk_everything_else_goes_on_and_answers_come_in_order() {
         let keeper = std::sync::Arc::new(Keeper::start(Vec::new()).unwrap());
         let (disk, stalled) = channel::<()>();
@@ -95,7 +138,7 @@ mod tests {
             let _ = stalled.recv();
         };
         asked.spawn(async move { first.ask(stall).await });
-        // More than the queue holds; all on the one thread of this test.
+        // More than the queue holds; all on one thread.
         for number in 0..3 * QUEUE {
             let keeper = std::sync::Arc::clone(&keeper);
             asked.spawn(async move { keeper.ask(move |seen| seen.push(number)).await });
@@ -112,7 +155,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_askers_own_and_the_thread_ends_with_its_handle() {
-        let keeper = Keeper::start(7).unwrap();
+        // Where it is asked; then on a thread.
+        for keeper in [Keeper::start(7).unwrap(), Keeper::on_a_thread(7).unwrap()] {
+            survives_a_panic(keeper).await;
+        }
+    }
+
+    async fn survives_a_panic(keeper: Keeper<usize>) {
         assert_eq!(
             keeper.ask(|_| panic!("a fault that a test plants")).await,
             None::<()>

@@ -29,10 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
-use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::round::plan::Plan;
 use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{CloseCode, Door, ResetKey, TransportError, admit, server_endpoint};
+use souk_common::transport::{
+    CloseCode, Door, Platform, ResetKey, TransportError, admit, server_endpoint_on,
+};
 use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
@@ -71,12 +72,26 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     report: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), ServeError> {
+    run_on(Platform::system(), home, options, shutdown, report).await
+}
+
+/// As [`run`], on any platform.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    platform: Platform,
+    home: Home,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+    report: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<(), ServeError> {
     let config = home.config()?;
     let listen = options.listen.as_ref().unwrap_or(&config.listen);
     let address: SocketAddr = listen.parse().map_err(|_| ServeError::Listen {
         value: listen.clone(),
     })?;
-    let clock = SystemClock;
+    let clock = Arc::clone(&platform.clock);
     let certification = Certification::load(&home)?;
     let store = open_patiently(&home, &config).await?;
     let settings = Settings {
@@ -90,19 +105,25 @@ pub async fn run(
     let own = certificates::own(&certification, config.certificates, clock.now())?;
     let serving = certification.serving();
     let resets = ResetKey::derive(serving.key());
-    let endpoint = server_endpoint(address, own.identity, serving.certificate(), resets)?;
+    let endpoint = server_endpoint_on(&platform, address, own.identity, serving.certificate(), resets)?;
     let local = endpoint.local_addr()?;
-    let certificates = Certificates::new(certification, config.certificates, endpoint.clone(), own.validity);
+    let certificates = Certificates::new(
+        certification,
+        config.certificates,
+        (endpoint.clone(), platform.clone()),
+        own.validity,
+    );
     let hub = Arc::new(Hub::new(
         engine,
         home.clone(),
         certificates,
         &config.limits,
         local,
+        clock,
         Box::new(report),
     )?);
     // With all authorities that count.
-    hub.certify(clock.now())?;
+    hub.certify(hub.now())?;
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     if let Some(about) = backup::was_put_back(&home).map_err(HomeError::from)? {
@@ -179,7 +200,7 @@ async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTr
             incoming.remote_address().ip(),
             incoming.remote_address_validated(),
         );
-        let verdict = door.knock(now(), from, proven, endpoint.open_connections());
+        let verdict = door.knock(hub.now(), from, proven, endpoint.open_connections());
         let Some(incoming) = admit(incoming, verdict) else {
             continue;
         };
@@ -197,10 +218,6 @@ async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTr
             }
         });
     }
-}
-
-fn now() -> Timestamp {
-    SystemClock.now()
 }
 
 /// Why `serve` ended with an error.

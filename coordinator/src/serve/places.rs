@@ -9,8 +9,6 @@ use std::time::Duration;
 use souk_common::ids::ShopName;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use super::now;
-
 /// Places of one kind.
 pub(super) struct Places {
     free: Semaphore,
@@ -93,7 +91,7 @@ impl Places {
 impl Place<'_> {
     /// Waits for `step`, which moves some bytes, unless it takes too long.
     pub(super) async fn wait<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Lost> {
-        let (began, pace) = (now(), self.places.pace);
+        let (began, pace) = (tokio::time::Instant::now(), self.places.pace);
         let slack = self.slack;
         let others = self.places.waiting.subscribe();
         let slow = async move {
@@ -111,7 +109,7 @@ impl Place<'_> {
             () = slow => Err(Lost::Slow),
             () = tokio::time::sleep(pace.patience) => Err(Lost::Silent),
         };
-        self.slack = self.slack.saturating_sub(now().since(began));
+        self.slack = self.slack.saturating_sub(began.elapsed());
         if done.is_err() {
             let next = (self.places.grace_of(&self.shop) / 2).max(pace.grace / MOST_HALVINGS);
             self.places.known().insert(self.shop.clone(), next);

@@ -15,9 +15,9 @@ use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::PATIENCE;
 use super::hub::{Decision, Hub};
 use super::transfer::{Line, NotReceived};
-use super::{PATIENCE, now};
 use crate::engine::Engine;
 use crate::masked::MaskedWord;
 use crate::registry::{self, RegistryError};
@@ -29,7 +29,7 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection, stranger: OwnedSe
     match peer_of(&connection) {
         Some(peer) => {
             drop(stranger);
-            if !hub.meters.connection(now(), &peer.shop) {
+            if !hub.meters.connection(hub.now(), &peer.shop) {
                 tracing::info!(shop = %peer.shop, "a shop dials too often");
                 CloseCode::TooMany.close(&connection);
                 return;
@@ -157,7 +157,7 @@ impl Session<'_> {
             let reply = failure(ErrorCode::NoCertificate, "join first");
             return say(send, &reply).await;
         };
-        tokio::time::sleep(self.hub.meters.request(now(), &peer.shop)).await;
+        tokio::time::sleep(self.hub.meters.request(self.hub.now(), &peer.shop)).await;
         let who = peer.clone();
         let allowed = move |engine: &mut Engine| registry::allows(engine.store(), &who);
         if !matches!(self.hub.keeper.ask(allowed).await, Some(Ok(true))) {
@@ -239,15 +239,15 @@ impl Session<'_> {
         word: MaskedWord,
         send: &mut SendStream,
     ) -> Result<(), FrameError> {
-        let of = shop.clone();
-        let act = move |engine: &mut Engine| engine.masked(now(), of, word);
+        let (of, clock) = (shop.clone(), self.hub.clock());
+        let act = move |engine: &mut Engine| engine.masked(clock.now(), of, word);
         let decision = self.hub.act(Some(shop), act).await;
         say(send, &reply_of(decision)).await
     }
 
     /// Notes what a shop says of itself, and tells it what it must know.
     async fn check_in(&self, peer: Peer, word: CheckIn) -> Reply {
-        let now = now();
+        let now = self.hub.now();
         let dialled_with = certificate_of(self.connection).unwrap_or_default();
         let authorities = self.hub.certificates.certification().word();
         let check_in = move |engine: &mut Engine| {
@@ -271,7 +271,7 @@ impl Session<'_> {
         let renew = move |engine: &mut Engine| {
             let certification = hub.certificates.certification();
             let by = (certification.certifying(), hub.certificates.lives.shop);
-            registry::renew(engine.store(), now(), &peer, &csr, by)
+            registry::renew(engine.store(), hub.now(), &peer, &csr, by)
         };
         match self.hub.keeper.ask(renew).await {
             Some(Ok(certificate)) => Reply::Renewed { certificate },
@@ -306,9 +306,10 @@ impl Session<'_> {
         let mut pushes = self.hub.subscribe(self.connection, process_id);
         let software: String = software.chars().take(MAX_TEXT_BYTES / 4).collect();
         let (of, identity) = (shop.clone(), hex::text(identity));
+        let clock = self.hub.clock();
         let welcome = move |engine: &mut Engine| {
             if let Some(mut member) = engine.store().shop(&of)? {
-                (member.seen_at, member.software) = (Some(now()), software);
+                (member.seen_at, member.software) = (Some(clock.now()), software);
                 if member.identity.is_empty() {
                     member.identity = identity;
                 }
@@ -317,7 +318,7 @@ impl Session<'_> {
                     .change_lazily(|change| change.set_shop(&of, &member))?;
             }
             let mut outputs = engine.welcome(&of);
-            outputs.extend(engine.handle(now(), Event::Connected(of))?);
+            outputs.extend(engine.handle(clock.now(), Event::Connected(of))?);
             Ok(outputs)
         };
         self.hub.act(Some(shop), welcome).await;
@@ -346,8 +347,8 @@ impl Session<'_> {
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
         let turn = self.hub.turns.turn(&shop).await;
-        let of = shop.clone();
-        let offer = move |engine: &mut Engine| engine.offer(now(), of, upload);
+        let (of, clock) = (shop.clone(), self.hub.clock());
+        let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload);
         match self.hub.act(Some(shop.clone()), offer).await {
             Some(Decision::Receive) => {}
             decision => {
@@ -359,8 +360,8 @@ impl Session<'_> {
         let received = self.line(&shop).receive(&upload, &turn, send, receive).await;
         let decision = match received {
             Ok(staged) => {
-                let of = shop.clone();
-                let arrived = move |engine: &mut Engine| engine.arrived(now(), of, upload, staged);
+                let (of, clock) = (shop.clone(), self.hub.clock());
+                let arrived = move |engine: &mut Engine| engine.arrived(clock.now(), of, upload, staged);
                 self.hub.act(Some(shop.clone()), arrived).await
             }
             Err(why) => Some(Decision::Reply(
@@ -416,7 +417,7 @@ fn enrol(
     from: IpAddr,
 ) -> Result<(ShopName, Reply), Box<Reply>> {
     let refuse = |code, detail: &str| Err(Box::new(failure(code, detail)));
-    let now = now();
+    let now = hub.now();
     let mut tries = hub.tries.lock().unwrap_or_else(PoisonError::into_inner);
     if !tries.may_try(now, from) {
         return refuse(ErrorCode::TooManyTries, "wait a minute");

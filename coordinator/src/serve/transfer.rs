@@ -12,7 +12,6 @@ use souk_common::wire::messages::{ErrorCode, Reply};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::hub::Hub;
-use super::now;
 use super::places::{Lost, Place};
 use super::session::{failure, say};
 use super::turns::Turn;
@@ -159,7 +158,7 @@ impl Line<'_> {
 
     /// Waits until the shop may move more.
     async fn pay(&self, bytes: usize) {
-        let wait = self.hub.meters.bytes(now(), self.shop, bytes);
+        let wait = self.hub.meters.bytes(self.hub.now(), self.shop, bytes);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

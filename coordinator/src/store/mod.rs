@@ -245,6 +245,34 @@ impl Store {
         table.iter()?.map(|row| parse("models", row?.1.value())).collect()
     }
 
+    /// The newest model version.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn newest_model(&self) -> Result<Option<Signed<Manifest>>, StoreError> {
+        self.find_model(|_| true)
+    }
+
+    /// The newest model version that `fits`. Older ones are not read: after a year there are thousands, and each names all
+    /// of its shops.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn find_model(
+        &self,
+        fits: impl Fn(&Manifest) -> bool,
+    ) -> Result<Option<Signed<Manifest>>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(MODELS)?;
+        for row in table.iter()?.rev() {
+            let signed: Signed<Manifest> = parse("models", row?.1.value())?;
+            if fits(&signed.body) {
+                return Ok(Some(signed));
+            }
+        }
+        Ok(None)
+    }
+
     /// The record, oldest first.
     ///
     /// # Errors
@@ -503,6 +531,37 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!((store.log_head(), store.log().unwrap().len()), (EMPTY, 0));
+    }
+
+    #[test]
+    fn the_newest_model_is_found_without_a_look_at_older_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        assert_eq!(store.newest_model().unwrap(), None);
+        let model = |round| {
+            SigningKey::from_bytes(&[1; 32]).sign(Manifest {
+                id: AttemptId { round, attempt: 1 },
+                model: Digest::of(b"model"),
+                parent: Digest::ZERO,
+                plan: Digest::ZERO,
+                catalogue: Digest::ZERO,
+                updates: Vec::new(),
+                published_at: Timestamp(0),
+            })
+        };
+        store
+            .change(|change| {
+                change
+                    .transaction
+                    .open_table(MODELS)?
+                    .insert(0, b"no model".as_slice())?;
+                (1..4).try_for_each(|round| change.add_model(&model(round)))
+            })
+            .unwrap();
+        assert!(store.models().is_err(), "the oldest can't be read");
+        assert_eq!(store.newest_model().unwrap(), Some(model(3)));
+        let second = store.find_model(|manifest| manifest.id.round == 2).unwrap();
+        assert_eq!(second, Some(model(2)));
     }
 
     #[test]

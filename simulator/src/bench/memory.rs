@@ -132,7 +132,7 @@ fn high_water(process: u32) -> anyhow::Result<u64> {
 }
 
 /// Bytes in a line of what Linux tells of a process.
-fn status(process: u32, key: &str) -> anyhow::Result<u64> {
+pub(crate) fn status(process: u32, key: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("can't read {path}; memory is measured on Linux only"))?;

@@ -16,7 +16,7 @@ use serde_json::json;
 
 mod machine;
 mod masked;
-mod memory;
+pub(crate) mod memory;
 mod privacy;
 mod rounds;
 mod row;

@@ -1,0 +1,184 @@
+//! A socket of the network: datagrams wait in it until their time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::line::Fate;
+use super::{Host, lock};
+
+/// Bound at one address; gone, with what waits in it, when QUIC drops it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    host: Arc<Host>,
+    address: SocketAddr,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    waiting: BinaryHeap<Reverse<Datagram>>,
+    posted: u64,
+    reader: Option<Waker>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug)]
+struct Datagram {
+    at: Instant,
+    /// Of those that arrive together, the one sent first goes first.
+    number: u64,
+    from: SocketAddr,
+    bytes: Box<[u8]>,
+}
+
+impl Socket {
+    pub(super) fn new(host: Arc<Host>, address: SocketAddr) -> Self {
+        let inbox = Mutex::default();
+        Self { host, address, inbox }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Takes in a datagram that is there at its time.
+    pub(super) fn deliver(&self, fate: Fate, from: SocketAddr, bytes: &[u8]) {
+        let mut bytes: Box<[u8]> = bytes.into();
+        if let Some(bit) = fate.wrong_bit
+            && let Some(byte) = bytes.get_mut(bit / 8)
+        {
+            *byte ^= 1 << (bit % 8);
+        }
+        let mut inbox = lock(&self.inbox);
+        let number = inbox.posted;
+        inbox.posted += 1;
+        let first = inbox.waiting.peek().is_none_or(|Reverse(head)| fate.at < head.at);
+        inbox.waiting.push(Reverse(Datagram {
+            at: fate.at,
+            number,
+            from,
+            bytes,
+        }));
+        if first && let Some(reader) = inbox.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.host.net.forget(self.address);
+    }
+}
+
+impl Inbox {
+    /// The next datagram whose time has come.
+    fn next(&mut self, now: Instant) -> Option<Datagram> {
+        let head = self.waiting.peek_mut()?;
+        (head.0.at <= now).then(|| PeekMut::pop(head).0)
+    }
+}
+
+impl AsyncUdpSocket for Socket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(AlwaysReady)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        for datagram in transmit.contents.chunks(segment) {
+            self.host.send(self.address, transmit.destination, datagram);
+        }
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let inbox = &mut *lock(&self.inbox);
+        loop {
+            let (now, mut got) = (Instant::now(), 0);
+            for (buf, meta) in bufs.iter_mut().zip(meta.iter_mut()) {
+                let Some(datagram) = inbox.next(now) else { break };
+                let len = datagram.bytes.len().min(buf.len());
+                buf[..len].copy_from_slice(&datagram.bytes[..len]);
+                *meta = RecvMeta {
+                    addr: datagram.from,
+                    len,
+                    stride: len,
+                    ..RecvMeta::default()
+                };
+                got += 1;
+            }
+            if got > 0 {
+                return Poll::Ready(Ok(got));
+            }
+            inbox.reader = Some(cx.waker().clone());
+            let Some(Reverse(head)) = inbox.waiting.peek() else {
+                return Poll::Pending;
+            };
+            let timer = inbox.timer.get_or_insert_with(|| Box::pin(sleep_until(head.at)));
+            timer.as_mut().reset(head.at);
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+
+    fn may_fragment(&self) -> bool {
+        false
+    }
+}
+
+/// The line takes everything; what it can't carry, it loses.
+#[derive(Debug)]
+struct AlwaysReady;
+
+impl UdpPoller for AlwaysReady {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Datagram {
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.number)
+    }
+}
+
+impl PartialEq for Datagram {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Datagram {}
+
+impl PartialOrd for Datagram {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Datagram {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
