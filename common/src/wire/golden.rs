@@ -373,6 +373,7 @@ fn every_code_has_the_number_it_was_released_with() {
         D::BelowShopMinimum,
         D::TooFewKnownShops,
         D::ListRefused,
+        D::NotFetched,
     ];
     for (at, code) in declines.iter().enumerate() {
         assert_eq!(number(encode(code).unwrap()), at as u32, "{code:?}");
