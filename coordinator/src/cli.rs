@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -363,8 +364,10 @@ fn run_server(home: Home, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
     telemetry::init(false, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Beside the engine's own thread. Each keeps memory of its own to hand out again.
+        // Beside the engine's own thread. Each keeps memory of its own to hand out again, and one that takes the place of
+        // another may be given other memory: over the days all of it would have been touched.
         .max_blocking_threads(FILE_THREADS)
+        .thread_keep_alive(FOR_EVER)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -424,6 +427,7 @@ fn say(line: &str) {
 /// Threads that read and write updates and blobs, and answer commands: what waits for the disk waits there, in a queue, and
 /// never where connections are served.
 const FILE_THREADS: usize = 2;
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 fn epsilon(text: &str) -> Result<Epsilon, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;

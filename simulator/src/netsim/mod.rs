@@ -222,6 +222,9 @@ impl Clock for VirtualClock {
 /// When the system gives no runtime.
 pub fn virtually<T>(day: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        // Few that stay, as the coordinator's program has them: each keeps memory to hand out again.
+        .max_blocking_threads(FILE_THREADS)
+        .thread_keep_alive(Duration::from_secs(u32::MAX.into()))
         .enable_all()
         .start_paused(true)
         .build()?;
@@ -233,6 +236,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// More than the coordinator's two: commands that wait for its answer are in the same process.
+const FILE_THREADS: usize = 8;
 /// 10.0.0.0.
 const FIRST_ADDRESS: u32 = 10 << 24;
 const FIRST_PORT: u16 = 40_000;
