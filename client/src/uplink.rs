@@ -138,7 +138,11 @@ impl Link {
     ) -> anyhow::Result<(Self, Heard)> {
         let arrive = async |identity: Identity, showed: Showed| {
             let link = Self::dial_as(platform, &identity, membership, address).await?;
-            let mut heard = link.check_in(membership).await?;
+            let heard = link.check_in(membership).await;
+            let mut heard = heard.map_err(|error| match link.close_code() {
+                Some(code) => error.context(Closed(code)),
+                None => error,
+            })?;
             heard.showed = Some(showed);
             anyhow::Ok((link, heard))
         };
@@ -417,12 +421,6 @@ impl Link {
         }
     }
 
-    /// Whether the coordinator closed the connection because of too many, or too slow, words from here.
-    pub fn is_asked_to_wait(&self) -> bool {
-        let code = CloseCode::of(&self.connection);
-        matches!(code, Some(CloseCode::TooMany | CloseCode::TooSlow))
-    }
-
     /// Says goodbye.
     pub fn close(&self) {
         self.connection.close(0u32.into(), b"done");
@@ -548,6 +546,11 @@ fn digest_file(file: &mut impl Read, digester: &mut Digester) -> std::io::Result
     }
 }
 
+/// Whether a connection that was closed so is not to be dialled again at once.
+pub(crate) fn asks_to_wait(code: CloseCode) -> bool {
+    matches!(code, CloseCode::TooMany | CloseCode::TooSlow)
+}
+
 /// A reply that does not belong here, in words.
 pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
     match reply {
@@ -590,6 +593,16 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
 struct Refused {
     code: ErrorCode,
     words: String,
+}
+
+/// The coordinator closed the connection and said why.
+#[derive(Debug, thiserror::Error)]
+#[error("the coordinator closed the connection: {}", .0.words())]
+struct Closed(CloseCode);
+
+/// By which code the coordinator closed the connection over which this error came, if it did.
+pub(crate) fn close_code_in(error: &anyhow::Error) -> Option<CloseCode> {
+    error.downcast_ref::<Closed>().map(|closed| closed.0)
 }
 
 /// Whether the coordinator itself has said that this shop is no member. Nobody else can.

@@ -15,7 +15,7 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Event, Pending};
 use crate::patience::TimedOut;
 use crate::store::Store;
-use crate::uplink::{Heard, Link, Uploaded, is_here, says_no_member};
+use crate::uplink::{Heard, Link, Uploaded, asks_to_wait, close_code_in, is_here, says_no_member};
 
 /// Something to send or to fetch.
 pub(super) enum Letter {
@@ -138,13 +138,16 @@ pub(super) async fn listen(
         Ok((link, heard)) => {
             let link = Arc::new(link);
             let ended = follow(generation, &link, heard, &inputs).await;
-            if link.is_asked_to_wait() {
-                let _ = inputs.send(Input::AskedToWait(generation));
-            }
             (ended, link.close_code())
         }
-        Err(error) => (Err(error), None),
+        Err(error) => {
+            let why = close_code_in(&error);
+            (Err(error), why)
+        }
     };
+    if why.is_some_and(asks_to_wait) {
+        let _ = inputs.send(Input::AskedToWait(generation));
+    }
     let reason = match ended {
         Ok(()) => "the coordinator ended the connection, trying again".to_owned(),
         Err(error) if says_no_member(&error) => {
