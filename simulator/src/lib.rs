@@ -33,6 +33,7 @@ pub mod fuzz;
 pub mod netsim;
 mod personal;
 mod processes;
+pub(crate) mod queue;
 pub mod simulate;
 pub mod soak;
 pub mod split;

@@ -1,8 +1,5 @@
 //! A socket of the network: datagrams wait in it until their time.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::line::Fate;
 use super::{Host, lock};
+use crate::queue::Queue;
 
 /// Bound at one address; gone, with what waits in it, when QUIC drops it.
 #[derive(Debug)]
@@ -26,17 +24,13 @@ pub(super) struct Socket {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    waiting: BinaryHeap<Reverse<Datagram>>,
-    posted: u64,
+    waiting: Queue<Instant, Datagram>,
     reader: Option<Waker>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
 struct Datagram {
-    at: Instant,
-    /// Of those that arrive together, the one sent first goes first.
-    number: u64,
     from: SocketAddr,
     bytes: Box<[u8]>,
 }
@@ -60,15 +54,8 @@ impl Socket {
             *byte ^= 1 << (bit % 8);
         }
         let mut inbox = lock(&self.inbox);
-        let number = inbox.posted;
-        inbox.posted += 1;
-        let first = inbox.waiting.peek().is_none_or(|Reverse(head)| fate.at < head.at);
-        inbox.waiting.push(Reverse(Datagram {
-            at: fate.at,
-            number,
-            from,
-            bytes,
-        }));
+        let first = inbox.waiting.first_at().is_none_or(|head| fate.at < head);
+        inbox.waiting.put(fate.at, Datagram { from, bytes });
         if first && let Some(reader) = inbox.reader.take() {
             reader.wake();
         }
@@ -78,14 +65,6 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.host.net.forget(self.address);
-    }
-}
-
-impl Inbox {
-    /// The next datagram whose time has come.
-    fn next(&mut self, now: Instant) -> Option<Datagram> {
-        let head = self.waiting.peek_mut()?;
-        (head.0.at <= now).then(|| PeekMut::pop(head).0)
     }
 }
 
@@ -112,7 +91,9 @@ impl AsyncUdpSocket for Socket {
         loop {
             let (now, mut got) = (Instant::now(), 0);
             for (buf, meta) in bufs.iter_mut().zip(meta.iter_mut()) {
-                let Some(datagram) = inbox.next(now) else { break };
+                let Some(datagram) = inbox.waiting.take_due(now) else {
+                    break;
+                };
                 let len = datagram.bytes.len().min(buf.len());
                 buf[..len].copy_from_slice(&datagram.bytes[..len]);
                 *meta = RecvMeta {
@@ -127,11 +108,11 @@ impl AsyncUdpSocket for Socket {
                 return Poll::Ready(Ok(got));
             }
             inbox.reader = Some(cx.waker().clone());
-            let Some(Reverse(head)) = inbox.waiting.peek() else {
+            let Some(first_at) = inbox.waiting.first_at() else {
                 return Poll::Pending;
             };
-            let timer = inbox.timer.get_or_insert_with(|| Box::pin(sleep_until(head.at)));
-            timer.as_mut().reset(head.at);
+            let timer = inbox.timer.get_or_insert_with(|| Box::pin(sleep_until(first_at)));
+            timer.as_mut().reset(first_at);
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -154,31 +135,5 @@ struct AlwaysReady;
 impl UdpPoller for AlwaysReady {
     fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Datagram {
-    fn key(&self) -> (Instant, u64) {
-        (self.at, self.number)
-    }
-}
-
-impl PartialEq for Datagram {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Datagram {}
-
-impl PartialOrd for Datagram {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Datagram {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
     }
 }

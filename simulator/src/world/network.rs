@@ -1,13 +1,12 @@
 //! Virtual time: letters in the order in which they arrive.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::time::Duration;
 
 use rand::RngExt;
 use souk_common::clock::Timestamp;
 use souk_common::rng::{Stream, stream};
+
+use crate::queue::Queue;
 
 /// What lies between the shops and the coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +36,7 @@ impl Default for Line {
 pub(super) struct Network<L> {
     line: Line,
     rng: Stream,
-    queue: BinaryHeap<Reverse<Posted<L>>>,
-    posted: u64,
-}
-
-struct Posted<L> {
-    at: Timestamp,
-    /// Of letters that arrive together, the one posted first goes first.
-    number: u64,
-    letter: L,
+    queue: Queue<Timestamp, L>,
 }
 
 impl<L> Network<L> {
@@ -53,16 +44,13 @@ impl<L> Network<L> {
         Self {
             line,
             rng: stream(seed, "network"),
-            queue: BinaryHeap::new(),
-            posted: 0,
+            queue: Queue::default(),
         }
     }
 
     /// A letter that is there at `at`.
     pub(super) fn at(&mut self, at: Timestamp, letter: L) {
-        let number = self.posted;
-        self.posted += 1;
-        self.queue.push(Reverse(Posted { at, number, letter }));
+        self.queue.put(at, letter);
     }
 
     /// A small letter.
@@ -94,38 +82,11 @@ impl<L> Network<L> {
 
     /// Loses the letters that `lost` picks.
     pub(super) fn drop_letters(&mut self, lost: impl Fn(&L) -> bool) {
-        self.queue.retain(|Reverse(posted)| !lost(&posted.letter));
+        self.queue.drop_if(lost);
     }
 
     /// The next letter, and when it is there.
     pub(super) fn next(&mut self) -> Option<(Timestamp, L)> {
-        let Reverse(posted) = PeekMut::pop(self.queue.peek_mut()?);
-        Some((posted.at, posted.letter))
-    }
-}
-
-impl<L> Posted<L> {
-    fn key(&self) -> (Timestamp, u64) {
-        (self.at, self.number)
-    }
-}
-
-impl<L> PartialEq for Posted<L> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<L> Eq for Posted<L> {}
-
-impl<L> PartialOrd for Posted<L> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<L> Ord for Posted<L> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        self.queue.take()
     }
 }
