@@ -2,6 +2,8 @@
 //!
 //! Files are read and written in small pieces between the awaits.
 
+mod refusals;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
@@ -11,27 +13,26 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
-use souk_common::clock::{Clock, Timestamp};
-use souk_common::crypto::pki::Validity;
+use souk_common::clock::Clock;
 use souk_common::crypto::sign::{SignatureError, verify};
 use souk_common::disk::Access;
 use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::round::record::{Answer, AttemptId, Receipt, RejectCode, UploadHeader};
 use souk_common::transport::{
-    CloseCode, FrameError, Identity, Platform, Refusal, TransportError, Trust, client_endpoint_on, connect,
-    read_frame, refusal_of, write_frame,
+    CloseCode, FrameError, Identity, Platform, Refusal, Trust, client_endpoint_on, connect, read_frame,
+    refusal_of, write_frame,
 };
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
-use souk_common::wire::messages::{
-    Authorities, CheckIn, ErrorCode, Member, Push, Reply, Request, Signed, Spent,
-};
+use souk_common::wire::messages::{Authorities, CheckIn, Member, Push, Reply, Request, Signed, Spent};
 
-use crate::date::date;
 use crate::folder::{Folder, sync_folder};
 use crate::membership::Membership;
 use crate::participate::{Blob, Event, MaskEvent};
 use crate::patience::{Step, within};
 use crate::skew::ClockSkew;
+
+use refusals::{Closed, no_member, not_to_the_question, refusal_in};
+pub(crate) use refusals::{asks_to_wait, close_code_in, explained, says_no_member, unexpected};
 
 /// A connection to the coordinator.
 pub struct Link {
@@ -546,120 +547,6 @@ fn digest_file(file: &mut impl Read, digester: &mut Digester) -> std::io::Result
     }
 }
 
-/// Whether a connection that was closed so is not to be dialled again at once.
-pub(crate) fn asks_to_wait(code: CloseCode) -> bool {
-    matches!(code, CloseCode::TooMany | CloseCode::TooSlow)
-}
-
-/// A reply that does not belong here, in words.
-pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
-    match reply {
-        Reply::Error { code, detail } => {
-            let detail: String = detail
-                .chars()
-                .filter(|letter| !letter.is_control())
-                .take(200)
-                .collect();
-            let words = match code {
-                ErrorCode::Version => "the coordinator speaks another protocol version: update souk-client",
-                ErrorCode::BadRequest => "the coordinator does not understand the request",
-                ErrorCode::NoCertificate => "the coordinator does not know this certificate",
-                ErrorCode::JoinRefused => {
-                    "the join code was refused: it is wrong, used or expired; ask the operator for a new one"
-                }
-                ErrorCode::TooManyTries => "too many wrong join codes from here: wait a minute",
-                ErrorCode::NotEnrolled => "this shop is no member any more (it left, or was revoked)",
-                ErrorCode::NotFound => "the coordinator does not have it",
-                ErrorCode::Internal => "the coordinator failed: try again later",
-                ErrorCode::TooMany => "the coordinator takes no more from here for now",
-                ErrorCode::TooSlow => "this link is slow, and the coordinator serves others meanwhile",
-            };
-            Refused {
-                code,
-                words: match detail.is_empty() {
-                    true => words.to_owned(),
-                    false => format!("{words} ({detail})"),
-                },
-            }
-            .into()
-        }
-        _ => not_to_the_question(),
-    }
-}
-
-/// The coordinator, which was authenticated, refused a request.
-#[derive(Debug, thiserror::Error)]
-#[error("{words}")]
-struct Refused {
-    code: ErrorCode,
-    words: String,
-}
-
-/// The coordinator closed the connection and said why.
-#[derive(Debug, thiserror::Error)]
-#[error("the coordinator closed the connection: {}", .0.words())]
-struct Closed(CloseCode);
-
-/// By which code the coordinator closed the connection over which this error came, if it did.
-pub(crate) fn close_code_in(error: &anyhow::Error) -> Option<CloseCode> {
-    error.downcast_ref::<Closed>().map(|closed| closed.0)
-}
-
-/// Whether the coordinator itself has said that this shop is no member. Nobody else can.
-pub(crate) fn says_no_member(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Refused>()
-        .is_some_and(|refused| refused.code == ErrorCode::NotEnrolled)
-}
-
-fn no_member() -> anyhow::Error {
-    unexpected(Reply::Error {
-        code: ErrorCode::NotEnrolled,
-        detail: String::new(),
-    })
-}
-
-fn not_to_the_question() -> anyhow::Error {
-    anyhow!("the coordinator's answer does not belong to the question")
-}
-
-fn refusal_in(error: &anyhow::Error) -> Option<Refusal> {
-    match error.downcast_ref::<TransportError>() {
-        Some(TransportError::Refused { refusal, .. }) => Some(*refusal),
-        _ => error.downcast_ref::<Refusal>().copied(),
-    }
-}
-
-/// With the times and the remedy, if certificates were the reason.
-pub(crate) fn explained(error: anyhow::Error, membership: &Membership, now: Timestamp) -> anyhow::Error {
-    let (Some(refusal), Some(validity)) = (refusal_in(&error), Validity::of(&membership.certificate)) else {
-        return error;
-    };
-    let (from, until, now_text) = (date(validity.from), date(validity.until), date(now));
-    let words = match refusal {
-        Refusal::CoordinatorsTime | Refusal::OwnTime if now < validity.from => format!(
-            "this machine's clock says {now_text}, which is before this shop was certified ({from}): set the clock"
-        ),
-        Refusal::CoordinatorsTime => format!(
-            "this machine's clock says {now_text}; if that is right, the coordinator's clock or certificate is wrong: tell \
-             the operator"
-        ),
-        Refusal::OwnTime if now > validity.until => format!(
-            "this shop's certificate has run out on {until} while the shop was away: the operator revokes and invites this \
-             shop, then `souk-client join CODE --again` takes part with the same key and ledger"
-        ),
-        Refusal::OwnTime => format!(
-            "this shop's certificate is valid from {from} to {until}, and by this machine's clock it is {now_text}: the \
-             coordinator's clock is off, or this one is; compare both"
-        ),
-        Refusal::OwnAuthority | Refusal::CoordinatorsAuthority => {
-            "a new join code and `souk-client join CODE --again` take part with the same key and ledger"
-                .to_owned()
-        }
-    };
-    error.context(words)
-}
-
 /// Whether a blob is in the folder, whole.
 pub fn is_here(folder: &Folder, blob: &Blob) -> bool {
     let Ok(mut file) = folder.disk().open(&folder.blob(blob), Access::Read) else {
@@ -675,6 +562,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
     use souk_common::round::record::{Announcement, LogHead};
 
