@@ -31,6 +31,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::agent::{Act, Agent, about_strangers, fresh_keys};
+use crate::args::CheckFailed;
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::membership::Membership;
@@ -275,7 +276,8 @@ impl Driver {
             Input::Lost(generation, reason, why) if generation == self.generation => {
                 tracing::info!(%reason, "no connection");
                 if why == Some(CloseCode::Replaced) {
-                    self.replaced.note(self.platform.clock.now())?;
+                    let noted = self.replaced.note(self.platform.clock.now());
+                    noted.map_err(|two| CheckFailed(two.to_string()))?;
                 }
                 self.tell(&reason);
                 self.courier = None;
