@@ -24,15 +24,17 @@ fn a_coordinator_that_starts_again_says_at_once_that_it_forgot_a_connection() {
         let (killed, shops) = (machine(), machine());
         let server = killed.block_on(async { begin((Ipv4Addr::LOCALHOST, 0).into(), b"a secret") });
         let address = server.local_addr().unwrap();
+        // All that is the coordinator's runs on its own threads.
+        let accepts = server.clone();
+        let accepted = killed.spawn(async move { accepts.accept().await.unwrap().await.unwrap() });
         let (accepted, dialled, _client) = shops.block_on(async {
             let client = client_endpoint(address, Trust::Ca(ca.to_vec()), Some(&north)).unwrap();
-            let accepted = async { server.accept().await.unwrap().await.unwrap() };
             let both = async { tokio::join!(accepted, connect(&client, address)) };
             let (accepted, dialled) = tokio::time::timeout(LIMIT, both).await.unwrap();
-            (accepted, dialled.unwrap(), client)
+            (accepted.unwrap(), dialled.unwrap(), client)
         });
         // As when its process is killed: it says nothing more.
-        killed.shutdown_background();
+        killed.shutdown_timeout(LIMIT);
         drop((accepted, server));
         shops.block_on(async {
             let _again = tokio::time::timeout(LIMIT, async {
