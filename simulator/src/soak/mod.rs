@@ -12,6 +12,7 @@ mod gauge;
 mod shop;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ use shop::{Common, Shop};
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  souk-sim soak --shops 200 --hours 24\n  souk-sim soak --shops 50 --hours 3 --json\n\n\
-                        The store lies in the temporary folder (TMPDIR). Each update is made durable there, so a disk that is \
+                        It runs with the allocator's settings of deploy/systemd/souk-coordinator.service, unless \
+                        MALLOC_ARENA_MAX is set.\n\nThe store lies in the temporary folder (TMPDIR). Each update is made durable there, so a disk that is \
                         slow to sync takes most of the time."
 )]
 pub struct SoakArgs {
@@ -64,6 +66,9 @@ pub struct SoakArgs {
 /// # Errors
 /// When the temporary folder can't be written, or the coordinator ends.
 pub fn run(args: &SoakArgs) -> anyhow::Result<bool> {
+    if std::env::var_os(ALLOCATOR[0].0).is_none() {
+        return again_as_a_service();
+    }
     let watch = Stopwatch::start();
     let Day { rows, kept, lost } = virtually(day(args, watch))??;
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
@@ -92,6 +97,21 @@ pub fn run(args: &SoakArgs) -> anyhow::Result<bool> {
         println!("{} hours took {:.0} s", args.hours, watch.secs());
     }
     Ok(passed)
+}
+
+/// The system's allocator takes its settings from the environment, before `main`: this program once more, with those of the
+/// coordinator's unit.
+fn again_as_a_service() -> anyhow::Result<bool> {
+    let status = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .envs(ALLOCATOR)
+        .status()
+        .context("can't start this program again with the settings of the coordinator's unit")?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => anyhow::bail!("the soak did not come to its end ({status})"),
+    }
 }
 
 /// What came of it.
@@ -156,6 +176,27 @@ async fn day(args: &SoakArgs, watch: Stopwatch) -> anyhow::Result<Day> {
     Ok(Day { rows, kept, lost })
 }
 
+/// As `deploy/systemd/souk-coordinator.service` has them: what is freed goes back to the system. Without them the allocator
+/// keeps the room of large blocks between small ones, some tenth of all over a day.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 /// Any day in which nothing expires.
 const START: Timestamp = Timestamp(1_800_000_000_000);
 const MOST_GROWTH: f64 = 1.05;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocators_settings_are_those_of_the_coordinators_unit() {
+        let unit = include_str!("../../../deploy/systemd/souk-coordinator.service");
+        for (name, value) in ALLOCATOR {
+            let line = format!("Environment={name}={value}");
+            assert!(unit.lines().any(|found| found == line), "{line}");
+        }
+    }
+}
