@@ -28,7 +28,7 @@ async fn member(federation: &Federation, shop: &str) -> HostilePeer {
 }
 
 /// After all that, a shop that follows the rules takes part.
-fn honest_shop_completes_a_round(federation: &Federation) {
+pub(crate) fn honest_shop_completes_a_round(federation: &Federation) {
     federation.join("north", 20);
     let mut north = federation.start_client("north", &["--exit-when-finished"]);
     assert!(

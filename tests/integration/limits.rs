@@ -1,5 +1,6 @@
 //! Limits of a coordinator that runs: whoever is over one is slowed, or closed with a reason, and nobody else notices.
 
+use crate::hostile::honest_shop_completes_a_round;
 use std::time::Duration;
 
 use souk_common::clock::Stopwatch;
@@ -304,16 +305,4 @@ fn high_water(process: u64) -> u64 {
         .and_then(|number| number.trim().parse::<u64>().ok())
         .expect("kilobytes")
         * 1024
-}
-
-fn honest_shop_completes_a_round(federation: &Federation) {
-    federation.join("north", 20);
-    let mut north = federation.start_client("north", &["--exit-when-finished"]);
-    assert!(
-        north.wait(),
-        "{}\n{}",
-        federation.log("north"),
-        federation.complaints()
-    );
-    assert_eq!(federation.coordinator_json(&["status"])["rounds_published"], 1);
 }

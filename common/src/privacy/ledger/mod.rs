@@ -12,10 +12,12 @@
 //! record that they tell of, and for one more, and notes the head that was lost in a record of kind `recovered`.
 
 mod chain;
+mod spend;
 
 use std::io;
 
-pub use chain::{Chain, Entry, Record, SharedNoise, Spend, View};
+pub use chain::{Chain, Entry, Record};
+pub use spend::{SharedNoise, Spend, View};
 
 use super::accountant::Composition;
 use super::params::{Delta, Epsilon};
