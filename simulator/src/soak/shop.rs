@@ -147,7 +147,7 @@ impl Shop {
         let reading = async {
             while let Some(push) = link.next_push(&mut pushes).await? {
                 // Never closed while this is polled.
-                let _ = news_in.send(link.verified(push)?);
+                let _ = news_in.send(Box::new(link.verified(push)?));
             }
             bail!("the coordinator ended the subscription")
         };
@@ -165,7 +165,7 @@ impl Shop {
                 ended = &mut reading => return ended,
                 Some(event) = news.recv() => {
                     *failures = 0;
-                    self.hear(event, &link).await?;
+                    self.hear(*event, &link).await?;
                 }
                 () = sleep_until(at) => {
                     if at < until {
@@ -291,8 +291,7 @@ impl Shop {
         }
     }
 
-    /// Every program is started anew once in the first minutes. A shop's receive buffer (200 kB) comes as untouched pages
-    /// of the system the first time, and from the heap ever after: what is measured is ever after.
+    /// Every program is started anew once in the opening, as all will be some day.
     fn morning(&mut self) -> Duration {
         MORNING.mul_f64(self.luck.random_range(0.1..1.0))
     }
