@@ -1,7 +1,7 @@
 //! The ledger's file: `ledger.jsonl`, appended to and synchronised before anything leaves (the chain itself:
 //! [`souk_common::privacy::ledger`]).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use souk_common::clock::Timestamp;
@@ -23,6 +23,35 @@ impl LedgerSink for FileSink {
         self.file.write_all(bytes)?;
         self.file.sync()
     }
+}
+
+impl FileSink {
+    /// All that the file holds, durable when this returns: what another run wrote, and could not make durable, too.
+    fn read_back(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut bytes)?;
+        self.file.sync()?;
+        Ok(bytes)
+    }
+}
+
+/// Goes on with a ledger whose file has failed (see [`Ledger::go_on`]): by itself, so that a disk that was full for a while
+/// costs the attempts of that while and no more.
+///
+/// # Errors
+/// As [`open_ledger`]; then nothing may be charged, as before.
+pub fn mend_ledger(ledger: &mut FileLedger, path: &Path, now: Timestamp) -> Result<(), LedgerFileError> {
+    let bytes = ledger
+        .sink_mut()
+        .read_back()
+        .map_err(|source| LedgerFileError::io(path, source))?;
+    ledger
+        .go_on(&bytes, now)
+        .map_err(|source| LedgerFileError::Ledger {
+            path: path.into(),
+            source,
+        })
 }
 
 /// Opens a shop's ledger for charging, or creates it; recomputes its chain from the first record on.
@@ -70,7 +99,7 @@ fn open_through<S: LedgerSink>(
     around: impl FnOnce(FileSink) -> S,
 ) -> Result<Ledger<S>, LedgerFileError> {
     let wrap = |source: io::Error| LedgerFileError::io(path, source);
-    let mut file = disk
+    let file = disk
         .open(path, Access::Append)
         .map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => LedgerFileError::InUse { path: path.into() },
@@ -78,9 +107,9 @@ fn open_through<S: LedgerSink>(
         })?;
     // The file's name is as durable as its bytes before the first record is.
     disk.sync_folder(folder_of(path)).map_err(wrap)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(wrap)?;
-    Ledger::open(around(FileSink { file }), &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {
+    let mut sink = FileSink { file };
+    let bytes = sink.read_back().map_err(wrap)?;
+    Ledger::open(around(sink), &bytes, shop, now).map_err(|source| LedgerFileError::Ledger {
         path: path.into(),
         source,
     })

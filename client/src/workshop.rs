@@ -25,7 +25,7 @@ use souk_common::wire::{codec, update};
 use crate::config::ShopConfig;
 use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
-use crate::ledger::{FileLedger, open_ledger_on};
+use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, Pending};
 use crate::service::shelf::{open_plan, read_blob};
@@ -143,6 +143,7 @@ impl Workshop {
     }
 
     fn costs(&self, announcement: &Announcement, now: Timestamp) -> anyhow::Result<Consideration> {
+        self.mend_ledger(now);
         let config = ShopConfig::load(&self.folder)?;
         let (plan, catalogue, _) = self.fetched(announcement)?;
         if plan.terms_of(&self.shop).is_none() {
@@ -379,6 +380,21 @@ impl Workshop {
         Ok(self
             .store
             .store_vectors(rows.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))?)
+    }
+
+    /// A ledger whose file has failed is read again before it is asked what an attempt would take, never after: what failed
+    /// may count. If it can't be, the draw is not charged, and the log has the reason.
+    fn mend_ledger(&self, now: Timestamp) {
+        let mut ledger = self.ledger();
+        if !ledger.has_failed() {
+            return;
+        }
+        match mend_ledger(&mut ledger, &self.folder.ledger(), now) {
+            Ok(()) => {
+                tracing::info!("the ledger's file can be written again; what failed counts if it is there")
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, FileLedger> {

@@ -27,9 +27,9 @@ use crate::store::{Shop, Standing, Store, StoreError};
 use souk_common::ids::ShopName;
 
 /// `authorities.json`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub struct State {
     /// Counts rotations and retirements.
     number: u64,
     /// Certifies the coordinator.

@@ -22,7 +22,7 @@ use crate::home::{Home, write_whole};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What a backup says of itself, in `backup.json`; written last.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct About {
     /// When it was made.
     pub made_at: Timestamp,

@@ -77,6 +77,32 @@ fn every_test_that_the_privacy_page_names_is_there_in_the_module_it_names() {
 }
 
 #[test]
+fn the_page_of_formats_has_every_message() {
+    let page = fs::read_to_string(root().join("docs/formats.md")).expect("the page");
+    let messages = fs::read_to_string(root().join("common/src/wire/messages.rs")).expect("the source");
+    for kind in ["Request", "Reply", "Push"] {
+        let (_, body) = messages
+            .split_once(&format!("pub enum {kind} {{\n"))
+            .expect("the declaration");
+        let (body, _) = body.split_once("\n}").expect("its end");
+        // Variants stand one level in, fields deeper.
+        let variants = body
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+        let mut count = 0;
+        for (number, line) in variants.enumerate() {
+            let end = line.find(|letter: char| !letter.is_ascii_alphanumeric());
+            let name = &line[..end.unwrap_or(line.len())];
+            let row = format!("| {number} | {name} |");
+            assert!(page.contains(&row), "docs/formats.md has no row of {kind} {name}");
+            count += 1;
+        }
+        assert!(count >= 8, "{kind}: {count}");
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     for folder in ["docs", "docs/adr", "docs/research"] {

@@ -4,7 +4,9 @@ use souk_client::membership::Membership;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::at_rest::Vault;
-use souk_common::crypto::pki::{Authority, key_of, shop_of, valid_until};
+use souk_common::crypto::pki::{
+    Authority, Validity, is_authority, is_issued_by, key_of, shop_of, valid_until,
+};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
@@ -256,9 +258,18 @@ fn certificates() -> Vec<Vec<u8>> {
 }
 
 fn certificate() -> Target {
-    Target::binary("certificate", certificates(), |bytes| {
+    let authority = golden!("coordinator/ca.der");
+    Target::binary("certificate", certificates(), move |bytes| {
         // A CA's names no shop.
-        let _ = shop_of(bytes);
+        let _ = (shop_of(bytes), is_authority(bytes));
+        let _ = (is_issued_by(bytes, authority), is_issued_by(authority, bytes));
+        if let Some(valid) = Validity::of(bytes) {
+            let _ = (
+                valid.renew_at(),
+                valid.try_again_at(valid.from),
+                valid.holds_at(valid.until),
+            );
+        }
         match (valid_until(bytes), key_of(bytes)) {
             (None, _) => Stage::Header,
             (Some(_), None) => Stage::Body,

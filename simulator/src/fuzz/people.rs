@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use souk_client::config::ShopConfig;
 use souk_client::data::{DataError, Format, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
 use souk_client::service::{Answer, Question};
+use souk_client::shops::Trusted;
 use souk_common::catalogue::Catalogue;
 use souk_common::config::parse_toml;
 use souk_common::crypto::join_code::{JoinCode, JoinCodeError};
@@ -162,7 +163,9 @@ fn check_again(bytes: &mut Vec<u8>) {
 
 /// Names, digests and digits.
 fn names() -> Target {
-    let golden = vec![b"north-1".to_vec(), Digest([0xab; 32]).to_string().into_bytes()];
+    let digest = Digest([0xab; 32]).to_string();
+    let trusted = format!("north={}", digest.replace("abab", "ab AB "));
+    let golden = vec![b"north-1".to_vec(), digest.into_bytes(), trusted.into_bytes()];
     Target::text("names_and_digits", golden, |bytes| {
         let Some(text) = text_of(bytes) else {
             return Stage::Header;
@@ -170,6 +173,7 @@ fn names() -> Target {
         let name = text.parse::<ShopName>();
         let digest = text.parse::<Digest>();
         let digits = hex::bytes(text);
+        let trusted = text.parse::<Trusted>();
         if let Ok(name) = &name {
             assert_eq!(name.as_str(), text);
         }
@@ -179,7 +183,7 @@ fn names() -> Target {
         if let Some(digits) = &digits {
             assert_eq!(hex::text(digits), text.to_lowercase());
         }
-        match name.is_ok() || digest.is_ok() || digits.is_some() {
+        match name.is_ok() || digest.is_ok() || digits.is_some() || trusted.is_ok() {
             true => Stage::Decoded,
             false => Stage::Body,
         }
@@ -194,6 +198,7 @@ fn command() -> Target {
         r#"{"model":3}"#,
         r#"{"model":null}"#,
         r#"{"rollback":2}"#,
+        r#"{"ca_retire":{"force":true}}"#,
     ];
     let golden = golden.map(|text| text.as_bytes().to_vec()).into();
     Target::text("control_command", golden, |bytes| {

@@ -5,11 +5,15 @@ use souk_common::crypto::sign::{Word, verify};
 use souk_common::ids::Digest;
 use souk_common::round::record::{LogHead, Manifest, Receipt};
 use souk_common::secagg::{Masking, Session};
-use souk_common::wire::messages::Signed;
+use souk_common::wire::frame::from_bytes;
+use souk_common::wire::messages::{Reply, Signed, Spent};
+use souk_coordinator::authorities::State;
+use souk_coordinator::backup::About;
 use souk_coordinator::store::{Invitation, Keeping, LogRecord, Run, Shop, Traffic};
 
 use super::golden;
 use super::target::{Target, json, json_and};
+use super::wire::bytes_of;
 
 pub(super) fn targets() -> Vec<Target> {
     vec![
@@ -63,6 +67,15 @@ pub(super) fn targets() -> Vec<Target> {
                 let _ = session.survivors().map(|survivors| session.names(survivors));
             },
         ),
+        json_and::<Spent>("coordinator_spent", &[&spent()], |spent| checked(&spent.receipt)),
+        json::<State>(
+            "coordinator_authorities",
+            &[br#"{"number":1,"serving":"ca","certifying":"ca-1"}"#],
+        ),
+        json::<About>(
+            "coordinator_backup",
+            &[br#"{"made_at":1800000000000,"log":{"length":3,"head":"0000000000000000000000000000000000000000000000000000000000000000"}}"#],
+        ),
         json::<LogHead>("head", &[golden!("records/coordinator_head.json")]),
         json::<UploadRecord>("shop_upload", &[golden!("records/shop_upload.json")]),
         json_and::<ModelWord>("shop_model", &[golden!("records/shop_model.json")], |word| {
@@ -76,6 +89,15 @@ pub(super) fn targets() -> Vec<Target> {
             },
         ),
     ]
+}
+
+/// As the store keeps what it also sends.
+fn spent() -> Vec<u8> {
+    let frame = bytes_of(include_str!("../../../tests/vectors/wire/reply_spent.hex"));
+    match from_bytes::<Reply>(&frame) {
+        Ok(Reply::Spent(all)) => serde_json::to_vec(&all[0]).expect("it has a JSON form"),
+        other => unreachable!("the vector is of that reply: {other:?}"),
+    }
 }
 
 /// A signature of any length over any words, and a key that is none.

@@ -8,7 +8,7 @@ use souk_common::round::grid::ModulusBits;
 use souk_common::secagg::Roster;
 use souk_common::transport::frames::{FrameError, Framed, read_frame};
 use souk_common::wire::codec;
-use souk_common::wire::frame::{HEADER_BYTES, to_bytes};
+use souk_common::wire::frame::{HEADER_BYTES, from_bytes, to_bytes};
 use souk_common::wire::limits::PROTOCOL_VERSION;
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::aggregate::{Accumulator, OptimiserState};
@@ -29,13 +29,16 @@ pub(super) fn targets() -> Vec<Target> {
                 "request_accept",
                 "request_advertise",
                 "request_blob",
+                "request_check_in",
                 "request_confirm",
                 "request_decline",
                 "request_join",
                 "request_leave",
                 "request_members",
+                "request_renew",
                 "request_reveal",
                 "request_share",
+                "request_spent",
                 "request_subscribe",
                 "request_upload",
             ],
@@ -44,6 +47,7 @@ pub(super) fn targets() -> Vec<Target> {
             "frame_reply",
             &frames![
                 "reply_blob",
+                "reply_checked_in",
                 "reply_done",
                 "reply_error",
                 "reply_joined",
@@ -51,6 +55,10 @@ pub(super) fn targets() -> Vec<Target> {
                 "reply_members",
                 "reply_receipt",
                 "reply_rejected",
+                "reply_renewed",
+                "reply_spent",
+                "reply_spent_nothing",
+                "reply_too_slow",
                 "reply_upload_from",
             ],
         ),
@@ -84,6 +92,9 @@ fn frame<T: Framed + PartialEq + 'static>(name: &'static str, golden: &[&str]) -
                 let used = bytes.len() - rest.len();
                 let again = to_bytes(&message).expect("what was read fits a frame");
                 assert!(again == bytes[..used], "it is written differently");
+                let whole = from_bytes::<T>(bytes);
+                let same = whole.is_ok_and(|whole| whole == message);
+                assert_eq!(same, rest.is_empty(), "read at once it is another");
                 Stage::Decoded
             }
             Ok(None) => Stage::Header,
@@ -95,7 +106,7 @@ fn frame<T: Framed + PartialEq + 'static>(name: &'static str, golden: &[&str]) -
     .repaired(|bytes| set_header::<T>(bytes))
 }
 
-fn bytes_of(text: &str) -> Vec<u8> {
+pub(super) fn bytes_of(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     hex::bytes(&digits).expect("a vector is hexadecimal digits")
 }
@@ -158,4 +169,23 @@ fn optimiser_state() -> Target {
     Target::binary("optimiser_state", golden.into(), |bytes| {
         behind_header(&OptimiserState::from_bytes(bytes).ok_or(()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_decoders_of_frames_know_every_vector() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/wire");
+        let known: Vec<_> = targets().into_iter().flat_map(|target| target.golden).collect();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = bytes_of(&fs::read_to_string(&path).unwrap());
+            assert!(known.contains(&bytes), "{} is in no list", path.display());
+        }
+    }
 }

@@ -76,3 +76,19 @@ fn a_coordinator_whose_clock_is_set_back_ends_its_attempts_all_the_same() {
     comes_through(false, script.clone());
     comes_through(true, script);
 }
+
+/// A shop whose ledger could not be written once declined every attempt until somebody started its program again.
+#[test]
+fn a_disk_that_fails_once_under_every_ledger_costs_an_attempt_and_not_the_run() {
+    for writes in 0..25 {
+        let fail = |shop| {
+            let op = Op::DiskError {
+                whom: Whom::Shop(shop),
+                writes,
+                how: std::io::ErrorKind::StorageFull,
+            };
+            (Timestamp(1_000), op)
+        };
+        comes_through(writes % 2 == 0, (0..SHOPS).map(fail).collect());
+    }
+}

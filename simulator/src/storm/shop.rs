@@ -345,7 +345,9 @@ impl Shop {
                 }
                 Act::Consider(announcement) => wishes.push(Wish::Consider(announcement)),
                 Act::Compute(announcement) => wishes.push(Wish::Compute(announcement)),
-                Act::Report(_) | Act::Tell(_) | Act::Finish => {}
+                Act::Report(report) => tracing::debug!(shop = self.place, %report, "says"),
+                Act::Tell(line) => tracing::debug!(shop = self.place, line, "tells"),
+                Act::Finish => {}
             }
         }
         wishes.extend(self.go_on());

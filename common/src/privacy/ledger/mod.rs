@@ -87,33 +87,50 @@ impl<S: LedgerSink> Ledger<S> {
     /// # Errors
     /// When the chain is broken or another shop's (with the line and the remedy), or when the sink fails.
     pub fn open(sink: S, existing: &[u8], shop: &ShopName, now: Timestamp) -> Result<Self, LedgerError> {
-        let chain = Chain::read(existing)?;
-        if chain.shop().is_some_and(|owner| owner != shop) {
-            let owner = chain.shop().map_or_else(String::new, ToString::to_string);
-            return Err(LedgerError::OtherShop {
-                owner,
-                shop: shop.clone(),
-            });
-        }
         let mut ledger = Self {
             sink,
-            chain,
+            chain: chain_of(existing, shop)?,
             failed: false,
         };
-        let tail = ledger.chain.take_tail();
+        ledger.account_for_tail(shop, now)?;
+        Ok(ledger)
+    }
+
+    /// After a failure of the sink: goes on from the bytes that it holds now, which must be durable. The record that failed
+    /// may be there, whole or torn, and then counts.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or when a record is missing that was acknowledged; the ledger takes nothing then, as before.
+    pub fn go_on(&mut self, existing: &[u8], now: Timestamp) -> Result<(), LedgerError> {
+        let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
+        let chain = chain_of(existing, &shop)?;
+        chain.must_contain(self.chain.head())?;
+        self.chain = chain;
+        self.account_for_tail(&shop, now)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Whether the sink has failed: nothing is taken until [`Self::go_on`].
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn account_for_tail(&mut self, shop: &ShopName, now: Timestamp) -> Result<(), LedgerError> {
+        let tail = self.chain.take_tail();
         let (mark, skipped) = if tail.is_empty() {
             ("", Vec::new())
         } else {
             Chain::end_torn(&tail)
         };
         // A first record that was torn is skipped by the one that takes its place.
-        if ledger.chain.shop().is_none() {
-            ledger.append(Entry::genesis(&skipped), mark, shop, now)?;
+        if self.chain.shop().is_none() {
+            self.append(Entry::genesis(&skipped), mark, shop, now)?;
         } else if !tail.is_empty() {
-            let spend = ledger.chain.charge_for_torn(&tail);
-            ledger.append(Entry::torn(&skipped, spend), mark, shop, now)?;
+            let spend = self.chain.charge_for_torn(&tail);
+            self.append(Entry::torn(&skipped, spend), mark, shop, now)?;
         }
-        Ok(ledger)
+        Ok(())
     }
 
     /// Epsilon at `delta` of all spends ever; None when nothing bounds it.
@@ -132,7 +149,8 @@ impl<S: LedgerSink> Ledger<S> {
     /// Records a spend durably. What is released must be released against the proof it returns.
     ///
     /// # Errors
-    /// When it may not be durable: nothing may be released, and the ledger takes nothing more until it is opened again.
+    /// When it may not be durable: nothing may be released, and the ledger takes nothing more until
+    /// [`Self::go_on`].
     pub fn charge(&mut self, spend: Spend, now: Timestamp) -> Result<Charged, LedgerError> {
         if self.failed {
             return Err(LedgerError::Failed);
@@ -187,6 +205,11 @@ impl<S: LedgerSink> Ledger<S> {
     /// The sink, for reading back what it holds.
     pub fn sink(&self) -> &S {
         &self.sink
+    }
+
+    /// The same, for a sink that moves while it is read.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
     }
 
     fn append(
@@ -248,8 +271,22 @@ pub enum LedgerError {
     #[error("the spend could not be made durable, so nothing is released: {0}")]
     Sink(#[source] io::Error),
     /// After an error of the sink.
-    #[error("an earlier record may not be durable, so nothing is released: start the program again")]
+    #[error(
+        "an earlier record may not be durable, so nothing is released; the ledger is read again before the next attempt"
+    )]
     Failed,
+}
+
+/// What stands in a ledger of this shop.
+fn chain_of(existing: &[u8], shop: &ShopName) -> Result<Chain, LedgerError> {
+    let chain = Chain::read(existing)?;
+    match chain.shop() {
+        Some(owner) if owner != shop => Err(LedgerError::OtherShop {
+            owner: owner.to_string(),
+            shop: shop.clone(),
+        }),
+        _ => Ok(chain),
+    }
 }
 
 fn digest_and_len(bytes: &[u8]) -> (u64, Digest) {

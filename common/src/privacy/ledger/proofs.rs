@@ -103,6 +103,42 @@ fn a_crash_at_every_byte_of_every_write_loses_no_acknowledged_spend() {
 }
 
 #[test]
+fn a_disk_that_was_full_for_a_while_is_gone_on_with_and_what_failed_counts() {
+    let whole = ledger_of(1).len();
+    let line = ledger_of(2).len() - whole;
+    for taken in 0..=line {
+        let sink = Dying {
+            written: Vec::new(),
+            left: whole + taken,
+        };
+        let mut ledger = Ledger::open(sink, &[], &shop(), Timestamp(1)).unwrap();
+        let first = ledger.charge(spend(1, Some(1.0)), Timestamp(2)).unwrap();
+        let failed = ledger.charge(spend(2, Some(1.0)), Timestamp(2)).is_err();
+        assert_eq!((failed, ledger.has_failed()), (taken < line, taken < line));
+        if failed {
+            let held = ledger.sink.written.clone();
+            if taken > 0 {
+                // Still full: the torn line can't be accounted for.
+                assert!(ledger.go_on(&held, Timestamp(3)).is_err());
+                assert!(ledger.charge(spend(3, Some(1.0)), Timestamp(3)).is_err());
+            }
+            ledger.sink.left = usize::MAX;
+            let held = ledger.sink.written.clone();
+            let lost = &held[..held.len().min(whole - 10)];
+            assert!(ledger.go_on(lost, Timestamp(3)).is_err(), "it was acknowledged");
+            ledger.go_on(&held, Timestamp(3)).unwrap();
+        }
+        ledger.sink.left = usize::MAX;
+        ledger.charge(spend(3, Some(1.0)), Timestamp(4)).unwrap();
+        let read = Chain::read(&ledger.sink.written).unwrap();
+        assert_eq!(read, ledger.chain, "it reads back");
+        read.must_contain(first.head()).unwrap();
+        let expected = 2 + usize::from(taken > 0);
+        assert_eq!(read.spends().count(), expected, "after {taken} of {line} bytes");
+    }
+}
+
+#[test]
 fn a_crash_at_every_byte_of_the_repair_loses_nothing_either() {
     let whole = ledger_of(2);
     let torn = &whole[..whole.len() - 25];
