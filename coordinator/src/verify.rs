@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
 use souk_common::catalogue::Catalogue;
 use souk_common::crypto::sign::{Word, verify};
 use souk_common::ids::{Digest, ShopName};
@@ -24,33 +23,12 @@ use crate::engine::publish::read_state;
 use crate::engine::staging::add_file;
 use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
 
-/// What came of one kind of check.
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// What was checked.
-    pub name: &'static str,
-    /// Whether nothing of it is wrong.
-    pub ok: bool,
-    /// The first thing that is wrong, or how many were right.
-    pub detail: String,
-    /// How many were right.
-    pub good: u64,
-    /// What is wrong, each with its place.
-    pub wrong: Vec<String>,
-    /// How many could not be checked, since what it takes is not kept (any more).
-    pub not_kept: u64,
-}
+mod report;
+#[cfg(test)]
+mod tests;
 
-/// The whole report.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Whether nothing is wrong.
-    pub ok: bool,
-    /// Entries of the record.
-    pub log_length: u64,
-    /// Each kind of check.
-    pub checks: Vec<Check>,
-}
+use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
+pub use report::{Check, Report};
 
 /// Checks the federation in `dir`, whose words are signed by `key`.
 ///
@@ -95,26 +73,6 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
     })
 }
 
-impl Check {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            ok: true,
-            detail: String::new(),
-            good: 0,
-            wrong: Vec::new(),
-            not_kept: 0,
-        }
-    }
-
-    fn note(&mut self, good: bool, wrong: impl FnOnce() -> String) {
-        match good {
-            true => self.good += 1,
-            false => self.wrong.push(wrong()),
-        }
-    }
-}
-
 /// Where the last run began in the record, and from which of its rounds on the parts are kept at its end; none if the
 /// record does not say.
 fn kept_since(log: &[LogRecord]) -> Option<(u64, u64)> {
@@ -135,21 +93,6 @@ fn kept_since(log: &[LogRecord]) -> Option<(u64, u64)> {
     }
     Some((began as u64, keeping?.since(published)))
 }
-
-const NAMES: [&str; 6] = [
-    "the record is one unbroken chain",
-    "every word is signed by the federation's key",
-    "plans, catalogues and models are the bytes that are named",
-    "each counted update has a receipt of the same digest",
-    "masked attempts: keys, lists and signatures are those in the record",
-    "each kept round makes its model again, bit for bit",
-];
-const CHAIN: usize = 0;
-const SIGNATURES: usize = 1;
-const FILES: usize = 2;
-const RECEIPTS: usize = 3;
-const MASKS: usize = 4;
-const REPLAY: usize = 5;
 
 struct Verifier<'a> {
     store: &'a Store,
@@ -511,6 +454,3 @@ impl Verifier<'_> {
         Ok(Digest::of(&encode(&model, &layout, &meta)))
     }
 }
-
-#[cfg(test)]
-mod tests;

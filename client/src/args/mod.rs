@@ -1,10 +1,11 @@
 //! The command line of `souk-client`.
 
+mod recommend;
 pub(crate) mod render;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -278,7 +279,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought,
                 explain,
             };
-            recommend(&place.folder(), user, wishes, picture.as_deref(), json)
+            recommend::recommend(&place.folder(), user, wishes, picture.as_deref(), json)
         }
         Command::Recommend {
             place,
@@ -293,7 +294,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought,
                 explain: false,
             };
-            recommend_all(&place.folder(), wishes, &out.unwrap_or_default(), json)
+            recommend::recommend_all(&place.folder(), wishes, &out.unwrap_or_default(), json)
         }
         Command::Plot { user, place, out, k } => {
             let wishes = Wishes {
@@ -301,8 +302,8 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought: false,
                 explain: false,
             };
-            let (_, picture) = ask_for_list(&place.folder(), user, wishes, true)?;
-            draw(picture, &out)
+            let (_, picture) = recommend::ask_for_list(&place.folder(), user, wishes, true)?;
+            recommend::draw(picture, &out)
         }
         Command::Budget { place, json, recover } => {
             let folder = place.folder();
@@ -378,77 +379,6 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
-}
-
-fn recommend(
-    folder: &Folder,
-    user: String,
-    wishes: Wishes,
-    picture_out: Option<&Path>,
-    json: bool,
-) -> anyhow::Result<bool> {
-    let (list, picture) = ask_for_list(folder, user, wishes, picture_out.is_some())?;
-    if let Some(out) = picture_out {
-        draw(picture, out)?;
-    }
-    say(&if json {
-        serde_json::to_string(&list)?
-    } else {
-        render::list(&list)
-    })?;
-    Ok(true)
-}
-
-fn recommend_all(folder: &Folder, wishes: Wishes, out: &Path, json: bool) -> anyhow::Result<bool> {
-    let Answer::RecommendedAll { lists } = ask(folder, Question::RecommendAll(wishes))? else {
-        return Err(strange());
-    };
-    let bytes = render::csv(&lists)?;
-    crate::folder::write_whole(out, &bytes, false)
-        .with_context(|| format!("can't write {}", out.display()))?;
-    let rows: usize = lists.iter().map(|list| list.items.len()).sum();
-    let said = serde_json::json!({ "users": lists.len(), "rows": rows, "file": out });
-    say(&match json {
-        true => said.to_string(),
-        false => format!(
-            "{rows} recommendations for {} users in {}",
-            lists.len(),
-            out.display()
-        ),
-    })?;
-    Ok(true)
-}
-
-type ListAndPicture = (
-    crate::recommend::Recommendations,
-    Option<crate::recommend::picture::Picture>,
-);
-
-fn ask_for_list(
-    folder: &Folder,
-    user: String,
-    wishes: Wishes,
-    picture: bool,
-) -> anyhow::Result<ListAndPicture> {
-    match ask(
-        folder,
-        Question::Recommend {
-            user,
-            wishes,
-            picture,
-        },
-    )? {
-        Answer::Recommended { list, picture } => Ok((list, picture)),
-        _ => Err(strange()),
-    }
-}
-
-fn draw(picture: Option<crate::recommend::picture::Picture>, out: &Path) -> anyhow::Result<bool> {
-    let svg = picture.context("the answer has no picture")?.to_svg()?;
-    crate::folder::write_whole(out, svg.as_bytes(), false)
-        .with_context(|| format!("can't write {}", out.display()))?;
-    eprintln!("the picture is in {}", out.display());
-    Ok(true)
 }
 
 /// Asks the running program, or answers from the store.

@@ -24,10 +24,10 @@ pub struct Machine {
     pub(super) memory: Memory,
     pub(super) current: Option<Attempt>,
     /// A published model and what is still missing for its use.
-    wanted: Option<(Manifest, BTreeSet<Blob>)>,
-    fetching: BTreeSet<Blob>,
+    pub(super) wanted: Option<(Manifest, BTreeSet<Blob>)>,
+    pub(super) fetching: BTreeSet<Blob>,
     /// Tries that failed while the connection stood.
-    failed: BTreeMap<Blob, u32>,
+    pub(super) failed: BTreeMap<Blob, u32>,
     declined: Option<(AttemptKey, DeclineCode)>,
     uploading: bool,
     failures: u32,
@@ -37,8 +37,8 @@ pub struct Machine {
 
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    announcement: Announcement,
-    stage: Stage,
+    pub(super) announcement: Announcement,
+    pub(super) stage: Stage,
     pub(super) computed: bool,
     /// None before the plan is read, and without masking.
     pub(super) masks: Option<Masks>,
@@ -254,64 +254,6 @@ impl Machine {
         effects
     }
 
-    fn handle_blob(&mut self, blob: Blob) -> Vec<Effect> {
-        self.fetching.remove(&blob);
-        self.failed.remove(&blob);
-        let mut effects = Vec::new();
-        if let Some((_, missing)) = &mut self.wanted {
-            missing.remove(&blob);
-        }
-        if let Some((manifest, _)) = self.wanted.take_if(|(_, missing)| missing.is_empty()) {
-            self.memory.model = Some(manifest.model);
-            effects.push(Effect::UseModel(manifest.clone()));
-            effects.push(Effect::Report(Note::Model(manifest)));
-            effects.extend(self.finish_if_complete());
-        }
-        if let Some(Attempt {
-            announcement, stage, ..
-        }) = &mut self.current
-            && let Stage::Fetching(missing) = stage
-        {
-            missing.remove(&blob);
-            if missing.is_empty() {
-                *stage = Stage::Considering;
-                effects.push(Effect::Consider(announcement.clone()));
-            }
-        }
-        effects
-    }
-
-    fn handle_blob_failed(&mut self, now: Timestamp, blob: Blob) -> Vec<Effect> {
-        let wanted = self
-            .wanted
-            .as_ref()
-            .is_some_and(|(_, missing)| missing.contains(&blob));
-        let needed = matches!(&self.current, Some(Attempt { stage: Stage::Fetching(missing), .. }) if missing.contains(&blob));
-        if !self.fetching.contains(&blob) {
-            return Vec::new();
-        }
-        let failed = self.failed.entry(blob).or_default();
-        *failed += 1;
-        let (failed, mut effects) = (*failed, Vec::new());
-        let given_up = needed && failed >= MOST_FETCHES;
-        if let Some(current) = self.current.take_if(|_| given_up) {
-            // Nobody shall wait for a shop that can't begin.
-            effects.extend(self.decline(current.key(), DeclineCode::NotFetched));
-        }
-        if wanted || (needed && !given_up) {
-            let span = if failed < MOST_FETCHES {
-                RETRY_AFTER
-            } else {
-                LONGEST_BACKOFF
-            };
-            effects.push(Effect::Fetch { blob, at: now + span });
-        } else {
-            self.fetching.remove(&blob);
-            self.failed.remove(&blob);
-        }
-        effects
-    }
-
     fn handle_considered(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {
         if !self.is_at(key, &Stage::Considering) {
             return Vec::new();
@@ -432,26 +374,6 @@ impl Machine {
         (!std::mem::replace(&mut self.uploading, true)).then_some(Effect::Upload { pending, at })
     }
 
-    fn want(&mut self, now: Timestamp, manifest: Manifest) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if self.memory.model == Some(manifest.model) {
-            self.wanted = None;
-            return self.finish_if_complete();
-        }
-        let missing = BTreeSet::from(Blob::all(manifest.plan, manifest.catalogue, manifest.model));
-        self.fetch(now, &missing, &mut effects);
-        self.wanted = Some((manifest, missing));
-        effects
-    }
-
-    fn fetch(&mut self, at: Timestamp, missing: &BTreeSet<Blob>, effects: &mut Vec<Effect>) {
-        for blob in missing {
-            if self.fetching.insert(*blob) {
-                effects.push(Effect::Fetch { blob: *blob, at });
-            }
-        }
-    }
-
     fn remember(&mut self, log: LogHead, announced: bool, effects: &mut Vec<Effect>) {
         let known = self.memory.heads.insert(log.length, log.head).is_some();
         let longest = announced && self.memory.announced != Some(log);
@@ -471,7 +393,7 @@ impl Machine {
         ]
     }
 
-    fn finish_if_complete(&mut self) -> Vec<Effect> {
+    pub(super) fn finish_if_complete(&mut self) -> Vec<Effect> {
         // The answer to the last update may come after the news that the run is complete: they travel apart.
         if !self.finished || self.wanted.is_some() || (self.uploading && self.memory.outbox.is_some()) {
             return Vec::new();
@@ -497,8 +419,6 @@ impl Machine {
 
 /// Wait before the first new try, and the most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// Tries at a blob over a connection that stands, before the shop declines for the lack of it.
-const MOST_FETCHES: u32 = 5;
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Wait before a fetch or upload that failed by itself is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`events`] | what happens, and what is done about it |
+//! | `fetching` | the part of it that has plans, catalogues and models fetched |
 //! | [`machine`] | the machine: from an announcement to a receipt |
 //! | [`masked`] | what masked attempts have beside that: keys, lists, secrets |
 //! | [`memory`] | what has to survive a crash, as read back from the shop's store |
@@ -12,6 +13,7 @@
 //! outbox's bytes again; an attempt that was charged is never computed a second time.
 
 pub mod events;
+mod fetching;
 pub mod machine;
 pub mod masked;
 pub mod memory;

@@ -1,0 +1,66 @@
+//! What comes of each kind of check.
+
+use serde::Serialize;
+
+/// What came of one kind of check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// Whether nothing of it is wrong.
+    pub ok: bool,
+    /// The first thing that is wrong, or how many were right.
+    pub detail: String,
+    /// How many were right.
+    pub good: u64,
+    /// What is wrong, each with its place.
+    pub wrong: Vec<String>,
+    /// How many could not be checked, since what it takes is not kept (any more).
+    pub not_kept: u64,
+}
+
+/// The whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// Entries of the record.
+    pub log_length: u64,
+    /// Each kind of check.
+    pub checks: Vec<Check>,
+}
+
+impl Check {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            ok: true,
+            detail: String::new(),
+            good: 0,
+            wrong: Vec::new(),
+            not_kept: 0,
+        }
+    }
+
+    pub(super) fn note(&mut self, good: bool, wrong: impl FnOnce() -> String) {
+        match good {
+            true => self.good += 1,
+            false => self.wrong.push(wrong()),
+        }
+    }
+}
+
+pub(super) const NAMES: [&str; 6] = [
+    "the record is one unbroken chain",
+    "every word is signed by the federation's key",
+    "plans, catalogues and models are the bytes that are named",
+    "each counted update has a receipt of the same digest",
+    "masked attempts: keys, lists and signatures are those in the record",
+    "each kept round makes its model again, bit for bit",
+];
+pub(super) const CHAIN: usize = 0;
+pub(super) const SIGNATURES: usize = 1;
+pub(super) const FILES: usize = 2;
+pub(super) const RECEIPTS: usize = 3;
+pub(super) const MASKS: usize = 4;
+pub(super) const REPLAY: usize = 5;
