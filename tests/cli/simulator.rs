@@ -282,16 +282,17 @@ fn a_soak_says_what_each_hour_held_and_whether_that_is_flat() {
     let output = sim(&["soak", "--shops", "4", "--hours", "2", "--pace", "5", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let rows = report["rows"].as_array().expect("a list");
-    assert_eq!(rows.len(), 2);
+    let hours: Vec<_> = rows.iter().map(|row| row["hour"].as_u64()).collect();
+    assert_eq!(hours, [Some(0), Some(1), Some(2)], "the opening, and two");
     let number = |row: &Value, key: &str| row[key].as_u64().expect("a number");
     for row in rows {
         assert!(number(row, "rss_bytes") > 1 << 20, "{row}");
         assert!(
-            number(row, "connected") >= 3 && number(row, "rounds") >= 10,
+            number(row, "connected") >= 3 && number(row, "rounds") >= 8,
             "{row}"
         );
     }
-    assert!(number(&rows[1], "updates") > number(&rows[0], "updates"));
+    assert!(number(&rows[2], "updates") > number(&rows[1], "updates"));
     assert_eq!(report["lost_shops"], Value::Array(Vec::new()));
     assert!(report["kept_bytes_in_a_year"].as_f64() > Some(1e6));
     // So small a process may well grow by a twentieth: what counts is that it says so.
