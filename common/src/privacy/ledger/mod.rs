@@ -5,8 +5,9 @@
 //! files: a [`LedgerSink`] makes bytes durable.
 //!
 //! A crash can leave a line without its end. Such a line was never acknowledged, so nothing was sent for it. It stays
-//! where it is; the next start appends a record of kind `torn` that names its length and digest and charges for it all
-//! the same, at the costliest terms known. So the file only ever grows, and epsilon is over-counted, never under.
+//! where it is; the next start (or, if only the write failed, the next attempt: [`Ledger::go_on`]) appends a record of kind
+//! `torn` that names its length and digest and charges for it all the same, at the costliest terms known. So the file only
+//! ever grows, and epsilon is over-counted, never under.
 //!
 //! A ledger that was put back from a copy lacks spends. Receipts tell of them; [`Ledger::charge_lost`] charges for each
 //! record that they tell of, and for one more, and notes the head that was lost in a record of kind `recovered`.
