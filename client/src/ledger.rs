@@ -176,6 +176,9 @@ impl LedgerFileError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::*;
     use souk_common::ids::Digest;
     use souk_common::privacy::Spend;
@@ -246,6 +249,78 @@ mod tests {
                 .starts_with(&whole[..whole.len() - 30])
         );
         assert_eq!(read_ledger(&path).unwrap().spends().count(), 2);
+    }
+
+    /// A file on a disk that takes so many more bytes.
+    #[derive(Debug)]
+    struct Filling {
+        file: std::fs::File,
+        left: Arc<AtomicUsize>,
+    }
+
+    impl Read for Filling {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.file.read(out)
+        }
+    }
+
+    impl Seek for Filling {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.file.seek(to)
+        }
+    }
+
+    impl Write for Filling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let left = self.left.load(Relaxed);
+            let taken = self.file.write(&bytes[..bytes.len().min(left)])?;
+            self.left.store(left - taken, Relaxed);
+            match taken {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl DiskFile for Filling {
+        fn sync(&self) -> io::Result<()> {
+            self.file.sync_all()
+        }
+    }
+
+    #[test]
+    fn a_ledger_goes_on_by_itself_when_the_disk_has_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut whole = open_ledger(&path, &shop(), Timestamp(1)).unwrap();
+        whole.charge(spend(1), Timestamp(2)).unwrap();
+        let head = whole.head();
+        drop(whole);
+        let mut append = std::fs::OpenOptions::new();
+        let file = append.read(true).append(true).open(&path).unwrap();
+        let left = Arc::new(AtomicUsize::new(100));
+        let file = Box::new(Filling {
+            file,
+            left: Arc::clone(&left),
+        });
+        let bytes = std::fs::read(&path).unwrap();
+        let mut ledger = Ledger::open(FileSink { file }, &bytes, &shop(), Timestamp(3)).unwrap();
+        for _ in 0..2 {
+            assert!(ledger.charge(spend(2), Timestamp(4)).is_err());
+            let error = mend_ledger(&mut ledger, &path, Timestamp(5)).unwrap_err();
+            assert!(error.to_string().contains("ledger.jsonl"), "{error}");
+        }
+        left.store(1 << 20, Relaxed);
+        mend_ledger(&mut ledger, &path, Timestamp(6)).unwrap();
+        ledger.charge(spend(3), Timestamp(7)).unwrap();
+        let read = read_ledger(&path).unwrap();
+        assert_eq!(read.head(), ledger.head());
+        assert_eq!(read.spends().count(), 3, "the one that was cut off counts");
+        read.must_contain(head).unwrap();
     }
 
     #[test]
