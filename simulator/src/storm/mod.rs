@@ -29,8 +29,10 @@
 //!
 //! # What a seed decides
 //!
-//! Everything but noise, keys and signatures, which come from the operating system, and what is made of them: digests. They
-//! decide nothing that happens, so that the same seed gives the same events at the same times.
+//! Everything but noise, the keys of masked attempts, and what is made of them: these come from the operating system, as the
+//! production code has it. They decide when next to nothing happens: how many writes a store makes depends on them a
+//! little, so a fault at the n-th write may come a write sooner or later. A failure that hangs on that shows in some runs
+//! of its seed; what it was belongs into `reproduction.rs`, where writes are counted through.
 
 mod coordinator;
 mod disk;
