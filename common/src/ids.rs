@@ -86,7 +86,7 @@ impl Digest {
 }
 
 /// A digest over a stream of blocks.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Digester(blake3::Hasher);
 
 impl Digester {

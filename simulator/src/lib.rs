@@ -15,7 +15,8 @@
 //! | [`soak`] | `soak`: a day of a coordinator with many shops on bad lines |
 //! | [`netsim`] | virtual time and datagrams under the programs as they are |
 //! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
-#![forbid(unsafe_code)]
+// In one module only, `storm/entropy.rs`.
+#![deny(unsafe_code)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::RngExt;
 use souk_common::disk::{Access, Disk, DiskFile, folder_of};
+use souk_common::ids::{Digest, Digester};
 use souk_common::rng::{Stream, stream};
 
 /// One machine's disk; clones are the same disk.
@@ -47,6 +48,8 @@ struct Platters {
     /// Counts starts: what an earlier process held open is of no use to the next.
     boots: u64,
     lie: Option<Lie>,
+    /// Of everything that was ever written.
+    written: Digester,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,7 @@ impl FakeDisk {
             off: false,
             boots: 0,
             lie: None,
+            written: Digester::default(),
         })))
     }
 
@@ -117,6 +121,11 @@ impl FakeDisk {
     /// Lets a write fail after so many more.
     pub(crate) fn fail_after(&self, writes: u32, how: io::ErrorKind) {
         self.platters().fault = Some((writes, how));
+    }
+
+    /// Of everything that was ever written here, in its order: what it was, where, and how often it was synchronised.
+    pub(crate) fn trace(&self) -> Digest {
+        self.platters().written.finish()
     }
 
     /// Whether the machine has stopped.
@@ -176,6 +185,7 @@ impl Platters {
     /// Every change passes here: it may be the last, or fail.
     fn write_allowed(&mut self, boots: u64) -> io::Result<Last> {
         self.reading_allowed(boots)?;
+        self.written.update(&[0]);
         if let Some((left, how)) = self.fault {
             self.fault = left.checked_sub(1).map(|left| (left, how));
             if left == 0 {
@@ -212,6 +222,15 @@ impl Platters {
             }
             change => change,
         };
+        match &change {
+            Change::Write(at, what) => {
+                self.written.update(&at.to_le_bytes());
+                self.written.update(what);
+            }
+            Change::Length(length) => {
+                self.written.update(&length.to_le_bytes());
+            }
+        }
         let file = self.inodes.entry(inode).or_default();
         change.apply(&mut file.now);
         file.pending.push(change);

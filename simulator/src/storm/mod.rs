@@ -29,13 +29,13 @@
 //!
 //! # What a seed decides
 //!
-//! Everything but noise, the keys of masked attempts, and what is made of them: these come from the operating system, as the
-//! production code has it. They decide when next to nothing happens: how many writes a store makes depends on them a
-//! little, so a fault at the n-th write may come a write sooner or later. A failure that hangs on that shows in some runs
-//! of its seed; what it was belongs into `reproduction.rs`, where writes are counted through.
+//! Everything, to the last byte on every disk: time, what goes wrong, and ([`entropy`]) noise, keys and what is made of them.
+//! The report's trace is a digest of all of it. A failure comes again with its seed as long as the code is the same; what it
+//! was belongs into `reproduction.rs`, where it is looked for from then on, whatever the code becomes.
 
 mod coordinator;
 mod disk;
+mod entropy;
 mod ops;
 mod plant;
 mod referee;
@@ -50,15 +50,16 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use rayon::prelude::*;
 use serde::Serialize;
 use souk_common::clock::Timestamp;
+use souk_common::ids::{Digest, Digester};
 
 use disk::Stop;
 use ops::{Op, Whom};
@@ -71,8 +72,8 @@ use world::{Outcome, Storm, Weather};
 #[command(
     after_help = "Each federation has 4 shops; two of three are masked. Crashes, power cuts, disks that forget, tear, \
     fail and fill up, lines that break, delay, repeat and corrupt, clocks that are set, shops that are slow.\n\
-    A federation that fails is named with its seed: run it again with --seed N --federations 1 (SOUK_LOG=debug says \
-    more).\n\nExamples:\n  souk-sim storm\n  souk-sim storm --federations 1000 --rounds 50\n  souk-sim storm --plants"
+    A federation that fails is named with its seed, and fails again with --seed N --federations 1 (SOUK_LOG=debug says \
+    more). The trace is a digest of all that happened: the same program and the same seeds give the same.\n\nExamples:\n  souk-sim storm\n  souk-sim storm --federations 1000 --rounds 50\n  souk-sim storm --plants"
 )]
 pub(crate) struct StormArgs {
     /// How many federations.
@@ -114,6 +115,10 @@ struct Report {
     virtual_hours: f64,
     went_wrong: BTreeMap<&'static str, u64>,
     failures: Vec<Failure>,
+    /// Of all that happened: the same whenever the same program blows the same seeds. None where entropy is not a seed's.
+    trace: Option<Digest>,
+    #[serde(skip)]
+    traces: Digester,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,24 +190,22 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
             .flat_map(|whom| [(whom, Stop::PowerCut), (whom, Stop::Kill)])
         {
             for first in (0..).step_by(AT_ONCE) {
-                let outcomes = (first..first + AT_ONCE as u32)
-                    .into_par_iter()
-                    .map(|writes| {
-                        let crash = Op::Crash {
-                            whom,
-                            how,
-                            writes: Some(writes),
-                            down_ms: 500,
-                        };
-                        let weather = Weather {
-                            seed: args.seed + u64::from(writes),
-                            pause_ms: args.pause_ms,
-                            plant: None,
-                            script: Some(vec![(Timestamp(0), crash)]),
-                        };
-                        one(&setup, weather)
-                    })
-                    .collect::<anyhow::Result<Vec<_>>>()?;
+                let outcomes = side_by_side(AT_ONCE as u64, |at| {
+                    let writes = first + at as u32;
+                    let crash = Op::Crash {
+                        whom,
+                        how,
+                        writes: Some(writes),
+                        down_ms: 500,
+                    };
+                    let weather = Weather {
+                        seed: args.seed + u64::from(writes),
+                        pause_ms: args.pause_ms,
+                        plant: None,
+                        script: Some(vec![(Timestamp(0), crash)]),
+                    };
+                    one(&setup, weather)
+                })?;
                 let reached = outcomes.iter().all(|outcome| outcome.crashes > 0);
                 for (writes, outcome) in outcomes.into_iter().enumerate() {
                     report.federations += 1;
@@ -214,6 +217,7 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
             }
         }
     }
+    report.close()?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -226,42 +230,75 @@ fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
     let plain = Arc::new(Setup::new(SHOPS, args.rounds, false)?);
     let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
     let bar = progress(args.federations);
-    let done = AtomicU64::new(0);
-    let outcomes = (0..args.federations)
-        .into_par_iter()
-        .map(|at| {
-            let weather = Weather {
-                seed: args.seed + at,
-                pause_ms: args.pause_ms,
-                plant,
-                script: None,
-            };
-            let setup = if weather.seed.is_multiple_of(3) {
-                &plain
-            } else {
-                &masked
-            };
-            let outcome = one(setup, weather);
-            bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
-            outcome.map(|outcome| (args.seed + at, outcome))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let outcomes = side_by_side(args.federations, |at| {
+        let weather = Weather {
+            seed: args.seed + at,
+            pause_ms: args.pause_ms,
+            plant,
+            script: None,
+        };
+        let setup = if weather.seed.is_multiple_of(3) {
+            &plain
+        } else {
+            &masked
+        };
+        let outcome = one(setup, weather);
+        bar.inc(1);
+        outcome
+    })?;
     bar.finish_and_clear();
     let mut report = Report {
         federations: args.federations,
         rounds_each: args.rounds,
         ..Report::default()
     };
-    outcomes
-        .into_iter()
+    (args.seed..)
+        .zip(outcomes)
         .for_each(|(seed, outcome)| report.add(seed, outcome));
+    report.close()?;
     Ok(report)
+}
+
+/// What `work` comes to for all numbers below `many`, in their order; as many at once as there are processors.
+///
+/// Not a pool of threads that take over each other's work: a federation waits for its own thread ([`entropy`]).
+fn side_by_side<T: Send>(
+    many: u64,
+    work: impl Fn(u64) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    let next = AtomicU64::new(0);
+    let take = || {
+        let numbers =
+            std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < many));
+        numbers
+            .map(|at| Ok((at, work(at)?)))
+            .collect::<anyhow::Result<Vec<_>>>()
+    };
+    let mut all = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..rayon::current_num_threads())
+            .map(|_| scope.spawn(take))
+            .collect();
+        let done = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.collect::<anyhow::Result<Vec<_>>>()
+    })?
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>();
+    all.sort_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, done)| done).collect())
 }
 
 /// One federation; a panic of the programs is a failure like others.
 fn one(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Outcome> {
+    let (seed, run) = (weather.seed, || blow_one(setup, weather));
+    entropy::of_seed(seed, run)?
+}
+
+fn blow_one(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Outcome> {
     let storm = Storm::new(setup, weather).context("can't set up a federation")?;
-    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| storm.run()));
+    let ran = catch_unwind(AssertUnwindSafe(|| storm.run()));
     Ok(ran.unwrap_or_else(|panic| {
         let words = panic
             .downcast_ref::<String>()
@@ -281,6 +318,10 @@ impl Report {
         self.receipts += outcome.receipts;
         self.programs_ended_by_disk_errors += outcome.ended_by_disk;
         self.virtual_hours += outcome.seconds / 3600.0;
+        // A federation that panicked has none.
+        if let Some(trace) = outcome.trace {
+            self.traces.update(&trace.0);
+        }
         for (name, times) in outcome.ops {
             *self.went_wrong.entry(name).or_default() += times;
         }
@@ -288,6 +329,11 @@ impl Report {
             let what = outcome.faults;
             self.failures.push(Failure { seed, what });
         }
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.trace = entropy::is_decided()?.then(|| self.traces.finish());
+        Ok(())
     }
 
     /// Share of all attempts that ended with a model.
@@ -317,6 +363,12 @@ impl Report {
         );
         for (name, times) in &self.went_wrong {
             println!("  {name:<26} {times}");
+        }
+        match self.trace {
+            Some(trace) => println!("trace {trace}"),
+            None => {
+                println!("no trace: entropy is the operating system's here, and a failure may not come again")
+            }
         }
         for failure in &self.failures {
             println!("FAILED seed {}:", failure.seed);

@@ -52,7 +52,7 @@ pub(crate) struct Outcome {
     pub(crate) ended_by_disk: u64,
     /// Virtual seconds.
     pub(crate) seconds: f64,
-    /// A digest of everything that happened, in order, but for noise, keys and what is made of them.
+    /// A digest of everything that happened, and of all that was written to any disk, in order.
     pub(crate) trace: Option<Digest>,
 }
 
@@ -276,6 +276,10 @@ impl Storm {
             }
         }
         self.outcome.seconds = (self.now.0 - START_MS) as f64 / 1000.0;
+        let disks = self.shops.iter().map(|shop| &shop.disk);
+        for disk in disks.chain([&self.coordinator.disk]) {
+            self.trace.update(&disk.trace().0);
+        }
         self.outcome.trace = Some(self.trace.finish());
         self.outcome
     }
