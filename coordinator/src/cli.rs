@@ -13,6 +13,7 @@ use souk_common::ids::ShopName;
 use souk_common::privacy::params::Epsilon;
 use souk_common::telemetry;
 
+use crate::engine::publish::not_kept;
 use crate::home::Home;
 use crate::serve::{self, Command as Control, Options, execute};
 use crate::{backup, import, plan};
@@ -333,7 +334,10 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         Typed::Models(ModelsCommand::Rollback { round, at }) => control(&at, &Control::Rollback(round)),
         Typed::Models(ModelsCommand::Export { out, round, at }) => {
             let said = carry_out(&at, &Control::Model(round))?;
-            let path = said["path"].as_str().unwrap_or_default();
+            let Some(path) = said["path"].as_str() else {
+                let round = &said["manifest"]["body"]["id"]["round"];
+                return Err(failed(not_kept(round.as_u64().unwrap_or_default())));
+            };
             std::fs::copy(path, &out).map_err(|error| failed(format!("{}: {error}", out.display())))?;
             print(
                 &at,

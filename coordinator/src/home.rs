@@ -17,6 +17,7 @@ use souk_common::rng::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
 use crate::authorities::{Certification, FIRST_AUTHORITY, store_authority};
+use crate::engine::Settings;
 pub use crate::limits::Limits;
 use crate::store::{Store, StoreError};
 
@@ -73,11 +74,27 @@ pub struct StoreConfig {
     /// Rounds whose updates are kept for auditors and for going on after a crash; 0: none, an open attempt is then
     /// ended by a restart. Default 1.
     pub keep_parts: u64,
+    /// Model versions whose files are kept, the newest; 0: all. Default 100.
+    pub keep_models: u64,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { keep_parts: 1 }
+        Self {
+            keep_parts: 1,
+            keep_models: 100,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// What it says to a run.
+    pub fn settings(&self, new_run: bool) -> Settings {
+        Settings {
+            keep_parts: self.keep_parts,
+            keep_models: self.keep_models,
+            new_run,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use souk_common::wire::messages::Signed;
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_file;
-use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
+use crate::store::{Entry, Files, KeepingModels, LogRecord, MaskedList, Store, StoreError};
 
 mod report;
 #[cfg(test)]
@@ -50,9 +50,11 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         said: Vec::new(),
         run: RunSoFar::default(),
         kept: None,
+        models_since: 0,
     };
     let log = store.log()?;
     verifier.kept = kept_since(&log);
+    verifier.models_since = models_kept_since(&log);
     verifier.chain(&log);
     for (at, record) in log.iter().enumerate() {
         verifier.entry(at as u64, record);
@@ -94,6 +96,20 @@ fn kept_since(log: &[LogRecord]) -> Option<(u64, u64)> {
     Some((began as u64, keeping?.since(published)))
 }
 
+/// The first model version whose file is kept at the end of the record; 0 if it does not say that any is not.
+fn models_kept_since(log: &[LogRecord]) -> usize {
+    let (mut keeping, mut count) = (KeepingModels::default(), 0);
+    for record in log {
+        match &record.entry {
+            Entry::KeepingModels(said) => keeping = *said,
+            Entry::Began(_) | Entry::RolledBack(_) => count += 1,
+            Entry::Ended(outcome) if matches!(outcome.body, Outcome::Published(_)) => count += 1,
+            _ => {}
+        }
+    }
+    usize::try_from(keeping.since(count)).unwrap_or(usize::MAX)
+}
+
 struct Verifier<'a> {
     store: &'a Store,
     files: Files,
@@ -105,6 +121,8 @@ struct Verifier<'a> {
     run: RunSoFar,
     /// Where the last run began, and from which of its rounds on the parts are kept.
     kept: Option<(u64, u64)>,
+    /// The first model version whose file is kept.
+    models_since: usize,
 }
 
 /// What the record has said of the run that it is in.
@@ -234,7 +252,7 @@ impl Verifier<'_> {
                 });
                 (self.run.stepped, self.run.state) = (Some(*before), *after);
             }
-            Entry::Quality { .. } | Entry::Keeping(_) => {}
+            Entry::Quality { .. } | Entry::Keeping(_) | Entry::KeepingModels(_) => {}
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {
@@ -258,7 +276,13 @@ impl Verifier<'_> {
             ("catalogue", manifest.catalogue),
             ("model", manifest.model),
         ];
+        // An older version, and no newer one with the same file.
+        let not_kept = self.said.len() < self.models_since && !self.files.contains(&manifest.model);
         for (what, digest) in blobs {
+            if what == "model" && not_kept {
+                self.checks[FILES].not_kept += 1;
+                continue;
+            }
             let read = self.files.read(&digest);
             self.checks[FILES].note(read.is_ok(), || {
                 let error = read.err().map(|error| error.to_string()).unwrap_or_default();
@@ -395,6 +419,12 @@ impl Verifier<'_> {
             Some(Some(state)) => self.private.contains(&state),
             _ => true,
         };
+        // The version before this one: rollbacks are versions, too, and may have pushed it out while the parts are there.
+        let parent_kept = self.said.len() > self.models_since || self.files.contains(&manifest.parent);
+        if kept && state_kept && !parent_kept {
+            self.checks[REPLAY].not_kept += 1;
+            return;
+        }
         if !kept || !state_kept {
             self.missing(REPLAY, manifest);
             return;

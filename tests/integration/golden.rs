@@ -123,6 +123,7 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::Quality { .. } => "quality",
             Entry::Unmasked { .. } => "unmasked",
             Entry::Keeping(_) => "keeping",
+            Entry::KeepingModels(_) => "keeping_models",
         };
         if !seen.contains(&kind) {
             seen.push(kind);
@@ -138,7 +139,10 @@ fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
     let home = Home::new(dir.path().join("coordinator"));
     assert_eq!(
         home.config().expect("readable").store,
-        StoreConfig { keep_parts: 2 }
+        StoreConfig {
+            keep_parts: 2,
+            keep_models: 100
+        }
     );
     let key = home.signing_key().expect("readable").public();
     let catalogue = home.catalogue().expect("readable");
@@ -167,6 +171,7 @@ fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
     // And it goes on: the attempt that was open is not given up.
     let settings = souk_coordinator::engine::Settings {
         keep_parts: 2,
+        keep_models: 0,
         new_run: false,
     };
     let store = Store::open(home.path(), None).expect("readable");

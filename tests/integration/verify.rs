@@ -4,13 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use souk_tests::federation::{Federation, Running, masked_plan, plan, run, text};
+use souk_tests::federation::{Federation, Running, bad, good, masked_plan, plan, run, text};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 const SHOPS: [&str; 3] = ["east", "north", "west"];
 
 /// Runs a plan to its end with all rounds kept.
 fn federation(plan: &str) -> Federation {
+    federation_with(plan, "keep_parts = 9")
+}
+
+/// Runs a plan to its end with these lines in `[store]`.
+fn federation_with(plan: &str, store: &str) -> Federation {
     let mut federation = Federation::prepare(SOUK, plan);
     let config = federation.home().join("coordinator.toml");
     let sample = fs::read_to_string(&config).expect("a file");
@@ -18,7 +23,7 @@ fn federation(plan: &str) -> Federation {
         .lines()
         .find(|line| line.starts_with("# keep_parts ="))
         .expect("in the sample");
-    fs::write(&config, sample.replace(line, "keep_parts = 9")).expect("a file");
+    fs::write(&config, sample.replace(line, store)).expect("a file");
     federation.serve(&["--exit-when-finished"]);
     for (shop, users) in SHOPS.iter().zip([30, 20, 10]) {
         federation.join(shop, users);
@@ -129,4 +134,44 @@ fn rounds_without_masks_are_made_again_and_a_folder_that_is_none_is_named() {
         said.contains("no signing key") && said.contains("--key"),
         "{said}"
     );
+}
+
+#[test]
+fn old_models_are_pruned_by_policy_which_commands_and_auditors_are_told() {
+    let federation = federation_with(&plan(4, 3, &SHOPS), "keep_parts = 1\nkeep_models = 2");
+    let models = federation.coordinator_json(&["models", "list"]);
+    let kept: Vec<&Value> = models["models"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|model| &model["kept"])
+        .collect();
+    assert_eq!(kept, [false, false, false, true, true]);
+    let shown = federation.coordinator_json(&["models", "show", "--round", "1"]);
+    assert!(
+        shown["path"].is_null() && shown["manifest"]["body"]["id"]["round"] == 1,
+        "{shown}"
+    );
+    let out = federation.home().join("model.safetensors");
+    let export = |round| {
+        let args = ["models", "export", "--round", round, "--out", text(&out)];
+        federation.coordinator(&args)
+    };
+    let (code, said) = bad(&export("1"));
+    assert!(
+        code == 2 && said.contains("keep_models") && !out.exists(),
+        "{code} {said}"
+    );
+    let (_, said) = bad(&federation.coordinator(&["models", "rollback", "2"]));
+    assert!(said.contains("round 2") && said.contains("keep_models"), "{said}");
+    good(&export("3"));
+    assert!(out.exists());
+    let (code, report) = verify(&federation);
+    assert_eq!(
+        (code, &report["checks"][2]["not_kept"]),
+        (0, &3.into()),
+        "{report}"
+    );
+    // The initial model, which follows from the plan, and the last round.
+    assert_eq!(report["checks"][5]["good"], 2, "{report}");
 }

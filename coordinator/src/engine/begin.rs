@@ -14,6 +14,7 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
 use souk_common::secagg::{Context, Terms};
 
+use super::models::KeptModels;
 use super::prune::keep_only;
 use super::publish::read_state;
 use super::staging::add_file;
@@ -28,6 +29,8 @@ use crate::store::{Entry, Run, Standing, Store, StoreError};
 pub struct Settings {
     /// Rounds whose updates are kept, so that an auditor can replay them and a crash loses none. 0: none are.
     pub keep_parts: u64,
+    /// Model versions whose files are kept: the newest so many, and what kept parts need. 0: all.
+    pub keep_models: u64,
     /// Begin anew if the store holds an unfinished run of another plan.
     pub new_run: bool,
 }
@@ -81,6 +84,7 @@ impl Engine {
         let update_bytes = aggregator.accumulator().update_bytes();
         let (run, restored, masked) = restore(now, &mut store, &key, run, &mut aggregator, settings, &plan)?;
         keep_only(now, &mut store, &run, settings.keep_parts)?;
+        let kept_models = KeptModels::only(now, &mut store, settings)?;
         Ok(Self {
             machine: Machine::new(Rules::of(&plan, update_bytes), restored),
             store,
@@ -95,6 +99,7 @@ impl Engine {
             staged: HashMap::new(),
             attempt_began: now,
             masked,
+            kept_models,
         })
     }
 }

@@ -256,6 +256,7 @@ fn begin(dir: &Path, keep_parts: u64) -> Engine {
     let store = Store::open(dir, None).unwrap();
     let settings = Settings {
         keep_parts,
+        keep_models: 0,
         new_run: false,
     };
     let catalogue = Catalogue::new(vec![Item::bare("a"), Item::bare("b")]).unwrap();

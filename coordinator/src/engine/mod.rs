@@ -3,6 +3,7 @@
 
 mod begin;
 mod masked;
+mod models;
 mod prune;
 pub(crate) mod publish;
 pub(crate) mod staging;
@@ -30,6 +31,8 @@ use crate::masked::Masked;
 use crate::round::{Effect, Event, Machine, Phase, without_model};
 use crate::store::{Entry, Run, Store, StoreError};
 
+use models::KeptModels;
+
 pub use begin::{BeginError, Settings};
 pub use staging::{Staged, Staging};
 
@@ -48,6 +51,7 @@ pub struct Engine {
     staged: HashMap<ShopName, Staged>,
     attempt_began: Timestamp,
     masked: Option<Masked>,
+    kept_models: KeptModels,
 }
 
 /// What comes of an event, for the outside.

@@ -76,6 +76,7 @@ impl Engine {
             self.store.private().remove(&before)?;
         }
         self.forget_old_parts()?;
+        self.forget_old_models()?;
         let seconds = now.since(self.attempt_began).as_secs_f64();
         outputs.push(Output::Push {
             shops: None,
@@ -111,6 +112,9 @@ impl Engine {
             return Err(EngineError::Rollback(text.to_owned()));
         }
         let target = find_model(&self.store, self.run.plan, round)?;
+        if !self.store.files().contains(&target.model) {
+            return Err(EngineError::Rollback(not_kept(round)));
+        }
         let bytes = self.store.files().read(&target.model)?;
         let (model, _) =
             decode(&bytes, &self.layout).map_err(|error| EngineError::Rollback(error.to_string()))?;
@@ -134,7 +138,7 @@ impl Engine {
         })?;
         self.aggregator.reset_optimiser();
         (self.model, self.manifest) = (model, manifest);
-        Ok(())
+        self.forget_old_models()
     }
 }
 
@@ -149,6 +153,14 @@ fn find_model(store: &Store, plan: Digest, round: u64) -> Result<Manifest, Engin
             "there is no model of round {round}; `models list` shows them"
         ))
     })
+}
+
+/// What to tell somebody who asks for a model whose file is gone.
+pub(crate) fn not_kept(round: u64) -> String {
+    format!(
+        "the file of round {round}'s model is not kept any more (`keep_models` in coordinator.toml says how many are); \
+         `models list` shows which are, and a backup may have it"
+    )
 }
 
 /// Writes the optimiser's state; none if there is nothing to remember.

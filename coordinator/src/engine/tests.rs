@@ -35,11 +35,16 @@ pub(crate) fn engine(dir: &Path, keep_parts: u64, limit: Option<u64>) -> Engine 
 
 /// Begins a run of `plan`, or goes on with it; one of another plan is given up.
 fn engine_of(dir: &Path, keep_parts: u64, limit: Option<u64>, plan: &Plan) -> Engine {
-    let store = Store::open(dir, limit).unwrap();
     let settings = Settings {
         keep_parts,
+        keep_models: 0,
         new_run: true,
     };
+    engine_with(dir, settings, limit, plan)
+}
+
+fn engine_with(dir: &Path, settings: Settings, limit: Option<u64>, plan: &Plan) -> Engine {
+    let store = Store::open(dir, limit).unwrap();
     let key = SigningKey::from_bytes(&[3; 32]);
     let mut engine = Engine::begin(Timestamp(0), store, key, plan.clone(), &catalogue(), settings).unwrap();
     engine.handle(Timestamp(0), Event::Started).unwrap();
@@ -222,6 +227,93 @@ fn a_lower_number_of_kept_rounds_strands_no_part_and_a_higher_one_keeps_what_is_
         })
         .collect();
     assert_eq!(said, [(9, 1), (2, 1), (5, 4), (0, 4)]);
+}
+
+/// Goes on with the seven rounds, of which `keep_models` versions are kept and the parts of the last round.
+pub(crate) fn with_models(dir: &Path, keep_models: u64) -> Engine {
+    let settings = Settings {
+        keep_parts: 1,
+        keep_models,
+        new_run: true,
+    };
+    let mut engine = engine_with(dir, settings, None, &long_plan());
+    connect(&mut engine);
+    engine
+}
+
+pub(crate) fn publish_more(engine: &mut Engine, rounds: usize) {
+    for _ in 0..rounds {
+        assert!(upload(engine, "a") && upload(engine, "b"));
+    }
+}
+
+/// Which versions' files are there.
+fn models(engine: &Engine) -> Vec<bool> {
+    let there = |signed: Signed<Manifest>| engine.store.files().contains(&signed.body.model);
+    engine.store.models().unwrap().into_iter().map(there).collect()
+}
+
+#[test]
+fn files_of_old_models_go_and_one_that_was_rolled_back_to_counts_as_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = with_models(dir.path(), 3);
+    publish_more(&mut engine, 3);
+    engine.set_paused(Timestamp(4), true).unwrap();
+    publish_more(&mut engine, 1);
+    assert_eq!(models(&engine), [false, false, true, true, true]);
+    let gone = engine.roll_back(Timestamp(5), 1).unwrap_err().to_string();
+    assert!(gone.contains("round 1") && gone.contains("keep_models"), "{gone}");
+    engine.roll_back(Timestamp(5), 2).unwrap();
+    engine.roll_back(Timestamp(6), 2).unwrap();
+    // Rounds 0 to 4, and round 2 twice again: versions 2, 5 and 6 are one file.
+    assert_eq!(models(&engine), [false, false, true, false, true, true, true]);
+    engine.set_paused(Timestamp(7), false).unwrap();
+    publish_more(&mut engine, 1);
+    assert_eq!(models(&engine)[4..], [false, true, true, true]);
+    drop(engine);
+    // Fewer from now on: at once, but never fewer than a kept round takes.
+    let engine = with_models(dir.path(), 1);
+    assert_eq!(models(&engine)[5..], [true, true, true]);
+    assert_eq!(
+        models(&engine).iter().filter(|there| **there).count(),
+        4,
+        "two files"
+    );
+    drop(engine);
+    // More bring none back.
+    let mut engine = with_models(dir.path(), 0);
+    publish_more(&mut engine, 2);
+    assert_eq!(models(&engine)[5..], [true; 5]);
+    let said: Vec<(u64, u64)> = engine
+        .store()
+        .log()
+        .unwrap()
+        .into_iter()
+        .filter_map(|record| match record.entry {
+            Entry::KeepingModels(keeping) => Some((keeping.versions, keeping.from)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, [(3, 0), (2, 5), (0, 6)]);
+}
+
+#[test]
+fn files_of_models_that_a_crash_left_are_removed_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = with_models(dir.path(), 2);
+    publish_more(&mut engine, 1);
+    let initial = engine.store().models().unwrap()[0].body.model;
+    let bytes = engine.store().files().read(&initial).unwrap();
+    // Within the step that removes the initial model's file: the next model is recorded already.
+    publish_more(&mut engine, 1);
+    engine.store().files().put(&bytes).unwrap();
+    engine
+        .store
+        .change(|change| change.set_meta("models_from", &0))
+        .unwrap();
+    assert_eq!(models(&engine), [true; 3]);
+    drop(engine);
+    assert_eq!(models(&with_models(dir.path(), 2)), [false, true, true]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::hub::{Hub, Late};
 use super::shown;
 use super::{BETWEEN_TRIES, MOST_TRIES};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::home::Home;
 use crate::limits::MemoryBound;
 use crate::registry;
@@ -103,10 +103,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
     if let Command::Rollback(round) = command {
         let plan = store.files().read(&run.plan).map_err(refused)?;
         let plan = souk_common::round::plan::Plan::from_bytes(&plan).map_err(refused)?;
-        let settings = Settings {
-            keep_parts: config.store.keep_parts,
-            new_run: false,
-        };
+        let settings = config.store.settings(false);
         let (key, catalogue) = (
             home.signing_key().map_err(refused)?,
             home.catalogue().map_err(refused)?,
@@ -141,7 +138,10 @@ fn on_store(
         Command::Status => status(home, store, live),
         Command::Models => {
             let models = store.models().map_err(refused)?;
-            let models: Vec<Manifest> = models.into_iter().map(|signed| signed.body).collect();
+            let models: Vec<Value> = models
+                .iter()
+                .map(|signed| shown::model(&signed.body, store.files()))
+                .collect();
             Ok(json!({ "models": models }))
         }
         Command::Model(round) => {
@@ -149,8 +149,11 @@ fn on_store(
             let Some(signed) = store.find_model(wanted).map_err(refused)? else {
                 return Err(refused("there is no such model; `models list` shows them"));
             };
-            let path = store.files().path_of(&signed.body.model);
-            let path = fs::canonicalize(&path).map_err(refused)?;
+            // None of an older version whose file is not kept.
+            let path = match store.files().contains(&signed.body.model) {
+                true => Some(fs::canonicalize(store.files().path_of(&signed.body.model)).map_err(refused)?),
+                false => None,
+            };
             Ok(json!({ "manifest": signed, "path": path }))
         }
         Command::CaRotate => {

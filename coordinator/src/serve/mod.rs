@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::authorities::Certification;
 use crate::backup;
-use crate::engine::{BeginError, Engine, EngineError, Settings};
+use crate::engine::{BeginError, Engine, EngineError};
 use crate::home::{Config, Home, HomeError, LISTEN_RULE};
 use crate::round::Event;
 use crate::store::{Store, StoreError};
@@ -94,10 +94,7 @@ pub async fn run_on(
     let clock = Arc::clone(&platform.clock);
     let certification = Certification::load(&home)?;
     let store = open_patiently(&home, &config).await?;
-    let settings = Settings {
-        keep_parts: config.store.keep_parts,
-        new_run: options.new_run,
-    };
+    let settings = config.store.settings(options.new_run);
     let catalogue = home.catalogue()?;
     let key = home.signing_key()?;
     let engine = Engine::begin(clock.now(), store, key, options.plan, &catalogue, settings)?;

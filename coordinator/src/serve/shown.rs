@@ -7,13 +7,14 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{is_issued_by, valid_until};
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
+use souk_common::round::record::Manifest;
 use souk_common::secagg::records::fingerprint;
 use souk_common::wire::limits::MAX_CLOCK_SKEW_SECS;
 
 use super::control::ControlError;
 use crate::authorities::Certification;
 use crate::home::Home;
-use crate::store::{Shop, Standing, Store, StoreError};
+use crate::store::{Files, Shop, Standing, Store, StoreError};
 
 /// A membership: the fingerprint of the key is what owners read aloud to each other (`souk-client shops`).
 pub(super) fn shop((name, shop): &(ShopName, Shop)) -> Value {
@@ -31,6 +32,13 @@ pub(super) fn shop((name, shop): &(ShopName, Shop)) -> Value {
         "clock_ahead_secs": shop.clock_ahead_ms.map(|ms| ms as f64 / 1000.0),
         "clock_is_off": is_off(shop),
     })
+}
+
+/// A model version, and whether its file is kept.
+pub(super) fn model(manifest: &Manifest, files: &Files) -> Value {
+    let mut shown = json!(manifest);
+    shown["kept"] = json!(files.contains(&manifest.model));
+    shown
 }
 
 /// The keys' fingerprints, by name.

@@ -15,7 +15,9 @@ mod snapshot;
 pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
-pub use records::{Entry, Invitation, Keeping, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
+pub use records::{
+    Entry, Invitation, Keeping, KeepingModels, LogRecord, MaskedList, Run, Shop, Standing, Traffic,
+};
 pub use snapshot::Snapshot;
 
 use std::path::Path;
@@ -243,6 +245,20 @@ impl Store {
         let read = self.records.begin_read()?;
         let table = read.open_table(MODELS)?;
         table.iter()?.map(|row| parse("models", row?.1.value())).collect()
+    }
+
+    /// The models of all versions from number `from` on, counted from 0, oldest first.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn models_since(&self, from: u64) -> Result<Vec<Digest>, StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(MODELS)?;
+        let model = |signed: Signed<Manifest>| signed.body.model;
+        table
+            .range(from..)?
+            .map(|row| parse("models", row?.1.value()).map(model))
+            .collect()
     }
 
     /// The newest model version.

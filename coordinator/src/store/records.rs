@@ -48,6 +48,26 @@ impl Keeping {
     }
 }
 
+/// Of which model versions the files are kept: those since `from`, and of them the last `versions`. Versions are counted from
+/// 0 over all runs; initial models and those that were rolled back to are versions as well.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeepingModels {
+    /// Versions whose files are kept; 0: all.
+    pub versions: u64,
+    /// No version before this one is kept any more.
+    pub from: u64,
+}
+
+impl KeepingModels {
+    /// The first version that is kept when there are `count`.
+    pub fn since(&self, count: u64) -> u64 {
+        match self.versions {
+            0 => self.from,
+            versions => self.from.max(count.saturating_sub(versions)),
+        }
+    }
+}
+
 /// A shop that was invited successfully.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Shop {
@@ -169,6 +189,9 @@ pub enum Entry {
     /// The operator set of how many rounds the parts are kept; said again when a run begins. What this leaves over is
     /// removed afterwards, never before.
     Keeping(Keeping),
+    /// The operator set of how many model versions the files are kept. What this leaves over is removed afterwards, never
+    /// before.
+    KeepingModels(KeepingModels),
 }
 
 /// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).

@@ -140,6 +140,35 @@ fn a_part_that_was_deleted_is_told_from_one_that_was_pruned() {
 }
 
 #[test]
+fn a_model_that_was_deleted_is_told_from_one_that_was_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = crate::engine::tests::with_models(dir.path(), 2);
+    crate::engine::tests::publish_more(&mut engine, 3);
+    drop(engine);
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!(
+        (report.checks[FILES].good, report.checks[FILES].not_kept),
+        (10, 2),
+        "plan and catalogue of each of four versions, two models"
+    );
+    assert_eq!(
+        report.checks[REPLAY].good, 2,
+        "the initial model and the kept round"
+    );
+    let log = Store::open(dir.path(), None).unwrap().models().unwrap();
+    let files = Files::to_read(&dir.path().join("files"));
+    // Of the two that are kept, the parent of the round that is kept.
+    files.remove(&log[2].body.model).unwrap();
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(
+        !report.ok && report.checks[FILES].wrong[0].contains("model of round 2"),
+        "{report:?}"
+    );
+    assert_eq!(report.checks[REPLAY].wrong.len(), 1, "{report:?}");
+}
+
+#[test]
 fn a_store_of_nothing_has_an_empty_record() {
     let dir = tempfile::tempdir().unwrap();
     assert!(check(dir.path(), &key().public()).is_err(), "no records at all");

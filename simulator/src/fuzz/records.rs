@@ -9,7 +9,7 @@ use souk_common::wire::frame::from_bytes;
 use souk_common::wire::messages::{Reply, Signed, Spent};
 use souk_coordinator::authorities::State;
 use souk_coordinator::backup::About;
-use souk_coordinator::store::{Invitation, Keeping, LogRecord, Run, Shop, Traffic};
+use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, Shop, Traffic};
 
 use super::golden;
 use super::target::{Target, json, json_and};
@@ -31,6 +31,7 @@ pub(super) fn targets() -> Vec<Target> {
             "coordinator_keeping",
             &[golden!("records/coordinator_keeping.json")],
         ),
+        json::<KeepingModels>("coordinator_keeping_models", &[br#"{"versions":100,"from":3}"#]),
         json_and::<LogRecord>(
             "coordinator_log",
             &[
@@ -42,6 +43,7 @@ pub(super) fn targets() -> Vec<Target> {
                 golden!("records/coordinator_log_stepped.json"),
                 golden!("records/coordinator_log_unmasked.json"),
                 golden!("records/coordinator_log_keeping.json"),
+                KEEPING_MODELS,
             ],
             |record| assert_ne!(record.digest(), Digest::ZERO),
         ),
@@ -104,3 +106,6 @@ fn spent() -> Vec<u8> {
 fn checked<T: Word>(signed: &Signed<T>) {
     let _ = verify(signed, &[7; 32]);
 }
+
+/// Newer than the golden folder.
+const KEEPING_MODELS: &[u8] = br#"{"previous":"b239266c9a716bd764b761a247e02fab9293c7bc807d055736b74db88ed98eef","at":1795549210897,"entry":{"keeping_models":{"versions":100,"from":0}}}"#;

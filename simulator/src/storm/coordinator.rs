@@ -114,6 +114,7 @@ impl Coordinator {
         let store = Store::open_on(disk, setup.home(), None)?;
         let settings = Settings {
             keep_parts: KEPT_ROUNDS,
+            keep_models: KEPT_MODELS,
             new_run: false,
         };
         let (key, plan) = (setup.signing_key(), setup.plan.clone());
@@ -378,5 +379,6 @@ impl Coordinator {
 
 /// Rounds whose updates stay on disk.
 const KEPT_ROUNDS: u64 = 2;
+const KEPT_MODELS: u64 = 4;
 /// Less than two updates: the others wait in files.
 const STAGING_BYTES: u64 = 120;
