@@ -93,7 +93,7 @@ impl KeptModels {
             self.from += 1;
             // A version that was rolled back to is a newer one, too.
             if !self.digests.contains(&old) {
-                store.files().remove(&old)?;
+                store.files().remove_for_good(&old)?;
             }
         }
         if self.from == before {

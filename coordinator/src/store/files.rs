@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use souk_common::disk::{Access, Disk, DiskFile, SystemDisk};
+use souk_common::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 use souk_common::ids::{Digest, Digester};
 
 /// A folder of content-addressed files.
@@ -114,6 +114,18 @@ impl Files {
     /// Of the file system.
     pub fn remove(&self, digest: &Digest) -> io::Result<()> {
         match self.disk.remove(&self.path_of(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, so that not even a power cut brings it back.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn remove_for_good(&self, digest: &Digest) -> io::Result<()> {
+        self.remove(digest)?;
+        match self.disk.sync_folder(folder_of(&self.path_of(digest))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

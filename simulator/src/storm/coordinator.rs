@@ -379,6 +379,7 @@ impl Coordinator {
 
 /// Rounds whose updates stay on disk.
 const KEPT_ROUNDS: u64 = 2;
-const KEPT_MODELS: u64 = 4;
+/// More than the parts need.
+pub(super) const KEPT_MODELS: u64 = 4;
 /// Less than two updates: the others wait in files.
 const STAGING_BYTES: u64 = 120;

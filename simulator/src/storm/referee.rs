@@ -9,6 +9,7 @@ use souk_common::round::record::{AttemptId, LogHead, Manifest, Outcome, Receipt,
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
 
+use super::coordinator::KEPT_MODELS;
 use super::shop::Shop;
 
 /// What must not be taken back.
@@ -166,10 +167,28 @@ impl Referee {
                 ));
             }
         }
-        let models: BTreeMap<u64, Manifest> = store
-            .models()?
+        let versions: Vec<Manifest> = store.models()?.into_iter().map(|signed| signed.body).collect();
+        let (old, kept) = versions.split_at(versions.len().saturating_sub(KEPT_MODELS as usize));
+        for manifest in kept {
+            if store.files().read(&manifest.model).is_err() {
+                faults.push(format!(
+                    "the model file of round {} can't be read",
+                    manifest.id.round
+                ));
+            }
+        }
+        for manifest in old {
+            let needed = kept.iter().any(|newer| newer.model == manifest.model);
+            if !needed && store.files().contains(&manifest.model) {
+                faults.push(format!(
+                    "the model file of round {} was not removed",
+                    manifest.id.round
+                ));
+            }
+        }
+        let models: BTreeMap<u64, Manifest> = versions
             .into_iter()
-            .map(|signed| (signed.body.id.round, signed.body))
+            .map(|manifest| (manifest.id.round, manifest))
             .collect();
         for (round, model) in &self.models {
             if models.get(round).is_none_or(|kept| kept.model != *model) {
@@ -177,12 +196,6 @@ impl Referee {
             }
         }
         for manifest in models.values() {
-            if store.files().read(&manifest.model).is_err() {
-                faults.push(format!(
-                    "the model file of round {} can't be read",
-                    manifest.id.round
-                ));
-            }
             for (shop, update) in &manifest.updates {
                 let place = shops.iter().position(|name| name == shop).unwrap_or(usize::MAX);
                 let sent = self.left.get(&(place, manifest.id));
