@@ -88,17 +88,18 @@ pub fn copy(home: &Home, to: &Path, about: About) -> Result<Copied, BackupError>
     copied
 }
 
-/// Whether the folder was put back from a backup and not served since; from now on it counts as served.
+/// Whether the folder was put back from a backup and not served since, and from which, or why that can't be read; from now
+/// on it counts as served.
 ///
 /// # Errors
 /// Of the file system.
-pub fn was_put_back(home: &Home) -> io::Result<Option<About>> {
+pub fn was_put_back(home: &Home) -> io::Result<Option<Result<About, serde_json::Error>>> {
     let path = home.path().join(ABOUT);
     let Ok(bytes) = fs::read(&path) else {
         return Ok(None);
     };
     fs::remove_file(&path)?;
-    Ok(serde_json::from_slice(&bytes).ok())
+    Ok(Some(serde_json::from_slice(&bytes)))
 }
 
 fn check_target(home: &Home, to: &Path) -> Result<(), BackupError> {
@@ -301,8 +302,12 @@ mod tests {
         );
         assert_eq!(put_back.config().unwrap(), home.config().unwrap());
         assert!(!aside(&home).exists());
-        assert_eq!(was_put_back(&put_back).unwrap().unwrap().made_at, now);
+        let about = was_put_back(&put_back).unwrap().unwrap();
+        assert_eq!(about.unwrap().made_at, now);
         assert!(was_put_back(&put_back).unwrap().is_none(), "said once");
+        fs::write(put_back.path().join(ABOUT), "{\"made_at\":").unwrap();
+        let about = was_put_back(&put_back).unwrap().unwrap();
+        assert!(about.is_err(), "damaged, but a backup's");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use souk_tests::federation::{Federation, large_plan, plan, until};
+use souk_tests::federation::{Federation, bad, large_plan, plan, until};
 use souk_tests::relay::Relay;
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
@@ -171,4 +171,19 @@ fn copy_folder(from: &Path, to: &Path) {
             false => drop(fs::copy(entry.path(), target).expect("a copy")),
         }
     }
+}
+
+#[test]
+fn a_shop_whose_coordinator_is_gone_ends_after_as_long_as_its_owner_bears() {
+    let mut federation = Federation::prepare(SOUK, &plan(1, 1, &["north"]));
+    federation.serve(&[]);
+    federation.join("north", 5);
+    assert!(federation.stop_coordinator());
+    let (code, said) = bad(&federation.client("north", &["run", "--give-up-after", "2s"]));
+    assert!(
+        code == 2 && said.contains("for 2s (--give-up-after)"),
+        "{code} {said}"
+    );
+    let (code, said) = bad(&federation.client("north", &["run", "--give-up-after", "soon"]));
+    assert!(code == 64 && said.contains("soon"), "{code} {said}");
 }

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use souk_common::privacy::ledger::LedgerError;
 
 use crate::config::ConfigError;
+use crate::driver::Ends;
 use crate::folder::Folder;
 use crate::ledger::LedgerFileError;
 use crate::recommend::Wishes;
@@ -85,13 +86,13 @@ enum Command {
         json: bool,
     },
     /// Take part in rounds until stopped (Ctrl-C).
-    #[command(after_help = "Example:\n  souk-client run --dir shop")]
+    #[command(after_help = "Examples:\n  \
+        souk-client run --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
     Run {
         #[command(flatten)]
         place: Place,
-        /// End when the coordinator says that the run is complete.
-        #[arg(long)]
-        exit_when_finished: bool,
+        #[command(flatten)]
+        ends: Ends,
     },
     /// Recommend items to a user, or to all of them.
     #[command(
@@ -245,10 +246,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Join {
             code, place, data, ..
         } => crate::join::join(&code, &place.folder(), data.as_deref()),
-        Command::Run {
-            place,
-            exit_when_finished,
-        } => crate::driver::run(&place.folder(), exit_when_finished),
+        Command::Run { place, ends } => crate::driver::run(&place.folder(), ends),
         Command::CheckData { place, json } => {
             let Answer::Data {
                 text,

@@ -2,12 +2,14 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`ends`] | when it ends by itself |
 //! | [`network`] | tasks that dial, listen, fetch and send |
 //! | [`owner`] | who reads what it says |
 //! | [`questions`] | what commands ask, while `run` is up and while it is not |
 //! | [`replaced`] | whether another program has this shop's key |
 //! | [`standing`] | certificates, clock and ledger, as the coordinator knows them |
 
+mod ends;
 mod network;
 mod owner;
 mod questions;
@@ -41,6 +43,8 @@ use crate::store::Store;
 use crate::uplink::{Heard, Link};
 use crate::workshop::{Draw, Workshop};
 
+use ends::Alone;
+pub use ends::Ends;
 use network::{Courier, Letter};
 use owner::Owner;
 pub(crate) use questions::address_of;
@@ -86,14 +90,14 @@ enum Input {
 /// Takes part until stopped.
 ///
 /// # Errors
-/// When the folder is no member's, is in use, or its files make no sense.
-pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
+/// When the folder is no member's, is in use, or its files make no sense; after too long alone.
+pub fn run(folder: &Folder, ends: Ends) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let mut driver = Driver::open(Platform::system(), folder, exit_when_finished, Owner::new())?;
+        let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
         driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.
@@ -108,12 +112,12 @@ pub fn run(folder: &Folder, exit_when_finished: bool) -> anyhow::Result<bool> {
 pub async fn run_on(
     platform: Platform,
     folder: &Folder,
-    exit_when_finished: bool,
+    ends: Ends,
     stop: impl Future<Output = ()>,
     tell: impl Fn(&str) + Send + 'static,
 ) -> anyhow::Result<()> {
     let owner = Owner::Elsewhere(Box::new(tell));
-    let mut driver = Driver::open(platform, folder, exit_when_finished, owner)?;
+    let mut driver = Driver::open(platform, folder, ends, owner)?;
     driver.run(stop).await
 }
 
@@ -147,18 +151,14 @@ struct Driver {
     jitter: Secret,
     owner: Owner,
     dialling: Option<tokio::task::JoinHandle<()>>,
-    exit_when_finished: bool,
+    ends: Ends,
+    alone: Alone,
     done: bool,
     _control: tokio::task::JoinHandle<()>,
 }
 
 impl Driver {
-    fn open(
-        platform: Platform,
-        folder: &Folder,
-        exit_when_finished: bool,
-        owner: Owner,
-    ) -> anyhow::Result<Self> {
+    fn open(platform: Platform, folder: &Folder, ends: Ends, owner: Owner) -> anyhow::Result<Self> {
         let config = ShopConfig::load(folder)?;
         let membership = Membership::load(folder)?;
         ensure!(
@@ -205,7 +205,8 @@ impl Driver {
             jitter: secret_stream()?,
             owner,
             dialling: None,
-            exit_when_finished,
+            ends,
+            alone: Alone::since(now, ends),
             done: false,
             _control: control,
         })
@@ -234,6 +235,7 @@ impl Driver {
         tokio::pin!(stop);
         let mut signs_of_life = self.manager.signs_of_life();
         while !self.done {
+            let alone_too_long = self.alone.too_long(self.platform.clock.now());
             let look_again = self.standing.look_at().since(self.platform.clock.now());
             tokio::select! {
                 input = self.inputs.recv() => {
@@ -243,6 +245,7 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep(look_again) => self.look_again(),
+                () = alone_too_long => return Err(self.alone.error(&self.address)),
                 () = signs_of_life.due() => self.manager.alive(),
                 () = &mut stop => break,
             }
@@ -259,6 +262,7 @@ impl Driver {
             }
             Input::NoMember(generation) if generation == self.generation => Err(self.no_member()),
             Input::Linked(generation, link) if generation == self.generation => {
+                self.alone.is_over();
                 self.courier = Some(Courier::start(
                     link,
                     Arc::clone(&self.platform.clock),
@@ -281,6 +285,7 @@ impl Driver {
                 }
                 self.tell(&reason);
                 self.courier = None;
+                self.alone.goes_on(self.platform.clock.now());
                 let jitter = self.jitter.random();
                 self.handle(Event::Disconnected { jitter })
             }
@@ -371,7 +376,7 @@ impl Driver {
                 Act::Compute(announcement) => self.compute(announcement),
                 Act::Report(note) => self.report(&note),
                 Act::Tell(line) => self.tell(&line),
-                Act::Finish => self.done = self.exit_when_finished,
+                Act::Finish => self.done = self.ends.when_finished,
             }
         }
     }

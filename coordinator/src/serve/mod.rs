@@ -124,11 +124,17 @@ pub async fn run_on(
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     if let Some(about) = backup::was_put_back(&home).map_err(HomeError::from)? {
+        let of = match about {
+            Ok(about) => format!(
+                "of {} with {} entries in the record",
+                shown::date(about.made_at),
+                about.log.length
+            ),
+            Err(error) => format!("whose backup.json can't be read ({error})"),
+        };
         hub.report(&format!(
-            "this folder was put back from a backup of {} with {} entries in the record: shops that have seen more of it \
-             decline (docs/operations.md says what to do)",
-            shown::date(about.made_at),
-            about.log.length
+            "this folder was put back from a backup {of}: shops that have seen more of the record than it has decline \
+             (docs/operations.md says what to do)"
         ));
     }
     hub.tell(Event::Started).await;

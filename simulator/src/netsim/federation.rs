@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use souk_client::config::ShopConfig;
+use souk_client::driver::Ends;
 use souk_client::folder::{Folder, write_whole};
 use souk_client::membership::Membership;
 use souk_common::catalogue::{Catalogue, Item};
@@ -121,6 +122,15 @@ impl Federation {
 
     /// Starts a shop; it ends by itself when it has the last model.
     pub fn run(&self, shop: &Shop) -> Running<anyhow::Error> {
+        let ends = Ends {
+            when_finished: true,
+            after_alone: None,
+        };
+        self.run_until(shop, ends)
+    }
+
+    /// The same; it ends by itself as `ends` says.
+    pub fn run_until(&self, shop: &Shop, ends: Ends) -> Running<anyhow::Error> {
         let (stop, said) = (CancellationToken::new(), Arc::default());
         let (folder, platform, shutdown) = (
             shop.folder.clone(),
@@ -129,7 +139,7 @@ impl Federation {
         );
         let tell = self.listen(&said);
         let task = tokio::spawn(async move {
-            souk_client::driver::run_on(platform, &folder, true, shutdown, tell).await
+            souk_client::driver::run_on(platform, &folder, ends, shutdown, tell).await
         });
         Running { stop, task, said }
     }

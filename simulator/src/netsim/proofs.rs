@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use souk_client::driver::Ends;
 use souk_client::store::Store;
 
 use super::federation::{Federation, Running, Setting};
@@ -238,4 +239,32 @@ fn a_slow_line_delays_nobody_elses_update_and_no_round_beyond_its_deadline() {
         serving.stop().await.unwrap();
     })
     .unwrap();
+}
+
+#[test]
+fn a_shop_gives_up_when_it_was_alone_for_as_long_as_its_owner_bears_and_not_before() {
+    const BORNE: Duration = Duration::from_secs(3600);
+    let took = virtually(async {
+        let net = Net::new(5, START);
+        let federation = Federation::new(&net, &setting(1, 1)).unwrap();
+        let ends = Ends {
+            when_finished: false,
+            after_alone: Some(BORNE),
+        };
+        let mut shop = federation.run_until(&federation.shops[0], ends);
+        tokio::time::sleep(BORNE * 9 / 10).await;
+        federation.serve().wait().await.unwrap();
+        let ended = net.now();
+        let error = shop.wait().await.unwrap_err().to_string();
+        assert!(
+            error.contains("--give-up-after") && error.contains("1h"),
+            "{error}"
+        );
+        assert!(!lines(&shop, "received").is_empty(), "{:?}", shop.said());
+        net.now().since(ended)
+    })
+    .unwrap();
+    // It may hear of the end before we do.
+    let about = BORNE - Duration::from_secs(1)..BORNE + LONGEST / 10;
+    assert!(about.contains(&took), "{took:?}");
 }
