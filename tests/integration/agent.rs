@@ -65,12 +65,12 @@ fn a_shop_that_gets_another_address_in_the_middle_of_an_upload_goes_on_over_the_
 fn a_late_update_is_discarded_and_still_charged_and_both_sides_say_so() {
     let shops = ["north", "south"];
     let late = large_plan(2, 1, &shops).replace("deadline = \"50s\"", "deadline = \"25s\"");
-    let federation = Federation::start(SOUK, &late, &[]);
+    let mut federation = Federation::start(SOUK, &late, &[]);
     shops.iter().for_each(|shop| drop(federation.join(shop, 10)));
     let relay = Relay::start(federation.address(), 0, 1);
     federation.dial_through("north", relay.address());
     relay.cut_after(HALF);
-    let _north = federation.start_client("north", &[]);
+    let mut north = federation.start_client("north", &[]);
     until("it is in the middle of its upload", || relay.is_cut());
     let mut south = federation.start_client("south", &[]);
     until("the round goes on without it", || {
@@ -101,6 +101,12 @@ fn a_late_update_is_discarded_and_still_charged_and_both_sides_say_so() {
     );
     assert_eq!(told(&federation, "south")["discarded"], Value::Null);
     south.kill();
+    north.kill();
+    // A restart does not forget it.
+    let before = discarded.clone();
+    assert!(federation.stop_coordinator());
+    federation.serve(&[]);
+    assert_eq!(told(&federation, "north")["discarded"], before);
 }
 
 #[test]

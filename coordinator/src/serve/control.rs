@@ -19,7 +19,8 @@ use souk_common::round::record::{AttemptId, Manifest};
 use souk_common::transport::control::{self, ControlSocket};
 use zeroize::Zeroizing;
 
-use super::hub::{Hub, Late};
+use super::hub::Hub;
+use super::late::Late;
 use super::shown;
 use super::{BETWEEN_TRIES, MOST_TRIES};
 use crate::engine::Engine;
@@ -309,7 +310,7 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
             let until = hub.certificates.validity().until;
-            let late = hub.late().clone();
+            let late = hub.late.all();
             let act = move |engine: &mut Engine| {
                 let known = (traffic, until, &late);
                 on_engine(clock.now(), &home, engine, &command, &address, known)

@@ -1,12 +1,11 @@
 //! What all sessions share: the engine, who is subscribed, and the timer.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quinn::Connection;
-use serde::Serialize;
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::ShopName;
 use souk_common::round::record::AttemptId;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificates::Certificates;
 use super::keeper::Keeper;
+use super::late::LateUpdates;
 use super::meters::Meters;
 use super::partial::Partials;
 use super::places::{Pace, Places};
@@ -39,7 +39,7 @@ pub(super) struct Hub {
     told: Mutex<HashSet<ShopName>>,
     failure: Mutex<Option<EngineError>>,
     /// Each shop's last update that came too late.
-    late: Mutex<BTreeMap<ShopName, Late>>,
+    pub(super) late: LateUpdates,
     pub(super) tries: Mutex<JoinTries>,
     pub(super) home: Home,
     pub(super) certificates: Certificates,
@@ -73,16 +73,6 @@ struct Link {
     pushes: Option<PushQueue>,
 }
 
-/// An update that came when its attempt was not open (any more).
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Late {
-    /// For which attempt.
-    #[serde(flatten)]
-    pub(super) id: AttemptId,
-    /// How many of the shop's were discarded since the program started.
-    pub(super) count: u64,
-}
-
 /// What the session that caused an event has to do.
 pub(super) enum Decision {
     Receive,
@@ -112,12 +102,13 @@ impl Hub {
             patience: PATIENCE,
         };
         let files = engine.store().files().clone();
+        let late = LateUpdates::of(engine.store())?;
         Ok(Self {
             keeper: Keeper::start(engine).map_err(ServeError::Thread)?,
             peers: Mutex::default(),
             told: Mutex::default(),
             failure: Mutex::default(),
-            late: Mutex::default(),
+            late,
             tries: Mutex::default(),
             home,
             certificates,
@@ -340,23 +331,19 @@ impl Hub {
     }
 
     /// Notes, and says, that an update was discarded; once for each attempt.
-    pub(super) fn note_late(&self, shop: &ShopName, id: AttemptId) {
-        let mut all = self.late();
-        let before = all.get(shop).copied();
-        if before.is_some_and(|late| late.id == id) {
+    pub(super) async fn note_late(&self, shop: &ShopName, id: AttemptId) {
+        let Some(keep) = self.late.note(shop, id) else {
             return;
+        };
+        let kept = self
+            .keeper
+            .ask(|engine: &mut Engine| engine.store().change_lazily(keep));
+        if let Some(Err(error)) = kept.await {
+            tracing::warn!(%error, "a discarded update was not noted");
         }
-        let count = before.map_or(0, |late| late.count) + 1;
-        all.insert(shop.clone(), Late { id, count });
-        drop(all);
         self.report(&format!(
             "{shop}: its update for {id} came when that was not open, and is discarded; the shop's spend stays"
         ));
-    }
-
-    /// Each shop's last discarded update.
-    pub(super) fn late(&self) -> MutexGuard<'_, BTreeMap<ShopName, Late>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a connection, keeps its traffic, and tells the machine if the shop has no other.

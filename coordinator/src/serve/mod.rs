@@ -7,6 +7,7 @@
 //! | `hub` | what all sessions share |
 //! | `keeper` | the thread that waits for the disk |
 //! | `places`, `turns`, `partial` | who may send and fetch now, and what is kept of what broke off |
+//! | `late` | updates that came too late |
 //! | `meters`, `pushes` | what one shop may use |
 //! | `control`, `shown` | the operator's commands, and what they show |
 //! | `certificates` | the coordinator's own certificate |
@@ -15,6 +16,7 @@ mod certificates;
 mod control;
 mod hub;
 mod keeper;
+mod late;
 mod meters;
 mod partial;
 mod places;
@@ -156,7 +158,8 @@ pub async fn run_on(
     endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());
     tasks.close();
     let _ = tokio::time::timeout(LINGER, tasks.wait()).await;
-    endpoint.wait_idle().await;
+    // A slow line keeps its connection for many of its round trips.
+    let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
     let failure = hub.take_failure();
     let ended = hub.keeper.ended(MOMENT);
     drop(hub);
@@ -274,6 +277,8 @@ const HANDSHAKE: Duration = Duration::from_secs(HANDSHAKE_SECS);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// For shops that are connected to fetch the last model.
 const LINGER: Duration = Duration::from_secs(20);
+/// For the word that it stops to leave, more than once if it is lost.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// For members that are not connected to hear that the run is complete.
 const MOMENT: Duration = Duration::from_secs(10);
 /// How often and how long a store that is in use is tried again: five seconds, for a `serve` that is ending.

@@ -353,7 +353,7 @@ impl Session<'_> {
             Some(Decision::Receive) => {}
             decision => {
                 drop(turn);
-                self.note_if_late(&shop, &upload, decision.as_ref());
+                self.note_if_late(&shop, &upload, decision.as_ref()).await;
                 return say(send, &reply_of(decision)).await;
             }
         }
@@ -369,14 +369,14 @@ impl Session<'_> {
             )),
         };
         drop(turn);
-        self.note_if_late(&shop, &upload, decision.as_ref());
+        self.note_if_late(&shop, &upload, decision.as_ref()).await;
         say(send, &reply_of(decision)).await
     }
 
-    fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {
+    async fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {
         let code = RejectCode::NotOpen;
         if matches!(decision, Some(Decision::Reply(Reply::Rejected { code: said })) if *said == code) {
-            self.hub.note_late(shop, upload.id);
+            self.hub.note_late(shop, upload.id).await;
         }
     }
 

@@ -268,3 +268,28 @@ fn a_shop_gives_up_when_it_was_alone_for_as_long_as_its_owner_bears_and_not_befo
     let about = BORNE - Duration::from_secs(1)..BORNE + LONGEST / 10;
     assert!(about.contains(&took), "{took:?}");
 }
+
+#[test]
+fn a_coordinator_that_is_told_to_stop_waits_for_no_slow_line() {
+    let took = virtually(async {
+        let net = Net::new(6, START);
+        let federation = Federation::new(&net, &setting(2, 1)).unwrap();
+        let mut serving = federation.serve();
+        let mut shop = federation.run(&federation.shops[0]);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // Both ends learn that an answer takes a quarter of a minute.
+        federation.shops[0].host.set_conditions(Conditions {
+            latency: Duration::from_secs(7),
+            ..LINE
+        });
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert!(lines(&shop, "no connection").is_empty(), "{:?}", shop.said());
+        let told = net.now();
+        serving.stop().await.unwrap();
+        let took = net.now().since(told);
+        shop.stop().await.unwrap();
+        took
+    })
+    .unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
