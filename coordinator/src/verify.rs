@@ -21,12 +21,14 @@ use souk_common::wire::messages::Signed;
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_file;
-use crate::store::{Entry, Files, KeepingModels, LogRecord, MaskedList, Store, StoreError};
+use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
 
+mod kept;
 mod report;
 #[cfg(test)]
 mod tests;
 
+use kept::Kept;
 use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
 pub use report::{Check, Report};
 
@@ -41,6 +43,8 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         key: format!("{}: {error}", records.display()),
     })?;
     let store = Store::open(copy.path(), None)?;
+    let mut kept = Kept::default();
+    store.each_entry(|at, record| kept.take(at, &record.entry))?;
     let mut verifier = Verifier {
         files: Files::to_read(&dir.join("files")),
         private: Files::to_read(&dir.join("private")),
@@ -49,16 +53,22 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         store: &store,
         said: Vec::new(),
         run: RunSoFar::default(),
-        kept: None,
-        models_since: 0,
+        parts_since: kept.parts_since(),
+        models_since: kept.models_since(),
     };
-    let log = store.log()?;
-    verifier.kept = kept_since(&log);
-    verifier.models_since = models_kept_since(&log);
-    verifier.chain(&log);
-    for (at, record) in log.iter().enumerate() {
-        verifier.entry(at as u64, record);
-    }
+    let mut end = LogHead {
+        length: 0,
+        head: Digest::ZERO,
+    };
+    store.each_entry(|at, record| {
+        verifier.follows(&end, &record);
+        verifier.entry(at, &record);
+        end = LogHead {
+            length: at + 1,
+            head: record.digest(),
+        };
+    })?;
+    verifier.ends(&end);
     verifier.models()?;
     let mut checks = verifier.checks.to_vec();
     for check in &mut checks {
@@ -70,44 +80,9 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
     }
     Ok(Report {
         ok: checks.iter().all(|check| check.ok),
-        log_length: log.len() as u64,
+        log_length: end.length,
         checks,
     })
-}
-
-/// Where the last run began in the record, and from which of its rounds on the parts are kept at its end; none if the
-/// record does not say.
-fn kept_since(log: &[LogRecord]) -> Option<(u64, u64)> {
-    let began = log
-        .iter()
-        .rposition(|record| matches!(record.entry, Entry::Began(_)))?;
-    let (mut keeping, mut published) = (None, 0);
-    for record in &log[began..] {
-        match &record.entry {
-            Entry::Keeping(said) => keeping = Some(said),
-            Entry::Ended(outcome) => {
-                if let Outcome::Published(manifest) = &outcome.body {
-                    published = manifest.id.round;
-                }
-            }
-            _ => {}
-        }
-    }
-    Some((began as u64, keeping?.since(published)))
-}
-
-/// The first model version whose file is kept at the end of the record; 0 if it does not say that any is not.
-fn models_kept_since(log: &[LogRecord]) -> usize {
-    let (mut keeping, mut count) = (KeepingModels::default(), 0);
-    for record in log {
-        match &record.entry {
-            Entry::KeepingModels(said) => keeping = *said,
-            Entry::Began(_) | Entry::RolledBack(_) => count += 1,
-            Entry::Ended(outcome) if matches!(outcome.body, Outcome::Published(_)) => count += 1,
-            _ => {}
-        }
-    }
-    usize::try_from(keeping.since(count)).unwrap_or(usize::MAX)
 }
 
 struct Verifier<'a> {
@@ -116,11 +91,11 @@ struct Verifier<'a> {
     private: Files,
     key: [u8; 32],
     checks: [Check; 6],
-    /// Every model that the record has named, in order.
-    said: Vec<Manifest>,
+    /// Digests of all manifests that the record has said, in order.
+    said: Vec<Digest>,
     run: RunSoFar,
     /// Where the last run began, and from which of its rounds on the parts are kept.
-    kept: Option<(u64, u64)>,
+    parts_since: Option<(u64, u64)>,
     /// The first model version whose file is kept.
     models_since: usize,
 }
@@ -143,20 +118,18 @@ struct RunSoFar {
 }
 
 impl Verifier<'_> {
-    fn chain(&mut self, log: &[LogRecord]) {
-        let mut previous = Digest::ZERO;
-        for (at, record) in log.iter().enumerate() {
-            self.checks[CHAIN].note(record.previous == previous, || {
-                format!("entry {at} does not follow from the one before")
-            });
-            previous = record.digest();
-        }
+    fn follows(&mut self, end: &LogHead, record: &LogRecord) {
+        self.checks[CHAIN].note(record.previous == end.head, || {
+            format!("entry {} does not follow from the one before", end.length)
+        });
+    }
+
+    fn ends(&mut self, end: &LogHead) {
         let head = self.store.log_head();
-        self.checks[CHAIN].note(head.length == log.len() as u64 && head.head == previous, || {
+        self.checks[CHAIN].note(head == *end, || {
             format!(
                 "the record ends after {} entries, its head says {}",
-                log.len(),
-                head.length
+                end.length, head.length
             )
         });
     }
@@ -187,14 +160,14 @@ impl Verifier<'_> {
 
     /// The table of models, which the coordinator goes on from, says what the record says.
     fn models(&mut self) -> Result<(), StoreError> {
-        let models = self.store.models()?;
-        for manifest in &models {
-            self.signed(manifest, || {
+        let (store, mut table) = (self.store, Vec::new());
+        store.each_model(|manifest| {
+            self.signed(&manifest, || {
                 format!("the manifest of {} in the table of models", manifest.body.id)
             });
-        }
-        let same = models.iter().map(|signed| &signed.body).eq(self.said.iter());
-        self.checks[CHAIN].note(same, || {
+            table.push(digest_of(&manifest.body));
+        })?;
+        self.checks[CHAIN].note(table == self.said, || {
             "the table of models is not what the record says".to_owned()
         });
         Ok(())
@@ -206,7 +179,7 @@ impl Verifier<'_> {
                 self.signed(manifest, || "the initial model's manifest".to_owned());
                 self.run = RunSoFar {
                     kept_since: self
-                        .kept
+                        .parts_since
                         .filter(|(began, _)| *began == at)
                         .map(|(_, since)| since),
                     ..RunSoFar::default()
@@ -265,7 +238,7 @@ impl Verifier<'_> {
 
     /// A model is the current one.
     fn say(&mut self, manifest: &Manifest) {
-        self.said.push(manifest.clone());
+        self.said.push(digest_of(manifest));
         self.run.manifest = Some(manifest.clone());
     }
 
@@ -483,4 +456,9 @@ impl Verifier<'_> {
         };
         Ok(Digest::of(&encode(&model, &layout, &meta)))
     }
+}
+
+/// Tells manifests apart in little room.
+fn digest_of(manifest: &Manifest) -> Digest {
+    Digest::of(&serde_json::to_vec(manifest).expect("a manifest has a JSON form"))
 }

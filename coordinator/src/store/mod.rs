@@ -247,6 +247,19 @@ impl Store {
         table.iter()?.map(|row| parse("models", row?.1.value())).collect()
     }
 
+    /// Passes all model versions to `each`, oldest first, one at a time.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn each_model(&self, mut each: impl FnMut(Signed<Manifest>)) -> Result<(), StoreError> {
+        let read = self.records.begin_read()?;
+        let table = read.open_table(MODELS)?;
+        for row in table.iter()? {
+            each(parse("models", row?.1.value())?);
+        }
+        Ok(())
+    }
+
     /// The models of all versions from number `from` on, counted from 0, oldest first.
     ///
     /// # Errors
@@ -294,9 +307,23 @@ impl Store {
     /// # Errors
     /// Of the store.
     pub fn log(&self) -> Result<Vec<LogRecord>, StoreError> {
+        let mut log = Vec::new();
+        self.each_entry(|_, record| log.push(record))?;
+        Ok(log)
+    }
+
+    /// Passes the entries of the record to `each`, oldest first, one at a time with its number from 0: those of a year are
+    /// more than memory should hold.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn each_entry(&self, mut each: impl FnMut(u64, LogRecord)) -> Result<(), StoreError> {
         let read = self.records.begin_read()?;
         let table = read.open_table(LOG)?;
-        table.iter()?.map(|row| parse("log", row?.1.value())).collect()
+        for (at, row) in (0..).zip(table.iter()?) {
+            each(at, parse("log", row?.1.value())?);
+        }
+        Ok(())
     }
 
     /// Traffic of all shops' processes.
