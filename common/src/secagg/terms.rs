@@ -16,7 +16,11 @@
 //!   reveal, but without its own share that shop's seed can't be rebuilt: its other honest holders are at most d/2, and
 //!   with those it distrusts they give at most d/2 + t + u < T shares. (In the complete graph there is nothing to
 //!   disconnect.) So the coordinator learns the sum over all honest survivors and of no fewer.
-//! * **Confirmations.** Two survivor lists can't both be confirmed: each takes floor((|R2| + t + u) / 2) + 1 signatures.
+//! * **Confirmations.** F = floor((|R1| + t + u) / 2) + 1 members of R3 sign it, u the unknown ones of R1; never capped. So of
+//!   one R1 only one pair (R2, R3) can be confirmed, however many a lying coordinator shows: two sets of F signers of R1 have
+//!   more than t + u members in common, one of them honest, and an honest shop signs one H2 and one R3. Counted against R2
+//!   (as until protocol version 6), two R2 that have little in common could both be confirmed.
+//! * **Survivors.** So an attempt takes max(n_min, T, F) of them ([`Terms::least_survivors`]).
 //!
 //! None of this is a matter of probability. What is one is how often an attempt fails because too many of one shop's holders
 //! drop out by chance: d is chosen for that ([`Terms::degree`]).
@@ -91,9 +95,17 @@ impl Terms {
         }
     }
 
-    /// Signatures on one list of survivors out of `sharers`, of which `unknown` are distrusted.
-    pub fn confirmations(&self, sharers: usize, unknown: usize) -> usize {
-        (sharers + self.colluding + unknown) / 2 + 1
+    /// F: signatures on one list of survivors, in a roster (R1) of `shops`, of which `unknown` are distrusted. More than the
+    /// survivors there are: the attempt fails.
+    pub fn confirmations(&self, shops: usize, unknown: usize) -> usize {
+        (shops + self.colluding + unknown) / 2 + 1
+    }
+
+    /// The fewest survivors with whom an attempt with a roster (R1) of `shops` can be unmasked.
+    pub fn least_survivors(&self, shops: usize) -> usize {
+        self.min_shops
+            .max(self.threshold(shops, 0))
+            .max(self.confirmations(shops, 0))
     }
 
     /// Whether the numbers fit each other in a federation of `shops`.
@@ -139,12 +151,13 @@ impl Terms {
     /// bound, by adding up over shops.
     pub fn failure_probability(&self, shops: usize, dropout: f64) -> f64 {
         let degree = self.degree(shops);
-        let needed = self.least_alive(shops).max(self.threshold(shops, 0));
+        let in_all = too_few(shops, self.least_survivors(shops), dropout);
         if degree + 1 == shops {
             // Everybody holds shares of everybody.
-            return too_few(shops, needed, dropout);
+            return in_all;
         }
-        (shops as f64 * too_few(degree, needed.saturating_sub(1), dropout)).min(1.0)
+        let needed = self.least_alive(shops).max(self.threshold(shops, 0));
+        (in_all + shops as f64 * too_few(degree, needed.saturating_sub(1), dropout)).min(1.0)
     }
 
     fn derived_degree(&self, shops: usize) -> usize {
