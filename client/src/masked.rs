@@ -6,6 +6,7 @@
 //! | `MakeKeys` | [`Masker::begin`] | `KeysReady` |
 //! | `Advertise` | [`Masker::advertisement`] | send it |
 //! | `Share` | [`Masker::share`] | send what it gives |
+//! | `Check` | [`Masker::check`] | send whose shares were bad |
 //! | `MakeMasks` | [`Masker::mask`] | `MasksReady` |
 //! | `PutInOutbox` | [`Masker::take`] | finish under the masks, store the [`Masking`] with the update |
 //! | `StoreSurvivors` | [`Masking::confirm`] on the one that is stored | store it again, `SurvivorsStored` |
@@ -18,8 +19,8 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::Source;
 use souk_common::secagg::records::fingerprint;
 use souk_common::secagg::{
-    Acquaintance, Advertisement, Context, Keys, Masking, Masks, Refusal, Roster, SealedShare, Shares,
-    Sharing, Terms,
+    Acquaintance, Advertisement, Checked, Context, DeliveredShare, Keys, Masking, Masks, Refusal, Roster,
+    Shares, Sharing, Terms,
 };
 use souk_common::wire::messages::Signed;
 
@@ -32,12 +33,15 @@ pub struct Masker {
     advertisement: Signed<Advertisement>,
     /// H(R1), and what was sealed for it.
     shares: Option<(Digest, Shares)>,
+    /// Whose shares were bad, once that was looked at.
+    bad: Option<Vec<u32>>,
     step: Step,
 }
 
 enum Step {
     Keys(Box<Keys>),
     Sharing(Box<Sharing>),
+    Checked(Box<Checked>),
     Masked(Box<(Masking, Masks)>),
     /// Taken, or used up by a list that was refused: keys are used once.
     Over,
@@ -60,6 +64,7 @@ impl Masker {
             },
             advertisement: keys.advertisement().clone(),
             shares: None,
+            bad: None,
             step: Step::Keys(Box::new(keys)),
         }
     }
@@ -87,6 +92,7 @@ impl Masker {
         &mut self,
         roster: Roster,
         owner: &dyn Acquaintance,
+        identity: &SigningKey,
         source: &mut impl Source,
     ) -> Result<Shares, MaskError> {
         if let Some((digest, shares)) = &self.shares {
@@ -99,20 +105,42 @@ impl Masker {
             return Err(MaskError::NoKeys);
         };
         let digest = roster.digest();
-        let (sharing, shares) = keys.share(roster, owner, source)?;
+        let (sharing, shares) = keys.share(roster, owner, identity, source)?;
         self.step = Step::Sharing(Box::new(sharing));
         self.shares = Some((digest, shares.clone()));
         Ok(shares)
     }
 
-    /// Makes the masks for R2. The first R2 counts; after that this changes nothing.
+    /// Opens the shares that others sealed for this shop: whose were bad. The first delivery counts.
     ///
     /// # Errors
-    /// When the list is refused, or no shares were made.
-    pub fn mask(&mut self, sharers: Vec<u32>, received: &[SealedShare]) -> Result<(), MaskError> {
+    /// When one is not what its maker signed, or no shares were made.
+    pub fn check(&mut self, delivered: &[DeliveredShare]) -> Result<Vec<u32>, MaskError> {
+        if let Some(bad) = &self.bad {
+            return Ok(bad.clone());
+        }
         match std::mem::replace(&mut self.step, Step::Over) {
             Step::Sharing(sharing) => {
-                self.step = Step::Masked(Box::new(sharing.mask(sharers, received)?));
+                let (checked, bad) = sharing.check(delivered)?;
+                self.step = Step::Checked(Box::new(checked));
+                self.bad = Some(bad.clone());
+                Ok(bad)
+            }
+            other => {
+                self.step = other;
+                Err(MaskError::NoKeys)
+            }
+        }
+    }
+
+    /// Makes the masks for R2 and signs it. The first R2 counts; after that this changes nothing.
+    ///
+    /// # Errors
+    /// When the list is refused, or no shares were looked at.
+    pub fn mask(&mut self, sharers: Vec<u32>, identity: &SigningKey) -> Result<(), MaskError> {
+        match std::mem::replace(&mut self.step, Step::Over) {
+            Step::Checked(checked) => {
+                self.step = Step::Masked(Box::new(checked.mask(sharers, identity)?));
                 Ok(())
             }
             Step::Masked(both) => {
@@ -268,7 +296,7 @@ pub(crate) mod tests {
         }
 
         fn share(&mut self, shop: usize, roster: Roster) -> Result<Shares, MaskError> {
-            self.maskers[shop].share(roster, &self.owner, &mut self.rng)
+            self.maskers[shop].share(roster, &self.owner, &identity(shop), &mut self.rng)
         }
 
         /// Through shares and masks: what each stores.
@@ -280,13 +308,19 @@ pub(crate) mod tests {
         pub(crate) fn both(&mut self) -> Vec<(Masking, Masks)> {
             for shop in 0..3 {
                 let shares = self.share(shop, self.roster()).unwrap();
-                self.session.share(&name(shop), shares).unwrap();
+                self.session.share(&TERMS, &name(shop), shares).unwrap();
             }
-            let sharers = self.session.fix_sharers();
+            self.session.deliver();
+            for (shop, masker) in self.maskers.iter_mut().enumerate() {
+                let bad = masker.check(&self.session.shares_for(&name(shop))).unwrap();
+                assert_eq!(masker.check(&[]).expect("the first delivery counts"), bad);
+                self.session.check(&name(shop), bad).unwrap();
+            }
+            let sharers = self.session.fix_sharers(&TERMS);
             let mask = |(shop, masker): (usize, &mut Masker)| {
-                let received = self.session.shares_for(&name(shop));
-                masker.mask(sharers.clone(), &received).unwrap();
-                masker.mask(vec![0], &[]).expect("the first list counts");
+                masker.mask(sharers.clone(), &identity(shop)).unwrap();
+                let again = masker.mask(vec![0], &identity(shop));
+                again.expect("the first list counts");
                 masker.take().unwrap()
             };
             self.maskers.iter_mut().enumerate().map(mask).collect()
@@ -309,9 +343,10 @@ pub(crate) mod tests {
         ));
         assert!(matches!(three.share(1, roster), Err(MaskError::NoKeys)));
         assert!(matches!(
-            three.maskers[2].mask(vec![0], &[]),
+            three.maskers[2].mask(vec![0], &identity(2)),
             Err(MaskError::NoKeys)
         ));
+        assert!(matches!(three.maskers[2].check(&[]), Err(MaskError::NoKeys)));
         assert!(three.maskers[2].take().is_none());
     }
 
@@ -320,18 +355,19 @@ pub(crate) mod tests {
         let mut three = Three::new();
         let stored = three.masked();
         assert!(three.maskers[0].take().is_none());
-        assert!(three.maskers[0].mask(vec![0, 1, 2], &[]).is_err());
+        assert!(three.maskers[0].mask(vec![0, 1, 2], &identity(0)).is_err());
+        let bindings: Vec<_> = stored.iter().map(Masking::binding).collect();
         let all = [0, 1, 2];
         let mut confirmed = Vec::new();
         let mut after = Vec::new();
         for (shop, mut masking) in stored.into_iter().enumerate() {
-            let signed = masking.confirm(&all, &identity(shop)).unwrap();
+            let signed = masking.confirm(&all, &bindings, &identity(shop)).unwrap();
             // The process dies and reads it back.
             let json = serde_json::to_vec(&masking).unwrap();
             let mut masking: Masking = serde_json::from_slice(&json).unwrap();
-            assert_eq!(masking.confirm(&all, &identity(shop)).unwrap(), signed);
+            assert_eq!(masking.confirm(&all, &bindings, &identity(shop)).unwrap(), signed);
             assert_eq!(
-                masking.confirm(&[0, 1], &identity(shop)),
+                masking.confirm(&[0, 1], &bindings[..2], &identity(shop)),
                 Err(Refusal::SecondList)
             );
             let signature = signed.signature;

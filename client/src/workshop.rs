@@ -248,7 +248,8 @@ impl Workshop {
         };
         let bytes = update::encode(&finished);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let pending = Pending { key, header };
+        let binding = masking.map(Masking::binding);
+        let pending = Pending { key, header, binding };
         self.store.put_in_outbox(&pending, &bytes, masking, now)?;
         Ok(pending)
     }

@@ -72,6 +72,17 @@ enum Typed {
         #[command(flatten)]
         at: At,
     },
+    /// Lets a shop take part again that is left out because it lied in a masked attempt (`status` says who and why).
+    #[command(
+        after_help = "Ask its owner first what went wrong: each lie costs every other shop a charged attempt.\n\n\
+                            Example: souk-coordinator readmit north --dir federation"
+    )]
+    Readmit {
+        /// The shop.
+        shop: ShopName,
+        #[command(flatten)]
+        at: At,
+    },
     /// The certificate authority: who certifies whom, and how another one takes its place.
     #[command(subcommand)]
     Ca(CaCommand),
@@ -316,6 +327,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         Typed::Invite { shop, at } => control(&at, &Control::Invite(shop)),
         Typed::Shops(at) => control(&at, &Control::Shops),
         Typed::Revoke { shop, at } => control(&at, &Control::Revoke(shop)),
+        Typed::Readmit { shop, at } => control(&at, &Control::Readmit(shop)),
         Typed::Status(at) => control(&at, &Control::Status),
         Typed::Ca(CaCommand::Rotate(at)) => control(&at, &Control::CaRotate),
         Typed::Ca(CaCommand::Status(at)) => control(&at, &Control::CaStatus),

@@ -3,7 +3,9 @@
 
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::AttemptId;
-use souk_common::secagg::{Advertisement, Confirmation, Context, Misfit, Revealed, Session, Shares, Terms};
+use souk_common::secagg::{
+    Advertisement, Binding, Confirmation, Context, Misfit, Revealed, Session, Shares, Terms,
+};
 use souk_common::wire::messages::{Push, Signed};
 
 use crate::round::{Event, RestoredStep};
@@ -16,6 +18,8 @@ pub enum MaskedWord {
     Keys([u8; 32], Box<Signed<Advertisement>>),
     /// Shares for its neighbours.
     Shares(AttemptId, Shares),
+    /// Whose shares, of those that were passed on to it, were bad.
+    Checked(AttemptId, Vec<u32>),
     /// It signs the survivors.
     Confirmation(Signed<Confirmation>),
     /// It helps to unmask.
@@ -27,7 +31,7 @@ impl MaskedWord {
     pub fn id(&self) -> AttemptId {
         match self {
             Self::Keys(_, keys) => keys.body.context.id,
-            Self::Shares(id, _) | Self::Revealed(id, _) => *id,
+            Self::Shares(id, _) | Self::Checked(id, _) | Self::Revealed(id, _) => *id,
             Self::Confirmation(confirmation) => confirmation.body.id,
         }
     }
@@ -48,6 +52,8 @@ pub type Told = Vec<(Vec<ShopName>, Push)>;
 pub struct Masked {
     terms: Terms,
     session: Session,
+    /// Whether shares were passed on, and R2 is not fixed yet.
+    delivering: bool,
     /// Whether the signatures on R3 were shown to the survivors.
     shown: bool,
 }
@@ -58,27 +64,44 @@ impl Masked {
         Self {
             terms,
             session: Session::new(context),
+            delivering: false,
             shown: false,
         }
     }
 
     /// One that was stored, if its updates were already under way, and the step it goes on from.
-    pub fn restored(terms: Terms, session: Session) -> Option<(Self, RestoredStep)> {
-        let session = session.resumed(&terms);
+    ///
+    /// `bindings` are the signatures that came with uploads since it was stored. None as well for one of the first rules:
+    /// shops do not go on with it.
+    pub fn restored(
+        terms: Terms,
+        session: Session,
+        bindings: Vec<(ShopName, Binding)>,
+    ) -> Option<(Self, RestoredStep)> {
+        if session.is_of_first_rules() {
+            return None;
+        }
+        let mut session = session.resumed(&terms);
+        let rostered = session.roster().map_or(0, souk_common::secagg::Roster::len);
         let step = match (session.sharers(), session.survivors()) {
             (_, Some(survivors)) => RestoredStep::Survivors(session.names(survivors)),
-            (Some(sharers), None) => RestoredStep::Sharers(session.names(sharers)),
+            (Some(sharers), None) => RestoredStep::Sharers {
+                sharers: session.names(sharers),
+                rostered,
+            },
             (None, None) => return None,
         };
-        let shown = false;
-        Some((
-            Self {
-                terms,
-                session,
-                shown,
-            },
-            step,
-        ))
+        for (shop, binding) in bindings {
+            // Checked before it was stored; one that was damaged since is that of an update which can't be counted.
+            session.bind(&shop, binding).ok()?;
+        }
+        let restored = Self {
+            terms,
+            session,
+            delivering: false,
+            shown: false,
+        };
+        Some((restored, step))
     }
 
     /// What is known of the attempt's masks.
@@ -106,8 +129,12 @@ impl Masked {
                 Event::Advertised { shop, id }
             }
             MaskedWord::Shares(_, shares) => {
-                session.share(&shop, shares)?;
+                session.share(&self.terms, &shop, shares)?;
                 Event::Shared { shop, id }
+            }
+            MaskedWord::Checked(_, bad) => {
+                session.check(&shop, bad)?;
+                Event::Checked { shop, id }
             }
             MaskedWord::Confirmation(confirmation) => {
                 session.confirm(&shop, &confirmation)?;
@@ -128,11 +155,28 @@ impl Masked {
         (MaskedList::Roster(digest), self.tell(shops))
     }
 
-    /// Fixes R2 to all whose shares are here.
-    pub fn fix_sharers(&mut self) -> (MaskedList, Told) {
-        let sharers = self.session.fix_sharers();
-        let told = self.tell(&self.session.names(&sharers));
-        (MaskedList::Sharers(self.session.sharers_digest()), told)
+    /// Takes in the signature that comes with an update of this attempt.
+    ///
+    /// # Errors
+    /// When it is not the shop's on this attempt's R2.
+    pub fn bind(&mut self, shop: &ShopName, binding: Binding) -> Result<(), Misfit> {
+        self.session.bind(shop, binding)
+    }
+
+    /// Passes the shares on that are here.
+    pub fn deliver(&mut self) -> Told {
+        let makers = self.session.deliver();
+        self.delivering = true;
+        self.tell(&self.session.names(&makers))
+    }
+
+    /// Fixes R2 to all whose shares are good enough; those are its members.
+    pub fn fix_sharers(&mut self) -> (Vec<ShopName>, MaskedList, Told) {
+        let sharers = self.session.fix_sharers(&self.terms);
+        self.delivering = false;
+        let names = self.session.names(&sharers);
+        let told = self.tell(&names);
+        (names, MaskedList::Sharers(self.session.sharers_digest()), told)
     }
 
     /// Fixes R3 to the shops whose updates are in the sum.
@@ -169,13 +213,20 @@ impl Masked {
         let (session, id) = (&self.session, self.session.context().id);
         match (session.roster(), session.sharers(), session.survivors()) {
             (_, _, Some(survivors)) => {
-                let survivors = survivors.to_vec();
-                vec![(shops.to_vec(), Push::Survivors { id, survivors })]
+                let push = Push::Survivors {
+                    id,
+                    survivors: survivors.to_vec(),
+                    bindings: session.bindings(),
+                };
+                vec![(shops.to_vec(), push)]
             }
             (_, Some(sharers), None) => {
-                let push = |shop: &ShopName| Push::Sharers {
+                let sharers = sharers.to_vec();
+                vec![(shops.to_vec(), Push::Sharers { id, sharers })]
+            }
+            (Some(_), None, None) if self.delivering => {
+                let push = |shop: &ShopName| Push::Delivered {
                     id,
-                    sharers: sharers.to_vec(),
                     shares: session.shares_for(shop),
                 };
                 shops

@@ -13,7 +13,7 @@ use souk_common::transport::Peer;
 use souk_common::wire::limits::{JOIN_BACKOFF_SECS, MAX_JOIN_TRIES};
 use souk_common::wire::messages::{CheckIn, Member};
 
-use crate::store::{Invitation, Shop, Standing, Store, StoreError};
+use crate::store::{Entry, Invitation, Shop, Standing, Store, StoreError};
 
 /// Keeps an invitation for `shop` with this secret; only the secret's digest is stored. It works once, for 24 hours.
 ///
@@ -106,6 +106,22 @@ pub fn check_in(
     member.seen_at = Some(now);
     member.clock_ahead_ms = Some(word.now.0.saturating_sub(now.0));
     store.change_lazily(|change| change.set_shop(&peer.shop, &member))
+}
+
+/// Lets a shop back that is left out because it lied in a masked attempt.
+///
+/// # Errors
+/// When it is not left out, or of the store.
+pub fn readmit(store: &mut Store, now: Timestamp, shop: &ShopName) -> Result<(), RegistryError> {
+    let mut named = store.named()?;
+    if named.remove(shop).is_none() {
+        return Err(RegistryError::NotLeftOut { shop: shop.clone() });
+    }
+    Ok(store.change(|change| {
+        change.set_named(&named)?;
+        let shop = shop.clone();
+        change.append(now, Entry::Readmitted { shop }).map(|_| ())
+    })?)
 }
 
 /// A new certificate for a member's key by `authority`, valid for `life`. Asked again before it is due, the same one.
@@ -256,6 +272,12 @@ pub enum RegistryError {
     /// It is none.
     #[error("there is no shop called {shop}; `shops` lists them")]
     Unknown {
+        /// As given.
+        shop: ShopName,
+    },
+    /// It may take part as it is.
+    #[error("{shop} is not left out; `status` says who is")]
+    NotLeftOut {
         /// As given.
         shop: ShopName,
     },

@@ -225,7 +225,11 @@ impl Verifier<'_> {
                 });
                 (self.run.stepped, self.run.state) = (Some(*before), *after);
             }
-            Entry::Quality { .. } | Entry::Keeping(_) | Entry::KeepingModels(_) => {}
+            Entry::Quality { .. }
+            | Entry::Keeping(_)
+            | Entry::KeepingModels(_)
+            | Entry::Named { .. }
+            | Entry::Readmitted { .. } => {}
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {

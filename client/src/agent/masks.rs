@@ -5,7 +5,9 @@ use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_stream;
 use souk_common::round::record::Announcement;
-use souk_common::secagg::{Confirmation, Confirmed, Context, Masking, Masks as Cover, Roster, Terms};
+use souk_common::secagg::{
+    Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Masks as Cover, Roster, Terms,
+};
 use souk_common::wire::messages::{Request, Signed};
 
 use super::{Act, Agent};
@@ -74,8 +76,19 @@ impl Masks {
     }
 
     fn masker(&mut self, key: AttemptKey) -> anyhow::Result<&mut Masker> {
+        Ok(self.masker_and_key(key)?.0)
+    }
+
+    /// With the shop's long-term key.
+    fn masker_and_key(&mut self, key: AttemptKey) -> anyhow::Result<(&mut Masker, &SigningKey)> {
         let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
-        masker.context("this program has no keys for the attempt (any more)")
+        let masker = masker.context("this program has no keys for the attempt (any more)")?;
+        Ok((masker, &self.identity))
+    }
+
+    fn mask(&mut self, key: AttemptKey, sharers: Vec<u32>) -> anyhow::Result<()> {
+        let (masker, identity) = self.masker_and_key(key)?;
+        Ok(masker.mask(sharers, identity)?)
     }
 
     fn masking(&mut self, key: AttemptKey) -> Option<&mut Masking> {
@@ -97,12 +110,16 @@ impl Agent {
             }
             MaskEffect::Advertise(key) => (key, self.advertise(key)),
             MaskEffect::Share { key, roster } => (key, self.share(key, roster)),
-            MaskEffect::MakeMasks { key, sharers, shares } => {
-                let masker = self.masks.masker(key);
-                let made = masker.and_then(|masker| Ok(masker.mask(sharers, &shares)?));
+            MaskEffect::Check { key, shares } => (key, self.check(key, &shares)),
+            MaskEffect::MakeMasks { key, sharers } => {
+                let made = self.masks.mask(key, sharers);
                 (key, made.map(|()| Some(MaskEvent::MasksReady(key))))
             }
-            MaskEffect::StoreSurvivors { key, survivors } => (key, self.store_survivors(key, &survivors)),
+            MaskEffect::StoreSurvivors {
+                key,
+                survivors,
+                bindings,
+            } => (key, self.store_survivors(key, &survivors, &bindings)),
             MaskEffect::Confirm(key) => (key, self.confirm(key)),
             MaskEffect::Reveal { key, confirmed } => (key, self.reveal(key, &confirmed)),
             MaskEffect::Erase(key) => {
@@ -148,9 +165,9 @@ impl Agent {
     fn share(&mut self, key: AttemptKey, roster: Roster) -> anyhow::Result<Option<MaskEvent>> {
         let owner = KnownShops::from(&ShopConfig::load(&self.folder)?);
         let changed = owner.changed_in(&roster);
-        let masker = self.masks.masker(key)?;
+        let (masker, identity) = self.masks.masker_and_key(key)?;
         let first = !masker.has_shared();
-        let shares = masker.share(roster, &owner, &mut secret_stream()?);
+        let shares = masker.share(roster, &owner, identity, &mut secret_stream()?);
         if first && !changed.is_empty() {
             self.tell(format!(
                 "{}: CHANGED since you confirmed it, so that it does not count: the key of {}; look at `souk-client shops`",
@@ -166,11 +183,31 @@ impl Agent {
         Ok(None)
     }
 
-    fn store_survivors(&mut self, key: AttemptKey, survivors: &[u32]) -> anyhow::Result<Option<MaskEvent>> {
+    fn check(&mut self, key: AttemptKey, shares: &[DeliveredShare]) -> anyhow::Result<Option<MaskEvent>> {
+        let bad = self.masks.masker(key)?.check(shares)?;
+        if !bad.is_empty() {
+            self.tell(format!(
+                "{}: the shares that {} shops sealed for this one are bad; the coordinator is told, and leaves a shop out if \
+                 several say so of it",
+                key.id,
+                bad.len()
+            ));
+        }
+        let word = Request::Checked { id: key.id, bad };
+        self.acts.push(Act::Say(key, word));
+        Ok(None)
+    }
+
+    fn store_survivors(
+        &mut self,
+        key: AttemptKey,
+        survivors: &[u32],
+        bindings: &[Binding],
+    ) -> anyhow::Result<Option<MaskEvent>> {
         let Some(mut masking) = self.masks.masking(key).cloned() else {
             return Ok(None);
         };
-        let signed = masking.confirm(survivors, &self.masks.identity)?;
+        let signed = masking.confirm(survivors, bindings, &self.masks.identity)?;
         self.store.store_masking(&masking)?;
         (self.masks.masking, self.masks.confirmation) = (Some(masking), Some(signed));
         Ok(Some(MaskEvent::SurvivorsStored(key)))

@@ -211,7 +211,12 @@ async fn carry(
             match link.say(&word).await {
                 Ok(None) => {}
                 // Without keys or shares there is no place for this shop in the attempt.
-                Ok(Some(reason)) if matches!(word, Request::Advertise(_) | Request::Share { .. }) => {
+                Ok(Some(reason))
+                    if matches!(
+                        word,
+                        Request::Advertise(_) | Request::Share { .. } | Request::Checked { .. }
+                    ) =>
+                {
                     let _ = inputs.send(Input::NotTaken(generation, key, reason));
                 }
                 Ok(Some(reason)) => tracing::warn!(id = %key.id, %reason, "a word was not taken"),
@@ -239,7 +244,10 @@ async fn carry(
         Letter::Upload { pending, store, .. } => {
             let header = pending.header;
             let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
-            match link.upload(&header, &folder.update(&header.update), note).await {
+            match link
+                .upload(&header, pending.binding, &folder.update(&header.update), note)
+                .await
+            {
                 Ok(Uploaded::Stored(receipt)) => {
                     let _ = inputs.send(Input::Receipt(generation, receipt));
                     return;

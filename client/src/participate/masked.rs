@@ -1,8 +1,8 @@
 //! Masked attempts: keys with the acceptance, shares, masks, one signature on the survivors, shares that unmask.
 //!
 //! ```text
-//!   accepted --> keys --> R1: shares --> R2: masks --+
-//!            \-> noise, draw, training --------------+--> ledger --> outbox and secrets --> upload
+//!   accepted --> keys --> R1: shares --> others' shares: checked --> R2: masks --+
+//!            \-> noise, draw, training ------------------------------------------+--> ledger --> outbox and secrets --> upload
 //!                                     R3: list stored --> signature --> signatures of others: reveal --> erased
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! unread.
 
 use souk_common::round::record::{Announcement, AttemptId, DeclineCode};
-use souk_common::secagg::{Confirmed, Roster, SealedShare};
+use souk_common::secagg::{Binding, Confirmed, DeliveredShare, Roster};
 
 use super::events::Effect;
 use super::machine::{Machine, Stage};
@@ -28,14 +28,19 @@ pub enum MaskEvent {
         /// R1.
         roster: Roster,
     },
+    /// The shares that others sealed for this shop are here.
+    SharesDelivered {
+        /// Which attempt.
+        id: AttemptId,
+        /// By ascending makers.
+        shares: Vec<DeliveredShare>,
+    },
     /// R2 is fixed.
     SharersFixed {
         /// Which attempt.
         id: AttemptId,
         /// Places in R1.
         sharers: Vec<u32>,
-        /// What they sealed for this shop.
-        shares: Vec<SealedShare>,
     },
     /// What was asked by [`MaskEffect::MakeMasks`].
     MasksReady(AttemptKey),
@@ -45,6 +50,8 @@ pub enum MaskEvent {
         id: AttemptId,
         /// Places in R1.
         survivors: Vec<u32>,
+        /// Their signatures on H2, in the same order.
+        bindings: Vec<Binding>,
     },
     /// The list is durable: what was asked by [`MaskEffect::StoreSurvivors`].
     SurvivorsStored(AttemptKey),
@@ -73,14 +80,19 @@ pub enum MaskEffect {
         /// R1.
         roster: Roster,
     },
-    /// Make the masks; answer by [`MaskEvent::MasksReady`].
+    /// Open the shares and say whose were bad. The same again if that was said before.
+    Check {
+        /// Which attempt.
+        key: AttemptKey,
+        /// What others sealed for this shop.
+        shares: Vec<DeliveredShare>,
+    },
+    /// Make the masks and sign R2; answer by [`MaskEvent::MasksReady`].
     MakeMasks {
         /// Which attempt.
         key: AttemptKey,
         /// R2.
         sharers: Vec<u32>,
-        /// What they sealed for this shop.
-        shares: Vec<SealedShare>,
     },
     /// Sign the list and store, durably, that it is the one; answer by [`MaskEvent::SurvivorsStored`].
     StoreSurvivors {
@@ -88,6 +100,8 @@ pub enum MaskEffect {
         key: AttemptKey,
         /// R3.
         survivors: Vec<u32>,
+        /// Their signatures on H2.
+        bindings: Vec<Binding>,
     },
     /// Send the signature on the list that is stored.
     Confirm(AttemptKey),
@@ -108,6 +122,7 @@ pub(super) enum Masks {
     Begun,
     Advertised,
     Shared,
+    Checked,
     Asked,
     Ready,
 }
@@ -123,17 +138,24 @@ impl Machine {
                 _ => return Vec::new(),
             },
             MaskEvent::Rostered { id, roster } => match self.masks(|current| current.id == id) {
-                // Again only until R2 is here: then they have arrived.
+                // Again only until others' are here: then they have arrived.
                 Some((key, masks)) if matches!(masks, Masks::Advertised | Masks::Shared) => {
                     *masks = Masks::Shared;
                     MaskEffect::Share { key, roster }
                 }
                 _ => return Vec::new(),
             },
-            MaskEvent::SharersFixed { id, sharers, shares } => match self.masks(|current| current.id == id) {
-                Some((key, masks)) if *masks == Masks::Shared => {
+            MaskEvent::SharesDelivered { id, shares } => match self.masks(|current| current.id == id) {
+                Some((key, masks)) if matches!(masks, Masks::Shared | Masks::Checked) => {
+                    *masks = Masks::Checked;
+                    MaskEffect::Check { key, shares }
+                }
+                _ => return Vec::new(),
+            },
+            MaskEvent::SharersFixed { id, sharers } => match self.masks(|current| current.id == id) {
+                Some((key, masks)) if *masks == Masks::Checked => {
                     *masks = Masks::Asked;
-                    MaskEffect::MakeMasks { key, sharers, shares }
+                    MaskEffect::MakeMasks { key, sharers }
                 }
                 _ => return Vec::new(),
             },
@@ -146,8 +168,16 @@ impl Machine {
                     _ => Vec::new(),
                 };
             }
-            MaskEvent::SurvivorsFixed { id, survivors } => match self.stored(|stored| stored.id == id) {
-                Some(key) => MaskEffect::StoreSurvivors { key, survivors },
+            MaskEvent::SurvivorsFixed {
+                id,
+                survivors,
+                bindings,
+            } => match self.stored(|stored| stored.id == id) {
+                Some(key) => MaskEffect::StoreSurvivors {
+                    key,
+                    survivors,
+                    bindings,
+                },
                 None => return Vec::new(),
             },
             MaskEvent::SurvivorsStored(key) => match self.stored(|stored| stored == key) {

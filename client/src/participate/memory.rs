@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use souk_common::ids::Digest;
 use souk_common::round::record::{Announcement, AttemptId, LogHead, UploadHeader};
+use souk_common::secagg::Binding;
 
 /// An attempt of one plan: round numbers begin anew with every plan.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -31,6 +32,8 @@ pub struct Pending {
     pub key: AttemptKey,
     /// What is offered with it.
     pub header: UploadHeader,
+    /// Under masks, this shop's signature on the list of sharers that they are made for.
+    pub binding: Option<Binding>,
 }
 
 /// Read back from the ledger, the outbox and the store when the program starts.

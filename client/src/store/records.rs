@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::round::record::{Manifest, Outcome, Receipt, RejectCode, UploadHeader};
+use souk_common::secagg::Binding;
 use souk_common::wire::messages::Signed;
 
 use crate::participate::AttemptKey;
@@ -55,6 +56,9 @@ pub struct UploadRecord {
     /// Whether it went out under masks.
     #[serde(default)]
     pub masked: bool,
+    /// Then, this shop's signature on the list of sharers that they are made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 impl UploadRecord {

@@ -379,10 +379,17 @@ pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureErr
         Push::Finished => Event::Finished,
         // Not signed by the coordinator: what counts in them is signed by shops.
         Push::Roster { id, roster } => Event::Masked(MaskEvent::Rostered { id, roster }),
-        Push::Sharers { id, sharers, shares } => {
-            Event::Masked(MaskEvent::SharersFixed { id, sharers, shares })
-        }
-        Push::Survivors { id, survivors } => Event::Masked(MaskEvent::SurvivorsFixed { id, survivors }),
+        Push::Delivered { id, shares } => Event::Masked(MaskEvent::SharesDelivered { id, shares }),
+        Push::Sharers { id, sharers } => Event::Masked(MaskEvent::SharersFixed { id, sharers }),
+        Push::Survivors {
+            id,
+            survivors,
+            bindings,
+        } => Event::Masked(MaskEvent::SurvivorsFixed {
+            id,
+            survivors,
+            bindings,
+        }),
         Push::Confirmed { id, confirmed } => Event::Masked(MaskEvent::ConfirmationsShown { id, confirmed }),
     })
 }

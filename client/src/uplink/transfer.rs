@@ -20,6 +20,7 @@ use super::{FAREWELL, Link, unexpected};
 use crate::folder::{Folder, sync_folder};
 use crate::participate::Blob;
 use crate::patience::{Step, within};
+use souk_common::secagg::Binding;
 
 /// How an upload ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,10 +89,12 @@ impl Link {
     pub async fn upload(
         &self,
         header: &UploadHeader,
+        binding: Option<Binding>,
         path: &Path,
         note: impl FnOnce(u64) -> anyhow::Result<()>,
     ) -> anyhow::Result<Uploaded> {
-        let (reply, mut send, mut recv) = self.request_open(Step::Turn, &Request::Upload(*header)).await?;
+        let offer = Request::offer(*header, binding);
+        let (reply, mut send, mut recv) = self.request_open(Step::Turn, &offer).await?;
         let offset = match reply {
             Reply::UploadFrom { offset } if offset <= header.len_bytes => offset,
             other => return self.upload_end(header, other),

@@ -194,6 +194,8 @@ pub enum RejectCode {
     NotAccepted,
     /// The coordinator could not store it; try again.
     StoreFailed,
+    /// It comes without this shop's signature on the list of sharers of the masked attempt, or with one on another list.
+    NotBound,
 }
 
 impl RejectCode {
@@ -207,6 +209,9 @@ impl RejectCode {
             Self::NotInvited => "the shop is not in the plan",
             Self::NotAccepted => "the shop did not accept this attempt",
             Self::StoreFailed => "the coordinator could not store it",
+            Self::NotBound => {
+                "it does not carry the shop's signature on this masked attempt's list of sharers (H2)"
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::sign::{SignatureError, Word, verify, word_digest};
+use crate::crypto::sign::{SignatureError, SigningKey, Word, verify, word_digest};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
 use crate::round::record::AttemptId;
@@ -178,19 +178,24 @@ fn list_digest(name: &str, before: &Digest, list: &[u32]) -> Digest {
     Digest(*hasher.finalize().as_bytes())
 }
 
-/// A shop's shares for its neighbours.
+/// A shop's shares for its neighbours, and its signature on every ciphertext and every share.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Shares {
     /// How many rebuild its secrets.
     pub threshold: u8,
     /// One for each neighbour, in ascending order of their places in R1.
     pub sealed: Vec<SealedShare>,
+    /// One for each holder, the shop itself included, in the same order.
+    pub hashes: Vec<ShareHashes>,
+    /// 64 bytes, over the [`ShareCommitment`].
+    #[serde(with = "hex")]
+    pub signature: Vec<u8>,
 }
 
 /// A share that only its receiver can open.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedShare {
-    /// On the way to the coordinator, for whom; from it, by whom. A place in R1.
+    /// For whom. A place in R1.
     pub peer: u32,
     /// [`SEALED_BYTES`] of ChaCha20-Poly1305.
     #[serde(with = "hex")]
@@ -199,6 +204,124 @@ pub struct SealedShare {
 
 /// Length of a sealed share: two shares of 32 bytes and a tag.
 pub const SEALED_BYTES: usize = 80;
+
+/// Hashes of the two shares of one holder. A share is 32 random bytes: its hash tells nothing of it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ShareHashes {
+    /// Of the share of the own mask's seed.
+    pub seed: Digest,
+    /// Of the share of the mask key's secret.
+    pub key: Digest,
+}
+
+impl ShareHashes {
+    /// Of the share of the seed, then that of the mask key's secret.
+    pub fn of(both: &[u8; 64]) -> Self {
+        let (seed, key) = both.split_at(32);
+        Self {
+            seed: seed_share_hash(seed),
+            key: key_share_hash(key),
+        }
+    }
+
+    /// Whether a revealed share is the one that was hashed.
+    pub fn fit(&self, share: &[u8; 32], of_the_seed: bool) -> bool {
+        match of_the_seed {
+            true => seed_share_hash(share) == self.seed,
+            false => key_share_hash(share) == self.key,
+        }
+    }
+}
+
+fn seed_share_hash(share: &[u8]) -> Digest {
+    Digest(blake3::derive_key("souk 2026 masking seed share v1", share))
+}
+
+fn key_share_hash(share: &[u8]) -> Digest {
+    Digest(blake3::derive_key("souk 2026 masking key share v1", share))
+}
+
+/// What a shop signs with its shares: the root of a tree over all of them ([`super::tree`]), so that a holder can check its
+/// own without the others.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ShareCommitment {
+    /// Which attempt.
+    pub id: AttemptId,
+    /// H(R1).
+    pub roster: Digest,
+    /// How many shares rebuild.
+    pub threshold: u8,
+    /// Over [`share_leaf`] of every holder, ascending.
+    pub root: Digest,
+}
+
+impl Word for ShareCommitment {
+    const DOMAIN: &'static str = "souk 2026 masking shares v1";
+}
+
+/// One holder's leaf of the tree: its place, what was sealed for it (nothing for the maker itself), its shares' hashes.
+pub fn share_leaf(holder: u32, sealed: Option<&[u8]>, hashes: &ShareHashes) -> Digest {
+    let sealed = sealed.map_or(Digest::ZERO, |bytes| {
+        Digest(blake3::derive_key("souk 2026 masking sealed share v1", bytes))
+    });
+    let mut hasher = blake3::Hasher::new_derive_key("souk 2026 masking share leaf v1");
+    hasher.update(&holder.to_le_bytes());
+    for digest in [sealed, hashes.seed, hashes.key] {
+        hasher.update(&digest.0);
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+/// A share on its way from the coordinator to its holder, with what it takes to check that it is the one its maker signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DeliveredShare {
+    /// By whom; a place in R1.
+    pub maker: u32,
+    /// How many shares rebuild the maker's secrets.
+    pub threshold: u8,
+    /// [`SEALED_BYTES`] of ChaCha20-Poly1305.
+    #[serde(with = "hex")]
+    pub sealed: Vec<u8>,
+    /// Of the two shares in it.
+    pub hashes: ShareHashes,
+    /// From the leaf up to the root.
+    pub path: Vec<Digest>,
+    /// The maker's, over the [`ShareCommitment`].
+    #[serde(with = "hex")]
+    pub signature: Vec<u8>,
+}
+
+/// A shop's word that its masks are made for one H(plan, model, R1, R2); it signs one an attempt, and it goes with the
+/// upload. R3 shows those of all survivors.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UploadBinding {
+    /// Which attempt.
+    pub id: AttemptId,
+    /// [`sharers_digest`].
+    pub sharers: Digest,
+}
+
+impl Word for UploadBinding {
+    const DOMAIN: &'static str = "souk 2026 masking upload v1";
+}
+
+/// A shop's Ed25519 signature on an [`UploadBinding`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Binding(#[serde(with = "hex")] pub [u8; 64]);
+
+impl Binding {
+    /// Signs a shop's H2.
+    pub fn sign(body: UploadBinding, key: &SigningKey) -> Self {
+        let signature = key.sign(body).signature;
+        Self(signature.try_into().expect("an Ed25519 signature has 64 bytes"))
+    }
+
+    /// Whether the holder of `identity` signed `body`.
+    pub fn is_by(&self, body: UploadBinding, identity: &[u8; 32]) -> bool {
+        let signature = self.0.to_vec();
+        verify(&Signed { body, signature }, identity).is_ok()
+    }
+}
 
 /// A shop's word that it has seen this list of survivors, and will answer no other one of this attempt.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

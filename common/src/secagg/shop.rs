@@ -1,23 +1,24 @@
-//! A shop's half of one masked attempt: keys, shares, masks, and what it reveals of whom. No clock, no IO; randomness is
-//! passed in.
+//! A shop's half of one masked attempt up to its masked update: keys, shares, masks. No clock, no IO; randomness is passed
+//! in. What follows the upload: [`super::masking`].
 
 use std::collections::BTreeSet;
 
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::graph::neighbours;
 use super::mask::{Mask, Sign};
+use super::masking::{Held, Identity, Masking};
 use super::records::{
-    Advertisement, Confirmation, Confirmed, Context, Revealed, Roster, RosterError, SEALED_BYTES,
-    SealedShare, Shares, commitment, fingerprint, sharers_digest, survivors_digest,
+    Advertisement, Binding, Context, DeliveredShare, Roster, SealedShare, ShareCommitment, ShareHashes,
+    Shares, UploadBinding, commitment, fingerprint, share_leaf, sharers_digest,
 };
+use super::refusal::Refusal;
 use super::secrets::{Secret, agree, open, pair_seed, public_key, seal, self_key};
 use super::shamir::split;
 use super::terms::{MOST_HOLDERS, Terms};
+use super::tree::{Tree, root_above};
 use crate::crypto::sign::{SigningKey, verify};
-use crate::hex;
 use crate::ids::{Digest, ShopName};
 use crate::privacy::UpdateValues;
 use crate::rng::{Source, words};
@@ -78,7 +79,7 @@ impl Keys {
         &self.advertisement
     }
 
-    /// Takes in R1 and makes the shares for this shop's neighbours.
+    /// Takes in R1, makes the shares for this shop's neighbours and signs them.
     ///
     /// # Errors
     /// When the roster is not this attempt's, lacks this shop, or has too few shops that the owner knows.
@@ -86,6 +87,7 @@ impl Keys {
         self,
         roster: Roster,
         owner: &dyn Acquaintance,
+        identity: &SigningKey,
         secret: &mut impl Source,
     ) -> Result<(Sharing, Shares), Refusal> {
         let secret = words(secret);
@@ -119,12 +121,16 @@ impl Keys {
         let seeds = split(&self.seed, threshold, count, secret);
         let keys = split(&self.mask, threshold, count, secret);
         let mut sealed = Vec::with_capacity(mine.len());
+        let (mut hashes, mut leaves) = (Vec::with_capacity(holders.len()), Vec::new());
         let mut own = Zeroizing::new([0; 64]);
         for (holder, (seed, key)) in holders.iter().zip(seeds.iter().zip(&keys)) {
             let mut both = Zeroizing::new([0; 64]);
             both[..32].copy_from_slice(seed.as_slice());
             both[32..].copy_from_slice(key.as_slice());
+            let hashed = ShareHashes::of(&both);
+            hashes.push(hashed);
             if *holder == place {
+                leaves.push(share_leaf(place, None, &hashed));
                 own = both;
                 continue;
             }
@@ -132,11 +138,17 @@ impl Keys {
             let agreed = self.agree(&self.sealing, &peer.sealing_key, peer)?;
             // The mask key is tried as well: who drops out later for it would cost an attempt.
             self.agree(&self.mask, &peer.mask_key, peer)?;
-            sealed.push(SealedShare {
-                peer: *holder,
-                bytes: seal(&agreed, &self.context, &digest, (place, *holder), &both),
-            });
+            let bytes = seal(&agreed, &self.context, &digest, (place, *holder), &both);
+            leaves.push(share_leaf(*holder, Some(&bytes), &hashed));
+            sealed.push(SealedShare { peer: *holder, bytes });
         }
+        let signed = identity.sign(ShareCommitment {
+            id: self.context.id,
+            roster: digest,
+            threshold,
+            root: Tree::over(leaves).root(),
+        });
+        let seats = mine.iter().map(|maker| Seat::of(place, *maker, &graph)).collect();
         let sharing = Sharing {
             keys: self,
             roster,
@@ -144,10 +156,18 @@ impl Keys {
             place,
             known,
             neighbours: mine,
+            seats,
+            threshold: threshold.into(),
             least,
             own,
         };
-        Ok((sharing, Shares { threshold, sealed }))
+        let shares = Shares {
+            threshold,
+            sealed,
+            hashes,
+            signature: signed.signature,
+        };
+        Ok((sharing, shares))
     }
 
     fn agree(&self, secret: &Secret, public: &[u8; 32], peer: &Advertisement) -> Result<Secret, Refusal> {
@@ -165,88 +185,172 @@ pub struct Sharing {
     place: u32,
     known: BTreeSet<u32>,
     neighbours: Vec<u32>,
+    /// Where it sits among each neighbour's holders.
+    seats: Vec<Seat>,
+    threshold: usize,
     least: usize,
     own: Zeroizing<[u8; 64]>,
 }
 
+/// One holder's place among all holders of a maker's shares.
+#[derive(Clone, Copy)]
+struct Seat {
+    at: usize,
+    of: usize,
+}
+
+impl Seat {
+    fn of(holder: u32, maker: u32, graph: &[Vec<u32>]) -> Self {
+        let all = holders(&graph[maker as usize], maker);
+        Self {
+            at: all.partition_point(|other| *other < holder),
+            of: all.len(),
+        }
+    }
+}
+
 impl Sharing {
-    /// Takes in R2 and the shares that others sealed for this shop; from here on an update can be masked.
+    /// Opens the shares that others sealed for this shop, and says which makers' were bad: their places, ascending, without
+    /// evidence. An opened share, shown to the coordinator with the other kind that survivors reveal, would be both of a
+    /// maker's secrets.
     ///
     /// # Errors
-    /// When R2 lacks this shop, is no part of R1, or has too few shops that the owner knows.
-    pub fn mask(self, sharers: Vec<u32>, received: &[SealedShare]) -> Result<(Masking, Masks), Refusal> {
-        part_of(&sharers, self.roster.len() as u32, |_| true)?;
-        if sharers.binary_search(&self.place).is_err() {
-            return Err(Refusal::Absent);
+    /// When a share is not the one that its maker signed: that is the coordinator's doing, and nothing of it is charged.
+    pub fn check(self, delivered: &[DeliveredShare]) -> Result<(Checked, Vec<u32>), Refusal> {
+        if !delivered.windows(2).all(|pair| pair[0].maker < pair[1].maker) {
+            return Err(Refusal::NoPart);
         }
-        let known = |shop: &&u32| self.known.contains(shop);
-        enough(sharers.iter().filter(known).count(), self.least)?;
-        let bound = sharers_digest(&self.digest, &sharers);
-        let context = &self.keys.context;
         let mut shares = vec![Held {
             of: self.place,
             both: *self.own,
         }];
-        let mut masks = vec![Mask {
-            key: self_key(&self.keys.seed, context, &bound),
-            sign: Sign::Plus,
-        }];
-        let present = self
-            .neighbours
-            .iter()
-            .filter(|other| sharers.binary_search(other).is_ok());
-        for other in present {
-            let peer = &self.roster.0[*other as usize].body;
-            let agreed = self.keys.agree(&self.keys.mask, &peer.mask_key, peer)?;
-            masks.push(Mask {
-                key: pair_seed(&agreed, context, &bound, [self.place, *other]),
-                sign: Sign::of(self.place, *other),
-            });
-            // A share that can't be opened is its maker's loss: the others hold theirs.
-            let sealing = self.keys.agree(&self.keys.sealing, &peer.sealing_key, peer)?;
-            let found = received
-                .iter()
-                .find(|share| share.peer == *other && share.bytes.len() == SEALED_BYTES);
-            if let Some(both) = found.and_then(|share| {
-                open(
-                    &sealing,
-                    context,
-                    &self.digest,
-                    (*other, self.place),
-                    &share.bytes,
-                )
-            }) {
-                shares.push(Held {
-                    of: *other,
-                    both: *both,
+        let mut bad = Vec::new();
+        for share in delivered {
+            let seat = self
+                .neighbours
+                .binary_search(&share.maker)
+                .map(|at| self.seats[at]);
+            let seat = seat.map_err(|_| Refusal::NoPart)?;
+            let maker = &self.roster.0[share.maker as usize].body;
+            let leaf = share_leaf(self.place, Some(&share.sealed), &share.hashes);
+            let root = root_above(leaf, seat.at, seat.of, &share.path);
+            let signed = |root| Signed {
+                body: ShareCommitment {
+                    id: self.keys.context.id,
+                    roster: self.digest,
+                    threshold: share.threshold,
+                    root,
+                },
+                signature: share.signature.clone(),
+            };
+            if !root.is_some_and(|root| verify(&signed(root), &maker.identity).is_ok()) {
+                return Err(Refusal::Altered {
+                    maker: maker.shop.clone(),
                 });
             }
+            let sealing = self.keys.agree(&self.keys.sealing, &maker.sealing_key, maker)?;
+            let way = (share.maker, self.place);
+            let opened = open(&sealing, &self.keys.context, &self.digest, way, &share.sealed);
+            match opened.filter(|both| ShareHashes::of(both) == share.hashes) {
+                Some(both) => shares.push(Held {
+                    of: share.maker,
+                    both: *both,
+                }),
+                None => bad.push(share.maker),
+            }
         }
-        let identities = self
-            .roster
-            .0
-            .iter()
-            .map(|signed| Identity(signed.body.identity))
-            .collect();
+        let checked = Checked {
+            sharing: self,
+            shares,
+        };
+        Ok((checked, bad))
+    }
+}
+
+/// A shop that has opened the shares it holds.
+pub struct Checked {
+    sharing: Sharing,
+    shares: Vec<Held>,
+}
+
+impl Checked {
+    /// Takes in R2 and signs it; from here on an update can be masked.
+    ///
+    /// # Errors
+    /// When R2 lacks this shop, is no part of R1, or has too few shops: that the owner knows, in all or among the holders of
+    /// this shop's shares, or for the sum to be unmasked at all.
+    pub fn mask(self, sharers: Vec<u32>, signer: &SigningKey) -> Result<(Masking, Masks), Refusal> {
+        let Self { sharing, shares } = self;
+        sharing.accept(&sharers)?;
+        let bound = sharers_digest(&sharing.digest, &sharers);
+        let context = &sharing.keys.context;
+        let mut masks = vec![Mask {
+            key: self_key(&sharing.keys.seed, context, &bound),
+            sign: Sign::Plus,
+        }];
+        let listed = |other: &u32| sharers.binary_search(other).is_ok();
+        for other in sharing.neighbours.iter().filter(|other| listed(other)) {
+            let peer = &sharing.roster.0[*other as usize].body;
+            let agreed = sharing.keys.agree(&sharing.keys.mask, &peer.mask_key, peer)?;
+            masks.push(Mask {
+                key: pair_seed(&agreed, context, &bound, [sharing.place, *other]),
+                sign: Sign::of(sharing.place, *other),
+            });
+        }
+        // What is held of shops that are not in R2 is of no use to anybody.
+        let shares = shares.into_iter().filter(|held| listed(&held.of)).collect();
+        let binding = UploadBinding {
+            id: context.id,
+            sharers: bound,
+        };
+        let terms = sharing.keys.terms;
+        let bodies = || sharing.roster.0.iter().map(|signed| &signed.body);
         let masking = Masking {
             context: *context,
-            colluding: self.keys.terms.colluding,
-            least_alive: self.keys.terms.least_alive(self.roster.len()),
-            place: self.place,
+            colluding: terms.colluding,
+            least_alive: terms.least_alive(sharing.roster.len()),
+            place: sharing.place,
             sharers,
             bound,
-            known: self.known.into_iter().collect(),
-            neighbours: self.neighbours,
-            least: self.least,
-            identities,
+            known: sharing.known.iter().copied().collect(),
+            neighbours: sharing.neighbours.clone(),
+            least: sharing.least,
+            names: bodies().map(|keys| keys.shop.clone()).collect(),
+            identities: bodies().map(|keys| Identity(keys.identity)).collect(),
             shares,
+            binding: Binding::sign(binding, signer),
             survivors: None,
         };
         let masks = Masks {
-            cipher: self.keys.terms.cipher,
+            cipher: terms.cipher,
             masks,
         };
         Ok((masking, masks))
+    }
+}
+
+impl Sharing {
+    /// Whether an update may be charged and masked for R2. Privacy does not hang on it; it saves charges for attempts that
+    /// could not be unmasked.
+    fn accept(&self, sharers: &[u32]) -> Result<(), Refusal> {
+        part_of(sharers, self.roster.len() as u32, |_| true)?;
+        let listed = |shop: &u32| sharers.binary_search(shop).is_ok();
+        if !listed(&self.place) {
+            return Err(Refusal::Absent);
+        }
+        let known = |shop: &&u32| self.known.contains(shop);
+        enough(sharers.iter().filter(known).count(), self.least)?;
+        let (terms, shops) = (self.keys.terms, self.roster.len());
+        let holders = holders(&self.neighbours, self.place);
+        let alive = || holders.iter().filter(|holder| listed(holder));
+        enough(alive().filter(known).count(), terms.least_alive(shops))?;
+        let least = terms.confirmations(shops, shops - self.known.len());
+        for (got, least) in [(sharers.len(), least), (alive().count(), self.threshold)] {
+            if got < least {
+                return Err(Refusal::TooFewSharers { got, least });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -263,143 +367,6 @@ impl Masks {
     }
 }
 
-/// A shop whose update is masked: what it needs to help unmask the sum. Stored before the update leaves, erased when the
-/// attempt has ended.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
-pub struct Masking {
-    context: Context,
-    colluding: usize,
-    least_alive: usize,
-    place: u32,
-    sharers: Vec<u32>,
-    bound: Digest,
-    known: Vec<u32>,
-    neighbours: Vec<u32>,
-    least: usize,
-    identities: Vec<Identity>,
-    shares: Vec<Held>,
-    /// The one R3 that was answered.
-    survivors: Option<Vec<u32>>,
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Serialize)]
-struct Identity(#[serde(with = "hex")] [u8; 32]);
-
-/// Shares of another shop's secrets (or of the own): of the own mask's seed, then of the mask key.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
-struct Held {
-    of: u32,
-    #[serde(with = "hex")]
-    both: [u8; 64],
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.both.zeroize();
-    }
-}
-
-impl Masking {
-    /// What the attempt is bound to.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// Takes in R3 and signs that this is the one. It must be stored again, with the list in it, before the signature
-    /// leaves.
-    ///
-    /// # Errors
-    /// When another list was answered before, it lacks this shop, is no part of R2, or has too few shops that the owner
-    /// knows, in all or among the holders of this shop's shares.
-    pub fn confirm(
-        &mut self,
-        survivors: &[u32],
-        identity: &SigningKey,
-    ) -> Result<Signed<Confirmation>, Refusal> {
-        match &self.survivors {
-            Some(answered) if answered != survivors => return Err(Refusal::SecondList),
-            Some(_) => {}
-            None => {
-                part_of(survivors, u32::MAX, |shop| {
-                    self.sharers.binary_search(&shop).is_ok()
-                })?;
-                if survivors.binary_search(&self.place).is_err() {
-                    return Err(Refusal::Absent);
-                }
-                let known = |shop: &&u32| self.known.binary_search(shop).is_ok();
-                enough(survivors.iter().filter(known).count(), self.least)?;
-                let alive = holders(&self.neighbours, self.place)
-                    .iter()
-                    .filter(|holder| survivors.binary_search(holder).is_ok())
-                    .filter(known)
-                    .count();
-                enough(alive, self.least_alive)?;
-                self.survivors = Some(survivors.to_vec());
-            }
-        }
-        Ok(identity.sign(self.confirmation(survivors)))
-    }
-
-    /// What this shop reveals once it is shown enough signatures on the list that it signed itself.
-    ///
-    /// # Errors
-    /// When it signed none, or there are too few signatures on that one.
-    pub fn reveal(&self, confirmed: &[Confirmed]) -> Result<Vec<Revealed>, Refusal> {
-        let survivors = self
-            .survivors
-            .as_ref()
-            .ok_or(Refusal::Unconfirmed { got: 0, least: 1 })?;
-        let body = self.confirmation(survivors);
-        let unknown = self
-            .sharers
-            .iter()
-            .filter(|shop| self.known.binary_search(shop).is_err())
-            .count();
-        // As in Terms::confirmations; more than all is never asked for.
-        let least = (self.sharers.len() + self.colluding + unknown) / 2 + 1;
-        let least = least.min(self.sharers.len());
-        let mut signers = BTreeSet::new();
-        for word in confirmed {
-            if signers.len() >= least {
-                break;
-            }
-            let signed = Signed {
-                body,
-                signature: word.signature.clone(),
-            };
-            let identity = self.identities.get(word.shop as usize);
-            if survivors.binary_search(&word.shop).is_ok()
-                && !signers.contains(&word.shop)
-                && identity.is_some_and(|identity| verify(&signed, &identity.0).is_ok())
-            {
-                signers.insert(word.shop);
-            }
-        }
-        if signers.len() < least {
-            return Err(Refusal::Unconfirmed {
-                got: signers.len(),
-                least,
-            });
-        }
-        let reveal = |held: &Held| {
-            let kind = match survivors.binary_search(&held.of) {
-                Ok(_) => &held.both[..32],
-                Err(_) => &held.both[32..],
-            };
-            let share = kind.try_into().expect("half of 64 bytes");
-            Revealed { of: held.of, share }
-        };
-        Ok(self.shares.iter().map(reveal).collect())
-    }
-
-    fn confirmation(&self, survivors: &[u32]) -> Confirmation {
-        Confirmation {
-            id: self.context.id,
-            survivors: survivors_digest(&self.bound, survivors),
-        }
-    }
-}
-
 /// The holders of a shop's shares, ascending: its neighbours and itself.
 pub(super) fn holders(neighbours: &[u32], place: u32) -> Vec<u32> {
     let mut holders = neighbours.to_vec();
@@ -408,7 +375,7 @@ pub(super) fn holders(neighbours: &[u32], place: u32) -> Vec<u32> {
     holders
 }
 
-fn enough(known: usize, least: usize) -> Result<(), Refusal> {
+pub(super) fn enough(known: usize, least: usize) -> Result<(), Refusal> {
     if known < least {
         return Err(Refusal::Unknown { known, least });
     }
@@ -422,43 +389,4 @@ pub(super) fn part_of(list: &[u32], below: u32, allowed: impl Fn(u32) -> bool) -
         return Err(Refusal::NoPart);
     }
     Ok(())
-}
-
-/// Why a shop takes no further part in a masked attempt.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The roster.
-    #[error(transparent)]
-    Roster(#[from] RosterError),
-    /// This shop is missing, or other keys stand in its place.
-    #[error("the list lacks this shop, or shows other keys for it")]
-    Absent,
-    /// Too few shops that the owner has confirmed.
-    #[error("{known} shops that the owner has confirmed; it takes {least} (`souk-client shops`)")]
-    Unknown {
-        /// How many, this one included.
-        known: usize,
-        /// How many it takes.
-        least: usize,
-    },
-    /// A key that agrees on what anybody could know.
-    #[error("a key of {shop} is of small order")]
-    WeakKey {
-        /// Whose.
-        shop: ShopName,
-    },
-    /// A list that is no part of the one before, or does not ascend.
-    #[error("the list is no part of the one before it")]
-    NoPart,
-    /// Another list of survivors was answered before.
-    #[error("another list of survivors was answered in this attempt")]
-    SecondList,
-    /// Too few signatures on the list of survivors.
-    #[error("{got} shops signed the list of survivors; it takes {least}")]
-    Unconfirmed {
-        /// Valid signatures by survivors.
-        got: usize,
-        /// How many it takes.
-        least: usize,
-    },
 }

@@ -19,7 +19,7 @@
 //! * **Confirmations.** F = floor((|R1| + t + u) / 2) + 1 members of R3 sign it, u the unknown ones of R1; never capped. So of
 //!   one R1 only one pair (R2, R3) can be confirmed, however many a lying coordinator shows: two sets of F signers of R1 have
 //!   more than t + u members in common, one of them honest, and an honest shop signs one H2 and one R3. Counted against R2
-//!   (as until protocol version 6), two R2 that have little in common could both be confirmed.
+//!   (as until protocol version 1), two R2 that have little in common could both be confirmed.
 //! * **Survivors.** So an attempt takes max(n_min, T, F) of them ([`Terms::least_survivors`]).
 //!
 //! None of this is a matter of probability. What is one is how often an attempt fails because too many of one shop's holders

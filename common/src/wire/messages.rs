@@ -6,9 +6,9 @@
 //! | [`Request::Subscribe`] | many [`Push`] frames until the stream ends | |
 //! | [`Request::Answer`] | [`Reply::Done`] | |
 //! | [`Request::Blob`] | [`Reply::Blob`] | coordinator sends the blob from `offset` to its end |
-//! | [`Request::Upload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
+//! | [`Request::Upload`], [`Request::MaskedUpload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
 //! | [`Request::Leave`] | [`Reply::Left`] | |
-//! | [`Request::Advertise`], [`Request::Share`], [`Request::Confirm`], [`Request::Reveal`] | [`Reply::Done`] | |
+//! | [`Request::Advertise`], [`Request::Share`], [`Request::Checked`], [`Request::Confirm`], [`Request::Reveal`] | [`Reply::Done`] | |
 //! | [`Request::Members`] | [`Reply::Members`] | |
 //! | [`Request::CheckIn`] | [`Reply::CheckedIn`] | |
 //! | [`Request::Renew`] | [`Reply::Renewed`] | |
@@ -24,7 +24,9 @@ use crate::ids::{Digest, ShopName};
 use crate::round::record::{
     Announcement, Answer, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
-use crate::secagg::{Advertisement, Confirmation, Confirmed, Revealed, Roster, SealedShare, Shares};
+use crate::secagg::{
+    Advertisement, Binding, Confirmation, Confirmed, DeliveredShare, Revealed, Roster, Shares,
+};
 
 /// A word of the coordinator with its Ed25519 signature over a domain-separated digest.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -103,6 +105,30 @@ pub enum Request {
         /// Only receipts with `ledger_length` under this.
         below: u64,
     },
+    /// Says whose shares, of those that were delivered, were bad.
+    Checked {
+        /// Which attempt.
+        id: AttemptId,
+        /// Places in R1, ascending; mostly none.
+        bad: Vec<u32>,
+    },
+    /// Offers an update of a masked attempt.
+    MaskedUpload {
+        /// The update.
+        upload: UploadHeader,
+        /// The shop's signature on H(plan, model, R1, R2).
+        binding: Binding,
+    },
+}
+
+impl Request {
+    /// Offers an update, under masks with the shop's signature on the list of sharers.
+    pub fn offer(upload: UploadHeader, binding: Option<Binding>) -> Self {
+        match binding {
+            Some(binding) => Self::MaskedUpload { upload, binding },
+            None => Self::Upload(upload),
+        }
+    }
 }
 
 /// What a shop says of itself.
@@ -245,8 +271,6 @@ pub enum Push {
         id: AttemptId,
         /// Places in R1, ascending.
         sharers: Vec<u32>,
-        /// What R2's members sealed for the receiver.
-        shares: Vec<SealedShare>,
     },
     /// R3: sign it.
     Survivors {
@@ -254,6 +278,8 @@ pub enum Push {
         id: AttemptId,
         /// Places in R1, ascending.
         survivors: Vec<u32>,
+        /// Their signatures on H(plan, model, R1, R2), in the same order.
+        bindings: Vec<Binding>,
     },
     /// Signatures on R3: reveal.
     Confirmed {
@@ -261,6 +287,13 @@ pub enum Push {
         id: AttemptId,
         /// Of R3's members.
         confirmed: Vec<Confirmed>,
+    },
+    /// What others sealed for the receiver: check it, and say whose was bad.
+    Delivered {
+        /// Which attempt.
+        id: AttemptId,
+        /// By ascending makers.
+        shares: Vec<DeliveredShare>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The running sum of one attempt, modulo 2^b.
 
+use souk_common::ids::ShopName;
 use souk_common::round::grid::ModulusBits;
 use souk_common::secagg::{Misfit, Session, Terms};
 
@@ -124,11 +125,11 @@ impl Accumulator {
         Ok(())
     }
 
-    /// Takes off the masks that are left in the sum of a masked attempt.
+    /// Takes off the masks that are left in the sum of a masked attempt; gives shops whose shares show that they lied.
     ///
     /// # Errors
     /// When shares are missing or of no use; the sum is as it was then.
-    pub fn unmask(&mut self, session: &Session, terms: &Terms) -> Result<(), Misfit> {
+    pub fn unmask(&mut self, session: &Session, terms: &Terms) -> Result<Vec<ShopName>, Misfit> {
         match &mut self.sum {
             Sum::B32(sum) => session.unmask(terms, sum),
             Sum::B64(sum) => session.unmask(terms, sum),

@@ -73,12 +73,12 @@ impl Aggregator {
         self.accumulator.add(update)
     }
 
-    /// Takes the masks off the sum, if the attempt has any.
+    /// Takes the masks off the sum, if the attempt has any; gives shops whose shares show that they lied all the same.
     ///
     /// # Errors
     /// When shares are missing or of no use; the sum is as it was then.
-    pub fn unmask(&mut self, masked: Option<&Masked>) -> Result<(), Misfit> {
-        masked.map_or(Ok(()), |masked| {
+    pub fn unmask(&mut self, masked: Option<&Masked>) -> Result<Vec<ShopName>, Misfit> {
+        masked.map_or(Ok(Vec::new()), |masked| {
             self.accumulator.unmask(masked.session(), masked.terms())
         })
     }

@@ -172,7 +172,7 @@ fn restore(
             .masked(context.id)?
             .filter(|session| *session.context() == context);
         if let Some((terms, session)) = terms.zip(session)
-            && let Some((restored, at)) = Masked::restored(terms, session)
+            && let Some((restored, at)) = Masked::restored(terms, session, store.bindings(context.id)?)
         {
             (masked, step) = (Some(restored), Some(at));
         }
@@ -224,6 +224,7 @@ fn restore(
             .filter(|(_, shop)| shop.standing != Standing::Enrolled)
             .map(|(name, _)| name)
             .collect(),
+        named: store.named()?.into_keys().collect(),
     };
     Ok((run, restored, masked))
 }

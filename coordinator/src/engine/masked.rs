@@ -3,12 +3,13 @@
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::AttemptId;
-use souk_common::secagg::Misfit;
+use souk_common::secagg::{Binding, Misfit};
 use souk_common::wire::messages::{ErrorCode, Reply};
 
 use super::{Engine, EngineError, Output};
 use crate::masked::{MaskedWord, Told};
-use crate::store::{Entry, MaskedList, StoreError};
+use crate::round::Event;
+use crate::store::{Entry, Fault, MaskedList, Named, StoreError};
 
 impl Engine {
     /// Takes in a shop's word for the open masked attempt; the answer to it is among the outputs.
@@ -29,6 +30,7 @@ impl Engine {
             let reply = Reply::Done;
             return Ok(vec![Output::Reply { shop, reply }]);
         }
+        let mut named = Vec::new();
         let taken = match self.masked.as_mut().filter(|_| open && invited) {
             None => Err(Misfit::Context),
             Some(masked) => masked.take_in(shop.clone(), word),
@@ -36,12 +38,17 @@ impl Engine {
         let (reply, event) = match taken {
             Ok(event) => (Reply::Done, Some(event)),
             Err(misfit) => {
+                if let Misfit::FalseShare { of } = &misfit {
+                    let fault = Fault::FalseShare { of: of.clone() };
+                    self.name(now, id, &shop, fault, &mut named)?;
+                }
                 tracing::info!(%shop, %id, %misfit, "a word for a masked attempt is not taken");
                 let (code, detail) = (ErrorCode::BadRequest, misfit.to_string());
                 (Reply::Error { code, detail }, None)
             }
         };
         let mut outputs = vec![Output::Reply { shop, reply }];
+        outputs.extend(named);
         if let Some(event) = event {
             outputs.extend(self.handle(now, event)?);
         }
@@ -59,14 +66,84 @@ impl Engine {
         self.fix(now, id, fixed, outputs)
     }
 
+    /// Whether an update may be taken in: under masks it comes with the shop's signature on R2.
+    pub(super) fn is_bound(&mut self, id: AttemptId, shop: &ShopName, binding: Option<Binding>) -> bool {
+        let open = self.machine.open().is_some_and(|(open, _)| open == id);
+        match self.masked.as_mut().filter(|_| open) {
+            None => true,
+            Some(masked) => binding.is_some_and(|binding| match masked.bind(shop, binding) {
+                Ok(()) => true,
+                // Others are refused by the machine, with its reason.
+                Err(Misfit::Absent | Misfit::Late) => true,
+                Err(misfit) => {
+                    tracing::info!(%shop, %id, %misfit, "an update is not bound to this attempt's lists");
+                    false
+                }
+            }),
+        }
+    }
+
+    pub(super) fn deliver_shares(&mut self, outputs: &mut Vec<Output>) {
+        if let Some(masked) = &mut self.masked {
+            tell(masked.deliver(), outputs);
+        }
+    }
+
     pub(super) fn fix_sharers(
         &mut self,
         now: Timestamp,
         id: AttemptId,
+        least: usize,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Vec<ShopName>, EngineError> {
+        let Some(masked) = &mut self.masked else {
+            return Ok(Vec::new());
+        };
+        let (sharers, list, told) = masked.fix_sharers();
+        for (shop, complaints) in masked.session().complained_of() {
+            outputs.push(Output::Report(format!(
+                "{id}: {shop} is left out before anything is charged: {complaints} shops say that the shares it sealed for them \
+                 are bad (either it or they have a fault or lie; update their programs, or ask their owners)"
+            )));
+        }
+        if sharers.len() >= least {
+            self.fix(now, id, Some((list, told)), outputs)?;
+        }
+        Ok(sharers)
+    }
+
+    /// Notes that what a shop signed or showed proves that it lied: it takes part in nothing more until the operator lets
+    /// it back. In the record before anything follows from it.
+    pub(super) fn name(
+        &mut self,
+        now: Timestamp,
+        id: AttemptId,
+        shop: &ShopName,
+        fault: Fault,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
-        let fixed = self.masked.as_mut().map(crate::masked::Masked::fix_sharers);
-        self.fix(now, id, fixed, outputs)
+        let mut named = self.store.named()?;
+        if named.contains_key(shop) {
+            return Ok(());
+        }
+        outputs.push(Output::Report(format!(
+            "{id}: {shop} {fault}. It is left out from now on; `souk-coordinator readmit {shop}` lets it back"
+        )));
+        named.insert(
+            shop.clone(),
+            Named {
+                id,
+                fault: fault.clone(),
+            },
+        );
+        self.store.change(|change| {
+            change.set_named(&named)?;
+            let shop = shop.clone();
+            change.append(now, Entry::Named { id, shop, fault }).map(|_| ())
+        })?;
+        let follows = self.handle(now, Event::Named(shop.clone()))?;
+        outputs.extend(follows);
+        Ok(())
     }
 
     pub(super) fn fix_survivors(
@@ -100,6 +177,10 @@ impl Engine {
         };
         self.store.change(|change| {
             change.set_masked(id, masked.session())?;
+            if matches!(list, MaskedList::Survivors(_)) {
+                // They stand in the session now.
+                change.forget_bindings(id)?;
+            }
             change.append(now, Entry::Masked { id, list }).map(|_| ())
         })?;
         tell(told, outputs);

@@ -23,13 +23,13 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{
     Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
-use souk_common::secagg::{Context, Terms};
+use souk_common::secagg::{Binding, Context, Misfit, Terms};
 use souk_common::wire::messages::{Push, Reply, Signed, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
 use crate::masked::Masked;
 use crate::round::{Effect, Event, Machine, Phase, without_model};
-use crate::store::{Entry, Run, Store, StoreError};
+use crate::store::{Entry, Fault, Run, Store, StoreError};
 
 use models::KeptModels;
 
@@ -111,6 +111,7 @@ impl Engine {
         now: Timestamp,
         shop: ShopName,
         upload: UploadHeader,
+        binding: Option<Binding>,
     ) -> Result<Vec<Output>, EngineError> {
         let before = self.store.receipt(upload.id, &shop)?;
         let same = |receipt: &Signed<Receipt>| {
@@ -119,6 +120,9 @@ impl Engine {
         if let Some(receipt) = before.filter(same) {
             let reply = Reply::Receipt(receipt);
             return Ok(vec![Output::Reply { shop, reply }]);
+        }
+        if !self.is_bound(upload.id, &shop, binding) {
+            return Ok(vec![rejection(shop, RejectCode::NotBound)]);
         }
         self.handle(now, Event::UploadOffered { shop, upload })
     }
@@ -245,12 +249,24 @@ impl Engine {
             }
             Effect::Reject { shop, code, .. } => outputs.push(rejection(shop, code)),
             Effect::FixRoster { id, shops } => self.fix_roster(now, id, &shops, outputs)?,
-            Effect::FixSharers { id } => self.fix_sharers(now, id, outputs)?,
+            Effect::DeliverShares { .. } => self.deliver_shares(outputs),
+            Effect::FixSharers { id, least } => {
+                let sharers = self.fix_sharers(now, id, least, outputs)?;
+                return Ok(Some(Event::SharersFixed { id, sharers }));
+            }
             Effect::FixSurvivors { id, accepted } => self.fix_survivors(now, id, &accepted, outputs)?,
             Effect::ShowConfirmations { shops, .. } => self.show_confirmations(&shops, outputs),
             Effect::Repeat { shop, .. } => self.repeat(&shop, outputs),
             Effect::Publish { id, accepted } => {
-                if let Err(misfit) = self.aggregator.unmask(self.masked.as_ref()) {
+                let unmasked = self.aggregator.unmask(self.masked.as_ref());
+                let lied = match &unmasked {
+                    Ok(shops) | Err(Misfit::FalseShares { shops }) => shops.as_slice(),
+                    Err(_) => &[],
+                };
+                for shop in lied {
+                    self.name(now, id, shop, Fault::FalseSecret, outputs)?;
+                }
+                if let Err(misfit) = &unmasked {
                     outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));
                     return Ok(Some(Event::NotUnmasked(id)));
                 }
@@ -328,6 +344,10 @@ impl Engine {
             stored_at: now,
             log: self.store.log_head(),
         });
+        let binding = self
+            .masked
+            .as_ref()
+            .and_then(|masked| masked.session().binding(shop));
         let spent = Spent {
             receipt: receipt.clone(),
             plan: self.run.plan,
@@ -335,6 +355,9 @@ impl Engine {
         let changes = |change: &mut crate::store::Change<'_>| {
             change.add_receipt(&receipt)?;
             change.add_spent(&spent)?;
+            if let Some(binding) = binding {
+                change.add_binding(upload.id, shop, binding)?;
+            }
             change.append(now, Entry::Received(receipt.clone())).map(|_| ())
         };
         let stored = if keep {

@@ -42,7 +42,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn resumed(id: AttemptId, open: OpenAttempt) -> Self {
+    pub(super) fn resumed(id: AttemptId, open: OpenAttempt, least: impl Fn(usize) -> usize) -> Self {
         let counted = open.counted.into_iter();
         Self {
             id,
@@ -50,7 +50,9 @@ impl Attempt {
             shops: counted
                 .map(|(shop, digest)| (shop, Progress::Counted(digest)))
                 .collect(),
-            masked: open.masked.map(|step| Masked::resumed(step, open.deadline)),
+            masked: open
+                .masked
+                .map(|step| Masked::resumed(step, open.deadline, least)),
         }
     }
 

@@ -1,13 +1,14 @@
-//! The steps of a masked attempt: keys, shares, masked updates, signatures on the survivors, shares that unmask.
+//! The steps of a masked attempt: keys, shares, what holders say of them, masked updates, signatures on the survivors, shares
+//! that unmask.
 //!
 //! ```text
-//!   Keys ---------> Shares ---------> Uploads ---------> Confirming ---------> Revealing ---> publish
-//!    all answered    all of R1 are     all of R2 are      all of R3 signed      enough shares
-//!    or time is up   here or ..        here or ..         or ..                 to unmask
+//!   Keys ---------> Shares --------> Checks --------> Uploads -------> Confirming ------> Revealing ---> publish
+//!    all answered    all of R1 are    all who shared   all of R2 are    all of R3 signed   enough shares
+//!    or time is up   here or ..       have looked ..   here or ..       or ..              to unmask
 //! ```
 //!
-//! Each step ends when nobody is waited for any more, or when its time is up. With fewer shops than the quorum left the
-//! attempt ends, and a new one is announced.
+//! Each step ends when nobody is waited for any more, or when its time is up. With fewer shops left than the quorum, or than
+//! it takes to unmask a sum of this roster, the attempt ends, and a new one is announced.
 
 use std::collections::BTreeSet;
 
@@ -27,9 +28,16 @@ pub(super) enum Step {
         roster: BTreeSet<ShopName>,
         shared: BTreeSet<ShopName>,
     },
-    /// R2.
+    /// Those whose shares were passed on, and those who have looked at the shares for them.
+    Checks {
+        makers: BTreeSet<ShopName>,
+        checked: BTreeSet<ShopName>,
+        least: usize,
+    },
+    /// R2, once it is fixed; `least`: updates that it takes.
     Uploads {
         sharers: BTreeSet<ShopName>,
+        least: usize,
     },
     /// R3, and those who signed it.
     Confirming {
@@ -55,7 +63,12 @@ pub(super) struct Masked {
 #[derive(Clone, Debug)]
 pub enum RestoredStep {
     /// R2.
-    Sharers(Vec<ShopName>),
+    Sharers {
+        /// Its members.
+        sharers: Vec<ShopName>,
+        /// The shops of R1.
+        rostered: usize,
+    },
     /// R3.
     Survivors(Vec<ShopName>),
 }
@@ -79,10 +92,15 @@ impl Masked {
         }
     }
 
-    pub(super) fn resumed(restored: RestoredStep, deadline: Timestamp) -> Self {
+    pub(super) fn resumed(
+        restored: RestoredStep,
+        deadline: Timestamp,
+        least: impl Fn(usize) -> usize,
+    ) -> Self {
         let step = match restored {
-            RestoredStep::Sharers(sharers) => Step::Uploads {
+            RestoredStep::Sharers { sharers, rostered } => Step::Uploads {
                 sharers: sharers.into_iter().collect(),
+                least: least(rostered),
             },
             RestoredStep::Survivors(survivors) => Step::Confirming {
                 survivors: survivors.into_iter().collect(),
@@ -97,7 +115,8 @@ impl Masked {
         match &self.step {
             Step::Keys => true,
             Step::Shares { roster, .. } => roster.contains(shop),
-            Step::Uploads { sharers } => sharers.contains(shop),
+            Step::Checks { makers, .. } => makers.contains(shop),
+            Step::Uploads { sharers, .. } => sharers.contains(shop),
             Step::Confirming { survivors, .. } | Step::Revealing { survivors, .. } => {
                 survivors.contains(shop)
             }
@@ -114,6 +133,22 @@ impl Masked {
             && roster.contains(&shop)
         {
             shared.insert(shop);
+        }
+    }
+
+    /// Notes that a shop has looked at the shares that were passed on to it.
+    pub(super) fn check(&mut self, shop: ShopName) {
+        if let Step::Checks { makers, checked, .. } = &mut self.step
+            && makers.contains(&shop)
+        {
+            checked.insert(shop);
+        }
+    }
+
+    /// R2 is fixed: who is left of those whose shares were passed on.
+    pub(super) fn fix_sharers(&mut self, fixed: Vec<ShopName>) {
+        if let Step::Uploads { sharers, .. } = &mut self.step {
+            *sharers = fixed.into_iter().collect();
         }
     }
 
@@ -154,6 +189,7 @@ impl Masked {
         match self.step {
             Step::Keys => "keys",
             Step::Shares { .. } => "shares",
+            Step::Checks { .. } => "checks",
             Step::Uploads { .. } => "updates",
             Step::Confirming { .. } => "confirming",
             Step::Revealing { .. } => "unmasking",
@@ -170,7 +206,7 @@ impl Attempt {
         let (quorum, id) = (machine.rules.quorum, self.id);
         let over = now >= masked.ends;
         let gone = |shop: &ShopName| {
-            machine.revoked.contains(shop) || matches!(self.shops.get(shop), Some(Progress::Declined(_)))
+            !machine.is_invited(shop) || matches!(self.shops.get(shop), Some(Progress::Declined(_)))
         };
         match &masked.step {
             Step::Keys => {
@@ -205,21 +241,48 @@ impl Attempt {
                     .iter()
                     .filter(|shop| !shared.contains(*shop) && !gone(shop))
                     .count();
-                if shared.len() + left < quorum {
+                let least = machine.rules.least_survivors(roster.len());
+                if shared.len() + left < least {
                     return Turn::End;
                 }
-                match (over || left == 0, shared.len() >= quorum) {
+                match (over || left == 0, shared.len() >= least) {
                     (true, true) => {
-                        let step = Step::Uploads {
-                            sharers: shared.clone(),
+                        let step = Step::Checks {
+                            makers: shared.clone(),
+                            checked: BTreeSet::new(),
+                            least,
                         };
-                        Turn::Go(Box::new(step), vec![Effect::FixSharers { id }])
+                        Turn::Go(Box::new(step), vec![Effect::DeliverShares { id }])
                     }
                     (true, false) => Turn::End,
                     _ => Turn::Stay,
                 }
             }
-            Step::Uploads { sharers } => {
+            Step::Checks {
+                makers,
+                checked,
+                least,
+            } => {
+                let left = makers
+                    .iter()
+                    .filter(|shop| !checked.contains(*shop) && !gone(shop))
+                    .count();
+                if checked.len() + left < *least {
+                    return Turn::End;
+                }
+                match (over || left == 0, checked.len() >= *least) {
+                    (true, true) => {
+                        let step = Step::Uploads {
+                            sharers: checked.clone(),
+                            least: *least,
+                        };
+                        Turn::Go(Box::new(step), vec![Effect::FixSharers { id, least: *least }])
+                    }
+                    (true, false) => Turn::End,
+                    _ => Turn::Stay,
+                }
+            }
+            Step::Uploads { sharers, least } => {
                 if self.is_recording() {
                     return Turn::Stay;
                 }
@@ -228,10 +291,10 @@ impl Attempt {
                     .iter()
                     .filter(|shop| !self.has_counted(shop) && !gone(shop))
                     .count();
-                if counted + left < quorum {
+                if counted + left < *least {
                     return Turn::End;
                 }
-                match (over || left == 0, counted >= quorum) {
+                match (over || left == 0, counted >= *least) {
                     (true, true) => {
                         let accepted = self.counted_in_order(&machine.rules.shops);
                         let survivors = accepted.iter().map(|(shop, _)| shop.clone()).collect();

@@ -32,6 +32,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, Outcome, RejectCode, UploadHeader};
+use souk_common::secagg::Terms;
 
 pub use masked::RestoredStep;
 pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
@@ -60,6 +61,8 @@ pub struct Rules {
 pub struct MaskRules {
     /// How long keys, shares, signatures and unmasking may take, each.
     pub step: Duration,
+    /// The numbers that follow from how many shops there are.
+    pub terms: Terms,
 }
 
 impl Rules {
@@ -72,11 +75,20 @@ impl Rules {
             attempts: plan.cohort.attempts,
             rounds: plan.rounds,
             update_bytes,
-            masking: plan
-                .masking
-                .as_ref()
-                .map(|masking| MaskRules { step: masking.step }),
+            masking: plan.masking.as_ref().map(|masking| MaskRules {
+                step: masking.step,
+                terms: Terms::of(plan, masking),
+            }),
         }
+    }
+
+    /// Least updates with which an attempt of a roster of `shops` can be published: the quorum, and under masks what it takes
+    /// to unmask.
+    pub(crate) fn least_survivors(&self, shops: usize) -> usize {
+        let masked = self
+            .masking
+            .map_or(0, |masking| masking.terms.least_survivors(shops));
+        self.quorum.max(masked)
     }
 }
 
@@ -116,6 +128,24 @@ pub enum Event {
         /// Which attempt.
         id: AttemptId,
     },
+    /// A shop has looked at the shares that were passed on to it.
+    Checked {
+        /// Which shop.
+        shop: ShopName,
+        /// Which attempt.
+        id: AttemptId,
+    },
+    /// R2 is fixed, as [`Effect::FixSharers`] asks for.
+    SharersFixed {
+        /// Which attempt.
+        id: AttemptId,
+        /// Its members.
+        sharers: Vec<ShopName>,
+    },
+    /// What it signed shows that a shop lied: it takes part in nothing until the operator lets it back.
+    Named(ShopName),
+    /// The operator lets a shop back.
+    Readmitted(ShopName),
     /// A shop signed the list of survivors.
     Confirmed {
         /// Which shop.
@@ -181,6 +211,8 @@ pub enum ShopState {
     Asked,
     /// It trains, or its update is on its way.
     Accepted,
+    /// What it signed shows that it lied in a masked attempt: it is left out until the operator lets it back.
+    Named,
     /// It declined.
     Declined(DeclineCode),
     /// Its update is counted.
@@ -194,6 +226,7 @@ impl ShopState {
             Self::Away => "away",
             Self::Asked => "connected",
             Self::Accepted => "accepted",
+            Self::Named => "left out: it lied",
             Self::Declined(_) => "declined",
             Self::Counted => "counted",
         }
@@ -224,10 +257,18 @@ pub enum Effect {
         /// Whose keys are here, in the plan's order.
         shops: Vec<ShopName>,
     },
-    /// Fix R2, durably: all whose shares are here; then tell them, each with the shares for it.
+    /// Pass on to each shop the shares that are here for it.
+    DeliverShares {
+        /// Which.
+        id: AttemptId,
+    },
+    /// Fix R2, durably: all whose shares are good enough; send [`Event::SharersFixed`], and tell them.
+    /// Of fewer than `least` shops nobody is told: then the attempt ends before anything is charged.
     FixSharers {
         /// Which.
         id: AttemptId,
+        /// Fewer can't be unmasked or published.
+        least: usize,
     },
     /// Fix R3, durably: these shops, whose updates are in the sum; then tell them.
     FixSurvivors {

@@ -16,6 +16,8 @@ pub struct Machine {
     pub(super) rules: Rules,
     pub(super) connected: BTreeSet<ShopName>,
     pub(super) revoked: BTreeSet<ShopName>,
+    /// Shops whose own signatures show that they lied.
+    named: BTreeSet<ShopName>,
     /// Rounds published.
     published: u64,
     /// Attempts at the next round that were opened.
@@ -90,6 +92,8 @@ pub struct Restored {
     pub paused: bool,
     /// Shops that were revoked.
     pub revoked: Vec<ShopName>,
+    /// Shops that are left out because they lied.
+    pub named: Vec<ShopName>,
 }
 
 /// An attempt that was open when the coordinator stopped.
@@ -111,13 +115,16 @@ impl Machine {
             attempt: restored.attempt,
         };
         let step = match restored.open {
-            Some(open) if restored.attempt > 0 => Step::Collecting(Attempt::resumed(id, open)),
+            Some(open) if restored.attempt > 0 => {
+                Step::Collecting(Attempt::resumed(id, open, |shops| rules.least_survivors(shops)))
+            }
             _ => Step::Idle,
         };
         Self {
             rules,
             connected: BTreeSet::new(),
             revoked: restored.revoked.into_iter().collect(),
+            named: restored.named.into_iter().collect(),
             published: restored.published,
             opened: restored.attempt,
             tries: restored.attempt,
@@ -163,6 +170,9 @@ impl Machine {
             Step::Idle => self.ended.as_ref(),
         };
         let state = |shop: &ShopName| {
+            if self.named.contains(shop) {
+                return ShopState::Named;
+            }
             attempt.and_then(|attempt| attempt.state_of(shop)).unwrap_or(
                 match self.connected.contains(shop) {
                     true => ShopState::Asked,
@@ -213,6 +223,23 @@ impl Machine {
                 if let Some(masked) = self.masked(id) {
                     masked.share(shop);
                 }
+            }
+            Event::Checked { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.check(shop);
+                }
+            }
+            Event::SharersFixed { id, sharers } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.fix_sharers(sharers);
+                }
+            }
+            // Its update stays in an open attempt: masks can't be taken off a sum without it.
+            Event::Named(shop) => {
+                self.named.insert(shop);
+            }
+            Event::Readmitted(shop) => {
+                self.named.remove(&shop);
             }
             Event::Confirmed { shop, id } => {
                 if let Some(masked) = self.masked(id) {
@@ -368,6 +395,9 @@ impl Machine {
                     effects.push(Effect::Repeat { id, shop });
                 }
             }
+        }
+        // One that is left out may be let back while it is connected.
+        if self.rules.shops.contains(&shop) && !self.revoked.contains(&shop) {
             self.connected.insert(shop);
         }
     }
@@ -466,22 +496,17 @@ impl Machine {
         }
     }
 
-    /// Whether the shop is in the plan and was not revoked.
+    /// Whether the shop is in the plan, was not revoked, and is not left out.
     pub(super) fn is_invited(&self, shop: &ShopName) -> bool {
-        self.rules.shops.contains(shop) && !self.revoked.contains(shop)
+        self.rules.shops.contains(shop) && !self.revoked.contains(shop) && !self.named.contains(shop)
     }
 
     pub(super) fn invited(&self) -> impl Iterator<Item = &ShopName> {
-        self.rules
-            .shops
-            .iter()
-            .filter(|shop| !self.revoked.contains(shop))
+        let shops = self.rules.shops.iter();
+        shops.filter(|shop| !self.revoked.contains(shop) && !self.named.contains(shop))
     }
 
     pub(super) fn present(&self) -> impl Iterator<Item = &ShopName> {
-        self.rules
-            .shops
-            .iter()
-            .filter(|shop| self.connected.contains(shop))
+        self.invited().filter(|shop| self.connected.contains(shop))
     }
 }

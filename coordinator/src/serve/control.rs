@@ -41,6 +41,8 @@ pub enum Command {
     Shops,
     /// Ends a membership.
     Revoke(ShopName),
+    /// Lets a shop back that is left out because it lied in a masked attempt.
+    Readmit(ShopName),
     /// Where the run stands.
     Status,
     /// No further attempt.
@@ -135,6 +137,10 @@ fn on_store(
         Command::Revoke(shop) => {
             registry::end(store, shop, Standing::Revoked).map_err(refused)?;
             Ok(json!({ "revoked": shop }))
+        }
+        Command::Readmit(shop) => {
+            registry::readmit(store, now, shop).map_err(refused)?;
+            Ok(json!({ "readmitted": shop }))
         }
         Command::Status => status(home, store, live),
         Command::Models => {
@@ -232,7 +238,13 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
             "candidates": "full",
         })
     });
+    let named = store.named().map_err(refused)?;
+    let left_out: Vec<Value> = named
+        .iter()
+        .map(|(shop, named)| json!({ "shop": shop, "since": named.id, "why": named.fault.to_string() }))
+        .collect();
     Ok(json!({
+        "left_out": left_out,
         "quality": quality,
         "masked_step": step,
         "state": state,
@@ -324,6 +336,10 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
             let (revoked, clock) = (Event::Revoked(shop.clone()), hub.clock());
             hub.act_and_block(move |engine| engine.handle(clock.now(), revoked));
             hub.close(shop);
+        }
+        Command::Readmit(shop) => {
+            let (readmitted, clock) = (Event::Readmitted(shop.clone()), hub.clock());
+            hub.act_and_block(move |engine| engine.handle(clock.now(), readmitted));
         }
         Command::CaRotate | Command::CaRetire { .. } => {
             hub.certify(hub.now()).map_err(refused)?;

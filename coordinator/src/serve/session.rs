@@ -9,6 +9,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::secagg::Binding;
 use souk_common::transport::{CloseCode, FrameError, Framed, Peer, certificate_of, peer_of, read_frame};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
@@ -188,12 +189,16 @@ impl Session<'_> {
                 say(send, &Reply::Done).await
             }
             Request::Blob { digest, offset } => self.line(&shop).blob(digest, offset, send).await,
-            Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
+            Request::Upload(upload) => self.upload(shop, (upload, None), send, receive).await,
+            Request::MaskedUpload { upload, binding } => {
+                self.upload(shop, (upload, Some(binding)), send, receive).await
+            }
             Request::Advertise(keys) => {
                 self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
                     .await
             }
             Request::Share { id, shares } => self.masked(shop, MaskedWord::Shares(id, shares), send).await,
+            Request::Checked { id, bad } => self.masked(shop, MaskedWord::Checked(id, bad), send).await,
             Request::Confirm(word) => self.masked(shop, MaskedWord::Confirmation(word), send).await,
             Request::Reveal { id, shares } => self.masked(shop, MaskedWord::Revealed(id, shares), send).await,
             Request::Members => {
@@ -342,13 +347,13 @@ impl Session<'_> {
     async fn upload(
         &self,
         shop: ShopName,
-        upload: UploadHeader,
+        (upload, binding): (UploadHeader, Option<Binding>),
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
         let turn = self.hub.turns.turn(&shop).await;
         let (of, clock) = (shop.clone(), self.hub.clock());
-        let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload);
+        let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload, binding);
         match self.hub.act(Some(shop.clone()), offer).await {
             Some(Decision::Receive) => {}
             decision => {

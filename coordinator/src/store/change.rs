@@ -1,17 +1,20 @@
 //! What one transaction changes.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
-use souk_common::secagg::Session;
+use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::{Signed, Spent};
 
 use super::{
-    Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, SPENT, Shop,
-    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key, spent_key,
+    BINDINGS, Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, NAMED, Named, RECEIPTS,
+    Run, SHOPS, SPENT, Shop, StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse,
+    receipt_key, spent_key,
 };
 
 /// Changes of one transaction.
@@ -120,7 +123,50 @@ impl Change<'_> {
     pub fn forget_masked(&mut self, id: AttemptId) -> Result<(), StoreError> {
         let mut table = self.transaction.open_table(MASKED)?;
         table.remove(attempt_key(id).as_str())?;
+        drop(table);
+        self.forget_bindings(id)
+    }
+
+    /// Keeps the signature that came with a masked update.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn add_binding(
+        &mut self,
+        id: AttemptId,
+        shop: &ShopName,
+        binding: Binding,
+    ) -> Result<(), StoreError> {
+        self.put(BINDINGS, &receipt_key(id, shop), &binding)
+    }
+
+    /// Forgets those of an attempt.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn forget_bindings(&mut self, id: AttemptId) -> Result<(), StoreError> {
+        let mut table = self.transaction.open_table(BINDINGS)?;
+        let first = attempt_key(id);
+        let keys = table.range(first.as_str()..)?;
+        let keys: Vec<String> = keys
+            .map(|row| Ok(row?.0.value().to_owned()))
+            .take_while(|key: &Result<String, StoreError>| match key {
+                Ok(key) => key.starts_with(&first),
+                Err(_) => true,
+            })
+            .collect::<Result<_, _>>()?;
+        for key in keys {
+            table.remove(key.as_str())?;
+        }
         Ok(())
+    }
+
+    /// Sets which shops are left out.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn set_named(&mut self, named: &BTreeMap<ShopName, Named>) -> Result<(), StoreError> {
+        self.put(META, NAMED, named)
     }
 
     /// Adds to a shop's process' traffic.

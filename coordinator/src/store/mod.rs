@@ -1,7 +1,7 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, spent, masked, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, spent, masked, bindings, models, traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
@@ -16,10 +16,12 @@ pub use change::Change;
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
 pub use records::{
-    Entry, Invitation, Keeping, KeepingModels, LogRecord, MaskedList, Run, Shop, Standing, Traffic,
+    Entry, Fault, Invitation, Keeping, KeepingModels, LogRecord, MaskedList, Named, Run, Shop, Standing,
+    Traffic,
 };
 pub use snapshot::Snapshot;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +32,7 @@ use souk_common::disk::{Disk, SystemDisk, open_database};
 use souk_common::format::FormatError;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
-use souk_common::secagg::Session;
+use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::{Signed, Spent};
 
 /// One federation's store. One process at a time has it open.
@@ -215,6 +217,29 @@ impl Store {
     /// Of the store.
     pub fn masked(&self, id: AttemptId) -> Result<Option<Session>, StoreError> {
         self.get(MASKED, &attempt_key(id))
+    }
+
+    /// Signatures that came with the updates of a masked attempt whose R3 is not fixed yet.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn bindings(&self, id: AttemptId) -> Result<Vec<(ShopName, Binding)>, StoreError> {
+        let first = attempt_key(id);
+        let all: Vec<(String, Binding)> = self.all_from(BINDINGS, &first)?;
+        let named = |(key, binding): (String, Binding)| {
+            let shop = key[first.len()..].parse();
+            shop.map(|shop| (shop, binding))
+                .map_err(|_| StoreError::Damaged { key })
+        };
+        all.into_iter().map(named).collect()
+    }
+
+    /// Shops that are left out because they lied.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn named(&self) -> Result<BTreeMap<ShopName, Named>, StoreError> {
+        Ok(self.get(META, NAMED)?.unwrap_or_default())
     }
 
     /// All masked attempts of which something is kept.
@@ -451,7 +476,19 @@ const TRAFFIC: Table = TableDefinition::new("traffic");
 const INVITATIONS: Table = TableDefinition::new("invitations");
 const MASKED: Table = TableDefinition::new("masked");
 const SPENT: Table = TableDefinition::new("spent");
-const TABLES: [Table; 7] = [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS, MASKED, SPENT];
+const BINDINGS: Table = TableDefinition::new("bindings");
+const TABLES: [Table; 8] = [
+    META,
+    SHOPS,
+    RECEIPTS,
+    TRAFFIC,
+    INVITATIONS,
+    MASKED,
+    SPENT,
+    BINDINGS,
+];
+/// Key in META: shops that are left out.
+const NAMED: &str = "named";
 const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
 const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");
 

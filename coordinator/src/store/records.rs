@@ -186,6 +186,20 @@ pub enum Entry {
         /// Digest of all that the coordinator knew of its masks, as canonical JSON.
         session: Digest,
     },
+    /// What a shop signed or showed in a masked attempt proves that it lied: it is left out from then on.
+    Named {
+        /// In which attempt.
+        id: AttemptId,
+        /// Who.
+        shop: ShopName,
+        /// How.
+        fault: Fault,
+    },
+    /// The operator let a shop back that had been left out.
+    Readmitted {
+        /// Which.
+        shop: ShopName,
+    },
     /// The operator set of how many rounds the parts are kept; said again when a run begins. What this leaves over is
     /// removed afterwards, never before.
     Keeping(Keeping),
@@ -204,6 +218,40 @@ pub enum MaskedList {
     Sharers(Digest),
     /// R3.
     Survivors(Digest),
+}
+
+/// How a shop lied in a masked attempt.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// It revealed a share that is not the one its maker signed.
+    FalseShare {
+        /// The maker.
+        of: ShopName,
+    },
+    /// Shares that all fit what it signed rebuild something else than the secret it had committed itself to.
+    FalseSecret,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::FalseShare { of } => write!(f, "revealed a share of {of} that is not the one {of} signed"),
+            Self::FalseSecret => write!(
+                f,
+                "sealed shares, and signed them, that rebuild something else than the secret it had committed itself to"
+            ),
+        }
+    }
+}
+
+/// A shop that is left out.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Named {
+    /// Since which attempt.
+    pub id: AttemptId,
+    /// Why.
+    pub fault: Fault,
 }
 
 /// An entry in its chain.

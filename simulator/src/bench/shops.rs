@@ -14,7 +14,7 @@ use souk_common::ids::{Digest, Digester, ShopName};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
 use souk_common::round::record::{Announcement, Answer, AttemptId, Outcome, UploadHeader};
-use souk_common::secagg::{Context, Keys, Masking, Sharing, Terms};
+use souk_common::secagg::{Binding, Checked, Context, Keys, Masking, Sharing, Terms};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::limits::CHUNK_BYTES;
 use souk_common::wire::messages::{Push, Reply, Request};
@@ -156,6 +156,7 @@ enum Attempt {
     None,
     Keys(Box<Keys>),
     Sharing(Box<Sharing>),
+    Checked(Box<Checked>),
     Masking(Box<Masking>),
 }
 
@@ -226,31 +227,43 @@ impl TakingPart {
         // Another first coordinate for each shop and round: equal updates would share one file in the coordinator's store.
         let head = (self.number as u32 | (id.round as u32) << 16).to_le_bytes();
         let rest = &self.shared.update[head.len()..];
-        upload(&self.connection, &self.shared, id, &head, rest).await
+        upload(&self.connection, &self.shared, (id, None), &head, rest).await
     }
 
     async fn masked(&mut self, push: Push) -> anyhow::Result<()> {
         match (push, std::mem::replace(&mut self.attempt, Attempt::None)) {
             (Push::Roster { id, roster }, Attempt::Keys(keys)) => {
-                let (sharing, shares) = keys.share(roster, &Everybody, &mut secret_stream()?)?;
+                let (sharing, shares) =
+                    keys.share(roster, &Everybody, &self.identity, &mut secret_stream()?)?;
                 self.attempt = Attempt::Sharing(Box::new(sharing));
                 self.say(&Request::Share { id, shares }).await
             }
-            (Push::Sharers { id, sharers, shares }, Attempt::Sharing(sharing)) => {
+            (Push::Delivered { id, shares }, Attempt::Sharing(sharing)) => {
+                let (checked, bad) = sharing.check(&shares)?;
+                self.attempt = Attempt::Checked(Box::new(checked));
+                self.say(&Request::Checked { id, bad }).await
+            }
+            (Push::Sharers { id, sharers }, Attempt::Checked(checked)) => {
                 let parameters = self.shared.parameters;
                 let (masking, update) = tokio::task::block_in_place(|| {
-                    let (masking, masks) = sharing.mask(sharers, &shares)?;
+                    let (masking, masks) = checked.mask(sharers, &self.identity)?;
                     let nothing = NoiseVector::draw(&NOISELESS, parameters, &mut stream(1, "bench"));
                     anyhow::Ok((
                         masking,
                         update::encode(&Privatized::of_nobody_under(nothing, masks)),
                     ))
                 })?;
+                let binding = Some(masking.binding());
                 self.attempt = Attempt::Masking(Box::new(masking));
-                upload(&self.connection, &self.shared, id, &[], &update).await
+                upload(&self.connection, &self.shared, (id, binding), &[], &update).await
             }
-            (Push::Survivors { survivors, .. }, Attempt::Masking(mut masking)) => {
-                let signed = masking.confirm(&survivors, &self.identity)?;
+            (
+                Push::Survivors {
+                    survivors, bindings, ..
+                },
+                Attempt::Masking(mut masking),
+            ) => {
+                let signed = masking.confirm(&survivors, &bindings, &self.identity)?;
                 self.attempt = Attempt::Masking(masking);
                 self.say(&Request::Confirm(signed)).await
             }
@@ -297,7 +310,7 @@ async fn fetch(connection: &Connection, digest: Digest) -> anyhow::Result<()> {
 async fn upload(
     connection: &Connection,
     shared: &Shared,
-    id: AttemptId,
+    (id, binding): (AttemptId, Option<Binding>),
     head: &[u8],
     rest: &[u8],
 ) -> anyhow::Result<()> {
@@ -308,7 +321,8 @@ async fn upload(
         ledger_length: id.round,
         ledger_head: Digest::ZERO,
     };
-    let (reply, mut send, mut receive) = ask(connection, &Request::Upload(header), false).await?;
+    let offer = Request::offer(header, binding);
+    let (reply, mut send, mut receive) = ask(connection, &offer, false).await?;
     ensure!(
         reply == Reply::UploadFrom { offset: 0 },
         "the update was not taken: {reply:?}"

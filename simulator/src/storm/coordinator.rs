@@ -8,6 +8,7 @@ use souk_common::clock::Timestamp;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::secagg::Binding;
 use souk_common::wire::messages::{ErrorCode, Push, Reply, Request};
 use souk_coordinator::engine::{Engine, EngineError, Output, Settings, Staged, Staging};
 use souk_coordinator::masked::MaskedWord;
@@ -156,12 +157,14 @@ impl Coordinator {
                 Ok(said)
             }
             Request::Blob { digest, offset } => Ok(vec![self.blob(stream, &digest, offset)]),
-            Request::Upload(header) => self.offered(now, stream, header),
+            Request::Upload(header) => self.offered(now, stream, (header, None)),
+            Request::MaskedUpload { upload, binding } => self.offered(now, stream, (upload, Some(binding))),
             Request::Advertise(keys) => {
                 let identity = keys.body.identity;
                 self.masked(now, stream, MaskedWord::Keys(identity, Box::new(keys)))
             }
             Request::Share { id, shares } => self.masked(now, stream, MaskedWord::Shares(id, shares)),
+            Request::Checked { id, bad } => self.masked(now, stream, MaskedWord::Checked(id, bad)),
             Request::Confirm(word) => self.masked(now, stream, MaskedWord::Confirmation(word)),
             Request::Reveal { id, shares } => self.masked(now, stream, MaskedWord::Revealed(id, shares)),
             Request::Join { .. }
@@ -255,12 +258,12 @@ impl Coordinator {
         &mut self,
         now: Timestamp,
         stream: Stream,
-        header: UploadHeader,
+        (header, binding): (UploadHeader, Option<Binding>),
     ) -> Result<Vec<Said>, Stopped> {
         // A newer upload of a shop ends an older one.
         let mut said = self.break_off(now, stream.shop)?;
         let shop = self.names[stream.shop].clone();
-        let outputs = self.with(|engine| engine.offer(now, shop.clone(), header))?;
+        let outputs = self.with(|engine| engine.offer(now, shop.clone(), header, binding))?;
         let wanted = outputs
             .iter()
             .any(|output| matches!(output, Output::Receive { shop: of, .. } if *of == shop));

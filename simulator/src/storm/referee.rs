@@ -106,7 +106,7 @@ impl Referee {
                     self.published(manifest);
                 }
             }
-            Push::Survivors { id, survivors } if !self.confirmed.contains_key(&(shop, *id)) => {
+            Push::Survivors { id, survivors, .. } if !self.confirmed.contains_key(&(shop, *id)) => {
                 self.shown.insert((shop, *id), survivors.clone());
             }
             _ => {}

@@ -269,7 +269,7 @@ impl Shop {
                 Ok(self.go_on())
             }
             Later::Upload(pending) => {
-                let request = Request::Upload(pending.header);
+                let request = Request::offer(pending.header, pending.binding);
                 self.sending.push_back((request, Asked::Upload(pending)));
                 Ok(self.go_on())
             }
@@ -338,7 +338,9 @@ impl Shop {
                 }
                 Act::Say(key, request) => {
                     let asked = match &request {
-                        Request::Advertise(_) | Request::Share { .. } => Asked::Place(key),
+                        Request::Advertise(_) | Request::Share { .. } | Request::Checked { .. } => {
+                            Asked::Place(key)
+                        }
                         _ => Asked::Nothing,
                     };
                     self.send(request, asked);

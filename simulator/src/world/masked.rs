@@ -27,14 +27,21 @@ impl World {
         Ok(())
     }
 
-    /// Carries out an effect of the coordinator's machine that concerns masks.
-    pub(super) fn serve_masked(&mut self, effect: round::Effect) -> anyhow::Result<()> {
+    /// Carries out an effect of the coordinator's machine that concerns masks; the event that follows at once, if any.
+    pub(super) fn serve_masked(&mut self, effect: round::Effect) -> anyhow::Result<Option<round::Event>> {
         let Some(masked) = self.operator.masked() else {
-            return Ok(());
+            return Ok(None);
         };
+        let mut follows = None;
         let told = match effect {
             round::Effect::FixRoster { shops, .. } => masked.fix_roster(&shops).1,
-            round::Effect::FixSharers { .. } => masked.fix_sharers().1,
+            round::Effect::DeliverShares { .. } => masked.deliver(),
+            round::Effect::FixSharers { id, least } => {
+                let (sharers, _, told) = masked.fix_sharers();
+                let enough = sharers.len() >= least;
+                follows = Some(round::Event::SharersFixed { id, sharers });
+                if enough { told } else { Told::new() }
+            }
             round::Effect::FixSurvivors { accepted, .. } => masked.fix_survivors(&accepted)?.1,
             round::Effect::ShowConfirmations { shops, .. } => masked.show_confirmations(&shops),
             round::Effect::Repeat { shop, .. } => masked.repeat(&shop),
@@ -46,7 +53,7 @@ impl World {
                 .iter()
                 .for_each(|shop| self.push(shop, participate::Event::Masked(event.clone())));
         }
-        Ok(())
+        Ok(follows)
     }
 
     /// Carries out an effect of a shop's machine that concerns masks; the event that follows at once, if any.
@@ -77,14 +84,22 @@ impl World {
                 Some(shares) => MaskedWord::Shares(key.id, shares),
                 None => return refused(key),
             },
-            MaskEffect::MakeMasks { key, sharers, shares } => {
-                return match shop.make_masks(key, sharers, &shares) {
+            MaskEffect::Check { key, shares } => match shop.check(key, &shares) {
+                Some(bad) => MaskedWord::Checked(key.id, bad),
+                None => return refused(key),
+            },
+            MaskEffect::MakeMasks { key, sharers } => {
+                return match shop.make_masks(key, sharers) {
                     true => follows(MaskEvent::MasksReady(key)),
                     false => refused(key),
                 };
             }
-            MaskEffect::StoreSurvivors { key, survivors } => {
-                return match shop.confirm(key, &survivors) {
+            MaskEffect::StoreSurvivors {
+                key,
+                survivors,
+                bindings,
+            } => {
+                return match shop.confirm(key, &survivors, &bindings) {
                     true => follows(MaskEvent::SurvivorsStored(key)),
                     false => refused(key),
                 };
@@ -113,8 +128,17 @@ impl World {
 fn heard(push: Push) -> Option<MaskEvent> {
     Some(match push {
         Push::Roster { id, roster } => MaskEvent::Rostered { id, roster },
-        Push::Sharers { id, sharers, shares } => MaskEvent::SharersFixed { id, sharers, shares },
-        Push::Survivors { id, survivors } => MaskEvent::SurvivorsFixed { id, survivors },
+        Push::Delivered { id, shares } => MaskEvent::SharesDelivered { id, shares },
+        Push::Sharers { id, sharers } => MaskEvent::SharersFixed { id, sharers },
+        Push::Survivors {
+            id,
+            survivors,
+            bindings,
+        } => MaskEvent::SurvivorsFixed {
+            id,
+            survivors,
+            bindings,
+        },
         Push::Confirmed { id, confirmed } => MaskEvent::ConfirmationsShown { id, confirmed },
         Push::Welcome { .. } | Push::Announce(_) | Push::Ended { .. } | Push::Finished => return None,
     })

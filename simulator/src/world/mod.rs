@@ -278,10 +278,11 @@ impl World {
                 self.end_attempt(id, &outcome);
             }
             effect @ (round::Effect::FixRoster { .. }
+            | round::Effect::DeliverShares { .. }
             | round::Effect::FixSharers { .. }
             | round::Effect::FixSurvivors { .. }
             | round::Effect::ShowConfirmations { .. }
-            | round::Effect::Repeat { .. }) => self.serve_masked(effect)?,
+            | round::Effect::Repeat { .. }) => return self.serve_masked(effect),
             round::Effect::Paused(reason) => self.paused = Some(reason),
             round::Effect::Finish => self.finished = true,
         }
@@ -368,6 +369,9 @@ impl World {
                 if shop.connected {
                     let (name, upload) = (shop.name.clone(), pending.header);
                     shop.offer(upload);
+                    if let Some(binding) = pending.binding {
+                        self.operator.bind(&name, binding);
+                    }
                     let offered = round::Event::UploadOffered { shop: name, upload };
                     self.network.deliver(when, Letter::ToCoordinator(offered));
                 }

@@ -13,7 +13,7 @@ use souk_common::round::plan::Plan;
 use souk_common::round::record::{
     Announcement, AttemptId, LogHead, Manifest, Outcome, Receipt, UploadHeader,
 };
-use souk_common::secagg::{Context, Misfit, Terms};
+use souk_common::secagg::{Binding, Context, Misfit, Terms};
 use souk_coordinator::aggregate::Aggregator;
 use souk_coordinator::masked::{Masked, MaskedWord};
 use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules, without_model};
@@ -154,9 +154,17 @@ impl Operator {
         self.masked.as_mut()?.take_in(shop, word).ok()
     }
 
+    /// Takes in the signature that goes with a masked update.
+    pub(super) fn bind(&mut self, shop: &ShopName, binding: Binding) {
+        if let Some(Err(misfit)) = self.masked.as_mut().map(|masked| masked.bind(shop, binding)) {
+            tracing::warn!(%shop, %misfit, "an update is not bound to this attempt's lists");
+        }
+    }
+
     /// Takes the masks off the sum, if it has any.
     pub(super) fn unmask(&mut self) -> Result<(), Misfit> {
-        self.aggregator.unmask(self.masked.as_ref())
+        // Shops of a simulation do not lie.
+        self.aggregator.unmask(self.masked.as_ref()).map(|_| ())
     }
 
     /// Quality counts of the round that was published last.

@@ -19,7 +19,7 @@ use souk_common::round::grid::Grid;
 use souk_common::round::plan::{Plan, ShopTerms};
 use souk_common::round::record::{Announcement, UploadHeader};
 use souk_common::secagg::{
-    Confirmation, Confirmed, Context, Masking, Revealed, Roster, SealedShare, Shares, Terms,
+    Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Revealed, Roster, Shares, Terms,
 };
 use souk_common::wire::messages::Signed;
 use souk_common::wire::update;
@@ -169,7 +169,9 @@ impl Shop {
         };
         let bytes = update::encode(&released);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let pending = Pending { key, header };
+        let bound = self.masking.as_ref().filter(|(of, _)| *of == key);
+        let binding = bound.map(|(_, masking)| masking.binding());
+        let pending = Pending { key, header, binding };
         self.outbox = Some((pending, bytes));
         Ok(Event::InOutbox(pending))
     }
@@ -187,17 +189,24 @@ impl Shop {
 
     pub(super) fn share(&mut self, key: AttemptKey, roster: Roster) -> Option<Shares> {
         let masker = self.masker.as_mut().filter(|masker| masker.key() == key)?;
-        masker.share(roster, &Everybody, &mut self.secret).ok()
+        let (owner, secret) = (&Everybody, &mut self.secret);
+        masker.share(roster, owner, &self.identity, secret).ok()
     }
 
-    pub(super) fn make_masks(&mut self, key: AttemptKey, sharers: Vec<u32>, shares: &[SealedShare]) -> bool {
+    pub(super) fn check(&mut self, key: AttemptKey, shares: &[DeliveredShare]) -> Option<Vec<u32>> {
+        let masker = self.masker.as_mut().filter(|masker| masker.key() == key)?;
+        masker.check(shares).ok()
+    }
+
+    pub(super) fn make_masks(&mut self, key: AttemptKey, sharers: Vec<u32>) -> bool {
         let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
-        masker.is_some_and(|masker| masker.mask(sharers, shares).is_ok())
+        masker.is_some_and(|masker| masker.mask(sharers, &self.identity).is_ok())
     }
 
-    pub(super) fn confirm(&mut self, key: AttemptKey, survivors: &[u32]) -> bool {
+    pub(super) fn confirm(&mut self, key: AttemptKey, survivors: &[u32], bindings: &[Binding]) -> bool {
         let stored = self.masking.as_mut().filter(|(stored, _)| *stored == key);
-        self.signed = stored.and_then(|(_, masking)| masking.confirm(survivors, &self.identity).ok());
+        let signed = |masking: &mut Masking| masking.confirm(survivors, bindings, &self.identity).ok();
+        self.signed = stored.and_then(|(_, masking)| signed(masking));
         self.signed.is_some()
     }
 
