@@ -107,6 +107,27 @@ def rebuild(shares):
     return bytes(map(at_zero, range(32)))
 
 
+# What a maker signs: a tree over its holders' leaves
+
+def share_hashes(both):
+    return [keyed("souk 2026 masking seed share v1", both[:32]), keyed("souk 2026 masking key share v1", both[32:])]
+
+
+def tree(leaves):
+    """All levels, the leaves first; a node without a neighbour moves up as it is."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = [below[at:at + 2] for at in range(0, len(below), 2)]
+        levels.append([keyed("souk 2026 masking share node v1", b"".join(pair)) if len(pair) == 2 else pair[0] for pair in pairs])
+    return levels
+
+
+def path(levels, at):
+    """What stands beside the way from leaf `at` up to the root."""
+    return [level[(at >> height) ^ 1] for height, level in enumerate(levels) if (at >> height) ^ 1 < len(level)]
+
+
 # The protocol
 
 class Attempt:
@@ -168,13 +189,21 @@ class Attempt:
             shop["threshold"] = max(shop["threshold"], (len(holders) - 1) // 2 + distrusted + 1)
         seeds = split(shop["self"], shop["threshold"], len(holders), shop["draws"])
         masks = split(shop["mask"], shop["threshold"], len(holders), shop["draws"])
-        shop["sealed"] = {}
+        shop["sealed"], shop["hashes"], leaves = {}, {}, []
         for holder, both in zip(holders, map(bytes.__add__, seeds, masks)):
+            hashes = shop["hashes"][holder] = share_hashes(both)
+            sealed = bytes(32)
             if holder == place:
                 shop["held"] = {place: both}
             else:
                 key = self.sealing_key(shop, self.roster[holder], place, holder)
                 shop["sealed"][holder] = ChaCha20Poly1305(key).encrypt(bytes(12), both, None)
+                sealed = keyed("souk 2026 masking sealed share v1", shop["sealed"][holder])
+            leaves.append(keyed("souk 2026 masking share leaf v1", le(holder, 4) + sealed + b"".join(hashes)))
+        shop["levels"] = tree(leaves)
+        body = {"id": self.id(), "roster": self.h1.hex(), "threshold": shop["threshold"], "root": shop["levels"][-1][0].hex()}
+        identity = bytes.fromhex(shop["identity_secret"])
+        shop["shares_signature"] = self.sign(identity, "souk 2026 masking shares v1", body)[1]
 
     def fix_sharers(self, shops):
         self.sharers = sorted(shop["place"] for shop in shops)
@@ -207,9 +236,13 @@ class Attempt:
             shop["mask_keys"].append((self.pair_key(shop, shop["mask"], peer), 1 if place < other else -1))
             key = self.sealing_key(shop, peer, other, place)
             shop["held"][other] = ChaCha20Poly1305(key).decrypt(bytes(12), peer["sealed"][place], None)
+            assert share_hashes(shop["held"][other]) == peer["hashes"][place]
         shop["masked"] = shop["update"]
         for key, sign in shop["mask_keys"]:
             shop["masked"] = self.add(shop["masked"], key, sign)
+        body = {"id": self.id(), "sharers": self.h2.hex()}
+        identity = bytes.fromhex(shop["identity_secret"])
+        shop["binding"] = self.sign(identity, "souk 2026 masking upload v1", body)[1]
 
     def fix_survivors(self, shops):
         self.survivors = sorted(shop["place"] for shop in shops)
@@ -260,7 +293,7 @@ def run(case):
     attempt.fix_survivors(at_least(3))
     for shop in at_least(4):
         attempt.confirm(shop)
-    confirmations = (len(attempt.sharers) + attempt.terms["colluding"]) // 2 + 1
+    confirmations = (len(attempt.roster) + attempt.terms["colluding"]) // 2 + 1
     assert len(at_least(4)) >= confirmations
     for shop in at_least(5):
         attempt.reveal(shop)
@@ -293,9 +326,14 @@ def report(shop):
     if shop["steps"] >= 2:
         said["threshold"] = shop["threshold"]
         said["sealed"] = {holder: sealed.hex() for holder, sealed in shop["sealed"].items()}
+        said["hashes"] = {holder: [one.hex() for one in hashes] for holder, hashes in shop["hashes"].items()}
+        # By holder, the maker itself included.
+        said["paths"] = {holder: [one.hex() for one in path(shop["levels"], at)] for at, holder in enumerate(shop["hashes"])}
+        said["shares_signature"] = shop["shares_signature"].hex()
     if shop["steps"] >= 3:
         said["mask_keys"] = [{"key": key.hex(), "sign": sign} for key, sign in shop["mask_keys"]]
         said["masked"] = shop["masked"]
+        said["binding"] = shop["binding"].hex()
         said["held"] = {of: both.hex() for of, both in sorted(shop["held"].items())}
     if shop["steps"] >= 4:
         said["confirmation"] = shop["confirmation"].hex()
@@ -311,7 +349,7 @@ def case(title, number, terms, coordinates, steps):
         "name": f"shop-{place:02}",
         "identity_secret": word("identity", place).hex(),
         "random_seed": word("random", place).hex(),
-        # 0: does not take part, 1: advertises, 2: shares, 3: uploads, 4: confirms, 5: reveals.
+        # 0: does not take part, 1: advertises, 2: shares and checks, 3: uploads, 4: confirms, 5: reveals.
         "steps": last,
         "update": [int.from_bytes(word("update", place, at)[:terms["bits"] // 8], "little") for at in range(coordinates)],
     } for place, last in enumerate(steps)]

@@ -40,28 +40,21 @@ fn a_copied_mask_key_makes_no_copied_mask() {
     let roster = session.roster().unwrap().clone();
     let mut victim = None;
     for shop in 0..3 {
-        let shared = keys(shop, terms).share(roster.clone(), &Owner::default(), &mut stream(9, "share"));
+        let random = &mut stream(9, "share");
+        let shared = keys(shop, terms).share(roster.clone(), &Owner::default(), &identity(shop), random);
         let (sharing, shares) = shared.unwrap();
-        session.share(&name(shop), shares.clone()).unwrap();
+        session.share(&terms, &name(shop), shares).unwrap();
         if shop == 1 {
-            // The colluding shop sends anything of the right form.
-            session.share(&name(3), shares_of_form(&shares)).unwrap();
             victim = Some(sharing);
         }
     }
-    let sharers = session.fix_sharers();
-    let received = session.shares_for(&name(1));
-    let (_, masks) = victim.unwrap().mask(sharers, &received).unwrap();
+    // A lying coordinator passes on nothing of the colluding shop, and lists it all the same.
+    session.deliver();
+    let (checked, bad) = victim.unwrap().check(&session.shares_for(&name(1))).unwrap();
+    assert!(bad.is_empty());
+    let (_, masks) = checked.mask(vec![0, 1, 2, 3], &identity(1)).unwrap();
     let distinct: BTreeSet<[u8; 32]> = masks.masks.iter().map(|mask| *mask.key).collect();
     assert_eq!(distinct.len(), 4, "the own mask and three neighbours'");
-}
-
-fn shares_of_form(shares: &Shares) -> Shares {
-    let mut shares = shares.clone();
-    for (peer, share) in (0..).zip(&mut shares.sealed) {
-        share.peer = peer;
-    }
-    shares
 }
 
 /// The coordinator says of all shops in two arcs of the circle that they dropped out, but for those that it invented, so as
@@ -89,12 +82,27 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
     let sharing: Vec<Sharing> = (0..shops)
         .map(|shop| {
             let random = &mut stream(shop as u64, "share");
-            let (sharing, shares) = keys(shop, terms).share(roster.clone(), &owner, random).unwrap();
-            session.share(&name(shop), shares).unwrap();
+            let shared = keys(shop, terms).share(roster.clone(), &owner, &identity(shop), random);
+            let (sharing, shares) = shared.unwrap();
+            session.share(&terms, &name(shop), shares).unwrap();
             sharing
         })
         .collect();
-    let sharers = session.fix_sharers();
+    session.deliver();
+    let check = |(shop, sharing): (usize, Sharing)| {
+        let (checked, bad) = sharing.check(&session.shares_for(&name(shop))).unwrap();
+        session.check(&name(shop), bad).unwrap();
+        checked
+    };
+    let checked: Vec<Checked> = sharing.into_iter().enumerate().map(check).collect();
+    let sharers = session.fix_sharers(&terms);
+    // All uploaded; the coordinator says otherwise.
+    let mask = |(shop, checked): (usize, Checked)| {
+        let (masking, _) = checked.mask(sharers.clone(), &identity(shop)).unwrap();
+        session.bind(&name(shop), masking.binding()).unwrap();
+        masking
+    };
+    let masked: Vec<Masking> = checked.into_iter().enumerate().map(mask).collect();
     let survivors: BTreeSet<u32> = places(0, inside)
         .chain(places(inside + gap, outside))
         .chain(strangers.iter().copied())
@@ -103,14 +111,13 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
     let survivors = session.fix_survivors(&counted).unwrap();
     let mut confirming = Vec::new();
     let mut refusing = BTreeSet::new();
-    for (shop, sharing) in sharing.into_iter().enumerate() {
+    let bindings = session.bindings();
+    for (shop, mut masking) in masked.into_iter().enumerate() {
         let place = shop as u32;
         if survivors.binary_search(&place).is_err() {
             continue;
         }
-        let received = session.shares_for(&name(shop));
-        let (mut masking, _) = sharing.mask(sharers.clone(), &received).unwrap();
-        match masking.confirm(&survivors, &identity(shop)) {
+        match masking.confirm(&survivors, &bindings, &identity(shop)) {
             Ok(signed) => {
                 session.confirm(&name(shop), &signed).unwrap();
                 confirming.push((shop, masking));
@@ -120,7 +127,7 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
                 let told = serde_json::to_string(&masking).unwrap();
                 let told = told.replace("\"survivors\":null", &format!("\"survivors\":{survivors:?}"));
                 let mut masking: Masking = serde_json::from_str(&told).unwrap();
-                let signed = masking.confirm(&survivors, &identity(shop)).unwrap();
+                let signed = masking.confirm(&survivors, &bindings, &identity(shop)).unwrap();
                 session.confirm(&name(shop), &signed).unwrap();
                 confirming.push((shop, masking));
             }
@@ -165,19 +172,28 @@ fn a_session_that_was_stored_goes_on_where_it_was_and_one_in_disorder_does_not_p
     for shop in 0..3 {
         let random = &mut stream(shop as u64, "share");
         let (kept, shares) = keys(shop, terms)
-            .share(roster.clone(), &Owner::default(), random)
+            .share(roster.clone(), &Owner::default(), &identity(shop), random)
             .unwrap();
-        live.share(&name(shop), shares).unwrap();
+        live.share(&terms, &name(shop), shares).unwrap();
         sharing.push(kept);
     }
-    let sharers = live.fix_sharers();
-    let mut masking: Vec<Masking> = Vec::new();
+    live.deliver();
+    let mut checked = Vec::new();
     for (shop, sharing) in sharing.into_iter().enumerate() {
-        let received = live.shares_for(&name(shop));
-        masking.push(sharing.mask(sharers.clone(), &received).unwrap().0);
+        let (kept, bad) = sharing.check(&live.shares_for(&name(shop))).unwrap();
+        live.check(&name(shop), bad).unwrap();
+        checked.push(kept);
+    }
+    let sharers = live.fix_sharers(&terms);
+    let mut masking: Vec<Masking> = Vec::new();
+    for (shop, checked) in checked.into_iter().enumerate() {
+        let made = checked.mask(sharers.clone(), &identity(shop)).unwrap().0;
+        live.bind(&name(shop), made.binding()).unwrap();
+        masking.push(made);
     }
     let all = [0, 1, 2].map(name);
     let survivors = live.fix_survivors(&all).unwrap();
+    let bindings = live.bindings();
     assert_eq!(
         live.fix_survivors(&all[..2]),
         Err(Misfit::Second),
@@ -189,7 +205,7 @@ fn a_session_that_was_stored_goes_on_where_it_was_and_one_in_disorder_does_not_p
         "an update counted twice"
     );
     for (shop, masking) in masking.iter_mut().enumerate() {
-        let signed = masking.confirm(&survivors, &identity(shop)).unwrap();
+        let signed = masking.confirm(&survivors, &bindings, &identity(shop)).unwrap();
         live.confirm(&name(shop), &signed).unwrap();
     }
     let confirmed = live.confirmations();

@@ -74,6 +74,13 @@ impl Keys {
         }
     }
 
+    /// A liar's: the shares will not be of the seed it commits itself to.
+    #[cfg(test)]
+    pub(super) fn with_another_seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Zeroizing::new(seed);
+        self
+    }
+
     /// What goes with the acceptance.
     pub fn advertisement(&self) -> &Signed<Advertisement> {
         &self.advertisement

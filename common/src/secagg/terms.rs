@@ -147,11 +147,12 @@ impl Terms {
         Ok(())
     }
 
-    /// How likely an attempt of `shops` fails for want of holders, if each shop drops out with probability `dropout`: a
+    /// How likely an attempt of `shops` fails for want of holders or of signatures on the survivors (not of the plan's quorum), if each shop drops out with probability `dropout`: a
     /// bound, by adding up over shops.
     pub fn failure_probability(&self, shops: usize, dropout: f64) -> f64 {
         let degree = self.degree(shops);
-        let in_all = too_few(shops, self.least_survivors(shops), dropout);
+        let signers = self.threshold(shops, 0).max(self.confirmations(shops, 0));
+        let in_all = too_few(shops, signers, dropout);
         if degree + 1 == shops {
             // Everybody holds shares of everybody.
             return in_all;

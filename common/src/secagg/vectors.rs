@@ -64,8 +64,12 @@ struct Shop {
     signature: Option<Hex>,
     threshold: Option<u8>,
     sealed: Option<BTreeMap<u32, Hex>>,
+    hashes: Option<BTreeMap<u32, [Digest; 2]>>,
+    paths: Option<BTreeMap<u32, Vec<Digest>>>,
+    shares_signature: Option<Hex>,
     mask_keys: Option<Vec<MaskKey>>,
     masked: Option<Vec<u64>>,
+    binding: Option<Hex>,
     held: Option<BTreeMap<u32, Hex>>,
     confirmation: Option<Hex>,
     revealed: Option<BTreeMap<u32, Hex>>,
@@ -198,27 +202,55 @@ impl<'a> Replay<'a> {
         let there = keys.into_iter().filter(|(shop, ..)| shop.steps >= 2);
         let share = |(shop, keys, mut random): (&'a Shop, Keys, Stream)| {
             assert_eq!(roster.position(&shop.name), shop.place);
-            let (sharing, shares) = keys.share(roster.clone(), &Everybody, &mut random).unwrap();
+            let identity = shop.identity();
+            let shared = keys.share(roster.clone(), &Everybody, &identity, &mut random);
+            let (sharing, shares) = shared.unwrap();
             assert_eq!(Some(shares.threshold), shop.threshold);
             let sealed = shares.sealed.iter();
             let sealed = sealed
                 .map(|share| (share.peer, Hex(share.bytes.clone())))
                 .collect();
             assert_eq!(Some(&sealed), shop.sealed.as_ref());
-            self.session.share(&shop.name, shares).unwrap();
+            let hashes = shares.hashes.iter().map(|hashes| [hashes.seed, hashes.key]);
+            let expected = shop.hashes.as_ref().unwrap().values().copied();
+            assert!(hashes.eq(expected));
+            assert_eq!(Some(Hex(shares.signature.clone())), shop.shares_signature);
+            self.session.share(&self.terms, &shop.name, shares).unwrap();
             (shop, sharing)
         };
         there.map(share).collect()
     }
 
-    fn upload(&mut self, sharing: Vec<(&'a Shop, Sharing)>) -> Vec<(&'a Shop, Masking)> {
-        let sharers = self.session.fix_sharers();
+    fn check(&mut self, sharing: Vec<(&'a Shop, Sharing)>) -> Vec<(&'a Shop, Checked)> {
+        let makers = self.session.deliver();
+        let made = |maker: &u32| {
+            let made = self.case.shops.iter().find(|shop| shop.place == Some(*maker));
+            makers.contains(maker).then_some(made).flatten()
+        };
+        let check = |(shop, sharing): (&'a Shop, Sharing)| {
+            let delivered = self.session.shares_for(&shop.name);
+            let place = shop.place.unwrap();
+            for share in &delivered {
+                let maker = made(&share.maker).unwrap();
+                assert_eq!(Some(&share.path), maker.paths.as_ref().unwrap().get(&place));
+            }
+            let (checked, bad) = sharing.check(&delivered).unwrap();
+            assert!(bad.is_empty());
+            self.session.check(&shop.name, bad).unwrap();
+            (shop, checked)
+        };
+        sharing.into_iter().map(check).collect()
+    }
+
+    fn upload(&mut self, checked: Vec<(&'a Shop, Checked)>) -> Vec<(&'a Shop, Masking)> {
+        let sharers = self.session.fix_sharers(&self.terms);
         assert_eq!(sharers, self.case.sharers);
         assert_eq!(self.session.sharers_digest(), self.case.sharers_digest);
-        let there = sharing.into_iter().filter(|(shop, _)| shop.steps >= 3);
-        let upload = |(shop, sharing): (&'a Shop, Sharing)| {
-            let received = self.session.shares_for(&shop.name);
-            let (masking, masks) = sharing.mask(sharers.clone(), &received).unwrap();
+        let there = checked.into_iter().filter(|(shop, _)| shop.steps >= 3);
+        let upload = |(shop, checked): (&'a Shop, Checked)| {
+            let (masking, masks) = checked.mask(sharers.clone(), &shop.identity()).unwrap();
+            assert_eq!(Some(Hex(masking.binding().0.to_vec())), shop.binding);
+            self.session.bind(&shop.name, masking.binding()).unwrap();
             let expected = shop.mask_keys.as_ref().unwrap();
             assert_eq!(masks.masks.len(), expected.len());
             for (mask, expected) in masks.masks.iter().zip(expected) {
@@ -244,9 +276,11 @@ impl<'a> Replay<'a> {
         let counted: Vec<ShopName> = self.case.present(3).map(|shop| shop.name.clone()).collect();
         let survivors = self.session.fix_survivors(&counted).unwrap();
         assert_eq!(survivors, self.case.survivors);
+        let bindings = self.session.bindings();
         assert_eq!(self.session.survivors_digest(), self.case.survivors_digest);
         for (shop, masking) in masking.iter_mut().filter(|(shop, _)| shop.steps >= 4) {
-            let signed: Signed<Confirmation> = masking.confirm(&survivors, &shop.identity()).unwrap();
+            let confirmed = masking.confirm(&survivors, &bindings, &shop.identity());
+            let signed: Signed<Confirmation> = confirmed.unwrap();
             assert_eq!(Some(Hex(signed.signature.clone())), shop.confirmation);
             self.session.confirm(&shop.name, &signed).unwrap();
         }
@@ -303,7 +337,8 @@ fn an_independent_script_comes_to_the_same_bytes_at_every_step() {
         let mut replay = Replay::new(&cases[name]);
         let keys = replay.advertise();
         let sharing = replay.share(keys);
-        let mut masking = replay.upload(sharing);
+        let checked = replay.check(sharing);
+        let mut masking = replay.upload(checked);
         replay.confirm(&mut masking);
         replay.reveal(&masking);
         replay.unmask();

@@ -18,8 +18,11 @@ use crate::round::record::{
     Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
     UploadHeader,
 };
-use crate::secagg::records::SEALED_BYTES;
-use crate::secagg::{Advertisement, Confirmation, Confirmed, Context, Revealed, Roster, SealedShare, Shares};
+use crate::secagg::records::{SEALED_BYTES, ShareHashes};
+use crate::secagg::{
+    Advertisement, Binding, Confirmation, Confirmed, Context, DeliveredShare, Revealed, Roster, SealedShare,
+    Shares,
+};
 
 #[test]
 fn every_message_has_the_bytes_it_was_released_with() {
@@ -103,6 +106,8 @@ fn requests() -> Vec<(&'static str, Request)> {
                 shares: Shares {
                     threshold: 2,
                     sealed: vec![sealed(1), sealed(2)],
+                    hashes: vec![HASHES; 3],
+                    signature: vec![9; 64],
                 },
             },
         ),
@@ -139,6 +144,11 @@ fn requests() -> Vec<(&'static str, Request)> {
             },
         ),
         ("request_spent", Request::Spent { below: u64::MAX }),
+        ("request_checked", Request::Checked { id: ID, bad: vec![1] }),
+        (
+            "request_masked_upload",
+            Request::offer(UPLOAD, Some(Binding([9; 64]))),
+        ),
     ]
 }
 
@@ -284,7 +294,6 @@ fn pushes() -> Vec<(&'static str, Push)> {
             Push::Sharers {
                 id: ID,
                 sharers: vec![0, 2],
-                shares: vec![sealed(0)],
             },
         ),
         (
@@ -292,6 +301,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
             Push::Survivors {
                 id: ID,
                 survivors: vec![0, 2],
+                bindings: vec![Binding([9; 64]); 2],
             },
         ),
         (
@@ -301,6 +311,20 @@ fn pushes() -> Vec<(&'static str, Push)> {
                 confirmed: vec![Confirmed {
                     shop: 2,
                     signature: vec![13; 64],
+                }],
+            },
+        ),
+        (
+            "push_delivered",
+            Push::Delivered {
+                id: ID,
+                shares: vec![DeliveredShare {
+                    maker: 2,
+                    threshold: 3,
+                    sealed: vec![12; SEALED_BYTES],
+                    hashes: HASHES,
+                    path: vec![Digest([16; 32])],
+                    signature: vec![9; 64],
                 }],
             },
         ),
@@ -431,6 +455,10 @@ fn shop() -> ShopName {
 const ID: AttemptId = AttemptId {
     round: 258,
     attempt: 2,
+};
+const HASHES: ShareHashes = ShareHashes {
+    seed: Digest([14; 32]),
+    key: Digest([15; 32]),
 };
 const LOG: LogHead = LogHead {
     length: 7,

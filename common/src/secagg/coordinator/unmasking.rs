@@ -178,7 +178,7 @@ impl Session {
         Rebuilt::Wrong
     }
 
-    pub(super) fn shares_of(&self, of: u32) -> Vec<(u8, [u8; 32])> {
+    pub(in crate::secagg) fn shares_of(&self, of: u32) -> Vec<(u8, [u8; 32])> {
         let share = |(point, by): (usize, u32)| {
             let revealed = self.revealed.get(&by)?;
             let at = revealed.binary_search_by_key(&of, |share| share.of).ok()?;

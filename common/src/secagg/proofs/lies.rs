@@ -2,38 +2,44 @@
 
 use super::*;
 
+/// Signatures on H2, of shops that all uploaded.
+fn all_bindings(federation: &Federation) -> Vec<Binding> {
+    let all = federation.masking.iter();
+    all.map(|masking| masking.as_ref().unwrap().binding()).collect()
+}
+
 #[test]
 fn two_lists_of_survivors_in_one_attempt_get_one_answer() {
     let (mut federation, _) = five(1);
+    let bindings = all_bindings(&federation);
     let mut masking = federation.masking[0].take().unwrap();
-    let first = masking.confirm(&[0, 1, 2, 3], &identity(0)).unwrap();
+    let confirm = |masking: &mut Masking, list: &[u32]| {
+        let shown: Vec<Binding> = list.iter().map(|shop| bindings[*shop as usize]).collect();
+        masking.confirm(list, &shown, &identity(0))
+    };
+    let first = confirm(&mut masking, &[0, 1, 2, 3]).unwrap();
+    assert_eq!(confirm(&mut masking, &[0, 1, 2, 4]), Err(Refusal::SecondList));
     assert_eq!(
-        masking.confirm(&[0, 1, 2, 4], &identity(0)),
-        Err(Refusal::SecondList)
-    );
-    assert_eq!(
-        masking.confirm(&[0, 1, 2, 3], &identity(0)),
+        confirm(&mut masking, &[0, 1, 2, 3]),
         Ok(first),
         "a retry is answered by the same"
     );
     // What was stored remembers it, too.
     let stored = serde_json::to_vec(&masking).unwrap();
     let mut again: Masking = serde_json::from_slice(&stored).unwrap();
-    assert_eq!(
-        again.confirm(&[0, 1, 3, 4], &identity(0)),
-        Err(Refusal::SecondList)
-    );
+    assert_eq!(confirm(&mut again, &[0, 1, 3, 4]), Err(Refusal::SecondList));
 }
 
 #[test]
 fn nobody_gives_both_shares_of_one_shop_and_nothing_without_signatures() {
     let (mut federation, _) = five(2);
     let survivors = [0, 1, 2, 3];
+    let bindings = all_bindings(&federation);
     for shop in 0..4 {
         let signed = federation.masking[shop]
             .as_mut()
             .unwrap()
-            .confirm(&survivors, &identity(shop))
+            .confirm(&survivors, &bindings[..4], &identity(shop))
             .unwrap();
         federation.session.fix_survivors(&[0, 1, 2, 3].map(name)).unwrap();
         federation.session.confirm(&name(shop), &signed).unwrap();
@@ -81,11 +87,15 @@ fn nobody_gives_both_shares_of_one_shop_and_nothing_without_signatures() {
 #[test]
 fn a_list_that_is_too_short_lacks_the_shop_or_names_strangers_is_refused() {
     let (mut federation, _) = five(3);
+    let bindings = all_bindings(&federation);
     let mut confirm = |list: &[u32]| {
+        let shown = list
+            .iter()
+            .filter_map(|shop| bindings.get(*shop as usize).copied());
         federation.masking[0]
             .as_mut()
             .unwrap()
-            .confirm(list, &identity(0))
+            .confirm(list, &shown.collect::<Vec<_>>(), &identity(0))
             .unwrap_err()
     };
     assert_eq!(confirm(&[0, 1, 2]), Refusal::Unknown { known: 3, least: 4 });
@@ -103,10 +113,11 @@ fn strangers_in_the_roster_count_for_nothing() {
         unknown: [name(3), name(4)].into(),
         least: 0,
     };
-    let refused = federation.keys[0]
-        .take()
-        .unwrap()
-        .share(roster.clone(), &owner, &mut federation.rng);
+    let refused =
+        federation.keys[0]
+            .take()
+            .unwrap()
+            .share(roster.clone(), &owner, &identity(9), &mut federation.rng);
     assert_eq!(refused.err(), Some(Refusal::Unknown { known: 3, least: 4 }));
     // One stranger is one more that may collude: it takes one more share.
     let owner = Owner {
@@ -116,7 +127,7 @@ fn strangers_in_the_roster_count_for_nothing() {
     let (_, shares) = federation.keys[1]
         .take()
         .unwrap()
-        .share(roster.clone(), &owner, &mut federation.rng)
+        .share(roster.clone(), &owner, &identity(9), &mut federation.rng)
         .unwrap();
     assert_eq!(shares.threshold, 4);
     // The owner's own minimum.
@@ -127,7 +138,7 @@ fn strangers_in_the_roster_count_for_nothing() {
     let refused = federation.keys[2]
         .take()
         .unwrap()
-        .share(roster, &owner, &mut federation.rng);
+        .share(roster, &owner, &identity(9), &mut federation.rng);
     assert_eq!(refused.err(), Some(Refusal::Unknown { known: 5, least: 6 }));
 }
 
@@ -165,7 +176,7 @@ fn keys_of_another_attempt_of_another_shop_or_of_small_order_are_refused_by_both
     let shop = |entry| {
         let own = fresh();
         let roster = Roster(vec![entry, own.advertisement().clone()]);
-        own.share(roster, &Owner::default(), &mut stream(7, "share"))
+        own.share(roster, &Owner::default(), &identity(1), &mut stream(7, "share"))
             .err()
             .unwrap()
     };
@@ -184,7 +195,8 @@ fn keys_of_another_attempt_of_another_shop_or_of_small_order_are_refused_by_both
     let mine = Keys::make(context(2), terms, &name(1), &identity(1), &mut rng);
     let roster = Roster(vec![stranger.advertisement().clone()]);
     assert_eq!(
-        mine.share(roster, &Owner::default(), &mut rng).err(),
+        mine.share(roster, &Owner::default(), &identity(1), &mut rng)
+            .err(),
         Some(Refusal::Absent)
     );
 }
@@ -210,16 +222,26 @@ fn a_second_set_of_keys_or_shares_is_refused_and_the_same_again_is_not() {
     let roster = federation.session.fix_roster(&federation.terms).clone();
     let keys = federation.keys[0].take().unwrap();
     let (_, shares) = keys
-        .share(roster, &Owner::default(), &mut federation.rng)
+        .share(roster, &Owner::default(), &identity(0), &mut federation.rng)
         .unwrap();
-    federation.session.share(&name(0), shares.clone()).unwrap();
-    assert_eq!(federation.session.share(&name(0), shares.clone()), Ok(()));
+    let terms = federation.terms;
+    federation
+        .session
+        .share(&terms, &name(0), shares.clone())
+        .unwrap();
+    assert_eq!(federation.session.share(&terms, &name(0), shares.clone()), Ok(()));
     let mut changed = shares.clone();
     changed.sealed[0].bytes[0] ^= 1;
-    assert_eq!(federation.session.share(&name(0), changed), Err(Misfit::Second));
+    assert_eq!(
+        federation.session.share(&terms, &name(0), changed),
+        Err(Misfit::Second)
+    );
     let mut short = shares;
     short.sealed.pop();
-    assert_eq!(federation.session.share(&name(1), short), Err(Misfit::Shares));
+    assert_eq!(
+        federation.session.share(&terms, &name(1), short),
+        Err(Misfit::Shares)
+    );
 }
 
 /// The sum of four masked updates with every shop's own mask taken off, when each shop is shown a roster and a list of
@@ -234,13 +256,14 @@ fn with_own_masks_off(shown: impl Fn(usize, &Roster) -> (Roster, Vec<u32>)) -> V
             let bound = records::sharers_digest(&roster.digest(), &list);
             let keys = federation.keys[shop].take().unwrap();
             let (sharing, _) = keys
-                .share(roster, &Owner::default(), &mut federation.rng)
+                .share(roster, &Owner::default(), &identity(shop), &mut federation.rng)
                 .unwrap();
             let own = mask::Mask {
                 key: secrets::self_key(&sharing.keys.seed, &context(1), &bound),
                 sign: mask::Sign::Minus,
             };
-            let (_, masks) = sharing.mask(list, &[]).unwrap();
+            let (checked, _) = sharing.check(&[]).unwrap();
+            let (_, masks) = checked.mask(list, &identity(shop)).unwrap();
             let mut values = updates[shop].clone();
             masks.hide(&mut values);
             mask::apply(MaskCipher::Chacha20, &[own], &mut values);
@@ -287,51 +310,31 @@ fn two_rosters_two_models_or_two_sharer_lists_leave_noise() {
     let [here, there] = [(context(1), 0), (other, 1)]
         .map(|(context, shop)| Keys::make(context, terms, &name(shop), &identity(shop), &mut rng));
     let roster = Roster(vec![here.advertisement().clone(), there.advertisement().clone()]);
-    assert!(here.share(roster, &Owner::default(), &mut rng).is_err());
+    assert!(
+        here.share(roster, &Owner::default(), &identity(0), &mut rng)
+            .is_err()
+    );
 }
 
 #[test]
-fn inconsistent_shares_end_the_attempt_and_a_single_liar_does_not() {
-    let (mut federation, masked) = five(11);
+fn a_holder_reveals_only_what_it_holds() {
+    let (mut federation, _) = five(11);
     federation.reveal(&[0, 1, 2, 3, 4], &[true; 5]).unwrap();
-    let expected = sum(updates(5, WORDS, ModulusBits::B32, 1).iter(), WORDS);
-    let mut total = sum(masked.iter().map(|(_, values)| values), WORDS);
-    let honest = federation.session.clone();
-    // One holder lies about everybody: four shares of five still rebuild.
-    for share in federation.session.revealed.get_mut(&2).unwrap() {
-        share.share[0] ^= 1;
-    }
-    let mut once = total.clone();
-    unmask(&federation, &mut once).unwrap();
-    assert_eq!(once, expected);
-    // Two lie about shop 0: nothing rebuilds what it had committed itself to.
-    let revealed = federation.session.revealed.get_mut(&3).unwrap();
-    revealed.iter_mut().find(|share| share.of == 0).unwrap().share[0] ^= 2;
-    assert_eq!(
-        unmask(&federation, &mut total),
-        Err(Misfit::Rebuilt { shop: name(0) })
-    );
-    // A holder reveals what it can't hold.
-    let mut session = honest;
+    let mut session = federation.session;
     session.revealed.clear();
     let stray = Revealed {
         of: 9,
         share: [0; 32],
     };
     assert_eq!(session.reveal(&name(1), vec![stray.clone()]), Err(Misfit::Shares));
-    assert_eq!(
-        session.reveal(
-            &name(1),
-            vec![
-                Revealed {
-                    of: 0,
-                    ..stray.clone()
-                },
-                Revealed { of: 0, ..stray }
-            ]
-        ),
-        Err(Misfit::Shares)
-    );
+    let twice = vec![
+        Revealed {
+            of: 0,
+            ..stray.clone()
+        },
+        Revealed { of: 0, ..stray },
+    ];
+    assert_eq!(session.reveal(&name(1), twice), Err(Misfit::Shares));
 }
 
 #[test]
