@@ -322,8 +322,7 @@ impl Verifier<'_> {
             None => None,
             Some(masking) => {
                 let terms = Terms::of(&plan, masking);
-                self.masks(manifest, &terms)
-                    .map(|session| (session.resumed(&terms), terms))
+                self.masks(manifest, &terms).map(|session| (session, terms))
             }
         };
         self.replay(manifest, &plan, &catalogue, session);
@@ -334,7 +333,7 @@ impl Verifier<'_> {
         let id = manifest.id;
         let stored = self.store.masked(id);
         let session = match stored {
-            Ok(Some(session)) if session.context().plan == manifest.plan => session,
+            Ok(Some(session)) if session.context().plan == manifest.plan => session.resumed(terms),
             Ok(_) => {
                 self.missing(MASKS, manifest);
                 return None;

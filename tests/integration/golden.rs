@@ -107,9 +107,11 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             shop.uploads().expect("readable").last().expect("one"),
         ),
         json("shop_model", &shop.model_word().expect("readable").expect("one")),
-        json("shop_masking", &shop.masking().expect("readable").expect("one")),
         json("shop_announced", &shop.memory([]).expect("readable").announced),
     ];
+    // That of an attempt under the first masks is not gone on with.
+    let masking = shop.masking().expect("readable");
+    all.extend(masking.map(|masking| json("shop_masking", &masking)));
     let mut seen = Vec::new();
     for record in coordinator.log().expect("readable") {
         let kind = match record.entry {
@@ -124,6 +126,8 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::Unmasked { .. } => "unmasked",
             Entry::Keeping(_) => "keeping",
             Entry::KeepingModels(_) => "keeping_models",
+            Entry::Named { .. } => "named",
+            Entry::Readmitted { .. } => "readmitted",
         };
         if !seen.contains(&kind) {
             seen.push(kind);
@@ -168,7 +172,8 @@ fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
             .is_some()
     );
     drop(store);
-    // And it goes on: the attempt that was open is not given up.
+    // And it goes on. The attempt that was open is given up, with an entry in the record: its masks are those of the first
+    // protocol, under which no shop helps any more.
     let settings = souk_coordinator::engine::Settings {
         keep_parts: 2,
         keep_models: 0,
@@ -184,7 +189,24 @@ fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
         settings,
     )
     .expect("it goes on");
-    assert!(engine.machine().open().is_some());
+    assert!(engine.machine().open().is_none());
+    drop(engine);
+    let store = Store::open(home.path(), None).expect("readable");
+    let last = store
+        .log()
+        .expect("readable")
+        .into_iter()
+        .rev()
+        .find_map(|record| match record.entry {
+            Entry::Ended(outcome) => Some(outcome.body),
+            _ => None,
+        });
+    assert!(matches!(
+        last,
+        Some(souk_common::round::record::Outcome::BelowQuorum { .. })
+    ));
+    drop(store);
+    assert!(check(home.path(), &key).expect("readable").ok);
 }
 
 #[test]
@@ -206,7 +228,9 @@ fn a_shops_folder_of_the_first_format_is_read_whole() {
         id: spend.id(),
     });
     let memory = store.memory(spent).expect("readable");
-    assert!(memory.masking == Some(last.key) && memory.outbox.is_some() && !memory.heads.is_empty());
+    // The secrets of an attempt under the first masks are of no use any more; the owner is told.
+    assert_eq!((memory.masking, memory.lost_masking), (None, Some(last.key)));
+    assert!(memory.outbox.is_some() && !memory.heads.is_empty());
     for upload in uploads.iter().filter_map(|upload| upload.receipt.as_ref()) {
         verify(upload, &membership.words_key().expect("whole")).expect("signed");
     }
@@ -237,8 +261,11 @@ fn records_of_the_first_format_are_written_the_same_today() {
     let plain = Vault::new("souk 2026 masking at rest v1", &key)
         .open(b"masking v1", &sealed)
         .expect("it opens");
-    let masking: Masking = serde_json::from_slice(&plain).expect("readable");
-    assert!(Some(masking) == shop.masking().expect("readable"));
+    assert!(
+        serde_json::from_slice::<Masking>(&plain).is_err(),
+        "of the first masks"
+    );
+    assert!(serde_json::from_slice::<serde_json::Value>(&plain).is_ok());
     let request = fs::read(dir.path().join("records/signing_request.der")).expect("there");
     let home = Home::new(dir.path().join("coordinator"));
     let issued = home.authority().expect("readable").issue_shop(
@@ -248,7 +275,8 @@ fn records_of_the_first_format_are_written_the_same_today() {
     );
     assert_eq!(shop_of(&issued.expect("a good request")), "east".parse().ok());
     let frozen = fs::read_dir(dir.path().join("records")).expect("there").count();
-    assert_eq!(frozen, written.len() + 2, "a record that nothing is read for");
+    // The secrets of the masked attempt twice, sealed and open, and the request.
+    assert_eq!(frozen, written.len() + 3, "a record that nothing is read for");
 }
 
 /// Writes the folders again, as this version has them, to the folder that `SOUK_GOLDEN` names: for a new format, beside

@@ -87,18 +87,21 @@ mod tests {
     use crate::participate::AttemptKey;
     use souk_common::clock::Timestamp;
     use souk_common::hex;
+    use souk_common::secagg::Binding;
 
     /// A folder with a masked update in its outbox.
-    fn boxed() -> (tempfile::TempDir, Folder, Masking) {
+    fn boxed() -> (tempfile::TempDir, Folder, Masking, Vec<Binding>) {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
         fs::write(folder.key(), b"a key").unwrap();
-        let masking = Three::new().masked().remove(0);
+        let mut all = Three::new().masked();
+        let bindings = all.iter().map(Masking::binding).collect();
+        let masking = all.remove(0);
         let store = Store::open(&folder).unwrap();
         store
             .put_in_outbox(&masked_pending(), b"masked", Some(&masking), Timestamp(1))
             .unwrap();
-        (dir, folder, masking)
+        (dir, folder, masking, bindings)
     }
 
     fn masked_pending() -> crate::participate::Pending {
@@ -124,14 +127,14 @@ mod tests {
 
     #[test]
     fn it_comes_back_with_its_list_and_no_share_is_on_disk_in_the_clear() {
-        let (_dir, folder, mut masking) = boxed();
+        let (_dir, folder, mut masking, bindings) = boxed();
         let key = masked_pending().key;
         {
             let store = Store::open(&folder).unwrap();
             assert!(store.masking().unwrap() == Some(masking.clone()));
             let memory = store.memory([]).unwrap();
             assert_eq!((memory.masking, memory.lost_masking), (Some(key), None));
-            masking.confirm(&[0, 1, 2], &identity(0)).unwrap();
+            masking.confirm(&[0, 1, 2], &bindings, &identity(0)).unwrap();
             store.store_masking(&masking).unwrap();
         }
         assert!(Store::open(&folder).unwrap().masking().unwrap() == Some(masking.clone()));
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn one_that_was_damaged_or_sealed_under_another_key_is_lost_and_no_panic() {
-        let (_dir, folder, masking) = boxed();
+        let (_dir, folder, masking, _) = boxed();
         let store = Store::open(&folder).unwrap();
         let lost = || {
             assert!(store.masking().unwrap().is_none());

@@ -69,7 +69,12 @@ impl Engine {
     /// Whether an update may be taken in: under masks it comes with the shop's signature on R2.
     pub(super) fn is_bound(&mut self, id: AttemptId, shop: &ShopName, binding: Option<Binding>) -> bool {
         let open = self.machine.open().is_some_and(|(open, _)| open == id);
-        match self.masked.as_mut().filter(|_| open) {
+        // Once R3 is fixed nothing is added, signed or not: the machine says so.
+        let masked = self
+            .masked
+            .as_mut()
+            .filter(|masked| masked.session().survivors().is_none());
+        match masked.filter(|_| open) {
             None => true,
             Some(masked) => binding.is_some_and(|binding| match masked.bind(shop, binding) {
                 Ok(()) => true,

@@ -8,13 +8,13 @@ use souk_common::ids::Digest;
 use souk_common::privacy::{NoiseVector, Privatized, UpdateValues};
 use souk_common::rng::stream;
 use souk_common::round::grid::Grid;
-use souk_common::secagg::{Acquaintance, Keys, Masking, Roster, SealedShare, Sharing};
+use souk_common::secagg::{Acquaintance, Checked, Keys, Masking, Roster, Sharing};
 use souk_common::wire::messages::Push;
 use souk_common::wire::update;
 
 use super::*;
 use crate::masked::MaskedWord;
-use crate::round::Event;
+use crate::round::{Event, ShopState};
 
 const SHOPS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -56,6 +56,7 @@ struct Round<'a> {
     engine: Engine,
     keys: BTreeMap<usize, Keys>,
     sharing: BTreeMap<usize, Sharing>,
+    checked: BTreeMap<usize, Checked>,
     masking: BTreeMap<usize, Masking>,
     heard: BTreeMap<ShopName, Vec<Push>>,
     reports: Vec<String>,
@@ -68,6 +69,7 @@ impl<'a> Round<'a> {
             engine: begin(dir, keep_parts),
             keys: BTreeMap::new(),
             sharing: BTreeMap::new(),
+            checked: BTreeMap::new(),
             masking: BTreeMap::new(),
             heard: BTreeMap::new(),
             reports: Vec::new(),
@@ -164,16 +166,36 @@ impl<'a> Round<'a> {
         for shop in shops {
             let keys = self.keys.remove(shop).unwrap();
             let mut rng = stream(*shop as u64, "shares");
-            let (sharing, shares) = keys.share(self.roster(*shop), &Everybody, &mut rng).unwrap();
+            let (roster, key) = (self.roster(*shop), identity(*shop));
+            let (sharing, shares) = keys.share(roster, &Everybody, &key, &mut rng).unwrap();
             assert_eq!(self.say(*shop, MaskedWord::Shares(id, shares)), Reply::Done);
             self.sharing.insert(*shop, sharing);
         }
+        if self.sharing.len() == SHOPS.len() {
+            self.check(shops);
+        }
     }
 
-    fn sharers(&self, shop: usize) -> (Vec<u32>, Vec<SealedShare>) {
+    /// Those who shared look at the shares that were passed on to them.
+    fn check(&mut self, shops: &[usize]) {
+        let id = self.id();
+        for shop in shops {
+            let pushes = self.heard[&name(*shop)].iter().rev();
+            let mut deliveries = pushes.filter_map(|push| match push {
+                Push::Delivered { shares, .. } => Some(shares.clone()),
+                _ => None,
+            });
+            let delivered = deliveries.next().expect("shares");
+            let (checked, bad) = self.sharing.remove(shop).unwrap().check(&delivered).unwrap();
+            assert_eq!(self.say(*shop, MaskedWord::Checked(id, bad)), Reply::Done);
+            self.checked.insert(*shop, checked);
+        }
+    }
+
+    fn sharers(&self, shop: usize) -> Vec<u32> {
         let pushes = self.heard[&name(shop)].iter().rev();
         let mut lists = pushes.filter_map(|push| match push {
-            Push::Sharers { sharers, shares, .. } => Some((sharers.clone(), shares.clone())),
+            Push::Sharers { sharers, .. } => Some(sharers.clone()),
             _ => None,
         });
         lists.next().expect("R2")
@@ -181,9 +203,9 @@ impl<'a> Round<'a> {
 
     fn upload(&mut self, shops: &[usize]) {
         for shop in shops {
-            let (sharers, shares) = self.sharers(*shop);
-            let sharing = self.sharing.remove(shop).unwrap();
-            let (masking, masks) = sharing.mask(sharers, &shares).unwrap();
+            let sharers = self.sharers(*shop);
+            let checked = self.checked.remove(shop).unwrap();
+            let (masking, masks) = checked.mask(sharers, &identity(*shop)).unwrap();
             self.masking.insert(*shop, masking);
             let coordinates = self.engine.update_bytes() as usize / 4;
             let bytes = update::encode(&Privatized::of_nobody_under(values(*shop, coordinates), masks));
@@ -199,7 +221,9 @@ impl<'a> Round<'a> {
             ledger_length: 1,
             ledger_head: Digest::ZERO,
         };
-        let outputs = self.engine.offer(Timestamp(3), name(shop), header).unwrap();
+        let binding = self.masking.get(&shop).map(Masking::binding);
+        let outputs = self.engine.offer(Timestamp(3), name(shop), header, binding);
+        let outputs = outputs.unwrap();
         if let Some(Output::Reply { reply, .. }) = outputs.first() {
             return Some(reply.clone());
         }
@@ -217,12 +241,14 @@ impl<'a> Round<'a> {
         for shop in shops {
             let pushes = self.heard[&name(*shop)].iter().rev();
             let mut lists = pushes.filter_map(|push| match push {
-                Push::Survivors { survivors, .. } => Some(survivors.clone()),
+                Push::Survivors {
+                    survivors, bindings, ..
+                } => Some((survivors.clone(), bindings.clone())),
                 _ => None,
             });
-            let survivors = lists.next().expect("R3");
+            let (survivors, bindings) = lists.next().expect("R3");
             let masking = self.masking.get_mut(shop).unwrap();
-            let signed = masking.confirm(&survivors, &identity(*shop)).unwrap();
+            let signed = masking.confirm(&survivors, &bindings, &identity(*shop)).unwrap();
             assert_eq!(self.say(*shop, MaskedWord::Confirmation(signed)), Reply::Done);
         }
     }
@@ -327,9 +353,9 @@ fn a_crash_while_uploads_come_or_while_the_sum_is_unmasked_goes_on_with_the_same
     round.advertise(&ALL);
     round.share(&ALL);
     round.upload(&[0, 1]);
-    let sharing = std::mem::take(&mut round.sharing);
+    let checked = std::mem::take(&mut round.checked);
     let mut round = round.crash(1);
-    round.sharing = sharing;
+    round.checked = checked;
     // R2 is repeated to those whose update is still out.
     round.upload(&[2, 3]);
     round.confirm(&ALL);
@@ -465,4 +491,87 @@ fn too_few_shares_end_the_attempt_with_its_reason_and_it_is_forgotten() {
     let second = Keys::make(context, terms, &name(0), &identity(0), &mut rng);
     let word = MaskedWord::Keys(identity(0).public(), Box::new(second.advertisement().clone()));
     assert!(matches!(round.say(0, word), Reply::Error { .. }));
+}
+
+#[test]
+fn an_update_without_the_shops_signature_on_the_list_of_sharers_is_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&[0, 1, 2]);
+    let bytes = vec![0; round.engine.update_bytes() as usize];
+    for other in [None, Some(0)] {
+        // None at all, or another shop's.
+        if let Some(masking) = other.map(|other| round.masking[&other].clone()) {
+            round.masking.insert(3, masking);
+        }
+        let refused = round.send(3, &bytes);
+        let code = RejectCode::NotBound;
+        assert_eq!(refused, Some(Reply::Rejected { code }));
+    }
+}
+
+/// A shop that lies after the charge costs everybody one attempt: it is named in the record and left out of the next, which
+/// publishes, until the operator lets it back.
+#[test]
+fn a_liar_is_named_and_left_out_until_it_is_let_back() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut round = Round::open(dir.path(), 1);
+    round.advertise(&ALL);
+    round.share(&ALL);
+    round.upload(&ALL);
+    round.confirm(&ALL);
+    let id = round.id();
+    let confirmed = round.heard[&name(3)].iter().rev().find_map(|push| match push {
+        Push::Confirmed { confirmed, .. } => Some(confirmed.clone()),
+        _ => None,
+    });
+    let mut shares = round.masking[&3].reveal(&confirmed.unwrap()).unwrap();
+    shares[1].share[7] ^= 1;
+    let answer = round.say(3, MaskedWord::Revealed(id, shares));
+    assert!(matches!(answer, Reply::Error { .. }), "{answer:?}");
+    assert!(
+        round
+            .reports
+            .iter()
+            .any(|line| line.contains("revealed a share") && line.contains("readmit")),
+        "{:?}",
+        round.reports
+    );
+    let named = round.engine.store().named().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), [&name(3)]);
+    let states = round.engine.machine().shop_states();
+    assert!(states.contains(&(name(3), ShopState::Named)));
+    // The others' shares are enough: the attempt is not lost.
+    round.reveal(&[0, 1, 2]);
+    assert_eq!(round.engine.machine().published(), 1);
+    assert_eq!(round.engine.model, expected(other.path(), &ALL));
+    // It stays out over a restart, and comes back by the operator's word.
+    drop(round);
+    let mut engine = begin(dir.path(), 1);
+    assert!(
+        engine
+            .machine()
+            .shop_states()
+            .contains(&(name(3), ShopState::Named))
+    );
+    crate::registry::readmit(engine.store(), Timestamp(4), &name(3)).unwrap();
+    assert!(crate::registry::readmit(engine.store(), Timestamp(4), &name(3)).is_err());
+    engine.handle(Timestamp(4), Event::Readmitted(name(3))).unwrap();
+    assert!(
+        !engine
+            .machine()
+            .shop_states()
+            .contains(&(name(3), ShopState::Named))
+    );
+    let entries: Vec<String> = engine
+        .store()
+        .log()
+        .unwrap()
+        .iter()
+        .map(|record| format!("{:?}", record.entry))
+        .collect();
+    assert!(entries.iter().any(|entry| entry.starts_with("Named")));
+    assert!(entries.last().unwrap().starts_with("Readmitted"));
 }

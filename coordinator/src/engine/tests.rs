@@ -79,7 +79,7 @@ fn upload(engine: &mut Engine, name: &str) -> bool {
         ledger_length: 1,
         ledger_head: Digest::ZERO,
     };
-    let outputs = engine.offer(Timestamp(2), shop(name), header).unwrap();
+    let outputs = engine.offer(Timestamp(2), shop(name), header, None).unwrap();
     if let Some(Output::Reply { reply, .. }) = outputs.first() {
         return matches!(reply, Reply::Receipt(_));
     }

@@ -6,9 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
+use souk_common::round::grid::ModulusBits;
+use souk_common::round::plan::MaskCipher;
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, UploadHeader};
+use souk_common::secagg::Terms;
 
-use super::{Effect, Event, Machine, MaskRules, OpenAttempt, Phase, Restored, RestoredStep, Rules};
+use super::{
+    Effect, Event, Machine, MaskRules, OpenAttempt, PauseReason, Phase, Restored, RestoredStep, Rules,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -17,17 +22,28 @@ enum Op {
     Keys(usize),
     Decline(usize),
     Shares(usize),
+    Check(usize),
+    /// The shop's shares are bad.
+    Bad(usize),
     Upload(usize),
     Sign(usize),
     Reveal(usize),
     Wait(u16),
     Crash,
     Revoke(usize),
+    Name(usize),
 }
 
 const SHOPS: usize = 4;
 const QUORUM: usize = 3;
 const STEP: u64 = 20;
+const TERMS: Terms = Terms {
+    min_shops: QUORUM,
+    colluding: 1,
+    neighbours: None,
+    cipher: MaskCipher::Chacha20,
+    bits: ModulusBits::B32,
+};
 /// Shares of so many survivors unmask.
 const THRESHOLD: usize = 3;
 
@@ -39,12 +55,15 @@ fn op() -> impl Strategy<Value = Op> {
         6 => shop.clone().prop_map(Op::Keys),
         1 => shop.clone().prop_map(Op::Decline),
         6 => shop.clone().prop_map(Op::Shares),
+        6 => shop.clone().prop_map(Op::Check),
+        1 => shop.clone().prop_map(Op::Bad),
         6 => shop.clone().prop_map(Op::Upload),
         6 => shop.clone().prop_map(Op::Sign),
         6 => shop.clone().prop_map(Op::Reveal),
         2 => (0u16..40).prop_map(Op::Wait),
         1 => Just(Op::Crash),
-        1 => shop.prop_map(Op::Revoke),
+        1 => shop.clone().prop_map(Op::Revoke),
+        1 => shop.prop_map(Op::Name),
     ]
 }
 
@@ -54,6 +73,9 @@ struct Lists {
     advertised: BTreeSet<ShopName>,
     roster: Option<BTreeSet<ShopName>>,
     shared: BTreeSet<ShopName>,
+    makers: Option<BTreeSet<ShopName>>,
+    checked: BTreeSet<ShopName>,
+    bad: BTreeSet<ShopName>,
     sharers: Option<BTreeSet<ShopName>>,
     counted: BTreeMap<ShopName, Digest>,
     survivors: Option<BTreeSet<ShopName>>,
@@ -70,6 +92,7 @@ struct World {
     open: Option<(AttemptId, Timestamp)>,
     lists: Lists,
     revoked: Vec<ShopName>,
+    named: Vec<ShopName>,
     models: Vec<AttemptId>,
     /// What the coordinator made of unmasking, for the attempt that ended last.
     ended: Vec<Option<(usize, usize)>>,
@@ -89,6 +112,7 @@ fn rules() -> Rules {
         update_bytes: 4,
         masking: Some(MaskRules {
             step: Duration::from_millis(STEP),
+            terms: TERMS,
         }),
     }
 }
@@ -113,6 +137,7 @@ impl World {
             open: None,
             lists: Lists::default(),
             revoked: Vec::new(),
+            named: Vec::new(),
             models: Vec::new(),
             ended: Vec::new(),
         };
@@ -142,10 +167,21 @@ impl World {
                 assert!(roster.len() >= QUORUM);
                 lists.roster = Some(roster);
             }
-            Effect::FixSharers { .. } => {
-                assert!(lists.roster.is_some() && lists.sharers.is_none());
+            Effect::DeliverShares { .. } => {
+                assert!(lists.roster.is_some() && lists.makers.is_none());
                 assert!(lists.shared.len() >= QUORUM);
-                lists.sharers = Some(lists.shared.clone());
+                lists.makers = Some(lists.shared.clone());
+            }
+            Effect::FixSharers { id, least } => {
+                assert!(lists.makers.is_some() && lists.sharers.is_none());
+                assert!(lists.checked.len() >= least && least >= QUORUM);
+                // Whose shares are bad is left out.
+                let sharers: BTreeSet<ShopName> = lists.checked.difference(&lists.bad).cloned().collect();
+                if sharers.len() >= least {
+                    lists.sharers = Some(sharers.clone());
+                }
+                let sharers = sharers.into_iter().collect();
+                return Some(Event::SharersFixed { id, sharers });
             }
             Effect::Receive { shop, upload } => return Some(Event::UploadArrived { shop, upload }),
             Effect::Record { shop, upload } => {
@@ -219,6 +255,10 @@ impl World {
                 self.tell(Event::Timer);
             }
             Op::Crash => self.crash(),
+            Op::Name(shop) => {
+                self.named.push(name(shop));
+                self.tell(Event::Named(name(shop)));
+            }
             Op::Revoke(shop) => {
                 self.revoked.push(name(shop));
                 self.tell(Event::Revoked(name(shop)));
@@ -251,11 +291,23 @@ impl World {
                     .roster
                     .as_ref()
                     .is_some_and(|roster| roster.contains(&name(shop)));
-                if !listed || lists.sharers.is_some() {
+                if !listed || lists.makers.is_some() {
                     return;
                 }
                 lists.shared.insert(name(shop));
                 Event::Shared { shop: name(shop), id }
+            }
+            Op::Check(shop) => {
+                let made = lists.makers.as_ref();
+                if !made.is_some_and(|made| made.contains(&name(shop))) || lists.sharers.is_some() {
+                    return;
+                }
+                lists.checked.insert(name(shop));
+                Event::Checked { shop: name(shop), id }
+            }
+            Op::Bad(shop) => {
+                lists.bad.insert(name(shop));
+                return;
             }
             Op::Upload(shop) => Event::UploadOffered {
                 shop: name(shop),
@@ -293,7 +345,10 @@ impl World {
     fn crash(&mut self) {
         let step = match (&self.lists.sharers, &self.lists.survivors) {
             (_, Some(survivors)) => Some(RestoredStep::Survivors(survivors.iter().cloned().collect())),
-            (Some(sharers), None) => Some(RestoredStep::Sharers(sharers.iter().cloned().collect())),
+            (Some(sharers), None) => Some(RestoredStep::Sharers {
+                sharers: sharers.iter().cloned().collect(),
+                rostered: self.lists.roster.as_ref().map_or(0, BTreeSet::len),
+            }),
             _ => None,
         };
         if step.is_none() {
@@ -314,6 +369,7 @@ impl World {
                 open,
                 paused: false,
                 revoked: self.revoked.clone(),
+                named: self.named.clone(),
             },
         );
         self.tell(Event::Started);
@@ -326,7 +382,9 @@ impl World {
             for shop in 0..SHOPS {
                 self.apply(Op::Connect(shop));
             }
-            let steps: [fn(usize) -> Op; 5] = [Op::Keys, Op::Shares, Op::Upload, Op::Sign, Op::Reveal];
+            self.lists.bad.clear();
+            let steps: [fn(usize) -> Op; 6] =
+                [Op::Keys, Op::Shares, Op::Check, Op::Upload, Op::Sign, Op::Reveal];
             for step in steps {
                 (0..SHOPS).for_each(|shop| self.apply(step(shop)));
             }
@@ -350,6 +408,9 @@ proptest! {
         for shop in std::mem::take(&mut world.revoked) {
             world.tell(Event::Enrolled(shop));
         }
+        for shop in std::mem::take(&mut world.named) {
+            world.tell(Event::Readmitted(shop));
+        }
         world.behave();
         prop_assert_eq!(world.machine.phase(), Phase::Finished);
         prop_assert_eq!(world.models.len(), 3);
@@ -371,7 +432,7 @@ fn at(steps: &[fn(usize) -> Op], shops: &[usize]) -> World {
 
 #[test]
 fn a_shop_that_drops_out_at_any_step_costs_its_time_and_not_the_round() {
-    let steps: [fn(usize) -> Op; 4] = [Op::Shares, Op::Upload, Op::Sign, Op::Reveal];
+    let steps: [fn(usize) -> Op; 5] = [Op::Shares, Op::Check, Op::Upload, Op::Sign, Op::Reveal];
     for dropped_at in 0..steps.len() {
         let mut world = at(&steps[..dropped_at], &[0, 1, 2, 3]);
         for (at, step) in steps.iter().enumerate().skip(dropped_at) {
@@ -386,7 +447,7 @@ fn a_shop_that_drops_out_at_any_step_costs_its_time_and_not_the_round() {
 
 #[test]
 fn beyond_the_threshold_the_attempt_ends_with_its_reason_and_a_new_one_begins() {
-    let steps: [fn(usize) -> Op; 3] = [Op::Shares, Op::Upload, Op::Sign];
+    let steps: [fn(usize) -> Op; 4] = [Op::Shares, Op::Check, Op::Upload, Op::Sign];
     let mut world = at(&steps, &[0, 1, 2, 3]);
     [0, 1].iter().for_each(|shop| world.apply(Op::Reveal(*shop)));
     world.apply(Op::Wait(STEP as u16));
@@ -400,7 +461,7 @@ fn beyond_the_threshold_the_attempt_ends_with_its_reason_and_a_new_one_begins() 
 
 #[test]
 fn after_a_crash_while_unmasking_the_same_survivors_are_shown_and_the_round_ends_well() {
-    let steps: [fn(usize) -> Op; 3] = [Op::Shares, Op::Upload, Op::Sign];
+    let steps: [fn(usize) -> Op; 4] = [Op::Shares, Op::Check, Op::Upload, Op::Sign];
     let mut world = at(&steps, &[0, 1, 2, 3]);
     world.apply(Op::Reveal(0));
     let before = world.lists.survivors.clone();
@@ -411,4 +472,36 @@ fn after_a_crash_while_unmasking_the_same_survivors_are_shown_and_the_round_ends
     assert_eq!(world.lists.survivors, before);
     [0, 1, 2].iter().for_each(|shop| world.apply(Op::Reveal(*shop)));
     assert_eq!(world.published, 1);
+}
+
+/// Nobody is told of a list of sharers that is too short, so that nobody is charged.
+#[test]
+fn with_too_few_good_shares_the_attempt_ends_before_anybody_is_told() {
+    let mut world = at(&[Op::Shares], &[0, 1, 2, 3]);
+    [2, 3].iter().for_each(|shop| world.apply(Op::Bad(*shop)));
+    (0..SHOPS).for_each(|shop| world.apply(Op::Check(shop)));
+    assert_eq!(world.ended, [None]);
+    let first = AttemptId { round: 1, attempt: 1 };
+    assert!(world.open.is_some_and(|(id, _)| id != first));
+}
+
+#[test]
+fn a_named_shop_is_not_waited_for_and_not_in_the_next_attempt() {
+    let steps: [fn(usize) -> Op; 4] = [Op::Shares, Op::Check, Op::Upload, Op::Sign];
+    let mut world = at(&steps, &[0, 1, 2, 3]);
+    world.apply(Op::Name(3));
+    [0, 1, 2].iter().for_each(|shop| world.apply(Op::Reveal(*shop)));
+    assert_eq!(world.published, 1);
+    (0..SHOPS).for_each(|shop| world.apply(Op::Keys(shop)));
+    let listed = world.lists.roster.clone().expect("three are enough");
+    assert!(listed.len() == 3 && !listed.contains(&name(3)));
+    // One more: two are left, which is below the quorum, and nobody waits for the others' shares.
+    for step in steps {
+        (0..SHOPS).for_each(|shop| world.apply(step(shop)));
+        world.apply(Op::Wait(0));
+    }
+    [0, 1].iter().for_each(|shop| world.apply(Op::Reveal(*shop)));
+    world.apply(Op::Name(2));
+    assert_eq!(world.ended, [Some((3, 2))]);
+    assert_eq!(world.machine.paused(), Some(PauseReason::Declined));
 }

@@ -202,6 +202,7 @@ impl World {
             }
             Effect::Reject { .. } | Effect::SetTimer(_) | Effect::Paused(_) | Effect::Finish => {}
             Effect::FixRoster { .. }
+            | Effect::DeliverShares { .. }
             | Effect::FixSharers { .. }
             | Effect::FixSurvivors { .. }
             | Effect::ShowConfirmations { .. }
@@ -230,6 +231,7 @@ impl World {
                 open,
                 paused: self.disk.paused,
                 revoked: self.disk.revoked.clone(),
+                named: Vec::new(),
             },
         );
         self.tell(Event::Started);

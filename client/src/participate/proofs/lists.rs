@@ -12,6 +12,7 @@ use super::world::World;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Said {
     Roster,
+    Delivered,
     Sharers,
     Survivors { other: bool },
     Confirmed,
@@ -20,6 +21,7 @@ pub(super) enum Said {
 pub(super) fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         Just(Said::Roster),
+        Just(Said::Delivered),
         Just(Said::Sharers),
         any::<bool>().prop_map(|other| Said::Survivors { other }),
         Just(Said::Confirmed),
@@ -47,13 +49,14 @@ pub(super) struct Lists {
     /// Of the open attempt, at the coordinator: which keys, and what else of this shop's.
     advertised: Option<u64>,
     shared: bool,
+    checked: bool,
     confirmed: bool,
     pub(super) revealed: bool,
 }
 
 impl Lists {
     pub(super) fn open_anew(&mut self) {
-        (self.advertised, self.shared) = (None, false);
+        (self.advertised, self.shared, self.checked) = (None, false, false);
         (self.confirmed, self.revealed) = (false, false);
     }
 
@@ -104,14 +107,18 @@ impl World {
                 id,
                 roster: Roster(Vec::new()),
             },
+            Said::Delivered => MaskEvent::SharesDelivered {
+                id,
+                shares: Vec::new(),
+            },
             Said::Sharers => MaskEvent::SharersFixed {
                 id,
                 sharers: vec![0, 1, 2],
-                shares: Vec::new(),
             },
             Said::Survivors { other } => MaskEvent::SurvivorsFixed {
                 id,
                 survivors: if other { vec![0, 1] } else { vec![0, 1, 2] },
+                bindings: Vec::new(),
             },
             Said::Confirmed => MaskEvent::ConfirmationsShown {
                 id,
@@ -135,6 +142,7 @@ impl World {
         let next = match (lists.shared, received, lists.confirmed, lists.revealed) {
             (_, _, _, true) => return,
             (false, ..) => Said::Roster,
+            (true, false, ..) if !lists.checked => Said::Delivered,
             (true, false, ..) => Said::Sharers,
             (true, true, false, _) => Said::Survivors { other: false },
             (true, true, true, false) => Said::Confirmed,
@@ -191,6 +199,13 @@ impl World {
                 }
                 _ => Some(MaskEvent::Refused(key)),
             },
+            MaskEffect::Check { key, .. } => match self.lists.keys(key) {
+                Some(_) if open == Some(key) => {
+                    self.lists.checked = true;
+                    None
+                }
+                _ => Some(MaskEvent::Refused(key)),
+            },
             MaskEffect::MakeMasks { key, .. } => Some(match self.lists.keys(key) {
                 Some(keys) => {
                     assert!(!std::mem::replace(&mut keys.masked, true), "masked twice");
@@ -198,7 +213,7 @@ impl World {
                 }
                 None => MaskEvent::Refused(key),
             }),
-            MaskEffect::StoreSurvivors { key, survivors } if self.disk.masking == Some(key) => {
+            MaskEffect::StoreSurvivors { key, survivors, .. } if self.disk.masking == Some(key) => {
                 let stored = self.lists.stored.get_or_insert_with(|| survivors.clone());
                 Some(match *stored == survivors {
                     true => MaskEvent::SurvivorsStored(key),
@@ -235,6 +250,7 @@ impl World {
             MaskEffect::MakeKeys(announcement) => AttemptKey::from(&announcement),
             MaskEffect::Advertise(key)
             | MaskEffect::Share { key, .. }
+            | MaskEffect::Check { key, .. }
             | MaskEffect::MakeMasks { key, .. }
             | MaskEffect::StoreSurvivors { key, .. } => key,
             MaskEffect::Confirm(_) | MaskEffect::Reveal { .. } | MaskEffect::Erase(_) => return,

@@ -74,7 +74,7 @@ fn repeated_words_are_answered_by_the_same_keys_and_shares_and_masks_are_made_on
     world.apply(&Op::AnnounceAgain);
     let again = Effect::Masked(MaskEffect::Advertise(key(&world)));
     assert_eq!(world.waiting, [again], "the same keys, no new ones");
-    for said in [Said::Roster, Said::Sharers] {
+    for said in [Said::Roster, Said::Delivered, Said::Sharers] {
         world.waiting.clear();
         world.apply(&Op::Say(said));
         assert_eq!(world.waiting, [], "{said:?}");

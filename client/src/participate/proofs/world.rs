@@ -224,6 +224,7 @@ impl World {
                 let pending = Pending {
                     key,
                     header: header(key.id, self.draws),
+                    binding: None,
                 };
                 self.disk.outbox = Some(pending);
                 self.give(Event::InOutbox(pending));
