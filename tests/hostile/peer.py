@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
 MAGIC = b"SOUK"
-VERSION = 1
+VERSION = 2
 REQUEST, REPLY, PUSH = 1, 2, 3
 MAX_REQUEST_BYTES = 64 << 10
 ALPN = "souk/1"
