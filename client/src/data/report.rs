@@ -42,6 +42,12 @@ pub struct DataReport {
     pub short_users: usize,
     /// Rows of the users file; none if there is no such file.
     pub profiles: Option<u64>,
+    /// Items whose row goes on over several lines, within quotes; left out of the JSON if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spanning_items: u64,
+    /// The lines of the first of them, first and last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_spanning: Option<(u64, u64)>,
     /// How many lines are bad, in all files.
     pub bad_lines: u64,
     /// The first [`MAX_LISTED`] of them.
@@ -73,6 +79,13 @@ impl DataReport {
                 line,
                 reason,
             });
+        }
+    }
+
+    pub(super) fn note_lines(&mut self, first: u64, lines: u64) {
+        if lines > 1 {
+            self.spanning_items += 1;
+            self.first_spanning.get_or_insert((first, first + lines - 1));
         }
     }
 
@@ -129,6 +142,13 @@ impl DataReport {
                 ),
             );
         }
+        if let Some((first, last)) = self.first_spanning {
+            let many = self.spanning_items;
+            line(
+                "items file",
+                format!("{many} items with line breaks inside quotes, the first on lines {first} to {last}"),
+            );
+        }
         line("bad lines", self.bad_lines.to_string());
         for bad in &self.bad {
             let _ = writeln!(text, "  {}:{}: {}", bad.file, bad.line, bad.reason);
@@ -139,6 +159,10 @@ impl DataReport {
         }
         text
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Most bad lines that are listed; the rest are counted.
