@@ -50,8 +50,8 @@ impl Folder {
     ///
     /// # Errors
     /// Of the disk; what was there before is there then.
-    pub fn write_whole(&self, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
-        disk::write_whole(self.disk(), path, bytes, owner_only)
+    pub fn write_whole(&self, path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+        disk::write_whole(self.disk(), path, bytes, secret)
     }
 
     /// Where it is.

@@ -14,16 +14,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::private;
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// To read what is there.
     Read,
-    /// To write it anew; `owner_only` keeps others from reading it.
-    Write {
-        /// Mode 0600.
-        owner_only: bool,
-    },
+    /// To write it anew.
+    Write,
     /// To read it and to write behind its end; made if it is not there. One process at a time holds it: the others get
     /// [`io::ErrorKind::WouldBlock`].
     Append,
@@ -110,23 +109,22 @@ pub trait Disk: Debug + Send + Sync {
     }
 }
 
-/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder.
+/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder. What a failed
+/// try leaves aside is removed; of a `secret`, written over first.
 ///
 /// # Errors
 /// Of the disk; what was there before is there then.
-pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
+pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
     let folder = folder_of(path);
     disk.make_folder(folder)?;
     let aside = path.with_extension("new");
-    let written = disk
-        .open(&aside, Access::Write { owner_only })
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync()
-        });
+    let written = disk.open(&aside, Access::Write).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync()
+    });
     if let Err(error) = written.and_then(|()| disk.rename(&aside, path)) {
         // Half a file helps nobody; the first error is the one to tell.
-        let _ = match owner_only {
+        let _ = match secret {
             true => destroy(disk, &aside),
             false => disk.remove(&aside),
         };
@@ -211,19 +209,21 @@ impl SystemDisk {
 
 impl Disk for SystemDisk {
     fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        // Made here, so that it is the owner's only.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
         builder.create(path)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
+        options.mode(0o600);
         match access {
             Access::Read => options.read(true),
-            Access::Write { owner_only } => {
-                if owner_only {
-                    options.mode(0o600);
-                }
-                options.write(true).create(true).truncate(true)
-            }
+            Access::Write => options.write(true).create(true).truncate(true),
             Access::Append => options.read(true).append(true).create(true),
             Access::Overwrite => options.write(true),
         };
@@ -253,7 +253,7 @@ impl Disk for SystemDisk {
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        private::make_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use souk_common::terminal::printable;
 
 use crate::data::time;
 
@@ -96,10 +97,10 @@ impl DataReport {
 
     /// The report as text, some lines, each ended.
     pub fn to_text(&self) -> String {
-        let mut text = format!("files       {}\n", self.files.join(", "));
+        let mut text = format!("files       {}\n", printable(&self.files.join(", ")));
         let mut line = |name: &str, value: String| {
             // Writing to a string can't fail.
-            let _ = writeln!(text, "{name:<11} {value}");
+            let _ = writeln!(text, "{name:<11} {}", printable(&value));
         };
         line("rows", self.rows.to_string());
         line(
@@ -151,7 +152,13 @@ impl DataReport {
         }
         line("bad lines", self.bad_lines.to_string());
         for bad in &self.bad {
-            let _ = writeln!(text, "  {}:{}: {}", bad.file, bad.line, bad.reason);
+            let _ = writeln!(
+                text,
+                "  {}:{}: {}",
+                printable(&bad.file),
+                bad.line,
+                printable(&bad.reason)
+            );
         }
         let more = self.bad_lines.saturating_sub(self.bad.len() as u64);
         if more > 0 {

@@ -376,11 +376,11 @@ impl FakeDisk {
                 }
                 platters.make(path)
             }
-            (Access::Write { .. }, Ok(inode)) => {
+            (Access::Write, Ok(inode)) => {
                 platters.change(boots, inode, Change::Length(0))?;
                 inode
             }
-            (Access::Write { .. }, Err(_)) => {
+            (Access::Write, Err(_)) => {
                 if platters.write_allowed(boots)?.0 {
                     return Err(off());
                 }
