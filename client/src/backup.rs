@@ -5,10 +5,11 @@
 //! written is charged for when the copy is opened. Models, plans and catalogues are not copied: they are fetched again.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+
+use souk_common::private::{make_folder, narrow};
 
 use crate::folder::{Folder, sync_folder, write_whole};
 use crate::store::Store;
@@ -18,11 +19,7 @@ use crate::store::Store;
 /// # Errors
 /// When `to` holds something else than an earlier backup of the same shop, or of the file system.
 pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(to)
-        .with_context(|| format!("can't make {}", to.display()))?;
+    make_folder(to).with_context(|| format!("can't make {}", to.display()))?;
     let there = Folder::new(to);
     let key = fs::read(folder.key()).with_context(|| format!("can't read {}", folder.key().display()))?;
     let is_empty = fs::read_dir(to)?.next().is_none();
@@ -33,6 +30,9 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
         "{} is not empty and holds no earlier backup of this shop: name a new folder",
         to.display()
     );
+    if let Some(line) = narrow(to, true)? {
+        tracing::warn!("{line}");
+    }
     write_whole(&there.key(), &key, true)?;
     let aside = to.join("shop.redb.new");
     let _ = fs::remove_file(&aside);

@@ -6,6 +6,7 @@
 //! | `membership.json`, `key.der` | which federation, under which certificate; the key (0600) never leaves |
 //! | `ledger.jsonl` | every spend, a hash chain |
 //! | `shop.redb` | where things stand: heads seen, uploads and receipts, current model, users' own vectors |
+//! | `attempts/` | sealed secrets of the masked attempt under way (0600); destroyed after it |
 //! | `outbox/` | the bytes of the last uploads |
 //! | `models/`, `plans/`, `catalogues/` | fetched, by digest |
 //! | `catalogue.jsonl` | the catalogue in use |
@@ -49,8 +50,8 @@ impl Folder {
     ///
     /// # Errors
     /// Of the disk; what was there before is there then.
-    pub fn write_whole(&self, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
-        disk::write_whole(self.disk(), path, bytes, owner_only)
+    pub fn write_whole(&self, path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+        disk::write_whole(self.disk(), path, bytes, secret)
     }
 
     /// Where it is.
@@ -81,6 +82,11 @@ impl Folder {
     /// `shop.redb`.
     pub fn store(&self) -> PathBuf {
         self.path.join("shop.redb")
+    }
+
+    /// Where the secrets of a masked attempt are.
+    pub fn attempts(&self) -> PathBuf {
+        self.path.join("attempts")
     }
 
     /// `catalogue.jsonl`.

@@ -8,7 +8,9 @@ use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key, shop_of};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
+use souk_common::private::make_folder;
 use souk_common::secagg::records::fingerprint;
+use souk_common::terminal::say;
 use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
 
@@ -41,7 +43,7 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         .map(fs::canonicalize)
         .transpose()
         .map_err(|error| UsageError(format!("--data: {error}")))?;
-    fs::create_dir_all(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
+    make_folder(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
     let (platform, (key, csr)) = (Platform::system(), shop_key()?);
     // Written first: a disk that is full must not cost the one-time code.
     write_whole(&folder.key(), &key, true).context("can't write the key")?;
@@ -64,20 +66,20 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         false,
     )
     .context("can't write shop.toml")?;
-    println!(
-        "You are in: shop {} of the federation at {}.",
-        membership.shop, membership.address
-    );
     let identity = SigningKey::from_pkcs8(&key)?;
-    println!("Your key's fingerprint, for the owners of other shops to compare by phone:");
-    println!("  {}", spoken(&fingerprint(&identity.public())));
-    let dir = folder.path().display();
-    println!("Next: look at {}, then", folder.config().display());
-    println!("  souk-client check-data --dir {dir}");
-    println!(
-        "  souk-client shops --dir {dir}   (theirs; in sums under masks only shops you have confirmed count)"
-    );
-    println!("  souk-client run --dir {dir}");
+    let (dir, config) = (folder.path().display(), folder.config());
+    say(&format!(
+        "You are in: shop {} of the federation at {}.\n\
+         Your key's fingerprint, for the owners of other shops to compare by phone:\n  {}\n\
+         Next: look at {}, then\n  \
+         souk-client check-data --dir {dir}\n  \
+         souk-client shops --dir {dir}   (theirs; in sums under masks only shops you have confirmed count)\n  \
+         souk-client run --dir {dir}",
+        membership.shop,
+        membership.address,
+        spoken(&fingerprint(&identity.public())),
+        config.display()
+    ))?;
     Ok(true)
 }
 
@@ -106,11 +108,11 @@ pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
     );
     membership.store(folder)?;
     store.begin_anew()?;
-    println!(
-        "{} takes part again, with the same key and ledger, at {}.",
+    say(&format!(
+        "{} takes part again, with the same key and ledger, at {}.\n\
+         What it saw of the coordinator's record before is forgotten.",
         membership.shop, membership.address
-    );
-    println!("What it saw of the coordinator's record before is forgotten.");
+    ))?;
     Ok(true)
 }
 

@@ -17,6 +17,8 @@
 //! | [`join`], [`shops`], [`doctor`] | becoming a member; who the others are; is everything in order? |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
+// Everything goes through souk_common::terminal.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;

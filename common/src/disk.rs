@@ -9,24 +9,25 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::private;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// To read what is there.
     Read,
-    /// To write it anew; `owner_only` keeps others from reading it.
-    Write {
-        /// Mode 0600.
-        owner_only: bool,
-    },
+    /// To write it anew.
+    Write,
     /// To read it and to write behind its end; made if it is not there. One process at a time holds it: the others get
     /// [`io::ErrorKind::WouldBlock`].
     Append,
+    /// To write over the bytes that are there, in their place; it has to be there.
+    Overwrite,
 }
 
 /// An open file.
@@ -108,26 +109,44 @@ pub trait Disk: Debug + Send + Sync {
     }
 }
 
-/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder.
+/// Writes a file so that after a crash it is there whole or not at all: aside, fsync, rename, fsync the folder. What a failed
+/// try leaves aside is removed; of a `secret`, written over first.
 ///
 /// # Errors
 /// Of the disk; what was there before is there then.
-pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], owner_only: bool) -> io::Result<()> {
+pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
     let folder = folder_of(path);
     disk.make_folder(folder)?;
     let aside = path.with_extension("new");
-    let written = disk
-        .open(&aside, Access::Write { owner_only })
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync()
-        });
+    let written = disk.open(&aside, Access::Write).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync()
+    });
     if let Err(error) = written.and_then(|()| disk.rename(&aside, path)) {
         // Half a file helps nobody; the first error is the one to tell.
-        let _ = disk.remove(&aside);
+        let _ = match secret {
+            true => destroy(disk, &aside),
+            false => disk.remove(&aside),
+        };
         return Err(error);
     }
     disk.sync_folder(folder)
+}
+
+/// Removes a file after its bytes were written over with zeros, in their place. Where a file system or a drive writes
+/// elsewhere instead (copy on write, wear levelling), old blocks may outlast it.
+///
+/// # Errors
+/// Of the disk: the file, or a part of it, may still be there then.
+pub fn destroy(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut file = disk.open(path, Access::Overwrite)?;
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(&mut io::repeat(0).take(length), &mut file)?;
+    file.sync()?;
+    drop(file);
+    disk.remove(path)?;
+    disk.sync_folder(folder_of(path))
 }
 
 /// Opens the database at `path`. A new one is made aside and gets its name when it is whole: a crash in the middle of making
@@ -190,20 +209,23 @@ impl SystemDisk {
 
 impl Disk for SystemDisk {
     fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        // Made here, so that it is the owner's only.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
         builder.create(path)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
+        options.mode(0o600);
         match access {
             Access::Read => options.read(true),
-            Access::Write { owner_only } => {
-                if owner_only {
-                    options.mode(0o600);
-                }
-                options.write(true).create(true).truncate(true)
-            }
+            Access::Write => options.write(true).create(true).truncate(true),
             Access::Append => options.read(true).append(true).create(true),
+            Access::Overwrite => options.write(true),
         };
         let file = options.open(path)?;
         if access == Access::Append {
@@ -231,7 +253,7 @@ impl Disk for SystemDisk {
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        private::make_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -314,6 +336,19 @@ mod tests {
             });
             open_database(&SystemDisk, &redb::Builder::new(), &path).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_destroyed_is_zeros_under_every_name_it_still_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, second) = (dir.path().join("secret"), dir.path().join("second name"));
+        fs::write(&path, [7; 100_000]).unwrap();
+        fs::hard_link(&path, &second).unwrap();
+        destroy(&SystemDisk, &path).unwrap();
+        assert!(!path.exists());
+        assert_eq!(fs::read(&second).unwrap(), [0; 100_000]);
+        let gone = destroy(&SystemDisk, &path).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
 //! | [`config`], [`format`], [`telemetry`] | files people edit; versions of files; logs |
-//! | [`disk`] | what stores ask of a disk |
+//! | [`disk`], [`private`] | what stores ask of a disk; files that are their owner's only |
+//! | [`terminal`] | what is printed can't command a terminal |
 
 pub mod catalogue;
 pub mod clock;
@@ -28,9 +29,11 @@ pub mod ids;
 pub mod model;
 pub mod numeric;
 pub mod privacy;
+pub mod private;
 pub mod rng;
 pub mod round;
 pub mod secagg;
 pub mod telemetry;
+pub mod terminal;
 pub mod transport;
 pub mod wire;

@@ -11,12 +11,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
+use souk_common::private::{make_folder, narrow};
 use souk_common::round::record::LogHead;
+use souk_common::terminal::tell;
 
 use crate::home::{Home, write_whole};
 use crate::store::{Snapshot, Store, StoreError};
@@ -49,7 +50,7 @@ pub struct Copied {
 pub fn begin(home: &Home, store: &Store) -> Result<Snapshot, StoreError> {
     let aside = aside(home);
     remove(&aside)?;
-    fs::DirBuilder::new().mode(0o700).create(&aside)?;
+    make_folder(&aside)?;
     for name in names(home.path())?.iter().filter(|name| is_small(name)) {
         fs::copy(home.path().join(name), aside.join(name))?;
     }
@@ -118,11 +119,11 @@ fn copy_all(from: &Path, to: &Path, about: About) -> Result<Copied, (PathBuf, io
         let path = path.to_owned();
         move |error| (path, error)
     };
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(to)
-        .map_err(at(to))?;
+    make_folder(to).map_err(at(to))?;
+    let narrowed = narrow(to, true).map_err(|error| (to.to_owned(), io::Error::other(error)))?;
+    if let Some(line) = narrowed {
+        tell(&line);
+    }
     let mut copied = Copied {
         about,
         files: 0,
@@ -132,7 +133,7 @@ fn copy_all(from: &Path, to: &Path, about: About) -> Result<Copied, (PathBuf, io
     for folder in [FILES, PRIVATE] {
         for part in names(&from.join(folder)).map_err(at(from))? {
             let part = Path::new(folder).join(part);
-            fs::create_dir_all(to.join(&part)).map_err(at(to))?;
+            make_folder(&to.join(&part)).map_err(at(to))?;
             for name in names(&from.join(&part)).map_err(at(from))? {
                 let name = part.join(name);
                 copied.bytes_copied +=

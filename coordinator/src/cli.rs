@@ -1,8 +1,7 @@
 //! The command line: what was typed becomes a command, what it says becomes lines or JSON.
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use serde_json::{Value, json};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::ShopName;
 use souk_common::privacy::params::Epsilon;
+use souk_common::private::{keep_to_the_owner, narrow};
 use souk_common::telemetry;
+use souk_common::terminal::{self, tell};
 
 use crate::engine::publish::not_kept;
 use crate::home::Home;
@@ -261,14 +262,19 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(name).chain(args)) {
         Ok(args) => args,
         Err(error) => {
+            if error.use_stderr() {
+                tell(error.render().to_string().trim_end());
+                return ExitCode::from(64);
+            }
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            return ExitCode::SUCCESS;
         }
     };
+    keep_to_the_owner();
     match dispatch(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("souk-coordinator: {}", failure.text);
+            tell(&format!("souk-coordinator: {}", failure.text));
             ExitCode::from(failure.code)
         }
     }
@@ -283,6 +289,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             listen,
         } => {
             let home = Home::new(&folder);
+            close(&home, false)?;
             home.init(SystemClock.now(), &name, &address, &listen)
                 .map_err(|error| {
                     if error.is_usage() {
@@ -305,7 +312,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
                 target_epsilon,
                 bytes_per_sec: bandwidth * 1e6 / 8.0,
             };
-            let cost = plan::check(&file, &Home::new(&at.dir), &wishes)?;
+            let cost = plan::check(&file, &home_at(&at.dir)?, &wishes)?;
             say(&if at.json {
                 cost.json().to_string()
             } else {
@@ -314,7 +321,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             Ok(())
         }
         Typed::Catalogue(CatalogueCommand::Import { file, at }) => {
-            let home = Home::new(&at.dir);
+            let home = home_at(&at.dir)?;
             home.config().map_err(usage)?;
             let catalogue = import::read(&file).map_err(failed)?;
             home.set_catalogue(&catalogue).map_err(failed)?;
@@ -335,7 +342,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
         Typed::Backup { folder, at } => {
             let said = carry_out(&at, &Control::Snapshot)?;
             let about = serde_json::from_value(said).map_err(failed)?;
-            let copied = backup::copy(&Home::new(&at.dir), &folder, about).map_err(failed)?;
+            let copied = backup::copy(&home_at(&at.dir)?, &folder, about).map_err(failed)?;
             print(&at, &json!({ "backup": folder, "copied": copied }));
             Ok(())
         }
@@ -371,7 +378,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
                 exit_when_finished,
                 new_run,
             };
-            run_server(Home::new(dir), options)
+            run_server(home_at(&dir)?, options)
         }
     }
 }
@@ -419,7 +426,7 @@ fn control(at: &At, command: &Control) -> Result<(), Failure> {
 }
 
 fn carry_out(at: &At, command: &Control) -> Result<Value, Failure> {
-    let home = Home::new(&at.dir);
+    let home = home_at(&at.dir)?;
     home.config().map_err(usage)?;
     execute(&home, command).map_err(failed)
 }
@@ -434,10 +441,26 @@ fn print(at: &At, said: &Value) {
     }
 }
 
-/// Prints a line at once; a reader that has gone is no error.
+/// Prints a line at once; if that can't be done there is nobody to tell.
 fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = terminal::say(line);
+}
+
+/// The federation's folder, which is its owner's only from here on.
+fn home_at(folder: &Path) -> Result<Home, Failure> {
+    let home = Home::new(folder);
+    if home.is_made() {
+        close(&home, true)?;
+    }
+    Ok(home)
+}
+
+/// `deep`: also what is in it. In a folder that is no federation's yet that may be anybody's.
+fn close(home: &Home, deep: bool) -> Result<(), Failure> {
+    if let Some(line) = narrow(home.path(), deep).map_err(failed)? {
+        tell(&line);
+    }
+    Ok(())
 }
 
 /// Threads that read and write updates and blobs, and answer commands: what waits for the disk waits there, in a queue, and

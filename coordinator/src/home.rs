@@ -1,9 +1,8 @@
 //! The federation's folder: configuration, keys, and where everything else is.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,9 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, COORDINATOR_LIFE, PkiError, SHOP_LIFE};
 use souk_common::crypto::sign::SigningKey;
+use souk_common::disk::{self, SystemDisk};
 use souk_common::format::Format;
+use souk_common::private::make_folder;
 use souk_common::rng::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
@@ -113,6 +114,11 @@ impl Home {
         &self.0
     }
 
+    /// Whether there is a federation in it.
+    pub fn is_made(&self) -> bool {
+        self.0.join(CONFIG).is_file()
+    }
+
     /// Where `serve` takes commands.
     pub fn control(&self) -> PathBuf {
         self.0.join("control.sock")
@@ -130,7 +136,7 @@ impl Home {
             });
         }
         check_addresses(address, listen)?;
-        fs::create_dir_all(&self.0)?;
+        make_folder(&self.0)?;
         store_authority(&self.0, FIRST_AUTHORITY, &Authority::create(name, now)?)?;
         write_whole(
             &self.0.join(SIGNING_KEY),
@@ -145,7 +151,7 @@ impl Home {
                 &format!("address = {address:?}"),
             )
             .replace("listen = \"[::]:4433\"", &format!("listen = {listen:?}"));
-        fs::write(config, text)?;
+        write_whole(&config, text.as_bytes(), false)?;
         Ok(())
     }
 
@@ -199,7 +205,7 @@ impl Home {
     /// # Errors
     /// Of the file system.
     pub fn set_catalogue(&self, catalogue: &Catalogue) -> io::Result<()> {
-        fs::write(self.0.join(CATALOGUE), catalogue.to_bytes())
+        write_whole(&self.0.join(CATALOGUE), &catalogue.to_bytes(), false)
     }
 
     /// The catalogue.
@@ -230,20 +236,7 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
 
 /// Writes a file so that after a crash it is there whole, as it was before, or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
-    let aside = path.with_extension("new");
-    let mode = if secret { 0o600 } else { 0o644 };
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode);
-    let written = options.open(&aside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&aside, path)) {
-        let _ = fs::remove_file(&aside);
-        return Err(error);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    disk::write_whole(&SystemDisk, path, bytes, secret)
 }
 
 /// What is wrong with a federation's folder.

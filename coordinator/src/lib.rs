@@ -16,6 +16,8 @@
 //! | [`backup`] | a copy of the folder that can be put in its place |
 //! | [`import`] | a catalogue from a CSV file |
 #![forbid(unsafe_code)]
+// Everything goes through souk_common::terminal.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod aggregate;
 pub mod authorities;

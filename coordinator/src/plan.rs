@@ -15,6 +15,7 @@ use souk_common::round::grid::Grid;
 use souk_common::round::plan::{MaskingPlan, Plan};
 use souk_common::secagg::Terms;
 use souk_common::secagg::terms::DROPOUT;
+use souk_common::terminal::tell;
 
 use crate::cli::{Failure, failed, usage};
 use crate::home::{Home, HomeError};
@@ -128,10 +129,10 @@ pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, F
             })
         }
         Err(HomeError::NoCatalogue) => {
-            eprintln!(
+            tell(&format!(
                 "no catalogue in {}: sizes are not known yet",
                 home.path().display()
-            );
+            ));
             None
         }
         Err(error) => return Err(failed(error)),

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use souk_common::private::keep_to_the_owner;
+use souk_common::terminal::tell;
 
 use crate::{bench, chaos, demo, epsilon, evaluate, fuzz, simulate, soak, split, storm, verify};
 
@@ -41,11 +43,16 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(OsString::from("souk-sim")).chain(args)) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are no errors; a closed pipe while printing them is none either.
+            if error.use_stderr() {
+                tell(error.render().to_string().trim_end());
+                return ExitCode::from(EXIT_USAGE);
+            }
+            // Help and version; a closed pipe while printing them is no error either.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+            return ExitCode::SUCCESS;
         }
     };
+    keep_to_the_owner();
     match args.command {
         Command::Storm(_) => souk_common::telemetry::init_silent(),
         _ => souk_common::telemetry::init(false, 0),
@@ -68,7 +75,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_CHECK_FAILED),
         Err(error) => {
-            eprintln!("souk-sim: {error:#}");
+            tell(&format!("souk-sim: {error:#}"));
             ExitCode::from(if error.is::<WrongUsage>() {
                 EXIT_USAGE
             } else {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use souk_common::hex;
+use souk_common::terminal::say;
 use souk_coordinator::home::Home;
 use souk_coordinator::verify::{Report, check};
 
@@ -57,9 +58,9 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
         )
     })?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", prose(&report));
+        say(prose(&report).trim_end())?;
     }
     Ok(report.ok)
 }

@@ -10,5 +10,7 @@ mod ledger;
 mod limits;
 mod masked;
 mod policy;
+mod private;
 mod service_manager;
+mod terminal;
 mod verify;

@@ -4,7 +4,6 @@ mod recommend;
 pub(crate) mod render;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use souk_common::privacy::ledger::LedgerError;
+use souk_common::private::{keep_to_the_owner, narrow};
+use souk_common::terminal::{self, tell};
 
 use crate::config::ConfigError;
 use crate::driver::Ends;
@@ -210,16 +211,21 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(OsString::from("souk-client")).chain(args)) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are no errors; a closed pipe while printing them is none either.
+            if error.use_stderr() {
+                tell(error.render().to_string().trim_end());
+                return ExitCode::from(EXIT_USAGE);
+            }
+            // Help and version; a closed pipe while printing them is no error either.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+            return ExitCode::SUCCESS;
         }
     };
+    keep_to_the_owner();
     souk_common::telemetry::init(false, 0);
     match carry_out(args.command) {
         Ok(good) => ExitCode::from(if good { 0 } else { EXIT_CHECK_FAILED }),
         Err(error) => {
-            eprintln!("souk-client: {error:#}");
+            tell(&format!("souk-client: {error:#}"));
             let usage = error
                 .chain()
                 .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
@@ -242,17 +248,17 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             place,
             again: true,
             ..
-        } => crate::join::join_again(&code, &place.folder()),
+        } => crate::join::join_again(&code, &place.folder()?),
         Command::Join {
             code, place, data, ..
-        } => crate::join::join(&code, &place.folder(), data.as_deref()),
-        Command::Run { place, ends } => crate::driver::run(&place.folder(), ends),
+        } => crate::join::join(&code, &place.folder_to_join()?, data.as_deref()),
+        Command::Run { place, ends } => crate::driver::run(&place.folder()?, ends),
         Command::CheckData { place, json } => {
             let Answer::Data {
                 text,
                 json: value,
                 clean,
-            } = ask(&place.folder(), Question::CheckData)?
+            } = ask(&place.folder()?, Question::CheckData)?
             else {
                 return Err(strange());
             };
@@ -277,7 +283,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought,
                 explain,
             };
-            recommend::recommend(&place.folder(), user, wishes, picture.as_deref(), json)
+            recommend::recommend(&place.folder()?, user, wishes, picture.as_deref(), json)
         }
         Command::Recommend {
             place,
@@ -292,7 +298,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought,
                 explain: false,
             };
-            recommend::recommend_all(&place.folder(), wishes, &out.unwrap_or_default(), json)
+            recommend::recommend_all(&place.folder()?, wishes, &out.unwrap_or_default(), json)
         }
         Command::Plot { user, place, out, k } => {
             let wishes = Wishes {
@@ -300,14 +306,14 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
                 include_bought: false,
                 explain: false,
             };
-            let (_, picture) = recommend::ask_for_list(&place.folder(), user, wishes, true)?;
+            let (_, picture) = recommend::ask_for_list(&place.folder()?, user, wishes, true)?;
             recommend::draw(picture, &out)
         }
         Command::Budget { place, json, recover } => {
-            let folder = place.folder();
+            let folder = place.folder()?;
             if recover {
                 let recovered = crate::recover::recover(&folder)?;
-                eprintln!("{recovered}");
+                tell(&format!("{recovered}"));
             }
             let Answer::Budget(budget) = ask(&folder, Question::Budget)? else {
                 return Err(strange());
@@ -320,7 +326,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
         Command::Sent { place, json } => {
-            let Answer::Sent { uploads } = ask(&place.folder(), Question::Sent)? else {
+            let Answer::Sent { uploads } = ask(&place.folder()?, Question::Sent)? else {
                 return Err(strange());
             };
             say(&if json {
@@ -336,7 +342,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             // The running program may have been started elsewhere.
             let folder = std::path::absolute(folder)?;
             let Answer::BackedUp { files } = ask(
-                &place.folder(),
+                &place.folder()?,
                 Question::Backup {
                     folder: folder.clone(),
                 },
@@ -351,7 +357,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
         Command::Shops { place, trust, json } => {
-            let shops = crate::shops::look(&place.folder(), &trust)?;
+            let shops = crate::shops::look(&place.folder()?, &trust)?;
             say(&match json {
                 true => serde_json::to_string(&shops)?,
                 false => render::shops(&shops),
@@ -359,7 +365,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(shops.is_good())
         }
         Command::Doctor { place, json } => {
-            let checks = crate::doctor::examine(&place.folder())?;
+            let checks = crate::doctor::examine(&place.folder()?)?;
             let ok = checks.iter().all(|check| check.ok);
             say(&match json {
                 true => serde_json::json!({ "ok": ok, "checks": checks }).to_string(),
@@ -368,7 +374,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(ok)
         }
         Command::Leave { place } => {
-            let Answer::Left { kept } = ask(&place.folder(), Question::Leave)? else {
+            let Answer::Left { kept } = ask(&place.folder()?, Question::Leave)? else {
                 return Err(strange());
             };
             say(&format!(
@@ -410,13 +416,9 @@ fn answer_to(folder: &Folder, question: &Question) -> anyhow::Result<Answer> {
     }
 }
 
-/// Prints to stdout; whoever reads may have gone, which is no error.
+/// Prints to standard output.
 fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(terminal::say(text)?)
 }
 
 fn strange() -> anyhow::Error {
@@ -447,9 +449,32 @@ pub(crate) struct CheckFailed(pub(crate) String);
 pub(crate) struct UsageError(pub(crate) String);
 
 impl Place {
-    fn folder(self) -> Folder {
-        Folder::new(self.dir)
+    /// The folder, which is its owner's only from here on.
+    fn folder(self) -> anyhow::Result<Folder> {
+        let folder = Folder::new(self.dir);
+        if is_a_shops(&folder) {
+            close(&folder, true)?;
+        }
+        Ok(folder)
     }
+
+    /// The same, to become a shop's: what is in it already may be anybody's, and stays as it is.
+    fn folder_to_join(self) -> anyhow::Result<Folder> {
+        let folder = Folder::new(self.dir);
+        close(&folder, is_a_shops(&folder))?;
+        Ok(folder)
+    }
+}
+
+fn is_a_shops(folder: &Folder) -> bool {
+    folder.config().is_file() || folder.key().is_file()
+}
+
+fn close(folder: &Folder, deep: bool) -> anyhow::Result<()> {
+    if let Some(line) = narrow(folder.path(), deep)? {
+        tell(&line);
+    }
+    Ok(())
 }
 
 /// Three seconds.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use souk_common::terminal::tell;
 
 use super::{ask, render, say, strange};
 use crate::folder::{Folder, write_whole};
@@ -72,6 +73,6 @@ pub(super) fn ask_for_list(
 pub(super) fn draw(picture: Option<Picture>, out: &Path) -> anyhow::Result<bool> {
     let svg = picture.context("the answer has no picture")?.to_svg()?;
     write_whole(out, svg.as_bytes(), false).with_context(|| format!("can't write {}", out.display()))?;
-    eprintln!("the picture is in {}", out.display());
+    tell(&format!("the picture is in {}", out.display()));
     Ok(true)
 }

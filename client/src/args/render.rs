@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use souk_common::terminal::printable;
+
 use crate::date::date as time;
 use crate::doctor::Check;
 use crate::recommend::Recommendations;
@@ -11,27 +13,24 @@ use crate::store::UploadRecord;
 
 /// A list for people.
 pub(crate) fn list(list: &Recommendations) -> String {
+    let user = printable(&list.user_id);
     let mut text = if list.personal {
-        format!(
-            "For {}, who bought {} different items:\n",
-            list.user_id, list.history
-        )
+        format!("For {}, who bought {} different items:\n", user, list.history)
     } else {
         format!(
-            "{} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {}.\n",
-            list.user_id, list.user_id
+            "{user} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {user}.\n"
         )
     };
     for item in &list.items {
         let name = if item.title.is_empty() {
             String::new()
         } else {
-            format!("  {}", item.title)
+            format!("  {}", printable(&item.title))
         };
         let mut facts: Vec<String> = [&item.category, &item.brand]
             .into_iter()
             .filter(|fact| !fact.is_empty())
-            .cloned()
+            .map(|fact| printable(fact).into_owned())
             .collect();
         facts.extend(item.price.map(|price| format!("{price:.2}")));
         let facts = if facts.is_empty() {
@@ -43,10 +42,12 @@ pub(crate) fn list(list: &Recommendations) -> String {
         let _ = writeln!(
             text,
             "{:>3}. {}{name}{facts}  score {:.3}",
-            item.rank, item.item_id, item.score
+            item.rank,
+            printable(&item.item_id),
+            item.score
         );
         for reason in &item.reasons {
-            let _ = writeln!(text, "       because the user {}", reason.words());
+            let _ = writeln!(text, "       because the user {}", printable(&reason.words()));
         }
     }
     if list.items.is_empty() {

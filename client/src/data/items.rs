@@ -44,7 +44,7 @@ pub(super) fn read_items(
     level: Option<&str>,
     report: &mut DataReport,
 ) -> Result<(Vec<Item>, HashMap<String, String>), DataError> {
-    let mut table = Table::open(path, format, delimiter)?;
+    let mut table = Table::open_items(path, format, delimiter)?;
     let id = table.required("item_columns.item", columns.item.as_deref(), "item_id")?;
     let title = table.optional("item_columns.title", columns.title.as_deref(), "title")?;
     let category = table.optional("item_columns.category", columns.category.as_deref(), "category")?;
@@ -58,6 +58,7 @@ pub(super) fn read_items(
     let (mut items, mut levels, mut seen) = (Vec::new(), HashMap::new(), HashMap::new());
     let mut groups = HashSet::new();
     while let Some(row) = table.next_row()? {
+        report.note_lines(row.line, row.lines);
         let parsed = row.fields.and_then(|fields| {
             let price = price.map_or(Ok(None), |column| parse_price(&fields[column]))?;
             if fields[id].is_empty() {

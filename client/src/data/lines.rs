@@ -7,25 +7,24 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-/// Records of a text file: a line each, or several where a quoted field holds line ends.
+/// Physical lines of a text file; of those that are blank nothing is seen.
 pub(super) struct Lines {
     source: Box<dyn BufRead>,
-    quotes: bool,
     ahead: VecDeque<Vec<u8>>,
     next_line: u64,
 }
 
-/// One record, and what is wrong with it as a record.
+/// One line, and what is wrong with it as a line.
 pub(super) struct Raw {
-    /// Its first line, from 1.
+    /// Which, from 1.
     pub(super) line: u64,
-    /// Its text without the last line end, or why there is none.
+    /// Its text without the line end, or why there is none.
     pub(super) text: Result<String, &'static str>,
 }
 
 impl Lines {
-    /// Opens `path`; `quotes` says whether a field may be quoted.
-    pub(super) fn open(path: &Path, quotes: bool) -> io::Result<Self> {
+    /// Opens `path`.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
         let gzipped = file.fill_buf()?.starts_with(&GZIP_MAGIC);
         let mut source: Box<dyn BufRead> = if gzipped {
@@ -45,58 +44,40 @@ impl Lines {
         }
         Ok(Self {
             source,
-            quotes,
             ahead: VecDeque::new(),
             next_line: 1,
         })
     }
 
-    /// The next record that is not blank; none at the end.
-    pub(super) fn next_record(&mut self) -> io::Result<Option<Raw>> {
+    /// The next line that is not blank; none at the end.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Raw>> {
         loop {
             let line = self.next_line;
-            let Some(mut text) = self.take_line()? else {
+            let Some(text) = self.take_line()? else {
                 return Ok(None);
             };
-            if text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            if text.len() > MAX_LINE_BYTES {
-                let text = Err("the line is too long");
+            if !text.iter().all(u8::is_ascii_whitespace) {
+                let text = decoded(text);
                 return Ok(Some(Raw { line, text }));
             }
-            if self.quotes && is_open(&text) && !self.close_quote(&mut text)? {
-                let text = Err("a quote is opened and never closed");
-                return Ok(Some(Raw { line, text }));
-            }
-            let text = String::from_utf8(text).map_err(|_| "the line is not UTF-8");
-            return Ok(Some(Raw { line, text }));
         }
     }
 
-    /// Adds following lines to `text` until its quotes are even; leaves them for later if that takes too many.
-    fn close_quote(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
-        let mut joined = text.clone();
-        for at in 0..MAX_QUOTED_LINES {
-            if at == self.ahead.len() {
-                let Some(line) = self.read_line()? else {
-                    return Ok(false);
-                };
-                self.ahead.push_back(line);
-            }
-            joined.push(b'\n');
-            joined.extend_from_slice(&self.ahead[at]);
-            if joined.len() > MAX_LINE_BYTES {
-                return Ok(false);
-            }
-            if !is_open(&joined) {
-                self.ahead.drain(..=at);
-                self.next_line += at as u64 + 1;
-                *text = joined;
-                return Ok(true);
-            }
+    /// The text of the line `at` lines ahead, blank or not; none when there is none, or it is no text.
+    pub(super) fn peek(&mut self, at: usize) -> io::Result<Option<String>> {
+        while self.ahead.len() <= at {
+            let Some(line) = self.read_line()? else {
+                return Ok(None);
+            };
+            self.ahead.push_back(line);
         }
-        Ok(false)
+        Ok(decoded(self.ahead[at].clone()).ok())
+    }
+
+    /// Passes over lines that were looked at.
+    pub(super) fn skip(&mut self, lines: usize) {
+        self.ahead.drain(..lines);
+        self.next_line += lines as u64;
     }
 
     fn take_line(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -127,14 +108,14 @@ impl Lines {
     }
 }
 
-/// Whether a quoted field is still open at the end of `text`.
-fn is_open(text: &[u8]) -> bool {
-    text.iter().filter(|byte| **byte == b'"').count() % 2 == 1
+fn decoded(line: Vec<u8>) -> Result<String, &'static str> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err("the line is too long");
+    }
+    String::from_utf8(line).map_err(|_| "the line is not UTF-8")
 }
 
 const BUFFER_BYTES: usize = 1 << 16;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// Most bytes of a record: item descriptions are far shorter.
-const MAX_LINE_BYTES: usize = 1 << 20;
-/// Most lines that a quoted field may span.
-const MAX_QUOTED_LINES: usize = 32;
+/// Most bytes of a line: item descriptions are far shorter.
+pub(super) const MAX_LINE_BYTES: usize = 1 << 20;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use souk_common::terminal::printable;
 
 use crate::data::time;
 
@@ -42,6 +43,12 @@ pub struct DataReport {
     pub short_users: usize,
     /// Rows of the users file; none if there is no such file.
     pub profiles: Option<u64>,
+    /// Items whose row goes on over several lines, within quotes; left out of the JSON if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spanning_items: u64,
+    /// The lines of the first of them, first and last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_spanning: Option<(u64, u64)>,
     /// How many lines are bad, in all files.
     pub bad_lines: u64,
     /// The first [`MAX_LISTED`] of them.
@@ -76,6 +83,13 @@ impl DataReport {
         }
     }
 
+    pub(super) fn note_lines(&mut self, first: u64, lines: u64) {
+        if lines > 1 {
+            self.spanning_items += 1;
+            self.first_spanning.get_or_insert((first, first + lines - 1));
+        }
+    }
+
     pub(super) fn note_span(&mut self, span: Option<(i64, i64)>) {
         self.first = span.map(|(first, _)| time::show(first));
         self.last = span.map(|(_, last)| time::show(last));
@@ -83,10 +97,10 @@ impl DataReport {
 
     /// The report as text, some lines, each ended.
     pub fn to_text(&self) -> String {
-        let mut text = format!("files       {}\n", self.files.join(", "));
+        let mut text = format!("files       {}\n", printable(&self.files.join(", ")));
         let mut line = |name: &str, value: String| {
             // Writing to a string can't fail.
-            let _ = writeln!(text, "{name:<11} {value}");
+            let _ = writeln!(text, "{name:<11} {}", printable(&value));
         };
         line("rows", self.rows.to_string());
         line(
@@ -129,9 +143,22 @@ impl DataReport {
                 ),
             );
         }
+        if let Some((first, last)) = self.first_spanning {
+            let many = self.spanning_items;
+            line(
+                "items file",
+                format!("{many} items with line breaks inside quotes, the first on lines {first} to {last}"),
+            );
+        }
         line("bad lines", self.bad_lines.to_string());
         for bad in &self.bad {
-            let _ = writeln!(text, "  {}:{}: {}", bad.file, bad.line, bad.reason);
+            let _ = writeln!(
+                text,
+                "  {}:{}: {}",
+                printable(&bad.file),
+                bad.line,
+                printable(&bad.reason)
+            );
         }
         let more = self.bad_lines.saturating_sub(self.bad.len() as u64);
         if more > 0 {
@@ -139,6 +166,10 @@ impl DataReport {
         }
         text
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Most bad lines that are listed; the rest are counted.

@@ -1,10 +1,16 @@
 //! A file of rows with a header, read a row at a time.
+//!
+//! A quote opens a field only at the field's start; anywhere else it is a letter. In files about customers a row is one line,
+//! whatever it holds: if a quoted field could go on to the next line, an odd quote in one customer's line would swallow
+//! lines of others, and what a customer changes would no longer be what that customer's own lines say. Files of items are
+//! public; there a quoted field may hold line breaks, and rows that do are counted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
 use crate::data::config::Format;
-use crate::data::lines::Lines;
+use crate::data::lines::{Lines, MAX_LINE_BYTES, Raw};
 
 /// An open file of rows: its header is read, its rows come one by one.
 pub struct Table {
@@ -13,43 +19,67 @@ pub struct Table {
     delimiter: char,
     header: Vec<String>,
     lines: Lines,
+    spans: bool,
+    /// The line whose quoted field was still open at its end, if nothing since then was a row.
+    open_since: Option<u64>,
 }
 
 /// One row, or why a line is none.
 pub struct Row {
-    /// Its line in the file, from 1.
+    /// Its line in the file, from 1; of several, the first.
     pub line: u64,
+    /// How many lines it is made of: one, but for rows of items.
+    pub lines: u64,
     /// As many fields as the header has, trimmed; or the reason.
     pub fields: Result<Vec<String>, String>,
 }
 
 impl Table {
-    /// Opens `path` and reads its header.
+    /// Opens `path`, in which each row is one line, and reads its header.
     ///
     /// # Errors
     /// When the file can't be read, is empty, or its header is broken or names a column twice.
     pub fn open(path: &Path, format: Format, delimiter: char) -> Result<Self, DataError> {
-        let read = |source| DataError::Read {
+        Self::open_as(path, format, delimiter, false)
+    }
+
+    /// The same for a file of items, whose quoted fields may hold line breaks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_items(path: &Path, format: Format, delimiter: char) -> Result<Self, DataError> {
+        Self::open_as(path, format, delimiter, true)
+    }
+
+    fn open_as(path: &Path, format: Format, delimiter: char, spans: bool) -> Result<Self, DataError> {
+        let lines = Lines::open(path).map_err(|source| DataError::Read {
             path: path.to_owned(),
             source,
-        };
-        let mut lines = Lines::open(path, format == Format::Csv).map_err(read)?;
-        let Some(first) = lines.next_record().map_err(read)? else {
-            return Err(DataError::Empty {
-                path: path.to_owned(),
-            });
-        };
+        })?;
         let delimiter = if format == Format::Recbole {
             '\t'
         } else {
             delimiter
         };
+        let mut table = Self {
+            path: path.to_owned(),
+            format,
+            delimiter,
+            header: Vec::new(),
+            lines,
+            spans,
+            open_since: None,
+        };
         let broken = |reason: String| DataError::Header {
             path: path.to_owned(),
             reason,
         };
-        let text = first.text.map_err(|reason| broken(reason.into()))?;
-        let mut header = split(&text, format, delimiter).map_err(broken)?;
+        let Some(first) = table.next_record()? else {
+            return Err(DataError::Empty {
+                path: path.to_owned(),
+            });
+        };
+        let mut header = first.fields.map_err(broken)?;
         if format == Format::Recbole {
             for name in &mut header {
                 let bare = name.split_once(':').map(|(bare, _)| bare.to_owned());
@@ -61,13 +91,8 @@ impl Table {
                 return Err(broken(format!("column {name:?} stands in it twice")));
             }
         }
-        Ok(Self {
-            path: path.to_owned(),
-            format,
-            delimiter,
-            header,
-            lines,
-        })
+        table.header = header;
+        Ok(table)
     }
 
     /// The column names.
@@ -119,31 +144,101 @@ impl Table {
     /// # Errors
     /// When reading fails (a cut gzip file, say).
     pub fn next_row(&mut self) -> Result<Option<Row>, DataError> {
-        let record = self.lines.next_record().map_err(|source| DataError::Read {
-            path: self.path.clone(),
-            source,
-        })?;
-        Ok(record.map(|raw| Row {
-            line: raw.line,
-            fields: raw.text.map_err(String::from).and_then(|text| self.fields(&text)),
-        }))
+        let Some(mut row) = self.next_record()? else {
+            return Ok(None);
+        };
+        let open_since = self.open_since.filter(|line| *line < row.line);
+        row.fields = row.fields.and_then(|fields| {
+            if fields.len() == self.header.len() {
+                self.open_since = None;
+                return Ok(fields);
+            }
+            let (have, want) = (fields.len(), self.header.len());
+            let mut reason = format!("{have} fields where the header has {want}");
+            if let Some(line) = open_since {
+                reason += &format!("; perhaps it belongs to line {line}, whose quote is not closed there");
+            }
+            Err(reason)
+        });
+        Ok(Some(row))
     }
 
-    fn fields(&self, text: &str) -> Result<Vec<String>, String> {
-        let fields = split(text, self.format, self.delimiter)?;
-        if fields.len() != self.header.len() {
-            return Err(format!(
-                "{} fields where the header has {}",
-                fields.len(),
-                self.header.len()
-            ));
+    /// The next row, with as many fields as it has.
+    fn next_record(&mut self) -> Result<Option<Row>, DataError> {
+        let record = self.read_record();
+        record.map_err(|source| DataError::Read {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn read_record(&mut self) -> io::Result<Option<Row>> {
+        let Some(Raw { line, text }) = self.lines.next_line()? else {
+            return Ok(None);
+        };
+        let row = |lines, fields| Ok(Some(Row { line, lines, fields }));
+        let text = match text {
+            Ok(text) => text,
+            Err(reason) => return row(1, Err(reason.into())),
+        };
+        let split = match split(&text, self.format, self.delimiter) {
+            Err(Broken::Open) if self.spans => {
+                let (lines, fields) = self.close_quote(text)?;
+                return row(lines, fields.map_err(|broken| broken.reason(true)));
+            }
+            split => split,
+        };
+        if matches!(split, Err(Broken::Open)) {
+            self.open_since = Some(line);
         }
-        Ok(fields)
+        row(1, split.map_err(|broken| broken.reason(false)))
+    }
+
+    /// Adds following lines to `text` until no quoted field is open; leaves them for later if that takes too many.
+    fn close_quote(&mut self, mut text: String) -> io::Result<(u64, Result<Vec<String>, Broken>)> {
+        for at in 0..MAX_QUOTED_LINES {
+            let Some(line) = self.lines.peek(at)? else { break };
+            text.push('\n');
+            text.push_str(&line);
+            if text.len() > MAX_LINE_BYTES {
+                break;
+            }
+            match split(&text, self.format, self.delimiter) {
+                Err(Broken::Open) => {}
+                split => {
+                    self.lines.skip(at + 1);
+                    return Ok((at as u64 + 2, split));
+                }
+            }
+        }
+        Ok((1, Err(Broken::Open)))
+    }
+}
+
+/// Why a text is no row.
+enum Broken {
+    /// A quoted field does not end.
+    Open,
+    /// A quoted field ends, and goes on.
+    After,
+}
+
+impl Broken {
+    fn reason(self, spans: bool) -> String {
+        match (self, spans) {
+            (Self::After, _) => "text after a closing quote".to_owned(),
+            (Self::Open, true) => format!("a quote is opened and not closed within {MAX_QUOTED_LINES} lines"),
+            (Self::Open, false) => {
+                "a quote is opened and never closed on this line; in files about customers a row is one \
+                                    line: export without line breaks inside fields"
+                    .to_owned()
+            }
+        }
     }
 }
 
 /// The fields of one record.
-fn split(text: &str, format: Format, delimiter: char) -> Result<Vec<String>, String> {
+fn split(text: &str, format: Format, delimiter: char) -> Result<Vec<String>, Broken> {
     let plain = |text: &str| {
         text.split(delimiter)
             .map(|field| field.trim().to_owned())
@@ -165,18 +260,18 @@ fn split(text: &str, format: Format, delimiter: char) -> Result<Vec<String>, Str
         match after.strip_prefix(delimiter) {
             Some(next) => rest = next,
             None if after.is_empty() => return Ok(fields),
-            None => return Err("text after a closing quote".into()),
+            None => return Err(Broken::After),
         }
     }
 }
 
 /// The field that ends at the next lone quote of `text`, and what follows.
-fn quoted(text: &str) -> Result<(String, &str), String> {
+fn quoted(text: &str) -> Result<(String, &str), Broken> {
     let mut field = String::new();
     let mut rest = text;
     loop {
         let Some(end) = rest.find('"') else {
-            return Err("a quote is opened and never closed".into());
+            return Err(Broken::Open);
         };
         field.push_str(&rest[..end]);
         rest = &rest[end + 1..];
@@ -189,3 +284,6 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
         }
     }
 }
+
+/// Most lines that a quoted field of an item may go on for.
+const MAX_QUOTED_LINES: usize = 32;

@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use souk_common::dataset::History;
 use tempfile::TempDir;
 
 use super::*;
@@ -135,11 +138,14 @@ fn every_bad_line_is_named_and_the_rest_is_read() {
 }
 
 #[test]
-fn quoted_fields_may_hold_commas_quotes_and_line_ends() {
+fn quoted_fields_may_hold_commas_and_quotes_and_those_of_items_line_ends() {
     let items = b"item_id,title,category,brand,price\na,\"Tea, \"\"best\"\"\nloose\",drinks,,2.5\nb,Jam,spreads,Hill,\n";
     let orders = b"user_id,item_id,timestamp\nx,b,10\nx,a,20\n";
     let data = read(&[("orders.csv", orders), ("items.csv", items)]).expect("good");
     assert_eq!(data.catalogue.items()[0].title, "Tea, \"best\"\nloose");
+    let text = data.report.to_text();
+    let told = "1 items with line breaks inside quotes, the first on lines 2 to 3";
+    assert!(text.contains(told), "{text}");
     assert_eq!(data.catalogue.items()[0].price, Some(2.5));
     assert_eq!(data.catalogue.items()[1].price, None);
     assert_eq!(data.dataset.histories[0].items, [1, 0]);
@@ -154,6 +160,91 @@ fn a_quote_that_never_closes_costs_its_own_line_only() {
     let data = read(&[("orders.csv", text.as_bytes())]).expect("good");
     assert_eq!((data.report.users, data.report.bad_lines), (100, 1));
     assert_eq!(data.report.bad[0].line, 2);
+}
+
+#[test]
+fn an_odd_quote_swallows_no_line_of_another_customer() {
+    let mut text = String::from("user_id,item_id,timestamp,title\n");
+    for at in 0..20 {
+        let title = match at {
+            3 => "\"Heavy duty pan".to_owned(),
+            13 => "pan 8\"".to_owned(),
+            at => format!("pan {at}"),
+        };
+        text += &format!("u{at},i{at},170000000{},{title}\n", at % 10);
+    }
+    let data = read(&[("orders.csv", text.as_bytes())]).expect("good");
+    assert_eq!(
+        (data.report.rows, data.report.users, data.report.bad_lines),
+        (20, 19, 1)
+    );
+    let (line, reason) = reasons(&data)[0];
+    assert_eq!(line, 5);
+    assert!(reason.contains("never closed on this line"), "{reason}");
+    assert!(!data.dataset.users.contains(&"u3".to_owned()));
+}
+
+#[test]
+fn a_line_break_inside_an_orders_quotes_costs_both_lines_and_the_second_says_of_which_line_it_is() {
+    let text = b"user_id,item_id,timestamp,title\nann,tea,5,\"Tea,\nloose\"\nbob,tea,6,x\nbob,jam\n";
+    let data = read(&[("orders.csv", text)]).expect("bob's is good");
+    let found = reasons(&data);
+    assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 5]);
+    assert!(found[1].1.contains("perhaps it belongs to line 2"), "{found:?}");
+    assert!(!found[2].1.contains("perhaps"), "{found:?}");
+    assert_eq!((data.report.rows, data.report.users), (4, 1));
+    let header = read(&[(
+        "orders.csv",
+        b"user_id,item_id,timestamp,\"ti\ntle\"\nann,tea,5,x\n",
+    )]);
+    let header = header.expect_err("no header").to_string();
+    assert!(header.contains("never closed on this line"), "{header}");
+}
+
+/// A line of one of four customers: fields good or bad, with quotes and separators anywhere; now and then no customer at all.
+fn any_line() -> impl Strategy<Value = (u8, String)> {
+    let filling = "[\"\"\", a\r\u{85}\u{2028}-]{0,6}";
+    let line = (0..4u8, 0..6u8, 0..9u32, filling, filling, 0..4u8);
+    line.prop_map(|(user, item, time, before, after, form)| {
+        let text = match form {
+            0 => format!("u{user},i{item},{time},{before}{after}"),
+            1 => format!("\"u{user}\",i{item},{time},\"{before}{after}\""),
+            2 => format!("u{user},i{item}{before},{time}{after},x"),
+            _ => format!("{before}u{user}{after},i{item},{time},x"),
+        };
+        (user, text)
+    })
+}
+
+/// What counts of each customer who is not `left_out`, over a catalogue of its own, and what the report says.
+fn rows_of(lines: &[(u8, String)], left_out: Option<u8>) -> (BTreeMap<String, History>, DataReport, usize) {
+    let kept = lines.iter().filter(|(user, _)| Some(*user) != left_out);
+    let kept: Vec<&str> = kept.map(|(_, text)| text.as_str()).collect();
+    let text = format!("user_id,item_id,timestamp,title\nx,i0,1,x\n{}\n", kept.join("\n"));
+    let catalogue = (0..6).map(|item| Item::bare(format!("i{item}"))).collect();
+    let catalogue = Catalogue::new(catalogue).expect("six items");
+    let dir = shop(&[("orders.csv", text.as_bytes())]);
+    let data =
+        read_shop(&ShopDataConfig::default(), dir.path(), Some(&catalogue)).expect("x is always there");
+    let users = data.dataset.users.into_iter().zip(data.dataset.histories);
+    (users.collect(), data.report, kept.len() + 1)
+}
+
+proptest! {
+    #[test]
+    fn without_one_customers_lines_every_other_customers_rows_are_what_they_were(
+        lines in proptest::collection::vec(any_line(), 0..40),
+        left_out in 0..4u8,
+    ) {
+        let (mut with, report, count) = rows_of(&lines, None);
+        prop_assert_eq!(report.rows, count as u64);
+        let good = report.pairs as u64 + report.duplicates + report.rows_not_in_catalogue;
+        prop_assert_eq!(report.rows, good + report.returns + report.bad_lines);
+        let (without, _, _) = rows_of(&lines, Some(left_out));
+        // Whatever the quotes make of a name, its customer's number is in it.
+        with.retain(|name, _| !name.contains(&format!("u{left_out}")));
+        prop_assert_eq!(with, without);
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Who reads what `run` says: somebody at a terminal, a log, or a program that runs many shops at once.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use souk_common::terminal::{printable, say};
 
 /// Where lines for the owner go.
 pub(super) enum Owner {
@@ -22,13 +23,14 @@ impl Owner {
         Self::Terminal(ProgressBar::new(0).with_style(style))
     }
 
-    /// Says a line.
+    /// Says a line; what peers and files have put into it stays on it.
     pub(super) fn tell(&self, line: &str) {
+        let line = &*printable(line);
         match self {
             Self::Terminal(bar) => bar.println(line),
             Self::Output => {
                 // Whoever reads may have gone; the rounds go on.
-                let _ = writeln!(std::io::stdout(), "{line}");
+                let _ = say(line);
             }
             Self::Elsewhere(tell) => tell(line),
         }

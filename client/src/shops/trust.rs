@@ -1,7 +1,6 @@
 //! One line of `shop.toml` that a program writes: the file stays the owner's otherwise, comments and all.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, bail};
 use souk_common::config::parse_toml;
@@ -28,9 +27,7 @@ pub fn write(folder: &Folder, shop: &ShopName, fingerprint: &Digest) -> anyhow::
             line(shop, fingerprint)
         ),
     }
-    // Whoever could not read it before can't afterwards.
-    let private = fs::metadata(&path)?.permissions().mode() & 0o077 == 0;
-    write_whole(&path, edited.as_bytes(), private).with_context(|| format!("can't write {}", path.display()))
+    write_whole(&path, edited.as_bytes(), false).with_context(|| format!("can't write {}", path.display()))
 }
 
 fn line(shop: &ShopName, fingerprint: &Digest) -> String {
@@ -93,6 +90,8 @@ fn comment_of(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn known(text: &str) -> Vec<(String, String)> {
@@ -178,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_for_the_owner_alone_stays_one() {
+    fn the_file_is_for_the_owner_alone_afterwards() {
         let (_dir, folder) = folder("");
         for mode in [0o600, 0o644] {
             fs::set_permissions(folder.config(), fs::Permissions::from_mode(mode)).unwrap();
             write(&folder, &"south".parse().unwrap(), &Digest::of(b"a")).unwrap();
             let now = fs::metadata(folder.config()).unwrap().permissions().mode();
-            assert_eq!(now & 0o077 == 0, mode == 0o600, "{now:o}");
+            assert_eq!(now & 0o777, 0o600, "{mode:o}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod masking;
 mod records;
+mod secrets;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -49,7 +50,6 @@ impl Store {
         let write = db.begin_write()?;
         write.open_table(FACTS)?;
         write.open_table(HEADS)?;
-        write.open_table(MASKING)?;
         write.open_table(UPLOADS)?;
         write.open_table(VECTORS)?;
         write.commit()?;
@@ -72,6 +72,7 @@ impl Store {
                 write.commit()?;
             }
         }
+        store.move_secrets_out()?;
         store.sweep()?;
         Ok(store)
     }
@@ -153,15 +154,15 @@ impl Store {
     /// # Errors
     /// When it can't be stored.
     pub fn begin_anew(&self) -> Result<(), StoreError> {
+        self.destroy_secrets()?;
         let write = self.db.begin_write()?;
         write.open_table(HEADS)?.retain(|_, _| false)?;
         write.open_table(FACTS)?.remove("announced")?;
-        write.open_table(MASKING)?.retain(|_, _| false)?;
         Ok(write.commit()?)
     }
 
-    /// Copies the store into a new file, but for the secrets of an attempt under way: put back later, they would be of no use
-    /// but to a thief.
+    /// Copies the store into a new file. The secrets of an attempt under way are not in it: put back later, they would be of
+    /// no use but to a thief.
     ///
     /// # Errors
     /// When it can't be read or written.
@@ -200,6 +201,9 @@ impl Store {
         self.folder
             .write_whole(&self.folder.update(&pending.header.update), bytes, true)
             .map_err(StoreError::Outbox)?;
+        // Before the record, which says that they count.
+        let secret = sealed.map(|sealed| self.write_secret(&pending.key.id, &sealed));
+        let secret = secret.transpose()?;
         let record = UploadRecord {
             key: pending.key,
             header: pending.header,
@@ -217,12 +221,8 @@ impl Store {
             let next = uploads.last()?.map_or(0, |(last, _)| last.value() + 1);
             uploads.insert(next, json(&record).as_slice())?;
         }
-        if let Some(sealed) = &sealed {
-            write
-                .open_table(MASKING)?
-                .insert(masking::CURRENT, sealed.as_slice())?;
-        }
         write.commit()?;
+        self.destroy_secrets_but(secret.as_deref().unwrap_or(Path::new("")));
         let records = self.uploads()?;
         let old = records.len().saturating_sub(KEPT_UPDATES);
         for record in &records[old.saturating_sub(KEPT_UPDATES)..old] {
@@ -452,6 +452,9 @@ pub enum StoreError {
     /// The secrets of a masked attempt.
     #[error("the secrets of a masked attempt can't be sealed")]
     Seal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Their file.
+    #[error("the file of secrets of a masked attempt in attempts/ can't be written, or not be destroyed")]
+    Secrets(#[source] std::io::Error),
     /// A fetched file.
     #[error("a fetched file can't be read or stored")]
     Blob(#[source] std::io::Error),
@@ -485,6 +488,7 @@ from_database!(
 
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const HEADS: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("heads");
+/// Of older versions.
 const MASKING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("masking");
 const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads");
 const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");

@@ -28,7 +28,7 @@ impl Store {
                 begun.iter().for_each(|path| self.remove(path));
             }
         }
-        Ok(())
+        self.sweep_secrets()
     }
 
     fn files_in(&self, folder: &str) -> Vec<PathBuf> {

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Validity;
+use souk_common::terminal::printable;
 use souk_common::transport::{CloseCode, Refusal, TransportError};
 use souk_common::wire::messages::{ErrorCode, Reply};
 
@@ -18,11 +19,8 @@ pub(crate) fn asks_to_wait(code: CloseCode) -> bool {
 pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
     match reply {
         Reply::Error { code, detail } => {
-            let detail: String = detail
-                .chars()
-                .filter(|letter| !letter.is_control())
-                .take(200)
-                .collect();
+            let detail: String = detail.chars().take(200).collect();
+            let detail = printable(&detail);
             let words = match code {
                 ErrorCode::Version => "the coordinator speaks another protocol version: update souk-client",
                 ErrorCode::BadRequest => "the coordinator does not understand the request",

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -11,6 +12,7 @@ use quinn::{RecvStream, SendStream};
 use souk_common::crypto::sign::verify;
 use souk_common::disk::Access;
 use souk_common::ids::Digester;
+use souk_common::private::make_folder;
 use souk_common::round::record::{Receipt, RejectCode, UploadHeader};
 use souk_common::transport::read_frame;
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
@@ -39,12 +41,13 @@ impl Link {
     pub async fn fetch(&self, folder: &Folder, blob: &Blob) -> anyhow::Result<()> {
         let (path, part) = (folder.blob(blob), folder.part(blob));
         let parent = path.parent().context("a blob has a folder")?;
-        fs::create_dir_all(parent)?;
+        make_folder(parent)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&part)?;
         let mut digester = Digester::default();
         let offset = digest_file(&mut file, &mut digester)?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use souk_common::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 use souk_common::ids::{Digest, Digester};
+use souk_common::private::make_folder;
 
 /// A folder of content-addressed files.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ impl Files {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(ASIDE).join(number.to_string());
         Ok(FileWriter {
-            file: io::BufWriter::new(self.disk.open(&path, Access::Write { owner_only: false })?),
+            file: io::BufWriter::new(self.disk.open(&path, Access::Write)?),
             path,
             digester: Digester::default(),
             files: self.clone(),
@@ -162,14 +163,14 @@ impl Files {
     /// # Errors
     /// Of the file system.
     pub fn link_all(&self, into: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(into)?;
+        make_folder(into)?;
         for part in std::fs::read_dir(&self.folder)? {
             let part = part?;
             if part.file_name() == ASIDE || !part.file_type()?.is_dir() {
                 continue;
             }
             let there = into.join(part.file_name());
-            std::fs::create_dir(&there)?;
+            make_folder(&there)?;
             for file in std::fs::read_dir(part.path())? {
                 let file = file?;
                 let name = there.join(file.file_name());

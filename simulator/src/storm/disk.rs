@@ -368,7 +368,7 @@ impl FakeDisk {
         platters.reading_allowed(boots)?;
         let found = platters.find(path);
         let inode = match (access, found) {
-            (Access::Read, found) => found?,
+            (Access::Read | Access::Overwrite, found) => found?,
             (Access::Append, Ok(inode)) => inode,
             (Access::Append, Err(_)) => {
                 if platters.write_allowed(boots)?.0 {
@@ -376,11 +376,11 @@ impl FakeDisk {
                 }
                 platters.make(path)
             }
-            (Access::Write { .. }, Ok(inode)) => {
+            (Access::Write, Ok(inode)) => {
                 platters.change(boots, inode, Change::Length(0))?;
                 inode
             }
-            (Access::Write { .. }, Err(_)) => {
+            (Access::Write, Err(_)) => {
                 if platters.write_allowed(boots)?.0 {
                     return Err(off());
                 }

@@ -24,7 +24,7 @@ pub(crate) enum Plant {
     FreshNoiseOnRetry,
     /// A shop uses the keys of one masked attempt for the next.
     ReusedKeys,
-    /// A shop's store, where it keeps which list of survivors it has answered, is not synchronised.
+    /// A shop's store and its file of secrets, where it keeps which list of survivors it has answered, are not synchronised.
     ForgottenList,
 }
 
@@ -51,7 +51,7 @@ impl Plant {
     pub(super) fn of_shop(self) -> Option<Lie> {
         match self {
             Self::SpendAfterSend => Some(is_ledger),
-            Self::ForgottenList => Some(is_database),
+            Self::ForgottenList => Some(keeps_a_list),
             Self::RenameWithoutFsync => Some(is_aside),
             _ => None,
         }
@@ -80,6 +80,10 @@ impl Plant {
 
 fn is_database(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "redb")
+}
+
+fn keeps_a_list(path: &Path) -> bool {
+    is_database(path) || path.parent().is_some_and(|folder| folder.ends_with("attempts"))
 }
 
 fn is_ledger(path: &Path) -> bool {

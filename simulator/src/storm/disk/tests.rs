@@ -28,7 +28,7 @@ fn what_was_synchronised_stays_and_the_rest_is_kept_lost_or_torn() {
 #[test]
 fn a_kill_loses_nothing_and_a_later_power_cut_may() {
     let disk = FakeDisk::new(1, "test");
-    disk.open(Path::new("/d/a"), Access::Write { owner_only: false })
+    disk.open(Path::new("/d/a"), Access::Write)
         .unwrap()
         .write_all(b"x")
         .unwrap();
@@ -36,8 +36,7 @@ fn a_kill_loses_nothing_and_a_later_power_cut_may() {
     assert_eq!(contents(&disk, "/d/a").unwrap(), b"x");
     let lost = (0..50).any(|seed| {
         let disk = FakeDisk::new(seed, "test");
-        disk.open(Path::new("/d/a"), Access::Write { owner_only: false })
-            .unwrap();
+        disk.open(Path::new("/d/a"), Access::Write).unwrap();
         disk.restart(Stop::PowerCut);
         contents(&disk, "/d/a").is_none()
     });
@@ -47,9 +46,7 @@ fn a_kill_loses_nothing_and_a_later_power_cut_may() {
 #[test]
 fn it_stops_at_the_write_it_was_told_and_old_handles_are_dead() {
     let disk = FakeDisk::new(3, "test");
-    let mut file = disk
-        .open(Path::new("/d/a"), Access::Write { owner_only: false })
-        .unwrap();
+    let mut file = disk.open(Path::new("/d/a"), Access::Write).unwrap();
     disk.stop_after(1);
     file.write_all(b"1").unwrap();
     assert!(file.write_all(b"22222222").is_err() && disk.is_off());
