@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 use souk_common::round::record::{Announcement, AttemptId, LogHead, UploadHeader};
 
@@ -31,6 +32,8 @@ pub struct Pending {
     pub key: AttemptKey,
     /// What is offered with it.
     pub header: UploadHeader,
+    /// No byte of it leaves before; none: at once.
+    pub due: Option<Timestamp>,
 }
 
 /// Read back from the ledger, the outbox and the store when the program starts.

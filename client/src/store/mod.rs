@@ -125,6 +125,7 @@ impl Store {
             outbox: waiting.map(|record| Pending {
                 key: record.key,
                 header: record.header,
+                due: record.due_at,
             }),
             heads,
             announced: self.fact("announced")?,
@@ -208,6 +209,7 @@ impl Store {
             receipt: None,
             rejected: None,
             masked: masking.is_some(),
+            due_at: pending.due,
         };
         let write = self.db.begin_write()?;
         {

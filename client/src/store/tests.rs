@@ -20,6 +20,7 @@ pub(super) fn pending(round: u64, bytes: &[u8]) -> Pending {
             id,
         },
         header,
+        due: None,
     }
 }
 

@@ -99,7 +99,9 @@ fn after_a_crash_the_spend_stands_and_the_outbox_has_the_same_bytes() {
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
         // Dropped here, the spend would stand alone: that is the next test.
-        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap()
+        workshop
+            .finish(home.key(), draw, None, None, Timestamp(2))
+            .unwrap()
     };
     let (store, workshop) = home.open();
     let memory = store.memory(workshop.unwrap().spent()).unwrap();
@@ -135,7 +137,11 @@ fn nothing_uncharged_is_finished() {
     let (_, workshop) = home.open();
     let workshop = workshop.unwrap();
     let draw = workshop.draw(&home.announcement).unwrap();
-    assert!(workshop.finish(home.key(), draw, None, Timestamp(0)).is_err());
+    assert!(
+        workshop
+            .finish(home.key(), draw, None, None, Timestamp(0))
+            .is_err()
+    );
 }
 
 #[test]
@@ -149,7 +155,9 @@ fn a_ledger_put_back_from_a_backup_is_noticed() {
         let workshop = workshop.unwrap();
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
-        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap();
+        workshop
+            .finish(home.key(), draw, None, None, Timestamp(2))
+            .unwrap();
     }
     std::fs::write(&ledger, backup).unwrap();
     let said = format!("{:#}", home.open().1.err().expect("an old ledger"));
@@ -215,7 +223,7 @@ fn an_update_of_a_masked_plan_leaves_under_masks_or_not_at_all_and_its_secrets_s
         assert_eq!(workshop.strangers_in(&home.announcement).unwrap(), names);
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
-        let bare = workshop.finish(home.key(), draw, None, Timestamp(2));
+        let bare = workshop.finish(home.key(), draw, None, None, Timestamp(2));
         assert!(bare.unwrap_err().to_string().contains("masks"), "bare");
         assert!(workshop.store.memory([]).unwrap().outbox.is_none());
         let mut draw = workshop.draw(&home.announcement).unwrap();
@@ -223,7 +231,9 @@ fn an_update_of_a_masked_plan_leaves_under_masks_or_not_at_all_and_its_secrets_s
         let (context, terms) = workshop.masking_of(&home.announcement).unwrap();
         let (masking, masks) = Three::of(context, terms).both().remove(0);
         let masks = Some((&masking, masks));
-        workshop.finish(home.key(), draw, masks, Timestamp(4)).unwrap();
+        workshop
+            .finish(home.key(), draw, masks, None, Timestamp(4))
+            .unwrap();
         // Both views of the shared noise, and what is charged: n_min 3, t 1.
         let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
         let (charged, readers) = (budget.epsilon.unwrap(), budget.epsilon_readers.unwrap());
@@ -251,7 +261,7 @@ fn masks_do_not_belong_to_a_plan_without_masking() {
     let (masking, masks) = Three::new().both().remove(0);
     assert!(
         workshop
-            .finish(home.key(), draw, Some((&masking, masks)), Timestamp(2))
+            .finish(home.key(), draw, Some((&masking, masks)), None, Timestamp(2))
             .is_err()
     );
     let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
@@ -281,7 +291,7 @@ fn files_that_change_are_read_again_at_the_next_draw_and_broken_ones_change_noth
             id,
             ..home.announcement.clone()
         };
-        let told = workshop.draw(&announcement).unwrap().told().map(str::to_owned);
+        let told = workshop.draw(&announcement).unwrap().told().first().cloned();
         let bench = workshop.bench.lock().unwrap();
         (bench.as_ref().unwrap().data.dataset.users.clone(), told)
     };
