@@ -100,12 +100,13 @@ fn after_a_crash_the_spend_stands_and_the_outbox_has_the_same_bytes() {
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
         // Dropped here, the spend would stand alone: that is the next test.
         workshop
-            .finish(home.key(), draw, None, None, Timestamp(2))
+            .finish(home.key(), draw, None, Some(Timestamp(60_000)), Timestamp(2))
             .unwrap()
     };
     let (store, workshop) = home.open();
     let memory = store.memory(workshop.unwrap().spent()).unwrap();
     assert_eq!(memory.outbox, Some(pending));
+    assert_eq!(pending.due, Some(Timestamp(60_000)), "it still waits");
     assert!(memory.spent.contains(&home.key()));
     let bytes = std::fs::read(Folder::new(home.dir.path()).update(&pending.header.update)).unwrap();
     assert_eq!(
@@ -314,4 +315,40 @@ fn files_that_change_are_read_again_at_the_next_draw_and_broken_ones_change_noth
     assert!(users.is_empty() && said(told, "no usable order"), "{users:?}");
     let (users, told) = draw(Some(ORDERS));
     assert!(users.len() == 2 && said(told, "read again"), "{users:?}");
+}
+
+#[test]
+fn a_shop_beyond_its_plans_room_is_told_once_and_takes_part_with_an_update_of_the_same_kind() {
+    let customers = |count: usize| {
+        let rows: String = (0..count)
+            .map(|user| format!("u{user},i{},1\n", user % 6))
+            .collect();
+        format!("user_id,item_id,timestamp\n{rows}")
+    };
+    let plan = PLAN.replace("sampling_rate", "headroom = 4\nsampling_rate");
+    let drawn = |count| {
+        let home = home_with(&plan, &customers(count), "");
+        let (_, workshop) = home.open();
+        let workshop = workshop.unwrap();
+        let costs = workshop.consider(&home.announcement, Timestamp(0));
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        let told = draw.told().to_vec();
+        let again = workshop.draw(&home.announcement).unwrap().told().len();
+        workshop.charge(&mut draw, Timestamp(1)).unwrap();
+        let sent = workshop
+            .finish(home.key(), draw, None, None, Timestamp(2))
+            .unwrap();
+        (told, again, costs, sent.header.len_bytes)
+    };
+    let (none, _, costs, bytes) = drawn(10);
+    assert!(none.is_empty(), "{none:?}");
+    for (count, said) in [(11, "rounds go on"), (40, "rounds go on"), (41, "may wrap")] {
+        let (told, again, these, sent) = drawn(count);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains(&format!("{count} customers")) && told[0].contains(said),
+            "{told:?}"
+        );
+        assert_eq!((again, &these, sent), (0, &costs, bytes), "{count} customers");
+    }
 }
