@@ -104,7 +104,7 @@ fn a_model_that_an_older_build_published_without_looking_is_neither_loaded_nor_v
     let wrong: Vec<&String> = report.checks.iter().flat_map(|check| &check.wrong).collect();
     let named =
         |line: &&String| line.contains("round 1") && line.contains("\"item.embedding\" has NaN at index 3");
-    assert!(!report.ok && wrong.iter().any(|line| named(line)), "{wrong:?}");
+    assert!(!report.ok && wrong.iter().any(named), "{wrong:?}");
     let settings = Settings {
         keep_parts: 9,
         keep_models: 0,
