@@ -53,6 +53,10 @@ pub struct PolicyConfig {
     pub require_masking: bool,
     /// Decline plans that unmask sums of fewer shops than these, this one included; it implies `require_masking`.
     pub min_masked_shops: Option<usize>,
+    /// Decline plans that reckon with fewer colluding shops than these; it implies `require_masking`.
+    pub min_colluding: Option<usize>,
+    /// Decline plans under which this shop makes masks with fewer others than these; it implies `require_masking`.
+    pub min_neighbours: Option<usize>,
 }
 
 impl Default for PolicyConfig {
@@ -67,6 +71,8 @@ impl Default for PolicyConfig {
             max_upload_mb_per_day: None,
             require_masking: false,
             min_masked_shops: None,
+            min_colluding: None,
+            min_neighbours: None,
         }
     }
 }
@@ -85,6 +91,8 @@ impl From<&ShopConfig> for Policy {
                 .map(|mb| mb.saturating_mul(1_000_000)),
             require_masking: config.require_masking,
             min_masked_shops: config.min_masked_shops,
+            min_colluding: config.min_colluding,
+            min_neighbours: config.min_neighbours,
             known_shops,
         }
     }
@@ -180,6 +188,15 @@ mod tests {
             .collect();
         let config = parse(&uncommented).unwrap();
         assert_eq!(config.policy.period_days, Some(365));
+        let policy = Policy::from(&config);
+        assert_eq!(
+            (
+                policy.min_masked_shops,
+                policy.min_colluding,
+                policy.min_neighbours
+            ),
+            (Some(4), Some(2), Some(3))
+        );
         assert_eq!(
             config.network.coordinator.as_deref(),
             Some("souk.example.org:4433")

@@ -1,4 +1,4 @@
-//! Is everything in order? Name, connection, clock, certificate, disk, ledger.
+//! Is everything in order? Name, connection, clock, certificate, disk, ledger, customers.
 
 use std::fs;
 use std::time::Duration;
@@ -10,9 +10,12 @@ use souk_common::crypto::pki::Validity;
 use souk_common::privacy::ledger::Chain;
 
 use crate::config::ShopConfig;
+use crate::data::read_shop;
 use crate::date::date;
 use crate::folder::{Folder, write_whole};
 use crate::membership::Membership;
+use crate::outgrown::outgrown;
+use crate::service::shelf::catalogue_in_use;
 use crate::uplink::{Heard, Link, resolve};
 
 /// One thing that was looked at.
@@ -67,6 +70,7 @@ pub fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("certificate", certificate(&membership, now)),
         check("disk", disk(folder)),
         check("ledger", ledger(folder, heard.as_ref())),
+        check("customers", customers(folder, &config)),
     ])
 }
 
@@ -126,6 +130,27 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
         }
         None => Ok(records),
     }
+}
+
+/// Whether the plan has room for the shop's customers.
+fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
+    let catalogue = catalogue_in_use(folder)?;
+    let data = match read_shop(&config.data, folder.path(), catalogue.as_ref()) {
+        Ok(data) => data,
+        // A matter of its own, with a command of its own.
+        Err(error) => {
+            return Ok(format!(
+                "not counted: {error}; `souk-client check-data` says more"
+            ));
+        }
+    };
+    let told = outgrown(folder, &data.dataset);
+    let lines: Vec<&str> = told.lines().collect();
+    ensure!(!told.beyond_headroom, "{}", lines.join("; "));
+    Ok(match lines.is_empty() {
+        true => "no more than the last plan declared, as far as one is known".to_owned(),
+        false => lines.join("; "),
+    })
 }
 
 fn check(name: &'static str, found: anyhow::Result<String>) -> Check {

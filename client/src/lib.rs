@@ -15,6 +15,7 @@
 //! | [`service`], [`control`] | questions and answers, also while `run` is up |
 //! | [`backup`], [`recover`], [`skew`] | a copy of the folder; a ledger that lost something; two clocks |
 //! | [`join`], [`shops`], [`doctor`] | becoming a member; who the others are; is everything in order? |
+//! | [`outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
@@ -37,6 +38,7 @@ pub mod join;
 pub mod ledger;
 pub mod masked;
 pub mod membership;
+pub mod outgrown;
 pub mod participate;
 pub mod patience;
 pub mod recommend;

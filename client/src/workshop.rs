@@ -27,7 +27,8 @@ use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
 use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
-use crate::participate::{AttemptKey, Blob, Consideration, Pending};
+use crate::outgrown::Outgrown;
+use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
 use crate::service::shelf::{open_plan, read_blob};
 use crate::service::{Accounts, Budget, data_files};
 use crate::store::{Store, blobs_of};
@@ -67,13 +68,13 @@ pub struct Draw {
     spend: Spend,
     charged: Option<Charged>,
     masked: bool,
-    told: Option<String>,
+    told: Vec<String>,
 }
 
 impl Draw {
-    /// What its owner should know: that changed files were read, or that they can't be.
-    pub fn told(&self) -> Option<&str> {
-        self.told.as_deref()
+    /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
+    pub fn told(&self) -> &[String] {
+        &self.told
     }
 }
 
@@ -159,7 +160,8 @@ impl Workshop {
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
             upload_bytes: grid.update_bytes(&plan, coordinates),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
-            masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
+            masking: MaskingOffered::of(&plan),
+            upload_after: plan.cohort.upload_after,
         })
     }
 
@@ -181,7 +183,10 @@ impl Workshop {
                 && bench.catalogue == announcement.catalogue
                 && Arc::ptr_eq(&bench.data, &data)
         });
+        let mut told: Vec<String> = told.into_iter().collect();
         if !stays {
+            let outgrown = Outgrown::of(Some(&plan), &self.shop, &data.dataset);
+            told.extend(outgrown.lines().map(str::to_owned));
             *bench = Some(self.set_up(announcement, &plan, &catalogue, data)?);
         }
         let bench = bench.as_mut().context("it was just set up")?;
@@ -225,7 +230,7 @@ impl Workshop {
     }
 
     /// Finishes a charged draw and puts it in the outbox, durably; of a masked plan, under the masks and with what it takes
-    /// to unmask it.
+    /// to unmask it. It leaves when it is `due`.
     ///
     /// # Errors
     /// When it was not charged, its masks are missing, or it can't be stored.
@@ -234,6 +239,7 @@ impl Workshop {
         key: AttemptKey,
         draw: Draw,
         masks: Option<(&Masking, Masks)>,
+        due: Option<Timestamp>,
         now: Timestamp,
     ) -> anyhow::Result<Pending> {
         let charged = draw.charged.context("the draw was not charged")?;
@@ -248,8 +254,12 @@ impl Workshop {
         };
         let bytes = update::encode(&finished);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let binding = masking.map(Masking::binding);
-        let pending = Pending { key, header, binding };
+        let pending = Pending {
+            key,
+            header,
+            binding: masking.map(Masking::binding),
+            due,
+        };
         self.store.put_in_outbox(&pending, &bytes, masking, now)?;
         Ok(pending)
     }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use humantime_serde::re::humantime::format_duration;
 use serde_json::{Value, json};
 use souk_common::ids::Digest;
 use souk_common::model::layout::{Block, Layout, Vocabulary};
@@ -20,11 +21,12 @@ use souk_common::terminal::tell;
 use crate::cli::{Failure, failed, usage};
 use crate::home::{Home, HomeError};
 
-/// Reads a plan file; whatever is wrong with it is wrong usage.
+/// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.
 pub(crate) fn read(file: &Path) -> Result<Plan, Failure> {
     let shown = file.display();
     let text = fs::read_to_string(file).map_err(|error| usage(format!("{shown}: {error}")))?;
-    Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))
+    let plan = Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))?;
+    Ok(plan.begun_now())
 }
 
 /// Writes the commented sample.
@@ -232,6 +234,38 @@ impl Cost {
         Some((masking, Terms::of(&self.plan, masking)))
     }
 
+    /// When updates leave, and what is to be said about that.
+    fn timing(&self) -> Vec<String> {
+        let plan = &self.plan;
+        let Some((after, latest)) = plan.cohort.upload_after.zip(plan.latest_upload()) else {
+            return vec![
+                "warning: without cohort.upload_after an update leaves as soon as it is ready, and the time tells something of \
+                 who was drawn: set it to longer than the slowest shop trains"
+                    .to_owned(),
+            ];
+        };
+        let from = match plan.masking {
+            Some(_) => "after R2 of its attempt",
+            None => "after the announcement",
+        };
+        let mut lines = vec![format!(
+            "every update leaves {} {from}, at the latest {} of {} into the attempt; a shop that trains longer is told",
+            format_duration(after),
+            format_duration(latest),
+            format_duration(plan.cohort.deadline)
+        )];
+        if let Some(size) = &self.size
+            && latest.as_secs_f64() + size.seconds > plan.cohort.deadline.as_secs_f64()
+        {
+            lines.push(format!(
+                "warning: an update that leaves then takes {:.1} s and comes after the deadline: lower cohort.upload_after or \
+                 raise cohort.deadline",
+                size.seconds
+            ));
+        }
+        lines
+    }
+
     fn bytes_per_round(&self, size: &Size) -> usize {
         self.plan.shops.len() * (size.update_bytes + size.model_bytes())
     }
@@ -242,6 +276,9 @@ impl Cost {
             "plan": self.digest,
             "rounds": self.plan.rounds,
             "shops": self.plan.shops.len(),
+            "headroom": self.plan.headroom(),
+            "upload_after_seconds": self.plan.cohort.upload_after.map(|after| after.as_secs_f64()),
+            "latest_upload_seconds": self.plan.latest_upload().map(|latest| latest.as_secs_f64()),
             "epsilon_per_shop": self.privacy.as_ref().map(|privacy| json!({
                 "epsilon": privacy.epsilon.map(Epsilon::get),
                 "epsilon_without_sampling": privacy.without_sampling.map(Epsilon::get),
@@ -341,6 +378,7 @@ impl Cost {
                 terms.failure_probability(plan.shops.len(), DROPOUT)
             ));
         }
+        lines.extend(self.timing());
         if let Some(target) = &self.target {
             lines.push(format!(
                 "epsilon {} at this delta takes noise_multiplier = {:.6}",
@@ -356,8 +394,9 @@ impl Cost {
                 self.bytes_per_round(size)
             ));
             lines.push(format!(
-                "modulus 2^{}: the largest sum fits {:.1} times; clip norm {} grid units, noise {} of them",
+                "modulus 2^{}: the largest sum of {} times the declared users fits {:.1} times; clip norm {} grid units, noise {} of them",
                 size.grid.bits.bits(),
+                plan.headroom(),
                 size.headroom,
                 size.grid.clip_units(),
                 size.grid.noise_stddev

@@ -272,6 +272,21 @@ impl Verifier<'_> {
         }
     }
 
+    /// A model that is kept is one of its plan, and finite.
+    fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
+        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        // Missing or damaged: told already.
+        if let Ok(bytes) = self.files.read(&manifest.model)
+            && let Err(error) = decode(&bytes, &layout)
+        {
+            let round = manifest.id.round;
+            let model = manifest.model.short();
+            self.checks[FILES]
+                .wrong
+                .push(format!("model of round {round}: {model}: {error}"));
+        }
+    }
+
     /// What the files of a manifest say; none if one is missing or damaged, which is told already.
     fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
         let plan = Plan::from_bytes(&self.files.read(&manifest.plan).ok()?).ok()?;
@@ -284,6 +299,7 @@ impl Verifier<'_> {
         let Some((plan, catalogue)) = self.opened(manifest) else {
             return;
         };
+        self.sound(manifest, &plan, &catalogue);
         let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
         let params = initial_parameters(&plan.model, &plan.train, &layout, plan.seed);
         let meta = ModelMeta {
@@ -318,6 +334,7 @@ impl Verifier<'_> {
         let Some((plan, catalogue)) = self.opened(manifest) else {
             return;
         };
+        self.sound(manifest, &plan, &catalogue);
         let session = match &plan.masking {
             None => None,
             Some(masking) => {

@@ -120,7 +120,9 @@ fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
         "coordinator",
         &["plan", "new", &sample, "--rounds", "7"],
     ));
-    assert_eq!(json(&["plan", "check", &sample])["rounds"], 7);
+    let cost = json(&["plan", "check", &sample]);
+    assert_eq!((&cost["rounds"], &cost["headroom"]), (&7.into(), &4.into()));
+    assert_eq!(cost["upload_after_seconds"], 10.0);
     let (failed, said) = bad(&run(Path::new(SOUK), "coordinator", &["plan", "new", &sample]));
     assert!(failed == 64 && said.contains("not overwritten"), "{said}");
     let items = federation.home().join("../items.csv");
@@ -289,4 +291,52 @@ fn plan_check_says_against_whom_a_masked_plan_holds() {
         let refused = bad(&federation.coordinator(&["plan", "check", text(&plan)]));
         assert!(refused.0 == 64 && refused.1.contains(said), "{refused:?}");
     }
+}
+
+/// When updates leave is shown, and a plan that does not say is warned of; one that is no good is refused by the value.
+#[test]
+fn plan_check_says_when_updates_leave_and_refuses_what_makes_no_finite_model() {
+    let federation = Federation::prepare(SOUK, &plan(40, 2, &["north", "south"]));
+    let file = federation.plan();
+    let bare = fs::read_to_string(&file).expect("the plan");
+    let said = |text: &str| {
+        fs::write(&file, text).expect("a plan");
+        good(&federation.coordinator(&["plan", "check", self::text(&file)]))
+    };
+    let warned = said(&bare);
+    assert!(
+        warned.contains("warning: without cohort.upload_after"),
+        "{warned}"
+    );
+    assert!(
+        warned.contains("the largest sum of 4 times the declared users"),
+        "{warned}"
+    );
+    let told = said(&bare.replace("deadline = \"50s\"", "deadline = \"50s\"\nupload_after = \"20s\""));
+    assert!(
+        told.contains("leaves 20s after the announcement") && !told.contains("warning"),
+        "{told}"
+    );
+    let refused = |text: String, words: &[&str]| {
+        fs::write(&file, text).expect("a plan");
+        let (code, said) = bad(&federation.coordinator(&["plan", "check", self::text(&file)]));
+        assert!(
+            code == 64 && words.iter().all(|word| said.contains(word)),
+            "{said}"
+        );
+    };
+    let late = "deadline = \"50s\"\nupload_after = \"50s\"";
+    refused(
+        bare.replace("deadline = \"50s\"", late),
+        &["cohort.upload_after is 50s", "below cohort.deadline"],
+    );
+    // A clip norm of 1e300 made models of NaN.
+    refused(
+        bare.replace("clip_norm = 1.0", "clip_norm = 1e300"),
+        &["clip_norm", "1e-9 to 1e9"],
+    );
+    refused(
+        bare.replace("learning_rate = 0.05", "learning_rate = nan"),
+        &["server.learning_rate", "NaN"],
+    );
 }

@@ -202,7 +202,7 @@ impl Agent {
     ) -> anyhow::Result<Vec<Act>> {
         match draw {
             Ok(draw) => {
-                if let Some(line) = draw.told() {
+                for line in draw.told() {
                     self.tell(format!("{}: {line}", key.id));
                 }
                 self.draw = Some((key, *draw));
@@ -295,7 +295,8 @@ impl Agent {
         };
         let (masking, masks) = self.masks.take(key).unzip();
         let masks = masking.as_ref().zip(masks);
-        match self.workshop.finish(key, draw, masks, now) {
+        let due = self.machine.upload_due(key);
+        match self.workshop.finish(key, draw, masks, due, now) {
             Ok(pending) => {
                 self.masks.keep(masking);
                 Event::InOutbox(pending)

@@ -136,6 +136,17 @@ pub(crate) fn sent(uploads: &[UploadRecord]) -> String {
             outcome(record)
         );
     }
+    let late = uploads.iter().filter_map(UploadRecord::late_by);
+    if let Some(most) = late.clone().max() {
+        let _ = writeln!(
+            text,
+            "  {} of them were ready only after the time at which their plan lets them leave (upload_after), up to {} s later: \
+             this machine is too slow for the plan, and when they left tells something of how long training took; ask the \
+             operator for a longer upload_after",
+            late.count(),
+            most.as_millis().div_ceil(1000)
+        );
+    }
     let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
     let _ = write!(
         text,
@@ -164,6 +175,8 @@ pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
                 "receipt": record.receipt,
                 "rejected": record.rejected,
                 "masked": record.masked,
+                "due_at": record.due_at.map(time),
+                "late_seconds": record.late_by().map(|by| by.as_secs_f64()),
             })
         })
         .collect();

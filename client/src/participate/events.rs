@@ -1,6 +1,7 @@
 //! What happens to a shop, and what it does about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
@@ -171,6 +172,13 @@ pub enum Note {
     Received(UploadHeader),
     /// An update was refused.
     Rejected(UploadHeader, RejectCode),
+    /// An update was ready only after the time at which the plan lets it leave.
+    TooSlow {
+        /// Which.
+        id: AttemptId,
+        /// So much later.
+        by: Duration,
+    },
     /// A model is in use.
     Model(Manifest),
     /// An attempt ended without a model.
@@ -220,12 +228,25 @@ impl fmt::Display for Note {
                 header.id,
                 code.words()
             ),
+            Self::TooSlow { id, by } => write!(
+                f,
+                "{id}: the update was ready {} s after the time at which the plan lets it leave (upload_after): this machine \
+                 or its line is too slow for the plan. The update leaves now, and when it does tells something of how long \
+                 training took; ask the operator for a longer upload_after",
+                by.as_millis().div_ceil(1000)
+            ),
             Self::Model(manifest) => {
                 write!(
                     f,
                     "model of round {} in use ({})",
                     manifest.id.round,
                     manifest.model.short()
+                )
+            }
+            Self::BelowQuorum { id, accepted, quorum } if accepted >= quorum => {
+                write!(
+                    f,
+                    "{id}: ended without a model, which would not have been finite; the operator's log says where"
                 )
             }
             Self::BelowQuorum { id, accepted, quorum } => {

@@ -13,7 +13,7 @@ use souk_common::round::record::{
 };
 
 use super::events::{Blob, Effect, Event, Note};
-use super::masked::{MaskEffect, Masks};
+use super::masked::{MaskEffect, MaskEvent, Masks};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
 
@@ -38,6 +38,12 @@ pub struct Machine {
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) announcement: Announcement,
+    /// When it was first heard of.
+    announced_at: Timestamp,
+    /// By the plan, once it is read.
+    upload_after: Option<Duration>,
+    /// When its update may leave, once that is known.
+    due: Option<Timestamp>,
     pub(super) stage: Stage,
     pub(super) computed: bool,
     /// None before the plan is read, and without masking.
@@ -82,6 +88,11 @@ impl Machine {
         &self.memory
     }
 
+    /// When an attempt's update may leave; none: as soon as it is ready.
+    pub fn upload_due(&self, key: AttemptKey) -> Option<Timestamp> {
+        self.current.as_ref().filter(|current| current.key() == key)?.due
+    }
+
     /// Takes in an event.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         match event {
@@ -116,7 +127,12 @@ impl Machine {
             Event::Received(receipt) => self.handle_received(receipt),
             Event::Rejected { header, code } => self.handle_rejected(now, header, code),
             Event::UploadFailed(header) => self.retry_upload(now, header),
-            Event::Masked(event) => self.handle_masked(event),
+            Event::Masked(event) => {
+                if let MaskEvent::SharersFixed { id, .. } = &event {
+                    self.note_sharers(now, *id);
+                }
+                self.handle_masked(event)
+            }
         }
     }
 
@@ -192,6 +208,9 @@ impl Machine {
         self.fetch(now, &missing, &mut effects);
         self.current = Some(Attempt {
             announcement,
+            announced_at: now,
+            upload_after: None,
+            due: None,
             stage: Stage::Fetching(missing),
             computed: false,
             masks: None,
@@ -263,14 +282,19 @@ impl Machine {
                 self.current = None;
                 self.decline(key, code)
             }
-            Answer::Accept => self.accept(key, consideration.is_masked()),
+            Answer::Accept => self.accept(key, consideration),
         }
     }
 
-    fn accept(&mut self, key: AttemptKey, masked: bool) -> Vec<Effect> {
+    fn accept(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {
         let Some(current) = &mut self.current else {
             return Vec::new();
         };
+        let masked = consideration.is_masked();
+        current.upload_after = consideration.upload_after();
+        if !masked {
+            current.due = current.upload_after.map(|after| current.announced_at + after);
+        }
         current.stage = Stage::Computing;
         current.masks = masked.then_some(Masks::Begun);
         let announcement = current.announcement.clone();
@@ -307,16 +331,37 @@ impl Machine {
         }
     }
 
-    fn handle_in_outbox(&mut self, now: Timestamp, pending: Pending) -> Vec<Effect> {
+    /// R2 is here, perhaps not for the first time: from now on the offset of a masked attempt counts.
+    fn note_sharers(&mut self, now: Timestamp, id: AttemptId) {
+        if let Some(current) = self
+            .current
+            .as_mut()
+            .filter(|current| current.announcement.id == id)
+            && let Some(after) = current.upload_after
+        {
+            current.due.get_or_insert(now + after);
+        }
+    }
+
+    fn handle_in_outbox(&mut self, now: Timestamp, mut pending: Pending) -> Vec<Effect> {
         if !self.memory.spent.contains(&pending.key) || !self.is_at(pending.key, &Stage::Boxing) {
             // Nobody waits for it any more; secrets that were stored with it are of no use.
             return vec![Effect::Masked(MaskEffect::Erase(pending.key))];
         }
-        let masked = self.current.take().is_some_and(|current| current.masks.is_some());
+        let current = self.current.take();
+        let masked = current.as_ref().is_some_and(|current| current.masks.is_some());
+        pending.due = current.and_then(|current| current.due);
         self.memory.masking = masked.then_some(pending.key);
         self.memory.outbox = Some(pending);
         self.uploading = false;
-        self.upload(now).into_iter().collect()
+        let late = pending.due.filter(|due| *due < now).map(|due| now.since(due));
+        let told = late.map(|by| {
+            Effect::Report(Note::TooSlow {
+                id: pending.key.id,
+                by,
+            })
+        });
+        told.into_iter().chain(self.upload(now)).collect()
     }
 
     fn handle_received(&mut self, receipt: Receipt) -> Vec<Effect> {
@@ -369,8 +414,10 @@ impl Machine {
         }
     }
 
-    fn upload(&mut self, at: Timestamp) -> Option<Effect> {
+    /// Sends what is in the outbox, now or when it is due.
+    fn upload(&mut self, now: Timestamp) -> Option<Effect> {
         let pending = self.memory.outbox?;
+        let at = pending.due.map_or(now, |due| due.max(now));
         (!std::mem::replace(&mut self.uploading, true)).then_some(Effect::Upload { pending, at })
     }
 

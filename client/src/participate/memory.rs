@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 use souk_common::round::record::{Announcement, AttemptId, LogHead, UploadHeader};
 use souk_common::secagg::Binding;
@@ -34,6 +35,8 @@ pub struct Pending {
     pub header: UploadHeader,
     /// Under masks, this shop's signature on the list of sharers that they are made for.
     pub binding: Option<Binding>,
+    /// No byte of it leaves before; none: at once.
+    pub due: Option<Timestamp>,
 }
 
 /// Read back from the ledger, the outbox and the store when the program starts.

@@ -25,4 +25,4 @@ pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
 pub use masked::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
-pub use policy::{Consideration, Policy, decide};
+pub use policy::{Consideration, MaskingOffered, Policy, decide};

@@ -1,7 +1,11 @@
 //! The shop's own rules. Whether it accepts depends on the plan, its ledger and its file; never on its customers.
 
+use std::time::Duration;
+
 use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::round::plan::Plan;
 use souk_common::round::record::{Answer, DeclineCode};
+use souk_common::secagg::Terms;
 
 /// `[policy]` of `shop.toml`, as the machine needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,10 @@ pub struct Policy {
     pub require_masking: bool,
     /// Least number of shops, this one included, whose sum a plan may unmask.
     pub min_masked_shops: Option<usize>,
+    /// Least number of colluding shops that a plan reckons with.
+    pub min_colluding: Option<usize>,
+    /// Least number of others with whom a plan lets a shop make masks.
+    pub min_neighbours: Option<usize>,
     /// How many shops' keys the owner has confirmed, this shop's own included.
     pub known_shops: usize,
 }
@@ -43,21 +51,48 @@ pub enum Consideration {
         upload_bytes: u64,
         /// Bytes sent within the last 24 hours.
         uploaded_today_bytes: u64,
-        /// n_min of a masked plan; none without masking.
-        masked_shops: Option<usize>,
+        /// Of a masked plan; none without masking.
+        masking: Option<MaskingOffered>,
+        /// How long after the announcement (under masks: after R2) the update leaves; none: as soon as it is ready.
+        upload_after: Option<Duration>,
     },
+}
+
+/// The numbers of a plan's masking that an owner may set limits to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MaskingOffered {
+    /// n_min.
+    pub min_shops: usize,
+    /// t.
+    pub colluding: usize,
+    /// d: with how many others a shop makes masks while all of the plan's shops are there.
+    pub neighbours: usize,
+}
+
+impl MaskingOffered {
+    /// Of a plan; none without masking.
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let masking = plan.masking.as_ref()?;
+        Some(Self {
+            min_shops: masking.min_shops,
+            colluding: masking.colluding,
+            neighbours: Terms::of(plan, masking).degree(plan.shops.len()),
+        })
+    }
 }
 
 impl Consideration {
     /// Whether the plan has masking.
     pub fn is_masked(&self) -> bool {
-        matches!(
-            self,
-            Self::Costs {
-                masked_shops: Some(_),
-                ..
-            }
-        )
+        matches!(self, Self::Costs { masking: Some(_), .. })
+    }
+
+    /// How long after the announcement, or R2, the update leaves.
+    pub fn upload_after(&self) -> Option<Duration> {
+        match self {
+            Self::Costs { upload_after, .. } => *upload_after,
+            _ => None,
+        }
     }
 }
 
@@ -73,33 +108,49 @@ fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode
     if policy.paused {
         return Some(DeclineCode::Paused);
     }
-    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes, masked_shops) =
-        match *consideration {
-            Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
-            Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
-            Consideration::Costs {
-                noise_multiplier,
-                epsilon_after,
-                upload_bytes,
-                uploaded_today_bytes,
-                masked_shops,
-            } => (
-                noise_multiplier,
-                epsilon_after,
-                upload_bytes,
-                uploaded_today_bytes,
-                masked_shops,
-            ),
-        };
-    match masked_shops {
-        None if policy.require_masking || policy.min_masked_shops.is_some() => {
+    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes, masking) = match *consideration
+    {
+        Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
+        Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
+        Consideration::Costs {
+            noise_multiplier,
+            epsilon_after,
+            upload_bytes,
+            uploaded_today_bytes,
+            masking,
+            upload_after: _,
+        } => (
+            noise_multiplier,
+            epsilon_after,
+            upload_bytes,
+            uploaded_today_bytes,
+            masking,
+        ),
+    };
+    let below = |value: usize, least: Option<usize>| least.is_some_and(|least| value < least);
+    let limits = [
+        policy.min_masked_shops,
+        policy.min_colluding,
+        policy.min_neighbours,
+    ];
+    match masking {
+        None if policy.require_masking || limits.iter().any(Option::is_some) => {
             return Some(DeclineCode::MaskingRequired);
         }
-        Some(shops) if policy.min_masked_shops.is_some_and(|least| shops < least) => {
+        None => {}
+        Some(masking) if below(masking.min_shops, policy.min_masked_shops) => {
             return Some(DeclineCode::BelowShopMinimum);
         }
-        Some(shops) if policy.known_shops < shops => return Some(DeclineCode::TooFewKnownShops),
-        _ => {}
+        Some(masking) if below(masking.colluding, policy.min_colluding) => {
+            return Some(DeclineCode::BelowColludingMinimum);
+        }
+        Some(masking) if below(masking.neighbours, policy.min_neighbours) => {
+            return Some(DeclineCode::BelowNeighbourMinimum);
+        }
+        Some(masking) if policy.known_shops < masking.min_shops => {
+            return Some(DeclineCode::TooFewKnownShops);
+        }
+        Some(_) => {}
     }
     match noise_multiplier {
         None if !policy.allow_no_privacy => return Some(DeclineCode::PrivacyOff),
@@ -132,6 +183,8 @@ mod tests {
             max_upload_bytes_per_day: Some(1000),
             require_masking: false,
             min_masked_shops: None,
+            min_colluding: None,
+            min_neighbours: None,
             known_shops: 1,
         }
     }
@@ -142,7 +195,8 @@ mod tests {
             epsilon_after: epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap()),
             upload_bytes,
             uploaded_today_bytes: 100,
-            masked_shops: None,
+            masking: None,
+            upload_after: None,
         }
     }
 
@@ -152,8 +206,58 @@ mod tests {
             epsilon_after: Epsilon::new(1.0).ok(),
             upload_bytes: 1,
             uploaded_today_bytes: 0,
-            masked_shops: Some(shops),
+            masking: Some(MaskingOffered {
+                min_shops: shops,
+                colluding: 2,
+                neighbours: 6,
+            }),
+            upload_after: None,
         }
+    }
+
+    #[test]
+    fn an_owners_least_colluding_shops_and_neighbours_each_decline_by_their_own_reason_and_want_masks() {
+        let with = |colluding, neighbours| Policy {
+            min_colluding: colluding,
+            min_neighbours: neighbours,
+            known_shops: 9,
+            ..policy()
+        };
+        let decline = Answer::Decline;
+        // The plan has 2 and 6.
+        let cases = [
+            (with(Some(2), Some(6)), Answer::Accept),
+            (with(Some(3), None), decline(DeclineCode::BelowColludingMinimum)),
+            (with(None, Some(7)), decline(DeclineCode::BelowNeighbourMinimum)),
+        ];
+        for (policy, answer) in cases {
+            assert_eq!(decide(&policy, &masked(8)), answer, "{policy:?}");
+        }
+        for policy in [with(Some(1), None), with(None, Some(1))] {
+            let bare = decide(&policy, &costs(Some(2.0), Some(1.0), 1));
+            assert_eq!(bare, decline(DeclineCode::MaskingRequired));
+        }
+    }
+
+    #[test]
+    fn what_a_plan_offers_is_its_own_numbers_or_those_that_follow_from_its_shops() {
+        let plan = |more: &str| {
+            let shops: String = (0..7)
+                .map(|at| format!("[[shops]]\nname = 's{at}'\ndeclared_users = 10\n"))
+                .collect();
+            let text = format!(
+                "name = 't'\nrounds = 1\n[model]\nkind = 'mf'\n[train]\nsolver = 'ials'\nalpha = 0.1\nlambda = 1.0\n\
+                 [privacy]\nclip_norm = 1.0\nnoise_multiplier = 2.0\nsampling_rate = 0.5\n{more}[cohort]\nquorum = 6\n\
+                 [server]\noptimiser = 'plain'\nlearning_rate = 1.0\n{shops}"
+            );
+            Plan::from_toml(&text).unwrap()
+        };
+        assert_eq!(MaskingOffered::of(&plan("")), None);
+        let offered = MaskingOffered::of(&plan("[masking]\nmin_shops = 6\ncolluding = 2\n")).unwrap();
+        assert_eq!(
+            (offered.min_shops, offered.colluding, offered.neighbours),
+            (6, 2, 6)
+        );
     }
 
     #[test]

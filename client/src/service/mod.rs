@@ -11,6 +11,7 @@ use souk_common::clock::Clock;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::folder::Folder;
+use crate::outgrown::outgrown;
 use crate::recommend::picture::Picture;
 use crate::recommend::{Recommendations, Wishes, rank};
 use crate::store::{Store, UploadRecord};
@@ -249,9 +250,15 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let catalogue = shelf::catalogue_in_use(folder)?;
     let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref())?;
     let report: &DataReport = &data.report;
+    let outgrown = outgrown(folder, &data.dataset);
+    let (mut text, mut json) = (report.to_text(), serde_json::to_value(report)?);
+    for line in outgrown.lines() {
+        text += &format!("note        {line}\n");
+    }
+    json["notes"] = outgrown.lines().collect();
     Ok(Answer::Data {
-        text: report.to_text(),
-        json: serde_json::to_value(report)?,
+        text,
+        json,
         clean: report.is_clean(),
     })
 }

@@ -205,13 +205,13 @@ mod tests {
 
     #[test]
     fn what_an_attempt_leaves_behind_is_zeros_when_it_has_ended_and_when_its_list_is_stored() {
-        let (_dir, folder, mut masking) = boxed();
+        let (_dir, folder, mut masking, bindings) = boxed();
         let aside = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&secret_file(&folder)), 0o600);
         let store = Store::open(&folder).unwrap();
         let first = second_names(&folder, aside.path());
-        masking.confirm(&[0, 1, 2], &identity(0)).unwrap();
+        masking.confirm(&[0, 1, 2], &bindings, &identity(0)).unwrap();
         store.store_masking(&masking).unwrap();
         assert!(is_zeros(&first[0]));
         let second = second_names(&folder, aside.path());
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_new_attempt_destroys_what_the_last_one_left_and_so_do_joining_again_and_an_update_without_masks() {
         for how in 0..3 {
-            let (_dir, folder, masking) = boxed();
+            let (_dir, folder, masking, _) = boxed();
             let aside = tempfile::tempdir().unwrap();
             let store = Store::open(&folder).unwrap();
             let old = second_names(&folder, aside.path());
@@ -253,11 +253,11 @@ mod tests {
 
     #[test]
     fn what_a_crash_left_among_the_secrets_is_destroyed_at_the_next_start_and_the_newest_counts() {
-        let (_dir, folder, mut masking) = boxed();
+        let (_dir, folder, mut masking, bindings) = boxed();
         let aside = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.attempts().join(name);
         let first = fs::read(secret_file(&folder)).unwrap();
-        masking.confirm(&[0, 1, 2], &identity(0)).unwrap();
+        masking.confirm(&[0, 1, 2], &bindings, &identity(0)).unwrap();
         Store::open(&folder).unwrap().store_masking(&masking).unwrap();
         let kept = secret_file(&folder);
         // The one before it, of another attempt that was never put in the outbox, half written, half destroyed.
@@ -279,10 +279,10 @@ mod tests {
 
     #[test]
     fn a_list_that_was_stored_is_never_forgotten_for_the_file_before_it() {
-        let (_dir, folder, mut masking) = boxed();
+        let (_dir, folder, mut masking, bindings) = boxed();
         let before = fs::read(secret_file(&folder)).unwrap();
         let store = Store::open(&folder).unwrap();
-        masking.confirm(&[0, 1, 2], &identity(0)).unwrap();
+        masking.confirm(&[0, 1, 2], &bindings, &identity(0)).unwrap();
         store.store_masking(&masking).unwrap();
         // The newer can't be read: the older, without the list, must not be taken for it.
         fs::write(secret_file(&folder), b"torn").unwrap();
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn secrets_that_an_older_program_kept_in_the_database_move_into_their_file() {
         for masked in [true, false] {
-            let (_dir, folder, masking) = boxed();
+            let (_dir, folder, masking, _) = boxed();
             {
                 let store = Store::open(&folder).unwrap();
                 let sealed = store.sealed(&masking).unwrap();

@@ -127,6 +127,7 @@ impl Store {
                 key: record.key,
                 header: record.header,
                 binding: record.binding,
+                due: record.due_at,
             }),
             heads,
             announced: self.fact("announced")?,
@@ -214,6 +215,7 @@ impl Store {
             rejected: None,
             masked: masking.is_some(),
             binding: pending.binding,
+            due_at: pending.due,
         };
         let write = self.db.begin_write()?;
         {

@@ -1,5 +1,7 @@
 //! What is stored of an update and of a model.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::round::record::{Manifest, Outcome, Receipt, RejectCode, UploadHeader};
@@ -59,9 +61,18 @@ pub struct UploadRecord {
     /// Then, this shop's signature on the list of sharers that they are made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+    /// No byte of it was to leave before; none: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
 }
 
 impl UploadRecord {
+    /// How much later than it was to leave it was ready; none if it was in time.
+    pub fn late_by(&self) -> Option<Duration> {
+        let due = self.due_at.filter(|due| *due < self.ready_at)?;
+        Some(self.ready_at.since(due))
+    }
+
     /// Whether its answer is still due.
     pub(super) fn is_open(&self) -> bool {
         self.receipt.is_none() && self.rejected.is_none()

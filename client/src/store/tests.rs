@@ -21,6 +21,7 @@ pub(super) fn pending(round: u64, bytes: &[u8]) -> Pending {
         },
         header,
         binding: None,
+        due: None,
     }
 }
 

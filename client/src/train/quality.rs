@@ -35,3 +35,51 @@ pub(super) fn hits_newest(
 }
 
 const FIRST: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use souk_common::catalogue::{Catalogue, Item};
+    use souk_common::model::Recommender;
+    use souk_common::model::init::initial_parameters;
+    use souk_common::model::work::{MOST_ITEMS, steps};
+    use souk_common::rng::stream;
+
+    use super::*;
+
+    #[test]
+    fn ranking_a_customer_who_has_nearly_everything_takes_no_more_steps_than_one_at_the_cap() {
+        const ITEMS: usize = 20_000;
+        let catalogue =
+            Catalogue::new((0..ITEMS).map(|row| Item::bare(format!("i{row}"))).collect()).unwrap();
+        let config = toml::from_str("kind = \"mf\"\ngmf_dim = 2").unwrap();
+        for train in [
+            "solver = \"sgd\"\nfit_steps = 3",
+            "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0",
+        ] {
+            let train = toml::from_str(train).unwrap();
+            let recommender = Recommender::new(&config, &train, &catalogue);
+            let model = recommender.load(initial_parameters(&config, &train, recommender.layout(), 1));
+            let work = |count: usize| {
+                let history = History {
+                    items: (0..count as u32).rev().collect(),
+                    times: vec![0; count],
+                };
+                let mut rng = stream(2, "user");
+                let before = steps();
+                hits_newest(&model, &history, &[], &mut rng).expect("it can be ranked");
+                (steps() - before, rng.get_word_pos())
+            };
+            let (full, full_words) = work(MOST_ITEMS + 1);
+            let (taken, words) = work(ITEMS - 1);
+            // Items to leave out are marked once, a step each: at most the catalogue, which is public.
+            assert!(
+                full > MOST_ITEMS as u64 && taken <= full + ITEMS as u64,
+                "{taken} after {full}"
+            );
+            assert!(
+                words <= full_words + full_words / 50,
+                "{words} after {full_words}"
+            );
+        }
+    }
+}

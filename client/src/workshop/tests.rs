@@ -99,11 +99,14 @@ fn after_a_crash_the_spend_stands_and_the_outbox_has_the_same_bytes() {
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
         // Dropped here, the spend would stand alone: that is the next test.
-        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap()
+        workshop
+            .finish(home.key(), draw, None, Some(Timestamp(60_000)), Timestamp(2))
+            .unwrap()
     };
     let (store, workshop) = home.open();
     let memory = store.memory(workshop.unwrap().spent()).unwrap();
     assert_eq!(memory.outbox, Some(pending));
+    assert_eq!(pending.due, Some(Timestamp(60_000)), "it still waits");
     assert!(memory.spent.contains(&home.key()));
     let bytes = std::fs::read(Folder::new(home.dir.path()).update(&pending.header.update)).unwrap();
     assert_eq!(
@@ -135,7 +138,11 @@ fn nothing_uncharged_is_finished() {
     let (_, workshop) = home.open();
     let workshop = workshop.unwrap();
     let draw = workshop.draw(&home.announcement).unwrap();
-    assert!(workshop.finish(home.key(), draw, None, Timestamp(0)).is_err());
+    assert!(
+        workshop
+            .finish(home.key(), draw, None, None, Timestamp(0))
+            .is_err()
+    );
 }
 
 #[test]
@@ -149,7 +156,9 @@ fn a_ledger_put_back_from_a_backup_is_noticed() {
         let workshop = workshop.unwrap();
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
-        workshop.finish(home.key(), draw, None, Timestamp(2)).unwrap();
+        workshop
+            .finish(home.key(), draw, None, None, Timestamp(2))
+            .unwrap();
     }
     std::fs::write(&ledger, backup).unwrap();
     let said = format!("{:#}", home.open().1.err().expect("an old ledger"));
@@ -215,7 +224,7 @@ fn an_update_of_a_masked_plan_leaves_under_masks_or_not_at_all_and_its_secrets_s
         assert_eq!(workshop.strangers_in(&home.announcement).unwrap(), names);
         let mut draw = workshop.draw(&home.announcement).unwrap();
         workshop.charge(&mut draw, Timestamp(1)).unwrap();
-        let bare = workshop.finish(home.key(), draw, None, Timestamp(2));
+        let bare = workshop.finish(home.key(), draw, None, None, Timestamp(2));
         assert!(bare.unwrap_err().to_string().contains("masks"), "bare");
         assert!(workshop.store.memory([]).unwrap().outbox.is_none());
         let mut draw = workshop.draw(&home.announcement).unwrap();
@@ -223,7 +232,9 @@ fn an_update_of_a_masked_plan_leaves_under_masks_or_not_at_all_and_its_secrets_s
         let (context, terms) = workshop.masking_of(&home.announcement).unwrap();
         let (masking, masks) = Three::of(context, terms).both().remove(0);
         let masks = Some((&masking, masks));
-        workshop.finish(home.key(), draw, masks, Timestamp(4)).unwrap();
+        workshop
+            .finish(home.key(), draw, masks, None, Timestamp(4))
+            .unwrap();
         // Both views of the shared noise, and what is charged: n_min 3, t 1.
         let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
         let (charged, readers) = (budget.epsilon.unwrap(), budget.epsilon_readers.unwrap());
@@ -251,7 +262,7 @@ fn masks_do_not_belong_to_a_plan_without_masking() {
     let (masking, masks) = Three::new().both().remove(0);
     assert!(
         workshop
-            .finish(home.key(), draw, Some((&masking, masks)), Timestamp(2))
+            .finish(home.key(), draw, Some((&masking, masks)), None, Timestamp(2))
             .is_err()
     );
     let budget = workshop.budget(&ShopConfig::default(), Timestamp(5)).unwrap();
@@ -281,7 +292,7 @@ fn files_that_change_are_read_again_at_the_next_draw_and_broken_ones_change_noth
             id,
             ..home.announcement.clone()
         };
-        let told = workshop.draw(&announcement).unwrap().told().map(str::to_owned);
+        let told = workshop.draw(&announcement).unwrap().told().first().cloned();
         let bench = workshop.bench.lock().unwrap();
         (bench.as_ref().unwrap().data.dataset.users.clone(), told)
     };
@@ -304,4 +315,40 @@ fn files_that_change_are_read_again_at_the_next_draw_and_broken_ones_change_noth
     assert!(users.is_empty() && said(told, "no usable order"), "{users:?}");
     let (users, told) = draw(Some(ORDERS));
     assert!(users.len() == 2 && said(told, "read again"), "{users:?}");
+}
+
+#[test]
+fn a_shop_beyond_its_plans_room_is_told_once_and_takes_part_with_an_update_of_the_same_kind() {
+    let customers = |count: usize| {
+        let rows: String = (0..count)
+            .map(|user| format!("u{user},i{},1\n", user % 6))
+            .collect();
+        format!("user_id,item_id,timestamp\n{rows}")
+    };
+    let plan = PLAN.replace("sampling_rate", "headroom = 4\nsampling_rate");
+    let drawn = |count| {
+        let home = home_with(&plan, &customers(count), "");
+        let (_, workshop) = home.open();
+        let workshop = workshop.unwrap();
+        let costs = workshop.consider(&home.announcement, Timestamp(0));
+        let mut draw = workshop.draw(&home.announcement).unwrap();
+        let told = draw.told().to_vec();
+        let again = workshop.draw(&home.announcement).unwrap().told().len();
+        workshop.charge(&mut draw, Timestamp(1)).unwrap();
+        let sent = workshop
+            .finish(home.key(), draw, None, None, Timestamp(2))
+            .unwrap();
+        (told, again, costs, sent.header.len_bytes)
+    };
+    let (none, _, costs, bytes) = drawn(10);
+    assert!(none.is_empty(), "{none:?}");
+    for (count, said) in [(11, "rounds go on"), (40, "rounds go on"), (41, "may wrap")] {
+        let (told, again, these, sent) = drawn(count);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains(&format!("{count} customers")) && told[0].contains(said),
+            "{told:?}"
+        );
+        assert_eq!((again, &these, sent), (0, &costs, bytes), "{count} customers");
+    }
 }

@@ -119,7 +119,7 @@ impl ModelConfig {
                 .iter()
                 .try_for_each(|width| dim("tower", *width, true))?;
         }
-        if !(self.init_stddev.is_finite() && self.init_stddev > 0.0) {
+        if !(self.init_stddev > 0.0 && self.init_stddev <= MAX_INIT_STDDEV) {
             return Err(ModelConfigError::InitStddev {
                 value: self.init_stddev,
             });
@@ -156,7 +156,7 @@ pub enum ModelConfigError {
         most: usize,
     },
     /// A spread that is none.
-    #[error("model.init_stddev is {value}; it is a finite number above 0")]
+    #[error("model.init_stddev is {value}; it is above 0 and at most 1000")]
     InitStddev {
         /// As given.
         value: f32,
@@ -186,6 +186,7 @@ fn default_init_stddev() -> f32 {
     0.1
 }
 
+const MAX_INIT_STDDEV: f32 = 1000.0;
 const MAX_DIM: usize = 1024;
 const MAX_LAYERS: usize = 8;
 

@@ -3,6 +3,7 @@
 use super::config::{IalsConfig, TrainConfig};
 use super::recommender::Loaded;
 use super::samples::recency_weights;
+use super::work::latest;
 use crate::dataset::History;
 use crate::numeric::{cholesky, dot};
 
@@ -32,9 +33,10 @@ impl Loaded {
 
     fn ridge_terms(&self, ials: &IalsConfig, history: &History, items: &[u32]) -> Vec<Vec<f32>> {
         let width = self.layout().width();
-        let weights = recency_weights(history.len(), ials.recency);
+        let (older, own) = latest(&history.items);
+        let weights = recency_weights(own.len(), ials.recency);
         let mut left: Vec<f64> = self.gram().iter().map(|value| ials.alpha * value).collect();
-        for (own, weight) in history.items.iter().zip(&weights) {
+        for (own, weight) in own.iter().zip(&weights) {
             let vector = self.vector(*own);
             for (row, a) in vector.iter().enumerate() {
                 let scaled = (weight - ials.alpha) * f64::from(*a);
@@ -54,7 +56,9 @@ impl Loaded {
             }
             let solved: Vec<f32> = solved.into_iter().map(|value| value as f32).collect();
             let term = |(own, weight): (&u32, &f64)| *weight as f32 * dot(&solved, self.vector(*own));
-            terms.push(history.items.iter().zip(&weights).map(term).collect());
+            // What does not fit the vector adds nothing to a score.
+            let nothing = older.iter().map(|_| 0.0);
+            terms.push(nothing.chain(own.iter().zip(&weights).map(term)).collect());
         }
         terms
     }

@@ -79,14 +79,28 @@ pub fn decode(bytes: &[u8], layout: &Layout) -> Result<(Vec<f32>, ModelMeta), Mo
             .zip(tensor.data().as_chunks::<4>().0)
         {
             *value = f32::from_le_bytes(*raw);
-            if !value.is_finite() {
-                return Err(ModelFileError::NotFinite {
-                    name: block.name.clone(),
-                });
-            }
         }
     }
+    finite(&params, layout)?;
     Ok((params, meta))
+}
+
+/// Refuses parameters that are no numbers, or infinite.
+///
+/// # Errors
+/// With the first one's tensor and index.
+pub fn finite(params: &[f32], layout: &Layout) -> Result<(), ModelFileError> {
+    for block in layout.blocks() {
+        let values = &params[block.range()];
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(ModelFileError::NotFinite {
+                name: block.name.clone(),
+                index,
+                value: values[index].to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Why bytes are no model.
@@ -132,9 +146,13 @@ pub enum ModelFileError {
         expected: Vec<usize>,
     },
     /// NaN or infinite.
-    #[error("tensor {name:?} has numbers that are not finite")]
+    #[error("tensor {name:?} has {value} at index {index}; every number of a model is finite")]
     NotFinite {
         /// Its name.
         name: String,
+        /// Where in it, row by row.
+        index: usize,
+        /// What stands there.
+        value: String,
     },
 }

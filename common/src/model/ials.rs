@@ -11,6 +11,7 @@ use super::config::IalsConfig;
 use super::recommender::{Loaded, UserVector};
 use super::samples::recency_weights;
 use super::update::UserUpdate;
+use super::work::{self, latest, trained};
 use crate::dataset::History;
 use crate::numeric::{cholesky, dot};
 
@@ -23,17 +24,23 @@ impl Loaded {
     /// The negative gradient of the user's share of the loss by the joint embedding table.
     pub(super) fn ials_update(&self, ials: &IalsConfig, history: &History) -> (UserUpdate, UserVector) {
         let direction = self.ridge(ials, history, ials.train_recency);
-        let weights = recency_weights(history.len(), ials.train_recency);
+        let (older, own) = latest(&history.items);
+        let weights = recency_weights(own.len(), ials.train_recency);
         let alpha = ials.alpha as f32;
         let count = self.items().nrows();
         let mut rows = vec![0.0f32; self.layout().table_rows()];
         for (item, row) in rows[..count].iter_mut().enumerate() {
             *row = -alpha * dot(self.vector(item as u32), &direction);
         }
-        for (item, weight) in history.items.iter().zip(weights) {
+        for (item, weight) in own.iter().zip(weights) {
             let score = dot(self.vector(*item), &direction);
             rows[*item as usize] = weight as f32 * (1.0 - score);
         }
+        // Bought, but beyond what trains: pulled neither way.
+        for item in older {
+            rows[*item as usize] = 0.0;
+        }
+        work::took(count);
         let (items, features) = rows.split_at_mut(count);
         if !features.is_empty() {
             for (item, coefficient) in items.iter().enumerate() {
@@ -56,7 +63,9 @@ impl Loaded {
         let width = self.layout().width();
         let mut left: Vec<f64> = self.gram().iter().map(|value| ials.alpha * value).collect();
         let mut right = vec![0.0f64; width];
-        for (item, weight) in history.items.iter().zip(recency_weights(history.len(), recency)) {
+        let own = trained(history);
+        work::took(own.len() * width);
+        for (item, weight) in own.iter().zip(recency_weights(own.len(), recency)) {
             let vector = self.vector(*item);
             for (row, a) in vector.iter().enumerate() {
                 let scaled = (weight - ials.alpha) * f64::from(*a);

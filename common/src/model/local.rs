@@ -7,6 +7,7 @@ use ndarray::ArrayView2;
 use super::network::Network;
 use super::recommender::Loaded;
 use super::update::UserUpdate;
+use super::work;
 use super::workspace::{Sample, Workspace};
 use crate::numeric::add_scaled;
 
@@ -64,6 +65,7 @@ impl<'m> Local<'m> {
 
     /// The gradient of the user's own vector alone, into [`Workspace::user_gradient`].
     pub(super) fn user_gradient(&self, workspace: &mut Workspace<f32>, user: &[f32]) {
+        work::took(self.samples.len());
         let network = self.network();
         workspace.forward(&network, user, self.view(), &self.bias);
         workspace.gradient_at_logits(self.samples);
@@ -73,6 +75,7 @@ impl<'m> Local<'m> {
     /// One step down the gradient of all shared parameters; the user's own gradient at the same point is left in
     /// [`Workspace::user_gradient`].
     pub(super) fn step(&mut self, workspace: &mut Workspace<f32>, user: &[f32], rate: f32) {
+        work::took(self.samples.len());
         let network = self.network();
         workspace.forward(&network, user, self.view(), &self.bias);
         workspace.gradient_at_logits(self.samples);

@@ -21,6 +21,7 @@ pub mod stream;
 #[cfg(test)]
 mod torch;
 pub mod update;
+pub mod work;
 pub mod workspace;
 
 pub use recommender::{Loaded, Recommender, UserVector};

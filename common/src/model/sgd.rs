@@ -11,8 +11,9 @@ use rand_distr::{Distribution, Normal};
 use super::config::SgdConfig;
 use super::local::Local;
 use super::recommender::{Loaded, UserVector};
-use super::samples::{draw, recency_weights};
+use super::samples::{Complement, draw, recency_weights};
 use super::update::UserUpdate;
+use super::work::trained;
 use super::workspace::Workspace;
 use crate::dataset::History;
 use crate::numeric::add_scaled;
@@ -39,15 +40,9 @@ impl Loaded {
             };
             return (nothing, user);
         }
-        let weights = vec![1.0; history.len()];
-        let samples = draw(
-            history,
-            &weights,
-            sgd.negatives,
-            forbidden,
-            self.items().nrows(),
-            rng,
-        );
+        let own = trained(history);
+        let others = Complement::of(&history.items, forbidden, self.items().nrows());
+        let samples = draw(own, &vec![1.0; own.len()], sgd.negatives, &others, rng);
         let mut local = Local::new(self, &samples);
         with_workspace(|workspace| {
             for _ in 1..sgd.user_steps {
@@ -90,17 +85,12 @@ impl Loaded {
         if history.is_empty() {
             return user;
         }
-        let weights = recency_weights(history.len(), sgd.recency);
+        let own = trained(history);
+        let weights = recency_weights(own.len(), sgd.recency);
+        let others = Complement::of(&history.items, forbidden, self.items().nrows());
         with_workspace(|workspace| {
             for step in 0..sgd.fit_steps {
-                let samples = draw(
-                    history,
-                    &weights,
-                    sgd.negatives,
-                    forbidden,
-                    self.items().nrows(),
-                    rng,
-                );
+                let samples = draw(own, &weights, sgd.negatives, &others, rng);
                 let rate = sgd.fit_learning_rate * (1.0 - 0.9 * step as f64 / sgd.fit_steps as f64);
                 Local::new(self, &samples).user_gradient(workspace, &user.values);
                 add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);

@@ -50,7 +50,7 @@ macro_rules! checked_number {
 
 checked_number! {
     /// C: the largest L2 norm of one user's update over all shared tensors.
-    ClipNorm, "clip_norm", "a finite number above 0 (at least 1e-9)", value => value.is_finite() && value >= 1e-9
+    ClipNorm, "clip_norm", "a finite number above 0 (1e-9 to 1e9)", value => (1e-9..=1e9).contains(&value)
 }
 checked_number! {
     /// z: the noise's standard deviation is z times C.
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn senseless_numbers_are_refused_by_name() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(ClipNorm::new(bad).is_err());
+            assert!(ClipNorm::new(bad).is_err() && ClipNorm::new(1e300).is_err());
             assert!(NoiseMultiplier::new(bad).is_err());
             assert!(SamplingRate::new(bad).is_err());
             assert!(Delta::new(bad).is_err());

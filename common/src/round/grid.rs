@@ -64,8 +64,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 24 for b = 64) for which the sum of all declared users
-    /// and twelve standard deviations of all shops' noise stay below 2^(b-1).
+    /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 24 for b = 64) for which the sum of all declared users,
+    /// as many times as the plan has headroom for, and twelve standard deviations of all shops' noise stay below 2^(b-1).
     ///
     /// # Errors
     /// When none fits, when truncation would eat the signal (C*s / sqrt(coordinates) < 16), or when a shop's noise is
@@ -84,6 +84,7 @@ impl Grid {
             .find(|log2| reach * 2f64.powi(*log2) < half)
             .ok_or(GridError::Headroom {
                 users: declared_users(plan),
+                headroom: plan.headroom(),
                 bits: bits.bits(),
             })? as u32;
         let clip_units = 2f64.powi(log2_clip as i32);
@@ -200,14 +201,15 @@ impl Counts {
     }
 }
 
-/// In units of C*s: the worst sum of users, and twelve standard deviations of the summed noise.
+/// In units of C*s: the worst sum of users, all the headroom used, and twelve standard deviations of the summed noise.
 fn reach(plan: &Plan) -> f64 {
     // Quality counts reach further than updates where their noise is the smaller one: see [`CountsGrid`].
     let counts = plan.privacy.noise_multiplier.zip(plan.metrics);
     let widest = counts.map_or(1.0, |(z, metrics)| {
         (z.get() / metrics.noise_multiplier.get()).max(1.0)
     });
-    declared_users(plan) * widest + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
+    let users = declared_users(plan) * f64::from(plan.headroom());
+    users * widest + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
 }
 
 fn declared_users(plan: &Plan) -> f64 {
@@ -238,10 +240,14 @@ pub enum GridError {
         bits: u32,
     },
     /// The sum could wrap.
-    #[error("{users} declared users do not fit a modulus of {bits} bits; set privacy.modulus_bits = 64")]
+    #[error(
+        "{users} declared users do not fit {headroom} times a modulus of {bits} bits; set privacy.modulus_bits = 64"
+    )]
     Headroom {
         /// Declared users of all shops.
         users: f64,
+        /// How many times they have to fit.
+        headroom: u32,
         /// b.
         bits: u32,
     },
@@ -319,6 +325,33 @@ mod tests {
         let refused = many.grid(100_000).unwrap_err();
         assert!(refused.to_string().contains("modulus_bits = 64"), "{refused}");
         assert!(plan(100_000_000, "modulus_bits = 64\n").grid(100_000).is_ok());
+    }
+
+    #[test]
+    fn with_headroom_four_times_the_declared_users_fit_and_a_plan_of_before_keeps_its_grid_and_digest() {
+        let before = plan(6_000, "");
+        let now = before.clone().begun_now();
+        assert_eq!((before.headroom(), now.headroom()), (1, Plan::HEADROOM));
+        assert_ne!(before.digest(), now.digest());
+        assert!(!String::from_utf8(before.to_bytes()).unwrap().contains("headroom"));
+        assert_eq!(now.clone().begun_before_headroom(), before);
+        // What a file says stays.
+        let own = plan(6_000, "headroom = 9\n");
+        assert_eq!(own.clone().begun_now(), own);
+        // 30,000 users at C*s = 2^16 leave no room for a second one of each; 120,000 take 2^14.
+        let (old, new) = (before.grid(1000).unwrap(), now.grid(1000).unwrap());
+        assert_eq!((old.log2_clip, new.log2_clip), (16, 14));
+        assert!(largest_sum(&plan(24_000, ""), &new) < 2f64.powi(31));
+        assert!(largest_sum(&plan(24_000, ""), &old) > 2f64.powi(31));
+        for text in ["headroom = 0\n", "headroom = 1001\n"] {
+            let refused = Plan::from_toml(
+                &toml::to_string(&before)
+                    .unwrap()
+                    .replace("[cohort]", &format!("{text}[cohort]")),
+            );
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("privacy.headroom"), "{refused}");
+        }
     }
 
     #[test]

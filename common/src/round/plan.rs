@@ -72,6 +72,10 @@ pub struct PrivacyPlan {
     /// b: updates are integers modulo 2^b.
     #[serde(default)]
     pub modulus_bits: ModulusBits,
+    /// How many times the declared users a sum may hold before it wraps. Absent: 1, as plans were before there was a
+    /// choice; a plan that is begun now gets [`Plan::HEADROOM`] ([`Plan::begun_now`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<u32>,
 }
 
 /// Who adds the noise.
@@ -138,6 +142,15 @@ pub struct CohortPlan {
     /// A round ends this long after its announcement, with what arrived.
     #[serde(with = "humantime_serde", default = "default_deadline")]
     pub deadline: Duration,
+    /// A finished update leaves this long after its attempt was announced (of a masked plan: after its R2), however early
+    /// it was ready. Absent: as soon as it is ready, so that the time tells how long training took, and with it something
+    /// of who was drawn.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "humantime_serde::option"
+    )]
+    pub upload_after: Option<Duration>,
     /// Attempts at a round before the run pauses for the operator.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
@@ -214,6 +227,41 @@ impl Plan {
     /// The digest of [`Plan::to_bytes`].
     pub fn digest(&self) -> Digest {
         Digest::of(&self.to_bytes())
+    }
+
+    /// Headroom of a plan that is begun now and does not name its own: declared numbers are coarse and shops grow, and no
+    /// shop may sit out for it, for that would tell of its customers.
+    pub const HEADROOM: u32 = 4;
+
+    /// The plan of a file that is begun now.
+    pub fn begun_now(mut self) -> Self {
+        self.privacy.headroom.get_or_insert(Self::HEADROOM);
+        self
+    }
+
+    /// The plan of the same file as it was begun before plans had headroom.
+    pub fn begun_before_headroom(mut self) -> Self {
+        self.privacy.headroom = None;
+        self
+    }
+
+    /// How many times the declared users a sum has room for.
+    pub fn headroom(&self) -> u32 {
+        self.privacy.headroom.unwrap_or(1)
+    }
+
+    /// When the last shop's update leaves, counted from the announcement, if every step before takes as long as it may;
+    /// none without [`CohortPlan::upload_after`].
+    pub fn latest_upload(&self) -> Option<Duration> {
+        let after = self.cohort.upload_after?;
+        // Keys may take a quarter of the attempt, shares a step.
+        let masks = self.masking.as_ref().map_or(Duration::ZERO, |masking| {
+            masking
+                .step
+                .max(self.cohort.deadline / 4)
+                .saturating_add(masking.step)
+        });
+        Some(masks.saturating_add(after))
     }
 
     /// A shop's terms.

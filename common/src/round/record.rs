@@ -89,6 +89,10 @@ pub enum DeclineCode {
     ListRefused,
     /// The coordinator did not send the plan, catalogue or model that it announced, again and again.
     NotFetched,
+    /// The plan reckons with fewer colluding shops than the shop's file allows.
+    BelowColludingMinimum,
+    /// The plan lets a shop make masks with fewer others than the shop's file allows.
+    BelowNeighbourMinimum,
 }
 
 impl DeclineCode {
@@ -113,6 +117,8 @@ impl DeclineCode {
             }
             Self::MaskingRequired => "the plan has no masking and the shop requires it",
             Self::BelowShopMinimum => "the plan unmasks sums of fewer shops than the shop allows",
+            Self::BelowColludingMinimum => "the plan reckons with fewer colluding shops than the shop allows",
+            Self::BelowNeighbourMinimum => "the plan's masks are made with fewer others than the shop allows",
             Self::TooFewKnownShops => {
                 "the shop's owner has confirmed the keys of too few other shops (`souk-client shops`)"
             }
@@ -240,7 +246,8 @@ pub struct Manifest {
 pub enum Outcome {
     /// A model was published.
     Published(Manifest),
-    /// Too few updates by the deadline; nothing was published, and what was sent is spent.
+    /// Too few updates by the deadline; or enough, and they would have made a model that is not finite. Nothing was
+    /// published, and what was sent is spent.
     BelowQuorum {
         /// Counted updates.
         accepted: u32,

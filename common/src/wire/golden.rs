@@ -398,6 +398,8 @@ fn every_code_has_the_number_it_was_released_with() {
         D::TooFewKnownShops,
         D::ListRefused,
         D::NotFetched,
+        D::BelowColludingMinimum,
+        D::BelowNeighbourMinimum,
     ];
     for (at, code) in declines.iter().enumerate() {
         assert_eq!(number(encode(code).unwrap()), at as u32, "{code:?}");

@@ -157,6 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn four_times_the_declared_users_who_all_pull_one_way_do_not_wrap_the_sum() {
+        let mut before = plan();
+        before.shops.iter_mut().for_each(|terms| {
+            terms.declared_users = 5_000;
+            terms.weight = souk_common::privacy::params::Weight::new(1.0).unwrap();
+        });
+        let names: Vec<ShopName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
+        let moved = |plan: &Plan| {
+            let mut aggregator = Aggregator::new(plan, 1).unwrap();
+            // 20,000 users of each shop, each at the clip norm C = 2.
+            let sum = 20_000.0 * aggregator.grid().clip_units();
+            for _ in 0..2 {
+                aggregator.add(Words::B32(&[sum as i64 as u32])).unwrap();
+            }
+            let mut model = [0.0];
+            aggregator.step(&mut model, &names);
+            model[0]
+        };
+        // q = 0.5: 40,000 users of the 5,000 that are reckoned with, at 2.
+        assert_eq!(moved(&before.clone().begun_now()), 16.0);
+        assert!(moved(&before) < 0.0, "what a plan of before makes of it");
+    }
+
+    #[test]
     fn no_accepted_shop_moves_nothing() {
         let mut aggregator = Aggregator::new(&plan(), 1).unwrap();
         let mut model = [1.0];

@@ -28,8 +28,16 @@ pub struct OptimiserState {
 }
 
 impl OptimiserState {
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        self.mean
+            .iter()
+            .chain(&self.square)
+            .all(|value| value.is_finite())
+    }
+
     /// Reads it as it is stored: steps (8 bytes), means, mean squares (4 bytes a number), all little-endian; none if the
-    /// bytes are no state.
+    /// bytes are no state, or one of its numbers is not finite.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (steps, moments) = bytes.split_first_chunk::<8>()?;
         let (words, rest) = moments.as_chunks::<4>();
@@ -38,11 +46,12 @@ impl OptimiserState {
         }
         let (mean, square) = words.split_at(words.len() / 2);
         let read = |words: &[[u8; 4]]| words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        Some(Self {
+        let state = Self {
             steps: u64::from_le_bytes(*steps),
             mean: read(mean),
             square: read(square),
-        })
+        };
+        state.is_finite().then_some(state)
     }
 }
 

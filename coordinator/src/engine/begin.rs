@@ -52,9 +52,11 @@ impl Engine {
         settings: Settings,
     ) -> Result<Self, BeginError> {
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        let stored = store.run()?;
+        let plan = as_it_was_begun(plan, stored.as_ref());
         plan.grid(layout.len())?;
         let digests = (plan.digest(), catalogue.digest());
-        let run = match store.run()? {
+        let run = match stored {
             Some(run) if (run.plan, run.catalogue) == digests => run,
             Some(run) if run.published < run.rounds && !settings.new_run => {
                 return Err(BeginError::OtherRun {
@@ -99,8 +101,18 @@ impl Engine {
             staged: HashMap::new(),
             attempt_began: now,
             masked,
+            counts: None,
             kept_models,
         })
+    }
+}
+
+/// A run that was begun from the same file before plans had headroom goes on without: its sums are made on its own grid.
+fn as_it_was_begun(plan: Plan, run: Option<&Run>) -> Plan {
+    let before = plan.clone().begun_before_headroom();
+    match run.is_some_and(|run| run.plan == before.digest()) {
+        true => before,
+        false => plan,
     }
 }
 

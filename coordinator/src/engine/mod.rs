@@ -19,6 +19,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{SigningKey, Word};
 use souk_common::ids::ShopName;
 use souk_common::model::layout::Layout;
+use souk_common::round::grid::Counts;
 use souk_common::round::plan::Plan;
 use souk_common::round::record::{
     Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
@@ -28,7 +29,7 @@ use souk_common::wire::messages::{Push, Reply, Signed, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
 use crate::masked::Masked;
-use crate::round::{Effect, Event, Machine, Phase, without_model};
+use crate::round::{Effect, Event, Machine, PauseReason, Phase, without_model};
 use crate::store::{Entry, Fault, Run, Store, StoreError};
 
 use models::KeptModels;
@@ -51,6 +52,8 @@ pub struct Engine {
     staged: HashMap<ShopName, Staged>,
     attempt_began: Timestamp,
     masked: Option<Masked>,
+    /// Of the step that is about to be published.
+    counts: Option<Counts>,
     kept_models: KeptModels,
 }
 
@@ -183,6 +186,11 @@ impl Engine {
         &self.machine
     }
 
+    /// The run's plan: the one it was begun with.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The current model's manifest.
     pub fn manifest(&self) -> &Signed<Manifest> {
         &self.manifest
@@ -270,6 +278,11 @@ impl Engine {
                     outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));
                     return Ok(Some(Event::NotUnmasked(id)));
                 }
+                if let Err(error) = self.step(&accepted) {
+                    self.step_back()?;
+                    outputs.push(Output::Report(format!("{id} makes no model: {error}")));
+                    return Ok(Some(Event::NotFinite(id)));
+                }
                 self.publish(now, id, accepted, outputs)?;
                 return Ok(Some(Event::Published(id)));
             }
@@ -283,6 +296,12 @@ impl Engine {
                 self.abandon(now, id, outcome, outputs)?;
             }
             Effect::Paused(reason) => {
+                if reason == PauseReason::NotFinite {
+                    // Over restarts, too: every further attempt would cost the shops privacy for nothing.
+                    self.run.paused = true;
+                    let run = &self.run;
+                    self.store.change(|change| change.set_run(run))?;
+                }
                 outputs.push(Output::Report(format!("paused: {}", reason.words())));
             }
             Effect::Finish => {
@@ -387,6 +406,9 @@ impl Engine {
         let words = match &outcome {
             Outcome::NotUnmasked { survivors, revealed } => {
                 format!("could not be unmasked: of {survivors} shops {revealed} gave their shares in time")
+            }
+            Outcome::BelowQuorum { accepted, quorum } if accepted >= quorum => {
+                format!("ended without a model: {accepted} updates made none that is finite")
             }
             Outcome::BelowQuorum { accepted, quorum } => {
                 format!("ended below quorum: {accepted} of {quorum} updates")

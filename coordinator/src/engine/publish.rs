@@ -4,18 +4,52 @@ use std::io::{self, Write};
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::model::file::{ModelMeta, decode};
+use souk_common::model::file::{ModelFileError, ModelMeta, decode, finite};
 use souk_common::model::stream;
 use souk_common::round::record::{AttemptId, Manifest, Outcome};
 use souk_common::wire::messages::Push;
 
 use super::prune::state_key;
 use super::{Engine, EngineError, Output};
-use crate::aggregate::OptimiserState;
+use crate::aggregate::{Aggregator, OptimiserState, ServerOptimiser};
 use crate::round::Phase;
 use crate::store::{Entry, Files, Store};
 
 impl Engine {
+    /// Makes the next model in memory.
+    ///
+    /// # Errors
+    /// When it, or what the optimiser remembers, is not finite: then [`Self::step_back`].
+    pub(super) fn step(&mut self, accepted: &[(ShopName, Digest)]) -> Result<(), StepError> {
+        self.counts = self.aggregator.counts(accepted.len());
+        self.aggregator
+            .step(&mut self.model, accepted.iter().map(|(shop, _)| shop));
+        finite(&self.model, &self.layout)?;
+        match self.aggregator.optimiser().state().is_finite() {
+            true => Ok(()),
+            false => Err(StepError::Optimiser),
+        }
+    }
+
+    /// Takes model and optimiser back to what is stored.
+    pub(super) fn step_back(&mut self) -> Result<(), EngineError> {
+        let bytes = self.store.files().read(&self.manifest.body.model)?;
+        let damaged = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
+        let (model, _) = decode(&bytes, &self.layout).map_err(|error| damaged(error.to_string()))?;
+        let mut optimiser = ServerOptimiser::new(&self.plan.server, self.plan.rounds, self.layout.len());
+        if let Some(digest) = &self.run.optimiser {
+            let state = read_state(self.store.private(), digest)?;
+            optimiser = optimiser
+                .with_state(state)
+                .map_err(|error| damaged(error.to_string()))?;
+        }
+        self.aggregator =
+            Aggregator::resume(&self.plan, optimiser).map_err(|error| damaged(error.to_string()))?;
+        (self.model, self.counts) = (model, None);
+        Ok(())
+    }
+
+    /// Publishes what [`Self::step`] made.
     pub(super) fn publish(
         &mut self,
         now: Timestamp,
@@ -23,9 +57,7 @@ impl Engine {
         accepted: Vec<(ShopName, Digest)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
-        let counts = self.aggregator.counts(accepted.len());
-        let shops = accepted.iter().map(|(shop, _)| shop);
-        self.aggregator.step(&mut self.model, shops);
+        let counts = self.counts.take();
         let meta = ModelMeta {
             round: id.round,
             plan: self.run.plan,
@@ -140,6 +172,17 @@ impl Engine {
         (self.model, self.manifest) = (model, manifest);
         self.forget_old_models()
     }
+}
+
+/// Why a step makes no model.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    /// In the model.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
+    /// In the optimiser's moments.
+    #[error("what the optimiser would remember is not finite")]
+    Optimiser,
 }
 
 /// The newest manifest of this plan's round that came from updates (or is the initial model).

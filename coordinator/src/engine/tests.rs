@@ -8,6 +8,8 @@ use souk_common::ids::Digest;
 
 use super::*;
 
+mod finite;
+
 const QUORUM: usize = 2;
 
 fn catalogue() -> Catalogue {

@@ -185,6 +185,8 @@ pub enum Event {
         /// What.
         upload: UploadHeader,
     },
+    /// The model that the sum makes is not finite.
+    NotFinite(AttemptId),
     /// An offered update did not arrive, had another digest, or could not be recorded.
     UploadFailed {
         /// Which shop.
@@ -326,7 +328,7 @@ pub enum Effect {
         code: RejectCode,
     },
     /// Unmask the sum if it is masked, make and publish the next model, then send [`Event::Published`]; if it can't be
-    /// unmasked, [`Event::NotUnmasked`].
+    /// unmasked, [`Event::NotUnmasked`]; if the model is not finite, [`Event::NotFinite`].
     Publish {
         /// Which attempt made it.
         id: AttemptId,

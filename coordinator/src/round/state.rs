@@ -62,6 +62,8 @@ pub enum PauseReason {
     Attempts,
     /// So many shops declined that another attempt could only cost the others privacy.
     Declined,
+    /// The updates of an attempt made a model that is not finite: so would those of another.
+    NotFinite,
 }
 
 impl PauseReason {
@@ -71,6 +73,10 @@ impl PauseReason {
             Self::Operator => "the operator paused the run; `resume` lets it go on",
             Self::Attempts => {
                 "all attempts at this round ended below quorum; see to the shops, then `resume`"
+            }
+            Self::NotFinite => {
+                "the updates would make a model that is not finite, so nothing was published; look at the plan's learning \
+                 rates, begin a new plan, or `rollback` and `resume`"
             }
             Self::Declined => {
                 "so many shops declined that no quorum can be reached; see to them, then `resume`"
@@ -252,6 +258,7 @@ impl Machine {
                 }
             }
             Event::NotUnmasked(id) => self.fail_to_unmask(id, &mut effects),
+            Event::NotFinite(id) => self.refuse_model(id, &mut effects),
             Event::UploadOffered { shop, upload } => effects.push(self.offer(shop, upload)),
             Event::UploadArrived { shop, upload } => effects.push(self.arrive(shop, upload)),
             Event::Recorded { shop, upload } => {
@@ -380,6 +387,27 @@ impl Machine {
             let attempt = attempt.clone();
             self.abandon(&attempt, effects);
         }
+    }
+
+    /// The attempt ends without a model, and no other begins until the operator has looked.
+    fn refuse_model(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        let Step::Publishing(attempt) = &self.step else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        let attempt = attempt.clone();
+        effects.push(Effect::Abandon {
+            id,
+            accepted: attempt.counted_len(),
+            quorum: self.rules.quorum,
+            unmasking: None,
+        });
+        self.step = Step::Idle;
+        self.ended = Some(attempt);
+        self.paused = Some(PauseReason::NotFinite);
+        effects.push(Effect::Paused(PauseReason::NotFinite));
     }
 
     fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {

@@ -99,7 +99,9 @@ pub async fn run_on(
     let settings = config.store.settings(options.new_run);
     let catalogue = home.catalogue()?;
     let key = home.signing_key()?;
+    let asked = options.plan.headroom();
     let engine = Engine::begin(clock.now(), store, key, options.plan, &catalogue, settings)?;
+    let headroom = engine.plan().headroom();
     drop(catalogue);
     let own = certificates::own(&certification, config.certificates, clock.now())?;
     let serving = certification.serving();
@@ -125,6 +127,12 @@ pub async fn run_on(
     hub.certify(hub.now())?;
     let control = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
+    if headroom != asked {
+        hub.report(&format!(
+            "this run was begun before plans had headroom: its sums have room for {headroom} times the declared users, not \
+             {asked} times; a new run has"
+        ));
+    }
     if let Some(about) = backup::was_put_back(&home).map_err(HomeError::from)? {
         let of = match about {
             Ok(about) => format!(

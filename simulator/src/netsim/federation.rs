@@ -44,6 +44,8 @@ pub struct Setting {
     pub quorum: usize,
     /// When a round ends at the latest.
     pub deadline: Duration,
+    /// When updates leave; none: as soon as they are ready.
+    pub upload_after: Option<Duration>,
 }
 
 /// A coordinator's folder and its shops' folders.
@@ -226,6 +228,13 @@ impl Setting {
             self.quorum,
             humantime::format_duration(self.deadline),
         );
+        if let Some(after) = self.upload_after {
+            let line = format!(
+                "upload_after = \"{}\"\n[server]",
+                humantime::format_duration(after)
+            );
+            text = text.replace("[server]", &line);
+        }
         for number in 0..self.shops {
             text += &format!("[[shops]]\nname = \"{}\"\ndeclared_users = 100\n", name(number)?);
         }

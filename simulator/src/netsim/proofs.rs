@@ -36,6 +36,7 @@ fn setting(shops: usize, rounds: u64) -> Setting {
         rounds,
         quorum: shops,
         deadline: Duration::from_secs(300),
+        upload_after: None,
     }
 }
 
@@ -292,4 +293,55 @@ fn a_coordinator_that_is_told_to_stop_waits_for_no_slow_line() {
     })
     .unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// How long after its announcement each shop's update left, in whole seconds, and after a cut line in between.
+#[test]
+fn every_shops_update_leaves_at_the_plans_offset_also_when_its_line_was_cut_while_it_waited() {
+    let after = Duration::from_secs(90);
+    let setting = Setting {
+        upload_after: Some(after),
+        ..setting(3, 1)
+    };
+    let waited = virtually(async {
+        let net = Net::new(6, START);
+        let federation = Federation::new(&net, &setting).unwrap();
+        for shop in &federation.shops {
+            shop.host.set_conditions(LINE);
+        }
+        let mut serving = federation.serve();
+        let mut running: Vec<_> = federation.shops.iter().map(|shop| federation.run(shop)).collect();
+        while running
+            .iter()
+            .any(|shop| lines(shop, "accepted, training").is_empty())
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let accepted = net.now();
+        // Long enough for a new connection, and over before the update is due.
+        federation.shops[0].host.cut(Duration::from_secs(50));
+        serving.wait().await.unwrap();
+        for shop in &mut running {
+            shop.stop().await.unwrap();
+        }
+        assert!(
+            !lines(&running[0], "no connection").is_empty(),
+            "{:?}",
+            running[0].said()
+        );
+        let sent = |shop: &super::federation::Shop| {
+            let uploads = Store::open(&shop.folder).unwrap().uploads().unwrap();
+            assert_eq!((uploads.len(), uploads[0].late_by()), (1, None));
+            uploads[0].first_sent_at.unwrap().since(accepted)
+        };
+        federation.shops.iter().map(sent).collect::<Vec<_>>()
+    })
+    .unwrap();
+    for wait in waited {
+        // The announcement came a little before the last of them had accepted.
+        assert!(
+            wait + Duration::from_secs(2) >= after && wait < after + Duration::from_secs(1),
+            "{wait:?}"
+        );
+    }
 }

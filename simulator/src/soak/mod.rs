@@ -140,6 +140,7 @@ async fn day(args: &SoakArgs, watch: Stopwatch) -> anyhow::Result<Day> {
         rounds: 1 + 2 * (1 + args.hours) * 60 / args.pace,
         quorum: args.shops as usize / 2,
         deadline: 2 * pace,
+        upload_after: None,
     };
     let federation = Federation::new(&net, &setting)?;
     let mut serving = federation.serve();

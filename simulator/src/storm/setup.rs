@@ -113,7 +113,7 @@ fn plan_text(shops: &[ShopName], rounds: u64, masked: bool) -> String {
     let mut text = format!(
         "name = 'storm'\nrounds = {rounds}\n[model]\nkind = 'mf'\ngmf_dim = 2\n[train]\nsolver = 'ials'\n\
          alpha = 0.1\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 8\nsampling_rate = 1\n\
-         [cohort]\nquorum = {quorum}\ndeadline = '30s'\nattempts = 8\n{masking}\
+         [cohort]\nquorum = {quorum}\ndeadline = '30s'\nupload_after = '3s'\nattempts = 8\n{masking}\
          [server]\noptimiser = 'adam'\nlearning_rate = 0.05\n"
     );
     for shop in shops {

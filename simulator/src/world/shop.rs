@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rand::RngExt;
 use souk_client::masked::Masker;
-use souk_client::participate::{AttemptKey, Consideration, Event, Machine, Memory, Pending, Policy};
+use souk_client::participate::{
+    AttemptKey, Consideration, Event, Machine, MaskingOffered, Memory, Pending, Policy,
+};
 use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
@@ -81,6 +83,8 @@ impl Shop {
             max_upload_bytes_per_day: None,
             require_masking: false,
             min_masked_shops: None,
+            min_colluding: None,
+            min_neighbours: None,
             known_shops: usize::MAX,
         };
         Ok(Self {
@@ -114,7 +118,8 @@ impl Shop {
             epsilon_after: Epsilon::new(0.0).ok(),
             upload_bytes: self.update_bytes,
             uploaded_today_bytes: 0,
-            masked_shops: plan.masking.as_ref().map(|masking| masking.min_shops),
+            masking: MaskingOffered::of(plan),
+            upload_after: plan.cohort.upload_after,
         };
         Event::Considered(AttemptKey::from(announcement), costs)
     }
@@ -170,8 +175,12 @@ impl Shop {
         let bytes = update::encode(&released);
         let header = UploadHeader::of(key.id, &bytes, charged.head());
         let bound = self.masking.as_ref().filter(|(of, _)| *of == key);
-        let binding = bound.map(|(_, masking)| masking.binding());
-        let pending = Pending { key, header, binding };
+        let pending = Pending {
+            key,
+            header,
+            binding: bound.map(|(_, masking)| masking.binding()),
+            due: self.machine.upload_due(key),
+        };
         self.outbox = Some((pending, bytes));
         Ok(Event::InOutbox(pending))
     }

@@ -5,9 +5,11 @@
 //! | [`world`] | disk, machine and coordinator |
 //! | [`lists`] | what they have beside that in masked attempts |
 //! | [`masked`] | masked attempts, one by one |
+//! | [`offset`] | when an update leaves |
 
 mod lists;
 mod masked;
+mod offset;
 mod world;
 
 use proptest::prelude::*;

@@ -225,6 +225,7 @@ impl World {
                     key,
                     header: header(key.id, self.draws),
                     binding: None,
+                    due: None,
                 };
                 self.disk.outbox = Some(pending);
                 self.give(Event::InOutbox(pending));
@@ -325,6 +326,8 @@ pub(super) fn policy() -> Policy {
         max_upload_bytes_per_day: None,
         require_masking: false,
         min_masked_shops: None,
+        min_colluding: None,
+        min_neighbours: None,
         known_shops: 1,
     }
 }
@@ -335,7 +338,12 @@ fn costs(epsilon: f64, masked: bool) -> Consideration {
         epsilon_after: Some(Epsilon::new(epsilon).unwrap()),
         upload_bytes: 4,
         uploaded_today_bytes: 0,
-        masked_shops: masked.then_some(1),
+        masking: masked.then_some(MaskingOffered {
+            min_shops: 1,
+            colluding: 1,
+            neighbours: 1,
+        }),
+        upload_after: None,
     }
 }
 
@@ -350,7 +358,7 @@ pub(super) fn announcement(id: AttemptId, model: Digest, log: LogHead) -> Announ
     }
 }
 
-fn manifest(round: u64, model: Digest) -> Manifest {
+pub(super) fn manifest(round: u64, model: Digest) -> Manifest {
     Manifest {
         id: AttemptId { round, attempt: 1 },
         model,

@@ -45,6 +45,23 @@ impl Plan {
         if self.cohort.deadline.is_zero() || self.cohort.attempts == 0 {
             return refuse("cohort.deadline / cohort.attempts", "0".into(), "above 0");
         }
+        if let (Some(latest), Some(after)) = (self.latest_upload(), self.cohort.upload_after)
+            && (latest >= self.cohort.deadline || after.is_zero())
+        {
+            let deadline = humantime_serde::re::humantime::format_duration(self.cohort.deadline);
+            let rule = match &self.masking {
+                None => format!("above 0 and below cohort.deadline, {deadline}"),
+                Some(_) => format!(
+                    "above 0 and so short that an update whose keys and shares took as long as they may (a step or a quarter of the \
+                     deadline, and a step) leaves before cohort.deadline, {deadline}"
+                ),
+            };
+            let after = humantime_serde::re::humantime::format_duration(after).to_string();
+            return refuse("cohort.upload_after", after, &rule);
+        }
+        if !(1..=MAX_HEADROOM).contains(&self.headroom()) {
+            return refuse("privacy.headroom", self.headroom().to_string(), "1 to 1,000");
+        }
         let mut names: Vec<&ShopName> = self.shops.iter().map(|terms| &terms.name).collect();
         names.sort();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -180,4 +197,85 @@ impl Plan {
 }
 
 const MAX_ROUNDS: u64 = 1_000_000;
+const MAX_HEADROOM: u32 = 1000;
 const MAX_USERS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = "name = 't'\nrounds = 3\n[model]\nkind = 'mf'\ninit_stddev = 0.1\n[train]\nsolver = 'TRAIN'\n\
+        [privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\nsampling_rate = 0.5\ndelta = 1e-5\n\
+        [cohort]\nquorum = 2\ndeadline = '10m'\n[server]\noptimiser = 'adam'\nlearning_rate = 0.05\nbeta1 = 0.9\n\
+        beta2 = 0.99\nepsilon = 1e-8\nfinal_fraction = 1.0\n[[shops]]\nname = 'a'\ndeclared_users = 50\nweight = 1.0\n\
+        [[shops]]\nname = 'b'\ndeclared_users = 50\n";
+    const IALS: &str = "ials'\nalpha = 0.1\nlambda = 1.0\nrecency = 0.5\ntrain_recency = 0.5\n# '";
+    const SGD: &str = "sgd'\nuser_learning_rate = 0.1\nuser_l2 = 0.1\nuser_dropout = 0.1\nfinal_fraction = 0.5\n\
+        learning_rate = 0.1\nfit_learning_rate = 0.1\nrecency = 0.5\n# '";
+
+    fn refusal(text: &str) -> String {
+        Plan::from_toml(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn every_number_of_a_plan_that_is_not_finite_or_beyond_reason_is_refused_by_its_name() {
+        let mut numbers = 0;
+        for train in [IALS, SGD] {
+            let good = PLAN.replace("TRAIN'", train);
+            Plan::from_toml(&good).expect("every number is in range");
+            let lines: Vec<&str> = good.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                let Some((key, value)) = line.split_once(" = ") else {
+                    continue;
+                };
+                if !value.contains(['.', 'e']) || value.contains('\'') {
+                    continue;
+                }
+                numbers += 1;
+                for bad in ["nan", "inf", "-inf", "1e300", "-1.0"] {
+                    let mut lines = lines.clone();
+                    let changed = format!("{key} = {bad}");
+                    lines[at] = &changed;
+                    let said = refusal(&lines.join("\n"));
+                    assert!(said.contains(key), "{changed}: {said}");
+                }
+            }
+        }
+        assert_eq!(numbers, 2 * 11 + 4 + 7);
+    }
+
+    #[test]
+    fn updates_that_would_leave_after_the_deadline_are_refused_with_both_numbers() {
+        let plan = PLAN.replace("TRAIN'", IALS);
+        let with = |after: &str, masking: &str| {
+            plan.replace(
+                "deadline = '10m'",
+                &format!("deadline = '10m'\nupload_after = '{after}'"),
+            )
+            .replace("[server]", &format!("{masking}[server]"))
+        };
+        let masking = "[masking]\nmin_shops = 2\nstep = '30s'\n";
+        for (after, masking) in [("9m 59s", ""), ("6m 59s", masking)] {
+            let plan = Plan::from_toml(&with(after, masking)).expect(after);
+            assert!(
+                plan.latest_upload()
+                    .is_some_and(|latest| latest < plan.cohort.deadline)
+            );
+        }
+        // Keys may take 2 m 30 s, a quarter of the deadline, and shares 30 s.
+        for (after, masking) in [("10m", ""), ("7m", masking), ("0s", "")] {
+            let said = refusal(&with(after, masking));
+            assert!(
+                said.contains("cohort.upload_after") && said.contains(after) && said.contains("10m"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_without_an_offset_is_written_as_it_always_was() {
+        let plan = Plan::from_toml(&PLAN.replace("TRAIN'", IALS)).expect("a plan");
+        let text = String::from_utf8(plan.to_bytes()).expect("JSON");
+        assert!(!text.contains("upload_after") && !text.contains("headroom"));
+    }
+}
