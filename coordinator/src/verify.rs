@@ -225,7 +225,16 @@ impl Verifier<'_> {
                 });
                 (self.run.stepped, self.run.state) = (Some(*before), *after);
             }
-            Entry::Quality { .. } | Entry::Keeping(_) | Entry::KeepingModels(_) => {}
+            Entry::Quality { .. }
+            | Entry::Keeping(_)
+            | Entry::KeepingModels(_)
+            // What they say, nobody else has signed: the chain alone keeps them from being changed.
+            | Entry::Enrolled(_) => {}
+            Entry::EnrolmentsRefused(refusals) => {
+                self.checks[CHAIN].note(refusals.add_up(), || {
+                    format!("entry {at}: the refused enrolments are not as many as it says")
+                });
+            }
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {

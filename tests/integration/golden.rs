@@ -124,6 +124,8 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::Unmasked { .. } => "unmasked",
             Entry::Keeping(_) => "keeping",
             Entry::KeepingModels(_) => "keeping_models",
+            Entry::Enrolled(_) => "enrolled",
+            Entry::EnrolmentsRefused(_) => "enrolments_refused",
         };
         if !seen.contains(&kind) {
             seen.push(kind);

@@ -1,8 +1,7 @@
 //! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
 
 use std::io;
-use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
@@ -15,9 +14,9 @@ use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::PATIENCE;
 use super::hub::{Decision, Hub};
 use super::transfer::{Line, NotReceived};
+use super::{PATIENCE, enrolment};
 use crate::engine::Engine;
 use crate::masked::MaskedWord;
 use crate::registry::{self, RegistryError};
@@ -219,9 +218,11 @@ impl Session<'_> {
 
     async fn leave(&self, shop: ShopName) -> Reply {
         let leaver = shop.clone();
-        let end = move |engine: &mut Engine| registry::end(engine.store(), &leaver, Standing::Left);
+        let clock = self.hub.clock();
+        let end =
+            move |engine: &mut Engine| registry::end(engine.store(), clock.now(), &leaver, Standing::Left);
         match self.hub.keeper.ask(end).await {
-            Some(Ok(())) => {
+            Some(Ok(_)) => {
                 self.hub.partials.forget(&shop);
                 self.hub.tell(Event::Revoked(shop)).await;
                 let kept = registry::KEPT_AFTER_LEAVING.to_owned();
@@ -284,7 +285,7 @@ impl Session<'_> {
 
     async fn join(&self, secret: [u8; 16], csr: Vec<u8>) -> Reply {
         let (hub, from) = (Arc::clone(self.hub), self.connection.remote_address().ip());
-        let enrol = move |engine: &mut Engine| enrol(&hub, engine, &secret, &csr, from);
+        let enrol = move |engine: &mut Engine| enrolment::enrol(&hub, engine, &secret, &csr, from);
         match self.hub.keeper.ask(enrol).await {
             Some(Ok((shop, reply))) => {
                 self.hub.tell(Event::Enrolled(shop)).await;
@@ -406,48 +407,6 @@ impl Session<'_> {
         self.hub.tell(Event::UploadFailed { shop, id }).await;
         reply
     }
-}
-
-/// Makes the holder of an invitation a member; the reply that refuses it otherwise.
-fn enrol(
-    hub: &Hub,
-    engine: &mut Engine,
-    secret: &[u8; 16],
-    csr: &[u8],
-    from: IpAddr,
-) -> Result<(ShopName, Reply), Box<Reply>> {
-    let refuse = |code, detail: &str| Err(Box::new(failure(code, detail)));
-    let now = hub.now();
-    let mut tries = hub.tries.lock().unwrap_or_else(PoisonError::into_inner);
-    if !tries.may_try(now, from) {
-        return refuse(ErrorCode::TooManyTries, "wait a minute");
-    }
-    let shop = match registry::invited(engine.store(), now, secret) {
-        Ok(Some(shop)) => shop,
-        Ok(None) => {
-            tries.failed(now, from);
-            let words = "the code is wrong, used or expired; ask for a new one";
-            return refuse(ErrorCode::JoinRefused, words);
-        }
-        Err(error) => return refuse(ErrorCode::Internal, &error.to_string()),
-    };
-    let certification = hub.certificates.certification();
-    let life = hub.certificates.lives.shop;
-    let certificate = match certification.certifying().issue_shop_for(life, csr, &shop, now) {
-        Ok(certificate) => certificate,
-        Err(error) => return refuse(ErrorCode::BadRequest, &error.to_string()),
-    };
-    if let Err(error) = registry::enrol(engine.store(), now, &shop, &certificate, secret) {
-        return refuse(ErrorCode::Internal, &error.to_string());
-    }
-    let reply = Reply::Joined {
-        certificate,
-        // The one that the join code names. Of another one the shop learns when it checks in.
-        ca: certification.serving().certificate().to_vec(),
-        shop: shop.clone(),
-        signing_key: engine.public_key(),
-    };
-    Ok((shop, reply))
 }
 
 fn reply_of(decision: Option<Decision>) -> Reply {

@@ -10,8 +10,8 @@ use souk_common::secagg::Session;
 use souk_common::wire::messages::{Signed, Spent};
 
 use super::{
-    Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, SPENT, Shop,
-    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key, spent_key,
+    Entry, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, SPENT, Shop, StoreError, TRAFFIC,
+    Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key, spent_key,
 };
 
 /// Changes of one transaction.
@@ -53,24 +53,6 @@ impl Change<'_> {
     /// Of the store.
     pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
         self.put(SHOPS, name.as_str(), shop)
-    }
-
-    /// Keeps an invitation under the digest of its secret.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
-        self.put(INVITATIONS, &secret.to_string(), invitation)
-    }
-
-    /// Takes the invitation with this secret out of the store: it works once.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn take_invitation(&mut self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        let mut table = self.transaction.open_table(INVITATIONS)?;
-        let taken = table.remove(secret.to_string().as_str())?;
-        taken.map(|value| parse("invitation", value.value())).transpose()
     }
 
     /// Adds a model version.

@@ -1,23 +1,25 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, spent, masked, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations (pending and ended), log, receipts, spent, masked, models, traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
 
 mod change;
+mod codes;
+mod enrolments;
 mod error;
 mod files;
 mod records;
 mod snapshot;
 
 pub use change::Change;
+pub use codes::{CodeEnd, EndedCode, Invitation};
+pub use enrolments::{Enrolled, Refusal, RefusalCause, Refusals};
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
-pub use records::{
-    Entry, Invitation, Keeping, KeepingModels, LogRecord, MaskedList, Run, Shop, Standing, Traffic,
-};
+pub use records::{Entry, Keeping, KeepingModels, LogRecord, MaskedList, Run, Shop, Standing, Traffic};
 pub use snapshot::Snapshot;
 
 use std::path::Path;
@@ -142,14 +144,6 @@ impl Store {
         named
             .map(|(name, shop)| Ok((name.parse().map_err(|_| StoreError::Damaged { key: name })?, shop)))
             .collect()
-    }
-
-    /// The invitation with this secret, which stays.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn invitation(&self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        self.get(INVITATIONS, &secret.to_string())
     }
 
     /// The receipt of a shop for an attempt.
@@ -451,7 +445,18 @@ const TRAFFIC: Table = TableDefinition::new("traffic");
 const INVITATIONS: Table = TableDefinition::new("invitations");
 const MASKED: Table = TableDefinition::new("masked");
 const SPENT: Table = TableDefinition::new("spent");
-const TABLES: [Table; 7] = [META, SHOPS, RECEIPTS, TRAFFIC, INVITATIONS, MASKED, SPENT];
+/// Codes that work no more. A table of its own: an older program that opens this store must not take them for pending ones.
+const ENDED_CODES: Table = TableDefinition::new("ended_codes");
+const TABLES: [Table; 8] = [
+    META,
+    SHOPS,
+    RECEIPTS,
+    TRAFFIC,
+    INVITATIONS,
+    MASKED,
+    SPENT,
+    ENDED_CODES,
+];
 const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
 const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");
 
