@@ -239,7 +239,8 @@ async fn carry(
         Letter::Upload { pending, store, .. } => {
             let header = pending.header;
             let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
-            match link.upload(&header, &folder.update(&header.update), note).await {
+            let path = folder.update(&header.update);
+            match link.upload(pending.key.plan, &header, &path, note).await {
                 Ok(Uploaded::Stored(receipt)) => {
                     let _ = inputs.send(Input::Receipt(generation, receipt));
                     return;

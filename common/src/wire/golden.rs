@@ -139,6 +139,14 @@ fn requests() -> Vec<(&'static str, Request)> {
             },
         ),
         ("request_spent", Request::Spent { below: u64::MAX }),
+        (
+            "request_signed_upload",
+            Request::SignedUpload {
+                header: UPLOAD,
+                signature: vec![9; 64],
+            },
+        ),
+        ("request_signed_spent", Request::SignedSpent { below: u64::MAX }),
     ]
 }
 
@@ -215,6 +223,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
             }]),
         ),
         ("reply_spent_nothing", Reply::Spent(vec![])),
+        ("reply_signed_spent_nothing", Reply::SignedSpent(vec![])),
     ]
 }
 

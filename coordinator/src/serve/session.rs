@@ -187,7 +187,25 @@ impl Session<'_> {
                 say(send, &Reply::Done).await
             }
             Request::Blob { digest, offset } => self.line(&shop).blob(digest, offset, send).await,
-            Request::Upload(upload) => self.upload(shop, upload, send, receive).await,
+            Request::Upload(upload) => {
+                let reply = self.upload(shop, upload, send, receive).await?;
+                say(send, &reply).await
+            }
+            Request::SignedUpload { header, signature } => {
+                let reply = self.upload(shop.clone(), header, send, receive).await?;
+                self.keep_word(shop, identity, &reply, signature).await;
+                say(send, &reply).await
+            }
+            Request::SignedSpent { below } => {
+                let spent =
+                    move |engine: &mut Engine| engine.store().signed_spent(&shop, below, RECEIPTS_AT_ONCE);
+                let reply = match self.hub.keeper.ask(spent).await {
+                    Some(Ok(spent)) => Reply::SignedSpent(spent),
+                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
+                    None => not_now(),
+                };
+                say(send, &reply).await
+            }
             Request::Advertise(keys) => {
                 self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
                     .await
@@ -346,7 +364,7 @@ impl Session<'_> {
         upload: UploadHeader,
         send: &mut SendStream,
         receive: &mut RecvStream,
-    ) -> Result<(), FrameError> {
+    ) -> Result<Reply, FrameError> {
         let turn = self.hub.turns.turn(&shop).await;
         let (of, clock) = (shop.clone(), self.hub.clock());
         let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload);
@@ -355,7 +373,7 @@ impl Session<'_> {
             decision => {
                 drop(turn);
                 self.note_if_late(&shop, &upload, decision.as_ref()).await;
-                return say(send, &reply_of(decision)).await;
+                return Ok(reply_of(decision));
             }
         }
         let received = self.line(&shop).receive(&upload, &turn, send, receive).await;
@@ -371,7 +389,24 @@ impl Session<'_> {
         };
         drop(turn);
         self.note_if_late(&shop, &upload, decision.as_ref()).await;
-        say(send, &reply_of(decision)).await
+        Ok(reply_of(decision))
+    }
+
+    /// Keeps a shop's own word for an update, before it hears that it was received: whoever does not hear that sends both again.
+    async fn keep_word(&self, shop: ShopName, identity: [u8; 32], reply: &Reply, signature: Vec<u8>) {
+        let Reply::Receipt(receipt) = reply else { return };
+        let (of, upload) = (shop.clone(), receipt.body.upload);
+        let keep = move |engine: &mut Engine| engine.store().keep_word(&of, &upload, signature, &identity);
+        match self.hub.keeper.ask(keep).await {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => {
+                tracing::warn!(%shop, "a shop's own word for its update is not by its key, and is not kept")
+            }
+            Some(Err(error)) => {
+                tracing::error!(%shop, %error, "a shop's own word for its update is not kept")
+            }
+            None => {}
+        }
     }
 
     async fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {

@@ -4,14 +4,15 @@ use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::ShopName;
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::Session;
 use souk_common::wire::messages::{Signed, Spent};
 
+use super::words::spent_at;
 use super::{
     Entry, LOG, LogRecord, MASKED, META, MODELS, RECEIPTS, Run, SHOPS, SPENT, Shop, StoreError, TRAFFIC,
-    Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key, spent_key,
+    Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key,
 };
 
 /// Changes of one transaction.
@@ -81,9 +82,7 @@ impl Change<'_> {
     /// Of the store.
     pub fn add_spent(&mut self, spent: &Spent) -> Result<(), StoreError> {
         let (shop, upload) = (&spent.receipt.body.shop, &spent.receipt.body.upload);
-        // Two copies of one folder may send two of one length: both are kept.
-        let key = format!("{} {}", spent_key(shop, upload.ledger_length), upload.ledger_head);
-        self.put(SPENT, &key, spent)?;
+        self.put(SPENT, &spent_at(shop, upload), spent)?;
         self.put(SPENT, &last_spent_key(shop), spent)
     }
 

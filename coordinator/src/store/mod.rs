@@ -1,7 +1,8 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations (pending and ended), log, receipts, spent, masked, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations (pending and ended), log, receipts, spent, words, masked, models,
+//!                        traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
@@ -13,6 +14,7 @@ mod error;
 mod files;
 mod records;
 mod snapshot;
+mod words;
 
 pub use change::Change;
 pub use codes::{CodeEnd, EndedCode, Invitation};
@@ -447,7 +449,9 @@ const MASKED: Table = TableDefinition::new("masked");
 const SPENT: Table = TableDefinition::new("spent");
 /// Codes that work no more. A table of its own: an older program that opens this store must not take them for pending ones.
 const ENDED_CODES: Table = TableDefinition::new("ended_codes");
-const TABLES: [Table; 8] = [
+/// Shops' own signatures of their updates.
+const WORDS: Table = TableDefinition::new("words");
+const TABLES: [Table; 9] = [
     META,
     SHOPS,
     RECEIPTS,
@@ -456,6 +460,7 @@ const TABLES: [Table; 8] = [
     MASKED,
     SPENT,
     ENDED_CODES,
+    WORDS,
 ];
 const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
 const MODELS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("models");

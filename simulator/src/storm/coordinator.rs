@@ -156,7 +156,10 @@ impl Coordinator {
                 Ok(said)
             }
             Request::Blob { digest, offset } => Ok(vec![self.blob(stream, &digest, offset)]),
-            Request::Upload(header) => self.offered(now, stream, header),
+            // The word that a shop signs for itself is kept by `serve`, not by the engine.
+            Request::Upload(header) | Request::SignedUpload { header, .. } => {
+                self.offered(now, stream, header)
+            }
             Request::Advertise(keys) => {
                 let identity = keys.body.identity;
                 self.masked(now, stream, MaskedWord::Keys(identity, Box::new(keys)))
@@ -169,7 +172,8 @@ impl Coordinator {
             | Request::Members
             | Request::CheckIn(_)
             | Request::Renew { .. }
-            | Request::Spent { .. } => Ok(Vec::new()),
+            | Request::Spent { .. }
+            | Request::SignedSpent { .. } => Ok(Vec::new()),
         }
     }
 
