@@ -19,6 +19,9 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         &["plan", "check"],
         &["catalogue", "import"],
         &["invite"],
+        &["invite", "--again"],
+        &["invite", "north", "--list"],
+        &["invite", "--list", "--cancel", "north"],
         &["shops"],
         &["revoke"],
         &["serve"],
@@ -288,5 +291,42 @@ fn plan_check_says_against_whom_a_masked_plan_holds() {
         fs::write(&plan, wrong).expect("a plan");
         let refused = bad(&federation.coordinator(&["plan", "check", text(&plan)]));
         assert!(refused.0 == 64 && refused.1.contains(said), "{refused:?}");
+    }
+}
+
+#[test]
+fn pending_codes_are_listed_without_their_secrets_and_cancelled_whether_serve_runs_or_not() {
+    let mut federation = Federation::prepare(SOUK, &plan(1, 1, &["north", "south"]));
+    for runs in [false, true] {
+        if runs {
+            federation.serve(&[]);
+        }
+        let first = federation.coordinator_json(&["invite", "north"]);
+        let second = federation.coordinator_json(&["invite", "north"]);
+        assert_eq!(
+            (&first["codes_ended"], &second["codes_ended"]),
+            (&0.into(), &1.into())
+        );
+        let listed = federation.coordinator_json(&["invite", "--list"]);
+        let all = listed["invitations"].as_array().expect("a list");
+        assert_eq!((all.len(), &all[0]["shop"]), (1, &"north".into()), "{listed}");
+        let table = good(&federation.coordinator(&["invite", "--list"]));
+        assert!(table.contains("north") && table.contains("any key"), "{table}");
+        let code = second["code"].as_str().expect("text");
+        let secret = code.rsplit('-').next().expect("a code");
+        for said in [listed.to_string(), table] {
+            assert!(!said.contains("souk1-") && !said.contains(secret), "{said}");
+        }
+        let cancelled = federation.coordinator_json(&["invite", "--cancel", "north"]);
+        assert_eq!(cancelled["codes_ended"], 1);
+        let table = good(&federation.coordinator(&["invite", "--list"]));
+        assert_eq!(table.trim(), "no code is pending");
+        let (failed, said) = bad(&federation.coordinator(&["invite", "--cancel", "north"]));
+        assert!(
+            failed == 2 && said.contains("no code for north") && said.contains("--list"),
+            "{said}"
+        );
+        let (failed, said) = bad(&federation.coordinator(&["invite", "north", "--again"]));
+        assert!(failed == 2 && said.contains("not enrolled"), "{said}");
     }
 }

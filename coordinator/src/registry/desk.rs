@@ -76,7 +76,8 @@ impl Desk {
             false => Err(refused(RefusalCause::TooManyTries, None, None)),
         };
         if let (Err(JoinError::Refused { cause, shop, key }), Some(from)) = (&result, from) {
-            if *cause != RefusalCause::TooManyTries {
+            // Whoever has a code that works need not guess.
+            if !matches!(cause, RefusalCause::TooManyTries | RefusalCause::BadRequest) {
                 self.tries.failed(now, from);
             }
             self.gather(now, *cause, from, shop.clone(), *key);

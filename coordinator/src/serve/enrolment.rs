@@ -71,7 +71,8 @@ fn refusal(error: &JoinError) -> Reply {
             ),
             _ => (
                 ErrorCode::JoinRefused,
-                "the code is wrong, used, replaced or expired; ask for a new one".to_owned(),
+                "the code is wrong, used or expired, or a newer one has taken its place; ask for a new one"
+                    .to_owned(),
             ),
         },
     };
