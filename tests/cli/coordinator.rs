@@ -12,7 +12,7 @@ const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 #[test]
 fn help_is_no_error_and_wrong_usage_is_64() {
     let said = |args: &[&str]| run(Path::new(SOUK), "coordinator", args);
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 23] = [
         &[],
         &["init"],
         &["plan", "new"],

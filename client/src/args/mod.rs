@@ -70,8 +70,9 @@ enum Command {
         /// The orders: a file, or a folder with orders.csv.
         #[arg(long, value_name = "FILE_OR_DIR", conflicts_with = "again")]
         data: Option<PathBuf>,
-        /// Take part again with a folder that was a member's: same name, same key, same ledger. What the shop saw of the
-        /// coordinator's record is forgotten: do it only when the operator has told you why.
+        /// Take part again with a folder that was a member's: same name, same key, same ledger. While the name is enrolled, its
+        /// codes work in this way and with this key only. What the shop saw of the coordinator's record is forgotten: do it
+        /// only when the operator has told you why.
         #[arg(long)]
         again: bool,
     },

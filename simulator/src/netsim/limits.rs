@@ -102,7 +102,7 @@ async fn until<E>(running: &Running<E>, words: &str) {
 
 /// Runs `day` on virtual time, within bounds.
 fn day<T>(day: impl Future<Output = T>) -> T {
-    virtually(tokio::time::timeout(LONGEST, day))
+    virtually(async { tokio::time::timeout(LONGEST, day).await })
         .unwrap()
         .expect("it hangs")
 }
