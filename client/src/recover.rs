@@ -2,18 +2,23 @@
 //! receipts of the updates that it received, each with the length and head of the ledger at that time: they say what is
 //! missing. Each is charged at its own plan's terms; records between them, of which there is no receipt, at the costliest
 //! terms known; and one more, for an attempt that may have been under way. Nothing is ever taken off.
+//!
+//! The coordinator's word alone charges nothing, or it could burn a shop's budget: beside each receipt it has to show the
+//! shop's own signature over name, plan, attempt, update and ledger. Receipts from before shops signed, and those of another
+//! key (a folder that was made anew), have none that counts; the owner may say that the coordinator is to be trusted for
+//! them, and then they are charged up to what their plans can have. A shop that lost spends and does not charge for them
+//! takes part in nothing: so it is all or nothing.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use souk_common::clock::{Clock, SystemClock};
-use souk_common::ids::Digest;
-use souk_common::privacy::Spend;
-use souk_common::privacy::ledger::Chain;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::privacy::ledger::{Chain, Ledger, Lost, MemorySink};
+use souk_common::privacy::params::{Delta, Epsilon};
 use souk_common::round::plan::Plan;
-use souk_common::round::record::Receipt;
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
@@ -21,41 +26,48 @@ use crate::ledger::open_ledger;
 use crate::membership::Membership;
 use crate::participate::{Blob, BlobKind};
 use crate::service::shelf::open_plan;
-use crate::uplink::{Link, is_here};
+use crate::uplink::{Link, Told, is_here};
 
-/// What was charged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Recovered {
-    /// Spends that receipts tell of.
-    pub known: u64,
-    /// Records that they only tell the number of.
-    pub unknown: u64,
-    /// Whether anything was missing at all.
-    pub anything: bool,
+pub use bill::Bill;
+use bill::{check, weigh};
+
+mod bill;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recovered {
+    /// The ledger accounts for all that the coordinator knows of.
+    NothingLost,
+    /// The owner has seen the bill and did not want it charged.
+    NotWanted,
+    /// Charged.
+    Charged(Bill),
 }
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.anything {
-            false => write!(
-                f,
-                "the coordinator knows of no spend that is not in this ledger: nothing was charged"
+        match self {
+            Self::NothingLost => f.write_str(
+                "the coordinator knows of no spend that is not in this ledger: nothing was charged",
             ),
-            true => write!(
-                f,
-                "charged for what this ledger had lost: {} spends by their receipts, {} more at the costliest terms known, \
-                 and one in case an attempt was under way",
-                self.known, self.unknown
-            ),
+            Self::NotWanted => {
+                f.write_str("nothing was charged; until it is, this shop takes part in nothing")
+            }
+            Self::Charged(bill) => write!(f, "charged for what this ledger had lost: {bill}"),
         }
     }
 }
 
-/// Charges the folder's ledger for what it has lost.
+/// Charges the folder's ledger for what it has lost. `wants` sees the bill first, in words.
 ///
 /// # Errors
-/// When the ledger is in use or broken, the coordinator does not answer, or a plan is not to be had.
-pub fn recover(folder: &Folder) -> anyhow::Result<Recovered> {
+/// When the ledger is in use or broken, the coordinator does not answer, shows what this shop has not signed (unless it is
+/// to be `trusted` for that), or a plan is not to be had.
+pub fn recover(
+    folder: &Folder,
+    trusted: bool,
+    wants: impl FnOnce(&str) -> anyhow::Result<bool>,
+) -> anyhow::Result<Recovered> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
     let address = crate::driver::address_of(&config, &membership);
@@ -63,7 +75,7 @@ pub fn recover(folder: &Folder) -> anyhow::Result<Recovered> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let lost = runtime.block_on(async {
+    let heard = runtime.block_on(async {
         let arrived = tokio::time::timeout(PATIENCE, Link::arrive(folder, &membership, &address)).await;
         let (link, heard) =
             arrived.with_context(|| format!("the coordinator at {address} does not answer"))??;
@@ -73,89 +85,89 @@ pub fn recover(folder: &Folder) -> anyhow::Result<Recovered> {
         else {
             return Ok(None);
         };
-        let (receipts, common) = missing(&link, &membership, ledger.chain()).await?;
-        let known = priced(&link, folder, &receipts).await?;
+        let told = all(&link).await?;
+        check(ledger.chain(), &told, trusted)?;
+        let plans = plans_of(&link, folder, ledger.chain(), &told).await?;
         link.close();
-        let longest = receipts
-            .iter()
-            .map(|(receipt, _)| receipt.upload.ledger_length)
-            .max();
-        anyhow::Ok(Some((newest, known, longest.unwrap_or(0).saturating_sub(common))))
+        anyhow::Ok(Some((newest, told, plans)))
     })?;
-    let Some((newest, known, records)) = lost else {
-        return Ok(Recovered {
-            known: 0,
-            unknown: 0,
-            anything: false,
-        });
+    let Some((newest, told, plans)) = heard else {
+        return Ok(Recovered::NothingLost);
     };
-    let count = known.len() as u64;
-    let unknown = records.saturating_sub(count);
-    ledger.charge_lost(known, unknown, &newest, SystemClock.now())?;
-    Ok(Recovered {
-        known: count,
-        unknown,
-        anything: true,
-    })
-}
-
-/// Receipts that the ledger does not account for, earliest first, and a length up to which the lost one was the same.
-async fn missing(
-    link: &Link,
-    membership: &Membership,
-    chain: &Chain,
-) -> anyhow::Result<(Vec<(Receipt, Digest)>, u64)> {
-    let (mut missing, mut common) = (Vec::new(), Vec::new());
-    let mut below = u64::MAX;
-    loop {
-        // All of them: a copy of the folder that ran elsewhere may have sent any between this one's.
-        let told = link.spent(&membership.shop, below).await?;
-        let Some((last, _)) = told.last() else { break };
-        below = last.upload.ledger_length;
-        for (receipt, plan) in told {
-            match chain.must_account_for(&receipt) {
-                Ok(()) => common.push(receipt.upload.ledger_length),
-                Err(_) => missing.push((receipt, plan)),
-            }
-        }
-    }
-    ensure!(
-        !missing.is_empty(),
-        "the coordinator does not show the receipt that it has told of"
+    let (lost, bill) = weigh(ledger.chain(), &newest, &told, &plans, trusted)?;
+    let before = ledger.epsilon(config.policy.delta);
+    let after = epsilon_after(folder, &membership.shop, &lost, config.policy.delta)?;
+    let figure = |epsilon: Option<Epsilon>| {
+        epsilon.map_or("without bound".to_owned(), |epsilon| {
+            format!("{:.3}", epsilon.get())
+        })
+    };
+    let words = format!(
+        "this ledger has lost: {bill}. Charging for it takes epsilon from {} to {}; your limit is {}",
+        figure(before),
+        figure(after),
+        figure(Some(config.policy.max_epsilon))
     );
-    missing.sort_by_key(|(receipt, _)| (receipt.upload.ledger_length, receipt.stored_at));
-    let shortest = missing[0].0.upload.ledger_length;
-    let shared = common.into_iter().filter(|length| *length < shortest).max();
-    // The lost one had a first record, too, which charges nothing.
-    Ok((missing, shared.unwrap_or(1)))
+    if !wants(&words)? {
+        return Ok(Recovered::NotWanted);
+    }
+    ledger.charge_lost(lost, SystemClock.now())?;
+    Ok(Recovered::Charged(bill))
 }
 
-/// What each of these updates cost, by its plan.
-async fn priced(link: &Link, folder: &Folder, receipts: &[(Receipt, Digest)]) -> anyhow::Result<Vec<Spend>> {
-    let mut plans: HashMap<Digest, Plan> = HashMap::new();
-    let mut spends = Vec::with_capacity(receipts.len());
-    for (receipt, digest) in receipts {
-        if !plans.contains_key(digest) {
-            let blob = Blob {
-                kind: BlobKind::Plan,
-                digest: *digest,
-            };
-            if !is_here(folder, &blob) {
-                let fetched = link.fetch(folder, &blob).await;
-                fetched.with_context(|| {
-                    format!(
-                        "the plan of {} is not to be had, so what it cost is not known",
-                        receipt.upload.id
-                    )
-                })?;
-            }
-            plans.insert(*digest, open_plan(folder, &blob)?);
-        }
-        if let Some(plan) = plans.get(digest) {
-            spends.push(Spend::of_attempt(plan, *digest, receipt.upload.id));
-        }
+/// All that the coordinator tells of this shop: a copy of the folder that ran elsewhere may have sent any between this
+/// one's.
+async fn all(link: &Link) -> anyhow::Result<Vec<Told>> {
+    let (mut all, mut below) = (Vec::new(), u64::MAX);
+    loop {
+        let told = link.spent(below).await?;
+        let Some(last) = told.last() else { return Ok(all) };
+        below = last.receipt.upload.ledger_length;
+        all.extend(told);
     }
-    Ok(spends)
+}
+
+/// The plans of what the ledger does not account for.
+async fn plans_of(
+    link: &Link,
+    folder: &Folder,
+    chain: &Chain,
+    told: &[Told],
+) -> anyhow::Result<HashMap<Digest, Plan>> {
+    let mut plans: HashMap<Digest, Plan> = HashMap::new();
+    for Told { receipt, plan, .. } in told {
+        if plans.contains_key(plan) || chain.must_account_for(receipt).is_ok() {
+            continue;
+        }
+        let blob = Blob {
+            kind: BlobKind::Plan,
+            digest: *plan,
+        };
+        if !is_here(folder, &blob) {
+            let fetched = link.fetch(folder, &blob).await;
+            fetched.with_context(|| {
+                format!(
+                    "the plan of {} is not to be had, so what it cost is not known",
+                    receipt.upload.id
+                )
+            })?;
+        }
+        plans.insert(*plan, open_plan(folder, &blob)?);
+    }
+    Ok(plans)
+}
+
+/// Epsilon when `lost` is charged: of a copy in memory.
+fn epsilon_after(
+    folder: &Folder,
+    shop: &ShopName,
+    lost: &Lost,
+    delta: Delta,
+) -> anyhow::Result<Option<Epsilon>> {
+    let (bytes, now) = (std::fs::read(folder.ledger())?, SystemClock.now());
+    let mut copy = Ledger::open(MemorySink::default(), &bytes, shop, now)?;
+    copy.charge_lost(lost.clone(), now)?;
+    Ok(copy.epsilon(delta))
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

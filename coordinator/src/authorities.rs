@@ -255,6 +255,7 @@ mod tests {
 
     use super::*;
     use crate::registry;
+    use crate::registry::Applicant;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -274,7 +275,10 @@ mod tests {
         let csr = request_for(&key).unwrap();
         let before = Certification::load(&home).unwrap();
         let first = before.certifying().issue_shop(&csr, &shop, NOW).unwrap();
-        registry::enrol(&mut store, NOW, &shop, &first, &[0; 16]).unwrap();
+        let secret = &[0; 16];
+        registry::invite(&mut store, NOW, &shop, secret).unwrap();
+        let here = Applicant { secret, from: None };
+        registry::enrol(&mut store, NOW, &shop, &first, here).unwrap();
         assert!(matches!(
             retire(&home, &store, true),
             Err(RotationError::NotRotating)
@@ -322,7 +326,10 @@ mod tests {
         let mut store = Store::open(home.path(), None).unwrap();
         for shop in ["north", "south"] {
             let shop = shop.parse().unwrap();
-            registry::enrol(&mut store, NOW, &shop, b"old", &[0; 16]).unwrap();
+            let secret = &[0; 16];
+            registry::invite(&mut store, NOW, &shop, secret).unwrap();
+            let here = Applicant { secret, from: None };
+            registry::enrol(&mut store, NOW, &shop, b"old", here).unwrap();
         }
         rotate(&home, "test", NOW).unwrap();
         let left = |store: &Store| {
@@ -333,7 +340,7 @@ mod tests {
                 .len()
         };
         assert_eq!(left(&store), 2);
-        registry::end(&mut store, &"south".parse().unwrap(), Standing::Revoked).unwrap();
+        registry::end(&mut store, NOW, &"south".parse().unwrap(), Standing::Revoked).unwrap();
         assert_eq!(left(&store), 1);
         assert!(retire(&home, &store, false).is_err());
         assert_eq!(retire(&home, &store, true).unwrap(), ["north".parse().unwrap()]);

@@ -54,18 +54,28 @@ enum Typed {
     /// Takes in the public catalogue.
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
-    /// A one-time join code for a shop, valid for 24 hours.
-    #[command(after_help = "Example: souk-coordinator invite north --dir federation")]
+    /// A one-time join code for a shop, valid for 24 hours; it ends all earlier codes of that name.
+    #[command(after_help = INVITE_HELP)]
     Invite {
         /// The shop: 1 to 63 of a-z, 0-9 and '-'.
-        shop: ShopName,
+        #[arg(required_unless_present_any = ["list", "cancel"])]
+        shop: Option<ShopName>,
+        /// For a shop that is enrolled: the code works with its own key only (`souk-client join CODE --again`).
+        #[arg(long, requires = "shop")]
+        again: bool,
+        /// Which codes are pending, without their secrets.
+        #[arg(long, conflicts_with_all = ["shop", "cancel"])]
+        list: bool,
+        /// End the pending code of this name.
+        #[arg(long, value_name = "NAME", conflicts_with = "shop")]
+        cancel: Option<ShopName>,
         #[command(flatten)]
         at: At,
     },
     /// Who is enrolled, and seen when.
     #[command(after_help = "Example: souk-coordinator shops --dir federation")]
     Shops(At),
-    /// Ends a shop's membership, at once.
+    /// Ends a shop's membership, at once, and every pending code of its name.
     #[command(after_help = "Example: souk-coordinator revoke north --dir federation")]
     Revoke {
         /// The shop.
@@ -130,6 +140,18 @@ enum Typed {
     #[command(subcommand)]
     Models(ModelsCommand),
 }
+
+const INVITE_HELP: &str = "Of each name at most one code works: a newer invitation, an enrolment, `revoke` and the shop's \
+`leave` end all before it. A name that is enrolled is not invited again: if its owner has the folder and its key, `--again` \
+makes a code that works with that key and no other; if the key is lost or stolen, `revoke` the name first, and a new code \
+then works with any key (the other owners see that it has changed). Every enrolment, and every try that was refused, stands in \
+the log of `serve` and in the record.
+
+Examples:
+  souk-coordinator invite north --dir federation
+  souk-coordinator invite --list --dir federation
+  souk-coordinator invite --cancel north --dir federation
+  souk-coordinator invite north --again --dir federation";
 
 #[derive(clap::Args)]
 struct At {
@@ -331,7 +353,26 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             );
             Ok(())
         }
-        Typed::Invite { shop, at } => control(&at, &Control::Invite(shop)),
+        Typed::Invite {
+            shop,
+            again,
+            cancel,
+            at,
+            ..
+        } => match (shop, cancel) {
+            (Some(shop), _) if again => control(&at, &Control::InviteAgain(shop)),
+            (Some(shop), _) => control(&at, &Control::Invite(shop)),
+            (None, Some(shop)) => control(&at, &Control::CancelInvitation(shop)),
+            (None, None) => {
+                let said = carry_out(&at, &Control::Invitations)?;
+                if at.json {
+                    print(&at, &said);
+                } else {
+                    say(&table_of_codes(&said));
+                }
+                Ok(())
+            }
+        },
         Typed::Shops(at) => control(&at, &Control::Shops),
         Typed::Revoke { shop, at } => control(&at, &Control::Revoke(shop)),
         Typed::Readmit { shop, at } => control(&at, &Control::Readmit(shop)),
@@ -439,6 +480,25 @@ fn print(at: &At, said: &Value) {
     } else {
         say(&serde_json::to_string_pretty(said).unwrap_or_default());
     }
+}
+
+/// The pending codes for people.
+fn table_of_codes(said: &Value) -> String {
+    let rows = said["invitations"].as_array().cloned().unwrap_or_default();
+    if rows.is_empty() {
+        return "no code is pending".to_owned();
+    }
+    let mut table = format!("{:<32}  {:<20}  {:<20}  for", "shop", "made", "expires");
+    for row in rows {
+        let text = |key: &str| row[key].as_str().unwrap_or("unknown").to_owned();
+        let whom = match row["for_its_own_key_only"].as_bool() {
+            Some(true) => "its own key only",
+            _ => "any key",
+        };
+        let (shop, made, expires) = (text("shop"), text("made_at"), text("expires_at"));
+        table.push_str(&format!("\n{shop:<32}  {made:<20}  {expires:<20}  {whom}"));
+    }
+    table
 }
 
 /// Prints a line at once; if that can't be done there is nobody to tell.

@@ -229,7 +229,14 @@ impl Verifier<'_> {
             | Entry::Keeping(_)
             | Entry::KeepingModels(_)
             | Entry::Named { .. }
-            | Entry::Readmitted { .. } => {}
+            | Entry::Readmitted { .. }
+            // What they say, nobody else has signed: the chain alone keeps them from being changed.
+            | Entry::Enrolled(_) => {}
+            Entry::EnrolmentsRefused(refusals) => {
+                self.checks[CHAIN].note(refusals.add_up(), || {
+                    format!("entry {at}: the refused enrolments are not as many as it says")
+                });
+            }
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
                 if let Outcome::Published(manifest) = &outcome.body {

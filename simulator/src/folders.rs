@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
+use souk_client::folder::Folder;
+use souk_client::membership::Membership;
 use souk_common::clock::Stopwatch;
 use souk_common::ids::ShopName;
+use souk_common::secagg::records::fingerprint;
 
 use crate::processes::{Line, Process, next_line, output};
 
@@ -205,13 +208,20 @@ impl Folders {
         Ok(())
     }
 
-    /// The owner of `shop` confirms the keys of all others. Real owners compare fingerprints first; here all are at one
-    /// table.
+    /// The owner of `shop` confirms the keys of all others. Real owners read their fingerprints to each other; here all are at
+    /// one table, and each folder has its own.
     fn confirm_others(&self, shop: &ShopName) -> anyhow::Result<()> {
         let home = text(&self.shop_dir(shop));
         let mut args = vec!["client", "shops", "--dir", &home];
         let others = self.shops.iter().filter(|other| *other != shop);
-        others.for_each(|other| args.extend(["--trust", other.as_str()]));
+        let read = |other: &ShopName| {
+            let folder = Folder::new(self.shop_dir(other));
+            let key = Membership::load(&folder)?.signing_identity(&folder)?.public();
+            anyhow::Ok(format!("{other}={}", fingerprint(&key)))
+        };
+        let read = others.map(read).collect::<anyhow::Result<Vec<_>>>()?;
+        read.iter()
+            .for_each(|read| args.extend(["--trust", read.as_str()]));
         if self.shops.len() > 1 {
             output(args)?;
         }

@@ -12,13 +12,16 @@ const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 #[test]
 fn help_is_no_error_and_wrong_usage_is_64() {
     let said = |args: &[&str]| run(Path::new(SOUK), "coordinator", args);
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 23] = [
         &[],
         &["init"],
         &["plan", "new"],
         &["plan", "check"],
         &["catalogue", "import"],
         &["invite"],
+        &["invite", "--again"],
+        &["invite", "north", "--list"],
+        &["invite", "--list", "--cancel", "north"],
         &["shops"],
         &["revoke"],
         &["serve"],
@@ -339,4 +342,41 @@ fn plan_check_says_when_updates_leave_and_refuses_what_makes_no_finite_model() {
         bare.replace("learning_rate = 0.05", "learning_rate = nan"),
         &["server.learning_rate", "NaN"],
     );
+}
+
+#[test]
+fn pending_codes_are_listed_without_their_secrets_and_cancelled_whether_serve_runs_or_not() {
+    let mut federation = Federation::prepare(SOUK, &plan(1, 1, &["north", "south"]));
+    for runs in [false, true] {
+        if runs {
+            federation.serve(&[]);
+        }
+        let first = federation.coordinator_json(&["invite", "north"]);
+        let second = federation.coordinator_json(&["invite", "north"]);
+        assert_eq!(
+            (&first["codes_ended"], &second["codes_ended"]),
+            (&0.into(), &1.into())
+        );
+        let listed = federation.coordinator_json(&["invite", "--list"]);
+        let all = listed["invitations"].as_array().expect("a list");
+        assert_eq!((all.len(), &all[0]["shop"]), (1, &"north".into()), "{listed}");
+        let table = good(&federation.coordinator(&["invite", "--list"]));
+        assert!(table.contains("north") && table.contains("any key"), "{table}");
+        let code = second["code"].as_str().expect("text");
+        let secret = code.rsplit('-').next().expect("a code");
+        for said in [listed.to_string(), table] {
+            assert!(!said.contains("souk1-") && !said.contains(secret), "{said}");
+        }
+        let cancelled = federation.coordinator_json(&["invite", "--cancel", "north"]);
+        assert_eq!(cancelled["codes_ended"], 1);
+        let table = good(&federation.coordinator(&["invite", "--list"]));
+        assert_eq!(table.trim(), "no code is pending");
+        let (failed, said) = bad(&federation.coordinator(&["invite", "--cancel", "north"]));
+        assert!(
+            failed == 2 && said.contains("no code for north") && said.contains("--list"),
+            "{said}"
+        );
+        let (failed, said) = bad(&federation.coordinator(&["invite", "north", "--again"]));
+        assert!(failed == 2 && said.contains("not enrolled"), "{said}");
+    }
 }

@@ -31,9 +31,17 @@ fn keys_are_confirmed_by_name_also_while_run_is_up_and_a_change_is_an_alarm() {
     let other = federation.client_json("south", &["shops"]);
     assert_eq!(seen["members"][1]["fingerprint"], fingerprint(&other).as_str());
     assert_eq!(other["members"][0]["fingerprint"], fingerprint(&seen).as_str());
-    for (name, why) in [("west", "no member"), ("north", "itself")] {
+    let south = federation.read_aloud("south");
+    let of = |name: &str| format!("{name}={}", fingerprint(&other));
+    let wrong = [
+        (of("west"), "no member"),
+        (of("north"), "itself"),
+        ("south".to_owned(), "NAME=FINGERPRINT"),
+        ("all".to_owned(), "NAME=FINGERPRINT"),
+    ];
+    for (name, why) in &wrong {
         let before = fs::read(&config).expect("a file");
-        let (code, said) = bad(&federation.client("north", &["shops", "--trust", "south", "--trust", name]));
+        let (code, said) = bad(&federation.client("north", &["shops", "--trust", &south, "--trust", name]));
         assert!(code == 64 && said.contains(why), "{code} {said}");
         assert_eq!(
             fs::read(&config).expect("a file"),
@@ -43,7 +51,7 @@ fn keys_are_confirmed_by_name_also_while_run_is_up_and_a_change_is_an_alarm() {
     }
     let before = fs::read_to_string(&config).expect("a file");
     let _running = federation.start_client("north", &[]);
-    let said = good(&federation.client("north", &["shops", "--trust", "south"]));
+    let said = good(&federation.client("north", &["shops", "--trust", &south]));
     assert!(said.contains("south: confirmed"), "{said}");
     let after = fs::read_to_string(&config).expect("a file");
     let line = format!("south = \"{}\"\n", fingerprint(&other));
@@ -60,6 +68,6 @@ fn keys_are_confirmed_by_name_also_while_run_is_up_and_a_change_is_an_alarm() {
         changed.status.code() == Some(1) && said.contains("south: CHANGED"),
         "{said}"
     );
-    good(&federation.client("north", &["shops", "--trust", "south"]));
+    good(&federation.client("north", &["shops", "--trust", &south]));
     assert_eq!(fs::read_to_string(&config).expect("a file"), after);
 }

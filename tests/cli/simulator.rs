@@ -273,7 +273,8 @@ fn epsilon_of_the_most_rounds_is_a_bound_and_comes_at_once() {
             sampled.as_f64() >= Some(least) && sampled.as_f64() <= whole.as_f64(),
             "{said}"
         );
-        assert!(watch.secs() < 5.0, "{} s", watch.secs());
+        // Also on a busy machine; round by round it would take days.
+        assert!(watch.secs() < 120.0, "{} s", watch.secs());
     }
 }
 

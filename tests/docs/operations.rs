@@ -131,7 +131,7 @@ impl Desk {
                 .map_while(Result::ok)
                 .for_each(|line| drop(said.0.send(line)))
         });
-        let soon = std::time::Duration::from_millis(500);
+        let soon = std::time::Duration::from_secs(3);
         let mut all = vec![first];
         while let Ok(line) = said.1.recv_timeout(soon) {
             all.push(line);

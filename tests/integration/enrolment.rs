@@ -190,8 +190,21 @@ fn a_shop_that_was_away_for_a_forced_retirement_is_told_so_and_joins_again_with_
         doctor.status.code() == Some(1) && said.contains("authority") && said.contains("--again"),
         "{said}"
     );
-    good(&federation.coordinator(&["revoke", "north"]));
-    let code = federation.invite("north");
+    let (code, said) = bad(&federation.coordinator(&["invite", "north"]));
+    assert!(
+        code == 2 && said.contains("invite north --again"),
+        "{code} {said}"
+    );
+    let invited = federation.coordinator_json(&["invite", "north", "--again"]);
+    let code = invited["code"].as_str().expect("text").to_owned();
+    let stolen = federation.shop("stolen");
+    let taken = run(
+        Path::new(SOUK),
+        "client",
+        &["join", &code, "--dir", text(&stolen)],
+    );
+    let (_, said) = bad(&taken);
+    assert!(said.contains("is enrolled, by another key"), "{said}");
     good(&federation.client("north", &["join", &code, "--again"]));
     assert_eq!(federation.client_json("north", &["doctor"])["ok"], true);
     assert_eq!(
@@ -264,12 +277,19 @@ fn a_shop_put_back_from_a_backup_takes_part_in_nothing_until_it_was_charged_for_
     );
     let doctor = federation.client("north", &["doctor"]);
     assert_eq!(doctor.status.code(), Some(1));
-    let said = good(&federation.client("north", &["budget", "--recover"]));
+    // It is asked first; nobody answers.
+    let (code, said) = bad(&federation.client("north", &["budget", "--recover"]));
+    assert!(
+        code == 1 && said.contains("3 spends that this shop has signed for") && said.contains("epsilon from"),
+        "{code} {said}"
+    );
+    assert_eq!(spends(&folder), 1, "nothing is charged unasked");
+    let said = good(&federation.client("north", &["budget", "--recover", "--yes"]));
     assert!(said.contains("epsilon"), "{said}");
     // All that was lost, at its own terms, and one more.
     assert_eq!(spends(&folder), all + 1);
     assert!(epsilon(&federation) > before);
-    good(&federation.client("north", &["budget", "--recover"]));
+    good(&federation.client("north", &["budget", "--recover", "--yes"]));
     assert_eq!(
         spends(&folder),
         all + 1,
@@ -307,7 +327,15 @@ fn a_fresh_folder_under_an_old_name_is_charged_for_all_that_the_name_has_spent()
     federation.join("north", 20);
     let (code, said) = bad(&federation.client("north", &["run", "--exit-when-finished"]));
     assert!(code == 1 && said.contains("budget --recover"), "{code} {said}");
-    good(&federation.client("north", &["budget", "--recover"]));
+    // By another key: only the coordinator says that they were sent.
+    let (code, said) = bad(&federation.client("north", &["budget", "--recover", "--yes"]));
+    assert!(
+        code == 1 && said.contains("of the 2 updates") && said.contains("2 do not bear"),
+        "{code} {said}"
+    );
+    assert_eq!(spends(&folder), 0);
+    let trusting = ["budget", "--recover", "--trust-coordinator", "--yes"];
+    good(&federation.client("north", &trusting));
     assert_eq!(spends(&folder), 3, "two by their receipts, and one more");
     assert!(epsilon(&federation) > before);
 }

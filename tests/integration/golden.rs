@@ -128,6 +128,8 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::KeepingModels(_) => "keeping_models",
             Entry::Named { .. } => "named",
             Entry::Readmitted { .. } => "readmitted",
+            Entry::Enrolled(_) => "enrolled",
+            Entry::EnrolmentsRefused(_) => "enrolments_refused",
         };
         if !seen.contains(&kind) {
             seen.push(kind);

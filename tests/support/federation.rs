@@ -8,7 +8,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use souk_client::folder::Folder;
+use souk_client::membership::Membership;
 use souk_common::clock::Stopwatch;
+use souk_common::secagg::records::fingerprint;
 use tempfile::TempDir;
 
 /// A coordinator with its folder, and the shops' folders.
@@ -168,11 +171,20 @@ impl Federation {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
+    /// What the owner of a shop reads to others: `NAME=FINGERPRINT`, of the key in its own folder.
+    pub fn read_aloud(&self, shop: &str) -> String {
+        let folder = Folder::new(self.shop(shop));
+        let membership = Membership::load(&folder).expect("a member");
+        let key = membership.signing_identity(&folder).expect("a key").public();
+        format!("{shop}={}", fingerprint(&key))
+    }
+
     /// Lets each of these shops confirm the keys of all others.
     pub fn trust_each_other(&self, shops: &[&str]) {
+        let read: Vec<String> = shops.iter().map(|shop| self.read_aloud(shop)).collect();
         for shop in shops {
-            let others = shops.iter().filter(|other| *other != shop);
-            let flags: Vec<&str> = others.flat_map(|other| ["--trust", *other]).collect();
+            let others = shops.iter().zip(&read).filter(|(other, _)| *other != shop);
+            let flags: Vec<&str> = others.flat_map(|(_, read)| ["--trust", read.as_str()]).collect();
             good(&self.client(shop, &[&["shops"], flags.as_slice()].concat()));
         }
     }

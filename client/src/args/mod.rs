@@ -19,6 +19,7 @@ use crate::driver::Ends;
 use crate::folder::Folder;
 use crate::ledger::LedgerFileError;
 use crate::recommend::Wishes;
+use crate::recover::Recovered;
 use crate::service::{Answer, Question};
 use crate::shops::Trusted;
 use crate::store::StoreError;
@@ -70,8 +71,9 @@ enum Command {
         /// The orders: a file, or a folder with orders.csv.
         #[arg(long, value_name = "FILE_OR_DIR", conflicts_with = "again")]
         data: Option<PathBuf>,
-        /// Take part again with a folder that was a member's: same name, same key, same ledger. What the shop saw of the
-        /// coordinator's record is forgotten: do it only when the operator has told you why.
+        /// Take part again with a folder that was a member's: same name, same key, same ledger. While the name is enrolled, its
+        /// codes work in this way and with this key only. What the shop saw of the coordinator's record is forgotten: do it
+        /// only when the operator has told you why.
         #[arg(long)]
         again: bool,
     },
@@ -143,8 +145,10 @@ enum Command {
     },
     /// Say what your customers' privacy has cost so far, and what is left.
     #[command(
-        after_help = "Examples:\n  souk-client budget --json --dir shop\n  souk-client budget --recover --dir shop   (after \
-                      a restore from a backup)"
+        after_help = "--recover charges for updates that this shop has signed for, by the signatures that the coordinator keeps \
+                      beside its receipts. It shows what it would charge and asks; --yes answers. Exit code 1 when nothing \
+                      was charged though something is missing.\n\nExamples:\n  souk-client budget --json --dir shop\n  \
+                      souk-client budget --recover --dir shop   (after a restore from a backup)"
     )]
     Budget {
         #[command(flatten)]
@@ -152,6 +156,13 @@ enum Command {
         /// First charge the ledger for spends that it has lost and the coordinator has receipts of, and for one more.
         #[arg(long)]
         recover: bool,
+        /// With --recover: also for receipts without this shop's own signature (made before shops signed, or by another key),
+        /// at most as many as their plans can have. A coordinator that lies uses up your budget by that.
+        #[arg(long, requires = "recover")]
+        trust_coordinator: bool,
+        /// With --recover: charge without asking.
+        #[arg(long, requires = "recover")]
+        yes: bool,
         /// One JSON object on stdout.
         #[arg(long)]
         json: bool,
@@ -182,7 +193,7 @@ enum Command {
         #[command(flatten)]
         place: Place,
         /// A shop and the fingerprint that its owner has read to you: it is written into shop.toml if it is the one that the
-        /// coordinator shows. Without fingerprint whatever the coordinator shows is. Repeatable.
+        /// coordinator shows. A name alone is refused: what the coordinator shows proves nothing. Repeatable.
         #[arg(long, value_name = "NAME=FINGERPRINT")]
         trust: Vec<Trusted>,
         /// One JSON object on stdout.
@@ -309,11 +320,20 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             let (_, picture) = recommend::ask_for_list(&place.folder()?, user, wishes, true)?;
             recommend::draw(picture, &out)
         }
-        Command::Budget { place, json, recover } => {
+        Command::Budget {
+            place,
+            json,
+            recover,
+            trust_coordinator,
+            yes,
+        } => {
             let folder = place.folder()?;
+            let mut good = true;
             if recover {
-                let recovered = crate::recover::recover(&folder)?;
+                let wants = |bill: &str| ask_owner(bill, yes);
+                let recovered = crate::recover::recover(&folder, trust_coordinator, wants)?;
                 tell(&format!("{recovered}"));
+                good = recovered != Recovered::NotWanted;
             }
             let Answer::Budget(budget) = ask(&folder, Question::Budget)? else {
                 return Err(strange());
@@ -323,7 +343,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             } else {
                 render::budget(&budget)
             })?;
-            Ok(true)
+            Ok(good)
         }
         Command::Sent { place, json } => {
             let Answer::Sent { uploads } = ask(&place.folder()?, Question::Sent)? else {
@@ -383,6 +403,18 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// Shows a bill, and whether the owner wants it charged: a typed `yes`, or `--yes`.
+fn ask_owner(bill: &str, yes: bool) -> anyhow::Result<bool> {
+    eprintln!("{bill}.");
+    if yes {
+        return Ok(true);
+    }
+    eprintln!("Charge for it? It can't be undone. Type yes (or say --yes):");
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed)?;
+    Ok(typed.trim() == "yes")
 }
 
 /// Asks the running program, or answers from the store.
@@ -506,6 +538,7 @@ mod tests {
             &["recommend", "u", "--all", "--out", "f"],
             &["recommend", "--all"],
             &["shops", "--trust", "No Name"],
+            &["shops", "--trust", "south"],
             &["run", "--dri", "x"],
             &["frobnicate"],
         ] {

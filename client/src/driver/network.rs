@@ -244,10 +244,9 @@ async fn carry(
         Letter::Upload { pending, store, .. } => {
             let header = pending.header;
             let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
-            match link
-                .upload(&header, pending.binding, &folder.update(&header.update), note)
-                .await
-            {
+            let path = folder.update(&header.update);
+            let (plan, binding) = (pending.key.plan, pending.binding);
+            match link.upload(plan, (&header, binding), &path, note).await {
                 Ok(Uploaded::Stored(receipt)) => {
                     let _ = inputs.send(Input::Receipt(generation, receipt));
                     return;

@@ -27,31 +27,31 @@ use crate::uplink::Link;
 pub struct Trusted {
     /// The shop.
     pub shop: ShopName,
-    /// None: whatever the coordinator shows.
-    pub fingerprint: Option<Digest>,
+    /// What its owner read: whatever the coordinator shows is never enough.
+    pub fingerprint: Digest,
 }
 
 impl FromStr for Trusted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, read) = match text.split_once('=') {
-            Some((name, read)) => (name, Some(read)),
-            None => (text, None),
+        let Some((name, read)) = text.split_once('=') else {
+            return Err(format!(
+                "{text:?} has no fingerprint, and a key that only the coordinator shows is never taken on its word: call the \
+                 shop's owner, have them read their own from `souk-client shops`, and type NAME=FINGERPRINT, one --trust for \
+                 each shop"
+            ));
         };
         let shop = name
             .trim()
             .parse()
             .map_err(|error| format!("{name:?}: {error}"))?;
-        let fingerprint = read.map(|read| {
-            let digits: String = read.split_whitespace().collect();
-            let digest = digits.to_ascii_lowercase().parse();
-            digest.map_err(|_| format!("{read:?} is no fingerprint: it has 64 digits, 0-9 and a-f"))
-        });
-        Ok(Self {
-            shop,
-            fingerprint: fingerprint.transpose()?,
-        })
+        let digits: String = read.split_whitespace().collect();
+        let fingerprint = digits
+            .to_ascii_lowercase()
+            .parse()
+            .map_err(|_| format!("{read:?} is no fingerprint: it has 64 digits, 0-9 and a-f"))?;
+        Ok(Self { shop, fingerprint })
     }
 }
 
@@ -155,9 +155,8 @@ fn confirmed(
             ))
         })?;
         let shown = fingerprint(&member.identity);
-        if let Some(read) = trusted.fingerprint
-            && read != shown
-        {
+        let read = trusted.fingerprint;
+        if read != shown {
             return Err(CheckFailed(format!(
                 "--trust {name}: the coordinator shows {}, and that is not what you were read: {}. Nothing was confirmed. \
                  Compare once more with the owner; if it stays so, the coordinator shows you a key that is not theirs",
@@ -266,13 +265,15 @@ mod tests {
     fn only_other_members_can_be_trusted() {
         let members = [member("north", 1), member("south", 2)];
         let own = "north".parse().unwrap();
-        let trust = |name: &str| confirmed(&[name.parse().unwrap()], &members, &own);
-        assert_eq!(
-            trust("south").unwrap(),
-            [("south".parse().unwrap(), fingerprint(&[2; 32]))]
+        let trust = |typed: &str| confirmed(&[typed.parse().unwrap()], &members, &own);
+        let of = |name: &str| format!("{name}={}", fingerprint(&[2; 32]));
+        assert!(trust(&of("north")).unwrap_err().to_string().contains("itself"));
+        assert!(
+            trust(&of("nobody"))
+                .unwrap_err()
+                .to_string()
+                .contains("no member")
         );
-        assert!(trust("north").unwrap_err().to_string().contains("itself"));
-        assert!(trust("nobody").unwrap_err().to_string().contains("no member"));
         // What was read aloud counts, however it was typed.
         let right = fingerprint(&[2; 32]);
         for typed in [right.to_string(), spoken(&right).to_uppercase(), spoken(&right)] {
@@ -286,9 +287,18 @@ mod tests {
             error.is::<CheckFailed>() && error.to_string().contains(&spoken(&right)),
             "{error}"
         );
-        for typed in ["south=", "south=12", "So uth", "=12"] {
+        for typed in ["south=", "south=12", "So uth", "=12", "all"] {
             assert!(typed.parse::<Trusted>().is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn a_name_without_the_fingerprint_that_its_owner_read_is_trusted_by_nobody() {
+        let said = "south".parse::<Trusted>().unwrap_err();
+        assert!(
+            said.contains("no fingerprint") && said.contains("NAME=FINGERPRINT"),
+            "{said}"
+        );
     }
 
     #[test]

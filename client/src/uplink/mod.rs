@@ -16,14 +16,16 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::clock::Clock;
-use souk_common::crypto::sign::{SignatureError, verify};
+use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::round::record::{Answer, AttemptId, Receipt};
 use souk_common::transport::{
     CloseCode, FrameError, Identity, Platform, Refusal, Trust, client_endpoint_on, connect, read_frame,
     refusal_of, write_frame,
 };
-use souk_common::wire::messages::{Authorities, CheckIn, Member, Push, Reply, Request, Signed, Spent};
+use souk_common::wire::messages::{
+    Authorities, CheckIn, Member, Push, Reply, Request, Sent, Signed, SignedSpent,
+};
 
 use crate::folder::Folder;
 use crate::membership::Membership;
@@ -41,6 +43,8 @@ pub struct Link {
     // Its driver lives as long as it is held.
     _endpoint: Endpoint,
     words_key: [u8; 32],
+    shop: ShopName,
+    signing: SigningKey,
     clock: Arc<dyn Clock>,
 }
 
@@ -55,6 +59,17 @@ pub struct Heard {
     pub clock: ClockSkew,
     /// Which certificate was shown on arrival; none if this was heard later.
     pub showed: Option<Showed>,
+}
+
+/// What the coordinator tells of an update of this shop.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Told {
+    /// Its word for it, verified.
+    pub receipt: Receipt,
+    /// The plan that it names.
+    pub plan: Digest,
+    /// Whether it shows this shop's own signature over all of that, but for the time.
+    pub is_own: bool,
 }
 
 /// Which of its certificates a shop has shown.
@@ -102,6 +117,8 @@ impl Link {
             connection,
             _endpoint: endpoint,
             words_key: membership.words_key()?,
+            shop: membership.shop.clone(),
+            signing: SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?,
             clock: Arc::clone(&platform.clock),
         })
     }
@@ -187,22 +204,28 @@ impl Link {
         }
     }
 
-    /// This shop's receipts with ledgers under `below` records, longest first, each with its plan; as many as are told at
-    /// once, none when there are no more.
+    /// This shop's receipts with ledgers under `below` records, longest first, each with its plan, and whether this shop has
+    /// signed that it sent that update by that plan; as many as are told at once, none when there are no more.
     ///
     /// # Errors
     /// When the connection breaks, or a receipt is not the coordinator's word for this shop and bound.
-    pub async fn spent(&self, shop: &ShopName, below: u64) -> anyhow::Result<Vec<(Receipt, Digest)>> {
-        let Reply::Spent(spent) = self.asked(&Request::Spent { below }).await? else {
+    pub async fn spent(&self, below: u64) -> anyhow::Result<Vec<Told>> {
+        let Reply::SignedSpent(spent) = self.asked(&Request::SignedSpent { below }).await? else {
             return Err(not_to_the_question());
         };
-        let one = |spent: &Spent| {
-            let receipt = self.receipt_of(shop, &spent.receipt)?;
+        let one = |SignedSpent { spent, signature }: SignedSpent| {
+            let receipt = self.receipt_of(&self.shop, &spent.receipt)?;
             let asked_for = receipt.upload.ledger_length < below;
             ensure!(asked_for, "the receipt is not one that was asked for");
-            Ok((receipt, spent.plan))
+            let body = Sent::of(&self.shop, spent.plan, &receipt.upload);
+            let is_own = verify(&Signed { body, signature }, &self.signing.public()).is_ok();
+            Ok(Told {
+                receipt,
+                plan: spent.plan,
+                is_own,
+            })
         };
-        spent.iter().map(one).collect()
+        spent.into_iter().map(one).collect()
     }
 
     fn receipt_of(&self, shop: &ShopName, receipt: &Signed<Receipt>) -> anyhow::Result<Receipt> {
@@ -411,7 +434,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
     use souk_common::clock::Timestamp;
-    use souk_common::crypto::sign::SigningKey;
     use souk_common::round::record::{Announcement, LogHead};
 
     #[test]

@@ -25,9 +25,7 @@ pub(crate) fn unexpected(reply: Reply) -> anyhow::Error {
                 ErrorCode::Version => "the coordinator speaks another protocol version: update souk-client",
                 ErrorCode::BadRequest => "the coordinator does not understand the request",
                 ErrorCode::NoCertificate => "the coordinator does not know this certificate",
-                ErrorCode::JoinRefused => {
-                    "the join code was refused: it is wrong, used or expired; ask the operator for a new one"
-                }
+                ErrorCode::JoinRefused => "the join code was refused",
                 ErrorCode::TooManyTries => "too many wrong join codes from here: wait a minute",
                 ErrorCode::NotEnrolled => "this shop is no member any more (it left, or was revoked)",
                 ErrorCode::NotFound => "the coordinator does not have it",

@@ -11,12 +11,12 @@ use anyhow::{Context, bail, ensure};
 use quinn::{RecvStream, SendStream};
 use souk_common::crypto::sign::verify;
 use souk_common::disk::Access;
-use souk_common::ids::Digester;
+use souk_common::ids::{Digest, Digester};
 use souk_common::private::make_folder;
 use souk_common::round::record::{Receipt, RejectCode, UploadHeader};
 use souk_common::transport::read_frame;
 use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
-use souk_common::wire::messages::{Reply, Request, Signed};
+use souk_common::wire::messages::{Reply, Request, Sent, Signed};
 
 use super::{FAREWELL, Link, unexpected};
 use crate::folder::{Folder, sync_folder};
@@ -85,19 +85,23 @@ impl Link {
         Ok(())
     }
 
-    /// Sends an update's bytes from where the coordinator has them. `note` is called, and must succeed, before any leave.
+    /// Sends the bytes of an update by `plan` from where the coordinator has them, under this shop's own signature. `note` is called, and must succeed, before any leave.
     ///
     /// # Errors
     /// When the connection breaks, or the receipt is not the coordinator's word for this update.
     pub async fn upload(
         &self,
-        header: &UploadHeader,
-        binding: Option<Binding>,
+        plan: Digest,
+        (header, binding): (&UploadHeader, Option<Binding>),
         path: &Path,
         note: impl FnOnce(u64) -> anyhow::Result<()>,
     ) -> anyhow::Result<Uploaded> {
-        let offer = Request::offer(*header, binding);
-        let (reply, mut send, mut recv) = self.request_open(Step::Turn, &offer).await?;
+        let request = Request::SignedUpload {
+            header: *header,
+            signature: self.signing.sign(Sent::of(&self.shop, plan, header)).signature,
+            binding,
+        };
+        let (reply, mut send, mut recv) = self.request_open(Step::Turn, &request).await?;
         let offset = match reply {
             Reply::UploadFrom { offset } if offset <= header.len_bytes => offset,
             other => return self.upload_end(header, other),

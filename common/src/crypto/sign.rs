@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::ids::Digest;
 use crate::round::record::{Announcement, Manifest, Outcome, Receipt};
-use crate::wire::messages::{Authorities, Signed};
+use crate::wire::messages::{Authorities, Sent, Signed};
 
 /// What may be signed. Each kind has a domain of its own, so a signature on one is none on another.
 pub trait Word: Serialize {
@@ -32,6 +32,10 @@ impl Word for Outcome {
 
 impl Word for Authorities {
     const DOMAIN: &'static str = "souk 2026 authorities v1";
+}
+
+impl Word for Sent {
+    const DOMAIN: &'static str = "souk 2026 sent v1";
 }
 
 /// The key that signs. It is never printed and never serialised but by [`Self::to_bytes`].

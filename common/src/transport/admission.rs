@@ -133,7 +133,13 @@ impl Door {
     }
 }
 
-/// What counts as one address, and the net it is in: the owner of an IPv6 address has its whole /64.
+/// What counts as one address wherever peers are told apart by theirs: the owner of an IPv6 address has its whole /64, and an
+/// IPv4 address within IPv6 is that IPv4 address.
+pub fn address_of(from: IpAddr) -> IpAddr {
+    places_of(from).0
+}
+
+/// What counts as one address, and the net it is in.
 fn places_of(from: IpAddr) -> (IpAddr, IpAddr) {
     match from.to_canonical() {
         IpAddr::V4(address) => {

@@ -21,7 +21,7 @@ pub mod platform;
 mod reset;
 mod tuning;
 
-pub use admission::{CloseCode, Door, DoorRules, Verdict, admit};
+pub use admission::{CloseCode, Door, DoorRules, Verdict, address_of, admit};
 pub use bucket::{Bucket, Buckets, Rate};
 pub use endpoint::{
     Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, client_endpoint_on,

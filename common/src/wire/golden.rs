@@ -146,9 +146,18 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("request_spent", Request::Spent { below: u64::MAX }),
         ("request_checked", Request::Checked { id: ID, bad: vec![1] }),
         (
+            "request_signed_upload",
+            Request::SignedUpload {
+                header: UPLOAD,
+                signature: vec![9; 64],
+                binding: None,
+            },
+        ),
+        (
             "request_masked_upload",
             Request::offer(UPLOAD, Some(Binding([9; 64]))),
         ),
+        ("request_signed_spent", Request::SignedSpent { below: u64::MAX }),
     ]
 }
 
@@ -225,6 +234,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
             }]),
         ),
         ("reply_spent_nothing", Reply::Spent(vec![])),
+        ("reply_signed_spent_nothing", Reply::SignedSpent(vec![])),
     ]
 }
 

@@ -6,13 +6,15 @@
 //! | [`Request::Subscribe`] | many [`Push`] frames until the stream ends | |
 //! | [`Request::Answer`] | [`Reply::Done`] | |
 //! | [`Request::Blob`] | [`Reply::Blob`] | coordinator sends the blob from `offset` to its end |
-//! | [`Request::Upload`], [`Request::MaskedUpload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
+//! | [`Request::Upload`] | [`Reply::UploadFrom`] | shop sends from that offset, then the coordinator a second frame: [`Reply::Receipt`] or [`Reply::Rejected`] |
 //! | [`Request::Leave`] | [`Reply::Left`] | |
 //! | [`Request::Advertise`], [`Request::Share`], [`Request::Checked`], [`Request::Confirm`], [`Request::Reveal`] | [`Reply::Done`] | |
 //! | [`Request::Members`] | [`Reply::Members`] | |
 //! | [`Request::CheckIn`] | [`Reply::CheckedIn`] | |
 //! | [`Request::Renew`] | [`Reply::Renewed`] | |
 //! | [`Request::Spent`] | [`Reply::Spent`] | |
+//! | [`Request::SignedUpload`] | as [`Request::Upload`] | as [`Request::Upload`] |
+//! | [`Request::SignedSpent`] | [`Reply::SignedSpent`] | |
 //!
 //! Any request may be answered by [`Reply::Error`]. An upload that was stored before is answered by its
 //! [`Reply::Receipt`] at once.
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::round::record::{
-    Announcement, Answer, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 use crate::secagg::{
     Advertisement, Binding, Confirmation, Confirmed, DeliveredShare, Revealed, Roster, Shares,
@@ -112,21 +114,66 @@ pub enum Request {
         /// Places in R1, ascending; mostly none.
         bad: Vec<u32>,
     },
-    /// Offers an update of a masked attempt.
-    MaskedUpload {
-        /// The update.
-        upload: UploadHeader,
-        /// The shop's signature on H(plan, model, R1, R2).
-        binding: Binding,
+    /// Offers an update, with the shop's own word for it, which the coordinator keeps beside its receipt.
+    SignedUpload {
+        /// As in [`Request::Upload`].
+        header: UploadHeader,
+        /// The shop's, over the [`Sent`] of this header.
+        signature: Vec<u8>,
+        /// Under masks, the shop's signature on H(plan, model, R1, R2).
+        binding: Option<Binding>,
+    },
+    /// As [`Request::Spent`], with the shop's own words.
+    SignedSpent {
+        /// Only receipts with `ledger_length` under this.
+        below: u64,
     },
 }
 
 impl Request {
-    /// Offers an update, under masks with the shop's signature on the list of sharers.
-    pub fn offer(upload: UploadHeader, binding: Option<Binding>) -> Self {
+    /// Offers an update without the shop's own word, as simulated shops do that recover nothing.
+    pub fn offer(header: UploadHeader, binding: Option<Binding>) -> Self {
         match binding {
-            Some(binding) => Self::MaskedUpload { upload, binding },
-            None => Self::Upload(upload),
+            None => Self::Upload(header),
+            binding => Self::SignedUpload {
+                header,
+                signature: Vec::new(),
+                binding,
+            },
+        }
+    }
+}
+
+/// A shop's own word for an update that it sends. Whoever does not have the shop's key can't say later that it was sent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Sent {
+    /// The shop.
+    pub shop: ShopName,
+    /// By which plan it was made: what it cost.
+    pub plan: Digest,
+    /// For which attempt.
+    pub id: AttemptId,
+    /// Digest of its bytes.
+    pub update: Digest,
+    /// How many there are.
+    pub len_bytes: u64,
+    /// The shop's ledger, this spend included.
+    pub ledger: LogHead,
+}
+
+impl Sent {
+    /// What `shop` says with this header of an update by `plan`.
+    pub fn of(shop: &ShopName, plan: Digest, header: &UploadHeader) -> Self {
+        Self {
+            shop: shop.clone(),
+            plan,
+            id: header.id,
+            update: header.update,
+            len_bytes: header.len_bytes,
+            ledger: LogHead {
+                length: header.ledger_length,
+                head: header.ledger_head,
+            },
         }
     }
 }
@@ -169,6 +216,15 @@ pub struct Spent {
     pub receipt: Signed<Receipt>,
     /// The plan; its bytes are a blob.
     pub plan: Digest,
+}
+
+/// The same, with the shop's own word for it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SignedSpent {
+    /// The coordinator's word.
+    pub spent: Spent,
+    /// The shop's, over a [`Sent`]; empty if the update came without.
+    pub signature: Vec<u8>,
 }
 
 /// From the coordinator, to one request.
@@ -227,6 +283,8 @@ pub enum Reply {
     },
     /// The receipts that were asked for, all of one length or none; nothing when there are no more.
     Spent(Vec<Spent>),
+    /// The same, to [`Request::SignedSpent`].
+    SignedSpent(Vec<SignedSpent>),
 }
 
 /// A member of the federation.

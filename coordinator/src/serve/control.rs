@@ -37,6 +37,12 @@ use crate::{authorities, backup};
 pub enum Command {
     /// A one-time code for a shop.
     Invite(ShopName),
+    /// One for a member, which works with its key only.
+    InviteAgain(ShopName),
+    /// The codes that work now, without their secrets.
+    Invitations,
+    /// Ends a shop's codes.
+    CancelInvitation(ShopName),
     /// Who is enrolled.
     Shops,
     /// Ends a membership.
@@ -129,14 +135,23 @@ fn on_store(
     live: Option<Live>,
 ) -> Result<Value, ControlError> {
     match command {
-        Command::Invite(shop) => invite(now, home, store, shop, address),
+        Command::Invite(shop) => invite(now, home, store, (shop, false), address),
+        Command::InviteAgain(shop) => invite(now, home, store, (shop, true), address),
+        Command::Invitations => {
+            let pending = registry::pending(store, now).map_err(refused)?;
+            Ok(json!({ "invitations": pending.iter().map(shown::invitation).collect::<Vec<_>>() }))
+        }
+        Command::CancelInvitation(shop) => {
+            let ended = registry::cancel(store, now, shop).map_err(refused)?;
+            Ok(json!({ "cancelled": shop, "codes_ended": ended }))
+        }
         Command::Shops => {
             let shops = store.shops().map_err(refused)?;
             Ok(json!({ "shops": shops.iter().map(shown::shop).collect::<Vec<_>>() }))
         }
         Command::Revoke(shop) => {
-            registry::end(store, shop, Standing::Revoked).map_err(refused)?;
-            Ok(json!({ "revoked": shop }))
+            let ended = registry::end(store, now, shop, Standing::Revoked).map_err(refused)?;
+            Ok(json!({ "revoked": shop, "was_a_shop": ended.was_known, "codes_ended": ended.codes }))
         }
         Command::Readmit(shop) => {
             registry::readmit(store, now, shop).map_err(refused)?;
@@ -187,17 +202,27 @@ fn invite(
     now: Timestamp,
     home: &Home,
     store: &mut Store,
-    shop: &ShopName,
+    (shop, again): (&ShopName, bool),
     address: &str,
 ) -> Result<Value, ControlError> {
     let secret = Zeroizing::new(secret_bytes::<16>().map_err(refused)?);
-    let expires_at = registry::invite(store, now, shop, &secret).map_err(refused)?;
+    let invited = match again {
+        true => registry::invite_again(store, now, shop, &secret),
+        false => registry::invite(store, now, shop, &secret),
+    };
+    let (expires_at, ended) = invited.map_err(refused)?;
     let code = JoinCode {
         address: address.to_owned(),
         ca: home.authority().map_err(refused)?.fingerprint(),
         secret,
     };
-    Ok(json!({ "code": code.to_string(), "shop": shop, "expires_at": expires_at }))
+    Ok(json!({
+        "code": code.to_string(),
+        "shop": shop,
+        "expires_at": expires_at,
+        "for_its_own_key_only": again,
+        "codes_ended": ended,
+    }))
 }
 
 fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {

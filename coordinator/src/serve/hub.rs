@@ -13,7 +13,7 @@ use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{Push, Reply};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::Certificates;
@@ -27,7 +27,7 @@ use super::turns::Turns;
 use super::{PATIENCE, ServeError};
 use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::home::{Home, Limits};
-use crate::registry::JoinTries;
+use crate::registry::Desk;
 use crate::round::Event;
 use crate::store::{Files, Standing, Traffic};
 
@@ -40,7 +40,9 @@ pub(super) struct Hub {
     failure: Mutex<Option<EngineError>>,
     /// Each shop's last update that came too late.
     pub(super) late: LateUpdates,
-    pub(super) tries: Mutex<JoinTries>,
+    desk: Mutex<Desk>,
+    /// Refused tries to enrol wait to be written.
+    pub(super) refused: Notify,
     pub(super) home: Home,
     pub(super) certificates: Certificates,
     pub(super) staging: Staging,
@@ -109,7 +111,8 @@ impl Hub {
             told: Mutex::default(),
             failure: Mutex::default(),
             late,
-            tries: Mutex::default(),
+            desk: Mutex::default(),
+            refused: Notify::new(),
             home,
             certificates,
             staging,
@@ -246,6 +249,10 @@ impl Hub {
                 }
             }
         }
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Feeds the timer's events, and shows a service manager that events are still taken in.

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `session` | one shop's connection |
+//! | `enrolment` | joiners |
 //! | `transfer` | updates and blobs on their way |
 //! | `hub` | what all sessions share |
 //! | `keeper` | the thread that waits for the disk |
@@ -14,6 +15,7 @@
 
 mod certificates;
 mod control;
+mod enrolment;
 mod hub;
 mod keeper;
 mod late;
@@ -153,6 +155,7 @@ pub async fn run_on(
     tasks.spawn(control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
     tasks.spawn(Hub::keep_certified(Arc::clone(&hub)));
+    tasks.spawn(Hub::keep_refusals(Arc::clone(&hub)));
     let door = Door::new(config.limits.door());
     tasks.spawn(accept(endpoint.clone(), door, Arc::clone(&hub), tasks.clone()));
     tokio::select! {

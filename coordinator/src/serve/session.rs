@@ -1,8 +1,7 @@
 //! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
 
 use std::io;
-use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
@@ -16,9 +15,9 @@ use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::PATIENCE;
 use super::hub::{Decision, Hub};
 use super::transfer::{Line, NotReceived};
+use super::{PATIENCE, enrolment};
 use crate::engine::Engine;
 use crate::masked::MaskedWord;
 use crate::registry::{self, RegistryError};
@@ -189,9 +188,30 @@ impl Session<'_> {
                 say(send, &Reply::Done).await
             }
             Request::Blob { digest, offset } => self.line(&shop).blob(digest, offset, send).await,
-            Request::Upload(upload) => self.upload(shop, (upload, None), send, receive).await,
-            Request::MaskedUpload { upload, binding } => {
-                self.upload(shop, (upload, Some(binding)), send, receive).await
+            Request::Upload(upload) => {
+                let reply = self.upload(shop, (upload, None), send, receive).await?;
+                say(send, &reply).await
+            }
+            Request::SignedUpload {
+                header,
+                signature,
+                binding,
+            } => {
+                let reply = self
+                    .upload(shop.clone(), (header, binding), send, receive)
+                    .await?;
+                self.keep_word(shop, identity, &reply, signature).await;
+                say(send, &reply).await
+            }
+            Request::SignedSpent { below } => {
+                let spent =
+                    move |engine: &mut Engine| engine.store().signed_spent(&shop, below, RECEIPTS_AT_ONCE);
+                let reply = match self.hub.keeper.ask(spent).await {
+                    Some(Ok(spent)) => Reply::SignedSpent(spent),
+                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
+                    None => not_now(),
+                };
+                say(send, &reply).await
             }
             Request::Advertise(keys) => {
                 self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
@@ -224,9 +244,11 @@ impl Session<'_> {
 
     async fn leave(&self, shop: ShopName) -> Reply {
         let leaver = shop.clone();
-        let end = move |engine: &mut Engine| registry::end(engine.store(), &leaver, Standing::Left);
+        let clock = self.hub.clock();
+        let end =
+            move |engine: &mut Engine| registry::end(engine.store(), clock.now(), &leaver, Standing::Left);
         match self.hub.keeper.ask(end).await {
-            Some(Ok(())) => {
+            Some(Ok(_)) => {
                 self.hub.partials.forget(&shop);
                 self.hub.tell(Event::Revoked(shop)).await;
                 let kept = registry::KEPT_AFTER_LEAVING.to_owned();
@@ -289,7 +311,7 @@ impl Session<'_> {
 
     async fn join(&self, secret: [u8; 16], csr: Vec<u8>) -> Reply {
         let (hub, from) = (Arc::clone(self.hub), self.connection.remote_address().ip());
-        let enrol = move |engine: &mut Engine| enrol(&hub, engine, &secret, &csr, from);
+        let enrol = move |engine: &mut Engine| enrolment::enrol(&hub, engine, &secret, &csr, from);
         match self.hub.keeper.ask(enrol).await {
             Some(Ok((shop, reply))) => {
                 self.hub.tell(Event::Enrolled(shop)).await;
@@ -350,7 +372,7 @@ impl Session<'_> {
         (upload, binding): (UploadHeader, Option<Binding>),
         send: &mut SendStream,
         receive: &mut RecvStream,
-    ) -> Result<(), FrameError> {
+    ) -> Result<Reply, FrameError> {
         let turn = self.hub.turns.turn(&shop).await;
         let (of, clock) = (shop.clone(), self.hub.clock());
         let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload, binding);
@@ -359,7 +381,7 @@ impl Session<'_> {
             decision => {
                 drop(turn);
                 self.note_if_late(&shop, &upload, decision.as_ref()).await;
-                return say(send, &reply_of(decision)).await;
+                return Ok(reply_of(decision));
             }
         }
         let received = self.line(&shop).receive(&upload, &turn, send, receive).await;
@@ -375,7 +397,24 @@ impl Session<'_> {
         };
         drop(turn);
         self.note_if_late(&shop, &upload, decision.as_ref()).await;
-        say(send, &reply_of(decision)).await
+        Ok(reply_of(decision))
+    }
+
+    /// Keeps a shop's own word for an update, before it hears that it was received: whoever does not hear that sends both again.
+    async fn keep_word(&self, shop: ShopName, identity: [u8; 32], reply: &Reply, signature: Vec<u8>) {
+        let Reply::Receipt(receipt) = reply else { return };
+        let (of, upload) = (shop.clone(), receipt.body.upload);
+        let keep = move |engine: &mut Engine| engine.store().keep_word(&of, &upload, signature, &identity);
+        match self.hub.keeper.ask(keep).await {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => {
+                tracing::warn!(%shop, "a shop's own word for its update is not by its key, and is not kept")
+            }
+            Some(Err(error)) => {
+                tracing::error!(%shop, %error, "a shop's own word for its update is not kept")
+            }
+            None => {}
+        }
     }
 
     async fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {
@@ -411,48 +450,6 @@ impl Session<'_> {
         self.hub.tell(Event::UploadFailed { shop, id }).await;
         reply
     }
-}
-
-/// Makes the holder of an invitation a member; the reply that refuses it otherwise.
-fn enrol(
-    hub: &Hub,
-    engine: &mut Engine,
-    secret: &[u8; 16],
-    csr: &[u8],
-    from: IpAddr,
-) -> Result<(ShopName, Reply), Box<Reply>> {
-    let refuse = |code, detail: &str| Err(Box::new(failure(code, detail)));
-    let now = hub.now();
-    let mut tries = hub.tries.lock().unwrap_or_else(PoisonError::into_inner);
-    if !tries.may_try(now, from) {
-        return refuse(ErrorCode::TooManyTries, "wait a minute");
-    }
-    let shop = match registry::invited(engine.store(), now, secret) {
-        Ok(Some(shop)) => shop,
-        Ok(None) => {
-            tries.failed(now, from);
-            let words = "the code is wrong, used or expired; ask for a new one";
-            return refuse(ErrorCode::JoinRefused, words);
-        }
-        Err(error) => return refuse(ErrorCode::Internal, &error.to_string()),
-    };
-    let certification = hub.certificates.certification();
-    let life = hub.certificates.lives.shop;
-    let certificate = match certification.certifying().issue_shop_for(life, csr, &shop, now) {
-        Ok(certificate) => certificate,
-        Err(error) => return refuse(ErrorCode::BadRequest, &error.to_string()),
-    };
-    if let Err(error) = registry::enrol(engine.store(), now, &shop, &certificate, secret) {
-        return refuse(ErrorCode::Internal, &error.to_string());
-    }
-    let reply = Reply::Joined {
-        certificate,
-        // The one that the join code names. Of another one the shop learns when it checks in.
-        ca: certification.serving().certificate().to_vec(),
-        shop: shop.clone(),
-        signing_key: engine.public_key(),
-    };
-    Ok((shop, reply))
 }
 
 fn reply_of(decision: Option<Decision>) -> Reply {

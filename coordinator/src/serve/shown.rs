@@ -14,7 +14,7 @@ use souk_common::wire::limits::MAX_CLOCK_SKEW_SECS;
 use super::control::ControlError;
 use crate::authorities::Certification;
 use crate::home::Home;
-use crate::store::{Files, Shop, Standing, Store, StoreError};
+use crate::store::{Files, Invitation, Shop, Standing, Store, StoreError};
 
 /// A membership: the fingerprint of the key is what owners read aloud to each other (`souk-client shops`).
 pub(super) fn shop((name, shop): &(ShopName, Shop)) -> Value {
@@ -31,6 +31,16 @@ pub(super) fn shop((name, shop): &(ShopName, Shop)) -> Value {
         "certified_until": until(&shop.certificate).map(date),
         "clock_ahead_secs": shop.clock_ahead_ms.map(|ms| ms as f64 / 1000.0),
         "clock_is_off": is_off(shop),
+    })
+}
+
+/// A code that works, without its secret, and whether it is for a member's own key only.
+pub(super) fn invitation((invitation, again): &(Invitation, bool)) -> Value {
+    json!({
+        "shop": invitation.shop,
+        "made_at": invitation.made_at.map(date),
+        "expires_at": date(invitation.expires_at),
+        "for_its_own_key_only": again,
     })
 }
 

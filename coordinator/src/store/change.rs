@@ -6,15 +6,15 @@ use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::ShopName;
 use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
 use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::{Signed, Spent};
 
+use super::words::spent_at;
 use super::{
-    BINDINGS, Entry, INVITATIONS, Invitation, LOG, LogRecord, MASKED, META, MODELS, NAMED, Named, RECEIPTS,
-    Run, SHOPS, SPENT, Shop, StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse,
-    receipt_key, spent_key,
+    BINDINGS, Entry, LOG, LogRecord, MASKED, META, MODELS, NAMED, Named, RECEIPTS, Run, SHOPS, SPENT, Shop,
+    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key,
 };
 
 /// Changes of one transaction.
@@ -58,24 +58,6 @@ impl Change<'_> {
         self.put(SHOPS, name.as_str(), shop)
     }
 
-    /// Keeps an invitation under the digest of its secret.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
-        self.put(INVITATIONS, &secret.to_string(), invitation)
-    }
-
-    /// Takes the invitation with this secret out of the store: it works once.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn take_invitation(&mut self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        let mut table = self.transaction.open_table(INVITATIONS)?;
-        let taken = table.remove(secret.to_string().as_str())?;
-        taken.map(|value| parse("invitation", value.value())).transpose()
-    }
-
     /// Adds a model version.
     ///
     /// # Errors
@@ -102,9 +84,7 @@ impl Change<'_> {
     /// Of the store.
     pub fn add_spent(&mut self, spent: &Spent) -> Result<(), StoreError> {
         let (shop, upload) = (&spent.receipt.body.shop, &spent.receipt.body.upload);
-        // Two copies of one folder may send two of one length: both are kept.
-        let key = format!("{} {}", spent_key(shop, upload.ledger_length), upload.ledger_head);
-        self.put(SPENT, &key, spent)?;
+        self.put(SPENT, &spent_at(shop, upload), spent)?;
         self.put(SPENT, &last_spent_key(shop), spent)
     }
 

@@ -1,23 +1,28 @@
 //! What the coordinator keeps: a `redb` file for records, content-addressed files for models and updates.
 //!
 //! ```text
-//! DIR/coordinator.redb   meta, shops, invitations, log, receipts, spent, masked, bindings, models, traffic
+//! DIR/coordinator.redb   meta, shops, invitations (pending and ended), log, receipts, spent, words, masked, bindings,
+//!                        models, traffic
 //! DIR/files/ab/abcd..    plan, catalogue, models: what shops may fetch
 //! DIR/private/ab/abcd..  stored updates, the server optimiser's state: what nobody may
 //! ```
 
 mod change;
+mod codes;
+mod enrolments;
 mod error;
 mod files;
 mod records;
 mod snapshot;
+mod words;
 
 pub use change::Change;
+pub use codes::{CodeEnd, EndedCode, Invitation};
+pub use enrolments::{Enrolled, Refusal, RefusalCause, Refusals};
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
 pub use records::{
-    Entry, Fault, Invitation, Keeping, KeepingModels, LogRecord, MaskedList, Named, Run, Shop, Standing,
-    Traffic,
+    Entry, Fault, Keeping, KeepingModels, LogRecord, MaskedList, Named, Run, Shop, Standing, Traffic,
 };
 pub use snapshot::Snapshot;
 
@@ -144,14 +149,6 @@ impl Store {
         named
             .map(|(name, shop)| Ok((name.parse().map_err(|_| StoreError::Damaged { key: name })?, shop)))
             .collect()
-    }
-
-    /// The invitation with this secret, which stays.
-    ///
-    /// # Errors
-    /// Of the store.
-    pub fn invitation(&self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        self.get(INVITATIONS, &secret.to_string())
     }
 
     /// The receipt of a shop for an attempt.
@@ -477,7 +474,11 @@ const INVITATIONS: Table = TableDefinition::new("invitations");
 const MASKED: Table = TableDefinition::new("masked");
 const SPENT: Table = TableDefinition::new("spent");
 const BINDINGS: Table = TableDefinition::new("bindings");
-const TABLES: [Table; 8] = [
+/// Codes that work no more. A table of its own: an older program that opens this store must not take them for pending ones.
+const ENDED_CODES: Table = TableDefinition::new("ended_codes");
+/// Shops' own signatures of their updates.
+const WORDS: Table = TableDefinition::new("words");
+const TABLES: [Table; 10] = [
     META,
     SHOPS,
     RECEIPTS,
@@ -486,6 +487,8 @@ const TABLES: [Table; 8] = [
     MASKED,
     SPENT,
     BINDINGS,
+    ENDED_CODES,
+    WORDS,
 ];
 /// Key in META: shops that are left out.
 const NAMED: &str = "named";

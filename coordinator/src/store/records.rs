@@ -7,6 +7,8 @@ use souk_common::round::grid::Counts;
 use souk_common::round::record::{Announcement, AttemptId, Manifest, Outcome, Receipt};
 use souk_common::wire::messages::Signed;
 
+use super::{Enrolled, Refusals};
+
 /// Where the run stands.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Run {
@@ -116,15 +118,6 @@ pub enum Standing {
     Left,
 }
 
-/// An invitation that was not used yet; stored under the digest of its secret.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Invitation {
-    /// For whom.
-    pub shop: ShopName,
-    /// Until when.
-    pub expires_at: Timestamp,
-}
-
 /// What went over one shop's connections from one of its processes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Traffic {
@@ -206,6 +199,10 @@ pub enum Entry {
     /// The operator set of how many model versions the files are kept. What this leaves over is removed afterwards, never
     /// before.
     KeepingModels(KeepingModels),
+    /// A shop became a member.
+    Enrolled(Enrolled),
+    /// Tries to enrol were refused.
+    EnrolmentsRefused(Refusals),
 }
 
 /// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).

@@ -15,7 +15,7 @@ use souk_common::rng::secret_bytes;
 use souk_common::round::plan::MaskingPlan;
 use souk_common::transport::Identity;
 use souk_coordinator::home::Home;
-use souk_coordinator::registry::{enrol, invite};
+use souk_coordinator::registry::{Applicant, enrol, invite};
 use souk_coordinator::store::Store;
 use tempfile::TempDir;
 
@@ -74,7 +74,16 @@ impl Site {
             let certificate = authority.issue_shop(&request, &name, now)?;
             let secret = secret_bytes()?;
             invite(&mut store, now, &name, &secret)?;
-            enrol(&mut store, now, &name, &certificate, &secret)?;
+            enrol(
+                &mut store,
+                now,
+                &name,
+                &certificate,
+                Applicant {
+                    secret: &secret,
+                    from: None,
+                },
+            )?;
             let chain = vec![certificate];
             Ok(Identity { chain, key })
         });

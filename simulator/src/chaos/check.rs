@@ -316,6 +316,7 @@ mod tests {
             receipt: (*header == headers[0]).then(|| signed.clone()),
             rejected: None,
             masked: false,
+            binding: None,
             due_at: None,
         });
         let books = Books {

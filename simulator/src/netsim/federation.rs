@@ -18,7 +18,7 @@ use souk_common::privacy::params::Epsilon;
 use souk_common::rng::secret_bytes;
 use souk_common::round::plan::Plan;
 use souk_coordinator::home::Home;
-use souk_coordinator::registry::{enrol, invite};
+use souk_coordinator::registry::{Applicant, enrol, invite};
 use souk_coordinator::serve::{Options, ServeError, run_on};
 use souk_coordinator::store::Store;
 use tempfile::TempDir;
@@ -158,7 +158,16 @@ impl Federation {
         let certificate = authority.issue_shop(&request, name, now)?;
         let secret = secret_bytes()?;
         invite(store, now, name, &secret)?;
-        enrol(store, now, name, &certificate, &secret)?;
+        enrol(
+            store,
+            now,
+            name,
+            &certificate,
+            Applicant {
+                secret: &secret,
+                from: None,
+            },
+        )?;
         write_whole(&folder.key(), &key, true)?;
         Membership {
             shop: name.clone(),

@@ -243,4 +243,8 @@ const FIRST_ADDRESS: u32 = 10 << 24;
 const FIRST_PORT: u16 = 40_000;
 
 #[cfg(test)]
+mod enrolment;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod proofs;

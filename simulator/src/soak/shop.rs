@@ -257,7 +257,8 @@ impl Shop {
                 work.made.insert((header, path)).clone()
             }
         };
-        match link.upload(&header, None, &path, |_| Ok(())).await? {
+        let plan = work.announcement.plan;
+        match link.upload(plan, (&header, None), &path, |_| Ok(())).await? {
             Uploaded::Stored(_) => self.common.tally.counted(self.number, self.host.now()),
             Uploaded::Refused(code) => self.common.tally.refused(code),
         }

@@ -158,7 +158,8 @@ impl Coordinator {
             }
             Request::Blob { digest, offset } => Ok(vec![self.blob(stream, &digest, offset)]),
             Request::Upload(header) => self.offered(now, stream, (header, None)),
-            Request::MaskedUpload { upload, binding } => self.offered(now, stream, (upload, Some(binding))),
+            // The word that a shop signs for itself is kept by `serve`, not by the engine.
+            Request::SignedUpload { header, binding, .. } => self.offered(now, stream, (header, binding)),
             Request::Advertise(keys) => {
                 let identity = keys.body.identity;
                 self.masked(now, stream, MaskedWord::Keys(identity, Box::new(keys)))
@@ -172,7 +173,8 @@ impl Coordinator {
             | Request::Members
             | Request::CheckIn(_)
             | Request::Renew { .. }
-            | Request::Spent { .. } => Ok(Vec::new()),
+            | Request::Spent { .. }
+            | Request::SignedSpent { .. } => Ok(Vec::new()),
         }
     }
 

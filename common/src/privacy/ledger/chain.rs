@@ -44,8 +44,11 @@ pub enum Entry {
         /// Receipts up to this moment of the coordinator's clock are charged for.
         until: Timestamp,
         /// Charged in case the lost one was longer still: an attempt that was under way. None while nothing was ever
-        /// charged.
+        /// charged, or if all that receipts tell of was charged for before.
         spend: Option<Spend>,
+        /// Heads of the lost ledgers whose spends were charged one by one: shown again, they cost nothing again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        charged: Vec<Digest>,
     },
 }
 
@@ -243,6 +246,20 @@ impl Chain {
             Entry::Recovered { lost, until, .. } => Some((lost, until)),
             _ => None,
         })
+    }
+
+    /// Whether a recovery has charged for the update that was made when a lost ledger had this head.
+    pub fn has_recovered(&self, head: &Digest) -> bool {
+        self.records.iter().any(|record| match &record.entry {
+            Entry::Recovered { charged, .. } => charged.contains(head),
+            _ => false,
+        })
+    }
+
+    /// The longest length under `below` of a lost ledger that was charged for as a whole.
+    pub fn recovered_below(&self, below: u64) -> Option<u64> {
+        let lengths = self.recovered().map(|(lost, _)| lost.length);
+        lengths.filter(|length| *length < below).max()
     }
 
     pub(super) fn take_tail(&mut self) -> Vec<u8> {

@@ -10,7 +10,7 @@
 //! ever grows, and epsilon is over-counted, never under.
 //!
 //! A ledger that was put back from a copy lacks spends. Receipts tell of them; [`Ledger::charge_lost`] charges for each
-//! record that they tell of, and for one more, and notes the head that was lost in a record of kind `recovered`.
+//! record that they tell of, and for one more, and notes the heads that were lost in a record of kind `recovered`.
 
 mod chain;
 mod spend;
@@ -71,6 +71,18 @@ impl Charged {
     pub fn head(&self) -> LogHead {
         self.head
     }
+}
+
+/// What a lost ledger held, as far as receipts tell.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// Spends of updates, each with the head of the lost ledger right after it.
+    pub known: Vec<(Digest, Spend)>,
+    /// Records that there were beside these, charged at the costliest terms of all. If there is any of either, one more is
+    /// charged, for an attempt that may have been under way.
+    pub unknown: u64,
+    /// The last receipt that tells of it.
+    pub newest: Receipt,
 }
 
 /// A shop's open ledger.
@@ -164,22 +176,18 @@ impl<S: LedgerSink> Ledger<S> {
         })
     }
 
-    /// Charges for what a lost ledger held: `known` spends, as many `unknown` ones at the costliest terms of all, and one
-    /// more. `newest` is the last receipt that tells of it. Durable when this returns; a crash before that over-counts.
+    /// Charges for what a lost ledger held, and notes that. Durable when this returns; a crash before that over-counts.
     ///
     /// # Errors
     /// As [`Self::charge`].
-    pub fn charge_lost(
-        &mut self,
-        known: Vec<Spend>,
-        unknown: u64,
-        newest: &Receipt,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        for spend in known {
+    pub fn charge_lost(&mut self, lost: Lost, now: Timestamp) -> Result<(), LedgerError> {
+        let charges = !lost.known.is_empty() || lost.unknown > 0;
+        let mut charged = Vec::with_capacity(lost.known.len());
+        for (head, spend) in lost.known {
             self.charge(spend, now)?;
+            charged.push(head);
         }
-        for _ in 0..unknown {
+        for _ in 0..lost.unknown {
             if let Some(spend) = self.chain.costliest() {
                 self.charge(spend, now)?;
             }
@@ -188,9 +196,15 @@ impl<S: LedgerSink> Ledger<S> {
             return Err(LedgerError::Failed);
         }
         let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
-        let spend = self.chain.costliest();
-        let (lost, until) = (newest.ledger(), newest.stored_at);
-        self.append(Entry::Recovered { lost, until, spend }, "", &shop, now)
+        // Nothing new was lost: no attempt was under way that was not charged for then.
+        let spend = self.chain.costliest().filter(|_| charges);
+        let entry = Entry::Recovered {
+            lost: lost.newest.ledger(),
+            until: lost.newest.stored_at,
+            spend,
+            charged,
+        };
+        self.append(entry, "", &shop, now)
     }
 
     /// Length and last hash.

@@ -366,8 +366,16 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
         Err(LedgerError::RolledBack { .. })
     ));
     // Of three lost spends two are known.
-    let known = vec![spend(3, Some(1.0)), spend(5, Some(1.0))];
-    ledger.charge_lost(known, 1, &newest, Timestamp(9)).unwrap();
+    let known = vec![
+        (Digest([3; 32]), spend(3, Some(1.0))),
+        (newest.upload.ledger_head, spend(5, Some(1.0))),
+    ];
+    let told = Lost {
+        known,
+        unknown: 1,
+        newest: newest.clone(),
+    };
+    ledger.charge_lost(told, Timestamp(9)).unwrap();
     let lost = reopen(&whole).unwrap();
     assert!(
         ledger.epsilon(delta()) > lost.epsilon(delta()),
@@ -382,15 +390,44 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
         let later = receipt(&ledger_of(6), 501);
         assert!(ledger.chain().must_account_for(&later).is_err());
         assert!(ledger.chain().must_continue(later.ledger()).is_err());
+        assert!(ledger.chain().has_recovered(&newest.upload.ledger_head));
+        assert!(!ledger.chain().has_recovered(&later.upload.ledger_head));
+        assert_eq!(ledger.chain().recovered_below(7), Some(6));
     }
+    // The same shown again under a later date: it is noted, and costs nothing again.
+    let redated = receipt(&whole, 900);
+    assert!(ledger.chain().must_account_for(&redated).is_err());
+    let nothing = Lost {
+        known: Vec::new(),
+        unknown: 0,
+        newest: redated.clone(),
+    };
+    ledger.charge_lost(nothing, Timestamp(10)).unwrap();
+    assert!(ledger.chain().must_account_for(&redated).is_ok());
+    assert_eq!(ledger.chain().spends().count(), 6);
+}
+
+#[test]
+fn a_record_of_a_recovery_from_before_heads_were_noted_is_read_as_it_was() {
+    let old = r#"{"seq":7,"prev":"0000000000000000000000000000000000000000000000000000000000000000","time":9,"shop":"north","kind":"recovered","lost":{"length":6,"head":"0101010101010101010101010101010101010101010101010101010101010101"},"until":500,"spend":null}"#;
+    let record: Record = serde_json::from_str(old).unwrap();
+    assert!(matches!(&record.entry, Entry::Recovered { charged, .. } if charged.is_empty()));
+    assert_eq!(serde_json::to_string(&record).unwrap(), old);
 }
 
 #[test]
 fn a_crash_at_every_byte_of_a_recovery_leaves_it_undone_or_over_counted() {
     let (short, newest) = (ledger_of(1), receipt(&ledger_of(3), 500));
-    let known = || vec![spend(2, Some(1.0)), spend(3, Some(1.0))];
+    let told = || Lost {
+        known: vec![
+            (Digest([2; 32]), spend(2, Some(1.0))),
+            (Digest([3; 32]), spend(3, Some(1.0))),
+        ],
+        unknown: 0,
+        newest: newest.clone(),
+    };
     let mut whole = reopen(&short).unwrap();
-    whole.charge_lost(known(), 0, &newest, Timestamp(9)).unwrap();
+    whole.charge_lost(told(), Timestamp(9)).unwrap();
     let added = whole.sink.0.len() - short.len();
     for left in 0..=added {
         let sink = Dying {
@@ -398,11 +435,11 @@ fn a_crash_at_every_byte_of_a_recovery_leaves_it_undone_or_over_counted() {
             left,
         };
         let mut ledger = Ledger::open(sink, &short, &shop(), Timestamp(9)).unwrap();
-        let done = ledger.charge_lost(known(), 0, &newest, Timestamp(9)).is_ok();
+        let done = ledger.charge_lost(told(), Timestamp(9)).is_ok();
         let mut after = reopen(&ledger.sink.written).unwrap();
         assert_eq!(done, left == added);
         if after.chain().must_account_for(&newest).is_err() {
-            after.charge_lost(known(), 0, &newest, Timestamp(9)).unwrap();
+            after.charge_lost(told(), Timestamp(9)).unwrap();
         }
         // All are of the same terms: as many spends are as much epsilon.
         let count = after.chain().spends().count();
