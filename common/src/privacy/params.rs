@@ -75,7 +75,7 @@ checked_number! {
 
 /// A privacy parameter out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {rule}")]
+#[error("{field} is {value:?}; it must be {rule}")]
 pub struct ParameterError {
     field: &'static str,
     rule: &'static str,

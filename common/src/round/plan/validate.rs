@@ -145,7 +145,8 @@ impl Plan {
             let low = if above_zero { "above 0" } else { "0 or more" };
             Err(PlanError::Value {
                 field: field.into(),
-                value: value.to_string(),
+                // 1e300 without its zeros.
+                value: format!("{value:?}"),
                 rule: format!("{low} and below {below}"),
             })
         };
