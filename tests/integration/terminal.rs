@@ -70,8 +70,8 @@ fn a_cell_of_the_orders_and_a_customers_id_reach_no_terminal_as_they_are() {
     let orders = format!(
         "user_id,item_id,timestamp,{BAD_CELL}\n{BAD_CELL},i1,{BAD_CELL},x\na,{BAD_CELL},1700000000,x\nb,i1,1700000000,x\n"
     );
-    let (folder, file) = (text(dir.path()), format!("o\u{9b}\u{1b}.csv"));
-    fs::write(dir.path().join(&file), &orders).expect("a file");
+    let (folder, file) = (text(dir.path()), "o\u{9b}\u{1b}.csv");
+    fs::write(dir.path().join(file), &orders).expect("a file");
     let config = "[data]\norders = \"o\\u009b\\u001b.csv\"\n";
     fs::write(dir.path().join("shop.toml"), config).expect("a file");
     fs::write(dir.path().join("items.csv"), "item_id\ni1\n").expect("a file");
@@ -88,7 +88,7 @@ fn a_cell_of_the_orders_and_a_customers_id_reach_no_terminal_as_they_are() {
     let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(value["examples_not_in_catalogue"][0], BAD_CELL);
     // In an error: the columns that there are, and the name of the file.
-    fs::write(dir.path().join(&file), orders.replace("user_id", "who")).expect("a file");
+    fs::write(dir.path().join(file), orders.replace("user_id", "who")).expect("a file");
     let refused = check(&[]);
     assert!(bad(&refused).1.contains("it has: who"));
     shown(&refused);
