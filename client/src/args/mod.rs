@@ -407,11 +407,11 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
 
 /// Shows a bill, and whether the owner wants it charged: a typed `yes`, or `--yes`.
 fn ask_owner(bill: &str, yes: bool) -> anyhow::Result<bool> {
-    eprintln!("{bill}.");
+    tell(&format!("{bill}."));
     if yes {
         return Ok(true);
     }
-    eprintln!("Charge for it? It can't be undone. Type yes (or say --yes):");
+    tell("Charge for it? It can't be undone. Type yes (or say --yes):");
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;
     Ok(typed.trim() == "yes")

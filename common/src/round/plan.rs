@@ -254,11 +254,12 @@ impl Plan {
     /// none without [`CohortPlan::upload_after`].
     pub fn latest_upload(&self) -> Option<Duration> {
         let after = self.cohort.upload_after?;
-        // Keys may take a quarter of the attempt, shares a step.
+        // Keys may take a quarter of the attempt, shares and looking at them a step each.
         let masks = self.masking.as_ref().map_or(Duration::ZERO, |masking| {
             masking
                 .step
                 .max(self.cohort.deadline / 4)
+                .saturating_add(masking.step)
                 .saturating_add(masking.step)
         });
         Some(masks.saturating_add(after))

@@ -250,7 +250,7 @@ impl Sharing {
                 },
                 signature: share.signature.clone(),
             };
-            if !root.is_some_and(|root| verify(&signed(root), &maker.identity).is_ok()) {
+            if root.is_none_or(|root| verify(&signed(root), &maker.identity).is_err()) {
                 return Err(Refusal::Altered {
                     maker: maker.shop.clone(),
                 });

@@ -411,17 +411,17 @@ impl Machine {
     }
 
     fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
-        if self.is_invited(&shop) {
-            if let Step::Collecting(attempt) = &self.step {
-                let (id, masked) = (attempt.id, attempt.masked.as_ref());
-                if !attempt.has_counted(&shop) && masked.is_none_or(|masked| masked.concerns(&shop)) {
-                    let shops = vec![shop.clone()];
-                    effects.push(Effect::Announce { id, shops });
-                }
-                if masked.is_some_and(|masked| masked.concerns(&shop)) {
-                    let shop = shop.clone();
-                    effects.push(Effect::Repeat { id, shop });
-                }
+        if let Step::Collecting(attempt) = &self.step
+            && self.is_invited(&shop)
+        {
+            let (id, masked) = (attempt.id, attempt.masked.as_ref());
+            if !attempt.has_counted(&shop) && masked.is_none_or(|masked| masked.concerns(&shop)) {
+                let shops = vec![shop.clone()];
+                effects.push(Effect::Announce { id, shops });
+            }
+            if masked.is_some_and(|masked| masked.concerns(&shop)) {
+                let shop = shop.clone();
+                effects.push(Effect::Repeat { id, shop });
             }
         }
         // One that is left out may be let back while it is connected.

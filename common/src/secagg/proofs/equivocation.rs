@@ -263,11 +263,11 @@ fn up_to_t_complaints_count_as_missing_shares_and_more_leave_the_maker_out_befor
     // The others go on and publish.
     let updates = updates(7, WORDS, ModulusBits::B32, 5);
     let mut total = Vec::new();
-    for shop in 0..6 {
+    for (shop, update) in updates[..6].iter().enumerate() {
         let checked = federation.checked[shop].take().unwrap();
         let (masking, masks) = checked.mask(sharers.clone(), &identity(shop)).unwrap();
         federation.session.bind(&name(shop), masking.binding()).unwrap();
-        let mut values = updates[shop].clone();
+        let mut values = update.clone();
         masks.hide(&mut values);
         federation.masking[shop] = Some(masking);
         total.push(values);
