@@ -85,7 +85,7 @@ pub(super) fn targets() -> Vec<Target> {
         }),
         json_and::<Masking>(
             "shop_masking",
-            &[golden!("records/shop_masking.json")],
+            &[include_bytes!("../../../tests/vectors/shop_masking.json")],
             |masking| {
                 let _ = masking.reveal(&[]);
             },

@@ -107,7 +107,7 @@ fn secret(shop: usize) -> [u8; 32] {
 fn plan_text(shops: &[ShopName], rounds: u64, masked: bool) -> String {
     let quorum = shops.len() - 1;
     let masking = match masked {
-        true => format!("[masking]\nmin_shops = {quorum}\ncolluding = 1\nstep = '10s'\n"),
+        true => format!("[masking]\nmin_shops = {quorum}\ncolluding = 1\nstep = '8s'\n"),
         false => String::new(),
     };
     let mut text = format!(

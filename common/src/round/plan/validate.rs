@@ -256,15 +256,15 @@ mod tests {
             .replace("[server]", &format!("{masking}[server]"))
         };
         let masking = "[masking]\nmin_shops = 2\nstep = '30s'\n";
-        for (after, masking) in [("9m 59s", ""), ("6m 59s", masking)] {
+        for (after, masking) in [("9m 59s", ""), ("6m 29s", masking)] {
             let plan = Plan::from_toml(&with(after, masking)).expect(after);
             assert!(
                 plan.latest_upload()
                     .is_some_and(|latest| latest < plan.cohort.deadline)
             );
         }
-        // Keys may take 2 m 30 s, a quarter of the deadline, and shares 30 s.
-        for (after, masking) in [("10m", ""), ("7m", masking), ("0s", "")] {
+        // Keys may take 2 m 30 s, a quarter of the deadline, shares 30 s, and looking at them 30 s.
+        for (after, masking) in [("10m", ""), ("6m 30s", masking), ("0s", "")] {
             let said = refusal(&with(after, masking));
             assert!(
                 said.contains("cohort.upload_after") && said.contains(after) && said.contains("10m"),
