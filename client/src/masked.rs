@@ -227,7 +227,7 @@ pub(crate) mod tests {
     use souk_common::round::grid::ModulusBits;
     use souk_common::round::plan::MaskCipher;
     use souk_common::round::record::AttemptId;
-    use souk_common::secagg::{Confirmed, Session};
+    use souk_common::secagg::{Confirmed, Safeguards, Session};
 
     /// Three shops on their way through an attempt, and what the coordinator keeps of it.
     pub(crate) struct Three {
@@ -243,6 +243,7 @@ pub(crate) mod tests {
         neighbours: None,
         cipher: MaskCipher::Chacha20,
         bits: ModulusBits::B32,
+        safeguards: Safeguards::ALL,
     };
 
     pub(crate) fn name(shop: usize) -> ShopName {

@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 use super::records::{Binding, Confirmation, Confirmed, Context, Revealed, UploadBinding, survivors_digest};
 use super::refusal::Refusal;
 use super::shop::{enough, holders, part_of};
+use super::terms::Safeguards;
 use crate::crypto::sign::{SigningKey, verify};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
@@ -31,6 +32,8 @@ pub struct Masking {
     pub(super) shares: Vec<Held>,
     /// The one signature on H2, which goes with the upload.
     pub(super) binding: Binding,
+    #[serde(default = "Safeguards::all", skip_serializing_if = "Safeguards::are_all")]
+    pub(super) safeguards: Safeguards,
     /// The one R3 that was answered.
     pub(super) survivors: Option<Vec<u32>>,
 }
@@ -93,7 +96,9 @@ impl Masking {
                     .filter(known)
                     .count();
                 enough(alive, self.least_alive)?;
-                self.bound_alike(survivors, bindings)?;
+                if self.safeguards.bindings {
+                    self.bound_alike(survivors, bindings)?;
+                }
                 self.survivors = Some(survivors.to_vec());
             }
         }
@@ -137,7 +142,12 @@ impl Masking {
         let body = self.confirmation(survivors);
         // As in Terms::confirmations: counted against R1, so that no two lists of one roster can have enough.
         let shops = self.identities.len();
-        let least = (shops + self.colluding + (shops - self.known.len())) / 2 + 1;
+        let mut least = (shops + self.colluding + (shops - self.known.len())) / 2 + 1;
+        if !self.safeguards.of_roster {
+            let of = &self.sharers;
+            let unknown = of.iter().filter(|shop| self.known.binary_search(shop).is_err());
+            least = ((of.len() + self.colluding + unknown.count()) / 2 + 1).min(of.len());
+        }
         let mut signers = BTreeSet::new();
         for word in confirmed {
             if signers.len() >= least {

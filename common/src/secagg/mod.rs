@@ -43,7 +43,7 @@ pub use records::{
 };
 pub use refusal::Refusal;
 pub use shop::{Acquaintance, Checked, Keys, Masks, Sharing};
-pub use terms::{Terms, TermsError};
+pub use terms::{Safeguards, Terms, TermsError};
 
 #[cfg(test)]
 mod attacks;

@@ -326,6 +326,7 @@ impl Checked {
             identities: bodies().map(|keys| Identity(keys.identity)).collect(),
             shares,
             binding: Binding::sign(binding, signer),
+            safeguards: terms.safeguards,
             survivors: None,
         };
         let masks = Masks {
@@ -348,6 +349,9 @@ impl Sharing {
         let known = |shop: &&u32| self.known.contains(shop);
         enough(sharers.iter().filter(known).count(), self.least)?;
         let (terms, shops) = (self.keys.terms, self.roster.len());
+        if !terms.safeguards.before_charge {
+            return Ok(());
+        }
         let holders = holders(&self.neighbours, self.place);
         let alive = || holders.iter().filter(|holder| listed(holder));
         enough(alive().filter(known).count(), terms.least_alive(shops))?;

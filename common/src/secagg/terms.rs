@@ -25,6 +25,8 @@
 //! None of this is a matter of probability. What is one is how often an attempt fails because too many of one shop's holders
 //! drop out by chance: d is chosen for that ([`Terms::degree`]).
 
+use serde::{Deserialize, Serialize};
+
 use crate::round::grid::ModulusBits;
 use crate::round::plan::{MaskCipher, MaskingPlan, Plan};
 
@@ -41,6 +43,37 @@ pub struct Terms {
     pub cipher: MaskCipher,
     /// b.
     pub bits: ModulusBits,
+    /// What a shop holds the coordinator to.
+    pub safeguards: Safeguards,
+}
+
+/// What a shop holds the coordinator to: always [`Self::ALL`]. Only a simulation switches one off, on purpose, to see whether
+/// an attack would be noticed that it stands against.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Safeguards {
+    /// Every survivor has signed the H2 of whoever helps to unmask.
+    pub bindings: bool,
+    /// Confirmations are counted against R1; without it against R2, and never more than all of it.
+    pub of_roster: bool,
+    /// Before it is charged, enough confirmed holders, signers and shares are in R2.
+    pub before_charge: bool,
+}
+
+impl Safeguards {
+    /// All.
+    pub const ALL: Self = Self {
+        bindings: true,
+        of_roster: true,
+        before_charge: true,
+    };
+
+    pub(super) fn are_all(&self) -> bool {
+        *self == Self::ALL
+    }
+
+    pub(super) const fn all() -> Self {
+        Self::ALL
+    }
 }
 
 impl Terms {
@@ -52,6 +85,7 @@ impl Terms {
             neighbours: masking.neighbours,
             cipher: masking.cipher,
             bits: plan.privacy.modulus_bits,
+            safeguards: Safeguards::ALL,
         }
     }
 
@@ -221,6 +255,7 @@ mod tests {
             neighbours: None,
             cipher: MaskCipher::Chacha20,
             bits: ModulusBits::B32,
+            safeguards: Safeguards::ALL,
         }
     }
 

@@ -164,6 +164,7 @@ impl<'a> Replay<'a> {
                 32 => ModulusBits::B32,
                 _ => ModulusBits::B64,
             },
+            safeguards: Safeguards::ALL,
         };
         terms
             .check(case.shops.len())

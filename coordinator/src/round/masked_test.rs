@@ -9,7 +9,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::MaskCipher;
 use souk_common::round::record::{Answer, AttemptId, DeclineCode, UploadHeader};
-use souk_common::secagg::Terms;
+use souk_common::secagg::{Safeguards, Terms};
 
 use super::{
     Effect, Event, Machine, MaskRules, OpenAttempt, PauseReason, Phase, Restored, RestoredStep, Rules,
@@ -43,6 +43,7 @@ const TERMS: Terms = Terms {
     neighbours: None,
     cipher: MaskCipher::Chacha20,
     bits: ModulusBits::B32,
+    safeguards: Safeguards::ALL,
 };
 /// Shares of so many survivors unmask.
 const THRESHOLD: usize = 3;

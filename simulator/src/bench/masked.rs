@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context;
 use souk_common::round::plan::{MaskCipher, MaskingPlan};
-use souk_common::secagg::Terms;
+use souk_common::secagg::{Safeguards, Terms};
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
 use super::row::Row;
@@ -101,6 +101,7 @@ pub(super) fn terms(masking: &MaskingPlan) -> Terms {
         neighbours: masking.neighbours,
         cipher: masking.cipher,
         bits: souk_common::round::grid::ModulusBits::B32,
+        safeguards: Safeguards::ALL,
     }
 }
 

@@ -15,7 +15,7 @@ use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::MaskCipher;
 use souk_common::round::record::AttemptId;
 use souk_common::secagg::mask::{Mask, Sign, apply_words};
-use souk_common::secagg::{Checked, Context, Keys, Masking, Session, Sharing, Terms};
+use souk_common::secagg::{Checked, Context, Keys, Masking, Safeguards, Session, Sharing, Terms};
 use souk_common::wire::codec::encode;
 use zeroize::Zeroizing;
 
@@ -154,6 +154,7 @@ fn terms(min_shops: usize, colluding: usize) -> Terms {
         neighbours: None,
         cipher: MaskCipher::Chacha20,
         bits: ModulusBits::B32,
+        safeguards: Safeguards::ALL,
     }
 }
 

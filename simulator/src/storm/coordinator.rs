@@ -105,6 +105,8 @@ impl Coordinator {
             };
             store.change(|change| change.set_shop(shop, &member))?;
         }
+        // What a liar announces in place of the plan.
+        store.files().put(&setup.other_plan().to_bytes())?;
         Ok(())
     }
 

@@ -11,6 +11,8 @@
 //! | [`world`] | virtual time, lines, starts and stops |
 //! | [`coordinator`], [`shop`] | the two programs, without their sockets |
 //! | [`referee`] | what must never happen |
+//! | [`leaks`] | what a coordinator could compute from all that was said |
+//! | [`liar`] | a coordinator that shows shops different models, plans and lists |
 //! | [`plant`] | faults put in on purpose, that must be found |
 //!
 //! # What is a failure
@@ -19,7 +21,8 @@
 //! a shop whose ledger is not charged for it; two different updates of a shop under one attempt; both kinds of share of one
 //! shop shown in one attempt; two lists of survivors signed by one shop; keys of one attempt used in another; two models of
 //! one round; a published model whose file is gone or torn; a record that does not contain a head that was signed; a round
-//! that counts an update that nobody sent; a program that panics; a federation that does not come to its end.
+//! that counts an update that nobody sent; a bare sum of fewer updates than the noise is accounted for that the coordinator
+//! could compute from what it was told; a program that panics; a federation that does not come to its end.
 //!
 //! # What is none
 //!
@@ -36,6 +39,8 @@
 mod coordinator;
 mod disk;
 mod entropy;
+mod leaks;
+mod liar;
 mod ops;
 mod plant;
 mod referee;
@@ -73,7 +78,7 @@ use world::{Outcome, Storm, Weather};
     after_help = "Each federation has 4 shops; two of three are masked. Crashes, power cuts, disks that forget, tear, \
     fail and fill up, lines that break, delay, repeat and corrupt, clocks that are set, shops that are slow.\n\
     A federation that fails is named with its seed, and fails again with --seed N --federations 1 (SOUK_LOG=debug says \
-    more). The trace is a digest of all that happened: the same program and the same seeds give the same.\n\nExamples:\n  souk-sim storm\n  souk-sim storm --federations 1000 --rounds 50\n  souk-sim storm --plants"
+    more). The trace is a digest of all that happened: the same program and the same seeds give the same.\n\nExamples:\n  souk-sim storm\n  souk-sim storm --federations 1000 --rounds 50\n  souk-sim storm --plants\n  souk-sim storm --equivocate --federations 500 --rounds 3"
 )]
 pub(crate) struct StormArgs {
     /// How many federations.
@@ -98,6 +103,9 @@ pub(crate) struct StormArgs {
     /// by kill.
     #[arg(long, conflicts_with_all = ["plant", "plants", "federations"])]
     every_write: bool,
+    /// Twelve masked shops on a circle, and a coordinator that shows them different models, plans, rosters and lists.
+    #[arg(long, conflicts_with_all = ["plants", "every_write"])]
+    equivocate: bool,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -142,11 +150,11 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
-        report.print(args.plant.is_none());
+        report.print(args.plant.is_none() && !args.equivocate);
     }
     match args.plant {
         Some(_) => Ok(!report.failures.is_empty()),
-        None => Ok(report.failures.is_empty() && report.is_stormy()),
+        None => Ok(report.failures.is_empty() && (args.equivocate || report.is_stormy())),
     }
 }
 
@@ -202,6 +210,7 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
                         seed: args.seed + u64::from(writes),
                         pause_ms: args.pause_ms,
                         plant: None,
+                        lies: false,
                         script: Some(vec![(Timestamp(0), crash)]),
                     };
                     one(&setup, weather)
@@ -229,15 +238,22 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
 fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
     let plain = Arc::new(Setup::new(SHOPS, args.rounds, false)?);
     let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
+    let lies = args.equivocate || plant.is_some_and(Plant::takes_a_liar);
+    let ring = Arc::new(Setup::ring(args.rounds)?);
+    // What goes wrong by itself hides what the lies come to: less of it.
+    let pause_ms = if lies { args.pause_ms * 10 } else { args.pause_ms };
     let bar = progress(args.federations);
     let outcomes = side_by_side(args.federations, |at| {
         let weather = Weather {
             seed: args.seed + at,
-            pause_ms: args.pause_ms,
+            pause_ms,
             plant,
             script: None,
+            lies,
         };
-        let setup = if weather.seed.is_multiple_of(3) {
+        let setup = if lies {
+            &ring
+        } else if weather.seed.is_multiple_of(3) {
             &plain
         } else {
             &masked
@@ -376,7 +392,8 @@ impl Report {
         }
         if self.failures.is_empty() {
             println!(
-                "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; hangs: 0"
+                "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; bare sums \
+                 that could be computed: 0; hangs: 0"
             );
         }
         if drawn && !self.is_stormy() {

@@ -8,6 +8,7 @@ use souk_client::agent::{KeyMaker, fresh_keys};
 use souk_client::masked::Masker;
 use souk_client::participate::Memory;
 use souk_common::rng::stream;
+use souk_common::secagg::{Safeguards, Terms};
 
 use super::disk::Lie;
 
@@ -26,16 +27,22 @@ pub(crate) enum Plant {
     ReusedKeys,
     /// A shop's store and its file of secrets, where it keeps which list of survivors it has answered, are not synchronised.
     ForgottenList,
+    /// Shops hold a lying coordinator to the first protocol's rules only.
+    FirstRules,
+    /// Shops count signatures on survivors against R1, and do not ask whether those have signed the same R2.
+    UnboundUploads,
 }
 
 impl Plant {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::ReceiptBeforeFsync,
         Self::SpendAfterSend,
         Self::RenameWithoutFsync,
         Self::FreshNoiseOnRetry,
         Self::ReusedKeys,
         Self::ForgottenList,
+        Self::FirstRules,
+        Self::UnboundUploads,
     ];
 
     /// What the coordinator's disk lies about.
@@ -66,8 +73,19 @@ impl Plant {
         memory
     }
 
+    /// Whether it takes a coordinator that shows shops different lists to find it.
+    pub(super) fn takes_a_liar(self) -> bool {
+        matches!(self, Self::FirstRules | Self::UnboundUploads)
+    }
+
     /// How a shop makes its keys.
     pub(super) fn keys(plant: Option<Self>, shop: usize) -> KeyMaker {
+        if let Some(safeguards) = plant.and_then(Self::safeguards) {
+            let mut keys = fresh_keys();
+            return Box::new(move |context, terms, name, identity| {
+                keys(context, Terms { safeguards, ..terms }, name, identity)
+            });
+        }
         if plant != Some(Self::ReusedKeys) {
             return fresh_keys();
         }
@@ -75,6 +93,25 @@ impl Plant {
             let mut always = stream(shop as u64, "keys used for every attempt");
             Ok(Masker::begin(context, terms, name, identity, &mut always))
         })
+    }
+}
+
+impl Plant {
+    /// What is left of them.
+    fn safeguards(self) -> Option<Safeguards> {
+        let off = Safeguards {
+            bindings: false,
+            before_charge: false,
+            ..Safeguards::ALL
+        };
+        match self {
+            Self::FirstRules => Some(Safeguards {
+                of_roster: false,
+                ..off
+            }),
+            Self::UnboundUploads => Some(off),
+            _ => None,
+        }
     }
 }
 

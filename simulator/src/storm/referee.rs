@@ -10,6 +10,7 @@ use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
 
 use super::coordinator::KEPT_MODELS;
+use super::leaks::Leaks;
 use super::shop::Shop;
 
 /// What must not be taken back.
@@ -33,6 +34,8 @@ pub(super) struct Referee {
     revealed: BTreeMap<(AttemptId, u32), bool>,
     /// Of each revealing shop.
     shares: BTreeMap<(usize, AttemptId, u32), [u8; 32]>,
+    /// What the coordinator could compute.
+    leaks: Option<Leaks>,
     /// What was found.
     pub(super) faults: Vec<String>,
 }
@@ -42,8 +45,22 @@ impl Referee {
         self.faults.push(what);
     }
 
+    /// Of a federation whose updates are masked.
+    pub(super) fn of_masked(leaks: Option<Leaks>) -> Self {
+        Self {
+            leaks,
+            ..Self::default()
+        }
+    }
+
     /// A shop says this.
     pub(super) fn asked(&mut self, shop: usize, request: &Request) {
+        let leak = self.leaks.as_mut().and_then(|leaks| leaks.said(shop, request));
+        if let Some((id, fewest)) = leak {
+            self.fault(format!(
+                "the coordinator can compute the bare sum of the updates of {fewest} shops in {id}"
+            ));
+        }
         match request {
             Request::Advertise(keys) => {
                 let (key, id) = (keys.body.mask_key, keys.body.context.id);
@@ -98,6 +115,9 @@ impl Referee {
 
     /// A shop gets a word as it was said.
     pub(super) fn heard(&mut self, shop: usize, push: &Push) {
+        if let Some(leaks) = &mut self.leaks {
+            leaks.shown(shop, push);
+        }
         match push {
             Push::Welcome { manifest } => self.published(&manifest.body),
             Push::Announce(announcement) => self.head(&announcement.body.log),

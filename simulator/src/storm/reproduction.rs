@@ -10,6 +10,7 @@ fn outcome_of(masked: bool, script: Script) -> Outcome {
         pause_ms: DEFAULT_PAUSE_MS,
         plant: None,
         script: Some(script),
+        lies: false,
     };
     one(&setup, weather).unwrap()
 }

@@ -24,11 +24,26 @@ pub(super) struct Setup {
 impl Setup {
     /// `shops` shops, `rounds` rounds, under masks or not.
     pub(super) fn new(shops: usize, rounds: u64, masked: bool) -> anyhow::Result<Self> {
+        let masking = masked.then(|| (shops - 1, "colluding = 1\nstep = '8s'\n"));
+        Self::of(shops, rounds, shops - 1, masking)
+    }
+
+    /// Twelve shops on a circle, the fewest of which a lying coordinator could read one under the first rules.
+    pub(super) fn ring(rounds: u64) -> anyhow::Result<Self> {
+        Self::of(
+            12,
+            rounds,
+            6,
+            Some((6, "colluding = 1\nneighbours = 6\nstep = '8s'\n")),
+        )
+    }
+
+    fn of(shops: usize, rounds: u64, quorum: usize, masking: Option<(usize, &str)>) -> anyhow::Result<Self> {
         let names = (0..shops).map(|shop| format!("shop-{shop}").parse());
         let shops: Vec<ShopName> = names.collect::<Result<_, _>>()?;
         let items = (0..ITEMS).map(|item| Item::bare(format!("item-{item}")));
         let setup = Self {
-            plan: Plan::from_toml(&plan_text(&shops, rounds, masked))?,
+            plan: Plan::from_toml(&plan_text(&shops, rounds, quorum, masking))?,
             catalogue: Catalogue::new(items.collect())?,
             folder: tempfile::tempdir()?,
             shops,
@@ -54,6 +69,14 @@ impl Setup {
     /// A shop's long-term key.
     pub(super) fn identity(&self, shop: usize) -> SigningKey {
         SigningKey::from_bytes(&secret(shop))
+    }
+
+    /// Another plan that differs in its name alone.
+    pub(super) fn other_plan(&self) -> Plan {
+        Plan {
+            name: "another storm".to_owned(),
+            ..self.plan.clone()
+        }
     }
 
     /// The key of the coordinator's words.
@@ -104,12 +127,10 @@ fn secret(shop: usize) -> [u8; 32] {
     secret
 }
 
-fn plan_text(shops: &[ShopName], rounds: u64, masked: bool) -> String {
-    let quorum = shops.len() - 1;
-    let masking = match masked {
-        true => format!("[masking]\nmin_shops = {quorum}\ncolluding = 1\nstep = '8s'\n"),
-        false => String::new(),
-    };
+fn plan_text(shops: &[ShopName], rounds: u64, quorum: usize, masking: Option<(usize, &str)>) -> String {
+    let masking = masking.map_or(String::new(), |(least, rest)| {
+        format!("[masking]\nmin_shops = {least}\n{rest}")
+    });
     let mut text = format!(
         "name = 'storm'\nrounds = {rounds}\n[model]\nkind = 'mf'\ngmf_dim = 2\n[train]\nsolver = 'ials'\n\
          alpha = 0.1\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 8\nsampling_rate = 1\n\

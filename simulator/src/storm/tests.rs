@@ -9,6 +9,7 @@ fn blown(seed: u64, masked: bool, plant: Option<Plant>) -> Outcome {
         pause_ms: DEFAULT_PAUSE_MS,
         plant,
         script: None,
+        lies: false,
     };
     one(&setup, weather).unwrap()
 }

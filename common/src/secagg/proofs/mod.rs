@@ -66,6 +66,7 @@ pub(super) fn terms(
         neighbours,
         cipher: MaskCipher::Chacha20,
         bits,
+        safeguards: Safeguards::ALL,
     }
 }
 

@@ -94,8 +94,13 @@ impl Storm {
             return;
         }
         match from_bytes::<Request>(frame) {
-            Ok(request) => {
+            Ok(mut request) => {
                 tracing::debug!(at = %self.now, ?stream, ?request, "asked");
+                let name = &self.setup.shops[stream.shop];
+                let liar = self.liar.as_mut();
+                if let Some(reply) = liar.and_then(|liar| liar.hear(stream.shop, name, &mut request)) {
+                    return self.after_coordinator(Ok(vec![Said::Reply(stream, reply)]));
+                }
                 let said = self.coordinator.answer(self.coordinators_time(), stream, request);
                 self.after_coordinator(said);
             }
@@ -198,7 +203,10 @@ impl Storm {
         let boots = self.coordinator.boots;
         for said in said {
             match said {
-                Said::Push { shop, link, push } => {
+                Said::Push { shop, link, mut push } => {
+                    if let Some(liar) = &mut self.liar {
+                        liar.show(shop, &self.setup.shops[shop], &mut push);
+                    }
                     self.referee.heard(shop, &push);
                     if let Push::Ended { id, .. } = &push {
                         self.note(&format!("ended {id}"));

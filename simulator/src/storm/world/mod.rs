@@ -20,6 +20,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, Digester};
 use souk_common::rng::{Stream as Rng, stream};
 use souk_common::round::record::{Announcement, Outcome as Ending};
+use souk_common::secagg::Terms;
 use souk_common::wire::frame::{Framed, from_bytes, to_bytes};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::round::{Event, Phase};
@@ -27,6 +28,8 @@ use souk_coordinator::store::Entry;
 
 use super::coordinator::{Coordinator, Said, Stopped, Stream};
 use super::disk::{FakeDisk, Stop};
+use super::leaks::Leaks;
+use super::liar::Liar;
 use super::ops::{self, Op, Script, Whom};
 use super::plant::Plant;
 use super::referee::Referee;
@@ -65,6 +68,8 @@ pub(crate) struct Weather {
     pub(crate) plant: Option<Plant>,
     /// These things at their times, in place of drawn ones.
     pub(crate) script: Option<Script>,
+    /// The coordinator shows shops different lists.
+    pub(crate) lies: bool,
 }
 
 enum Letter {
@@ -151,6 +156,7 @@ pub(crate) struct Storm {
     shops: Vec<Shop>,
     lines: Vec<Line>,
     referee: Referee,
+    liar: Option<Liar>,
     outcome: Outcome,
     trace: Digester,
     finished: bool,
@@ -173,6 +179,8 @@ impl Storm {
                 Shop::new(place, disk, setup, weather.plant)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let masking = setup.plan.masking.as_ref();
+        let leaks = masking.map(|masking| Leaks::new(Terms::of(&setup.plan, masking), &setup.shops));
         Ok(Self {
             plan: setup.plan.digest(),
             rng: stream(seed, "storm"),
@@ -181,7 +189,8 @@ impl Storm {
             lines: vec![Line::default(); shops.len()],
             coordinator,
             shops,
-            referee: Referee::default(),
+            referee: Referee::of_masked(leaks),
+            liar: weather.lies.then(|| Liar::new(seed, setup)).flatten(),
             outcome: Outcome::default(),
             trace: Digester::default(),
             finished: false,
@@ -220,7 +229,12 @@ impl Storm {
             if self.referee.newest() != newest {
                 (newest, since) = (self.referee.newest(), self.now);
             }
-            if self.now.0 - since.0 > MOST_MS_A_ROUND || letters > MOST_LETTERS {
+            let most = if self.liar.is_some() {
+                MOST_MS_WITH_LIES
+            } else {
+                MOST_MS_A_ROUND
+            };
+            if self.now.0 - since.0 > most || letters > MOST_LETTERS {
                 let state = self.describe();
                 self.referee
                     .faults
@@ -260,6 +274,9 @@ impl Storm {
             self.referee
                 .faults
                 .push("the last round was published to nobody".into());
+        }
+        if let Some(liar) = &self.liar {
+            self.outcome.ops.extend(liar.told.clone());
         }
         self.outcome.faults = std::mem::take(&mut self.referee.faults);
         let log = self
@@ -340,6 +357,8 @@ const SLOW_PIECES: f64 = 0.2;
 const START_MS: i64 = 1_700_000_000_000;
 /// A round that takes longer hangs, whatever goes wrong meanwhile.
 const MOST_MS_A_ROUND: i64 = 600_000;
+/// Most attempts end without a model when the coordinator lies in them.
+const MOST_MS_WITH_LIES: i64 = 7_200_000;
 const MOST_LETTERS: u64 = 2_000_000;
 /// A timer is looked at this often, as clocks may be set.
 const LOOK_AGAIN_MS: i64 = 5_000;
