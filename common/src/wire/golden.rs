@@ -10,7 +10,7 @@ use super::codec::{decode, encode};
 use super::frame::{FrameError, Framed, HEADER_BYTES, parse_header, to_bytes};
 use super::limits::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 use super::messages::{
-    Authorities, CheckIn, CheckedIn, ErrorCode, Member, Push, Reply, Request, Signed, Spent,
+    Authorities, CheckIn, CheckedIn, ErrorCode, Member, Push, Reply, Request, Signed, SignedSpent, Spent,
 };
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
@@ -234,6 +234,16 @@ fn replies() -> Vec<(&'static str, Reply)> {
             }]),
         ),
         ("reply_spent_nothing", Reply::Spent(vec![])),
+        (
+            "reply_signed_spent",
+            Reply::SignedSpent(vec![SignedSpent {
+                spent: Spent {
+                    receipt: receipt(),
+                    plan: Digest([2; 32]),
+                },
+                signature: vec![9; 64],
+            }]),
+        ),
         ("reply_signed_spent_nothing", Reply::SignedSpent(vec![])),
     ]
 }

@@ -78,6 +78,45 @@ fn an_untouched_record_passes_and_every_changed_digit_of_every_entry_is_found() 
 }
 
 #[test]
+fn enrolments_stand_in_a_record_that_passes_and_can_not_be_changed_unseen() {
+    let dir = published();
+    let entries = [
+        r#"{"enrolled":{"shop":"west","key":null,"from":"10.0.0.1","again":false}}"#,
+        r#"{"enrolments_refused":{"since":5,"tries":12,"of":[{"cause":{"ended_code":"used"},"from":"2001:db8:0:7::/64","shop":"west","key":"0101010101010101010101010101010101010101010101010101010101010101","tries":2},{"cause":"wrong_code","from":"10.0.0.2","shop":null,"key":null,"tries":3}],"others":7}}"#,
+    ];
+    let mut store = Store::open(dir.path(), None).unwrap();
+    for (at, text) in (1..).zip(entries) {
+        let entry: Entry = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&entry).unwrap(), text, "as it was released");
+        let at = souk_common::clock::Timestamp(at);
+        store.change(|change| change.append(at, entry)).unwrap();
+    }
+    let length = store.log_head().length;
+    drop(store);
+    let report = check(dir.path(), &key().public()).unwrap();
+    assert!(report.ok && report.log_length == length, "{report:?}");
+    for (at, from, to) in [
+        (length - 2, "10.0.0.1", "10.0.0.9"),
+        (length - 2, "west", "east"),
+        (length - 1, "wrong_code", "expired_code"),
+        (length - 1, "\"others\":7", "\"others\":6"),
+    ] {
+        let report = tampered(dir.path(), at, |text| Some(text.replacen(from, to, 1))).unwrap();
+        assert!(!report.ok, "{from} to {to}");
+    }
+    // Nor does the coordinator itself write one that does not add up.
+    let mut store = Store::open(dir.path(), None).unwrap();
+    let wrong = serde_json::from_str(&entries[1].replace("\"tries\":12", "\"tries\":11")).unwrap();
+    store
+        .change(|change| change.append(souk_common::clock::Timestamp(9), wrong))
+        .unwrap();
+    drop(store);
+    let report = check(dir.path(), &key().public()).unwrap();
+    let said = report.checks[CHAIN].wrong.join("; ");
+    assert!(said.contains("refused enrolments"), "{said}");
+}
+
+#[test]
 fn a_missing_or_added_entry_and_words_by_another_key_are_found() {
     let dir = published();
     let said = |report: &Report, check: usize| report.checks[check].wrong.join("; ");

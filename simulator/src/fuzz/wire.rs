@@ -60,6 +60,7 @@ pub(super) fn targets() -> Vec<Target> {
                 "reply_receipt",
                 "reply_rejected",
                 "reply_renewed",
+                "reply_signed_spent",
                 "reply_signed_spent_nothing",
                 "reply_spent",
                 "reply_spent_nothing",
