@@ -56,7 +56,11 @@ impl Masker {
         identity: &SigningKey,
         source: &mut impl Source,
     ) -> Self {
-        let keys = Keys::make(context, terms, shop, identity, source);
+        Self::of(context, Keys::make(context, terms, shop, identity, source))
+    }
+
+    /// With keys that were made for `context`.
+    pub fn of(context: Context, keys: Keys) -> Self {
         Self {
             key: AttemptKey {
                 plan: context.plan,

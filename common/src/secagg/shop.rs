@@ -74,9 +74,10 @@ impl Keys {
         }
     }
 
-    /// A liar's: the shares will not be of the seed it commits itself to.
-    #[cfg(test)]
-    pub(super) fn with_another_seed(mut self, seed: [u8; 32]) -> Self {
+    /// A lying member's, for simulations: the shares will not be of the seed that the keys commit it to, so that no sum with
+    /// its update can be unmasked.
+    #[must_use]
+    pub fn with_another_seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Zeroizing::new(seed);
         self
     }

@@ -13,6 +13,7 @@
 //! | [`referee`] | what must never happen |
 //! | [`leaks`] | what a coordinator could compute from all that was said |
 //! | [`liar`] | a coordinator that shows shops different models, plans and lists |
+//! | [`member`] | a member that lies to the others |
 //! | [`plant`] | faults put in on purpose, that must be found |
 //!
 //! # What is a failure
@@ -41,6 +42,7 @@ mod disk;
 mod entropy;
 mod leaks;
 mod liar;
+mod member;
 mod ops;
 mod plant;
 mod referee;
@@ -67,6 +69,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, Digester};
 
 use disk::Stop;
+use member::MemberLie;
 use ops::{Op, Whom};
 use plant::Plant;
 use setup::Setup;
@@ -106,6 +109,10 @@ pub(crate) struct StormArgs {
     /// Twelve masked shops on a circle, and a coordinator that shows them different models, plans, rosters and lists.
     #[arg(long, conflicts_with_all = ["plants", "every_write"])]
     equivocate: bool,
+    /// In place of all that goes wrong, one shop that lies to the others, in every way by itself: the others must publish,
+    /// be charged at most once more than they published, and the record must name the liar where it can be proved.
+    #[arg(long, conflicts_with_all = ["plant", "plants", "every_write", "equivocate"])]
+    lying_member: bool,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -145,6 +152,9 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
     }
     if args.every_write {
         return every_write(args);
+    }
+    if args.lying_member {
+        return lying_member(args);
     }
     let report = blow(args, args.plant)?;
     if args.json {
@@ -211,6 +221,7 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
                         pause_ms: args.pause_ms,
                         plant: None,
                         lies: false,
+                        member: None,
                         script: Some(vec![(Timestamp(0), crash)]),
                     };
                     one(&setup, weather)
@@ -235,6 +246,70 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
     Ok(report.failures.is_empty())
 }
 
+/// A federation of four for each way to lie, and nothing else that goes wrong.
+fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
+    let setup = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
+    let (mut good, mut rows) = (true, Vec::new());
+    for lie in MemberLie::ALL {
+        let outcome = one(&setup, with_liar(args.seed, lie))?;
+        let most = *outcome.charged[..SHOPS - 1].iter().max().unwrap_or(&0);
+        let fine = is_borne(&outcome, lie, args.rounds);
+        good &= fine;
+        if !args.json {
+            println!(
+                "{:<14} {} rounds published, {} attempts without a model, the others charged {most} times, named: {}{}",
+                format!("{lie:?}"),
+                outcome.published,
+                outcome.abandoned,
+                if outcome.named.is_empty() {
+                    "nobody".to_owned()
+                } else {
+                    outcome.named.join(", ")
+                },
+                if fine { "" } else { "  FAILED" },
+            );
+            outcome.faults.iter().for_each(|fault| println!("  {fault}"));
+        }
+        rows.push(serde_json::json!({
+            "lie": format!("{lie:?}"),
+            "published": outcome.published,
+            "without_model": outcome.abandoned,
+            "most_charged": most,
+            "named": outcome.named,
+            "good": fine,
+        }));
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "lies": rows }));
+    }
+    Ok(good)
+}
+
+fn with_liar(seed: u64, lie: MemberLie) -> Weather {
+    Weather {
+        seed,
+        pause_ms: DEFAULT_PAUSE_MS,
+        plant: None,
+        script: Some(Vec::new()),
+        lies: false,
+        member: Some(lie),
+    }
+}
+
+/// Whether the others publish all rounds, pay for no more than it costs, and know who lies.
+fn is_borne(outcome: &Outcome, lie: MemberLie, rounds: u64) -> bool {
+    let charged = &outcome.charged[..SHOPS - 1];
+    let named: &[String] = match lie.is_named() {
+        true => &[format!("shop-{}", SHOPS - 1)],
+        false => &[],
+    };
+    outcome.faults.is_empty()
+        && outcome.published == rounds
+        && outcome.abandoned == lie.costs()
+        && charged.iter().all(|charged| *charged == rounds + lie.costs())
+        && outcome.named == named
+}
+
 fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
     let plain = Arc::new(Setup::new(SHOPS, args.rounds, false)?);
     let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
@@ -250,6 +325,7 @@ fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
             plant,
             script: None,
             lies,
+            member: None,
         };
         let setup = if lies {
             &ring

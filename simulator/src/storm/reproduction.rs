@@ -11,6 +11,7 @@ fn outcome_of(masked: bool, script: Script) -> Outcome {
         plant: None,
         script: Some(script),
         lies: false,
+        member: None,
     };
     one(&setup, weather).unwrap()
 }

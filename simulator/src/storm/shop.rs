@@ -20,6 +20,7 @@ use souk_common::round::record::{Announcement, UploadHeader};
 use souk_common::wire::messages::{Reply, Request};
 
 use super::disk::FakeDisk;
+use super::member::MemberLie;
 use super::plant::Plant;
 use super::setup::Setup;
 
@@ -89,6 +90,8 @@ pub(super) struct Shop {
     asked: BTreeMap<u64, (bool, Asked)>,
     next: u64,
     plant: Option<Plant>,
+    /// How it lies to the others.
+    lie: Option<MemberLie>,
 }
 
 impl Shop {
@@ -96,7 +99,7 @@ impl Shop {
         place: usize,
         disk: FakeDisk,
         setup: &Setup,
-        plant: Option<Plant>,
+        (plant, lie): (Option<Plant>, Option<MemberLie>),
     ) -> anyhow::Result<Self> {
         let folder = Folder::on(Arc::new(disk.clone()), setup.folder(place));
         Ok(Self {
@@ -115,6 +118,7 @@ impl Shop {
             asked: BTreeMap::new(),
             next: 0,
             plant,
+            lie,
         })
     }
 
@@ -124,7 +128,10 @@ impl Shop {
         let store = Arc::new(Store::open(&self.folder)?);
         let workshop = Workshop::open(&self.folder, &self.membership, Arc::clone(&store), now)?;
         let memory = Plant::remembered(self.plant, store.memory(workshop.spent())?);
-        let keys = Plant::keys(self.plant, self.place);
+        let keys = match self.lie {
+            Some(lie) => lie.keys(),
+            None => Plant::keys(self.plant, self.place),
+        };
         let mut agent = Agent::new(
             &self.folder,
             &self.config,

@@ -10,6 +10,7 @@ fn blown(seed: u64, masked: bool, plant: Option<Plant>) -> Outcome {
         plant,
         script: None,
         lies: false,
+        member: None,
     };
     one(&setup, weather).unwrap()
 }
@@ -70,4 +71,45 @@ fn elsewhere_entropy_is_the_operating_systems() {
     assert_ne!(drawn(), drawn());
     assert_ne!(seeded, drawn());
     assert_ne!(seeded, std::thread::spawn(drawn).join().unwrap());
+}
+
+/// Honest shops are charged at most once for a liar, the next attempt publishes, and the liar is named where it can be proved.
+#[test]
+fn one_member_that_lies_costs_the_others_at_most_one_charged_attempt() {
+    for lie in MemberLie::ALL {
+        let setup = Arc::new(Setup::new(SHOPS, 2, true).unwrap());
+        let outcome = one(&setup, with_liar(7, lie)).unwrap();
+        assert!(is_borne(&outcome, lie, 2), "{lie:?}: {outcome:?}");
+    }
+}
+
+/// A coordinator that shows shops different lists learns nothing; without the rules that stand against it, it does.
+#[test]
+fn a_coordinator_that_equivocates_computes_no_bare_sum_and_would_under_the_first_rules() {
+    let setup = Arc::new(Setup::ring(2).unwrap());
+    let blow = |seed, plant| {
+        let weather = Weather {
+            seed,
+            pause_ms: DEFAULT_PAUSE_MS * 10,
+            plant,
+            script: None,
+            lies: true,
+            member: None,
+        };
+        one(&setup, weather).unwrap()
+    };
+    let mut lies = 0;
+    for seed in 0..6 {
+        let outcome = blow(seed, None);
+        assert_eq!(outcome.faults, Vec::<String>::new(), "{seed}");
+        lies += outcome.ops.keys().filter(|name| name.starts_with("lied")).count();
+    }
+    assert!(lies > 6, "{lies}");
+    for plant in [Plant::FirstRules, Plant::UnboundUploads] {
+        let found = (0..40).any(|seed| {
+            let faults = blow(seed, Some(plant)).faults;
+            faults.iter().any(|fault| fault.contains("bare sum"))
+        });
+        assert!(found, "{plant:?}");
+    }
 }

@@ -96,6 +96,14 @@ impl Storm {
         match from_bytes::<Request>(frame) {
             Ok(mut request) => {
                 tracing::debug!(at = %self.now, ?stream, ?request, "asked");
+                if let Some(lie) = self
+                    .weather
+                    .member
+                    .filter(|_| stream.shop + 1 == self.setup.shops.len())
+                {
+                    self.member
+                        .says(lie, &self.setup.identity(stream.shop), &mut request);
+                }
                 let name = &self.setup.shops[stream.shop];
                 let liar = self.liar.as_mut();
                 if let Some(reply) = liar.and_then(|liar| liar.hear(stream.shop, name, &mut request)) {
@@ -206,6 +214,9 @@ impl Storm {
                 Said::Push { shop, link, mut push } => {
                     if let Some(liar) = &mut self.liar {
                         liar.show(shop, &self.setup.shops[shop], &mut push);
+                    }
+                    if shop + 1 == self.setup.shops.len() {
+                        self.member.hears(&push);
                     }
                     self.referee.heard(shop, &push);
                     if let Push::Ended { id, .. } = &push {

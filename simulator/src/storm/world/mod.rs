@@ -30,6 +30,7 @@ use super::coordinator::{Coordinator, Said, Stopped, Stream};
 use super::disk::{FakeDisk, Stop};
 use super::leaks::Leaks;
 use super::liar::Liar;
+use super::member::{Member, MemberLie};
 use super::ops::{self, Op, Script, Whom};
 use super::plant::Plant;
 use super::referee::Referee;
@@ -47,6 +48,10 @@ pub(crate) struct Outcome {
     /// Attempts with a model, and without.
     pub(crate) published: u64,
     pub(crate) abandoned: u64,
+    /// Shops that the record names, once each time.
+    pub(crate) named: Vec<String>,
+    /// What each shop's ledger is charged for.
+    pub(crate) charged: Vec<u64>,
     /// Receipts that shops got.
     pub(crate) receipts: u64,
     /// Machines that stopped in the middle of a write, or between two.
@@ -70,6 +75,8 @@ pub(crate) struct Weather {
     pub(crate) script: Option<Script>,
     /// The coordinator shows shops different lists.
     pub(crate) lies: bool,
+    /// How the last shop lies to the others.
+    pub(crate) member: Option<MemberLie>,
 }
 
 enum Letter {
@@ -157,6 +164,7 @@ pub(crate) struct Storm {
     lines: Vec<Line>,
     referee: Referee,
     liar: Option<Liar>,
+    member: Member,
     outcome: Outcome,
     trace: Digester,
     finished: bool,
@@ -176,7 +184,8 @@ impl Storm {
             .map(|place| {
                 let lie = weather.plant.and_then(Plant::of_shop);
                 let disk = FakeDisk::lying(seed, &format!("disk of shop {place}"), lie);
-                Shop::new(place, disk, setup, weather.plant)
+                let lie = weather.member.filter(|_| place + 1 == setup.shops.len());
+                Shop::new(place, disk, setup, (weather.plant, lie))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let masking = setup.plan.masking.as_ref();
@@ -190,6 +199,7 @@ impl Storm {
             coordinator,
             shops,
             referee: Referee::of_masked(leaks),
+            member: Member::default(),
             liar: weather.lies.then(|| Liar::new(seed, setup)).flatten(),
             outcome: Outcome::default(),
             trace: Digester::default(),
@@ -279,6 +289,11 @@ impl Storm {
             self.outcome.ops.extend(liar.told.clone());
         }
         self.outcome.faults = std::mem::take(&mut self.referee.faults);
+        let charged = self.shops.iter().map(|shop| {
+            let agent = shop.agent()?;
+            Some(agent.workshop().spent().len() as u64)
+        });
+        self.outcome.charged = charged.map(Option::unwrap_or_default).collect();
         let log = self
             .coordinator
             .engine()
@@ -289,6 +304,7 @@ impl Storm {
                     self.outcome.published += 1;
                 }
                 Entry::Ended(_) => self.outcome.abandoned += 1,
+                Entry::Named { shop, .. } => self.outcome.named.push(shop.to_string()),
                 _ => {}
             }
         }
