@@ -222,10 +222,10 @@ fn views(small: &Small, arena: &Arena<1>, rules: &Rules, shop: usize) -> Vec<Vie
 /// A shop's part when there are two triples of lists: which it is shown, how far, and how far it stands in both.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
-    list: usize,
-    until: Until,
+    pub(super) list: usize,
+    pub(super) until: Until,
     /// In each triple: 0 nowhere, 1 in R1, 2 in R2, 3 in R3.
-    levels: [u8; 2],
+    pub(super) levels: [u8; 2],
 }
 
 /// Every part: `least_elsewhere` is 1 where both triples have everybody in R1.

@@ -114,6 +114,7 @@ impl Tally {
     pub(super) fn is_as_expected(&self, kind: Kind, must_fall: bool) -> bool {
         match kind {
             Kind::Held => self.attack.is_none(),
+            Kind::Open => true,
             Kind::Planted => self.attack.is_some() || !must_fall,
         }
     }

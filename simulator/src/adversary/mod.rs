@@ -41,7 +41,8 @@ use rules::Rules;
 /// Each column of the table is a set of rules: "old" (signatures counted over R2, capped); 1: nobody confirms a list of
 /// survivors without each one's signature on the same lists; 2: signatures counted over R1, never capped; 3: enough
 /// confirmed holders before the charge. The rules in force are 1+2+3, and privacy hangs on 1+2: there nothing may be found.
-/// All others are planted, and must be found broken. Each row is a kind of attempts: every choice of lists in small
+/// Those without 1 or 2 are planted, and must be found broken, but for 1+3, of which nothing
+/// is claimed. Each row is a kind of attempts: every choice of lists in small
 /// federations, the known attacks with all their measures, and random ones, to 1000 shops.
 #[derive(Args, Debug)]
 #[command(
@@ -59,7 +60,8 @@ pub struct AdversaryArgs {
     /// More of everything.
     #[arg(long, conflicts_with = "short")]
     long: bool,
-    /// Try the rules in force with F, T or A lowered by one instead: each must be found broken.
+    /// Try the rules in force with F, T or A lowered instead: each must be found broken, but for F lowered by one alone, which
+    /// T and A make good.
     #[arg(long)]
     weakened: bool,
     /// Print one JSON object instead of a table.

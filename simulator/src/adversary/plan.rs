@@ -8,7 +8,7 @@ use super::judge::{Judge, Tally};
 use super::report::{Report, Row};
 use super::rules::Rules;
 use super::search::{at_random, near};
-use super::structured::{Numbers, Staged, gaps, isolation, rosters, two_sharers};
+use super::structured::{Numbers, Staged, gaps, isolation, rosters, two_groups, two_sharers};
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -127,7 +127,7 @@ fn two_triples(rules: &[Rules], depth: Depth) -> Row {
         (Usual, Small::complete(6, 0, 0, 1)),
         (Usual, Small::complete(6, 1, 0, 1)),
         (Usual, Small::complete(6, 1, 1, 1)),
-        (Short, Small::complete(7, 1, 0, 1)),
+        (Usual, Small::complete(7, 1, 0, 1)),
         (Usual, Small::complete(7, 0, 1, 1)),
         (Long, Small::complete(7, 0, 0, 0)),
         (Long, Small::complete(7, 0, 0, 1)),
@@ -212,19 +212,27 @@ fn two_rosters(rules: &[Rules], depth: Depth, found: &mut Found) -> Row {
         neighbours: None,
         colluding: 1,
     };
-    // With so many colluding shops; up to so many different parts.
-    let settings = [
+    // With so many colluding shops.
+    let known = [
+        (Short, (complete(8, 5), 1)),
+        (Short, (complete(14, 8), 0)),
+        (Short, (complete(20, 11), 0)),
+        (Short, (complete(32, 17), 0)),
+    ];
+    // Up to so many different parts.
+    let any = [
         (Short, (complete(8, 5), 1, 3)),
-        (Short, (complete(14, 8), 0, 3)),
-        (Short, (complete(20, 11), 0, 2)),
+        (Usual, (complete(8, 5), 1, 4)),
+        (Usual, (complete(14, 8), 0, 3)),
         (Usual, (complete(20, 11), 0, 3)),
-        (Usual, (complete(20, 12), 1, 3)),
-        (Usual, (complete(32, 17), 0, 3)),
         (Long, (complete(14, 8), 1, 4)),
         (Long, (complete(20, 11), 0, 4)),
     ];
     let mut judge = Judge::new(rules);
-    for (numbers, adversaries, kinds) in upto(depth, &settings) {
+    for (numbers, adversaries) in upto(depth, &known) {
+        two_groups(&numbers, adversaries, &mut judge, &mut found.to_64);
+    }
+    for (numbers, adversaries, kinds) in upto(depth, &any) {
         rosters(&numbers, adversaries, kinds, &mut judge, &mut found.to_64);
     }
     Row::new(

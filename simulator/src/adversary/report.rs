@@ -201,7 +201,7 @@ impl Report {
             [] if self.rules().iter().any(|(_, kind)| *kind == Kind::Held) => {
                 text += "the rules in force hold, and every planted set of rules was found broken\n";
             }
-            [] => text += "every one of these sets of rules was found broken\n",
+            [] => text += "every planted set of rules was found broken\n",
             wrong => wrong.iter().for_each(|wrong| {
                 let _ = writeln!(text, "WRONG: {wrong}");
             }),

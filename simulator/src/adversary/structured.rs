@@ -103,23 +103,50 @@ pub(super) fn rosters(
     judge: &mut Judge<1>,
     found: &mut Vec<Staged<1>>,
 ) {
+    choose(&parts(0), kinds, 0, &mut Vec::new(), &mut |chosen| {
+        played_by_any(numbers, adversaries, chosen, judge, found);
+    });
+}
+
+/// The second attack with the parts that it has. One group unmasks itself under a roster of its own; it stands silently in the
+/// survivors of the other, as far as those need it for n_min. Some of the others stand in the first roster, and are said to
+/// have dropped out of their own: so their mask keys come out there, and strip the first group's masks.
+pub(super) fn two_groups(
+    numbers: &Numbers,
+    adversaries: usize,
+    judge: &mut Judge<1>,
+    found: &mut Vec<Staged<1>>,
+) {
+    let part = |list, until, levels| Part { list, until, levels };
+    let inside = part(0, Until::Survivors, [3, 0]);
+    let lent = part(0, Until::Survivors, [3, 3]);
+    let stripped = part(1, Until::Update, [3, 2]);
+    let others = part(1, Until::Survivors, [0, 3]);
+    for chosen in [&[inside, lent, stripped, others][..], &[inside, stripped, others]] {
+        played_by_any(numbers, adversaries, chosen, judge, found);
+    }
+}
+
+fn played_by_any(
+    numbers: &Numbers,
+    adversaries: usize,
+    chosen: &[Part],
+    judge: &mut Judge<1>,
+    found: &mut Vec<Staged<1>>,
+) {
     let terms = terms(numbers.min_shops, numbers.colluding, None);
     let arena = Arena::new(terms, numbers.shops - adversaries, adversaries, 0);
     judge.enter();
-    let parts = parts(0);
-    let mut chosen = Vec::new();
-    choose(&parts, kinds, 0, &mut chosen, &mut |chosen| {
-        split(arena.honest, chosen.len(), &mut Vec::new(), &mut |sizes| {
-            let played = chosen.iter().zip(sizes);
-            let played = played.flat_map(|(part, many)| std::iter::repeat_n(*part, *many));
-            let (mut lists, mut shown) = (Vec::new(), Vec::new());
-            for another_edition in [false, true] {
+    let (mut lists, mut shown) = (Vec::new(), Vec::new());
+    split(arena.honest, chosen.len(), &mut Vec::new(), &mut |sizes| {
+        let played = chosen.iter().zip(sizes);
+        let played = played.flat_map(|(part, many)| std::iter::repeat_n(*part, *many));
+        for another_edition in [false, true] {
+            if adversaries > 0 || !another_edition {
                 stage(&arena, played.clone(), another_edition, &mut lists, &mut shown);
-                if adversaries > 0 || !another_edition {
-                    show(judge, &arena, &lists, &shown, found);
-                }
+                show(judge, &arena, &lists, &shown, found);
             }
-        });
+        }
     });
 }
 
