@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use souk_common::private::keep_to_the_owner;
 use souk_common::terminal::tell;
 
-use crate::{bench, chaos, demo, epsilon, evaluate, fuzz, simulate, soak, split, storm, verify};
+use crate::{adversary, bench, chaos, demo, epsilon, evaluate, fuzz, simulate, soak, split, storm, verify};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -34,6 +34,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
     Storm(storm::StormArgs),
+    Adversary(adversary::AdversaryArgs),
     Fuzz(fuzz::FuzzArgs),
     Soak(soak::SoakArgs),
 }
@@ -66,6 +67,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Storm(args) => storm::run(&args),
+        Command::Adversary(args) => adversary::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Epsilon(args) => return epsilon::run_epsilon(&args),

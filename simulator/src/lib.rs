@@ -11,6 +11,7 @@
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`chaos`] | `chaos`: the same processes, killed again and again |
 //! | [`verify`] | `verify`: a federation's records, checked offline |
+//! | [`adversary`] | `adversary`: what a lying coordinator can compute of honest updates |
 //! | [`storm`] | `storm`: federations in which everything goes wrong |
 //! | [`soak`] | `soak`: a day of a coordinator with many shops on bad lines |
 //! | [`netsim`] | virtual time and datagrams under the programs as they are |
@@ -21,6 +22,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod adversary;
 mod alone;
 mod args;
 pub mod bench;
