@@ -4,7 +4,7 @@
 use souk_common::ids::Digest;
 use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::MaskCipher;
-use souk_common::secagg::Terms;
+use souk_common::secagg::{Safeguards, Terms};
 use souk_common::secagg::graph::neighbours;
 
 use super::set::Set;
@@ -111,6 +111,7 @@ pub(super) fn terms(min_shops: usize, colluding: usize, neighbours: Option<usize
         neighbours,
         cipher: MaskCipher::Chacha20,
         bits: ModulusBits::B32,
+        safeguards: Safeguards::ALL,
     }
 }
 
