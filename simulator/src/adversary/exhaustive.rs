@@ -301,21 +301,24 @@ pub(super) fn pairs(small: &Small, judge: &mut Judge<1>) {
     }
 }
 
-/// Two triples of one roster of all, in a circle of honest shops, up to turning it.
+/// Two triples of one roster of all, in a circle of honest shops, up to turning it, mirroring it, and exchanging the triples.
 pub(super) fn pairs_on_circle(small: &Small, judge: &mut Judge<1>) {
     let parts = parts(1);
     let (mut lists, mut shown) = (Vec::new(), Vec::new());
     for min_shops in small.min_shops() {
         let arena = small.arena(min_shops);
         judge.enter();
-        for least in 0..parts.len() {
+        // The first half shows the first triple. Where nobody is shown that, the triples can be exchanged.
+        for least in 0..parts.len() / 2 {
             let mut chosen = vec![least; small.honest];
             loop {
-                let staged = chosen.iter().map(|part| parts[*part]);
-                stage(&arena, staged, false, &mut lists, &mut shown);
-                judge.see(&arena, &lists, &shown);
-                if judge.is_settled() {
-                    return;
+                if chosen[1] <= chosen[small.honest - 1] {
+                    let staged = chosen.iter().map(|part| parts[*part]);
+                    stage(&arena, staged, false, &mut lists, &mut shown);
+                    judge.see(&arena, &lists, &shown);
+                    if judge.is_settled() {
+                        return;
+                    }
                 }
                 // The first shop has the least part of all.
                 let Some(at) = chosen.iter().rposition(|part| part + 1 < parts.len()) else {

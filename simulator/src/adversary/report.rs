@@ -177,6 +177,7 @@ impl Report {
         }
         text = format!("{text}\n{computable}\n\n");
         text += "\"5 of 6\": the sum of 5 shops' updates is computed, where the noise of 6 is charged for. \"none\": nothing found.\n";
+        text += "In small complete graphs rule 3 asks for nothing (A is 1): those attempts are not followed again with it.\n";
         for (rules, _) in self.rules() {
             let mut attacks = self.cells().filter(|(_, cell)| cell.rules == rules);
             if let Some((row, attack)) =

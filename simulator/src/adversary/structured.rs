@@ -191,7 +191,8 @@ pub(super) fn two_sharers<const W: usize>(
     let Numbers { shops, min_shops, .. } = *numbers;
     let terms = terms(min_shops, numbers.colluding, numbers.neighbours);
     let half = terms.degree(shops) / 2;
-    for inside in half..shops.saturating_sub(2) {
+    // From n_min on it would be no attack.
+    for inside in half..min_shops.min(shops.saturating_sub(2)) {
         let outside = shops - inside;
         for colluder in 1..=outside {
             let place = inside - 1 + colluder;
