@@ -56,23 +56,6 @@ impl HostilePeer {
     }
 }
 
-/// The first datagrams of a handshake that its peer never goes on with, sent to `address`.
-pub fn knock_and_run(address: SocketAddr, ca: Vec<u8>) -> std::net::UdpSocket {
-    let local = (std::net::Ipv4Addr::LOCALHOST, 0);
-    let ear = std::net::UdpSocket::bind(local).expect("a socket");
-    ear.set_read_timeout(Some(Duration::from_secs(120)))
-        .expect("a time");
-    let towards = ear.local_addr().expect("bound");
-    let endpoint = client_endpoint(address, Trust::Ca(ca), None).expect("a socket");
-    let dialling = tokio::spawn(async move { connect(&endpoint, towards).await.map(drop) });
-    let mut datagram = [0; 2000];
-    let (len, _) = tokio::task::block_in_place(|| ear.recv_from(&mut datagram)).expect("a datagram");
-    dialling.abort();
-    let mouth = std::net::UdpSocket::bind(local).expect("a socket");
-    mouth.send_to(&datagram[..len], address).expect("sent");
-    mouth
-}
-
 /// The certificate that a shop got when it joined.
 pub fn identity_of(folder: &Path) -> (Identity, Vec<u8>) {
     let folder = souk_client::folder::Folder::new(folder);

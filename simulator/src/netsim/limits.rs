@@ -2,7 +2,9 @@
 //! else notices. How busy the machine is makes no difference.
 
 use std::fs;
+use std::io::IoSliceMut;
 
+use quinn::udp::RecvMeta;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_client::membership::Membership;
 use souk_common::ids::Digest;
@@ -241,6 +243,52 @@ fn an_address_shakes_hands_only_so_often_and_who_is_connected_goes_on() {
         drop(peer);
         // From that very address: it dials again until there is room.
         completes_a_round(&federation, mallory).await;
+        serving.stop().await.unwrap();
+    });
+}
+
+/// Sends the first datagram of a handshake from a new address, and never goes on; what is answered.
+async fn knock(federation: &Arc<Federation>, net: &Arc<Net>) -> Vec<u8> {
+    let host = net.host();
+    let socket = |port| HostSockets(Arc::clone(&host)).bind(SocketAddr::new(host.address(), port));
+    let (ear, mouth) = (socket(5000).unwrap(), socket(5001).unwrap());
+    let ca = federation.home.authority().unwrap().certificate().to_vec();
+    let towards = ear.local_addr().unwrap();
+    let endpoint = client_endpoint_on(&host.platform(), towards, Trust::Ca(ca), None).unwrap();
+    let dialling = tokio::spawn(async move { connect(&endpoint, towards).await.map(drop) });
+    let first = hear(&ear).await;
+    dialling.abort();
+    let coordinator = federation.home.config().unwrap().address.parse().unwrap();
+    host.send(mouth.local_addr().unwrap(), coordinator, &first);
+    hear(&mouth).await
+}
+
+async fn hear(socket: &Arc<dyn AsyncUdpSocket>) -> Vec<u8> {
+    std::future::poll_fn(|cx| {
+        let (mut datagram, mut meta) = ([0; 2000], [RecvMeta::default()]);
+        let got = socket.poll_recv(cx, &mut [IoSliceMut::new(&mut datagram)], &mut meta);
+        got.map(|_| datagram[..meta[0].len].to_vec())
+    })
+    .await
+}
+
+#[test]
+fn over_half_of_the_cap_an_address_must_be_proven_and_over_the_cap_nobody_gets_in() {
+    day(async {
+        let net = Net::new(27, START);
+        let federation = Arc::new(federation(&net, 1, 1, &[("max_connections", 4)]));
+        let mut serving = federation.serve();
+        until(&serving, "listening").await;
+        // Bits 4 and 5 of the first byte of a long header: 0 begins a handshake (a whole one fills its datagram, a refusal
+        // does not), 3 asks to prove the address (RFC 9000, 17.2).
+        let kind = |answer: &[u8]| (answer[0] >> 4 & 3, answer.len() >= 1200);
+        assert_eq!(kind(&knock(&federation, &net).await), (0, true));
+        let north = &federation.shops[0];
+        let _second = member(&federation, north).await.unwrap();
+        assert_eq!(kind(&knock(&federation, &net).await), (3, false));
+        let _third = member(&federation, north).await.unwrap();
+        let _fourth = member(&federation, north).await.unwrap();
+        assert!(member(&federation, north).await.is_none());
         serving.stop().await.unwrap();
     });
 }
