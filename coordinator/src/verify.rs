@@ -54,6 +54,7 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
         said: Vec::new(),
         run: RunSoFar::default(),
         parts_since: kept.parts_since(),
+        second_rules: false,
         models_since: kept.models_since(),
     };
     let mut end = LogHead {
@@ -98,6 +99,8 @@ struct Verifier<'a> {
     parts_since: Option<(u64, u64)>,
     /// The first model version whose file is kept.
     models_since: usize,
+    /// Whether a masked attempt of the second rules was seen: none of the first may follow it.
+    second_rules: bool,
 }
 
 /// What the record has said of the run that it is in.
@@ -379,6 +382,14 @@ impl Verifier<'_> {
             Some(MaskedList::Survivors(session.survivors_digest())),
         ];
         let same_lists = lists.iter().flatten().eq(self.run.lists.iter());
+        if session.is_of_first_rules() && self.second_rules {
+            self.checks[MASKS].wrong.push(format!(
+                "{id}: its masks are said to be of the first rules, under which a coordinator could read one update, after \
+                 attempts of the second"
+            ));
+            return None;
+        }
+        self.second_rules |= !session.is_of_first_rules();
         let survivors = session.survivors().map(|survivors| session.names(survivors));
         let mut counted: Vec<ShopName> = manifest.updates.iter().map(|(shop, _)| shop.clone()).collect();
         counted.sort();

@@ -4,8 +4,8 @@
 use souk_common::ids::Digest;
 use souk_common::round::grid::ModulusBits;
 use souk_common::round::plan::MaskCipher;
-use souk_common::secagg::{Safeguards, Terms};
 use souk_common::secagg::graph::neighbours;
+use souk_common::secagg::{Safeguards, Terms};
 
 use super::set::Set;
 

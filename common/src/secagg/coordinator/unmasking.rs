@@ -14,8 +14,8 @@ impl Session {
     /// Takes in what a survivor reveals. Shares that are not the ones their makers signed are left out.
     ///
     /// # Errors
-    /// When it is not in R3, reveals a share that it does not hold, or one that its maker did not make: then this shop lies,
-    /// and that can be shown to anybody.
+    /// When it is not in R3, reveals a share that it does not hold, or one that its maker did not make: then this shop lies.
+    /// The coordinator knows that from the connection it came on; nobody else can check it.
     pub fn reveal(&mut self, shop: &ShopName, mut revealed: Vec<Revealed>) -> Result<(), Misfit> {
         let place = self.survivor(shop)?;
         let mine = holders(self.neighbours_of(place), place);
