@@ -330,8 +330,12 @@ async fn upload(
     let now = shared.sending.fetch_add(1, Ordering::SeqCst) + 1;
     shared.most_sending.fetch_max(now, Ordering::SeqCst);
     send.write_all(head).await?;
-    send.write_all(rest).await?;
+    // Counted until just before the last byte: with it the coordinator gives the place to the next, who may be faster than
+    // this task comes back.
+    let (most, last) = rest.split_at(rest.len().saturating_sub(1));
+    send.write_all(most).await?;
     shared.sending.fetch_sub(1, Ordering::SeqCst);
+    send.write_all(last).await?;
     send.finish()?;
     match read_frame(&mut receive).await? {
         Some(Reply::Receipt(receipt)) if receipt.body.upload == header => Ok(()),
