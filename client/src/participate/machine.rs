@@ -161,6 +161,7 @@ impl Machine {
         // The news that the attempt had ended may have been lost.
         let past = |stored: AttemptKey| stored.plan == manifest.plan && stored.id.round <= manifest.id.round;
         let mut effects = self.erase_masking(past);
+        self.wait_no_more(now, past);
         effects.extend(self.want(now, manifest));
         if let Some(Attempt {
             stage: Stage::Fetching(missing),
@@ -257,6 +258,10 @@ impl Machine {
             effects.push(Effect::Discard(current.key()));
         }
         effects.extend(self.erase_masking(|stored| stored.id == id));
+        if self.wait_no_more(now, |waiting| waiting.id == id) {
+            self.uploading = false;
+            effects.extend(self.upload(now));
+        }
         match outcome {
             Outcome::Published(manifest) => effects.extend(self.want(now, manifest)),
             Outcome::BelowQuorum { accepted, quorum } => {
@@ -271,6 +276,14 @@ impl Machine {
             }
         }
         effects
+    }
+
+    /// An update of an attempt that is over is not held back any longer, and whether one was: when it leaves tells nothing any
+    /// more, and a clock that was set back would hold it, and the shop, for as long.
+    fn wait_no_more(&mut self, now: Timestamp, over: impl Fn(AttemptKey) -> bool) -> bool {
+        let waits = |pending: &&mut Pending| over(pending.key) && pending.due.is_some_and(|due| due > now);
+        let waiting = self.memory.outbox.as_mut().filter(waits);
+        waiting.map(|pending| pending.due = None).is_some()
     }
 
     fn handle_considered(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {

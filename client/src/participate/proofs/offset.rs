@@ -181,3 +181,19 @@ fn no_lost_connection_repeated_announcement_or_crash_makes_an_update_leave_befor
         assert_eq!(leaves_at(&effects), Some(70_000), "back after it");
     }
 }
+
+/// Found by the storm (seed 132): a clock that was set back held an update of a round that was long published, and its shop
+/// with it, for as long as it had been set back.
+#[test]
+fn an_update_of_an_attempt_that_is_over_is_held_back_no_longer_when_the_clock_was_set_back() {
+    let mut shop = Shop::accepted(Some(OFFSET), false);
+    let id = shop.key.id;
+    let effects = shop.trained(2_000);
+    assert!(leaves_at(&effects) > Some(2_000));
+    let outcome = souk_common::round::record::Outcome::BelowQuorum {
+        accepted: 0,
+        quorum: 1,
+    };
+    let effects = shop.at(-3_600_000, Event::Ended { id, outcome });
+    assert_eq!(leaves_at(&effects), Some(-3_600_000));
+}
