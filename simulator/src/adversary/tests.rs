@@ -1,7 +1,9 @@
 //! The adversary finds what it has to find, and nothing else.
 
+use super::algebra::Agreement;
 use super::judge::{Judge, Tally};
 use super::plan::{Depth, examine};
+use super::report::{Report, Row};
 use super::rules::{ALL, Kind, NEW, NEW_WITH_3, Rules, WEAKENED};
 use super::structured::{Numbers, gaps, two_sharers};
 
@@ -87,26 +89,54 @@ fn on_a_circle_of_34_the_third_attack_would_take_five_confirmations_less() {
 
 #[test]
 fn rules_in_force_that_are_broken_and_planted_ones_that_are_not_found_make_the_report_bad() {
-    let broken = Rules {
+    let report = |rules: Rules, must_fall: &[&str]| {
+        let numbers = on_circle(34, 16, 22, 1);
+        let row = Row::new(
+            "trial".to_owned(),
+            vec![(rules, tally(rules, numbers, third_attack))],
+            must_fall,
+        );
+        Report::new(1, Agreement::default(), vec![row])
+    };
+    let held = |rules| Rules {
         kind: Kind::Held,
-        ..named("old")
+        ..rules
     };
-    let report = examine(&[broken], Depth::Short, 1);
-    assert!(!report.ok);
-    assert!(
-        report.to_text().contains("WRONG: rules old are broken by"),
-        "{}",
-        report.to_text()
-    );
-    let sound = Rules {
+    let planted = |rules| Rules {
         kind: Kind::Planted,
-        ..NEW
+        ..rules
     };
-    let report = examine(&[sound], Depth::Short, 1);
-    assert!(!report.ok);
-    let text = report.to_text();
+    assert!(report(held(NEW), &[]).ok && report(planted(named("1")), &["1"]).ok);
+    let broken = report(held(named("1")), &[]);
+    assert!(!broken.ok);
+    assert!(
+        broken.to_text().contains("WRONG: rules 1 are broken by trial"),
+        "{}",
+        broken.to_text()
+    );
+    let unfound = report(planted(NEW), &["1+2"]);
+    assert!(!unfound.ok);
+    let text = unfound.to_text();
     assert!(
         text.contains("were planted as broken, and nothing was found"),
         "{text}"
     );
+    assert!(
+        text.contains("rules 1+2 must fall to trial, and did not"),
+        "{text}"
+    );
+    let algebra = Agreement {
+        cases: 2,
+        computable: 1,
+        wrong: 1,
+    };
+    assert!(!Report::new(1, algebra, Vec::new()).ok);
+}
+
+#[test]
+fn wrong_usage_is_refused_by_name() {
+    for line in ["souk-sim adversary --short --long", "souk-sim adversary --seed x"] {
+        let args = line.split(' ').skip(1).map(std::ffi::OsString::from);
+        assert_eq!(crate::args::run(args), std::process::ExitCode::from(64), "{line}");
+    }
 }
