@@ -1,10 +1,13 @@
 //! The adversary finds what it has to find, and nothing else.
 
 use super::algebra::Agreement;
+use super::arena::{Arena, Lists, Shown, Until, terms};
 use super::judge::{Judge, Tally};
+use super::knowledge::Engine;
 use super::plan::{Depth, examine};
 use super::report::{Report, Row};
 use super::rules::{ALL, Kind, NEW, NEW_WITH_3, Rules, WEAKENED};
+use super::set::Set;
 use super::structured::{Numbers, gaps, two_sharers};
 
 fn on_circle(shops: usize, min_shops: usize, neighbours: usize, colluding: usize) -> Numbers {
@@ -44,6 +47,44 @@ fn nothing_is_found_under_the_rules_in_force_and_each_that_fell_falls_again() {
         serde_json::to_string(&report).unwrap(),
         serde_json::to_string(&again).unwrap()
     );
+}
+
+#[test]
+fn an_honest_attempt_gives_the_sum_over_all_honest_survivors_and_no_other() {
+    for (neighbours, colluding) in [(None, 1), (Some(14), 1), (Some(14), 0)] {
+        let arena: Arena<1> = Arena::new(terms(14, colluding, neighbours), 30 - colluding, colluding, 0);
+        let all = Set::below(30);
+        // One is gone before R2, one before it uploaded, one with an upload that came too late.
+        let r2 = all.minus(&[3].into_iter().collect());
+        let r3 = r2.minus(&[7, 19].into_iter().collect());
+        let lists = [Lists {
+            r1: all,
+            r2,
+            r3,
+            edition: 0,
+        }];
+        let mut shown = vec![
+            Shown {
+                list: 0,
+                until: Until::Survivors,
+            };
+            arena.honest
+        ];
+        for (shop, until) in [(3, Until::Shares), (7, Until::Update), (19, Until::Shares)] {
+            shown[shop].until = until;
+        }
+        for rules in ALL {
+            let mut engine = Engine::new();
+            let held = engine.follow(&arena, &rules, &lists, &shown);
+            let live = engine.components(&arena, &held, &lists, &shown);
+            assert_eq!(
+                live,
+                [r3.minus(&arena.adversaries())],
+                "{} {neighbours:?}",
+                rules.name
+            );
+        }
+    }
 }
 
 #[test]
@@ -106,7 +147,20 @@ fn rules_in_force_that_are_broken_and_planted_ones_that_are_not_found_make_the_r
         kind: Kind::Planted,
         ..rules
     };
-    assert!(report(held(NEW), &[]).ok && report(planted(named("1")), &["1"]).ok);
+    assert!(report(planted(named("1")), &["1"]).ok);
+    let idle = report(held(NEW), &[]);
+    assert!(
+        !idle.ok && idle.to_text().contains("no sum was ever computed"),
+        "{}",
+        idle.to_text()
+    );
+    let computes = Tally {
+        cases: 1,
+        computable: 1,
+        attack: None,
+    };
+    let row = Row::new("honest".to_owned(), vec![(NEW, computes)], &[]);
+    assert!(Report::new(1, Agreement::default(), vec![row]).ok);
     let broken = report(held(named("1")), &[]);
     assert!(!broken.ok);
     assert!(
