@@ -65,6 +65,15 @@ fn upto<T: Copy>(depth: Depth, settings: &[(Depth, T)]) -> Vec<T> {
     chosen.map(|(_, setting)| *setting).collect()
 }
 
+/// The least and the most of what was tried, as `5 to 7` or `5`.
+fn span(sizes: impl Iterator<Item = usize> + Clone) -> String {
+    let (least, most) = (sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0));
+    match least == most {
+        true => least.to_string(),
+        false => format!("{least} to {most}"),
+    }
+}
+
 /// Each set of rules by itself through all settings, or until it is found broken. In complete graphs A is 1, the shop itself:
 /// there rule 3 asks for nothing, and what was found without it is taken over.
 fn each(
@@ -139,8 +148,10 @@ fn small_federations(rules: &[Rules], depth: Depth) -> Row {
         (Long, absent(Small::complete(4, 1, 0, 1))),
         (Long, Small::complete(4, 2, 2, 2)),
     ];
-    let tallies = each(rules, &upto(depth, &settings), every);
-    Row::new("every choice for each, to 4 honest".to_owned(), tallies, &[])
+    let settings = upto(depth, &settings);
+    let honest = span(settings.iter().map(|small| small.honest));
+    let tallies = each(rules, &settings, every);
+    Row::new(format!("every choice for each, {honest} honest"), tallies, &[])
 }
 
 fn small_circles(rules: &[Rules]) -> Row {
@@ -167,10 +178,10 @@ fn two_triples(rules: &[Rules], depth: Depth) -> Row {
         (Long, Small::complete(7, 2, 0, 2)),
         (Long, Small::complete(7, 1, 2, 1)),
     ];
-    let tallies = each(rules, &upto(depth, &settings), |small, _, judge| {
-        pairs(small, judge)
-    });
-    Row::new("two triples, 5 to 7 honest".to_owned(), tallies, &["old", "2"])
+    let settings = upto(depth, &settings);
+    let honest = span(settings.iter().map(|small| small.honest));
+    let tallies = each(rules, &settings, |small, _, judge| pairs(small, judge));
+    Row::new(format!("two triples, {honest} honest"), tallies, &["old", "2"])
 }
 
 fn two_triples_on_circles(rules: &[Rules], depth: Depth) -> Row {
@@ -180,10 +191,10 @@ fn two_triples_on_circles(rules: &[Rules], depth: Depth) -> Row {
         (Depth::Usual, Small::circle(6, 4)),
         (Depth::Long, Small::circle(7, 4)),
     ];
-    let tallies = each(rules, &upto(depth, &settings), |small, _, judge| {
-        pairs_on_circle(small, judge);
-    });
-    Row::new("two triples, circles of 5 to 7".to_owned(), tallies, &[])
+    let settings = upto(depth, &settings);
+    let honest = span(settings.iter().map(|small| small.honest));
+    let tallies = each(rules, &settings, |small, _, judge| pairs_on_circle(small, judge));
+    Row::new(format!("two triples, circles of {honest}"), tallies, &[])
 }
 
 const fn numbers(shops: usize, min_shops: usize, neighbours: usize, colluding: usize) -> Numbers {
@@ -271,11 +282,13 @@ fn two_rosters(rules: &[Rules], depth: Depth, found: &mut Found, rows: &mut Vec<
         (Long, (complete(20, 11), 0, 4)),
     ];
     let mut judge = Judge::new(rules);
-    for (numbers, adversaries, kinds) in upto(depth, &any) {
+    let any = upto(depth, &any);
+    let shops = span(any.iter().map(|(numbers, ..)| numbers.shops));
+    for (numbers, adversaries, kinds) in any {
         rosters(&numbers, adversaries, kinds, &mut judge, &mut found.to_64);
     }
     rows.push(Row::new(
-        "two rosters, any parts, 8 to 20".to_owned(),
+        format!("two rosters, any parts, {shops}"),
         judge.into_tallies(),
         &[],
     ));
@@ -318,14 +331,12 @@ fn cut_off(rules: &[Rules], depth: Depth, found: &mut Found) -> Row {
         (Depth::Usual, numbers(64, 40, 12, 1)),
     ];
     let mut judge = Judge::new(rules);
-    for numbers in upto(depth, &settings) {
+    let settings = upto(depth, &settings);
+    let shops = span(settings.iter().map(|numbers| numbers.shops));
+    for numbers in settings {
         gaps(&numbers, &mut judge, &mut found.to_64);
     }
-    Row::new(
-        "gaps in circles of 16 to 64".to_owned(),
-        judge.into_tallies(),
-        &[],
-    )
+    Row::new(format!("gaps in circles of {shops}"), judge.into_tallies(), &[])
 }
 
 fn random(rules: &[Rules], depth: Depth, seed: u64) -> Row {
