@@ -1,8 +1,13 @@
 //! The adversary finds what it has to find, and nothing else.
 
+use super::algebra::Agreement;
+use super::arena::{Arena, Lists, Shown, Until, terms};
 use super::judge::{Judge, Tally};
+use super::knowledge::Engine;
 use super::plan::{Depth, examine};
+use super::report::{Report, Row};
 use super::rules::{ALL, Kind, NEW, NEW_WITH_3, Rules, WEAKENED};
+use super::set::Set;
 use super::structured::{Numbers, gaps, two_sharers};
 
 fn on_circle(shops: usize, min_shops: usize, neighbours: usize, colluding: usize) -> Numbers {
@@ -42,6 +47,44 @@ fn nothing_is_found_under_the_rules_in_force_and_each_that_fell_falls_again() {
         serde_json::to_string(&report).unwrap(),
         serde_json::to_string(&again).unwrap()
     );
+}
+
+#[test]
+fn an_honest_attempt_gives_the_sum_over_all_honest_survivors_and_no_other() {
+    for (neighbours, colluding) in [(None, 1), (Some(14), 1), (Some(14), 0)] {
+        let arena: Arena<1> = Arena::new(terms(14, colluding, neighbours), 30 - colluding, colluding, 0);
+        let all = Set::below(30);
+        // One is gone before R2, one before it uploaded, one with an upload that came too late.
+        let r2 = all.minus(&[3].into_iter().collect());
+        let r3 = r2.minus(&[7, 19].into_iter().collect());
+        let lists = [Lists {
+            r1: all,
+            r2,
+            r3,
+            edition: 0,
+        }];
+        let mut shown = vec![
+            Shown {
+                list: 0,
+                until: Until::Survivors,
+            };
+            arena.honest
+        ];
+        for (shop, until) in [(3, Until::Shares), (7, Until::Update), (19, Until::Shares)] {
+            shown[shop].until = until;
+        }
+        for rules in ALL {
+            let mut engine = Engine::new();
+            let held = engine.follow(&arena, &rules, &lists, &shown);
+            let live = engine.components(&arena, &held, &lists, &shown);
+            assert_eq!(
+                live,
+                [r3.minus(&arena.adversaries())],
+                "{} {neighbours:?}",
+                rules.name
+            );
+        }
+    }
 }
 
 #[test]
@@ -87,26 +130,67 @@ fn on_a_circle_of_34_the_third_attack_would_take_five_confirmations_less() {
 
 #[test]
 fn rules_in_force_that_are_broken_and_planted_ones_that_are_not_found_make_the_report_bad() {
-    let broken = Rules {
+    let report = |rules: Rules, must_fall: &[&str]| {
+        let numbers = on_circle(34, 16, 22, 1);
+        let row = Row::new(
+            "trial".to_owned(),
+            vec![(rules, tally(rules, numbers, third_attack))],
+            must_fall,
+        );
+        Report::new(1, Agreement::default(), vec![row])
+    };
+    let held = |rules| Rules {
         kind: Kind::Held,
-        ..named("old")
+        ..rules
     };
-    let report = examine(&[broken], Depth::Short, 1);
-    assert!(!report.ok);
-    assert!(
-        report.to_text().contains("WRONG: rules old are broken by"),
-        "{}",
-        report.to_text()
-    );
-    let sound = Rules {
+    let planted = |rules| Rules {
         kind: Kind::Planted,
-        ..NEW
+        ..rules
     };
-    let report = examine(&[sound], Depth::Short, 1);
-    assert!(!report.ok);
-    let text = report.to_text();
+    assert!(report(planted(named("1")), &["1"]).ok);
+    let idle = report(held(NEW), &[]);
+    assert!(
+        !idle.ok && idle.to_text().contains("no sum was ever computed"),
+        "{}",
+        idle.to_text()
+    );
+    let computes = Tally {
+        cases: 1,
+        computable: 1,
+        attack: None,
+    };
+    let row = Row::new("honest".to_owned(), vec![(NEW, computes)], &[]);
+    assert!(Report::new(1, Agreement::default(), vec![row]).ok);
+    let broken = report(held(named("1")), &[]);
+    assert!(!broken.ok);
+    assert!(
+        broken.to_text().contains("WRONG: rules 1 are broken by trial"),
+        "{}",
+        broken.to_text()
+    );
+    let unfound = report(planted(NEW), &["1+2"]);
+    assert!(!unfound.ok);
+    let text = unfound.to_text();
     assert!(
         text.contains("were planted as broken, and nothing was found"),
         "{text}"
     );
+    assert!(
+        text.contains("rules 1+2 must fall to trial, and did not"),
+        "{text}"
+    );
+    let algebra = Agreement {
+        cases: 2,
+        computable: 1,
+        wrong: 1,
+    };
+    assert!(!Report::new(1, algebra, Vec::new()).ok);
+}
+
+#[test]
+fn wrong_usage_is_refused_by_name() {
+    for line in ["souk-sim adversary --short --long", "souk-sim adversary --seed x"] {
+        let args = line.split(' ').skip(1).map(std::ffi::OsString::from);
+        assert_eq!(crate::args::run(args), std::process::ExitCode::from(64), "{line}");
+    }
 }
