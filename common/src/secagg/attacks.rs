@@ -226,6 +226,17 @@ fn a_session_that_was_stored_goes_on_where_it_was_and_one_in_disorder_does_not_p
         assert_eq!(resumed, live);
         assert_eq!(resumed.can_unmask(), shop == 2);
     }
+    // A shop's damaged records: more colluding shops than a number holds, more known shops than the roster has.
+    for (field, value, reveals) in [
+        ("colluding", serde_json::json!(u64::MAX), false),
+        ("known", serde_json::json!([0, 1, 2, 3, 4]), true),
+        ("known", serde_json::json!([]), false),
+    ] {
+        let mut told = serde_json::to_value(&masking[0]).unwrap();
+        told[field] = value;
+        let broken: Masking = serde_json::from_value(told).unwrap();
+        assert_eq!(broken.reveal(&confirmed).is_ok(), reveals, "{field}");
+    }
     // Places that no roster has.
     let mut told = serde_json::to_value(&live).unwrap();
     for list in ["sharers", "survivors"] {

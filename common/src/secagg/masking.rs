@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 use super::records::{Binding, Confirmation, Confirmed, Context, Revealed, UploadBinding, survivors_digest};
 use super::refusal::Refusal;
 use super::shop::{enough, holders, part_of};
-use super::terms::Safeguards;
+use super::terms::{Safeguards, majority};
 use crate::crypto::sign::{SigningKey, verify};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
@@ -141,12 +141,13 @@ impl Masking {
             .ok_or(Refusal::Unconfirmed { got: 0, least: 1 })?;
         let body = self.confirmation(survivors);
         // As in Terms::confirmations: counted against R1, so that no two lists of one roster can have enough.
-        let shops = self.identities.len();
-        let mut least = (shops + self.colluding + (shops - self.known.len())) / 2 + 1;
+        let unknown = |shop: &u32| self.known.binary_search(shop).is_err();
+        let roster = 0..self.identities.len() as u32;
+        let mut least = majority(roster.len(), self.colluding, roster.filter(unknown).count());
         if !self.safeguards.of_roster {
             let of = &self.sharers;
-            let unknown = of.iter().filter(|shop| self.known.binary_search(shop).is_err());
-            least = ((of.len() + self.colluding + unknown.count()) / 2 + 1).min(of.len());
+            let unknown = of.iter().filter(|shop| unknown(shop)).count();
+            least = majority(of.len(), self.colluding, unknown).min(of.len());
         }
         let mut signers = BTreeSet::new();
         for word in confirmed {

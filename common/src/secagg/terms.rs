@@ -76,6 +76,12 @@ impl Safeguards {
     }
 }
 
+/// The least number of `shops` any two choices of which have an honest, known shop in common. It saturates: a damaged record asks
+/// for more shops than there are, and nothing is revealed.
+pub(super) fn majority(shops: usize, colluding: usize, unknown: usize) -> usize {
+    shops.saturating_add(colluding).saturating_add(unknown) / 2 + 1
+}
+
 impl Terms {
     /// Of a plan with masking.
     pub fn of(plan: &Plan, masking: &MaskingPlan) -> Self {
@@ -109,7 +115,7 @@ impl Terms {
 
     /// T of a complete graph, where all `holders` are neighbours, for a shop that distrusts `unknown` of them.
     pub fn share_threshold(&self, holders: usize, unknown: usize) -> usize {
-        (holders + self.colluding + unknown) / 2 + 1
+        majority(holders, self.colluding, unknown)
     }
 
     fn threshold_for(&self, degree: usize, shops: usize, unknown: usize) -> usize {
@@ -132,7 +138,7 @@ impl Terms {
     /// F: signatures on one list of survivors, in a roster (R1) of `shops`, of which `unknown` are distrusted. More than the
     /// survivors there are: the attempt fails.
     pub fn confirmations(&self, shops: usize, unknown: usize) -> usize {
-        (shops + self.colluding + unknown) / 2 + 1
+        majority(shops, self.colluding, unknown)
     }
 
     /// The fewest survivors with whom an attempt with a roster (R1) of `shops` can be unmasked.

@@ -1,7 +1,7 @@
 //! Records of the two stores, JSON.
 
 use souk_client::store::{ModelWord, UploadRecord};
-use souk_common::crypto::sign::{Word, verify};
+use souk_common::crypto::sign::{SigningKey, Word, verify};
 use souk_common::ids::Digest;
 use souk_common::round::record::{LogHead, Manifest, Receipt};
 use souk_common::secagg::{Masking, Session};
@@ -87,6 +87,9 @@ pub(super) fn targets() -> Vec<Target> {
             "shop_masking",
             &[include_bytes!("../../../tests/vectors/shop_masking.json")],
             |masking| {
+                let mut masking = masking.clone();
+                let _ = masking.reveal(&[]);
+                let _ = masking.confirm(&[0, 1, 2], &[], &SigningKey::from_bytes(&[7; 32]));
                 let _ = masking.reveal(&[]);
             },
         ),
