@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use souk_common::private::{make_folder, narrow};
+use souk_common::storage::private::{make_folder, narrow};
 
 use crate::folder::{Folder, sync_folder, write_whole};
 use crate::store::Store;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use souk_common::config::{ConfigError as FileError, load_toml};
 use souk_common::format::Format;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 
 use crate::data::ShopDataConfig;
 use crate::folder::Folder;

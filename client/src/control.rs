@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use souk_common::transport::control;
+use souk_common::control;
 
 use crate::folder::Folder;
 use crate::service::{Answer, Question};

@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use souk_common::disk::{self, Disk, SystemDisk};
 use souk_common::ids::Digest;
+use souk_common::storage::disk::{self, Disk, SystemDisk};
 
 use crate::participate::{Blob, BlobKind};
 

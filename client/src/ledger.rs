@@ -5,9 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use souk_common::clock::Timestamp;
-use souk_common::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 use souk_common::ids::ShopName;
 use souk_common::privacy::ledger::{Chain, Ledger, LedgerError, LedgerSink};
+use souk_common::storage::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 
 /// A shop's ledger, in a file that only this process appends to.
 pub type FileLedger = Ledger<FileSink>;
@@ -181,8 +181,8 @@ mod tests {
 
     use super::*;
     use souk_common::ids::Digest;
+    use souk_common::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate};
     use souk_common::privacy::Spend;
-    use souk_common::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate};
 
     fn shop() -> ShopName {
         "north".parse().unwrap()

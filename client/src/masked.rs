@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use souk_common::crypto::sign::SigningKey;
+use souk_common::crypto::sign::{Signed, SigningKey};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::Source;
 use souk_common::secagg::records::fingerprint;
@@ -22,7 +22,6 @@ use souk_common::secagg::{
     Acquaintance, Advertisement, Checked, Context, DeliveredShare, Keys, Masking, Masks, Refusal, Roster,
     Shares, Sharing, Terms,
 };
-use souk_common::wire::messages::Signed;
 
 use crate::config::ShopConfig;
 use crate::participate::AttemptKey;
@@ -227,11 +226,11 @@ impl KnownShops {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use souk_common::ids::AttemptId;
     use souk_common::rng::{Stream, stream};
-    use souk_common::round::grid::ModulusBits;
-    use souk_common::round::plan::MaskCipher;
-    use souk_common::round::record::AttemptId;
+    use souk_common::secagg::mask::MaskCipher;
     use souk_common::secagg::{Confirmed, Safeguards, Session};
+    use souk_common::update::ModulusBits;
 
     /// Three shops on their way through an attempt, and what the coordinator keeps of it.
     pub(crate) struct Three {

@@ -10,9 +10,9 @@ use souk_common::crypto::sign::SigningKey;
 use souk_common::format::Format;
 use souk_common::hex;
 use souk_common::ids::ShopName;
+use souk_common::limits::{MAX_AUTHORITIES, MAX_CERTIFICATE_BYTES};
+use souk_common::round::statements::Authorities;
 use souk_common::transport::Identity;
-use souk_common::wire::limits::{MAX_AUTHORITIES, MAX_CERTIFICATE_BYTES};
-use souk_common::wire::messages::Authorities;
 use zeroize::Zeroizing;
 
 use crate::folder::{Folder, write_whole};

@@ -7,7 +7,7 @@
 use souk_common::dataset::Dataset;
 use souk_common::ids::ShopName;
 use souk_common::model::work::MOST_ITEMS;
-use souk_common::round::plan::Plan;
+use souk_common::plan::Plan;
 
 use crate::folder::Folder;
 use crate::ledger::read_ledger;

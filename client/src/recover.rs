@@ -16,9 +16,9 @@ use std::time::Duration;
 use anyhow::Context;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::{Digest, ShopName};
+use souk_common::params::{Delta, Epsilon};
+use souk_common::plan::Plan;
 use souk_common::privacy::ledger::{Chain, Ledger, Lost, MemorySink};
-use souk_common::privacy::params::{Delta, Epsilon};
-use souk_common::round::plan::Plan;
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
-use souk_common::wire::limits::MAX_CLOCK_SKEW_SECS;
+use souk_common::limits::MAX_CLOCK_SKEW_SECS;
 
 /// What one question and answer tell of two clocks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
+use souk_common::accountant::{Composition, RELATION, UNIT};
 use souk_common::catalogue::Catalogue;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
-use souk_common::privacy::accountant::{Composition, RELATION, UNIT};
+use souk_common::params::Epsilon;
+use souk_common::plan::Plan;
 use souk_common::privacy::ledger::{LedgerError, View};
-use souk_common::privacy::params::Epsilon;
 use souk_common::privacy::{Charged, Spend};
 use souk_common::rng::{Secret, secret_stream};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{Announcement, LogHead, Manifest, Receipt, UploadHeader};
+use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
 use souk_common::secagg::{self, Masking, Masks, Terms};
 use souk_common::wire::{codec, update};
 
@@ -152,13 +153,14 @@ impl Workshop {
         }
         let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
         let coordinates = recommender.layout().len();
-        let grid = plan.grid(coordinates)?;
+        // A plan that no grid holds is not taken part in.
+        plan.grid(coordinates)?;
         let spend = Spend::of(&plan, announcement);
         let since = period_start(&config, now);
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
-            upload_bytes: grid.update_bytes(&plan, coordinates),
+            upload_bytes: plan.update_bytes(coordinates),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
             masking: MaskingOffered::of(&plan),
             upload_after: plan.cohort.upload_after,
@@ -270,13 +272,13 @@ impl Workshop {
     /// When the plan has none, or can't be read.
     pub fn masking_of(&self, announcement: &Announcement) -> anyhow::Result<(secagg::Context, Terms)> {
         let plan = self.fetched(announcement)?.0;
-        let masking = plan.masking.as_ref().context("the plan has no masking")?;
+        let terms = plan.masking_params().context("the plan has no masking")?;
         let context = secagg::Context {
             id: announcement.id,
             plan: announcement.plan,
             model: announcement.model,
         };
-        Ok((context, Terms::of(&plan, masking)))
+        Ok((context, terms))
     }
 
     /// Shops of a masked plan whose key the owner has not confirmed.

@@ -5,6 +5,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// One try at a round, with its own draw, noise and spend.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct AttemptId {
+    /// From 1.
+    pub round: u64,
+    /// From 1, within the round.
+    pub attempt: u32,
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "round {} attempt {}", self.round, self.attempt)
+    }
+}
+
 /// A shop's name in its federation: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
 ///
 /// It becomes the DNS name in the shop's certificate, hence the alphabet.

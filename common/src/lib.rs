@@ -2,38 +2,50 @@
 //!
 //! # Layout
 //!
-//! | module | what it is for |
+//! Top down, each row imports only from rows above it (a test holds the order).
+//!
+//! | rooms | what they are for |
 //! |---|---|
-//! | [`ids`], [`hex`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
+//! | [`ids`], [`hex`], [`chain`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
+//! | [`format`], [`config`], [`limits`], [`params`] | versions of files; files people edit; the most that anything may be; numbers that can't be wrong |
+//! | [`terminal`], [`telemetry`], [`storage`] | what is printed can't command a terminal; logs; disks, and files that are their owner's only |
 //! | [`catalogue`], [`dataset`] | the public items of a federation; a shop's private histories, in memory |
 //! | [`numeric`], [`model`] | kernels; the recommenders, their parameters, losses and solvers |
-//! | [`eval`] | splits, candidates, metrics and baselines |
-//! | [`privacy`] | clip, quantise, noise, accountant, ledger, and the gate [`privacy::Privatized`] |
-//! | [`round`] | plans, announcements, receipts, manifests: what both sides of a round agree on |
+//! | [`channels`], [`eval`] | other ways to score items; splits, candidates, ranking and metrics |
+//! | [`accountant`] | what turns rounds into epsilon |
+//! | [`update`] | what is summed: integers on a grid |
+//! | [`crypto`] | certificates and signatures |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
-//! | [`crypto`], [`wire`], [`transport`] | certificates and signatures; bytes; QUIC |
-//! | [`config`], [`format`], [`telemetry`] | files people edit; versions of files; logs |
-//! | [`disk`], [`private`] | what stores ask of a disk; files that are their owner's only |
-//! | [`terminal`] | what is printed can't command a terminal |
+//! | [`plan`] | everything the operator fixes for a training run, its checks, and every number that follows from it |
+//! | [`privacy`] | clip, quantise, noise, ledger, and the release of a [`privacy::Privatized`] |
+//! | [`round`] | announcements, receipts, manifests: what both sides of a round say |
+//! | [`wire`], [`transport`], [`control`] | bytes; QUIC; the local socket |
 
+pub mod accountant;
 pub mod catalogue;
+pub mod chain;
+pub mod channels;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod crypto;
 pub mod dataset;
-pub mod disk;
 pub mod eval;
 pub mod format;
 pub mod hex;
 pub mod ids;
+pub mod limits;
 pub mod model;
 pub mod numeric;
+pub mod params;
+pub mod plan;
 pub mod privacy;
-pub mod private;
 pub mod rng;
 pub mod round;
 pub mod secagg;
+pub mod storage;
 pub mod telemetry;
 pub mod terminal;
 pub mod transport;
+pub mod update;
 pub mod wire;

@@ -11,15 +11,14 @@
 //! no member depends on the old one any more it is retired: the coordinator is certified by the new one, the old key is
 //! deleted. `authorities.json` is replaced as a whole, so a crash leaves the one state or the other.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, is_issued_by};
 use souk_common::hex;
-use souk_common::wire::messages::Authorities;
+use souk_common::round::statements::Authorities;
 use zeroize::Zeroizing;
 
 use crate::home::{Home, HomeError, write_whole};

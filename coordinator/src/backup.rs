@@ -14,9 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::private::{make_folder, narrow};
-use souk_common::round::record::LogHead;
+use souk_common::storage::private::{make_folder, narrow};
 use souk_common::terminal::tell;
 
 use crate::home::{Home, write_whole};

@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::ShopName;
-use souk_common::privacy::params::Epsilon;
-use souk_common::private::{keep_to_the_owner, narrow};
+use souk_common::params::Epsilon;
+use souk_common::storage::private::{keep_to_the_owner, narrow};
 use souk_common::telemetry;
 use souk_common::terminal::{self, tell};
 

@@ -1,20 +1,19 @@
 //! The federation's folder: configuration, keys, and where everything else is.
 
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use serde::Deserialize;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, COORDINATOR_LIFE, PkiError, SHOP_LIFE};
 use souk_common::crypto::sign::SigningKey;
-use souk_common::disk::{self, SystemDisk};
 use souk_common::format::Format;
-use souk_common::private::make_folder;
 use souk_common::rng::{EntropyError, secret_bytes};
+use souk_common::storage::disk::{self, SystemDisk};
+use souk_common::storage::private::make_folder;
 use zeroize::Zeroizing;
 
 use crate::authorities::{Certification, FIRST_AUTHORITY, store_authority};

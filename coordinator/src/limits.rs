@@ -3,14 +3,14 @@
 //! `docs/limits.md` has the table with worked numbers; [`Limits::memory`] is the formula.
 
 use serde::{Deserialize, Serialize};
-use souk_common::transport::{DoorRules, Rate};
-use souk_common::wire::limits::{
+use souk_common::limits::{
     BYTES_PER_SEC_PER_SHOP, CHUNK_BYTES, CONNECTION_STATE_BYTES, CONNECTION_WINDOW_BYTES, CONNECTIONS,
     CONNECTIONS_PER_SEC_PER_SHOP, CONNECTIONS_PER_SHOP, HANDSHAKES_PER_SEC, HANDSHAKES_PER_SEC_PER_ADDRESS,
     INCOMING_BYTES, LEAST_BYTES_PER_SEC, MAX_CONNECTIONS, MAX_INCOMING, MAX_REQUEST_BYTES, MAX_STREAMS,
     PROGRAM_BYTES, PUSH_BYTES, REQUESTS_PER_SEC_PER_SHOP, SLOW_SECS, STRANGERS, STREAM_SLACK_BYTES,
     WINDOW_TENTHS,
 };
+use souk_common::transport::{DoorRules, Rate};
 
 /// `[limits]` of `coordinator.toml`. Rates may be saved up for ten seconds. The defaults are for two hundred shops, which may
 /// all be behind one address.

@@ -1,12 +1,12 @@
 //! The coordinator's side of one masked attempt, without store or sockets: what shops say for it, the lists that are fixed,
 //! and what shops are told of them.
 
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::AttemptId;
+use souk_common::crypto::sign::Signed;
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::secagg::{
     Advertisement, Binding, Confirmation, Context, Misfit, Revealed, Session, Shares, Terms,
 };
-use souk_common::wire::messages::{Push, Signed};
+use souk_common::wire::messages::Push;
 
 use crate::round::{Event, RestoredStep};
 use crate::store::MaskedList;

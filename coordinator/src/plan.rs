@@ -6,17 +6,17 @@ use std::path::Path;
 
 use humantime_serde::re::humantime::format_duration;
 use serde_json::{Value, json};
+use souk_common::accountant::calibrate::{self, Target};
+use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
 use souk_common::ids::Digest;
 use souk_common::model::layout::{Block, Layout, Vocabulary};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
-use souk_common::privacy::accountant::calibrate::{self, Target};
-use souk_common::privacy::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
-use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
-use souk_common::round::grid::Grid;
-use souk_common::round::plan::{MaskingPlan, Plan};
 use souk_common::secagg::Terms;
 use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
+use souk_common::update::Grid;
 
 use crate::cli::{Failure, failed, usage};
 use crate::home::{Home, HomeError};
@@ -118,8 +118,8 @@ pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, F
             let grid = plan
                 .grid(coordinates)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
-            let headroom = grid.headroom(&plan);
-            let update_bytes = grid.update_bytes(&plan, coordinates) as usize;
+            let headroom = plan.headroom_on(&grid);
+            let update_bytes = plan.update_bytes(coordinates) as usize;
             let bytes = update_bytes + coordinates * MODEL_BYTES;
             Some(Size {
                 coordinates,
@@ -230,8 +230,7 @@ impl Size {
 
 impl Cost {
     fn masking(&self) -> Option<(&MaskingPlan, Terms)> {
-        let masking = self.plan.masking.as_ref()?;
-        Some((masking, Terms::of(&self.plan, masking)))
+        self.plan.masking.as_ref().zip(self.plan.masking_params())
     }
 
     /// When updates leave, and what is to be said about that.

@@ -8,15 +8,15 @@ use std::fs;
 use std::path::Path;
 
 use souk_common::catalogue::Catalogue;
-use souk_common::crypto::sign::{Word, verify};
+use souk_common::chain::LogHead;
+use souk_common::crypto::sign::{Signed, Word, verify};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::file::{ModelMeta, decode, encode};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{Announcement, LogHead, Manifest, Outcome};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, Session, Terms};
-use souk_common::wire::messages::Signed;
 
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
@@ -345,12 +345,9 @@ impl Verifier<'_> {
             return;
         };
         self.sound(manifest, &plan, &catalogue);
-        let session = match &plan.masking {
+        let session = match plan.masking_params() {
             None => None,
-            Some(masking) => {
-                let terms = Terms::of(&plan, masking);
-                self.masks(manifest, &terms).map(|session| (session, terms))
-            }
+            Some(terms) => self.masks(manifest, &terms).map(|session| (session, terms)),
         };
         self.replay(manifest, &plan, &catalogue, session);
     }

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use souk_common::dataset::Dataset;
 use souk_common::model::{Recommender, UserUpdate, UserVector};
 use souk_common::numeric::product;
+use souk_common::plan::ServerPlan;
 use souk_common::rng::{Stream, stream};
-use souk_common::round::plan::ServerPlan;
 use souk_coordinator::aggregate::ServerOptimiser;
 
 /// How one party trains.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use souk_common::private::keep_to_the_owner;
+use souk_common::storage::private::keep_to_the_owner;
 use souk_common::terminal::tell;
 
 use crate::{adversary, bench, chaos, demo, epsilon, evaluate, fuzz, simulate, soak, split, storm, verify};

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use souk_common::privacy::accountant::calibrate::{self, CalibrationError, Target};
-use souk_common::privacy::accountant::{self, Composition, SampledGaussian, UNIT};
-use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate};
+use souk_common::accountant::calibrate::{self, CalibrationError, Target};
+use souk_common::accountant::{self, Composition, SampledGaussian, UNIT};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate};
 
 /// Epsilon of rounds of the Poisson-sampled Gaussian mechanism, for one user's whole data.
 #[derive(Debug, Args)]

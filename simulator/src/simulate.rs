@@ -9,13 +9,13 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use souk_common::accountant::{RELATION, UNIT};
 use souk_common::clock::Stopwatch;
 use souk_common::eval::{Candidates, Metrics, Target, View, evaluate, leave_last_two_out};
 use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::file::{self, ModelMeta};
-use souk_common::privacy::accountant::{RELATION, UNIT};
-use souk_common::round::grid::Counts;
+use souk_common::update::Counts;
 
 use crate::args::WrongUsage;
 use crate::personal::Personal;

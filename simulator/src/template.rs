@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use souk_common::accountant::calibrate::{Target, noise_multiplier};
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::ModelKind;
-use souk_common::privacy::accountant::calibrate::{Target, noise_multiplier};
-use souk_common::privacy::params::{ClipNorm, Delta, Epsilon};
-use souk_common::round::grid::ModulusBits;
-use souk_common::round::plan::{Plan, ShopTerms};
+use souk_common::params::{ClipNorm, Delta, Epsilon};
+use souk_common::plan::{Plan, ShopTerms};
+use souk_common::update::ModulusBits;
 
 use crate::args::WrongUsage;
 

@@ -12,8 +12,9 @@ use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::pki::{Authority, valid_until};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
+use souk_common::round::statements::Authorities;
 use souk_common::transport::{Identity, ResetKey, read_frame, server_endpoint, write_frame};
-use souk_common::wire::messages::{Authorities, CheckedIn, Reply, Request};
+use souk_common::wire::messages::{CheckedIn, Reply, Request};
 use souk_tests::federation::{Federation, bad, good, plan, run, text, until};
 use zeroize::Zeroizing;
 

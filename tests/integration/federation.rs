@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use souk_common::crypto::sign::verify;
-use souk_common::privacy::params::Delta;
-use souk_common::round::record::Receipt;
-use souk_common::wire::messages::Signed;
+use souk_common::crypto::sign::{Signed, verify};
+use souk_common::params::Delta;
+use souk_common::round::statements::Receipt;
 use souk_tests::federation::{Federation, Running, bad, good, plan, until};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");

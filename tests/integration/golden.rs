@@ -24,7 +24,7 @@ use souk_common::crypto::pki::{key_of, shop_of};
 use souk_common::crypto::sign::verify;
 use souk_common::model::file;
 use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::round::plan::Plan;
+use souk_common::plan::Plan;
 use souk_common::secagg::Masking;
 use souk_coordinator::home::{Home, StoreConfig};
 use souk_coordinator::store::{Entry, Keeping, Store};
@@ -205,7 +205,7 @@ fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
         });
     assert!(matches!(
         last,
-        Some(souk_common::round::record::Outcome::BelowQuorum { .. })
+        Some(souk_common::round::statements::Outcome::BelowQuorum { .. })
     ));
     drop(store);
     assert!(check(home.path(), &key).expect("readable").ok);

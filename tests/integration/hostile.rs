@@ -3,13 +3,13 @@
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{Authority, shop_key};
-use souk_common::ids::Digest;
-use souk_common::round::record::{AttemptId, RejectCode, UploadHeader};
-use souk_common::transport::{CloseCode, Identity};
-use souk_common::wire::frame::to_bytes;
-use souk_common::wire::limits::{
+use souk_common::ids::{AttemptId, Digest};
+use souk_common::limits::{
     CONNECTIONS_PER_SHOP, MAX_JOIN_TRIES, MAX_REQUEST_BYTES, MAX_STREAMS, PROTOCOL_VERSION,
 };
+use souk_common::round::statements::{RejectCode, UploadHeader};
+use souk_common::transport::{CloseCode, Identity};
+use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use souk_tests::federation::{Federation, good, plan, until};
 use souk_tests::hostile::{HostilePeer, identity_of, in_time, issue};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use souk_client::ledger::{FileLedger, LedgerFileError, open_ledger, read_ledger};
 use souk_common::clock::{Stopwatch, Timestamp};
-use souk_common::privacy::params::Delta;
+use souk_common::params::Delta;
 use souk_tests::federation::{Federation, plan, until};
 use souk_tests::spender::{ACKNOWLEDGED, STANDS, Stop, shop, spend};
 

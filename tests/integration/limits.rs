@@ -3,8 +3,8 @@
 
 use crate::hostile::honest_shop_completes_a_round;
 
+use souk_common::limits::{MAX_REQUEST_BYTES, MAX_STREAMS};
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::limits::{MAX_REQUEST_BYTES, MAX_STREAMS};
 use souk_common::wire::messages::Request;
 use souk_tests::federation::{Federation, plan, until};
 use souk_tests::hostile::{HostilePeer, identity_of, in_time};

@@ -1,8 +1,7 @@
 //! Masked rounds with real processes: the coordinator sees sums, shops drop out, lines are bad, and both sides crash.
 
-use std::fs;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use serde_json::Value;
 use souk_tests::federation::{Federation, Running, masked_plan, until};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use souk_client::ledger::{open_ledger, read_ledger};
+use souk_common::accountant::{Composition, SampledGaussian};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
+use souk_common::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate};
 use souk_common::privacy::Spend;
-use souk_common::privacy::accountant::{Composition, SampledGaussian};
-use souk_common::privacy::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate};
 use souk_tests::federation::{Federation, good, plan, until};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use souk_client::ledger::{FileSink, open_ledger_through};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+use souk_common::params::{ClipNorm, NoiseMultiplier, SamplingRate};
 use souk_common::privacy::{LedgerSink, Spend};
 
 /// Where the process stops and waits for its end.

@@ -1,14 +1,14 @@
 //! Masked attempts: keys and secrets that the machine's effects are carried out with.
 
 use anyhow::Context as _;
-use souk_common::crypto::sign::SigningKey;
+use souk_common::crypto::sign::{Signed, SigningKey};
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_stream;
-use souk_common::round::record::Announcement;
+use souk_common::round::statements::Announcement;
 use souk_common::secagg::{
     Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Masks as Cover, Roster, Terms,
 };
-use souk_common::wire::messages::{Request, Signed};
+use souk_common::wire::messages::Request;
 
 use super::{Act, Agent};
 use crate::config::ShopConfig;

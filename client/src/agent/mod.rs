@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::SignatureError;
+use souk_common::crypto::sign::{SignatureError, Signed};
 use souk_common::ids::Digest;
-use souk_common::round::record::{Announcement, Answer, Receipt};
-use souk_common::wire::messages::{Push, Request, Signed};
+use souk_common::round::statements::{Announcement, Answer, Receipt};
+use souk_common::wire::messages::{Push, Request};
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use souk_common::privacy::ledger::LedgerError;
-use souk_common::private::{keep_to_the_owner, narrow};
+use souk_common::storage::private::{keep_to_the_owner, narrow};
 use souk_common::terminal::{self, tell};
 
 use crate::config::ConfigError;

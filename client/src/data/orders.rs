@@ -7,12 +7,11 @@ use std::path::Path;
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 
-use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
 use crate::data::items::parse_price;
 use crate::data::report::{DataReport, MAX_EXAMPLES};
 use crate::data::table::Table;
-use crate::data::time;
+use crate::data::{DataError, time};
 
 /// Gathers orders: 24 bytes each, and each distinct id once.
 #[derive(Default)]

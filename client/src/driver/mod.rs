@@ -22,13 +22,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rand::RngExt;
 use souk_common::clock::Timestamp;
+use souk_common::control::ControlSocket;
+use souk_common::crypto::sign::Signed;
 use souk_common::rng::{Secret, secret_stream};
-use souk_common::round::record::{Announcement, Receipt};
+use souk_common::round::statements::{Announcement, Receipt};
 use souk_common::telemetry::ServiceManager;
-use souk_common::transport::CloseCode;
-use souk_common::transport::control::ControlSocket;
-use souk_common::transport::{Platform, in_place};
-use souk_common::wire::messages::{Push, Signed};
+use souk_common::transport::{CloseCode, Platform, in_place};
+use souk_common::wire::messages::Push;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use souk_common::clock::{Clock, Timestamp};
-use souk_common::round::record::{Answer, AttemptId};
+use souk_common::ids::AttemptId;
+use souk_common::round::statements::Answer;
 use souk_common::transport::Platform;
 use souk_common::wire::messages::Request;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};

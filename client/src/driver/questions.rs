@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use souk_common::clock::{Clock, SystemClock, Timestamp};
-use souk_common::transport::control::ControlSocket;
+use souk_common::control::ControlSocket;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::Digest;
-use souk_common::round::record::{
-    Announcement, Answer, AttemptId, DeclineCode, LogHead, Manifest, Outcome, Receipt, RejectCode,
-    UploadHeader,
+use souk_common::ids::{AttemptId, Digest};
+use souk_common::round::statements::{
+    Announcement, Answer, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::masked::{MaskEffect, MaskEvent};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use souk_common::clock::Timestamp;
-use souk_common::round::record::{DeclineCode, Manifest};
+use souk_common::round::statements::{DeclineCode, Manifest};
 
 use super::events::{Blob, Effect, Note};
 use super::machine::{Attempt, LONGEST_BACKOFF, Machine, RETRY_AFTER, Stage};

@@ -9,7 +9,8 @@
 //! What the lists say is checked where the keys are (see [`crate::masked`]); here is what follows what. Lists pass through
 //! unread.
 
-use souk_common::round::record::{Announcement, AttemptId, DeclineCode};
+use souk_common::ids::AttemptId;
+use souk_common::round::statements::{Announcement, DeclineCode};
 use souk_common::secagg::{Binding, Confirmed, DeliveredShare, Roster};
 
 use super::events::Effect;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::Digest;
-use souk_common::round::record::{Announcement, AttemptId, LogHead, UploadHeader};
+use souk_common::ids::{AttemptId, Digest};
+use souk_common::round::statements::{Announcement, UploadHeader};
 use souk_common::secagg::Binding;
 
 /// An attempt of one plan: round numbers begin anew with every plan.

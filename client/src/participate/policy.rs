@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{Answer, DeclineCode};
-use souk_common::secagg::Terms;
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Answer, DeclineCode};
 
 /// `[policy]` of `shop.toml`, as the machine needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,11 +71,11 @@ pub struct MaskingOffered {
 impl MaskingOffered {
     /// Of a plan; none without masking.
     pub fn of(plan: &Plan) -> Option<Self> {
-        let masking = plan.masking.as_ref()?;
+        let masking = plan.masking_params()?;
         Some(Self {
             min_shops: masking.min_shops,
             colluding: masking.colluding,
-            neighbours: Terms::of(plan, masking).degree(plan.shops.len()),
+            neighbours: masking.degree(plan.shops.len()),
         })
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 
 use anyhow::{Context, ensure};
 use souk_common::ids::Digest;
+use souk_common::plan::Plan;
 use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{Chain, Lost};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::Receipt;
+use souk_common::round::statements::Receipt;
 
 use crate::args::CheckFailed;
 use crate::uplink::Told;

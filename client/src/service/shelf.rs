@@ -9,8 +9,8 @@ use souk_common::catalogue::Catalogue;
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
 use souk_common::model::{Loaded, Recommender, file};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::Manifest;
+use souk_common::plan::Plan;
+use souk_common::round::statements::Manifest;
 
 use super::data_files;
 use crate::config::ShopConfig;

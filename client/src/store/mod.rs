@@ -11,13 +11,14 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::disk::open_database;
+use souk_common::crypto::sign::Signed;
 use souk_common::format::FormatError;
 use souk_common::ids::Digest;
-use souk_common::round::record::{LogHead, Manifest, Receipt, RejectCode};
+use souk_common::round::statements::{Manifest, Receipt, RejectCode};
 use souk_common::secagg::Masking;
-use souk_common::wire::messages::Signed;
+use souk_common::storage::disk::open_database;
 
 use crate::folder::Folder;
 pub use records::{ModelWord, UploadRecord};

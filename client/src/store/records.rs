@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
-use souk_common::round::record::{Manifest, Outcome, Receipt, RejectCode, UploadHeader};
+use souk_common::crypto::sign::Signed;
+use souk_common::round::statements::{Manifest, Outcome, Receipt, RejectCode, UploadHeader};
 use souk_common::secagg::Binding;
-use souk_common::wire::messages::Signed;
 
 use crate::participate::AttemptKey;
 

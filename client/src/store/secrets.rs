@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{ReadableDatabase, ReadableTable};
-use souk_common::disk::{destroy, folder_of};
-use souk_common::round::record::AttemptId;
+use souk_common::ids::AttemptId;
+use souk_common::storage::disk::{destroy, folder_of};
 
 use super::records::UploadRecord;
 use super::{MASKING, Store, StoreError, UPLOADS, parse};

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::*;
-use souk_common::round::record::{AttemptId, UploadHeader};
+use souk_common::ids::AttemptId;
+use souk_common::round::statements::UploadHeader;
 
 pub(super) fn pending(round: u64, bytes: &[u8]) -> Pending {
     let id = AttemptId { round, attempt: 1 };

@@ -5,10 +5,10 @@ use rayon::prelude::*;
 use souk_common::dataset::Dataset;
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Loaded, UserVector};
+use souk_common::plan::{Plan, ShopTerms};
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::rng::{Coins, Source, Stream};
-use souk_common::round::grid::{CountsGrid, Grid};
-use souk_common::round::plan::{Plan, ShopTerms};
+use souk_common::update::Grid;
 
 mod quality;
 
@@ -61,7 +61,7 @@ pub fn round_update<S: Source>(
 ) -> RoundUpdate<S> {
     // Before any data is read.
     let noise = NoiseVector::draw(grid, plan.update_len(model.layout().len()), source);
-    let counts = CountsGrid::of(plan, grid);
+    let counts = plan.counts(grid);
     let mut sum = UserSum::new(grid, terms.weight, noise).with_counts(counts);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
@@ -127,8 +127,9 @@ mod tests {
     use souk_common::ids::Digest;
     use souk_common::model::Recommender;
     use souk_common::model::init::initial_parameters;
-    use souk_common::privacy::{Ledger, MemorySink, Spend, UpdateValues};
+    use souk_common::privacy::{Ledger, MemorySink, Spend};
     use souk_common::rng::stream;
+    use souk_common::update::UpdateValues;
 
     const PLAN: &str = "name = \"t\"\nrounds = 1\n[model]\nkind = \"mf\"\ngmf_dim = 4\nitem_bias = false\n\
         [train]\nsolver = \"ials\"\nalpha = 0.1\nlambda = 1.0\n[privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\n\

@@ -7,9 +7,10 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::init::initial_parameters;
-use souk_common::privacy::{Ledger, MemorySink, Spend, UpdateValues};
+use souk_common::plan::Plan;
+use souk_common::privacy::{Ledger, MemorySink, Spend};
 use souk_common::rng::stream;
-use souk_common::round::plan::Plan;
+use souk_common::update::UpdateValues;
 
 use super::*;
 use crate::data::{DataError, ShopDataConfig, read_shop};

@@ -16,16 +16,14 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::clock::Clock;
-use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Answer, AttemptId, Receipt};
+use souk_common::crypto::sign::{SignatureError, Signed, SigningKey, verify};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Answer, Authorities, Receipt, Sent};
 use souk_common::transport::{
     CloseCode, FrameError, Identity, Platform, Refusal, Trust, client_endpoint_on, connect, read_frame,
     refusal_of, write_frame,
 };
-use souk_common::wire::messages::{
-    Authorities, CheckIn, Member, Push, Reply, Request, Sent, Signed, SignedSpent,
-};
+use souk_common::wire::messages::{CheckIn, Member, Push, Reply, Request, SignedSpent};
 
 use crate::folder::Folder;
 use crate::membership::Membership;
@@ -433,8 +431,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use souk_common::chain::LogHead;
     use souk_common::clock::Timestamp;
-    use souk_common::round::record::{Announcement, LogHead};
+    use souk_common::round::statements::Announcement;
 
     #[test]
     fn an_announcement_that_was_tampered_with_is_no_event() {

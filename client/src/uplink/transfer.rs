@@ -9,14 +9,14 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use quinn::{RecvStream, SendStream};
-use souk_common::crypto::sign::verify;
-use souk_common::disk::Access;
+use souk_common::crypto::sign::{Signed, verify};
 use souk_common::ids::{Digest, Digester};
-use souk_common::private::make_folder;
-use souk_common::round::record::{Receipt, RejectCode, UploadHeader};
+use souk_common::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
+use souk_common::round::statements::{Receipt, RejectCode, Sent, UploadHeader};
+use souk_common::storage::disk::Access;
+use souk_common::storage::private::make_folder;
 use souk_common::transport::read_frame;
-use souk_common::wire::limits::{CHUNK_BYTES, MAX_BLOB_BYTES};
-use souk_common::wire::messages::{Reply, Request, Sent, Signed};
+use souk_common::wire::messages::{Reply, Request};
 
 use super::{FAREWELL, Link, unexpected};
 use crate::folder::{Folder, sync_folder};

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::masked::tests::Three;
+use souk_common::ids::AttemptId;
 use souk_common::model::file::ModelMeta;
 use souk_common::model::init::initial_parameters;
-use souk_common::round::record::AttemptId;
 
 const PLAN: &str = "name = \"t\"\nrounds = 9\n[model]\nkind = \"neumf\"\ngmf_dim = 4\nmlp_dim = 4\ntower = [4]\n\
     [train]\nsolver = \"sgd\"\n[privacy]\nclip_norm = 1.0\nnoise_multiplier = 4.0\nsampling_rate = 1.0\n\

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::crypto::sign::SigningKey;
 use crate::ids::{Digest, ShopName};
-use crate::wire::limits::MAX_CSR_BYTES;
+use crate::limits::MAX_CSR_BYTES;
 
 /// The DNS name in the coordinator's certificate. Not a shop name: those have no dots.
 pub const COORDINATOR_NAME: &str = "coordinator.souk";

@@ -1,12 +1,10 @@
 //! Signed words, of the coordinator or of a shop: Ed25519 signatures over domain-separated digests of the canonical JSON of what is said.
 
 use ed25519_dalek::{Signature, Signer, VerifyingKey};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::ids::Digest;
-use crate::round::record::{Announcement, Manifest, Outcome, Receipt};
-use crate::wire::messages::{Authorities, Sent, Signed};
 
 /// What may be signed. Each kind has a domain of its own, so a signature on one is none on another.
 pub trait Word: Serialize {
@@ -14,28 +12,13 @@ pub trait Word: Serialize {
     const DOMAIN: &'static str;
 }
 
-impl Word for Announcement {
-    const DOMAIN: &'static str = "souk 2026 announcement v1";
-}
-
-impl Word for Receipt {
-    const DOMAIN: &'static str = "souk 2026 receipt v1";
-}
-
-impl Word for Manifest {
-    const DOMAIN: &'static str = "souk 2026 manifest v1";
-}
-
-impl Word for Outcome {
-    const DOMAIN: &'static str = "souk 2026 outcome v1";
-}
-
-impl Word for Authorities {
-    const DOMAIN: &'static str = "souk 2026 authorities v1";
-}
-
-impl Word for Sent {
-    const DOMAIN: &'static str = "souk 2026 sent v1";
+/// What somebody said, with its Ed25519 signature over a domain-separated digest.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Signed<T> {
+    /// What is said.
+    pub body: T,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
 }
 
 /// The key that signs. It is never printed and never serialised but by [`Self::to_bytes`].
@@ -104,49 +87,4 @@ pub fn word_digest<T: Word>(body: &T) -> Digest {
     // Every kind of word is structs, numbers and names: it always has a JSON form.
     let json = serde_json::to_vec(body).expect("a word has a JSON form");
     Digest(blake3::derive_key(T::DOMAIN, &json))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Timestamp;
-    use crate::round::record::AttemptId;
-
-    #[test]
-    fn only_the_key_and_the_very_words_pass() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let mut signed = key.sign(Outcome::BelowQuorum {
-            accepted: 1,
-            quorum: 2,
-        });
-        assert!(verify(&signed, &key.public()).is_ok());
-        assert!(verify(&signed, &SigningKey::from_bytes(&[8; 32]).public()).is_err());
-        signed.body = Outcome::BelowQuorum {
-            accepted: 2,
-            quorum: 2,
-        };
-        assert!(verify(&signed, &key.public()).is_err());
-        signed.signature.clear();
-        assert!(verify(&signed, &key.public()).is_err());
-    }
-
-    #[test]
-    fn an_outcomes_signature_is_none_on_its_manifest() {
-        let manifest = Manifest {
-            id: AttemptId { round: 1, attempt: 1 },
-            model: Digest::ZERO,
-            parent: Digest::ZERO,
-            plan: Digest::ZERO,
-            catalogue: Digest::ZERO,
-            updates: Vec::new(),
-            published_at: Timestamp(0),
-        };
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let said = key.sign(manifest.clone());
-        let forged = Signed {
-            body: Outcome::Published(manifest),
-            signature: said.signature,
-        };
-        assert!(verify(&forged, &key.public()).is_err());
-    }
 }

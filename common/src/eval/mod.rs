@@ -6,18 +6,13 @@
 //! [`View`]s that are always reported together.
 
 pub mod candidates;
-pub mod ease;
-mod inverse;
 pub mod k_core;
 pub mod metrics;
-pub mod popularity;
 pub mod ranking;
 pub mod split;
 
 pub use candidates::Candidates;
-pub use ease::Ease;
 pub use k_core::k_core;
 pub use metrics::Metrics;
-pub use popularity::Popularity;
 pub use ranking::{Scorer, Target, View, evaluate, evaluate_users};
 pub use split::{HeldOut, Split, leave_last_two_out};

@@ -163,8 +163,9 @@ const CHUNK: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::popularity::Popularity;
     use crate::dataset::{Dataset, History};
-    use crate::eval::{leave_last_two_out, popularity::Popularity};
+    use crate::eval::leave_last_two_out;
 
     const ITEMS: usize = 300;
 

@@ -12,14 +12,12 @@ pub mod init;
 pub mod layout;
 mod local;
 pub mod network;
-#[cfg(test)]
-mod proofs;
 pub mod recommender;
 mod samples;
 pub mod sgd;
 pub mod stream;
 #[cfg(test)]
-mod torch;
+mod tests;
 pub mod update;
 pub mod work;
 pub mod workspace;

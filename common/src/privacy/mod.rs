@@ -3,21 +3,17 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | [`params`] | numbers that can't be wrong |
 //! | [`noise`] | drawn before data is read: exact discrete Gaussian on the integers |
-//! | [`sum`] | clip, scale, truncate, add |
+//! | [`user_sum`] | clip, scale, truncate, add |
 //! | [`ledger`] | the spend is durable before anything leaves |
-//! | [`gate`] | [`Privatized`]: the only thing that can be encoded |
-//! | [`accountant`] | what turns spends into epsilon |
+//! | [`release`] | [`Privatized`]: the only thing that can be encoded |
 
-pub mod accountant;
-pub mod gate;
 pub mod ledger;
 pub mod noise;
-pub mod params;
-pub mod sum;
+pub mod release;
+pub mod user_sum;
 
-pub use gate::{GateError, Privatized, Update, UpdateValues};
 pub use ledger::{Charged, Ledger, LedgerError, LedgerSink, MemorySink, SharedNoise, Spend};
 pub use noise::NoiseVector;
-pub use sum::{PartialSum, Tally, UserSum};
+pub use release::{GateError, Privatized};
+pub use user_sum::{PartialSum, Tally, UserSum};

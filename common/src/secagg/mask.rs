@@ -3,10 +3,22 @@
 use chacha20::ChaCha20;
 use ctr::Ctr128LE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
+use serde::{Deserialize, Serialize};
 
 use super::secrets::Secret;
-use crate::privacy::UpdateValues;
-use crate::round::plan::MaskCipher;
+use crate::update::UpdateValues;
+
+/// The keystream that masks are made of.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskCipher {
+    /// Fast everywhere.
+    #[default]
+    Chacha20,
+    /// Faster where the processor has AES.
+    #[serde(rename = "aes128_ctr")]
+    Aes128Ctr,
+}
 
 /// One keystream and its sign.
 pub struct Mask {

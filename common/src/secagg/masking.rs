@@ -9,10 +9,9 @@ use super::records::{Binding, Confirmation, Confirmed, Context, Revealed, Upload
 use super::refusal::Refusal;
 use super::shop::{enough, holders, part_of};
 use super::terms::{Safeguards, majority};
-use crate::crypto::sign::{SigningKey, verify};
+use crate::crypto::sign::{Signed, SigningKey, verify};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
-use crate::wire::messages::Signed;
 
 /// A shop whose update is masked: what it needs to help unmask the sum. Stored before the update leaves, erased when the
 /// attempt has ended.

@@ -33,6 +33,8 @@ pub mod secrets;
 pub mod shamir;
 pub mod shop;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 pub use coordinator::{Misfit, Session};
@@ -44,10 +46,3 @@ pub use records::{
 pub use refusal::Refusal;
 pub use shop::{Acquaintance, Checked, Keys, Masks, Sharing};
 pub use terms::{Safeguards, Terms, TermsError};
-
-#[cfg(test)]
-mod attacks;
-#[cfg(test)]
-mod proofs;
-#[cfg(test)]
-mod vectors;

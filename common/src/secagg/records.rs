@@ -5,11 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::sign::{SignatureError, SigningKey, Word, verify, word_digest};
+use crate::crypto::sign::{SignatureError, Signed, SigningKey, Word, verify, word_digest};
 use crate::hex;
-use crate::ids::{Digest, ShopName};
-use crate::round::record::AttemptId;
-use crate::wire::messages::Signed;
+use crate::ids::{AttemptId, Digest, ShopName};
 
 /// What all keys, masks and signatures of an attempt are bound to.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

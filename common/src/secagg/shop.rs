@@ -18,12 +18,11 @@ use super::secrets::{Secret, agree, open, pair_seed, public_key, seal, self_key}
 use super::shamir::split;
 use super::terms::{MOST_HOLDERS, Terms};
 use super::tree::{Tree, root_above};
-use crate::crypto::sign::{SigningKey, verify};
+use crate::crypto::sign::{Signed, SigningKey, verify};
 use crate::ids::{Digest, ShopName};
-use crate::privacy::UpdateValues;
 use crate::rng::{Source, words};
-use crate::round::plan::MaskCipher;
-use crate::wire::messages::Signed;
+use crate::secagg::mask::MaskCipher;
+use crate::update::UpdateValues;
 
 /// Which other shops the owner has confirmed, and how many it takes.
 pub trait Acquaintance {

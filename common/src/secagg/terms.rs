@@ -27,8 +27,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::round::grid::ModulusBits;
-use crate::round::plan::{MaskCipher, MaskingPlan, Plan};
+use crate::secagg::mask::MaskCipher;
+use crate::update::ModulusBits;
 
 /// The numbers of a plan's masking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,18 +83,6 @@ pub(super) fn majority(shops: usize, colluding: usize, unknown: usize) -> usize 
 }
 
 impl Terms {
-    /// Of a plan with masking.
-    pub fn of(plan: &Plan, masking: &MaskingPlan) -> Self {
-        Self {
-            min_shops: masking.min_shops,
-            colluding: masking.colluding,
-            neighbours: masking.neighbours,
-            cipher: masking.cipher,
-            bits: plan.privacy.modulus_bits,
-            safeguards: Safeguards::ALL,
-        }
-    }
-
     /// d, in a roster of `shops`: all others up to [`COMPLETE_SHOPS`]; above, the plan's, or the least even number for which
     /// an attempt in which each shop drops out with probability [`DROPOUT`] fails for want of holders at most once in
     /// 2^20 times.

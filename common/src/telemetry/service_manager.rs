@@ -1,13 +1,12 @@
 //! What the programs tell the service manager that started them (systemd's `sd_notify` protocol): datagrams of `KEY=value`
 //! lines to the socket that `NOTIFY_SOCKET` names. Without one they tell nobody.
 
-use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+use std::{env, io};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 

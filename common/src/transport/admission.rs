@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use quinn::{Connection, ConnectionError, Incoming, VarInt};
 
-use super::bucket::{Bucket, Buckets, Rate};
+use super::token_bucket::{Bucket, Buckets, Rate};
 use crate::clock::Timestamp;
-use crate::wire::limits::{ADDRESSES_PER_NET, MAX_ADDRESSES};
+use crate::limits::{ADDRESSES_PER_NET, MAX_ADDRESSES};
 
 /// Why a connection was closed, as the peer is told. Numbers are never reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -18,7 +18,7 @@ use super::reset::ResetKey;
 use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
-use crate::wire::limits::{INCOMING_BYTES, MAX_INCOMING};
+use crate::limits::{INCOMING_BYTES, MAX_INCOMING};
 
 /// A certificate with its key.
 pub struct Identity {
@@ -381,9 +381,6 @@ const ALPN: &[u8] = b"souk/1";
 /// Of TLS: RFC 8446, 6.2. It has one for "expired or not currently valid".
 const ALERT_EXPIRED: u8 = 45;
 const ALERT_UNKNOWN_CA: u8 = 48;
-
-#[cfg(test)]
-mod moves;
 
 #[cfg(test)]
 mod tests;

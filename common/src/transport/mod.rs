@@ -6,23 +6,21 @@
 //! | [`frames`] | messages and blocks on a stream |
 //! | [`endpoint`] | who is trusted, and who the peer is |
 //! | [`admission`] | who is let in, and how connections end |
-//! | [`bucket`] | rates |
+//! | [`token_bucket`] | rates |
 //! | [`control`] | questions to a program that runs, over a local socket |
 //! | [`platform`] | the clock and the sockets that drivers stand on |
 //! | `tuning` | windows, datagrams |
 //! | `reset` | how shops hear that a coordinator was started again |
 
 pub mod admission;
-pub mod bucket;
-pub mod control;
 pub mod endpoint;
 pub mod frames;
 pub mod platform;
 mod reset;
+pub mod token_bucket;
 mod tuning;
 
 pub use admission::{CloseCode, Door, DoorRules, Verdict, address_of, admit};
-pub use bucket::{Bucket, Buckets, Rate};
 pub use endpoint::{
     Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, client_endpoint_on,
     connect, peer_of, refusal_of, server_config, server_endpoint, server_endpoint_on,
@@ -30,3 +28,4 @@ pub use endpoint::{
 pub use frames::{FrameError, Framed, fill, read_frame, write_frame};
 pub use platform::{Platform, Sockets, in_place};
 pub use reset::ResetKey;
+pub use token_bucket::{Bucket, Buckets, Rate};

@@ -1,10 +1,9 @@
 //! What drivers stand on: a clock and sockets. The machine's own, or a simulation's, in which a day takes seconds and lines
 //! lose what they are told to lose; nothing else tells the two apart.
 
-use std::fmt;
-use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use quinn::udp::UdpSocketState;
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
@@ -13,7 +12,7 @@ use rustls::time_provider::TimeProvider;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::{Clock, SystemClock};
-use crate::wire::limits::SOCKET_BUFFER_BYTES;
+use crate::limits::SOCKET_BUFFER_BYTES;
 
 /// A clock and sockets. Whatever waits, waits by tokio's time: a simulated clock has to follow that.
 #[derive(Clone)]

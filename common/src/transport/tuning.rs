@@ -15,7 +15,7 @@ use quinn::{
 
 use super::endpoint::TransportError;
 use super::platform::Sockets;
-use crate::wire::limits::{
+use crate::limits::{
     CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,
     MAX_STREAMS, STREAM_WINDOW_BYTES,
 };

@@ -4,7 +4,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::limits::MAX_FRAME_BYTES;
+use crate::limits::MAX_FRAME_BYTES;
 
 /// A message as bytes.
 ///

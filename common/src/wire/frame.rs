@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::{self, CodecError};
-use super::limits::{MAX_FRAME_BYTES, MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 use super::messages::{Push, Reply, Request};
+use crate::limits::{MAX_FRAME_BYTES, MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 
 /// What may stand in a frame.
 pub trait Framed: Serialize + DeserializeOwned {

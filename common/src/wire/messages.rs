@@ -22,22 +22,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{Digest, ShopName};
-use crate::round::record::{
-    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+use crate::crypto::sign::Signed;
+use crate::ids::{AttemptId, Digest, ShopName};
+use crate::round::statements::{
+    Announcement, Answer, Authorities, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 use crate::secagg::{
     Advertisement, Binding, Confirmation, Confirmed, DeliveredShare, Revealed, Roster, Shares,
 };
-
-/// A word of the coordinator with its Ed25519 signature over a domain-separated digest.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Signed<T> {
-    /// What is said.
-    pub body: T,
-    /// 64 bytes.
-    pub signature: Vec<u8>,
-}
 
 /// From the shop.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -144,40 +136,6 @@ impl Request {
     }
 }
 
-/// A shop's own word for an update that it sends. Whoever does not have the shop's key can't say later that it was sent.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Sent {
-    /// The shop.
-    pub shop: ShopName,
-    /// By which plan it was made: what it cost.
-    pub plan: Digest,
-    /// For which attempt.
-    pub id: AttemptId,
-    /// Digest of its bytes.
-    pub update: Digest,
-    /// How many there are.
-    pub len_bytes: u64,
-    /// The shop's ledger, this spend included.
-    pub ledger: LogHead,
-}
-
-impl Sent {
-    /// What `shop` says with this header of an update by `plan`.
-    pub fn of(shop: &ShopName, plan: Digest, header: &UploadHeader) -> Self {
-        Self {
-            shop: shop.clone(),
-            plan,
-            id: header.id,
-            update: header.update,
-            len_bytes: header.len_bytes,
-            ledger: LogHead {
-                length: header.ledger_length,
-                head: header.ledger_head,
-            },
-        }
-    }
-}
-
 /// What a shop says of itself.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CheckIn {
@@ -198,15 +156,6 @@ pub struct CheckedIn {
     pub authorities: Signed<Authorities>,
     /// This shop's last receipt: a ledger without that head is not the newest.
     pub receipt: Option<Signed<Receipt>>,
-}
-
-/// The certificate authorities of the federation. Signed by the key that signs its record, which does not change when they do.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Authorities {
-    /// Counts the changes: a smaller number than one that is known is an old list.
-    pub number: u64,
-    /// DER; the first one certifies shops.
-    pub certificates: Vec<Vec<u8>>,
 }
 
 /// An update that was received, and by which plan it was made.

@@ -5,8 +5,7 @@
 
 pub mod codec;
 pub mod frame;
-#[cfg(test)]
-mod golden;
-pub mod limits;
 pub mod messages;
+#[cfg(test)]
+mod tests;
 pub mod update;

@@ -1,7 +1,8 @@
 //! An update as raw bytes: its integers, little-endian, one after another. Only what was clipped, noised and charged for
 //! has such a form.
 
-use crate::privacy::{Privatized, Update, UpdateValues};
+use crate::privacy::Privatized;
+use crate::update::{Update, UpdateValues};
 
 /// The bytes that leave the shop. Length: coordinates times 4 or 8.
 pub fn encode(update: &Privatized<Update>) -> Vec<u8> {
@@ -25,7 +26,7 @@ mod tests {
     use super::*;
     use crate::privacy::NoiseVector;
     use crate::rng::stream;
-    use crate::round::grid::{Grid, ModulusBits};
+    use crate::update::{Grid, ModulusBits};
 
     #[test]
     fn integers_are_little_endian_and_none_is_lost() {

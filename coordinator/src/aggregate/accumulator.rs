@@ -1,8 +1,8 @@
 //! The running sum of one attempt, modulo 2^b.
 
 use souk_common::ids::ShopName;
-use souk_common::round::grid::ModulusBits;
 use souk_common::secagg::{Misfit, Session, Terms};
+use souk_common::update::ModulusBits;
 
 /// The sum of the updates of one attempt, coordinate by coordinate, modulo 2^b. It takes memory for one update,
 /// however many are added.

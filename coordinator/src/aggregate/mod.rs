@@ -10,9 +10,10 @@ pub use accumulator::{Accumulator, AccumulatorError, Words};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::ShopName;
-use souk_common::round::grid::{Counts, CountsGrid, Grid, GridError};
-use souk_common::round::plan::Plan;
+use souk_common::plan::GridError;
+use souk_common::plan::Plan;
 use souk_common::secagg::Misfit;
+use souk_common::update::{Counts, CountsGrid, Grid};
 
 use crate::masked::Masked;
 
@@ -85,7 +86,7 @@ impl Aggregator {
 
     /// The quality counts in the sum of `accepted` shops' updates, if the plan has any.
     pub fn counts(&self, accepted: usize) -> Option<Counts> {
-        let counts = CountsGrid::of(&self.plan, &self.grid)?;
+        let counts = self.plan.counts(&self.grid)?;
         let first = self.accumulator.len() - CountsGrid::COORDINATES;
         let sums = [first, first + 1].map(|at| self.accumulator.lifted(at));
         // As NoiseVector::draw rounds it, once a shop.
@@ -100,7 +101,7 @@ impl Aggregator {
     /// # Panics
     /// If `model` has another length than the layout.
     pub fn step<'a>(&mut self, model: &mut [f32], accepted: impl IntoIterator<Item = &'a ShopName>) {
-        let denominator = self.grid.denominator(&self.plan, accepted);
+        let denominator = self.plan.denominator(&self.grid, accepted);
         if denominator > 0.0 {
             self.optimiser.step(model, &self.accumulator, denominator);
         }
@@ -161,7 +162,7 @@ mod tests {
         let mut before = plan();
         before.shops.iter_mut().for_each(|terms| {
             terms.declared_users = 5_000;
-            terms.weight = souk_common::privacy::params::Weight::new(1.0).unwrap();
+            terms.weight = souk_common::params::Weight::new(1.0).unwrap();
         });
         let names: Vec<ShopName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
         let moved = |plan: &Plan| {

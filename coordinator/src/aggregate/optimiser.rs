@@ -3,7 +3,7 @@
 //! Only `+ - * /` and the square root on f64, in the order of the coordinates, without fused multiply-add or functions of
 //! a maths library, and powers by repeated multiplication: IEEE 754 then fixes every bit on every machine.
 
-use souk_common::round::plan::ServerPlan;
+use souk_common::plan::ServerPlan;
 
 use super::accumulator::Accumulator;
 
@@ -182,7 +182,7 @@ fn power(base: f64, exponent: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use souk_common::round::grid::ModulusBits;
+    use souk_common::update::ModulusBits;
 
     use super::super::accumulator::Words;
     use super::*;

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::ids::Digest;
+use souk_common::ids::{AttemptId, Digest};
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::round::grid::GridError;
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{AttemptId, Manifest, Outcome};
-use souk_common::secagg::{Context, Terms};
+use souk_common::plan::GridError;
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Manifest, Outcome};
+use souk_common::secagg::Context;
 
 use super::models::KeptModels;
 use super::prune::keep_only;
@@ -178,7 +178,7 @@ fn restore(
             plan: announcement.body.plan,
             model: announcement.body.model,
         };
-        let terms = plan.masking.as_ref().map(|masking| Terms::of(plan, masking));
+        let terms = plan.masking_params();
         let mut step = None;
         let session = store
             .masked(context.id)?

@@ -1,8 +1,7 @@
 //! Masked attempts: lists become durable before anybody is shown them.
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::AttemptId;
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::secagg::{Binding, Misfit};
 use souk_common::wire::messages::{ErrorCode, Reply};
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::ids::Digest;
-use souk_common::privacy::{NoiseVector, Privatized, UpdateValues};
+use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::stream;
-use souk_common::round::grid::Grid;
 use souk_common::secagg::{Acquaintance, Checked, Keys, Masking, Roster, Sharing};
+use souk_common::update::{Grid, UpdateValues};
 use souk_common::wire::messages::Push;
 use souk_common::wire::update;
 
@@ -142,7 +142,7 @@ impl<'a> Round<'a> {
             plan: self.engine.run.plan,
             model: self.engine.manifest().body.model,
         };
-        let terms = Terms::of(&plan(), plan().masking.as_ref().unwrap());
+        let terms = plan().masking_params().unwrap();
         for shop in shops {
             let mut rng = stream(*shop as u64, "keys");
             let keys = Keys::make(context, terms, &name(*shop), &identity(*shop), &mut rng);
@@ -479,7 +479,7 @@ fn too_few_shares_end_the_attempt_with_its_reason_and_it_is_forgotten() {
         plan: round.engine.run.plan,
         model: round.engine.manifest().body.model,
     };
-    let terms = Terms::of(&plan(), plan().masking.as_ref().unwrap());
+    let terms = plan().masking_params().unwrap();
     let old = Keys::make(context, terms, &name(0), &identity(0), &mut rng);
     let word = MaskedWord::Keys(identity(0).public(), Box::new(old.advertisement().clone()));
     assert!(matches!(round.say(0, word), Reply::Error { .. }));

@@ -16,16 +16,14 @@ pub(crate) mod tests;
 use std::collections::HashMap;
 
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::{SigningKey, Word};
-use souk_common::ids::ShopName;
+use souk_common::crypto::sign::{Signed, SigningKey, Word};
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::model::layout::Layout;
-use souk_common::round::grid::Counts;
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{
-    Announcement, AttemptId, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
-};
-use souk_common::secagg::{Binding, Context, Misfit, Terms};
-use souk_common::wire::messages::{Push, Reply, Signed, Spent};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, RejectCode, UploadHeader};
+use souk_common::secagg::{Binding, Context, Misfit};
+use souk_common::update::Counts;
+use souk_common::wire::messages::{Push, Reply, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
 use crate::masked::Masked;
@@ -334,8 +332,10 @@ impl Engine {
             plan: self.run.plan,
             model: self.manifest.body.model,
         };
-        let masking = self.plan.masking.as_ref();
-        self.masked = masking.map(|masking| Masked::new(Terms::of(&self.plan, masking), context));
+        self.masked = self
+            .plan
+            .masking_params()
+            .map(|terms| Masked::new(terms, context));
         Ok(())
     }
 

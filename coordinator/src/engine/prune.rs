@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::Signed;
 use souk_common::ids::Digest;
-use souk_common::round::record::Receipt;
-use souk_common::wire::messages::Signed;
+use souk_common::round::statements::Receipt;
 
 use super::{Engine, EngineError};
 use crate::store::{Entry, Keeping, Run, Store, StoreError};

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, finite};
 use souk_common::model::stream;
-use souk_common::round::record::{AttemptId, Manifest, Outcome};
+use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::wire::messages::Push;
 
 use super::prune::state_key;

@@ -173,7 +173,7 @@ const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use souk_common::round::grid::ModulusBits;
+    use souk_common::update::ModulusBits;
 
     use super::*;
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
+use souk_common::limits::{JOIN_BACKOFF_SECS, MAX_ADDRESSES, MAX_JOIN_TRIES};
 use souk_common::transport::address_of;
-use souk_common::wire::limits::{JOIN_BACKOFF_SECS, MAX_ADDRESSES, MAX_JOIN_TRIES};
 
 /// Counts wrong codes by address (IPv6: /64), in bounded memory: when there are too many addresses at once, the one that began
 /// first is forgotten. It may try again early then, and nobody else waits for it.

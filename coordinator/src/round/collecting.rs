@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, RejectCode, UploadHeader};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Answer, DeclineCode, RejectCode, UploadHeader};
 
 use super::masked::Masked;
 use super::state::{Machine, OpenAttempt};

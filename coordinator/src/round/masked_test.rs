@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::grid::ModulusBits;
-use souk_common::round::plan::MaskCipher;
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, UploadHeader};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Answer, DeclineCode, UploadHeader};
+use souk_common::secagg::mask::MaskCipher;
 use souk_common::secagg::{Safeguards, Terms};
+use souk_common::update::ModulusBits;
 
 use super::{
     Effect, Event, Machine, MaskRules, OpenAttempt, PauseReason, Phase, Restored, RestoredStep, Rules,

@@ -29,9 +29,9 @@ mod model_test;
 use std::time::Duration;
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, Outcome, RejectCode, UploadHeader};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Answer, DeclineCode, Outcome, RejectCode, UploadHeader};
 use souk_common::secagg::Terms;
 
 pub use masked::RestoredStep;
@@ -75,10 +75,14 @@ impl Rules {
             attempts: plan.cohort.attempts,
             rounds: plan.rounds,
             update_bytes,
-            masking: plan.masking.as_ref().map(|masking| MaskRules {
-                step: masking.step,
-                terms: Terms::of(plan, masking),
-            }),
+            masking: plan
+                .masking
+                .as_ref()
+                .zip(plan.masking_params())
+                .map(|(masking, terms)| MaskRules {
+                    step: masking.step,
+                    terms,
+                }),
         }
     }
 

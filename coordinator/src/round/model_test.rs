@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, UploadHeader};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Answer, DeclineCode, UploadHeader};
 
 use super::{Effect, Event, Machine, OpenAttempt, Phase, Restored, Rules};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{Answer, AttemptId};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::Answer;
 
 use super::collecting::Attempt;
 use super::masked::{Masked, RestoredStep, Turn};

@@ -2,34 +2,31 @@
 //! federation's folder.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::control::{self, ControlSocket};
 use souk_common::crypto::join_code::JoinCode;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::rng::secret_bytes;
-use souk_common::round::grid::Counts;
-use souk_common::round::record::{AttemptId, Manifest};
-use souk_common::transport::control::{self, ControlSocket};
+use souk_common::round::statements::Manifest;
+use souk_common::update::Counts;
 use zeroize::Zeroizing;
 
 use super::hub::Hub;
 use super::late::Late;
-use super::shown;
-use super::{BETWEEN_TRIES, MOST_TRIES};
+use super::{BETWEEN_TRIES, MOST_TRIES, shown};
 use crate::engine::Engine;
 use crate::home::Home;
 use crate::limits::MemoryBound;
-use crate::registry;
 use crate::round::{Event, Phase, ShopState};
 use crate::store::{Snapshot, Standing, Store, StoreError, Traffic};
-use crate::{authorities, backup};
+use crate::{authorities, backup, registry};
 
 /// A command that works whether `serve` runs or not.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -111,7 +108,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
     };
     if let Command::Rollback(round) = command {
         let plan = store.files().read(&run.plan).map_err(refused)?;
-        let plan = souk_common::round::plan::Plan::from_bytes(&plan).map_err(refused)?;
+        let plan = souk_common::plan::Plan::from_bytes(&plan).map_err(refused)?;
         let settings = config.store.settings(false);
         let (key, catalogue) = (
             home.signing_key().map_err(refused)?,

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use quinn::Connection;
 use souk_common::clock::{Clock, Timestamp};
-use souk_common::ids::ShopName;
-use souk_common::round::record::AttemptId;
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;

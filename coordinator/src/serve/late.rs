@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use souk_common::ids::ShopName;
-use souk_common::round::record::AttemptId;
+use souk_common::ids::{AttemptId, ShopName};
 
 use crate::store::{Change, Store, StoreError};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
+use souk_common::limits::MAX_PROCESSES;
 use souk_common::transport::{Bucket, Rate};
-use souk_common::wire::limits::MAX_PROCESSES;
 
 use crate::limits::Limits;
 

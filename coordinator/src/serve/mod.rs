@@ -33,12 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
-use souk_common::round::plan::Plan;
-use souk_common::transport::control::ControlSocket;
+use souk_common::control::ControlSocket;
+use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
+use souk_common::plan::Plan;
 use souk_common::transport::{
     CloseCode, Door, Platform, ResetKey, TransportError, admit, server_endpoint_on,
 };
-use souk_common::wire::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use tokio_util::task::TaskTracker;
 
 use crate::authorities::Certification;

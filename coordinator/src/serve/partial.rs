@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use souk_common::ids::ShopName;
-use souk_common::round::record::{AttemptId, UploadHeader};
+use souk_common::ids::{AttemptId, ShopName};
+use souk_common::round::statements::UploadHeader;
 
 use crate::engine::Staged;
 

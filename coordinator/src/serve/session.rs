@@ -7,11 +7,11 @@ use std::time::Duration;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::hex;
 use souk_common::ids::ShopName;
-use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
+use souk_common::round::statements::{RejectCode, UploadHeader};
 use souk_common::secagg::Binding;
 use souk_common::transport::{CloseCode, FrameError, Framed, Peer, certificate_of, peer_of, read_frame};
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 

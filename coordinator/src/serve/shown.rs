@@ -7,9 +7,9 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{is_issued_by, valid_until};
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::Manifest;
+use souk_common::limits::MAX_CLOCK_SKEW_SECS;
+use souk_common::round::statements::Manifest;
 use souk_common::secagg::records::fingerprint;
-use souk_common::wire::limits::MAX_CLOCK_SKEW_SECS;
 
 use super::control::ControlError;
 use crate::authorities::Certification;

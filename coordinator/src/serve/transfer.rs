@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use quinn::{Connection, RecvStream, SendStream};
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::limits::CHUNK_BYTES;
+use souk_common::round::statements::{RejectCode, UploadHeader};
 use souk_common::transport::FrameError;
-use souk_common::wire::limits::CHUNK_BYTES;
 use souk_common::wire::messages::{ErrorCode, Reply};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::ShopName;
-use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
+use souk_common::crypto::sign::Signed;
+use souk_common::ids::{AttemptId, ShopName};
+use souk_common::round::statements::{Manifest, Receipt};
 use souk_common::secagg::{Binding, Session};
-use souk_common::wire::messages::{Signed, Spent};
+use souk_common::wire::messages::Spent;
 
 use super::words::spent_at;
 use super::{

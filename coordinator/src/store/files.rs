@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use souk_common::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
 use souk_common::ids::{Digest, Digester};
-use souk_common::private::make_folder;
+use souk_common::storage::disk::{Access, Disk, DiskFile, SystemDisk, folder_of};
+use souk_common::storage::private::make_folder;
 
 /// A folder of content-addressed files.
 #[derive(Clone, Debug)]

@@ -33,12 +33,14 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use souk_common::disk::{Disk, SystemDisk, open_database};
+use souk_common::chain::LogHead;
+use souk_common::crypto::sign::Signed;
 use souk_common::format::FormatError;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{AttemptId, LogHead, Manifest, Receipt};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Manifest, Receipt};
 use souk_common::secagg::{Binding, Session};
-use souk_common::wire::messages::{Signed, Spent};
+use souk_common::storage::disk::{Disk, SystemDisk, open_database};
+use souk_common::wire::messages::Spent;
 
 /// One federation's store. One process at a time has it open.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::grid::Counts;
-use souk_common::round::record::{Announcement, AttemptId, Manifest, Outcome, Receipt};
-use souk_common::wire::messages::Signed;
+use souk_common::crypto::sign::Signed;
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt};
+use souk_common::update::Counts;
 
 use super::{Enrolled, Refusals};
 

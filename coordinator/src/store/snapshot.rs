@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use redb::{Database, ReadTransaction, ReadableTable};
-use souk_common::round::record::LogHead;
+use souk_common::chain::LogHead;
 
 use super::{EMPTY, LOG, META, MODELS, Store, StoreError, TABLES, parse};
 use redb::ReadableDatabase;

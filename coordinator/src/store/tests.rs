@@ -2,7 +2,7 @@
 
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::round::record::{Outcome, UploadHeader};
+use souk_common::round::statements::{Outcome, UploadHeader};
 
 use super::*;
 

@@ -1,11 +1,11 @@
 //! Shops' own words for their updates, beside the receipts: so that a shop can tell what it sent from what it is told that it
 //! sent.
 
-use souk_common::crypto::sign::verify;
+use souk_common::crypto::sign::{Signed, verify};
 use souk_common::hex;
 use souk_common::ids::ShopName;
-use souk_common::round::record::UploadHeader;
-use souk_common::wire::messages::{Sent, Signed, SignedSpent, Spent};
+use souk_common::round::statements::{Sent, UploadHeader};
+use souk_common::wire::messages::{SignedSpent, Spent};
 
 use super::{SPENT, Store, StoreError, WORDS, spent_key};
 
@@ -66,10 +66,11 @@ pub(super) fn spent_at(shop: &ShopName, upload: &UploadHeader) -> String {
 
 #[cfg(test)]
 mod tests {
+    use souk_common::chain::LogHead;
     use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
-    use souk_common::ids::Digest;
-    use souk_common::round::record::{AttemptId, LogHead, Receipt};
+    use souk_common::ids::{AttemptId, Digest};
+    use souk_common::round::statements::Receipt;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What is still there, by the record's own word.
 
-use souk_common::round::record::Outcome;
+use souk_common::round::statements::Outcome;
 
 use crate::store::{Entry, Keeping, KeepingModels};
 

@@ -222,14 +222,14 @@ fn an_entry_with_fractions_has_the_same_digest_when_it_is_read_back() {
     use rand::RngExt;
     let mut rng = souk_common::rng::stream(1, "fractions");
     for round in 1..500 {
-        let id = souk_common::round::record::AttemptId { round, attempt: 1 };
+        let id = souk_common::ids::AttemptId { round, attempt: 1 };
         let [users, hits, stddev] = [(); 3].map(|()| rng.random::<f64>() * 1e4);
         let record = LogRecord {
             previous: Digest::ZERO,
             at: souk_common::clock::Timestamp(1),
             entry: Entry::Quality {
                 id,
-                counts: souk_common::round::grid::Counts { users, hits, stddev },
+                counts: souk_common::update::Counts { users, hits, stddev },
             },
         };
         let text = serde_json::to_vec(&record).unwrap();

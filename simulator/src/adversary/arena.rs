@@ -2,10 +2,10 @@
 //! honest shop is shown.
 
 use souk_common::ids::Digest;
-use souk_common::round::grid::ModulusBits;
-use souk_common::round::plan::MaskCipher;
 use souk_common::secagg::graph::neighbours;
+use souk_common::secagg::mask::MaskCipher;
 use souk_common::secagg::{Safeguards, Terms};
+use souk_common::update::ModulusBits;
 
 use super::set::Set;
 

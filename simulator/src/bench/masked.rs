@@ -3,7 +3,8 @@
 use std::fs;
 
 use anyhow::Context;
-use souk_common::round::plan::{MaskCipher, MaskingPlan};
+use souk_common::plan::MaskingPlan;
+use souk_common::secagg::mask::MaskCipher;
 use souk_common::secagg::{Safeguards, Terms};
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
@@ -100,7 +101,7 @@ pub(super) fn terms(masking: &MaskingPlan) -> Terms {
         colluding: masking.colluding,
         neighbours: masking.neighbours,
         cipher: masking.cipher,
-        bits: souk_common::round::grid::ModulusBits::B32,
+        bits: souk_common::update::ModulusBits::B32,
         safeguards: Safeguards::ALL,
     }
 }

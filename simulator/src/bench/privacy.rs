@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
+use souk_common::accountant::{Relation, SampledGaussian, pld, rdp};
 use souk_common::model::update::UserUpdate;
-use souk_common::privacy::accountant::{Relation, SampledGaussian, pld, rdp};
+use souk_common::params::{Delta, NoiseMultiplier, SamplingRate, Weight};
 use souk_common::privacy::noise::FastGaussian;
-use souk_common::privacy::params::{Delta, NoiseMultiplier, SamplingRate, Weight};
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::rng::stream;
-use souk_common::round::grid::Grid;
+use souk_common::update::Grid;
 
 use super::machine::{copy_bytes_per_second, fastest, keystream_bytes_per_second};
 use super::row::Row;

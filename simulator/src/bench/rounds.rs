@@ -6,8 +6,8 @@ use anyhow::Context;
 use quinn::Connection;
 use souk_common::clock::{Clock, Stopwatch, SystemClock};
 use souk_common::crypto::pki::{Authority, shop_key};
+use souk_common::limits::CHUNK_BYTES;
 use souk_common::transport::{Identity, ResetKey, Trust, client_endpoint, connect, server_endpoint};
-use souk_common::wire::limits::CHUNK_BYTES;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

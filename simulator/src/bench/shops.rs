@@ -10,13 +10,13 @@ use anyhow::{Context as _, bail, ensure};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::clock::Stopwatch;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::ids::{Digest, Digester, ShopName};
+use souk_common::ids::{AttemptId, Digest, Digester, ShopName};
+use souk_common::limits::CHUNK_BYTES;
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
-use souk_common::round::record::{Announcement, Answer, AttemptId, Outcome, UploadHeader};
+use souk_common::round::statements::{Announcement, Answer, Outcome, UploadHeader};
 use souk_common::secagg::{Binding, Checked, Context, Keys, Masking, Sharing, Terms};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
-use souk_common::wire::limits::CHUNK_BYTES;
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
 use tokio::task::JoinSet;
@@ -364,7 +364,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 mod tests {
     use std::fs;
 
-    use souk_common::round::plan::Plan;
+    use souk_common::plan::Plan;
     use souk_coordinator::serve::{Options, run};
 
     use super::*;

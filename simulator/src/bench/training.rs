@@ -4,10 +4,10 @@ use anyhow::Context;
 use souk_common::clock::Stopwatch;
 use souk_common::model::bench::NeumfWorkload;
 use souk_common::numeric::kernels::peak;
-use souk_common::privacy::params::Weight;
+use souk_common::params::Weight;
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::rng::stream;
-use souk_common::round::grid::{Grid, ModulusBits};
+use souk_common::update::{Grid, ModulusBits};
 
 use super::machine::Machine;
 use super::row::Row;

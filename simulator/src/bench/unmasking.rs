@@ -8,14 +8,12 @@ use rand::RngExt;
 use rayon::prelude::*;
 use souk_common::clock::Stopwatch;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::privacy::{NoiseVector, Privatized, UpdateValues};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
-use souk_common::round::grid::ModulusBits;
-use souk_common::round::plan::MaskCipher;
-use souk_common::round::record::AttemptId;
-use souk_common::secagg::mask::{Mask, Sign, apply_words};
+use souk_common::secagg::mask::{Mask, MaskCipher, Sign, apply_words};
 use souk_common::secagg::{Checked, Context, Keys, Masking, Safeguards, Session, Sharing, Terms};
+use souk_common::update::{ModulusBits, UpdateValues};
 use souk_common::wire::codec::encode;
 use zeroize::Zeroizing;
 

@@ -7,10 +7,11 @@ use serde::Serialize;
 use souk_client::folder::Folder;
 use souk_client::ledger::read_ledger;
 use souk_client::store::{Store as ShopStore, UploadRecord};
-use souk_common::ids::{Digest, ShopName};
+use souk_common::chain::LogHead;
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::params::Delta;
 use souk_common::privacy::ledger::Chain;
-use souk_common::privacy::params::Delta;
-use souk_common::round::record::{AttemptId, LogHead, Outcome, Receipt};
+use souk_common::round::statements::{Outcome, Receipt};
 use souk_coordinator::home::Home;
 use souk_coordinator::store::{Entry, Store};
 
@@ -270,10 +271,10 @@ mod tests {
     use souk_client::participate::AttemptKey;
     use souk_common::clock::Timestamp;
     use souk_common::crypto::sign::SigningKey;
+    use souk_common::params::{ClipNorm, NoiseMultiplier, SamplingRate};
     use souk_common::privacy::Spend;
     use souk_common::privacy::ledger::{Ledger, MemorySink};
-    use souk_common::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
-    use souk_common::round::record::UploadHeader;
+    use souk_common::round::statements::UploadHeader;
 
     use super::*;
 

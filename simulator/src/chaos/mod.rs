@@ -16,7 +16,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use souk_common::clock::Stopwatch;
-use souk_common::round::plan::{Placement, Plan};
+use souk_common::plan::{Placement, Plan};
 
 use crate::check::Check;
 use crate::demo::{self, market::Market};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 use souk_common::ids::ShopName;
-use souk_common::privacy::params::Delta;
+use souk_common::params::Delta;
 
 use super::federation::Federation;
 use super::market::Market;

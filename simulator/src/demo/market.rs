@@ -10,8 +10,7 @@ use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
-use souk_common::round::plan::{Placement, Plan, ShopTerms};
-use souk_common::secagg::Terms;
+use souk_common::plan::{Placement, Plan, ShopTerms};
 
 use crate::split::{write_items, write_orders};
 use crate::synthetic;
@@ -125,9 +124,9 @@ impl Market {
             plan.privacy.placement = Placement::Local;
         }
         plan.cohort.quorum = shops;
-        if let Some(masking) = &mut plan.masking {
+        if let Some((terms, masking)) = plan.masking_params().zip(plan.masking.as_mut()) {
             // One shop may drop out, as far as the shares of the others can make up for it.
-            let least = Terms::of(&Plan::from_toml(PLAN)?, masking).threshold(shops, 0);
+            let least = terms.threshold(shops, 0);
             masking.min_shops = (shops - 1).max(least).min(shops);
             plan.cohort.quorum = masking.min_shops;
         }

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use souk_common::accountant::{Composition, SampledGaussian};
+use souk_common::params::NoiseMultiplier;
+use souk_common::plan::Plan;
 use souk_common::privacy::SharedNoise;
-use souk_common::privacy::accountant::{Composition, SampledGaussian};
-use souk_common::privacy::params::NoiseMultiplier;
-use souk_common::round::plan::Plan;
 
 use super::check::Records;
 use super::score::{Quality, Scores, ShopScores};

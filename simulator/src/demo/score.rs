@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use souk_common::eval::{Candidates, Ease, Popularity, Scorer, Split, Target, View, ease, evaluate};
+use souk_common::channels::{Ease, Popularity, ease};
+use souk_common::eval::{Candidates, Scorer, Split, Target, View, evaluate};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender, file};
-use souk_common::round::plan::{Placement, Plan};
+use souk_common::plan::{Placement, Plan};
 
 use super::market::Market;
 use crate::alone::Alone;

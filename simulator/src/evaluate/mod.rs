@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use souk_common::accountant::{RELATION, UNIT};
 use souk_common::clock::Stopwatch;
 use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
-use souk_common::privacy::accountant::{RELATION, UNIT};
-use souk_common::privacy::params::{Delta, Epsilon};
-use souk_common::round::plan::Plan;
+use souk_common::params::{Delta, Epsilon};
+use souk_common::plan::Plan;
 
 use crate::check::Check;
 use crate::epsilon::{delta, epsilon};

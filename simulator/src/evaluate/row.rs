@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use souk_common::eval::{Metrics, View};
+use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
-use souk_common::round::plan::Plan;
 
 use super::{Check, RELATION, Setting, UNIT};
 use crate::world::Outcome;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use souk_common::eval::{Candidates, Ease, Metrics, Popularity, Scorer, Split, Target, View, ease, evaluate};
+use souk_common::channels::{Ease, Popularity, ease};
+use souk_common::eval::{Candidates, Metrics, Scorer, Split, Target, View, evaluate};
 use souk_common::model::config::{ModelKind, TrainConfig};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender};
-use souk_common::round::plan::{Plan, ServerPlan};
+use souk_common::plan::{Plan, ServerPlan};
 
 use super::{K, Model, Setting, Table};
 use crate::alone::Alone;

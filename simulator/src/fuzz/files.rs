@@ -13,9 +13,9 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::model::UserVector;
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
 use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::plan::Plan;
 use souk_common::privacy::ledger::Chain;
 use souk_common::privacy::{Ledger, LedgerSink, MemorySink};
-use souk_common::round::plan::Plan;
 use souk_common::wire::codec;
 use zeroize::Zeroizing;
 

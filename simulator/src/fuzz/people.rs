@@ -13,7 +13,7 @@ use souk_common::config::parse_toml;
 use souk_common::crypto::join_code::{JoinCode, JoinCodeError};
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::plan::{Plan, PlanError};
+use souk_common::plan::{Plan, PlanError};
 use souk_coordinator::home::Config;
 use souk_coordinator::import::{self, ImportError};
 use souk_coordinator::serve::Command;

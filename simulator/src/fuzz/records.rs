@@ -1,12 +1,13 @@
 //! Records of the two stores, JSON.
 
 use souk_client::store::{ModelWord, UploadRecord};
-use souk_common::crypto::sign::{SigningKey, Word, verify};
+use souk_common::chain::LogHead;
+use souk_common::crypto::sign::{Signed, SigningKey, Word, verify};
 use souk_common::ids::Digest;
-use souk_common::round::record::{LogHead, Manifest, Receipt};
+use souk_common::round::statements::{Manifest, Receipt};
 use souk_common::secagg::{Masking, Session};
 use souk_common::wire::frame::from_bytes;
-use souk_common::wire::messages::{Reply, Signed, Spent};
+use souk_common::wire::messages::{Reply, Spent};
 use souk_coordinator::authorities::State;
 use souk_coordinator::backup::About;
 use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, Shop, Traffic};

@@ -4,12 +4,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use souk_common::hex;
-use souk_common::round::grid::ModulusBits;
+use souk_common::limits::PROTOCOL_VERSION;
 use souk_common::secagg::Roster;
 use souk_common::transport::frames::{FrameError, Framed, read_frame};
+use souk_common::update::ModulusBits;
 use souk_common::wire::codec;
 use souk_common::wire::frame::{HEADER_BYTES, from_bytes, to_bytes};
-use souk_common::wire::limits::PROTOCOL_VERSION;
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::aggregate::{Accumulator, OptimiserState};
 

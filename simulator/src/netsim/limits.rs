@@ -7,13 +7,13 @@ use std::io::IoSliceMut;
 use quinn::udp::RecvMeta;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_client::membership::Membership;
-use souk_common::ids::Digest;
-use souk_common::round::record::{AttemptId, UploadHeader};
+use souk_common::ids::{AttemptId, Digest};
+use souk_common::limits::{
+    BURST_SECS, CONNECTIONS_PER_SEC_PER_SHOP, CONNECTIONS_PER_SHOP, HANDSHAKE_SECS, MAX_STRANGER_REQUESTS,
+};
+use souk_common::round::statements::UploadHeader;
 use souk_common::transport::{
     CloseCode, Identity, Trust, client_endpoint_on, connect, read_frame, write_frame,
-};
-use souk_common::wire::limits::{
-    BURST_SECS, CONNECTIONS_PER_SEC_PER_SHOP, CONNECTIONS_PER_SHOP, HANDSHAKE_SECS, MAX_STRANGER_REQUESTS,
 };
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use plotters::prelude::{ChartBuilder, IntoDrawingArea, LineSeries, RGBColor, SVGBackend, WHITE};
 use serde::Serialize;
 use souk_common::clock::Timestamp;
-use souk_common::round::record::{Outcome, RejectCode};
+use souk_common::round::statements::{Outcome, RejectCode};
 use souk_coordinator::home::Home;
 use souk_coordinator::serve::{Command, ask};
 use souk_coordinator::store::{Entry, Store};

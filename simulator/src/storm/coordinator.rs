@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use souk_common::clock::Timestamp;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{RejectCode, UploadHeader};
+use souk_common::round::statements::{RejectCode, UploadHeader};
 use souk_common::secagg::Binding;
 use souk_common::wire::messages::{ErrorCode, Push, Reply, Request};
 use souk_coordinator::engine::{Engine, EngineError, Output, Settings, Staged, Staging};

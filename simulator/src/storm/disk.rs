@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::RngExt;
-use souk_common::disk::{Access, Disk, DiskFile, folder_of};
 use souk_common::ids::{Digest, Digester};
 use souk_common::rng::{Stream, stream};
+use souk_common::storage::disk::{Access, Disk, DiskFile, folder_of};
 
 mod handle;
 

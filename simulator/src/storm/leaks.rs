@@ -8,8 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use souk_common::ids::ShopName;
-use souk_common::round::record::AttemptId;
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::secagg::graph::neighbours;
 use souk_common::secagg::{Roster, Terms};
 use souk_common::wire::messages::{Push, Request};

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use souk_common::crypto::sign::SigningKey;
-use souk_common::ids::Digest;
+use souk_common::ids::{AttemptId, Digest};
 use souk_common::rng::{Stream, stream};
-use souk_common::round::record::AttemptId;
 use souk_common::secagg::graph::neighbours;
 use souk_common::secagg::records::{UploadBinding, sharers_digest, survivors_digest};
 use souk_common::secagg::{Binding, Confirmation, Confirmed, Roster, Terms};
@@ -68,10 +67,9 @@ struct Attempt {
 
 impl Liar {
     pub(super) fn new(seed: u64, setup: &Setup) -> Option<Self> {
-        let masking = setup.plan.masking.as_ref()?;
         Some(Self {
             rng: stream(seed, "liar"),
-            terms: Terms::of(&setup.plan, masking),
+            terms: setup.plan.masking_params()?,
             identities: (0..setup.shops.len()).map(|shop| setup.identity(shop)).collect(),
             words: setup.signing_key(),
             other_plan: setup.other_plan().digest(),

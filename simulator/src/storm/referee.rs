@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use souk_client::ledger::read_ledger_on;
 use souk_client::participate::AttemptKey;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::round::record::{AttemptId, LogHead, Manifest, Outcome, Receipt, UploadHeader};
+use souk_common::chain::LogHead;
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Manifest, Outcome, Receipt, UploadHeader};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
 

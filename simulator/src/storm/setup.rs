@@ -10,7 +10,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::hex;
 use souk_common::ids::ShopName;
-use souk_common::round::plan::Plan;
+use souk_common::plan::Plan;
 use souk_common::secagg::records::fingerprint;
 
 /// Of one size of federation; many runs share it, for nobody writes to it.

@@ -16,7 +16,7 @@ use souk_client::workshop::Workshop;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::verify;
 use souk_common::ids::Digest;
-use souk_common::round::record::{Announcement, UploadHeader};
+use souk_common::round::statements::{Announcement, UploadHeader};
 use souk_common::wire::messages::{Reply, Request};
 
 use super::disk::FakeDisk;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use souk_client::participate::{self, AttemptKey, MaskEffect, MaskEvent};
 use souk_common::ids::ShopName;
-use souk_common::secagg::{Context, Terms};
+use souk_common::secagg::Context;
 use souk_common::wire::messages::Push;
 use souk_coordinator::masked::{MaskedWord, Told};
 use souk_coordinator::round;
@@ -67,13 +67,13 @@ impl World {
         let follows = |event| Ok(Some(participate::Event::Masked(event)));
         let word = match effect {
             MaskEffect::MakeKeys(announcement) => {
-                let masking = self.plan.masking.as_ref().context("a plan without masks")?;
+                let terms = self.plan.masking_params().context("a plan without masks")?;
                 let context = Context {
                     id: announcement.id,
                     plan: announcement.plan,
                     model: announcement.model,
                 };
-                shop.make_keys(context, Terms::of(&self.plan, masking));
+                shop.make_keys(context, terms);
                 return follows(MaskEvent::KeysReady(AttemptKey::from(&announcement)));
             }
             MaskEffect::Advertise(key) => match shop.advertisement(key) {

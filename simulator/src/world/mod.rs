@@ -23,17 +23,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use souk_client::participate::{self, BlobKind};
+use souk_common::accountant::Composition;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
-use souk_common::ids::ShopName;
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::model::{Loaded, Recommender};
+use souk_common::params::Epsilon;
+use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
-use souk_common::privacy::accountant::Composition;
-use souk_common::privacy::params::Epsilon;
-use souk_common::round::grid::Counts;
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{AttemptId, Outcome as Ending, RejectCode, UploadHeader};
+use souk_common::round::statements::{Outcome as Ending, RejectCode, UploadHeader};
+use souk_common::update::Counts;
 use souk_coordinator::masked::MaskedWord;
 use souk_coordinator::round;
 
@@ -400,8 +400,7 @@ impl World {
 
 /// Whether a word to a shop comes from the coordinator rather than from the shop's own work.
 fn crosses_the_line(event: &participate::Event) -> bool {
-    use participate::Event;
-    use participate::MaskEvent;
+    use participate::{Event, MaskEvent};
     !matches!(
         event,
         Event::Started

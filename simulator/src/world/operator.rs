@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::model::file::{self, ModelMeta};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender};
-use souk_common::round::grid::Counts;
-use souk_common::round::plan::Plan;
-use souk_common::round::record::{
-    Announcement, AttemptId, LogHead, Manifest, Outcome, Receipt, UploadHeader,
-};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, UploadHeader};
 use souk_common::secagg::{Binding, Context, Misfit, Terms};
+use souk_common::update::Counts;
 use souk_coordinator::aggregate::Aggregator;
 use souk_coordinator::masked::{Masked, MaskedWord};
 use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules, without_model};
@@ -45,7 +44,7 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let layout = recommender.layout();
         let aggregator = Aggregator::new(plan, layout.len())?;
-        let update_bytes = aggregator.grid().update_bytes(plan, layout.len());
+        let update_bytes = plan.update_bytes(layout.len());
         let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
         let plan_digest = plan.digest();
         let mut operator = Self {
@@ -71,7 +70,7 @@ impl Operator {
             },
             abandoned: 0,
             updates: 0,
-            terms: plan.masking.as_ref().map(|masking| Terms::of(plan, masking)),
+            terms: plan.masking_params(),
             masked: None,
             counts: None,
         };

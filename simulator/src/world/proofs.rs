@@ -58,12 +58,11 @@ fn every_round_is_charged_once_if_no_line_is_cut() {
     let plan = Plan::from_toml(PLAN).unwrap();
     let outcome = run(PLAN, Line::default(), 1).unwrap();
     assert_eq!((outcome.abandoned, outcome.updates), (0, 18));
-    let mechanism = souk_common::privacy::accountant::SampledGaussian {
+    let mechanism = souk_common::accountant::SampledGaussian {
         noise_multiplier: plan.privacy.noise_multiplier.unwrap(),
         sampling_rate: plan.privacy.sampling_rate,
     };
-    let expected =
-        souk_common::privacy::accountant::Composition::of(mechanism, 6).epsilon(plan.privacy.delta);
+    let expected = souk_common::accountant::Composition::of(mechanism, 6).epsilon(plan.privacy.delta);
     assert_eq!(outcome.epsilon, expected);
     // Four bytes a coordinate, 20 items of 4 columns and what else the layout has, 18 times, and nothing else.
     assert_eq!(outcome.bytes_up % 18, 0);
@@ -177,7 +176,7 @@ fn masked_runs_come_to_their_end_over_lines_that_are_cut_and_shared_noise_is_cha
         .unwrap()
         .charged_noise_multiplier()
         .unwrap();
-    let mechanism = souk_common::privacy::accountant::SampledGaussian {
+    let mechanism = souk_common::accountant::SampledGaussian {
         noise_multiplier: charged,
         sampling_rate: Plan::from_toml(&plan).unwrap().privacy.sampling_rate,
     };

@@ -9,21 +9,20 @@ use souk_client::participate::{
     AttemptKey, Consideration, Event, Machine, MaskingOffered, Memory, Pending, Policy,
 };
 use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
+use souk_common::accountant::Composition;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::SigningKey;
+use souk_common::crypto::sign::{Signed, SigningKey};
 use souk_common::ids::ShopName;
 use souk_common::model::{Loaded, Recommender};
-use souk_common::privacy::accountant::Composition;
-use souk_common::privacy::params::Epsilon;
+use souk_common::params::Epsilon;
+use souk_common::plan::{Plan, ShopTerms};
 use souk_common::privacy::{Charged, Ledger, MemorySink, Spend, Tally};
 use souk_common::rng::{Stream, stream};
-use souk_common::round::grid::Grid;
-use souk_common::round::plan::{Plan, ShopTerms};
-use souk_common::round::record::{Announcement, UploadHeader};
+use souk_common::round::statements::{Announcement, UploadHeader};
 use souk_common::secagg::{
     Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Revealed, Roster, Shares, Terms,
 };
-use souk_common::wire::messages::Signed;
+use souk_common::update::Grid;
 use souk_common::wire::update;
 use souk_coordinator::masked::MaskedWord;
 
@@ -94,7 +93,7 @@ impl Shop {
             vectors: vec![None; members.dataset.len()],
             members,
             grid,
-            update_bytes: grid.update_bytes(plan, coordinates),
+            update_bytes: plan.update_bytes(coordinates),
             ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
             secret: stream(seed, &format!("shop {name}")),
             draw: None,

@@ -1,6 +1,6 @@
 //! Masked attempts, one by one.
 
-use souk_common::round::record::{Answer, DeclineCode};
+use souk_common::round::statements::{Answer, DeclineCode};
 
 use super::lists::Said;
 use super::world::{Op, World};

@@ -13,9 +13,10 @@ mod offset;
 mod world;
 
 use proptest::prelude::*;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::Digest;
-use souk_common::round::record::{Answer, AttemptId, DeclineCode, LogHead, Outcome};
+use souk_common::ids::{AttemptId, Digest};
+use souk_common::round::statements::{Answer, DeclineCode, Outcome};
 
 use super::*;
 use world::{Op, World, announcement, op, policy};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use souk_common::chain::LogHead;
 use souk_common::ids::Digest;
-use souk_common::privacy::params::{Epsilon, NoiseMultiplier};
-use souk_common::round::record::{LogHead, UploadHeader};
+use souk_common::params::{Epsilon, NoiseMultiplier};
+use souk_common::round::statements::UploadHeader;
 
 use super::*;
 
@@ -190,7 +191,7 @@ fn an_update_of_an_attempt_that_is_over_is_held_back_no_longer_when_the_clock_wa
     let id = shop.key.id;
     let effects = shop.trained(2_000);
     assert!(leaves_at(&effects) > Some(2_000));
-    let outcome = souk_common::round::record::Outcome::BelowQuorum {
+    let outcome = souk_common::round::statements::Outcome::BelowQuorum {
         accepted: 0,
         quorum: 1,
     };

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, ShopName};
-use souk_common::privacy::params::{Delta, Epsilon, NoiseMultiplier};
-use souk_common::round::record::{
-    Announcement, Answer, AttemptId, LogHead, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::round::statements::{
+    Announcement, Answer, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::super::*;

@@ -1,8 +1,10 @@
 //! Bills for a shop that was put back from an old copy, by coordinators that are honest and ones that are not.
 
+use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
+use souk_common::ids::AttemptId;
 use souk_common::privacy::ledger::{Ledger, MemorySink};
-use souk_common::round::record::{AttemptId, LogHead, UploadHeader};
+use souk_common::round::statements::UploadHeader;
 
 use super::*;
 

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LedgerError, SharedNoise, Spend, View, digest_and_len};
+use crate::accountant::{Composition, RELATION, UNIT};
+use crate::chain::LogHead;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
-use crate::privacy::accountant::{Composition, RELATION, UNIT};
-use crate::privacy::params::SamplingRate;
-use crate::round::record::{LogHead, Receipt};
+use crate::params::SamplingRate;
+use crate::round::statements::Receipt;
 
 /// What a record says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

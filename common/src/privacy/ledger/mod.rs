@@ -14,17 +14,20 @@
 
 mod chain;
 mod spend;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
 pub use chain::{Chain, Entry, Record};
 pub use spend::{SharedNoise, Spend, View};
 
-use super::accountant::Composition;
-use super::params::{Delta, Epsilon};
+use crate::accountant::Composition;
+use crate::chain::LogHead;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
-use crate::round::record::{LogHead, Receipt};
+use crate::params::{Delta, Epsilon};
+use crate::round::statements::Receipt;
 
 /// Where records become durable.
 pub trait LedgerSink {
@@ -50,7 +53,7 @@ impl LedgerSink for MemorySink {
 ///
 /// ```compile_fail,E0451
 /// use souk_common::privacy::{Charged, Spend};
-/// use souk_common::round::record::LogHead;
+/// use crate::chain::LogHead;
 /// fn forge(spend: Spend, head: LogHead) -> Charged {
 ///     Charged { spend, head }
 /// }
@@ -307,6 +310,3 @@ fn chain_of(existing: &[u8], shop: &ShopName) -> Result<Chain, LedgerError> {
 fn digest_and_len(bytes: &[u8]) -> (u64, Digest) {
     (bytes.len() as u64, Digest::of(bytes))
 }
-
-#[cfg(test)]
-mod proofs;

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Digest;
-use crate::privacy::accountant::{Composition, SampledGaussian};
-use crate::privacy::params::{ClipNorm, NoiseMultiplier, SamplingRate};
-use crate::round::plan::{Placement, Plan};
-use crate::round::record::{Announcement, AttemptId};
+use crate::accountant::{Composition, SampledGaussian};
+use crate::ids::{AttemptId, Digest};
+use crate::params::{ClipNorm, NoiseMultiplier, SamplingRate};
+use crate::plan::{Placement, Plan};
+use crate::round::statements::Announcement;
 
 /// One release: which attempt, under which mechanism.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -26,6 +26,9 @@
 //! The tables are calculated with `libm`, the same on every machine, and so are the decisions: a seed gives the same noise
 //! everywhere. How long a draw takes depends on its value, as does the place in the table that it reads.
 
+#[cfg(test)]
+mod tests;
+
 use rand::Rng;
 
 use super::{MOST_STDDEV, Reduced, digits};
@@ -337,7 +340,3 @@ const ROUND_UP: f64 = 1.0 + 1.0 / (1u64 << 30) as f64;
 const UNIT_LOG2: u32 = 16;
 const UNIT: f64 = (1u64 << UNIT_LOG2) as f64;
 const TWO_64: f64 = 18_446_744_073_709_551_616.0;
-
-#[cfg(test)]
-#[path = "fast_proofs.rs"]
-mod proofs;

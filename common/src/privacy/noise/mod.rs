@@ -20,9 +20,8 @@ pub use fast::FastGaussian;
 
 use std::marker::PhantomData;
 
-use super::gate::UpdateValues;
 use crate::rng::{Source, Stream, words};
-use crate::round::grid::Grid;
+use crate::update::{Grid, UpdateValues};
 
 /// Noise for every coordinate of one update, drawn before any data is read. `S` is where it came from, so that noise of a
 /// known seed does not pass for a shop's:
@@ -30,7 +29,7 @@ use crate::round::grid::Grid;
 /// ```compile_fail,E0308
 /// use souk_common::privacy::NoiseVector;
 /// use souk_common::rng::{Secret, stream};
-/// use souk_common::round::grid::Grid;
+/// use crate::update::Grid;
 /// fn leaves_a_shop(noise: NoiseVector<Secret>) {}
 /// fn known(grid: &Grid) {
 ///     leaves_a_shop(NoiseVector::draw(grid, 3, &mut stream(1, "a seed")));

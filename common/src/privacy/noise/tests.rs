@@ -4,7 +4,7 @@
 use super::exact::bernoulli;
 use super::*;
 use crate::rng::stream;
-use crate::round::grid::ModulusBits;
+use crate::update::ModulusBits;
 use rand::RngExt;
 
 /// The discrete Gaussian by direct summation.

@@ -24,10 +24,9 @@ use super::secrets::agree;
 use super::shop::holders;
 use super::terms::Terms;
 use super::tree::Tree;
-use crate::crypto::sign::verify;
+use crate::crypto::sign::{Signed, verify};
 use crate::hex;
 use crate::ids::{Digest, ShopName};
-use crate::wire::messages::Signed;
 
 pub use misfit::Misfit;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sealed, Session, SignedHashes};
-use crate::crypto::sign::verify;
+use crate::crypto::sign::{Signed, verify};
 use crate::ids::{Digest, ShopName};
 use crate::secagg::Misfit;
 use crate::secagg::records::{
@@ -12,7 +12,6 @@ use crate::secagg::records::{
 use crate::secagg::shop::holders;
 use crate::secagg::terms::Terms;
 use crate::secagg::tree::Tree;
-use crate::wire::messages::Signed;
 
 impl Session {
     /// Takes in a shop's shares for its neighbours.

@@ -1,9 +1,12 @@
 //! Who is let in, and what those who are not are told.
 
+#[cfg(test)]
+mod moves;
+
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::pki::{Authority, shop_key};
-use crate::wire::limits::{CONNECTION_WINDOW_BYTES, MAX_DATAGRAM_BYTES};
+use crate::limits::{CONNECTION_WINDOW_BYTES, MAX_DATAGRAM_BYTES};
 use std::time::Duration;
 
 pub(super) const LIMIT: Duration = Duration::from_secs(20);

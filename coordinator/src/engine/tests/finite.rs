@@ -1,6 +1,6 @@
 //! A model that is not finite is never published, never loaded, and never verified as good.
 
-use souk_common::round::plan::ServerPlan;
+use souk_common::plan::ServerPlan;
 
 use super::*;
 use crate::engine::begin::BeginError;

@@ -1,7 +1,7 @@
 //! Tries to enrol, honest and not, on a real store and a clock of the test's own.
 
 use souk_common::crypto::pki::{Authority, shop_key};
-use souk_common::wire::limits::MAX_JOIN_TRIES;
+use souk_common::limits::MAX_JOIN_TRIES;
 
 use super::*;
 use crate::registry::{cancel, invite};

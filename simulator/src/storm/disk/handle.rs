@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use souk_common::disk::DiskFile;
+use souk_common::storage::disk::DiskFile;
 
 use super::{Change, FakeDisk};
 

@@ -1,7 +1,7 @@
 //! That it is as bad as it says, and no worse.
 
 use super::*;
-use souk_common::disk::write_whole;
+use souk_common::storage::disk::write_whole;
 
 fn contents(disk: &FakeDisk, path: &str) -> Option<Vec<u8>> {
     disk.read(Path::new(path)).ok()

@@ -19,8 +19,7 @@ use souk_client::participate::Event as ShopEvent;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, Digester};
 use souk_common::rng::{Stream as Rng, stream};
-use souk_common::round::record::{Announcement, Outcome as Ending};
-use souk_common::secagg::Terms;
+use souk_common::round::statements::{Announcement, Outcome as Ending};
 use souk_common::wire::frame::{Framed, from_bytes, to_bytes};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::round::{Event, Phase};
@@ -188,8 +187,8 @@ impl Storm {
                 Shop::new(place, disk, setup, (weather.plant, lie))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let masking = setup.plan.masking.as_ref();
-        let leaks = masking.map(|masking| Leaks::new(Terms::of(&setup.plan, masking), &setup.shops));
+        let masking = setup.plan.masking_params();
+        let leaks = masking.map(|terms| Leaks::new(terms, &setup.shops));
         Ok(Self {
             plan: setup.plan.digest(),
             rng: stream(seed, "storm"),
