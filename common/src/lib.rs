@@ -30,6 +30,7 @@ pub mod config;
 pub mod control;
 pub mod crypto;
 pub mod dataset;
+pub mod date;
 pub mod eval;
 pub mod format;
 pub mod hex;

@@ -19,7 +19,7 @@ use souk_common::clock::Timestamp;
 use souk_common::storage::private::{make_folder, narrow};
 use souk_common::terminal::tell;
 
-use crate::home::{Home, write_whole};
+use crate::folder::{Home, write_whole};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What a backup says of itself, in `backup.json`; written last.

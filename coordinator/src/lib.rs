@@ -5,31 +5,30 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`round`] | the coordinator's half of a round, a pure state machine |
-//! | [`masked`] | its side of a masked attempt: lists, and what shops are told of them |
+//! | [`masking`] | its side of a masked attempt: lists, and what shops are told of them |
 //! | [`aggregate`] | the sum of the updates and the step it makes |
 //! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
 //! | [`verify`] | a federation's records, checked from its folder alone |
-//! | [`serve`], [`home`] | sockets and commands; the federation's folder |
+//! | [`serve`], [`folder`] | sockets and commands; the federation's folder |
 //! | [`limits`] | what peers may make it hold and do |
-//! | [`registry`], [`authorities`] | invitations and memberships; the certificate authorities |
+//! | [`membership::registry`], [`membership::authorities`] | invitations and memberships; the certificate authorities |
 //! | [`backup`] | a copy of the folder that can be put in its place |
-//! | [`import`] | a catalogue from a CSV file |
+//! | [`commands::catalogue`] | a catalogue from a CSV file |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod aggregate;
-pub mod authorities;
 pub mod backup;
-mod cli;
+pub(crate) mod commands;
+mod control;
 pub mod engine;
-pub mod home;
+pub mod folder;
 pub mod import;
 pub mod limits;
-pub mod masked;
-mod plan;
-pub mod registry;
+pub mod masking;
+pub mod membership;
 pub mod round;
 pub mod serve;
 pub mod store;
@@ -40,5 +39,5 @@ use std::process::ExitCode;
 
 /// Runs the program with `args` (program name excluded).
 pub fn run_cli(args: impl Iterator<Item = OsString>) -> ExitCode {
-    cli::run(args)
+    commands::run(args)
 }

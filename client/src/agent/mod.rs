@@ -4,13 +4,13 @@
 //! | module | what |
 //! |---|---|
 //! | this one | effects on ledger, store and outbox |
-//! | [`masks`] | keys and secrets of masked attempts |
+//! | [`masking`] | keys and secrets of masked attempts |
 //!
 //! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
-//! order on disk. It has no clock, no socket and no task: [`crate::driver`] runs it for a shop, the simulator runs it on
+//! order on disk. It has no clock, no socket and no task: [`crate::run`] runs it for a shop, the simulator runs it on
 //! virtual time over disks that fail.
 
-mod masks;
+mod masking;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use souk_common::wire::messages::{Push, Request};
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
+use crate::link::verified;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Effect, Event, Machine, Memory, Note, Pending, Policy};
 use crate::store::{ModelWord, Store};
-use crate::uplink::verified;
-use crate::workshop::{Draw, Workshop};
+use crate::training::{Draw, Workshop};
 
-use masks::Masks;
-pub(crate) use masks::about_strangers;
-pub use masks::{KeyMaker, fresh_keys};
+use masking::Masks;
+pub(crate) use masking::about_strangers;
+pub use masking::{KeyMaker, fresh_keys};
 
 /// One shop's agent.
 pub struct Agent {

@@ -13,6 +13,7 @@ pub mod config;
 mod items;
 mod lines;
 mod orders;
+pub mod outgrown;
 pub mod report;
 pub mod table;
 #[cfg(test)]

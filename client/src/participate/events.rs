@@ -10,7 +10,7 @@ use souk_common::round::statements::{
     Announcement, Answer, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
-use super::masked::{MaskEffect, MaskEvent};
+use super::masking::{MaskEffect, MaskEvent};
 use super::memory::{AttemptKey, Pending};
 use super::policy::{Consideration, Policy};
 

@@ -14,7 +14,7 @@ use souk_common::round::statements::{
 };
 
 use super::events::{Blob, Effect, Event, Note};
-use super::masked::{MaskEffect, MaskEvent, Masks};
+use super::masking::{MaskEffect, MaskEvent, Masks};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
 

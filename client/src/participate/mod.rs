@@ -5,7 +5,7 @@
 //! | [`events`] | what happens, and what is done about it |
 //! | `fetching` | the part of it that has plans, catalogues and models fetched |
 //! | [`machine`] | the machine: from an announcement to a receipt |
-//! | [`masked`] | what masked attempts have beside that: keys, lists, secrets |
+//! | [`masking`] | what masked attempts have beside that: keys, lists, secrets |
 //! | [`memory`] | what has to survive a crash, as read back from the shop's store |
 //! | [`policy`] | the shop's own rules: accept, or decline with a reason |
 //!
@@ -13,16 +13,16 @@
 //! outbox's bytes again; an attempt that was charged is never computed a second time.
 
 pub mod events;
-mod fetching;
+mod fetch;
 pub mod machine;
-pub mod masked;
+pub mod masking;
 pub mod memory;
 pub mod policy;
 #[cfg(test)]
-mod proofs;
+mod tests;
 
 pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
-pub use masked::{MaskEffect, MaskEvent};
+pub use masking::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
 pub use policy::{Consideration, MaskingOffered, Policy, decide};

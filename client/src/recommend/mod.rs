@@ -7,6 +7,7 @@
 //! | [`names`] | the user that was meant |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
+pub mod cache;
 pub mod names;
 pub mod picture;
 pub mod rank;

@@ -78,7 +78,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use crate::folder::Folder;
-    use crate::masked::tests::{Three, context, identity};
+    use crate::masking::tests::{Three, context, identity};
     use crate::participate::AttemptKey;
     use redb::ReadableDatabase;
     use souk_common::clock::Timestamp;

@@ -15,7 +15,7 @@ use souk_common::plan::Plan;
 use souk_common::secagg::Misfit;
 use souk_common::update::{Counts, CountsGrid, Grid};
 
-use crate::masked::Masked;
+use crate::masking::Masked;
 
 /// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
 /// with vectors.

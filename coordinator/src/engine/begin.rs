@@ -20,7 +20,7 @@ use super::publish::read_state;
 use super::staging::add_file;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
-use crate::masked::Masked;
+use crate::masking::Masked;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
 use crate::store::{Entry, Run, Standing, Store, StoreError};
 

@@ -2,14 +2,12 @@
 //! told to shops comes out as [`Output`].
 
 mod begin;
-mod masked;
 mod models;
 mod prune;
 pub(crate) mod publish;
 pub(crate) mod staging;
 
-#[cfg(test)]
-mod masked_tests;
+mod masking;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -26,7 +24,7 @@ use souk_common::update::Counts;
 use souk_common::wire::messages::{Push, Reply, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
-use crate::masked::Masked;
+use crate::masking::Masked;
 use crate::round::{Effect, Event, Machine, PauseReason, Phase, without_model};
 use crate::store::{Entry, Fault, Run, Store, StoreError};
 

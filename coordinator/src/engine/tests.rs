@@ -9,6 +9,8 @@ use souk_common::ids::Digest;
 use super::*;
 
 mod finite;
+#[cfg(test)]
+mod masking;
 
 const QUORUM: usize = 2;
 

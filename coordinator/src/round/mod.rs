@@ -17,14 +17,11 @@
 //! The driver carries out the effects in their order and feeds back what came of them. An update is counted only once
 //! the driver has said that it is durable ([`Event::Recorded`]), so a receipt never promises what a crash can take back.
 
-mod collecting;
-mod masked;
-mod state;
-
+mod attempt;
+mod machine;
+mod masking;
 #[cfg(test)]
-mod masked_test;
-#[cfg(test)]
-mod model_test;
+mod tests;
 
 use std::time::Duration;
 
@@ -34,8 +31,8 @@ use souk_common::plan::Plan;
 use souk_common::round::statements::{Answer, DeclineCode, Outcome, RejectCode, UploadHeader};
 use souk_common::secagg::Terms;
 
-pub use masked::RestoredStep;
-pub use state::{Machine, OpenAttempt, PauseReason, Phase, Restored};
+pub use machine::{Machine, OpenAttempt, PauseReason, Phase, Restored};
+pub use masking::RestoredStep;
 
 /// What the machine needs of a plan.
 #[derive(Clone, Debug)]

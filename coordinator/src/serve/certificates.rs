@@ -10,27 +10,27 @@ use souk_common::crypto::pki::Validity;
 use souk_common::transport::{Identity, Platform, in_place, server_config};
 
 use super::ServeError;
-use super::hub::Hub;
-use crate::authorities::Certification;
-use crate::home::{HomeError, Lives};
+use super::state::Hub;
+use crate::folder::{HomeError, Lives};
+use crate::membership::authorities::Certification;
 
 /// Who certifies whom, and until when the coordinator is.
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     certification: RwLock<Certification>,
-    pub(super) lives: Lives,
+    pub(crate) lives: Lives,
     endpoint: Endpoint,
     platform: Platform,
     validity: RwLock<Validity>,
 }
 
 /// A certificate of the coordinator's own.
-pub(super) struct Own {
-    pub(super) identity: Identity,
-    pub(super) validity: Validity,
+pub(crate) struct Own {
+    pub(crate) identity: Identity,
+    pub(crate) validity: Validity,
 }
 
 /// Certifies the coordinator.
-pub(super) fn own(certification: &Certification, lives: Lives, now: Timestamp) -> Result<Own, HomeError> {
+pub(crate) fn own(certification: &Certification, lives: Lives, now: Timestamp) -> Result<Own, HomeError> {
     let serving = certification.serving();
     let (certificate, key) = serving.issue_coordinator_for(lives.coordinator, now)?;
     let validity = Validity::of(&certificate).unwrap_or(Validity {
@@ -45,7 +45,7 @@ pub(super) fn own(certification: &Certification, lives: Lives, now: Timestamp) -
 }
 
 impl Certificates {
-    pub(super) fn new(
+    pub(crate) fn new(
         certification: Certification,
         lives: Lives,
         (endpoint, platform): (Endpoint, Platform),
@@ -61,19 +61,19 @@ impl Certificates {
     }
 
     /// Who certifies whom.
-    pub(super) fn certification(&self) -> RwLockReadGuard<'_, Certification> {
+    pub(crate) fn certification(&self) -> RwLockReadGuard<'_, Certification> {
         self.certification.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From when until when the coordinator is certified.
-    pub(super) fn validity(&self) -> Validity {
+    pub(crate) fn validity(&self) -> Validity {
         *self.validity.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Hub {
     /// Reads the authorities again, and certifies the coordinator anew.
-    pub(super) fn certify(&self, now: Timestamp) -> Result<(), ServeError> {
+    pub(crate) fn certify(&self, now: Timestamp) -> Result<(), ServeError> {
         let certificates = &self.certificates;
         let certification = Certification::load(&self.home)?;
         let own = own(&certification, certificates.lives, now)?;
@@ -95,7 +95,7 @@ impl Hub {
     }
 
     /// Renews the coordinator's certificate when two thirds of its life have passed, until the hub stops.
-    pub(super) async fn keep_certified(hub: Arc<Self>) {
+    pub(crate) async fn keep_certified(hub: Arc<Self>) {
         let mut due = hub.certificates.validity().renew_at();
         loop {
             // Looked at again from time to time: the machine's clock may be set meanwhile.

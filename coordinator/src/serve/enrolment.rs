@@ -7,10 +7,10 @@ use std::time::Duration;
 use souk_common::ids::ShopName;
 use souk_common::wire::messages::{ErrorCode, Reply};
 
-use super::hub::Hub;
 use super::session::failure;
+use super::state::Hub;
 use crate::engine::Engine;
-use crate::registry::{Applicant, JoinError};
+use crate::membership::registry::{Applicant, JoinError};
 use crate::store::RefusalCause;
 
 /// Makes the holder of an invitation a member, or says why not; either way in the operator's log and the record.

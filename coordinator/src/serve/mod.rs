@@ -14,19 +14,14 @@
 //! | `certificates` | the coordinator's own certificate |
 
 mod certificates;
-mod control;
+pub(crate) mod discarded;
+mod engine_thread;
 mod enrolment;
-mod hub;
-mod keeper;
-mod late;
-mod meters;
-mod partial;
-mod places;
-mod pushes;
+pub mod quota;
+mod resumable;
 mod session;
-mod shown;
+pub(crate) mod state;
 mod transfer;
-mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,16 +36,16 @@ use souk_common::transport::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::authorities::Certification;
 use crate::backup;
 use crate::engine::{BeginError, Engine, EngineError};
-use crate::home::{Config, Home, HomeError, LISTEN_RULE};
+use crate::folder::{Config, Home, HomeError, LISTEN_RULE};
+use crate::membership::authorities::Certification;
 use crate::round::Event;
 use crate::store::{Store, StoreError};
 
+pub use crate::control::{Command, ControlError, ask, execute};
 use certificates::Certificates;
-pub use control::{Command, ControlError, ask, execute};
-use hub::Hub;
+use state::Hub;
 
 /// What `serve` is asked for.
 #[derive(Debug)]
@@ -139,7 +134,7 @@ pub async fn run_on(
         let of = match about {
             Ok(about) => format!(
                 "of {} with {} entries in the record",
-                shown::date(about.made_at),
+                crate::control::views::date(about.made_at),
                 about.log.length
             ),
             Err(error) => format!("whose backup.json can't be read ({error})"),
@@ -152,7 +147,7 @@ pub async fn run_on(
     hub.tell(Event::Started).await;
     hub.manager.ready();
     let tasks = TaskTracker::new();
-    tasks.spawn(control::answer(control, Arc::clone(&hub)));
+    tasks.spawn(crate::control::answer(control, Arc::clone(&hub)));
     tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
     tasks.spawn(Hub::keep_certified(Arc::clone(&hub)));
     tasks.spawn(Hub::keep_refusals(Arc::clone(&hub)));
@@ -293,5 +288,5 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// For members that are not connected to hear that the run is complete.
 const MOMENT: Duration = Duration::from_secs(10);
 /// How often and how long a store that is in use is tried again: five seconds, for a `serve` that is ending.
-const MOST_TRIES: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+pub(crate) const MOST_TRIES: u32 = 100;
+pub(crate) const BETWEEN_TRIES: Duration = Duration::from_millis(50);

@@ -15,12 +15,12 @@ use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::hub::{Decision, Hub};
+use super::state::{Decision, Hub};
 use super::transfer::{Line, NotReceived};
 use super::{PATIENCE, enrolment};
 use crate::engine::Engine;
-use crate::masked::MaskedWord;
-use crate::registry::{self, RegistryError};
+use crate::masking::MaskedWord;
+use crate::membership::registry::{self, RegistryError};
 use crate::round::Event;
 use crate::store::{Standing, StoreError};
 

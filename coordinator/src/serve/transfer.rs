@@ -11,22 +11,22 @@ use souk_common::transport::FrameError;
 use souk_common::wire::messages::{ErrorCode, Reply};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::hub::Hub;
-use super::places::{Lost, Place};
+use super::quota::newest::Turn;
+use super::quota::slots::{Lost, Place};
 use super::session::{failure, say};
-use super::turns::Turn;
+use super::state::Hub;
 use crate::engine::Staged;
 use crate::store::StoreError;
 
 /// A shop's connection, and what it may use.
-pub(super) struct Line<'a> {
-    pub(super) hub: &'a Arc<Hub>,
-    pub(super) connection: &'a Connection,
-    pub(super) shop: &'a ShopName,
+pub(crate) struct Line<'a> {
+    pub(crate) hub: &'a Arc<Hub>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) shop: &'a ShopName,
 }
 
 /// Why there is no update.
-pub(super) enum NotReceived {
+pub(crate) enum NotReceived {
     /// It is of no use.
     Refused(RejectCode),
     /// The rest may come on another stream or connection.
@@ -37,7 +37,7 @@ pub(super) enum NotReceived {
 
 impl Line<'_> {
     /// Takes in the bytes that are not here yet.
-    pub(super) async fn receive(
+    pub(crate) async fn receive(
         &self,
         upload: &UploadHeader,
         turn: &Turn,
@@ -85,7 +85,7 @@ impl Line<'_> {
     }
 
     /// Sends what is kept under `digest`, from `offset` to its end.
-    pub(super) async fn blob(
+    pub(crate) async fn blob(
         &self,
         digest: Digest,
         offset: u64,
@@ -253,8 +253,8 @@ enum Ended {
 mod tests {
     use std::time::Duration;
 
-    use super::super::places::{Pace, Places};
     use super::*;
+    use crate::serve::quota::slots::{Pace, Places};
 
     #[tokio::test]
     async fn a_reader_that_stalls_is_given_up_and_a_slow_one_is_not_while_nobody_waits() {

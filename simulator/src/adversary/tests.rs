@@ -191,6 +191,10 @@ fn rules_in_force_that_are_broken_and_planted_ones_that_are_not_found_make_the_r
 fn wrong_usage_is_refused_by_name() {
     for line in ["souk-sim adversary --short --long", "souk-sim adversary --seed x"] {
         let args = line.split(' ').skip(1).map(std::ffi::OsString::from);
-        assert_eq!(crate::args::run(args), std::process::ExitCode::from(64), "{line}");
+        assert_eq!(
+            crate::commands::run(args),
+            std::process::ExitCode::from(64),
+            "{line}"
+        );
     }
 }

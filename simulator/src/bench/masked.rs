@@ -9,8 +9,8 @@ use souk_common::secagg::{Safeguards, Terms};
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
 use super::row::Row;
-use super::shops::{Seen, Shops};
-use super::site::{Setting, Site};
+use crate::load::raw_shops::{Seen, Shops};
+use crate::processes::site::{Setting, Site};
 
 /// `masked_round`, for both ciphers, with the plain rounds of the same run.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
@@ -95,7 +95,7 @@ fn masking(cipher: MaskCipher) -> MaskingPlan {
 }
 
 /// Terms of the plan that a masked benchmark runs.
-pub(super) fn terms(masking: &MaskingPlan) -> Terms {
+pub(crate) fn terms(masking: &MaskingPlan) -> Terms {
     Terms {
         min_shops: masking.min_shops,
         colluding: masking.colluding,
@@ -129,7 +129,7 @@ fn keystream_secs(cipher: MaskCipher) -> anyhow::Result<f64> {
 }
 
 /// CPU seconds of a process so far, in user and in system mode; Linux counts them in hundredths.
-pub(super) fn cpu_secs(process: &str) -> anyhow::Result<f64> {
+pub(crate) fn cpu_secs(process: &str) -> anyhow::Result<f64> {
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
     // After the name, which may hold blanks and brackets: fields 14 and 15 of proc_pid_stat(5), counted from 1.

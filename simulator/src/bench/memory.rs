@@ -6,13 +6,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use souk_coordinator::home::Limits;
+use souk_coordinator::folder::Limits;
 use tokio::runtime::Runtime;
 
 use super::rounds::runtime;
 use super::row::Row;
-use super::shops::Shops;
-use super::site::{Setting, Site};
+use crate::load::raw_shops::Shops;
+use crate::processes::site::{Setting, Site};
 
 /// `coordinator_memory_100x10m` with plain averaging and with Adam, each beside the same with a tenth of the shops.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {

@@ -9,20 +9,18 @@
 //! | [`masked`] | the same under masks, in CPU time beside the bare keystream |
 //! | [`unmasking`] | masks without a network: how fast, how many bytes, and the server's part for a thousand shops |
 //! | [`memory`] | what a coordinator process holds while many shops send at once |
-//! | [`site`], [`shops`] | a real coordinator process; shops that only send |
+//! | [`crate::processes::site`], [`crate::load::raw_shops`] | a real coordinator process; shops that only send |
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 mod machine;
-mod masked;
+pub(crate) mod masked;
 pub(crate) mod memory;
 mod privacy;
 mod rounds;
 mod row;
-mod shops;
-mod site;
-mod training;
+pub(crate) mod training;
 mod unmasking;
 
 use machine::Machine;

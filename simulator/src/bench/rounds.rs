@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::row::Row;
-use super::shops::Shops;
-use super::site::{Setting, Site};
+use crate::load::raw_shops::Shops;
+use crate::processes::site::{Setting, Site};
 
 /// `round_16x1m`, the same with updates kept, and the transport alone.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {

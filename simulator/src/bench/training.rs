@@ -44,7 +44,7 @@ pub(super) fn rows(machine: &Machine, short: bool) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Clip norm 1 at the finest scale, and no noise: drawing it has a row of its own.
-pub(super) const NOISELESS: Grid = Grid {
+pub(crate) const NOISELESS: Grid = Grid {
     bits: ModulusBits::B32,
     log2_clip: 16,
     clip_norm: 1.0,

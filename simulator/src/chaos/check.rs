@@ -12,12 +12,12 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::params::Delta;
 use souk_common::privacy::ledger::Chain;
 use souk_common::round::statements::{Outcome, Receipt};
-use souk_coordinator::home::Home;
+use souk_coordinator::folder::Home;
 use souk_coordinator::store::{Entry, Store};
 
-use super::supervisor::Done;
+use crate::chaos::supervisor::Done;
 use crate::check::Check;
-use crate::folders::Folders;
+use crate::processes::folders::Folders;
 
 /// What the record says, as far as it is counted here.
 #[derive(Debug, Default, Serialize)]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`schedule`] | when whom |
 //! | [`watch`] | what is under way at that moment |
-//! | [`supervisor`] | starts, kills, restarts |
+//! | [`crate::chaos::supervisor`] | starts, kills, restarts |
 //! | [`check`] | what must hold |
 
 use std::path::PathBuf;
@@ -19,16 +19,17 @@ use souk_common::clock::Stopwatch;
 use souk_common::plan::{Placement, Plan};
 
 use crate::check::Check;
-use crate::demo::{self, market::Market};
+use crate::data::market::Market;
+use crate::demo::{self};
 
 mod check;
-mod schedule;
-mod supervisor;
-mod watch;
+pub(crate) mod schedule;
+pub(crate) mod supervisor;
+pub(crate) mod watch;
 
+use crate::chaos::supervisor::{Done, Supervisor};
 use check::Account;
 use schedule::Schedule;
-use supervisor::{Done, Supervisor};
 
 /// Kill the real programs at random moments while they train, and check that nothing was lost.
 ///

@@ -10,18 +10,18 @@ use std::time::Duration;
 use rand::RngExt;
 use souk_common::rng::{Stream, stream};
 
-use super::supervisor::QUICK;
+use crate::chaos::supervisor::QUICK;
 
 /// Whom to kill.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Victim {
+pub(crate) enum Victim {
     Coordinator,
     /// By its place in the plan.
     Shop(usize),
 }
 
 /// Kills that are still to come, the next one last.
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     moments: Vec<Moment>,
     usual: Usual,
     luck: Stream,
@@ -38,7 +38,7 @@ struct Moment {
 
 /// Where the run stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Rounds published.
     pub(super) published: u64,
     /// How long the open attempt has been under way; none if there is none.

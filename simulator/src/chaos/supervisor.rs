@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
+use souk_client::control::{Answer, Question};
 use souk_client::folder::Folder;
-use souk_client::service::{Answer, Question};
 use souk_common::clock::Stopwatch;
 use souk_common::ids::ShopName;
 
-use super::schedule::{Place, Schedule, Victim};
-use super::watch::{Seen, Watch};
-use crate::folders::{ANY_PORT, COORDINATOR, Folders, wait_until_listening};
+use crate::chaos::schedule::{Place, Schedule, Victim};
+use crate::chaos::watch::{Seen, Watch};
+use crate::processes::folders::{ANY_PORT, COORDINATOR, Folders, wait_until_listening};
 use crate::processes::{Line, Process, tail};
 
 /// The programs, the coordinator first.
-pub(super) struct Supervisor {
-    pub(super) folders: Folders,
+pub(crate) struct Supervisor {
+    pub(crate) folders: Folders,
     address: String,
     programs: Vec<Program>,
     lines: Receiver<Line>,
     lines_in: Sender<Line>,
     watch: Watch,
-    pub(super) done: Done,
+    pub(crate) done: Done,
 }
 
 struct Program {
@@ -38,23 +38,23 @@ struct Program {
 
 /// What was done to the programs, and what they did.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(crate) struct Done {
     /// By what was under way: kills of the coordinator, of shops.
-    pub(super) steps: BTreeMap<String, [u32; 2]>,
+    pub(crate) steps: BTreeMap<String, [u32; 2]>,
     /// Of the coordinator, of shops.
-    pub(super) kills: [u32; 2],
+    pub(crate) kills: [u32; 2],
     /// Kills within a second of the one before.
-    pub(super) quick: u32,
-    pub(super) starts: u32,
+    pub(crate) quick: u32,
+    pub(crate) starts: u32,
     /// Programs that ended though nobody killed them, with their last words.
-    pub(super) ended_alone: Vec<String>,
+    pub(crate) ended_alone: Vec<String>,
     /// Programs that did not end well, or in time, when they were asked to stop.
-    pub(super) bad_stops: Vec<String>,
+    pub(crate) bad_stops: Vec<String>,
 }
 
 impl Supervisor {
     /// Starts a coordinator in `dir`, lets all shops join, and starts them.
-    pub(super) fn start(dir: &Path, shops: &[ShopName]) -> anyhow::Result<Self> {
+    pub(crate) fn start(dir: &Path, shops: &[ShopName]) -> anyhow::Result<Self> {
         let folders = Folders::make(dir, shops)?;
         let (lines_in, lines) = channel();
         let mut coordinator = folders.serve(ANY_PORT, &[], &lines_in)?;
@@ -88,7 +88,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// When that takes longer than `most`: then the ends of all logs are in the error.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         schedule: &mut Schedule,
         most: Duration,
@@ -199,14 +199,14 @@ impl Supervisor {
         let model = self.folders.status()?.model_hash;
         let has = |shop: &ShopName| {
             let folder = Folder::new(self.folders.shop_dir(shop));
-            let answer = souk_client::control::ask(&folder, &Question::Budget);
+            let answer = souk_client::control::socket::ask(&folder, &Question::Budget);
             matches!(answer, Ok(Some(Answer::Budget(budget))) if budget.model_hash.as_ref() == Some(&model))
         };
         Ok(self.folders.shops().iter().all(has))
     }
 
     /// The end of what every program said.
-    pub(super) fn tails(&mut self) -> String {
+    pub(crate) fn tails(&mut self) -> String {
         self.listen();
         let mut text = String::new();
         for program in &self.programs {
@@ -261,7 +261,7 @@ impl OpenAttempt {
 }
 
 /// A kill that comes so soon after another is one in quick succession.
-pub(super) const QUICK: Duration = Duration::from_secs(1);
+pub(crate) const QUICK: Duration = Duration::from_secs(1);
 const STOP: Duration = Duration::from_secs(15);
 const KEPT_LINES: usize = 30;
 const MOST_ENDED_ALONE: usize = 20;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use souk_common::clock::Stopwatch;
-use souk_coordinator::home::Home;
+use souk_coordinator::folder::Home;
 use souk_coordinator::serve::{Command, ask};
 
 /// Asks until it is dropped.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -25,7 +25,7 @@ struct Shared {
 
 /// The last word.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Rounds published, as far as anybody said.
     pub(super) published: u64,
     /// The number of the attempt at the next round.

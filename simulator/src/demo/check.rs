@@ -6,11 +6,11 @@ use anyhow::Context;
 use souk_common::ids::ShopName;
 use souk_common::params::Delta;
 
-use super::federation::Federation;
-use super::market::Market;
 use super::score::Scores;
 use crate::check::Check;
-use crate::folders::{Budget, Status};
+use crate::data::market::Market;
+use crate::processes::federation::Federation;
+use crate::processes::folders::{Budget, Status};
 
 /// The federation's own records after the run.
 pub(super) struct Records {

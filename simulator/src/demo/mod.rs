@@ -11,13 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use souk_common::clock::Stopwatch;
 
 mod check;
-mod federation;
-pub(crate) mod market;
 mod report;
 mod score;
 
-use federation::Federation;
-use market::Market;
+use crate::data::market::Market;
+use crate::processes::federation::Federation;
 use report::Report;
 
 /// Train a whole federation on this machine and show what comes of it.

@@ -12,9 +12,9 @@ use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender, file};
 use souk_common::plan::{Placement, Plan};
 
-use super::market::Market;
-use crate::alone::Alone;
-use crate::personal::Personal;
+use crate::data::market::Market;
+use crate::evaluate::centralised::Alone;
+use crate::evaluate::fitted_users::Personal;
 use crate::world::{Line, World, members_of};
 
 /// Two figures of merit over some users.

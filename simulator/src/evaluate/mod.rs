@@ -6,7 +6,9 @@
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
 
+pub(crate) mod centralised;
 mod expected;
+pub(crate) mod fitted_users;
 mod row;
 mod trial;
 
@@ -23,9 +25,9 @@ use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::Plan;
 
 use crate::check::Check;
-use crate::epsilon::{delta, epsilon};
-use crate::split::{Cut, Known};
-use crate::template::Template;
+use crate::commands::epsilon::{delta, epsilon};
+use crate::data::plans::Template;
+use crate::data::split::{Cut, Known};
 use row::Table;
 use trial::Trial;
 
@@ -168,7 +170,7 @@ impl Setting {
     }
 
     fn names(&self) -> anyhow::Result<Vec<ShopName>> {
-        Ok(crate::template::names(&self.plan(0)?))
+        Ok(crate::data::plans::names(&self.plan(0)?))
     }
 
     fn describe(&self) -> String {

@@ -13,9 +13,9 @@ use souk_common::model::{Loaded, Recommender};
 use souk_common::plan::{Plan, ServerPlan};
 
 use super::{K, Model, Setting, Table};
-use crate::alone::Alone;
-use crate::personal::Personal;
-use crate::template::Template;
+use crate::data::plans::Template;
+use crate::evaluate::centralised::Alone;
+use crate::evaluate::fitted_users::Personal;
 use crate::world::{Line, World, members_of};
 
 /// The draws of one seed over a setting.

@@ -26,7 +26,7 @@ pub use generate::input;
 pub use hunt::{Found, Tally, hunt};
 pub use target::{Run, Stage, Target};
 
-use crate::args::WrongUsage;
+use crate::error::WrongUsage;
 
 /// A file of the golden folders.
 macro_rules! golden {

@@ -8,8 +8,8 @@ use souk_common::round::statements::{Manifest, Receipt};
 use souk_common::secagg::{Masking, Session};
 use souk_common::wire::frame::from_bytes;
 use souk_common::wire::messages::{Reply, Spent};
-use souk_coordinator::authorities::State;
 use souk_coordinator::backup::About;
+use souk_coordinator::membership::authorities::State;
 use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, Shop, Traffic};
 
 use super::golden;

@@ -5,7 +5,7 @@ use souk_client::participate::{self, AttemptKey, MaskEffect, MaskEvent};
 use souk_common::ids::ShopName;
 use souk_common::secagg::Context;
 use souk_common::wire::messages::Push;
-use souk_coordinator::masked::{MaskedWord, Told};
+use souk_coordinator::masking::{MaskedWord, Told};
 use souk_coordinator::round;
 
 use super::{Letter, World};

@@ -34,7 +34,7 @@ use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
 use souk_common::round::statements::{Outcome as Ending, RejectCode, UploadHeader};
 use souk_common::update::Counts;
-use souk_coordinator::masked::MaskedWord;
+use souk_coordinator::masking::MaskedWord;
 use souk_coordinator::round;
 
 pub(crate) use network::Line;
@@ -46,7 +46,7 @@ use shop::Shop;
 pub(crate) struct Members {
     pub(crate) name: ShopName,
     pub(crate) dataset: Dataset,
-    /// As in `souk_client::train::Customers`.
+    /// As in `souk_client::training::round_update::Customers`.
     pub(crate) forbidden: Vec<Vec<u32>>,
 }
 

@@ -6,7 +6,7 @@ use rand::RngExt;
 use souk_common::clock::Timestamp;
 use souk_common::rng::{Stream, stream};
 
-use crate::queue::Queue;
+use crate::cluster::queue::Queue;
 
 /// What lies between the shops and the coordinator.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, U
 use souk_common::secagg::{Binding, Context, Misfit, Terms};
 use souk_common::update::Counts;
 use souk_coordinator::aggregate::Aggregator;
-use souk_coordinator::masked::{Masked, MaskedWord};
+use souk_coordinator::masking::{Masked, MaskedWord};
 use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules, without_model};
 
 /// The coordinator.

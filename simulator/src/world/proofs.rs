@@ -8,7 +8,7 @@ use souk_common::dataset::History;
 use souk_common::model::init::initial_parameters;
 
 use super::*;
-use crate::alone::Alone;
+use crate::evaluate::centralised::Alone;
 
 const PLAN: &str = "name = 't'\nrounds = 6\n[model]\nkind = 'mf'\ngmf_dim = 4\nitem_bias = false\n\
     [train]\nsolver = 'ials'\nalpha = 0.2\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 2\n\

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use rand::RngExt;
-use souk_client::masked::Masker;
+use souk_client::masking::Masker;
 use souk_client::participate::{
     AttemptKey, Consideration, Event, Machine, MaskingOffered, Memory, Pending, Policy,
 };
-use souk_client::train::{Customers, RoundUpdate, Vectors, round_update};
+use souk_client::training::round_update::{Customers, RoundUpdate, Vectors, round_update};
 use souk_common::accountant::Composition;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{Signed, SigningKey};
@@ -24,7 +24,7 @@ use souk_common::secagg::{
 };
 use souk_common::update::Grid;
 use souk_common::wire::update;
-use souk_coordinator::masked::MaskedWord;
+use souk_coordinator::masking::MaskedWord;
 
 use super::Members;
 use super::masked::Everybody;

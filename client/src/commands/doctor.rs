@@ -1,0 +1,172 @@
+//! Is everything in order? Name, connection, clock, certificate, disk, ledger, customers.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::crypto::pki::Validity;
+use souk_common::privacy::ledger::Chain;
+
+use crate::config::ShopConfig;
+use crate::data::outgrown::outgrown;
+use crate::data::read_shop;
+use crate::folder::{Folder, write_whole};
+use crate::link::{Heard, Link, resolve};
+use crate::membership::Membership;
+use crate::recommend::cache::catalogue_in_use;
+use souk_common::date::date;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it is in order.
+    pub ok: bool,
+    /// What was found, or what to do.
+    pub detail: String,
+}
+
+/// Looks at everything that a shop's program needs.
+///
+/// # Errors
+/// When the folder is no member's at all.
+pub fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
+    let config = ShopConfig::load(folder)?;
+    let membership = Membership::load(folder)?;
+    let address = config
+        .network
+        .coordinator
+        .clone()
+        .unwrap_or_else(|| membership.address.clone());
+    let now = SystemClock.now();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (name, arrived) = runtime.block_on(async {
+        let name = resolve(&address).await.map(|found| format!("{address} is {found}"));
+        let arrived = tokio::time::timeout(PATIENCE, Link::arrive(folder, &membership, &address)).await;
+        let arrived = match arrived {
+            Ok(arrived) => arrived.map(|(link, heard)| {
+                link.close();
+                heard
+            }),
+            Err(_) => Err(anyhow::anyhow!(
+                "{address} does not answer within {PATIENCE:?}: is it up, and does every firewall on the way let UDP pass?"
+            )),
+        };
+        (name, arrived)
+    });
+    let heard = arrived.as_ref().ok().cloned();
+    let connection = arrived.map(|_| {
+        "the coordinator answers over UDP, shows the right certificate, and takes this shop's".to_owned()
+    });
+    Ok(vec![
+        check("name", name),
+        check("connection", connection),
+        check("clock", clock(&membership, now, heard.as_ref())),
+        check("certificate", certificate(&membership, now)),
+        check("disk", disk(folder)),
+        check("ledger", ledger(folder, heard.as_ref())),
+        check("customers", customers(folder, &config)),
+    ])
+}
+
+fn clock(membership: &Membership, now: Timestamp, heard: Option<&Heard>) -> anyhow::Result<String> {
+    ensure!(
+        now >= membership.joined_at,
+        "this machine's clock says {}, and this shop joined on {}: set it",
+        date(now),
+        date(membership.joined_at)
+    );
+    match heard.map(|heard| heard.clock) {
+        Some(clock) => {
+            ensure!(!clock.is_off(), "{clock}: set it");
+            Ok(clock.to_string())
+        }
+        None => Ok("not behind what was seen before; the coordinator's is not known now".to_owned()),
+    }
+}
+
+fn certificate(membership: &Membership, now: Timestamp) -> anyhow::Result<String> {
+    let validity =
+        Validity::of(&membership.certificate).context("the certificate in membership.json is damaged")?;
+    let until = date(validity.until);
+    ensure!(
+        validity.until > now,
+        "the certificate has run out on {until}: the operator revokes and invites this shop, then `souk-client join CODE \
+         --again` takes part with the same key and ledger"
+    );
+    let renewal = match membership.renewal_is_due(now) {
+        true => "`run` renews it with the next connection".to_owned(),
+        false => format!("`run` renews it from {} on", date(validity.renew_at())),
+    };
+    Ok(format!("valid until {until}; {renewal}"))
+}
+
+fn disk(folder: &Folder) -> anyhow::Result<String> {
+    let probe = folder.path().join(".doctor");
+    let written = write_whole(&probe, &vec![0x55; PROBE_BYTES], false);
+    // Whatever the outcome, nothing is left behind.
+    let _ = fs::remove_file(&probe);
+    written.with_context(|| format!("can't write {PROBE_BYTES} bytes in {}", folder.path().display()))?;
+    Ok("the folder can be written and synced".to_owned())
+}
+
+fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
+    let last = heard.and_then(|heard| heard.receipt.as_ref());
+    let chain = match folder.ledger().exists() {
+        true => crate::ledger::read_ledger(&folder.ledger())?,
+        false if last.is_none() => return Ok("no round was charged yet".to_owned()),
+        false => Chain::default(),
+    };
+    let records = format!("{} records, an unbroken chain", chain.records().len());
+    match last {
+        Some(receipt) => {
+            chain.must_account_for(receipt)?;
+            Ok(format!("{records}, and all that the coordinator has receipts of"))
+        }
+        None => Ok(records),
+    }
+}
+
+/// Whether the plan has room for the shop's customers.
+fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
+    let catalogue = catalogue_in_use(folder)?;
+    let data = match read_shop(&config.data, folder.path(), catalogue.as_ref()) {
+        Ok(data) => data,
+        // A matter of its own, with a command of its own.
+        Err(error) => {
+            return Ok(format!(
+                "not counted: {error}; `souk-client check-data` says more"
+            ));
+        }
+    };
+    let told = outgrown(folder, &data.dataset);
+    let lines: Vec<&str> = told.lines().collect();
+    ensure!(!told.beyond_headroom, "{}", lines.join("; "));
+    Ok(match lines.is_empty() {
+        true => "no more than the last plan declared, as far as one is known".to_owned(),
+        false => lines.join("; "),
+    })
+}
+
+fn check(name: &'static str, found: anyhow::Result<String>) -> Check {
+    match found {
+        Ok(detail) => Check {
+            name,
+            ok: true,
+            detail,
+        },
+        Err(error) => Check {
+            name,
+            ok: false,
+            detail: format!("{error:#}"),
+        },
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_BYTES: usize = 4 << 20;

@@ -1,0 +1,346 @@
+//! Answers in words, and as tables.
+
+use std::fmt::Write;
+
+use souk_common::terminal::printable;
+
+use crate::commands::doctor::Check;
+use crate::control::Budget;
+use crate::membership::peers::{Known, Shops, Standing, spoken};
+use crate::recommend::Recommendations;
+use crate::store::UploadRecord;
+use souk_common::date::date as time;
+
+/// A list for people.
+pub(crate) fn list(list: &Recommendations) -> String {
+    let user = printable(&list.user_id);
+    let mut text = if list.personal {
+        format!("For {}, who bought {} different items:\n", user, list.history)
+    } else {
+        format!(
+            "{user} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {user}.\n"
+        )
+    };
+    for item in &list.items {
+        let name = if item.title.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", printable(&item.title))
+        };
+        let mut facts: Vec<String> = [&item.category, &item.brand]
+            .into_iter()
+            .filter(|fact| !fact.is_empty())
+            .map(|fact| printable(fact).into_owned())
+            .collect();
+        facts.extend(item.price.map(|price| format!("{price:.2}")));
+        let facts = if facts.is_empty() {
+            String::new()
+        } else {
+            format!("  ({})", facts.join(", "))
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "{:>3}. {}{name}{facts}  score {:.3}",
+            item.rank,
+            printable(&item.item_id),
+            item.score
+        );
+        for reason in &item.reasons {
+            let _ = writeln!(text, "       because the user {}", printable(&reason.words()));
+        }
+    }
+    if list.items.is_empty() {
+        text.push_str("  nothing is left to recommend\n");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Lists as CSV: user_id,rank,item_id,score,title.
+///
+/// # Errors
+/// When memory is short.
+pub(crate) fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["user_id", "rank", "item_id", "score", "title"])?;
+    for list in lists {
+        for item in &list.items {
+            let (rank, score) = (item.rank.to_string(), item.score.to_string());
+            writer.write_record([&list.user_id, &rank, &item.item_id, &score, &item.title])?;
+        }
+    }
+    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// The budget for people.
+pub(crate) fn budget(budget: &Budget) -> String {
+    let figure =
+        |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.3}"));
+    let mut text = format!(
+        "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged\n",
+        figure(budget.epsilon),
+        budget.delta,
+        budget.unit,
+        budget.relation,
+        budget.rounds_charged
+    );
+    if budget.noise_is_shared {
+        let _ = writeln!(
+            text,
+            "the noise is shared with other shops: that figure holds while no more of them collude than the plans say;\n  \
+             against readers of the published models alone it is {}; were every other shop invented by the coordinator, \
+             {}\n  (which `souk-client shops` guards against)",
+            figure(budget.epsilon_readers),
+            figure(budget.epsilon_if_alone)
+        );
+    }
+    let period = match budget.period_days {
+        Some(days) => format!(
+            "in the last {days} days, epsilon {}",
+            figure(budget.epsilon_in_period)
+        ),
+        None => "over all time".to_owned(),
+    };
+    let left = budget
+        .epsilon_in_period
+        .map_or("nothing is left".to_owned(), |spent| {
+            format!("{:.3} are left", (budget.max_epsilon - spent).max(0.0))
+        });
+    let _ = writeln!(
+        text,
+        "your limit is epsilon {} {period}; {left}",
+        budget.max_epsilon
+    );
+    let model = budget.model_hash.as_deref().unwrap_or("none yet");
+    let _ = write!(text, "model in use: {model}");
+    text
+}
+
+/// What left the building, for people.
+pub(crate) fn sent(uploads: &[UploadRecord]) -> String {
+    if uploads.is_empty() {
+        return "Nothing computed from your data has left this building.".to_owned();
+    }
+    let mut text = String::from(
+        "Updates that left this building; each is a sum over customers, clipped, with noise, charged to the ledger first:\n",
+    );
+    for record in uploads {
+        let _ = writeln!(
+            text,
+            "  {}  {}  {} bytes  {}  {}",
+            record.first_sent_at.map_or(String::new(), time),
+            record.header.id,
+            record.bytes_sent,
+            record.header.update.short(),
+            outcome(record)
+        );
+    }
+    let late = uploads.iter().filter_map(UploadRecord::late_by);
+    if let Some(most) = late.clone().max() {
+        let _ = writeln!(
+            text,
+            "  {} of them were ready only after the time at which their plan lets them leave (upload_after), up to {} s later: \
+             this machine is too slow for the plan, and when they left tells something of how long training took; ask the \
+             operator for a longer upload_after",
+            late.count(),
+            most.as_millis().div_ceil(1000)
+        );
+    }
+    let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
+    let _ = write!(
+        text,
+        "{} updates, {bytes} bytes. Beside them: accept or decline, your program's version, and for updates under \
+         masks keys, sealed shares and signatures, made of random numbers and nobody's data. The bytes of the last \
+         ones are in outbox/.",
+        uploads.len()
+    );
+    text
+}
+
+/// What left the building, as JSON.
+pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
+    let rows: Vec<_> = uploads
+        .iter()
+        .map(|record| {
+            serde_json::json!({
+                "round": record.header.id.round,
+                "attempt": record.header.id.attempt,
+                "plan": record.key.plan,
+                "digest": record.header.update,
+                "update_bytes": record.header.len_bytes,
+                "bytes_sent": record.bytes_sent,
+                "sent_at": record.first_sent_at.map(time),
+                "ledger_length": record.header.ledger_length,
+                "receipt": record.receipt,
+                "rejected": record.rejected,
+                "masked": record.masked,
+                "due_at": record.due_at.map(time),
+                "late_seconds": record.late_by().map(|by| by.as_secs_f64()),
+            })
+        })
+        .collect();
+    let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
+    serde_json::json!({ "uploads": rows, "bytes_sent": bytes })
+}
+
+/// The members' keys, for people.
+pub(crate) fn shops(shops: &Shops) -> String {
+    let mut text = format!("{}, your own key: {}\n", shops.shop, spoken(&shops.fingerprint));
+    for member in &shops.members {
+        let standing = match member.standing {
+            Standing::Own => continue,
+            Standing::Confirmed => "confirmed",
+            Standing::NotConfirmed => "not confirmed",
+            Standing::Changed if member.shop == shops.shop => {
+                "CHANGED: the coordinator shows others this key as yours"
+            }
+            Standing::Changed => "CHANGED since you confirmed it",
+        };
+        let _ = writeln!(
+            text,
+            "  {}: {standing}\n    {}",
+            member.shop,
+            spoken(&member.fingerprint)
+        );
+    }
+    let open = |member: &&Known| matches!(member.standing, Standing::NotConfirmed | Standing::Changed);
+    match shops.members.iter().filter(open).count() {
+        0 => text.push_str("Every other shop counts in sums under masks."),
+        _ => text.push_str(
+            "Let the owners read you their fingerprints by phone, then `souk-client shops --trust NAME=FINGERPRINT`; until \
+             then those shops do not count in sums under masks.",
+        ),
+    }
+    text
+}
+
+/// What the doctor found, for people.
+pub(crate) fn checks(checks: &[Check]) -> String {
+    let line = |check: &Check| {
+        format!(
+            "{}  {:<12} {}",
+            if check.ok { "good" } else { "BAD " },
+            check.name,
+            check.detail
+        )
+    };
+    checks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn outcome(record: &UploadRecord) -> String {
+    match (&record.receipt, record.rejected) {
+        (Some(receipt), _) => format!("receipt of {}", time(receipt.body.stored_at)),
+        (None, Some(code)) => format!("refused: {}", code.words()),
+        (None, None) => "no answer yet".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::Recommended;
+
+    fn one(title: &str) -> Recommendations {
+        Recommendations {
+            user_id: "u,1".into(),
+            history: 2,
+            personal: true,
+            items: vec![Recommended {
+                rank: 1,
+                item_id: "i9".into(),
+                score: 0.5,
+                title: title.into(),
+                category: "tea".into(),
+                brand: String::new(),
+                price: Some(2.5),
+                reasons: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn csv_quotes_what_needs_it() {
+        let text = String::from_utf8(csv(&[one("a \"b\", c")]).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "user_id,rank,item_id,score,title\n\"u,1\",1,i9,0.5,\"a \"\"b\"\", c\"\n"
+        );
+    }
+
+    #[test]
+    fn a_list_for_nobody_in_particular_says_so() {
+        let plain = list(&one("T"));
+        assert!(plain.contains("1. i9  T  (tea, 2.50)  score 0.500"), "{plain}");
+        let impersonal = Recommendations {
+            personal: false,
+            ..one("T")
+        };
+        assert!(list(&impersonal).contains("not chosen for u,1"));
+    }
+
+    #[test]
+    fn an_unbounded_budget_is_not_called_zero() {
+        let unbounded = Budget {
+            epsilon: None,
+            delta: 1e-5,
+            unit: "user".into(),
+            relation: "add-remove".into(),
+            rounds_charged: 3,
+            model_hash: None,
+            max_epsilon: 8.0,
+            period_days: None,
+            epsilon_in_period: None,
+            noise_is_shared: false,
+            epsilon_readers: None,
+            epsilon_if_alone: None,
+        };
+        let text = budget(&unbounded);
+        assert!(!text.contains("readers"), "{text}");
+        let shared = Budget {
+            epsilon: Some(2.0),
+            noise_is_shared: true,
+            epsilon_readers: Some(1.75),
+            ..unbounded
+        };
+        let both = budget(&shared);
+        assert!(
+            both.contains("alone it is 1.750") && both.contains("coordinator, without bound"),
+            "{both}"
+        );
+        assert!(
+            text.contains("without bound") && text.contains("nothing is left"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn changed_keys_are_shouted_and_ones_own_is_shown_to_be_compared() {
+        let of = |key: u8| souk_common::secagg::records::fingerprint(&[key; 32]);
+        let known = |name: &str, key, standing| Known {
+            shop: name.parse().unwrap(),
+            fingerprint: of(key),
+            standing,
+        };
+        let mut all = Shops {
+            shop: "north".parse().unwrap(),
+            fingerprint: of(1),
+            members: vec![
+                known("north", 1, Standing::Own),
+                known("south", 2, Standing::Confirmed),
+            ],
+        };
+        let text = shops(&all);
+        assert!(
+            text.contains(&spoken(&of(1))) && text.contains("south: confirmed"),
+            "{text}"
+        );
+        assert!(!text.contains("--trust"), "{text}");
+        all.members.push(known("west", 3, Standing::Changed));
+        let text = shops(&all);
+        assert!(
+            text.contains("west: CHANGED") && text.contains("--trust NAME="),
+            "{text}"
+        );
+    }
+}

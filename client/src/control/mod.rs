@@ -1,0 +1,273 @@
+//! What a shop's program can be asked, and the answers; the same whether `run` is up or the command opens the store.
+
+pub mod socket;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use souk_common::clock::Clock;
+
+use crate::config::ShopConfig;
+use crate::data::DataReport;
+use crate::data::outgrown::outgrown;
+use crate::folder::Folder;
+use crate::recommend::picture::Picture;
+use crate::recommend::{Recommendations, Wishes, rank};
+use crate::store::{Store, UploadRecord};
+
+use crate::recommend::cache::ShelfCache;
+
+/// A question.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// Recommendations for one user.
+    Recommend {
+        /// The user's id.
+        user: String,
+        /// How.
+        wishes: Wishes,
+        /// Whether all scores are wanted too, for a picture.
+        picture: bool,
+    },
+    /// Recommendations for every user.
+    RecommendAll(Wishes),
+    /// What was spent.
+    Budget,
+    /// What left this building.
+    Sent,
+    /// What is in the shop's files.
+    CheckData,
+    /// Copies of what the shop can't do without.
+    Backup {
+        /// Where to; absolute.
+        folder: PathBuf,
+    },
+    /// End the membership.
+    Leave,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Question::Recommend`].
+    Recommended {
+        /// The list.
+        list: Recommendations,
+        /// All scores, if wanted.
+        picture: Option<Picture>,
+    },
+    /// To [`Question::RecommendAll`].
+    RecommendedAll {
+        /// One a user.
+        lists: Vec<Recommendations>,
+    },
+    /// To [`Question::Budget`].
+    Budget(Budget),
+    /// To [`Question::Sent`].
+    Sent {
+        /// Earliest first; what is in the outbox but has not left is not among them.
+        uploads: Vec<UploadRecord>,
+    },
+    /// To [`Question::CheckData`]; the report as text and as JSON.
+    Data {
+        /// For people.
+        text: String,
+        /// For programs.
+        json: serde_json::Value,
+        /// Whether every line was good.
+        clean: bool,
+    },
+    /// To [`Question::Leave`]; what the coordinator keeps, in its own words.
+    Left {
+        /// In words.
+        kept: String,
+    },
+    /// To [`Question::Backup`].
+    BackedUp {
+        /// How many files.
+        files: u64,
+    },
+    /// It could not be done.
+    Failed {
+        /// Whether the question was wrong, not the world.
+        usage: bool,
+        /// In words, with the remedy.
+        reason: String,
+    },
+}
+
+/// What was spent, and what may be.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Budget {
+    /// Spent so far; none if there is no bound (a round without privacy was allowed).
+    pub epsilon: Option<f64>,
+    /// The delta it is stated at.
+    pub delta: f64,
+    /// Whose privacy: `user`, one customer with all their orders.
+    pub unit: String,
+    /// Between which data sets: `add-remove`.
+    pub relation: String,
+    /// Spends in the ledger.
+    pub rounds_charged: u64,
+    /// The model in use.
+    pub model_hash: Option<String>,
+    /// The shop's own limit.
+    pub max_epsilon: f64,
+    /// Spends of the last so many days count; none: all.
+    pub period_days: Option<u32>,
+    /// Epsilon that counts against the limit: of the period.
+    pub epsilon_in_period: Option<f64>,
+    /// Whether some rounds' noise was shared among the shops of a masked sum: then `epsilon` holds as long as no more
+    /// shops collude than the plans said, and the two figures below say what holds besides.
+    #[serde(default)]
+    pub noise_is_shared: bool,
+    /// Epsilon against readers of the published models only; none if there is no bound, or no noise is shared.
+    #[serde(default)]
+    pub epsilon_readers: Option<f64>,
+    /// Epsilon if every other shop were invented: by this shop's own share of the noise; none as above.
+    #[serde(default)]
+    pub epsilon_if_alone: Option<f64>,
+}
+
+/// Answers questions about one shop.
+pub struct Service {
+    folder: Folder,
+    store: Arc<Store>,
+    accounts: Arc<dyn Accounts>,
+    clock: Arc<dyn Clock>,
+    shelf: Mutex<ShelfCache>,
+}
+
+/// What turns the ledger into figures.
+pub trait Accounts: Send + Sync {
+    /// Fills in the spent part of the budget.
+    fn budget(&self, config: &ShopConfig, now: souk_common::clock::Timestamp) -> anyhow::Result<Budget>;
+}
+
+impl Service {
+    /// A service over an open store.
+    pub fn new(
+        folder: Folder,
+        store: Arc<Store>,
+        accounts: Arc<dyn Accounts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let shelf = Mutex::new(ShelfCache::default());
+        Self {
+            folder,
+            store,
+            accounts,
+            clock,
+            shelf,
+        }
+    }
+
+    /// The answer. [`Question::Leave`] needs a connection and is not answered here.
+    pub fn answer(&self, question: Question) -> Answer {
+        let answered = match question {
+            Question::Recommend {
+                user,
+                wishes,
+                picture,
+            } => self.recommend(&user, &wishes, picture),
+            Question::RecommendAll(wishes) => self.recommend_all(&wishes),
+            Question::Budget => self.budget().map(Answer::Budget),
+            Question::Sent => self.sent(),
+            Question::CheckData => check_data(&self.folder),
+            Question::Backup { folder } => {
+                let files = crate::backup::copy(&self.folder, &self.store, &folder);
+                files.map(|files| Answer::BackedUp { files })
+            }
+            Question::Leave => Err(anyhow::anyhow!("leaving takes a connection to the coordinator")),
+        };
+        answered.unwrap_or_else(|error| Answer::Failed {
+            usage: false,
+            reason: format!("{error:#}"),
+        })
+    }
+
+    fn recommend(&self, user: &str, wishes: &Wishes, picture: bool) -> anyhow::Result<Answer> {
+        let shelf = self.shelf()?;
+        let row = shelf.find(user)?;
+        let list = shelf.recommend(row, wishes);
+        let picture = picture.then(|| {
+            let scores = shelf.scores(row).values;
+            let bought = shelf.dataset.histories[row].items.clone();
+            let left_out: &[u32] = if wishes.include_bought { &[] } else { &bought };
+            let best = rank::best(&scores, &shelf.catalogue, left_out, wishes.k);
+            Picture {
+                user_id: user.to_owned(),
+                scores,
+                best,
+                bought,
+            }
+        });
+        Ok(Answer::Recommended { list, picture })
+    }
+
+    fn recommend_all(&self, wishes: &Wishes) -> anyhow::Result<Answer> {
+        use rayon::prelude::*;
+        let shelf = self.shelf()?;
+        let rows = 0..shelf.dataset.len();
+        let lists = rows
+            .into_par_iter()
+            .map(|row| shelf.recommend(row, wishes))
+            .collect();
+        Ok(Answer::RecommendedAll { lists })
+    }
+
+    fn budget(&self) -> anyhow::Result<Budget> {
+        let config = ShopConfig::load(&self.folder)?;
+        let mut budget = self.accounts.budget(&config, self.clock.now())?;
+        budget.model_hash = self
+            .store
+            .current_model()?
+            .map(|manifest| manifest.model.to_string());
+        Ok(budget)
+    }
+
+    fn sent(&self) -> anyhow::Result<Answer> {
+        let mut uploads = self.store.uploads()?;
+        uploads.retain(|record| record.first_sent_at.is_some());
+        Ok(Answer::Sent { uploads })
+    }
+
+    fn shelf(&self) -> anyhow::Result<crate::recommend::Shelf> {
+        let mut cache = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(&self.folder, &self.store)
+    }
+}
+
+/// Reads the shop's files and says what is in them; against the federation's catalogue where it is known.
+///
+/// # Errors
+/// When a file is of no use as a whole.
+pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
+    let config = ShopConfig::load(folder)?;
+    let catalogue = crate::recommend::cache::catalogue_in_use(folder)?;
+    let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref())?;
+    let report: &DataReport = &data.report;
+    let outgrown = outgrown(folder, &data.dataset);
+    let (mut text, mut json) = (report.to_text(), serde_json::to_value(report)?);
+    for line in outgrown.lines() {
+        text += &format!("note        {line}\n");
+    }
+    json["notes"] = outgrown.lines().collect();
+    Ok(Answer::Data {
+        text,
+        json,
+        clean: report.is_clean(),
+    })
+}
+
+/// Files that decide what the shop's data are.
+pub(crate) fn data_files(config: &ShopConfig, folder: &Folder) -> Vec<PathBuf> {
+    let orders = config.data.orders.as_slice().iter();
+    orders
+        .map(|path| folder.path().join(path))
+        .chain([folder.config()])
+        .collect()
+}

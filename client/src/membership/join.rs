@@ -1,0 +1,166 @@
+//! Becoming a member: the key is made here, the coordinator certifies it against a one-time code.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use souk_common::crypto::join_code::JoinCode;
+use souk_common::crypto::pki::{request_for, shop_key, shop_of};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::Digest;
+use souk_common::secagg::records::fingerprint;
+use souk_common::storage::private::make_folder;
+use souk_common::terminal::say;
+use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
+use souk_common::wire::messages::{Reply, Request};
+
+use crate::commands::UsageError;
+use crate::config;
+use crate::folder::{Folder, write_whole};
+use crate::link::timeouts::{Step, within};
+use crate::link::{ask, resolve, unexpected};
+use crate::membership::Membership;
+use crate::membership::peers::spoken;
+use crate::store::Store;
+
+/// Joins with `code` and fills the folder.
+///
+/// # Errors
+/// When the folder is a shop's already, the code is wrong, used or expired, or the coordinator is not there.
+pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<bool> {
+    let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
+    for path in [folder.membership(), folder.key(), folder.config()] {
+        if path.exists() {
+            return Err(UsageError(format!(
+                "{} is there already: a shop's folder is never overwritten; choose another --dir, or say --again to go on \
+                 with this one",
+                path.display()
+            ))
+            .into());
+        }
+    }
+    let data = data
+        .map(fs::canonicalize)
+        .transpose()
+        .map_err(|error| UsageError(format!("--data: {error}")))?;
+    make_folder(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
+    let (platform, (key, csr)) = (Platform::system(), shop_key()?);
+    // Written first: a disk that is full must not cost the one-time code.
+    write_whole(&folder.key(), &key, true).context("can't write the key")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let joined = runtime.block_on(certify(&platform, &code, csr));
+    let membership = match joined {
+        Ok(membership) => membership,
+        Err(error) => {
+            // A key without certificate is of no use, and would be in the way of the next try.
+            let _ = fs::remove_file(folder.key());
+            return Err(error);
+        }
+    };
+    membership.store(folder)?;
+    write_whole(
+        &folder.config(),
+        config::sample(data.as_deref()).as_bytes(),
+        false,
+    )
+    .context("can't write shop.toml")?;
+    let identity = SigningKey::from_pkcs8(&key)?;
+    let (dir, config) = (folder.path().display(), folder.config());
+    say(&format!(
+        "You are in: shop {} of the federation at {}.\n\
+         Your key's fingerprint, for the owners of other shops to compare by phone:\n  {}\n\
+         Next: look at {}, then\n  \
+         souk-client check-data --dir {dir}\n  \
+         souk-client shops --dir {dir}   (theirs; in sums under masks only shops you have confirmed count)\n  \
+         souk-client run --dir {dir}",
+        membership.shop,
+        membership.address,
+        spoken(&fingerprint(&identity.public())),
+        config.display()
+    ))?;
+    Ok(true)
+}
+
+/// Takes part again with a folder that was a member's: the same name and key, the same ledger, a new certificate, and
+/// perhaps another coordinator, whose record begins where the operator says that it does.
+///
+/// # Errors
+/// When the folder is no shop's or in use, or the code is another shop's, wrong, used or expired.
+pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
+    let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
+    crate::config::ShopConfig::load(folder)?;
+    let before = Membership::load(folder)?;
+    // Nothing may run on what is about to change.
+    let store = Store::open_patiently(folder)?;
+    let csr = request_for(&before.identity(folder)?.key)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let membership = runtime.block_on(certify(&Platform::system(), &code, csr))?;
+    ensure!(
+        membership.shop == before.shop,
+        "the code is for {}, and this folder with its ledger is {}'s: ask the operator for a code for {}",
+        membership.shop,
+        before.shop,
+        before.shop
+    );
+    membership.store(folder)?;
+    store.begin_anew()?;
+    say(&format!(
+        "{} takes part again, with the same key and ledger, at {}.\n\
+         What it saw of the coordinator's record before is forgotten.",
+        membership.shop, membership.address
+    ))?;
+    Ok(true)
+}
+
+/// Has the coordinator certify a key; the membership that comes of it is not stored yet.
+///
+/// # Errors
+/// When the code is wrong, used or expired, or the coordinator is not there.
+pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
+    let remote = resolve(&code.address).await?;
+    let endpoint = client_endpoint_on(platform, remote, Trust::Fingerprint(code.ca), None)?;
+    let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
+    let request = Request::Join {
+        secret: *code.secret,
+        csr,
+    };
+    let (reply, mut send, _recv) = within(Step::Ask, ask(&connection, &request)).await??;
+    // The answer is what counts; the stream may be gone by now.
+    let _ = send.finish();
+    let Reply::Joined {
+        certificate,
+        ca,
+        shop,
+        signing_key,
+    } = reply
+    else {
+        return Err(unexpected(reply));
+    };
+    ensure!(
+        Digest::of(&ca) == code.ca,
+        "the coordinator's CA is not the one in the join code"
+    );
+    ensure!(
+        shop_of(&certificate).as_ref() == Some(&shop),
+        "the certificate does not carry the name {shop}"
+    );
+    connection.close(0u32.into(), b"joined");
+    // The code is used up and the certificate is here: that the goodbye arrives is only a courtesy.
+    let _ = within(Step::Close, endpoint.wait_idle()).await;
+    Ok(Membership {
+        shop,
+        address: code.address.clone(),
+        ca,
+        certificate,
+        signing_key: signing_key.to_vec(),
+        joined_at: platform.clock.now(),
+        left_at: None,
+        other_cas: Vec::new(),
+        authorities: 0,
+        former_certificate: None,
+    })
+}

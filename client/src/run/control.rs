@@ -1,0 +1,100 @@
+//! Questions: over the control socket while `run` is up, from the store while it is not.
+
+use std::sync::Arc;
+
+use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::control::ControlSocket;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use super::Input;
+use crate::config::ShopConfig;
+use crate::control::socket::PATIENCE;
+use crate::control::{Answer, Question, Service};
+use crate::folder::Folder;
+use crate::link::Link;
+use crate::membership::Membership;
+use crate::store::Store;
+use crate::training::Workshop;
+
+/// Answers a question while no `run` is up.
+///
+/// # Errors
+/// When the store is in use or damaged.
+pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
+    if question == Question::CheckData {
+        return crate::control::check_data(folder);
+    }
+    let membership = Membership::load(folder)?;
+    let store = Arc::new(Store::open(folder)?);
+    if question == Question::Leave {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let address = address_of(&ShopConfig::load(folder)?, &membership);
+        let kept = runtime.block_on(async {
+            let link = Link::dial(folder, &membership, &address).await?;
+            leave(&link, folder, &membership, SystemClock.now()).await
+        })?;
+        store.erase_masking()?;
+        return Ok(Answer::Left { kept });
+    }
+    let workshop = Arc::new(Workshop::open(
+        folder,
+        &membership,
+        Arc::clone(&store),
+        SystemClock.now(),
+    )?);
+    let service = Service::new(folder.clone(), store, workshop, Arc::new(SystemClock));
+    Ok(service.answer(question))
+}
+
+pub(crate) async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {
+    control
+        .serve(PATIENCE, move |question| {
+            let question = match question {
+                Ok(question) => question,
+                Err(reason) => return Answer::Failed { usage: true, reason },
+            };
+            if question != Question::Leave {
+                return service.answer(question);
+            }
+            let (answer_in, answer) = oneshot::channel();
+            let asked = inputs.send(Input::Leave(answer_in)).is_ok();
+            let gone = || Answer::Failed {
+                usage: false,
+                reason: "souk-client is stopping: try again".to_owned(),
+            };
+            if asked {
+                answer.blocking_recv().unwrap_or_else(|_| gone())
+            } else {
+                gone()
+            }
+        })
+        .await;
+}
+
+/// Ends the membership and notes it in the folder.
+pub(crate) async fn leave(
+    link: &Link,
+    folder: &Folder,
+    membership: &Membership,
+    now: Timestamp,
+) -> anyhow::Result<String> {
+    let kept = link.leave().await?;
+    Membership {
+        left_at: Some(now),
+        ..membership.clone()
+    }
+    .store(folder)?;
+    Ok(kept)
+}
+
+/// Where the coordinator is: as the owner says, or as the join code said.
+pub(crate) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
+    config
+        .network
+        .coordinator
+        .clone()
+        .unwrap_or_else(|| membership.address.clone())
+}

@@ -1,0 +1,476 @@
+//! `run`: the agent ([`crate::agent`]) on a platform's clock and sockets, with its tasks.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`stop`] | when it ends by itself |
+//! | [`connection`] | tasks that dial, listen, fetch and send |
+//! | [`output`] | who reads what it says |
+//! | [`control`] | what commands ask, while `run` is up and while it is not |
+//! | [`duplicate`] | whether another program has this shop's key |
+//! | [`renewal`] | certificates, clock and ledger, as the coordinator knows them |
+
+mod connection;
+mod control;
+mod duplicate;
+mod output;
+mod renewal;
+mod stop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rand::RngExt;
+use souk_common::clock::Timestamp;
+use souk_common::control::ControlSocket;
+use souk_common::crypto::sign::Signed;
+use souk_common::rng::{Secret, secret_stream};
+use souk_common::round::statements::{Announcement, Receipt};
+use souk_common::telemetry::ServiceManager;
+use souk_common::transport::{CloseCode, Platform, in_place};
+use souk_common::wire::messages::Push;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::agent::{Act, Agent, about_strangers, fresh_keys};
+use crate::commands::CheckFailed;
+use crate::config::ShopConfig;
+use crate::control::{Answer, Service};
+use crate::folder::Folder;
+use crate::link::{Heard, Link};
+use crate::membership::Membership;
+use crate::participate::{AttemptKey, Event, Note};
+use crate::store::Store;
+use crate::training::{Draw, Workshop};
+
+use connection::{Courier, Letter};
+pub(crate) use control::address_of;
+pub use control::answer_alone;
+use control::{leave, serve_control};
+use duplicate::Replaced;
+use output::Owner;
+use renewal::Standing;
+use stop::Alone;
+pub use stop::Ends;
+
+/// What reaches the driver.
+enum Input {
+    /// For the machine.
+    Event(Event),
+    /// The connection of this generation stands.
+    Linked(u64, Arc<Link>),
+    /// A word on it.
+    Pushed(u64, Push),
+    /// The coordinator asks to dial later.
+    AskedToWait(u64),
+    /// It is gone: in words, and by the coordinator's own reason.
+    Lost(u64, String, Option<CloseCode>),
+    /// The machine's event about what was sent over it.
+    FromLink(u64, Event),
+    /// A receipt, with its signature.
+    Receipt(u64, Signed<Receipt>),
+    /// What the coordinator said when this shop checked in.
+    Heard(u64, Box<Heard>),
+    /// A new certificate, or why there is none.
+    Renewed(u64, anyhow::Result<Vec<u8>>),
+    /// The coordinator says that this shop is no member.
+    NoMember(u64),
+    /// Keys or shares that the coordinator did not take, and why.
+    NotTaken(u64, AttemptKey, String),
+    /// For the owner.
+    Tell(String),
+    /// A draw is ready.
+    Drawn(AttemptKey, anyhow::Result<Box<Draw>>),
+    /// The owner leaves the federation.
+    Leave(oneshot::Sender<Answer>),
+    /// It is over; the answer has been given.
+    Left,
+}
+
+/// Takes part until stopped.
+///
+/// # Errors
+/// When the folder is no member's, is in use, or its files make no sense; after too long alone.
+pub fn run(folder: &Folder, ends: Ends) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
+        driver.run(stopped()?).await
+    });
+    // Training that is under way is of no use to anybody now.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended.map(|()| true)
+}
+
+/// As [`run`], on any platform, until `stop` is done; the owner's lines go to `tell`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    platform: Platform,
+    folder: &Folder,
+    ends: Ends,
+    stop: impl Future<Output = ()>,
+    tell: impl Fn(&str) + Send + 'static,
+) -> anyhow::Result<()> {
+    let owner = Owner::Elsewhere(Box::new(tell));
+    let mut driver = Driver::open(platform, folder, ends, owner)?;
+    driver.run(stop).await
+}
+
+/// Done when the owner or the system ends the program.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = stop.recv() => {}
+        }
+    })
+}
+
+struct Driver {
+    platform: Platform,
+    agent: Agent,
+    folder: Folder,
+    address: String,
+    membership: Membership,
+    inputs: UnboundedReceiver<Input>,
+    inputs_in: UnboundedSender<Input>,
+    /// Counts connections, so that what an old one still says is ignored.
+    generation: u64,
+    /// No dialling before that.
+    not_before: Timestamp,
+    courier: Option<Courier>,
+    replaced: Replaced,
+    manager: ServiceManager,
+    standing: Standing,
+    jitter: Secret,
+    owner: Owner,
+    dialling: Option<tokio::task::JoinHandle<()>>,
+    ends: Ends,
+    alone: Alone,
+    done: bool,
+    _control: tokio::task::JoinHandle<()>,
+}
+
+impl Driver {
+    fn open(platform: Platform, folder: &Folder, ends: Ends, owner: Owner) -> anyhow::Result<Self> {
+        let config = ShopConfig::load(folder)?;
+        let membership = Membership::load(folder)?;
+        ensure!(
+            membership.left_at.is_none(),
+            "this shop has left its federation: join again in a new folder"
+        );
+        let store = Arc::new(Store::open_patiently(folder)?);
+        let now = platform.clock.now();
+        let workshop = Arc::new(Workshop::open(folder, &membership, Arc::clone(&store), now)?);
+        let (inputs_in, inputs) = unbounded_channel();
+        let accounts = Arc::clone(&workshop);
+        let service = Service::new(
+            folder.clone(),
+            Arc::clone(&store),
+            accounts,
+            Arc::clone(&platform.clock),
+        );
+        let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
+        let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
+        let memory = store.memory(workshop.spent())?;
+        let agent = Agent::new(
+            folder,
+            &config,
+            &membership,
+            store,
+            workshop,
+            memory,
+            fresh_keys(),
+        )?;
+        Ok(Self {
+            platform,
+            agent,
+            folder: folder.clone(),
+            address: address_of(&config, &membership),
+            membership,
+            inputs,
+            inputs_in,
+            generation: 0,
+            not_before: Timestamp(0),
+            courier: None,
+            replaced: Replaced::default(),
+            manager: ServiceManager::from_environment(),
+            standing: Standing::new(now),
+            jitter: secret_stream()?,
+            owner,
+            dialling: None,
+            ends,
+            alone: Alone::since(now, ends),
+            done: false,
+            _control: control,
+        })
+    }
+
+    async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.tell("takes part; stop with Ctrl-C");
+        self.handle(Event::Started)?;
+        self.manager.ready();
+        let ended = self.take_part(stop).await;
+        self.manager.stopping();
+        if let Some(courier) = self.courier.take() {
+            courier.link.close();
+            // Lets the goodbye leave.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.dialling.iter().for_each(tokio::task::JoinHandle::abort);
+        self.owner.part();
+        self._control.abort();
+        let _ = (&mut self._control).await;
+        ended
+    }
+
+    /// Takes in what happens until it is over, or the owner stops it.
+    async fn take_part(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::pin!(stop);
+        let mut signs_of_life = self.manager.signs_of_life();
+        while !self.done {
+            let alone_too_long = self.alone.too_long(self.platform.clock.now());
+            let look_again = self.standing.look_at().since(self.platform.clock.now());
+            tokio::select! {
+                input = self.inputs.recv() => {
+                    // The driver holds a sender, so the channel never ends.
+                    if let Some(input) = input {
+                        self.take(input)?;
+                    }
+                }
+                () = tokio::time::sleep(look_again) => self.look_again(),
+                () = alone_too_long => return Err(self.alone.error(&self.address)),
+                () = signs_of_life.due() => self.manager.alive(),
+                () = &mut stop => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Event(event) => self.handle(event),
+            Input::Heard(generation, heard) if generation == self.generation => self.hear(*heard),
+            Input::Renewed(generation, renewed) if generation == self.generation => {
+                self.take_renewed(renewed)
+            }
+            Input::NoMember(generation) if generation == self.generation => Err(self.no_member()),
+            Input::Linked(generation, link) if generation == self.generation => {
+                self.alone.is_over();
+                self.courier = Some(Courier::start(
+                    link,
+                    Arc::clone(&self.platform.clock),
+                    self.folder.clone(),
+                    generation,
+                    self.inputs_in.clone(),
+                ));
+                Ok(())
+            }
+            Input::Pushed(generation, push) if generation == self.generation => self.take_push(push),
+            Input::AskedToWait(generation) if generation == self.generation => {
+                self.not_before = self.platform.clock.now() + WHEN_ASKED_TO_WAIT;
+                Ok(())
+            }
+            Input::Lost(generation, reason, why) if generation == self.generation => {
+                tracing::info!(%reason, "no connection");
+                if why == Some(CloseCode::Replaced) {
+                    let noted = self.replaced.note(self.platform.clock.now());
+                    noted.map_err(|two| CheckFailed(two.to_string()))?;
+                }
+                self.tell(&reason);
+                self.courier = None;
+                self.alone.goes_on(self.platform.clock.now());
+                let jitter = self.jitter.random();
+                self.handle(Event::Disconnected { jitter })
+            }
+            Input::FromLink(generation, event) if generation == self.generation => self.handle(event),
+            Input::Receipt(generation, receipt) if generation == self.generation => {
+                self.act(|agent, now| agent.received(now, receipt))
+            }
+            Input::NotTaken(generation, key, reason) if generation == self.generation => {
+                self.act(|agent, now| agent.not_taken(now, key, &reason))
+            }
+            Input::Tell(line) => {
+                self.tell(&line);
+                Ok(())
+            }
+            Input::Drawn(key, draw) => self.act(|agent, now| agent.drawn(now, key, draw)),
+            Input::Leave(answer) => {
+                self.leave(answer);
+                Ok(())
+            }
+            Input::Left => {
+                self.done = true;
+                Ok(self.agent.store().erase_masking()?)
+            }
+            // Of a connection that is no more.
+            Input::Linked(..)
+            | Input::Heard(..)
+            | Input::Renewed(..)
+            | Input::NoMember(..)
+            | Input::Pushed(..)
+            | Input::AskedToWait(..)
+            | Input::Lost(..)
+            | Input::FromLink(..)
+            | Input::NotTaken(..)
+            | Input::Receipt(..) => Ok(()),
+        }
+    }
+
+    fn take_push(&mut self, push: Push) -> anyhow::Result<()> {
+        let Some(courier) = &self.courier else {
+            return Ok(());
+        };
+        let is_welcome = matches!(push, Push::Welcome { .. });
+        match in_place(|| self.agent.hear(self.platform.clock.now(), push))? {
+            Ok(acts) => {
+                self.perform(acts);
+                if is_welcome {
+                    self.welcomed();
+                }
+            }
+            Err(error) => {
+                courier.link.close();
+                self.tell(&format!(
+                    "the coordinator said something it did not sign: {error}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> anyhow::Result<()> {
+        self.act(|agent, now| agent.handle(now, event))
+    }
+
+    /// Lets the agent work, which writes to disk, and does what it leaves to others.
+    fn act(
+        &mut self,
+        work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<Act>>,
+    ) -> anyhow::Result<()> {
+        let now = self.platform.clock.now();
+        let acts = in_place(|| work(&mut self.agent, now))?;
+        self.perform(acts);
+        Ok(())
+    }
+
+    fn perform(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Connect { at } => self.connect(at),
+                Act::Fetch { blob, at } => self.post(Letter::Fetch { blob, at }),
+                Act::Answer(key, answer) => self.post(Letter::Answer(key.id, answer)),
+                Act::Say(key, word) => self.post(Letter::Word(key, word)),
+                Act::Upload { pending, at } => self.post(Letter::Upload {
+                    pending,
+                    at,
+                    store: Arc::clone(self.agent.store()),
+                }),
+                Act::Consider(announcement) => self.consider(announcement),
+                Act::Compute(announcement) => self.compute(announcement),
+                Act::Report(note) => self.report(&note),
+                Act::Tell(line) => self.tell(&line),
+                Act::Finish => self.done = self.ends.when_finished,
+            }
+        }
+    }
+
+    fn connect(&mut self, at: Timestamp) {
+        self.generation += 1;
+        self.courier = None;
+        let dial = connection::listen(
+            self.platform.clone(),
+            at.max(self.not_before),
+            self.generation,
+            self.folder.clone(),
+            self.membership.clone(),
+            self.address.clone(),
+            self.inputs_in.clone(),
+        );
+        let before = self.dialling.replace(tokio::spawn(dial));
+        before.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    /// Without a connection the letter is dropped: the machine asks again when there is one.
+    fn post(&mut self, letter: Letter) {
+        if let Some(courier) = &self.courier {
+            courier.post(letter);
+        }
+    }
+
+    fn consider(&self, announcement: Announcement) {
+        let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
+        let clock = Arc::clone(&self.platform.clock);
+        tokio::task::spawn_blocking(move || {
+            let strangers = workshop.strangers_in(&announcement).unwrap_or_default();
+            if let Some(line) = about_strangers(&announcement, &strangers) {
+                let _ = inputs.send(Input::Tell(line));
+            }
+            let consideration = workshop.consider(&announcement, clock.now());
+            let event = Event::Considered(AttemptKey::from(&announcement), consideration);
+            // A driver that is gone asks nothing more.
+            let _ = inputs.send(Input::Event(event));
+        });
+    }
+
+    fn compute(&mut self, announcement: Announcement) {
+        let (workshop, inputs) = (Arc::clone(self.agent.workshop()), self.inputs_in.clone());
+        tokio::task::spawn_blocking(move || {
+            let draw = workshop.draw(&announcement).map(Box::new);
+            let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
+        });
+    }
+
+    fn leave(&self, answer: oneshot::Sender<Answer>) {
+        let Some(courier) = &self.courier else {
+            let reason = "there is no connection to the coordinator now: try again later".to_owned();
+            let _ = answer.send(Answer::Failed { usage: false, reason });
+            return;
+        };
+        let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
+        let (membership, inputs) = (self.membership.clone(), self.inputs_in.clone());
+        let now = self.platform.clock.now();
+        tokio::spawn(async move {
+            match leave(&link, &folder, &membership, now).await {
+                Ok(kept) => {
+                    let _ = answer.send(Answer::Left { kept });
+                    // The answer travels over the control socket before the program ends.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let _ = inputs.send(Input::Left);
+                }
+                Err(error) => {
+                    let _ = answer.send(Answer::Failed {
+                        usage: false,
+                        reason: format!("{error:#}"),
+                    });
+                }
+            }
+        });
+    }
+
+    fn report(&mut self, note: &Note) {
+        if let Note::Model(manifest) = note {
+            let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
+            self.owner.show_progress(manifest.id.round, rounds);
+        }
+        match note {
+            // Told with its reason already.
+            Note::Disconnected { .. } => {}
+            note => self.tell(&note.to_string()),
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        self.manager.status(line);
+        self.owner.tell(line);
+    }
+}
+
+/// After the coordinator closed a connection for too many, or too slow, words: its limits let ten seconds' worth be saved up.
+const WHEN_ASKED_TO_WAIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,467 @@
+//! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
+
+mod quality;
+pub mod round_update;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, ensure};
+use souk_common::accountant::{Composition, RELATION, UNIT};
+use souk_common::catalogue::Catalogue;
+use souk_common::chain::LogHead;
+use souk_common::clock::Timestamp;
+use souk_common::dataset::Dataset;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::config::TrainConfig;
+use souk_common::model::{Recommender, UserVector, file};
+use souk_common::params::Epsilon;
+use souk_common::plan::Plan;
+use souk_common::privacy::ledger::{LedgerError, View};
+use souk_common::privacy::{Charged, Spend};
+use souk_common::rng::{Secret, secret_stream};
+use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
+use souk_common::secagg::{self, Masking, Masks, Terms};
+use souk_common::wire::{codec, update};
+
+use crate::config::ShopConfig;
+use crate::control::{Accounts, Budget, data_files};
+use crate::data::outgrown::Outgrown;
+use crate::data::{DataError, read_shop};
+use crate::folder::Folder;
+use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
+use crate::membership::Membership;
+use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
+use crate::recommend::cache::{open_plan, read_blob};
+use crate::store::{Store, blobs_of};
+use crate::training::round_update::{Customers, RoundUpdate, Vectors, round_update};
+
+/// The shop's data, ledger and store.
+pub struct Workshop {
+    folder: Folder,
+    shop: ShopName,
+    store: Arc<Store>,
+    ledger: Mutex<FileLedger>,
+    bench: Mutex<Option<Bench>>,
+}
+
+/// What stays on the bench from round to round of one plan.
+struct Bench {
+    plan: Digest,
+    catalogue: Digest,
+    recommender: Arc<Recommender>,
+    data: Arc<Data>,
+    vectors: Vectors,
+}
+
+/// The shop's files as they were read.
+struct Data {
+    catalogue: Digest,
+    stamp: Stamp,
+    dataset: Dataset,
+}
+
+/// Size and time of each file, by which a change is noticed.
+type Stamp = Vec<Option<(u64, SystemTime)>>;
+
+/// A draw for one attempt; nothing of it can leave before it was charged, and nothing of a known seed can be in it.
+pub struct Draw {
+    update: RoundUpdate<Secret>,
+    spend: Spend,
+    charged: Option<Charged>,
+    masked: bool,
+    told: Vec<String>,
+}
+
+impl Draw {
+    /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+}
+
+impl Workshop {
+    /// Opens the ledger, which is recomputed from its first record, beside an open store.
+    ///
+    /// # Errors
+    /// When the ledger is broken, another shop's, or older than what was sent with it.
+    pub fn open(
+        folder: &Folder,
+        membership: &Membership,
+        store: Arc<Store>,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let ledger = open_ledger_on(folder.disk(), &folder.ledger(), &membership.shop, now)?;
+        // A ledger put back from a backup lacks spends whose updates are out in the world.
+        for record in store.uploads()? {
+            let seen = LogHead {
+                length: record.header.ledger_length,
+                head: record.header.ledger_head,
+            };
+            ledger.chain().must_continue(seen)?;
+        }
+        Ok(Self {
+            folder: folder.clone(),
+            shop: membership.shop.clone(),
+            store,
+            ledger: Mutex::new(ledger),
+            bench: Mutex::new(None),
+        })
+    }
+
+    /// Refuses a ledger that does not account for what the coordinator has a receipt of.
+    ///
+    /// # Errors
+    /// With the remedy.
+    pub fn must_account_for(&self, receipt: &Receipt) -> Result<(), LedgerError> {
+        self.ledger().chain().must_account_for(receipt)
+    }
+
+    /// Every attempt that the ledger was charged for.
+    pub fn spent(&self) -> Vec<AttemptKey> {
+        let ledger = self.ledger();
+        let key = |spend: &Spend| AttemptKey {
+            plan: spend.plan,
+            id: spend.id(),
+        };
+        ledger.chain().spends().map(|(_, spend)| key(spend)).collect()
+    }
+
+    /// Rounds of a manifest's plan; none if the plan is not here.
+    pub fn rounds_of(&self, manifest: &Manifest) -> Option<u64> {
+        open_plan(&self.folder, &blobs_of(manifest)[0])
+            .ok()
+            .map(|plan| plan.rounds)
+    }
+
+    /// What an attempt would take. Nothing here depends on a customer.
+    pub fn consider(&self, announcement: &Announcement, now: Timestamp) -> Consideration {
+        match self.costs(announcement, now) {
+            Ok(costs) => costs,
+            Err(error) => {
+                tracing::warn!(id = %announcement.id, "the plan is not understood: {error:#}");
+                Consideration::Unreadable
+            }
+        }
+    }
+
+    fn costs(&self, announcement: &Announcement, now: Timestamp) -> anyhow::Result<Consideration> {
+        self.mend_ledger(now);
+        let config = ShopConfig::load(&self.folder)?;
+        let (plan, catalogue, _) = self.fetched(announcement)?;
+        if plan.terms_of(&self.shop).is_none() {
+            return Ok(Consideration::NotInPlan);
+        }
+        let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
+        let coordinates = recommender.layout().len();
+        // A plan that no grid holds is not taken part in.
+        plan.grid(coordinates)?;
+        let spend = Spend::of(&plan, announcement);
+        let since = period_start(&config, now);
+        Ok(Consideration::Costs {
+            noise_multiplier: spend.noise_multiplier,
+            epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
+            upload_bytes: plan.update_bytes(coordinates),
+            uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
+            masking: MaskingOffered::of(&plan),
+            upload_after: plan.cohort.upload_after,
+        })
+    }
+
+    /// Noise, a secret draw of users, and their sum. Files that have changed since the last draw are read again first; if
+    /// they can't be, what was read before is used.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the operating system gives no entropy.
+    pub fn draw(&self, announcement: &Announcement) -> anyhow::Result<Draw> {
+        let (plan, catalogue, model) = self.fetched(announcement)?;
+        let terms = plan
+            .terms_of(&self.shop)
+            .context("the plan does not name this shop")?;
+        let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bench.as_ref().map(|bench| Arc::clone(&bench.data));
+        let (data, told) = self.data(known.as_ref(), announcement.catalogue, &catalogue)?;
+        let stays = bench.as_ref().is_some_and(|bench| {
+            bench.plan == announcement.plan
+                && bench.catalogue == announcement.catalogue
+                && Arc::ptr_eq(&bench.data, &data)
+        });
+        let mut told: Vec<String> = told.into_iter().collect();
+        if !stays {
+            let outgrown = Outgrown::of(Some(&plan), &self.shop, &data.dataset);
+            told.extend(outgrown.lines().map(str::to_owned));
+            *bench = Some(self.set_up(announcement, &plan, &catalogue, data)?);
+        }
+        let bench = bench.as_mut().context("it was just set up")?;
+        let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
+        let round = announcement.id.round.saturating_sub(1);
+        let loaded = bench.recommender.load(params).in_round(round, plan.rounds);
+        let grid = plan.grid(loaded.layout().len())?;
+        let mut secret = secret_stream()?;
+        let update = round_update(
+            &loaded,
+            Customers {
+                dataset: &bench.data.dataset,
+                vectors: &bench.vectors,
+                forbidden: &[],
+            },
+            &plan,
+            &grid,
+            terms,
+            &mut secret,
+        );
+        for (user, vector) in &update.vectors {
+            bench.vectors[*user] = Some(vector.clone());
+        }
+        self.keep_vectors(&announcement.plan, &bench.data.dataset, &update.vectors)?;
+        Ok(Draw {
+            update,
+            spend: Spend::of(&plan, announcement),
+            charged: None,
+            masked: plan.masking.is_some(),
+            told,
+        })
+    }
+
+    /// Charges the ledger for a draw; durable when this returns.
+    ///
+    /// # Errors
+    /// When the spend may not be durable.
+    pub fn charge(&self, draw: &mut Draw, now: Timestamp) -> anyhow::Result<()> {
+        draw.charged = Some(self.ledger().charge(draw.spend.clone(), now)?);
+        Ok(())
+    }
+
+    /// Finishes a charged draw and puts it in the outbox, durably; of a masked plan, under the masks and with what it takes
+    /// to unmask it. It leaves when it is `due`.
+    ///
+    /// # Errors
+    /// When it was not charged, its masks are missing, or it can't be stored.
+    pub fn finish(
+        &self,
+        key: AttemptKey,
+        draw: Draw,
+        masks: Option<(&Masking, Masks)>,
+        due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> anyhow::Result<Pending> {
+        let charged = draw.charged.context("the draw was not charged")?;
+        ensure!(
+            draw.masked == masks.is_some(),
+            "masks and plan do not belong together"
+        );
+        let (masking, masks) = masks.unzip();
+        let finished = match masks {
+            Some(masks) => draw.update.sum.finish_masked(&charged, masks)?,
+            None => draw.update.sum.finish(&charged)?,
+        };
+        let bytes = update::encode(&finished);
+        let header = UploadHeader::of(key.id, &bytes, charged.head());
+        let pending = Pending {
+            key,
+            header,
+            binding: masking.map(Masking::binding),
+            due,
+        };
+        self.store.put_in_outbox(&pending, &bytes, masking, now)?;
+        Ok(pending)
+    }
+
+    /// What an announced attempt's keys are bound to, and the numbers of its masking.
+    ///
+    /// # Errors
+    /// When the plan has none, or can't be read.
+    pub fn masking_of(&self, announcement: &Announcement) -> anyhow::Result<(secagg::Context, Terms)> {
+        let plan = self.fetched(announcement)?.0;
+        let terms = plan.masking_params().context("the plan has no masking")?;
+        let context = secagg::Context {
+            id: announcement.id,
+            plan: announcement.plan,
+            model: announcement.model,
+        };
+        Ok((context, terms))
+    }
+
+    /// Shops of a masked plan whose key the owner has not confirmed.
+    ///
+    /// # Errors
+    /// When plan or `shop.toml` can't be read.
+    pub fn strangers_in(&self, announcement: &Announcement) -> anyhow::Result<Vec<ShopName>> {
+        let plan = self.fetched(announcement)?.0;
+        if plan.masking.is_none() {
+            return Ok(Vec::new());
+        }
+        let known = ShopConfig::load(&self.folder)?.known_shops;
+        let names = plan.shops.into_iter().map(|terms| terms.name);
+        Ok(names
+            .filter(|name| *name != self.shop && !known.contains_key(name))
+            .collect())
+    }
+
+    fn fetched(&self, announcement: &Announcement) -> anyhow::Result<(Plan, Catalogue, Blob)> {
+        let [plan, catalogue, model] =
+            Blob::all(announcement.plan, announcement.catalogue, announcement.model);
+        let catalogue = Catalogue::from_bytes(&read_blob(&self.folder, &catalogue)?)?;
+        Ok((open_plan(&self.folder, &plan)?, catalogue, model))
+    }
+
+    /// The shop's data: as they are known, unless their files have changed. And a line about that for the owner.
+    fn data(
+        &self,
+        known: Option<&Arc<Data>>,
+        digest: Digest,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<(Arc<Data>, Option<String>)> {
+        let config = ShopConfig::load(&self.folder)?;
+        // Before they are read: what is written meanwhile is noticed the next time.
+        let stamp = stamp_of(&config, &self.folder);
+        let known = known.filter(|known| known.catalogue == digest);
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            return Ok((Arc::clone(known), None));
+        }
+        let read = match read_shop(&config.data, self.folder.path(), Some(catalogue)) {
+            Ok(data) => Ok((
+                data.dataset,
+                "your files have changed and were read again".to_owned(),
+            )),
+            // A shop whose file has no usable order takes part with noise alone: whether it has customers is nobody's
+            // business. Nor is a customer trained on whose orders were taken out.
+            Err(error @ DataError::NoOrder { .. }) => {
+                Ok((Dataset::default(), format!("your files have changed: {error}")))
+            }
+            Err(error) => Err(error),
+        };
+        let (dataset, told) = match (read, known) {
+            (Ok(read), _) => read,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(known)) => (
+                known.dataset.clone(),
+                format!(
+                    "your files have changed and can't be read: {error}. What was read before is used; look at `souk-client \
+                     check-data`"
+                ),
+            ),
+        };
+        let data = Data {
+            catalogue: digest,
+            stamp,
+            dataset,
+        };
+        Ok((Arc::new(data), known.map(|_| told)))
+    }
+
+    fn set_up(
+        &self,
+        announcement: &Announcement,
+        plan: &Plan,
+        catalogue: &Catalogue,
+        data: Arc<Data>,
+    ) -> anyhow::Result<Bench> {
+        let dataset = &data.dataset;
+        let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
+        let mut vectors: Vectors = vec![None; dataset.len()];
+        if matches!(plan.train, TrainConfig::Sgd(_)) {
+            let width = recommender.layout().width();
+            let mut stored: HashMap<String, Vec<u8>> = self.store.vectors()?.into_iter().collect();
+            for (user, vector) in dataset.users.iter().zip(&mut vectors) {
+                let bytes = stored.remove(&vector_name(&announcement.plan, user));
+                let read = bytes.and_then(|bytes| codec::decode::<UserVector>(&bytes).ok());
+                *vector = read.filter(|vector| vector.values.len() == width);
+            }
+        }
+        Ok(Bench {
+            plan: announcement.plan,
+            catalogue: announcement.catalogue,
+            recommender,
+            data,
+            vectors,
+        })
+    }
+
+    fn keep_vectors(
+        &self,
+        plan: &Digest,
+        dataset: &Dataset,
+        learned: &[(usize, UserVector)],
+    ) -> anyhow::Result<()> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(learned.len());
+        for (user, vector) in learned {
+            rows.push((vector_name(plan, &dataset.users[*user]), codec::encode(vector)?));
+        }
+        Ok(self
+            .store
+            .store_vectors(rows.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))?)
+    }
+
+    /// A ledger whose file has failed is read again before it is asked what an attempt would take, never after: what failed
+    /// may count. If it can't be, the draw is not charged, and the log has the reason.
+    fn mend_ledger(&self, now: Timestamp) {
+        let mut ledger = self.ledger();
+        if !ledger.has_failed() {
+            return;
+        }
+        match mend_ledger(&mut ledger, &self.folder.ledger(), now) {
+            Ok(()) => {
+                tracing::info!("the ledger's file can be written again; what failed counts if it is there")
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, FileLedger> {
+        // A panic while it was held leaves either a whole record or a ledger that refuses more.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts for Workshop {
+    fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
+        let ledger = self.ledger();
+        let delta = config.policy.delta;
+        let chain = ledger.chain();
+        let epsilon = |composition: Composition| composition.epsilon(delta).map(Epsilon::get);
+        let figure = |since| epsilon(chain.composition(since));
+        let shared = chain.spends().any(|(_, spend)| spend.shared.is_some());
+        let seen = |view| epsilon(chain.composition_as(view, None)).filter(|_| shared);
+        Ok(Budget {
+            epsilon: figure(None),
+            delta: delta.get(),
+            unit: UNIT.to_owned(),
+            relation: RELATION.to_owned(),
+            rounds_charged: chain.spends().count() as u64,
+            model_hash: None,
+            max_epsilon: config.policy.max_epsilon.get(),
+            period_days: config.policy.period_days,
+            epsilon_in_period: figure(period_start(config, now)),
+            noise_is_shared: shared,
+            epsilon_readers: seen(View::Readers),
+            epsilon_if_alone: seen(View::Alone),
+        })
+    }
+}
+
+fn period_start(config: &ShopConfig, now: Timestamp) -> Option<Timestamp> {
+    config.policy.period_days.map(|days| now - DAY * days)
+}
+
+fn stamp_of(config: &ShopConfig, folder: &Folder) -> Stamp {
+    let stamp = |path| {
+        let meta = fs::metadata(path).ok()?;
+        Some((meta.len(), meta.modified().ok()?))
+    };
+    data_files(config, folder).into_iter().map(stamp).collect()
+}
+
+/// Vectors of different plans are different things.
+fn vector_name(plan: &Digest, user: &str) -> String {
+    format!("{plan}/{user}")
+}
+
+const DAY: Duration = Duration::from_secs(86_400);

@@ -1,0 +1,428 @@
+//! `plan new` and `plan check`: a sample, and what a plan will cost before anybody pays it.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use humantime_serde::re::humantime::format_duration;
+use serde_json::{Value, json};
+use souk_common::accountant::calibrate::{self, Target};
+use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
+use souk_common::ids::Digest;
+use souk_common::model::layout::{Block, Layout, Vocabulary};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::plan::{MaskingPlan, Plan};
+use souk_common::privacy::SharedNoise;
+use souk_common::secagg::Terms;
+use souk_common::secagg::terms::DROPOUT;
+use souk_common::terminal::tell;
+use souk_common::update::Grid;
+
+use crate::commands::{Failure, failed, usage};
+use crate::folder::{Home, HomeError};
+
+/// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.
+pub(crate) fn read(file: &Path) -> Result<Plan, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|error| usage(format!("{shown}: {error}")))?;
+    let plan = Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))?;
+    Ok(plan.begun_now())
+}
+
+/// Writes the commented sample.
+pub(crate) fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
+    let text = match rounds {
+        Some(rounds) => SAMPLE.replace("rounds = 60", &format!("rounds = {rounds}")),
+        None => SAMPLE.to_owned(),
+    };
+    Plan::from_toml(&text).map_err(usage)?;
+    let shown = file.display();
+    let mut out = File::create_new(file).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => usage(format!(
+            "{shown} is there already and is not overwritten; name another file"
+        )),
+        _ => failed(format!("{shown}: {error}")),
+    })?;
+    out.write_all(text.as_bytes())
+        .map_err(|error| failed(format!("{shown}: {error}")))
+}
+
+/// What else `plan check` was asked.
+pub(crate) struct Wishes {
+    pub(crate) target_epsilon: Option<Epsilon>,
+    pub(crate) bytes_per_sec: f64,
+}
+
+/// What a plan will cost.
+pub(crate) struct Cost {
+    plan: Plan,
+    digest: Digest,
+    privacy: Option<Privacy>,
+    target: Option<Wanted>,
+    size: Option<Size>,
+}
+
+/// The noise that an epsilon takes.
+struct Wanted {
+    epsilon: Epsilon,
+    noise_multiplier: NoiseMultiplier,
+}
+
+/// For each shop that takes part in all rounds: every shop adds the same noise and draws at the same rate.
+struct Privacy {
+    delta: Delta,
+    /// z of update and quality counts together.
+    noise_multiplier: NoiseMultiplier,
+    epsilon: Option<Epsilon>,
+    /// With every user in each round: what holds if sampling is not secret.
+    without_sampling: Option<Epsilon>,
+    /// With distributed noise, against others than the coordinator with t shops.
+    others: Option<Others>,
+}
+
+/// Figures of distributed noise.
+struct Others {
+    /// Against who reads the published models and nothing else.
+    readers: Option<Epsilon>,
+    /// If every other shop is invented: this shop's own share.
+    alone: Option<Epsilon>,
+}
+
+/// What depends on the catalogue.
+struct Size {
+    coordinates: usize,
+    update_bytes: usize,
+    grid: Grid,
+    headroom: f64,
+    /// Of a round, on one shop's line, training not counted.
+    seconds: f64,
+    tensors: Vec<Tensor>,
+}
+
+/// What the noise leaves of one tensor.
+struct Tensor {
+    name: String,
+    coordinates: usize,
+    /// Length of the sum over noise, if every update were clipped, all pointed one way, and within this tensor alone.
+    /// Absent without noise.
+    most_signal_to_noise: Option<f64>,
+}
+
+/// Looks at a plan, and at the catalogue in `home` if there is one.
+pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, Failure> {
+    let plan = read(file)?;
+    let size = match home.catalogue() {
+        Ok(catalogue) => {
+            let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
+            let coordinates = layout.len();
+            let grid = plan
+                .grid(coordinates)
+                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let headroom = plan.headroom_on(&grid);
+            let update_bytes = plan.update_bytes(coordinates) as usize;
+            let bytes = update_bytes + coordinates * MODEL_BYTES;
+            Some(Size {
+                coordinates,
+                update_bytes,
+                grid,
+                headroom,
+                seconds: bytes as f64 / wishes.bytes_per_sec,
+                tensors: tensors(&plan, &layout),
+            })
+        }
+        Err(HomeError::NoCatalogue) => {
+            tell(&format!(
+                "no catalogue in {}: sizes are not known yet",
+                home.path().display()
+            ));
+            None
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(Cost {
+        digest: plan.digest(),
+        privacy: privacy(&plan),
+        target: wishes
+            .target_epsilon
+            .map(|epsilon| wanted(&plan, epsilon))
+            .transpose()?,
+        size,
+        plan,
+    })
+}
+
+fn privacy(plan: &Plan) -> Option<Privacy> {
+    let noise_multiplier = plan.charged_noise_multiplier()?;
+    let composition = |factor: f64| {
+        // Out of range only for noise that no plan can have.
+        let noise_multiplier = NoiseMultiplier::new(noise_multiplier.get() * factor).ok()?;
+        let mechanism = SampledGaussian {
+            noise_multiplier,
+            sampling_rate: plan.privacy.sampling_rate,
+        };
+        Some(Composition::of(mechanism, plan.rounds))
+    };
+    let delta = plan.privacy.delta;
+    let epsilon = |factor| composition(factor).and_then(|composition| composition.epsilon(delta));
+    Some(Privacy {
+        delta,
+        noise_multiplier,
+        epsilon: epsilon(1.0),
+        without_sampling: composition(1.0)
+            .and_then(|composition| composition.epsilon_without_sampling(Relation::AddRemove, delta)),
+        others: SharedNoise::of(plan).map(|shared| Others {
+            readers: epsilon(shared.for_readers()),
+            alone: epsilon(shared.alone()),
+        }),
+    })
+}
+
+fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
+    let target = Target::new(epsilon, plan.privacy.delta);
+    let both =
+        calibrate::noise_multiplier(plan.privacy.sampling_rate, plan.rounds, &target).map_err(usage)?;
+    let noise_multiplier = match plan.metrics.map(|metrics| metrics.noise_multiplier.get()) {
+        None => both,
+        Some(counts) if counts > both.get() => {
+            // From (z^-2 + z_e^-2)^-1/2 back to z.
+            let update = both.get() * counts / ((counts - both.get()) * (counts + both.get())).sqrt();
+            NoiseMultiplier::new(update * (1.0 + 8.0 * f64::EPSILON)).map_err(usage)?
+        }
+        Some(counts) => {
+            return Err(usage(format!(
+                "epsilon {epsilon} takes noise {both} on update and quality counts together, and metrics.noise_multiplier \
+                 is {counts}: raise it well above that, or leave [metrics] out"
+            )));
+        }
+    };
+    Ok(Wanted {
+        epsilon,
+        noise_multiplier,
+    })
+}
+
+fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
+    let clip = plan.privacy.clip_norm.get();
+    let drawn: f64 = plan
+        .shops
+        .iter()
+        .map(|terms| terms.weight.get() * terms.declared_users as f64 * plan.privacy.sampling_rate.get())
+        .sum();
+    let shops = plan.shops.len() as f64;
+    let of = |block: &Block| Tensor {
+        name: block.name.clone(),
+        coordinates: block.range().len(),
+        most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {
+            // Every shop adds a share; local noise is one share, all of it.
+            let shares = plan.noise_shares() as f64;
+            let noise = z.get() * clip * (shops / shares * block.range().len() as f64).sqrt();
+            drawn * clip / noise
+        }),
+    };
+    layout.blocks().iter().map(of).collect()
+}
+
+impl Size {
+    fn model_bytes(&self) -> usize {
+        self.coordinates * MODEL_BYTES
+    }
+}
+
+impl Cost {
+    fn masking(&self) -> Option<(&MaskingPlan, Terms)> {
+        self.plan.masking.as_ref().zip(self.plan.masking_params())
+    }
+
+    /// When updates leave, and what is to be said about that.
+    fn timing(&self) -> Vec<String> {
+        let plan = &self.plan;
+        let Some((after, latest)) = plan.cohort.upload_after.zip(plan.latest_upload()) else {
+            return vec![
+                "warning: without cohort.upload_after an update leaves as soon as it is ready, and the time tells something of \
+                 who was drawn: set it to longer than the slowest shop trains"
+                    .to_owned(),
+            ];
+        };
+        let from = match plan.masking {
+            Some(_) => "after R2 of its attempt",
+            None => "after the announcement",
+        };
+        let mut lines = vec![format!(
+            "every update leaves {} {from}, at the latest {} of {} into the attempt; a shop that trains longer is told",
+            format_duration(after),
+            format_duration(latest),
+            format_duration(plan.cohort.deadline)
+        )];
+        if let Some(size) = &self.size
+            && latest.as_secs_f64() + size.seconds > plan.cohort.deadline.as_secs_f64()
+        {
+            lines.push(format!(
+                "warning: an update that leaves then takes {:.1} s and comes after the deadline: lower cohort.upload_after or \
+                 raise cohort.deadline",
+                size.seconds
+            ));
+        }
+        lines
+    }
+
+    fn bytes_per_round(&self, size: &Size) -> usize {
+        self.plan.shops.len() * (size.update_bytes + size.model_bytes())
+    }
+
+    /// As one object; keys that are not known are absent.
+    pub(crate) fn json(&self) -> Value {
+        let mut said = json!({
+            "plan": self.digest,
+            "rounds": self.plan.rounds,
+            "shops": self.plan.shops.len(),
+            "headroom": self.plan.headroom(),
+            "upload_after_seconds": self.plan.cohort.upload_after.map(|after| after.as_secs_f64()),
+            "latest_upload_seconds": self.plan.latest_upload().map(|latest| latest.as_secs_f64()),
+            "epsilon_per_shop": self.privacy.as_ref().map(|privacy| json!({
+                "epsilon": privacy.epsilon.map(Epsilon::get),
+                "epsilon_without_sampling": privacy.without_sampling.map(Epsilon::get),
+                "delta": privacy.delta.get(),
+                "unit": UNIT,
+                "relation": RELATION,
+                "accountant": "pld",
+                "noise_multiplier": privacy.noise_multiplier.get(),
+                "epsilon_readers": privacy.others.as_ref().map(|others| others.readers.map(Epsilon::get)),
+                "epsilon_if_alone": privacy.others.as_ref().map(|others| others.alone.map(Epsilon::get)),
+            })),
+        });
+        if let Some((masking, terms)) = self.masking() {
+            let shops = self.plan.shops.len();
+            said["masking"] = json!({
+                "min_shops": masking.min_shops,
+                "colluding": masking.colluding,
+                "neighbours": terms.degree(shops),
+                "share_threshold": terms.threshold(shops, 0),
+                "failure_probability_at_10_percent_dropout": terms.failure_probability(shops, DROPOUT),
+            });
+        }
+        if let Some(target) = &self.target {
+            said["target"] = json!({
+                "epsilon": target.epsilon.get(),
+                "noise_multiplier": target.noise_multiplier.get(),
+            });
+        }
+        if let Some(size) = &self.size {
+            said["coordinates"] = json!(size.coordinates);
+            said["bytes_per_update"] = json!(size.update_bytes);
+            said["bytes_per_round"] = json!(self.bytes_per_round(size));
+            said["modulus_bits"] = json!(size.grid.bits.bits());
+            said["modulus_headroom"] = json!(size.headroom);
+            said["grid_units_per_clip_norm"] = json!(size.grid.clip_units());
+            said["noise_stddev_in_grid_units"] = json!(size.grid.noise_stddev);
+            said["transfer_seconds_per_round"] = json!(size.seconds);
+            let tensor = |tensor: &Tensor| {
+                json!({
+                    "name": tensor.name,
+                    "coordinates": tensor.coordinates,
+                    "most_signal_to_noise": tensor.most_signal_to_noise,
+                })
+            };
+            said["tensors"] = size.tensors.iter().map(tensor).collect();
+        }
+        said
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let plan = &self.plan;
+        let mut lines = vec![format!(
+            "plan {} ({}): {} rounds, {} shops, quorum {}",
+            plan.name,
+            self.digest.short(),
+            plan.rounds,
+            plan.shops.len(),
+            plan.cohort.quorum
+        )];
+        lines.push(match &self.privacy {
+            Some(privacy) => {
+                format!(
+                    "a shop in all rounds spends epsilon {} at delta {} (unit: {UNIT}; relation: {RELATION}; accountant: \
+                     pld);\nif sampling were not secret: epsilon {}",
+                    words(privacy.epsilon),
+                    privacy.delta,
+                    words(privacy.without_sampling)
+                )
+            }
+            None => "privacy is off: no epsilon bounds it".to_owned(),
+        });
+        if let Some(privacy) = &self.privacy
+            && let Some(others) = &privacy.others
+        {
+            lines.push(format!(
+                "that holds against the coordinator with {} of the shops; against readers of the models: epsilon {}; if every \
+                 other shop were invented: epsilon {}",
+                plan.masking.as_ref().map_or(0, |masking| masking.colluding),
+                words(others.readers),
+                words(others.alone)
+            ));
+        }
+        if let (Some(privacy), Some(metrics)) = (&self.privacy, plan.metrics) {
+            lines.push(format!(
+                "quality counts at noise {} are in it: together z = {:.4}",
+                metrics.noise_multiplier, privacy.noise_multiplier
+            ));
+        }
+        if let Some((masking, terms)) = self.masking() {
+            let degree = terms.degree(plan.shops.len());
+            lines.push(format!(
+                "masked: sums of at least {} shops, masks with {degree} others, {} shares rebuild what a shop leaves behind; \
+                 with one shop in ten dropping out an attempt fails for want of shares at most {:.1e} of the time",
+                masking.min_shops,
+                terms.threshold(plan.shops.len(), 0),
+                terms.failure_probability(plan.shops.len(), DROPOUT)
+            ));
+        }
+        lines.extend(self.timing());
+        if let Some(target) = &self.target {
+            lines.push(format!(
+                "epsilon {} at this delta takes noise_multiplier = {:.6}",
+                target.epsilon,
+                target.noise_multiplier.get()
+            ));
+        }
+        if let Some(size) = &self.size {
+            lines.push(format!(
+                "{} coordinates: {} bytes an update, {} bytes a round to and from all shops",
+                size.coordinates,
+                size.update_bytes,
+                self.bytes_per_round(size)
+            ));
+            lines.push(format!(
+                "modulus 2^{}: the largest sum of {} times the declared users fits {:.1} times; clip norm {} grid units, noise {} of them",
+                size.grid.bits.bits(),
+                plan.headroom(),
+                size.headroom,
+                size.grid.clip_units(),
+                size.grid.noise_stddev
+            ));
+            lines.push(format!(
+                "model and update take {:.1} s a round on one shop's line; training comes on top",
+                size.seconds
+            ));
+            for tensor in &size.tensors {
+                lines.push(match tensor.most_signal_to_noise {
+                    Some(ratio) => format!(
+                        "{}: {} coordinates, signal to noise of a round's sum at most {ratio:.3}",
+                        tensor.name, tensor.coordinates
+                    ),
+                    None => format!("{}: {} coordinates", tensor.name, tensor.coordinates),
+                });
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+fn words(epsilon: Option<Epsilon>) -> String {
+    epsilon.map_or("unbounded".to_owned(), |epsilon| format!("{:.3}", epsilon.get()))
+}
+
+/// Of a coordinate in a model file.
+const MODEL_BYTES: usize = 4;
+
+const SAMPLE: &str = include_str!("../../../deploy/config/plan.toml");

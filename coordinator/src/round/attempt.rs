@@ -1,0 +1,250 @@
+//! An open attempt: who answered what, whose update is on its way, whose is counted.
+
+use std::collections::BTreeMap;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::{Answer, DeclineCode, RejectCode, UploadHeader};
+
+use super::machine::{Machine, OpenAttempt};
+use super::masking::Masked;
+use super::{Effect, ShopState};
+
+/// One try at a round.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) id: AttemptId,
+    pub(super) deadline: Timestamp,
+    pub(super) shops: BTreeMap<ShopName, Progress>,
+    /// Steps of a masked attempt.
+    pub(super) masked: Option<Masked>,
+}
+
+/// How far a shop is in this attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Progress {
+    Accepted,
+    Declined(DeclineCode),
+    /// The update with this digest is on its way.
+    Receiving(Digest),
+    /// It has arrived and is being made durable.
+    Recording(Digest),
+    Counted(Digest),
+}
+
+impl Attempt {
+    pub(super) fn new(id: AttemptId, deadline: Timestamp, masked: Option<Masked>) -> Self {
+        Self {
+            id,
+            deadline,
+            shops: BTreeMap::new(),
+            masked,
+        }
+    }
+
+    pub(super) fn resumed(id: AttemptId, open: OpenAttempt, least: impl Fn(usize) -> usize) -> Self {
+        let counted = open.counted.into_iter();
+        Self {
+            id,
+            deadline: open.deadline,
+            shops: counted
+                .map(|(shop, digest)| (shop, Progress::Counted(digest)))
+                .collect(),
+            masked: open
+                .masked
+                .map(|step| Masked::resumed(step, open.deadline, least)),
+        }
+    }
+
+    /// A later answer replaces an earlier one, until an update is on its way.
+    pub(super) fn answer(&mut self, shop: ShopName, answer: Answer) {
+        let progress = match answer {
+            Answer::Accept => Progress::Accepted,
+            Answer::Decline(code) => Progress::Declined(code),
+        };
+        let said = self.shops.entry(shop).or_insert(progress);
+        let takes_it_back = self.masked.is_some() && matches!(progress, Progress::Declined(_));
+        if matches!(said, Progress::Accepted | Progress::Declined(_))
+            || (takes_it_back && !matches!(said, Progress::Counted(_)))
+        {
+            *said = progress;
+        }
+    }
+
+    /// What was on its way did not arrive; the shop may try again.
+    pub(super) fn fail(&mut self, shop: &ShopName) {
+        if let Some(progress @ (Progress::Receiving(_) | Progress::Recording(_))) = self.shops.get_mut(shop) {
+            *progress = Progress::Accepted;
+        }
+    }
+
+    /// Nothing more is expected of the shop; what was counted stays counted.
+    pub(super) fn forget(&mut self, shop: &ShopName) {
+        if !self.has_counted(shop) {
+            self.shops.remove(shop);
+        }
+    }
+
+    /// Counts what was recorded; false if it was not being recorded.
+    pub(super) fn count(&mut self, shop: &ShopName, upload: &UploadHeader) -> bool {
+        match self.shops.get_mut(shop) {
+            Some(progress) if upload.id == self.id && *progress == Progress::Recording(upload.update) => {
+                *progress = Progress::Counted(upload.update);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn has_counted(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Counted(_)))
+    }
+
+    pub(super) fn counted_len(&self) -> usize {
+        let counted = |progress: &&Progress| matches!(progress, Progress::Counted(_));
+        self.shops.values().filter(counted).count()
+    }
+
+    /// Where the shop stands; none if it has not answered.
+    pub(super) fn state_of(&self, shop: &ShopName) -> Option<ShopState> {
+        self.shops.get(shop).map(|progress| match progress {
+            Progress::Accepted | Progress::Receiving(_) | Progress::Recording(_) => ShopState::Accepted,
+            Progress::Declined(code) => ShopState::Declined(*code),
+            Progress::Counted(_) => ShopState::Counted,
+        })
+    }
+
+    /// Whether the shop will send nothing for this attempt, whatever its owner does.
+    fn sits_out(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Declined(code)) if code.is_passing())
+    }
+
+    /// Whether the shop would decline another attempt, too.
+    pub(super) fn declines_for_good(&self, shop: &ShopName) -> bool {
+        matches!(self.shops.get(shop), Some(Progress::Declined(code)) if !code.is_passing())
+    }
+
+    pub(super) fn counted_in_order(&self, order: &[ShopName]) -> Vec<(ShopName, Digest)> {
+        let digest_of = |shop: &ShopName| match self.shops.get(shop) {
+            Some(Progress::Counted(digest)) => Some((shop.clone(), *digest)),
+            _ => None,
+        };
+        order.iter().filter_map(digest_of).collect()
+    }
+
+    /// Whether an update is being made durable at this moment.
+    pub(super) fn is_recording(&self) -> bool {
+        let recording = |progress: &Progress| matches!(progress, Progress::Recording(_));
+        self.shops.values().any(recording)
+    }
+
+    /// Whether the attempt ends now, and if so, whether with a model; of one without masks.
+    pub(super) fn is_over(&self, now: Timestamp, machine: &Machine) -> Option<bool> {
+        if self.is_recording() {
+            return None;
+        }
+        let enough = self.counted_len() >= machine.rules.quorum;
+        // Who sits this attempt out will be there for the next: it should begin at once. An owner who declined may think
+        // better of it until the deadline.
+        let hopeful = machine
+            .invited()
+            .filter(|shop| !self.sits_out(shop) && !self.has_counted(shop));
+        let hopeless = self.counted_len() + hopeful.count() < machine.rules.quorum;
+        if now >= self.deadline || hopeless {
+            return Some(enough);
+        }
+        let awaited = |shop: &&ShopName| match self.shops.get(shop) {
+            Some(Progress::Counted(_) | Progress::Declined(_)) => false,
+            Some(_) => true,
+            None => machine.connected.contains(shop),
+        };
+        (enough && !machine.rules.shops.iter().any(|shop| awaited(&shop))).then_some(true)
+    }
+}
+
+impl Machine {
+    /// What to do with an offer.
+    pub(super) fn offer(&mut self, shop: ShopName, upload: UploadHeader) -> Effect {
+        match self.judge(&shop, &upload) {
+            Verdict::Reject(code) => Effect::Reject {
+                shop,
+                id: upload.id,
+                code,
+            },
+            Verdict::Repeat => Effect::Receipt { shop, upload },
+            Verdict::Take(attempt) => {
+                attempt
+                    .shops
+                    .insert(shop.clone(), Progress::Receiving(upload.update));
+                Effect::Receive { shop, upload }
+            }
+        }
+    }
+
+    /// What to do with an update that arrived.
+    pub(super) fn arrive(&mut self, shop: ShopName, upload: UploadHeader) -> Effect {
+        match self.judge(&shop, &upload) {
+            Verdict::Reject(code) => Effect::Reject {
+                shop,
+                id: upload.id,
+                code,
+            },
+            Verdict::Repeat => Effect::Receipt { shop, upload },
+            Verdict::Take(attempt) => {
+                attempt
+                    .shops
+                    .insert(shop.clone(), Progress::Recording(upload.update));
+                Effect::Record { shop, upload }
+            }
+        }
+    }
+
+    fn judge(&mut self, shop: &ShopName, upload: &UploadHeader) -> Verdict<'_> {
+        let (invited, update_bytes) = (self.is_invited(shop), self.rules.update_bytes);
+        let Some((attempt, open)) = self.latest().filter(|(attempt, _)| attempt.id == upload.id) else {
+            return Verdict::Reject(if invited {
+                RejectCode::NotOpen
+            } else {
+                RejectCode::NotInvited
+            });
+        };
+        match attempt.shops.get(shop) {
+            Some(Progress::Counted(digest)) if *digest == upload.update => return Verdict::Repeat,
+            _ if !invited => return Verdict::Reject(RejectCode::NotInvited),
+            Some(Progress::Counted(_)) => return Verdict::Reject(RejectCode::SecondUpdate),
+            _ if !open => return Verdict::Reject(RejectCode::NotOpen),
+            Some(Progress::Declined(_)) => return Verdict::Reject(RejectCode::NotAccepted),
+            _ if attempt
+                .masked
+                .as_ref()
+                .is_some_and(|masked| !masked.takes_updates()) =>
+            {
+                return Verdict::Reject(RejectCode::NotOpen);
+            }
+            _ if attempt
+                .masked
+                .as_ref()
+                .is_some_and(|masked| !masked.concerns(shop)) =>
+            {
+                return Verdict::Reject(RejectCode::NotAccepted);
+            }
+            Some(Progress::Receiving(digest)) if *digest != upload.update => {
+                return Verdict::Reject(RejectCode::SecondUpdate);
+            }
+            // The same bytes are being made durable at this moment: the shop asks again and gets its receipt.
+            Some(Progress::Recording(_)) => return Verdict::Reject(RejectCode::StoreFailed),
+            // Without an answer, the offer is the answer: a restarted coordinator has forgotten who accepted.
+            Some(Progress::Receiving(_) | Progress::Accepted) | None => {}
+        }
+        if upload.len_bytes != update_bytes {
+            return Verdict::Reject(RejectCode::WrongLength);
+        }
+        Verdict::Take(attempt)
+    }
+}
+
+enum Verdict<'a> {
+    Reject(RejectCode),
+    Repeat,
+    Take(&'a mut Attempt),
+}

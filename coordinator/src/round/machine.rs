@@ -1,0 +1,540 @@
+//! The machine's state, and what moves it from phase to phase.
+
+use std::collections::BTreeSet;
+
+use souk_common::clock::Timestamp;
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::statements::Answer;
+
+use super::attempt::Attempt;
+use super::masking::{Masked, RestoredStep, Turn};
+use super::{Effect, Event, Rules, ShopState};
+
+/// The coordinator's half of all rounds of one plan.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) rules: Rules,
+    pub(super) connected: BTreeSet<ShopName>,
+    pub(super) revoked: BTreeSet<ShopName>,
+    /// Shops whose own signatures show that they lied.
+    named: BTreeSet<ShopName>,
+    /// Rounds published.
+    published: u64,
+    /// Attempts at the next round that were opened.
+    opened: u32,
+    /// Of those, the ones that count against the plan's limit.
+    tries: u32,
+    paused: Option<PauseReason>,
+    step: Step,
+    /// The attempt that ended last, for who asks how it went.
+    ended: Option<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Idle,
+    Collecting(Attempt),
+    /// The id and the counted updates: what is told to shops that ask for it again.
+    Publishing(Attempt),
+}
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// For a quorum of shops to be connected.
+    Waiting,
+    /// An attempt is open.
+    Collecting,
+    /// A model is being made.
+    Publishing,
+    /// For the operator.
+    Paused,
+    /// All rounds are published.
+    Finished,
+}
+
+/// Why no attempt begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PauseReason {
+    /// The operator said so.
+    Operator,
+    /// The plan's number of attempts at one round is used up.
+    Attempts,
+    /// So many shops declined that another attempt could only cost the others privacy.
+    Declined,
+    /// The updates of an attempt made a model that is not finite: so would those of another.
+    NotFinite,
+}
+
+impl PauseReason {
+    /// The reason in words, with what to do.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Operator => "the operator paused the run; `resume` lets it go on",
+            Self::Attempts => {
+                "all attempts at this round ended below quorum; see to the shops, then `resume`"
+            }
+            Self::NotFinite => {
+                "the updates would make a model that is not finite, so nothing was published; look at the plan's learning \
+                 rates, begin a new plan, or `rollback` and `resume`"
+            }
+            Self::Declined => {
+                "so many shops declined that no quorum can be reached; see to them, then `resume`"
+            }
+        }
+    }
+}
+
+/// What the store knows of a run that was begun before.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Rounds published.
+    pub published: u64,
+    /// Number of the last attempt at the next round; 0 before the first.
+    pub attempt: u32,
+    /// The attempt that was open, if its counted updates are all still there.
+    pub open: Option<OpenAttempt>,
+    /// Whether the operator had paused it.
+    pub paused: bool,
+    /// Shops that were revoked.
+    pub revoked: Vec<ShopName>,
+    /// Shops that are left out because they lied.
+    pub named: Vec<ShopName>,
+}
+
+/// An attempt that was open when the coordinator stopped.
+#[derive(Clone, Debug)]
+pub struct OpenAttempt {
+    /// When it ends.
+    pub deadline: Timestamp,
+    /// Counted updates.
+    pub counted: Vec<(ShopName, Digest)>,
+    /// Of a masked attempt, the last list that was fixed.
+    pub masked: Option<RestoredStep>,
+}
+
+impl Machine {
+    /// A run of `rules`, new or restored. Feed [`Event::Started`] first.
+    pub fn new(rules: Rules, restored: Restored) -> Self {
+        let id = AttemptId {
+            round: restored.published + 1,
+            attempt: restored.attempt,
+        };
+        let step = match restored.open {
+            Some(open) if restored.attempt > 0 => {
+                Step::Collecting(Attempt::resumed(id, open, |shops| rules.least_survivors(shops)))
+            }
+            _ => Step::Idle,
+        };
+        Self {
+            rules,
+            connected: BTreeSet::new(),
+            revoked: restored.revoked.into_iter().collect(),
+            named: restored.named.into_iter().collect(),
+            published: restored.published,
+            opened: restored.attempt,
+            tries: restored.attempt,
+            paused: restored.paused.then_some(PauseReason::Operator),
+            step,
+            ended: None,
+        }
+    }
+
+    /// Rounds published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Where the run stands.
+    pub fn phase(&self) -> Phase {
+        match &self.step {
+            Step::Collecting(_) => Phase::Collecting,
+            Step::Publishing(_) => Phase::Publishing,
+            Step::Idle if self.published >= self.rules.rounds => Phase::Finished,
+            Step::Idle if self.paused.is_some() => Phase::Paused,
+            Step::Idle => Phase::Waiting,
+        }
+    }
+
+    /// Why no attempt begins, if so.
+    pub fn paused(&self) -> Option<PauseReason> {
+        self.paused
+    }
+
+    /// The open attempt and when it ends.
+    pub fn open(&self) -> Option<(AttemptId, Timestamp)> {
+        match &self.step {
+            Step::Collecting(attempt) => Some((attempt.id, attempt.deadline)),
+            _ => None,
+        }
+    }
+
+    /// Where every shop of the plan stands.
+    pub fn shop_states(&self) -> Vec<(ShopName, ShopState)> {
+        let attempt = match &self.step {
+            Step::Collecting(attempt) | Step::Publishing(attempt) => Some(attempt),
+            Step::Idle => self.ended.as_ref(),
+        };
+        let state = |shop: &ShopName| {
+            if self.named.contains(shop) {
+                return ShopState::Named;
+            }
+            attempt.and_then(|attempt| attempt.state_of(shop)).unwrap_or(
+                match self.connected.contains(shop) {
+                    true => ShopState::Asked,
+                    false => ShopState::Away,
+                },
+            )
+        };
+        let shops = self.rules.shops.iter();
+        shops.map(|shop| (shop.clone(), state(shop))).collect()
+    }
+
+    /// Takes in an event and says what to do.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.heed_clock(now, &mut effects);
+        match event {
+            Event::Started => self.start(now, &mut effects),
+            Event::Connected(shop) => self.connect(shop, &mut effects),
+            Event::Disconnected(shop) => {
+                self.connected.remove(&shop);
+            }
+            Event::Revoked(shop) => {
+                self.connected.remove(&shop);
+                if let Some(attempt) = self.attempt() {
+                    attempt.forget(&shop);
+                }
+                self.revoked.insert(shop);
+            }
+            Event::Enrolled(shop) => {
+                self.revoked.remove(&shop);
+            }
+            Event::Answered { shop, id, answer } => {
+                // A masked attempt is accepted with keys.
+                if let Some(attempt) = self.open_as(id)
+                    && (attempt.masked.is_none() || answer != Answer::Accept)
+                {
+                    attempt.answer(shop, answer);
+                }
+            }
+            Event::Advertised { shop, id } => {
+                if let Some(attempt) = self.open_as(id)
+                    && attempt.masked.is_some()
+                {
+                    attempt.answer(shop, Answer::Accept);
+                }
+            }
+            Event::Shared { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.share(shop);
+                }
+            }
+            Event::Checked { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.check(shop);
+                }
+            }
+            Event::SharersFixed { id, sharers } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.fix_sharers(sharers);
+                }
+            }
+            // Its update stays in an open attempt: masks can't be taken off a sum without it.
+            Event::Named(shop) => {
+                self.named.insert(shop);
+            }
+            Event::Readmitted(shop) => {
+                self.named.remove(&shop);
+            }
+            Event::Confirmed { shop, id } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.confirm(shop);
+                }
+            }
+            Event::Revealed { shop, id, enough } => {
+                if let Some(masked) = self.masked(id) {
+                    masked.reveal(shop, enough);
+                }
+            }
+            Event::NotUnmasked(id) => self.fail_to_unmask(id, &mut effects),
+            Event::NotFinite(id) => self.refuse_model(id, &mut effects),
+            Event::UploadOffered { shop, upload } => effects.push(self.offer(shop, upload)),
+            Event::UploadArrived { shop, upload } => effects.push(self.arrive(shop, upload)),
+            Event::Recorded { shop, upload } => {
+                if let Some(attempt) = self.attempt()
+                    && attempt.count(&shop, &upload)
+                {
+                    effects.push(Effect::Receipt { shop, upload });
+                }
+            }
+            Event::UploadFailed { shop, id } => {
+                if let Some(attempt) = self.open_as(id) {
+                    attempt.fail(&shop);
+                }
+            }
+            Event::Timer => {}
+            Event::Published(id) => self.publish(id, &mut effects),
+            Event::Pause => self.paused = Some(PauseReason::Operator),
+            Event::Resume => {
+                self.paused = None;
+                self.tries = 0;
+            }
+        }
+        self.settle(now, &mut effects);
+        effects
+    }
+
+    /// Closes and opens attempts until nothing is left to do.
+    fn settle(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Step::Collecting(attempt) = &self.step {
+            let turn = match (&attempt.masked, attempt.is_over(now, self)) {
+                (Some(_), _) => attempt.turn(now, self),
+                (None, None) => Turn::Stay,
+                (None, Some(true)) => Turn::Publish,
+                (None, Some(false)) => Turn::End,
+            };
+            match turn {
+                Turn::Stay => break,
+                Turn::Go(step, said) => self.go(now, *step, said, effects),
+                Turn::Publish => {
+                    let attempt = attempt.clone();
+                    effects.push(Effect::Publish {
+                        id: attempt.id,
+                        accepted: attempt.counted_in_order(&self.rules.shops),
+                    });
+                    self.step = Step::Publishing(attempt);
+                }
+                Turn::End => {
+                    let attempt = attempt.clone();
+                    self.abandon(&attempt, effects);
+                }
+            }
+        }
+        if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
+            self.open_attempt(now, effects);
+        }
+    }
+
+    /// No step lasts longer than the plan says, also when the clock was set back since it began.
+    fn heed_clock(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (deadline, masking) = (now + self.rules.deadline, self.rules.masking);
+        let step = masking.map_or(deadline, |masking| deadline.max(now + masking.step));
+        if let Step::Collecting(attempt) = &mut self.step {
+            let ends = attempt.masked.as_mut().map(|masked| &mut masked.ends);
+            let late = ends.as_ref().is_some_and(|ends| **ends > step);
+            if !late && attempt.deadline <= deadline {
+                return;
+            }
+            attempt.deadline = attempt.deadline.min(deadline);
+            let ends = ends.map_or(attempt.deadline, |ends| {
+                *ends = step.min(*ends);
+                *ends
+            });
+            effects.push(Effect::SetTimer(ends));
+        }
+    }
+
+    fn start(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (step, phase) = (self.rules.masking.map(|masking| masking.step), self.phase());
+        match (&mut self.step, phase) {
+            (Step::Collecting(attempt), _) => {
+                let ends = match &mut attempt.masked {
+                    // Shops need time to come back: what they have to do now is short.
+                    Some(masked) if !masked.takes_updates() => {
+                        masked.ends = now + step.unwrap_or_default();
+                        masked.ends
+                    }
+                    _ => attempt.deadline,
+                };
+                effects.push(Effect::SetTimer(ends));
+            }
+            (_, Phase::Finished) => effects.push(Effect::Finish),
+            _ => {}
+        }
+    }
+
+    /// Takes a masked attempt to its next step.
+    fn go(
+        &mut self,
+        now: Timestamp,
+        step: super::masking::Step,
+        said: Vec<Effect>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let patience = self.rules.masking.map(|masking| masking.step).unwrap_or_default();
+        let Some(attempt) = self.attempt() else {
+            return;
+        };
+        let mut masked = Masked {
+            step,
+            ends: now + patience,
+        };
+        if masked.takes_updates() {
+            // Keys and shares may have taken long; training began with the keys.
+            masked.ends = attempt.deadline.max(now + patience);
+        }
+        let ends = masked.ends;
+        attempt.masked = Some(masked);
+        effects.extend(said);
+        effects.push(Effect::SetTimer(ends));
+    }
+
+    fn fail_to_unmask(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        if let Step::Publishing(attempt) = &self.step
+            && attempt.id == id
+        {
+            let attempt = attempt.clone();
+            self.abandon(&attempt, effects);
+        }
+    }
+
+    /// The attempt ends without a model, and no other begins until the operator has looked.
+    fn refuse_model(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        let Step::Publishing(attempt) = &self.step else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        let attempt = attempt.clone();
+        effects.push(Effect::Abandon {
+            id,
+            accepted: attempt.counted_len(),
+            quorum: self.rules.quorum,
+            unmasking: None,
+        });
+        self.step = Step::Idle;
+        self.ended = Some(attempt);
+        self.paused = Some(PauseReason::NotFinite);
+        effects.push(Effect::Paused(PauseReason::NotFinite));
+    }
+
+    fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
+        if let Step::Collecting(attempt) = &self.step
+            && self.is_invited(&shop)
+        {
+            let (id, masked) = (attempt.id, attempt.masked.as_ref());
+            if !attempt.has_counted(&shop) && masked.is_none_or(|masked| masked.concerns(&shop)) {
+                let shops = vec![shop.clone()];
+                effects.push(Effect::Announce { id, shops });
+            }
+            if masked.is_some_and(|masked| masked.concerns(&shop)) {
+                let shop = shop.clone();
+                effects.push(Effect::Repeat { id, shop });
+            }
+        }
+        // One that is left out may be let back while it is connected.
+        if self.rules.shops.contains(&shop) && !self.revoked.contains(&shop) {
+            self.connected.insert(shop);
+        }
+    }
+
+    fn open_attempt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.opened += 1;
+        self.tries += 1;
+        let id = AttemptId {
+            round: self.published + 1,
+            attempt: self.opened,
+        };
+        let deadline = now + self.rules.deadline;
+        let shops = self.present().cloned().collect();
+        let masked = self
+            .rules
+            .masking
+            .map(|masking| Masked::new(now, deadline, &masking));
+        let ends = masked.as_ref().map_or(deadline, |masked| masked.ends);
+        effects.extend([
+            Effect::Open { id, deadline },
+            Effect::SetTimer(ends),
+            Effect::Announce { id, shops },
+        ]);
+        self.step = Step::Collecting(Attempt::new(id, deadline, masked));
+    }
+
+    fn abandon(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Abandon {
+            id: attempt.id,
+            accepted: attempt.counted_len(),
+            quorum: self.rules.quorum,
+            unmasking: attempt.masked.as_ref().and_then(Masked::unmasking),
+        });
+        self.step = Step::Idle;
+        self.ended = Some(attempt.clone());
+        let ready = self.invited().filter(|shop| !attempt.declines_for_good(shop));
+        let reason = if ready.count() < self.rules.quorum {
+            Some(PauseReason::Declined)
+        } else if self.tries >= self.rules.attempts {
+            Some(PauseReason::Attempts)
+        } else {
+            None
+        };
+        if let (Some(reason), None) = (reason, self.paused) {
+            self.paused = Some(reason);
+            effects.push(Effect::Paused(reason));
+        }
+    }
+
+    fn publish(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
+        let Step::Publishing(attempt) = &self.step else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        self.ended = Some(attempt.clone());
+        self.step = Step::Idle;
+        self.published = id.round;
+        (self.opened, self.tries) = (0, 0);
+        if self.published >= self.rules.rounds {
+            effects.push(Effect::Finish);
+        }
+    }
+
+    /// The attempt that may still change: the open one.
+    fn attempt(&mut self) -> Option<&mut Attempt> {
+        match &mut self.step {
+            Step::Collecting(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    fn open_as(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.attempt().filter(|attempt| attempt.id == id)
+    }
+
+    fn masked(&mut self, id: AttemptId) -> Option<&mut Masked> {
+        self.open_as(id).and_then(|attempt| attempt.masked.as_mut())
+    }
+
+    /// What a masked attempt waits for, in a word.
+    pub fn masked_step(&self) -> Option<&'static str> {
+        match &self.step {
+            Step::Collecting(attempt) => attempt.masked.as_ref().map(Masked::word),
+            _ => None,
+        }
+    }
+
+    /// The attempt that receipts can be repeated for: open, or being published.
+    pub(super) fn latest(&mut self) -> Option<(&mut Attempt, bool)> {
+        match &mut self.step {
+            Step::Collecting(attempt) => Some((attempt, true)),
+            Step::Publishing(attempt) => Some((attempt, false)),
+            Step::Idle => None,
+        }
+    }
+
+    /// Whether the shop is in the plan, was not revoked, and is not left out.
+    pub(super) fn is_invited(&self, shop: &ShopName) -> bool {
+        self.rules.shops.contains(shop) && !self.revoked.contains(shop) && !self.named.contains(shop)
+    }
+
+    pub(super) fn invited(&self) -> impl Iterator<Item = &ShopName> {
+        let shops = self.rules.shops.iter();
+        shops.filter(|shop| !self.revoked.contains(shop) && !self.named.contains(shop))
+    }
+
+    pub(super) fn present(&self) -> impl Iterator<Item = &ShopName> {
+        self.invited().filter(|shop| self.connected.contains(shop))
+    }
+}

@@ -1,0 +1,4 @@
+//! The machine of rounds, in steps and against a model.
+
+mod masking;
+mod model;

@@ -1,0 +1,499 @@
+//! A federation's records, checked from its folder alone: chain, signatures, files, lists of masked attempts, and every kept
+//! round made again, bit for bit.
+//!
+//! Nothing in the folder is changed: the records are read from a copy.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use souk_common::catalogue::Catalogue;
+use souk_common::chain::LogHead;
+use souk_common::crypto::sign::{Signed, Word, verify};
+use souk_common::ids::{Digest, ShopName};
+use souk_common::model::file::{ModelMeta, decode, encode};
+use souk_common::model::init::initial_parameters;
+use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::plan::Plan;
+use souk_common::round::statements::{Announcement, Manifest, Outcome};
+use souk_common::secagg::{Context, Session, Terms};
+
+use crate::aggregate::{Aggregator, ServerOptimiser};
+use crate::engine::publish::read_state;
+use crate::engine::staging::add_file;
+use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
+
+mod report;
+mod retention;
+#[cfg(test)]
+mod tests;
+
+use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
+pub use report::{Check, Report};
+use retention::Kept;
+
+/// Checks the federation in `dir`, whose words are signed by `key`.
+///
+/// # Errors
+/// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
+pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
+    let copy = tempfile::tempdir()?;
+    let records = dir.join("coordinator.redb");
+    fs::copy(&records, copy.path().join("coordinator.redb")).map_err(|error| StoreError::Damaged {
+        key: format!("{}: {error}", records.display()),
+    })?;
+    let store = Store::open(copy.path(), None)?;
+    let mut kept = Kept::default();
+    store.each_entry(|at, record| kept.take(at, &record.entry))?;
+    let mut verifier = Verifier {
+        files: Files::to_read(&dir.join("files")),
+        private: Files::to_read(&dir.join("private")),
+        key: *key,
+        checks: NAMES.map(Check::new),
+        store: &store,
+        said: Vec::new(),
+        run: RunSoFar::default(),
+        parts_since: kept.parts_since(),
+        second_rules: false,
+        models_since: kept.models_since(),
+    };
+    let mut end = LogHead {
+        length: 0,
+        head: Digest::ZERO,
+    };
+    store.each_entry(|at, record| {
+        verifier.follows(&end, &record);
+        verifier.entry(at, &record);
+        end = LogHead {
+            length: at + 1,
+            head: record.digest(),
+        };
+    })?;
+    verifier.ends(&end);
+    verifier.models()?;
+    let mut checks = verifier.checks.to_vec();
+    for check in &mut checks {
+        check.ok = check.wrong.is_empty();
+        check.detail = match check.wrong.first() {
+            Some(wrong) => wrong.clone(),
+            None => format!("{} right, {} not kept", check.good, check.not_kept),
+        };
+    }
+    Ok(Report {
+        ok: checks.iter().all(|check| check.ok),
+        log_length: end.length,
+        checks,
+    })
+}
+
+struct Verifier<'a> {
+    store: &'a Store,
+    files: Files,
+    private: Files,
+    key: [u8; 32],
+    checks: [Check; 6],
+    /// Digests of all manifests that the record has said, in order.
+    said: Vec<Digest>,
+    run: RunSoFar,
+    /// Where the last run began, and from which of its rounds on the parts are kept.
+    parts_since: Option<(u64, u64)>,
+    /// The first model version whose file is kept.
+    models_since: usize,
+    /// Whether a masked attempt of the second rules was seen: none of the first may follow it.
+    second_rules: bool,
+}
+
+/// What the record has said of the run that it is in.
+#[derive(Default)]
+struct RunSoFar {
+    /// The current model.
+    manifest: Option<Manifest>,
+    announced: Option<Announcement>,
+    received: BTreeMap<ShopName, Digest>,
+    lists: Vec<MaskedList>,
+    unmasked: Option<Digest>,
+    /// State of the optimiser before the step, if there was a step with one.
+    stepped: Option<Option<Digest>>,
+    /// State after the last step.
+    state: Option<Digest>,
+    /// From which round on the parts of this run are there; none if the record does not say so.
+    kept_since: Option<u64>,
+}
+
+impl Verifier<'_> {
+    fn follows(&mut self, end: &LogHead, record: &LogRecord) {
+        self.checks[CHAIN].note(record.previous == end.head, || {
+            format!("entry {} does not follow from the one before", end.length)
+        });
+    }
+
+    fn ends(&mut self, end: &LogHead) {
+        let head = self.store.log_head();
+        self.checks[CHAIN].note(head == *end, || {
+            format!(
+                "the record ends after {} entries, its head says {}",
+                end.length, head.length
+            )
+        });
+    }
+
+    fn signed<T: Word>(&mut self, word: &Signed<T>, what: impl FnOnce() -> String) {
+        let good = verify(word, &self.key).is_ok();
+        self.checks[SIGNATURES].note(good, || {
+            format!("{} is not signed by the federation's key", what())
+        });
+    }
+
+    /// The head of the record that a signed word names is the one that it was said at: so unsigned entries can't be made
+    /// again, either.
+    fn head(&mut self, log: &LogHead, at: u64, record: &LogRecord, what: impl FnOnce() -> String) {
+        let here = LogHead {
+            length: at,
+            head: record.previous,
+        };
+        self.checks[CHAIN].note(*log == here, || {
+            format!(
+                "{} names a record of {} entries and head {}, not the one that it stands in",
+                what(),
+                log.length,
+                log.head.short()
+            )
+        });
+    }
+
+    /// The table of models, which the coordinator goes on from, says what the record says.
+    fn models(&mut self) -> Result<(), StoreError> {
+        let (store, mut table) = (self.store, Vec::new());
+        store.each_model(|manifest| {
+            self.signed(&manifest, || {
+                format!("the manifest of {} in the table of models", manifest.body.id)
+            });
+            table.push(digest_of(&manifest.body));
+        })?;
+        self.checks[CHAIN].note(table == self.said, || {
+            "the table of models is not what the record says".to_owned()
+        });
+        Ok(())
+    }
+
+    fn entry(&mut self, at: u64, record: &LogRecord) {
+        match &record.entry {
+            Entry::Began(manifest) => {
+                self.signed(manifest, || "the initial model's manifest".to_owned());
+                self.run = RunSoFar {
+                    kept_since: self
+                        .parts_since
+                        .filter(|(began, _)| *began == at)
+                        .map(|(_, since)| since),
+                    ..RunSoFar::default()
+                };
+                self.named(&manifest.body);
+                self.initial(&manifest.body);
+                self.say(&manifest.body);
+            }
+            Entry::RolledBack(manifest) => {
+                self.signed(manifest, || {
+                    format!("the manifest that rolls back to {}", manifest.body.model.short())
+                });
+                self.named(&manifest.body);
+                self.run.state = None;
+                self.say(&manifest.body);
+            }
+            Entry::Announced(announcement) => {
+                self.head(&announcement.body.log, at, record, || {
+                    format!("the announcement of {}", announcement.body.id)
+                });
+                self.signed(announcement, || {
+                    format!("the announcement of {}", announcement.body.id)
+                });
+                self.run.announced = Some(announcement.body.clone());
+                self.run.received.clear();
+                self.run.lists.clear();
+                (self.run.unmasked, self.run.stepped) = (None, None);
+            }
+            Entry::Received(receipt) => {
+                let (shop, upload) = (&receipt.body.shop, &receipt.body.upload);
+                self.signed(receipt, || format!("the receipt of {shop} for {}", upload.id));
+                self.head(&receipt.body.log, at, record, || {
+                    format!("the receipt of {shop} for {}", upload.id)
+                });
+                self.run.received.insert(shop.clone(), upload.update);
+            }
+            Entry::Masked { list, .. } => self.run.lists.push(*list),
+            Entry::Unmasked { session, .. } => self.run.unmasked = Some(*session),
+            Entry::Stepped { id, before, after } => {
+                let follows = *before == self.run.state;
+                self.checks[CHAIN].note(follows, || {
+                    format!("{id}: the optimiser's state does not follow from the one before")
+                });
+                (self.run.stepped, self.run.state) = (Some(*before), *after);
+            }
+            Entry::Quality { .. }
+            | Entry::Keeping(_)
+            | Entry::KeepingModels(_)
+            | Entry::Named { .. }
+            | Entry::Readmitted { .. }
+            // What they say, nobody else has signed: the chain alone keeps them from being changed.
+            | Entry::Enrolled(_) => {}
+            Entry::EnrolmentsRefused(refusals) => {
+                self.checks[CHAIN].note(refusals.add_up(), || {
+                    format!("entry {at}: the refused enrolments are not as many as it says")
+                });
+            }
+            Entry::Ended(outcome) => {
+                self.signed(outcome, || "an outcome".to_owned());
+                if let Outcome::Published(manifest) = &outcome.body {
+                    self.published(manifest);
+                    self.say(manifest);
+                }
+            }
+        }
+    }
+
+    /// A model is the current one.
+    fn say(&mut self, manifest: &Manifest) {
+        self.said.push(digest_of(manifest));
+        self.run.manifest = Some(manifest.clone());
+    }
+
+    /// The files that a manifest names.
+    fn named(&mut self, manifest: &Manifest) {
+        let blobs = [
+            ("plan", manifest.plan),
+            ("catalogue", manifest.catalogue),
+            ("model", manifest.model),
+        ];
+        // An older version, and no newer one with the same file.
+        let not_kept = self.said.len() < self.models_since && !self.files.contains(&manifest.model);
+        for (what, digest) in blobs {
+            if what == "model" && not_kept {
+                self.checks[FILES].not_kept += 1;
+                continue;
+            }
+            let read = self.files.read(&digest);
+            self.checks[FILES].note(read.is_ok(), || {
+                let error = read.err().map(|error| error.to_string()).unwrap_or_default();
+                format!(
+                    "{what} of round {}: {}: {error}",
+                    manifest.id.round,
+                    digest.short()
+                )
+            });
+        }
+    }
+
+    /// A model that is kept is one of its plan, and finite.
+    fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
+        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        // Missing or damaged: told already.
+        if let Ok(bytes) = self.files.read(&manifest.model)
+            && let Err(error) = decode(&bytes, &layout)
+        {
+            let round = manifest.id.round;
+            let model = manifest.model.short();
+            self.checks[FILES]
+                .wrong
+                .push(format!("model of round {round}: {model}: {error}"));
+        }
+    }
+
+    /// What the files of a manifest say; none if one is missing or damaged, which is told already.
+    fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
+        let plan = Plan::from_bytes(&self.files.read(&manifest.plan).ok()?).ok()?;
+        let catalogue = Catalogue::from_bytes(&self.files.read(&manifest.catalogue).ok()?).ok()?;
+        Some((plan, catalogue))
+    }
+
+    /// The initial model follows from plan and catalogue.
+    fn initial(&mut self, manifest: &Manifest) {
+        let Some((plan, catalogue)) = self.opened(manifest) else {
+            return;
+        };
+        self.sound(manifest, &plan, &catalogue);
+        let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
+        let params = initial_parameters(&plan.model, &plan.train, &layout, plan.seed);
+        let meta = ModelMeta {
+            round: 0,
+            plan: manifest.plan,
+        };
+        let made = Digest::of(&encode(&params, &layout, &meta));
+        self.checks[REPLAY].note(made == manifest.model, || {
+            format!(
+                "the plan's seed makes model {}, published was {}",
+                made.short(),
+                manifest.model.short()
+            )
+        });
+    }
+
+    fn published(&mut self, manifest: &Manifest) {
+        self.named(manifest);
+        for (shop, update) in &manifest.updates {
+            let received = self.run.received.get(shop) == Some(update);
+            self.checks[RECEIPTS].note(received, || {
+                format!(
+                    "{}: the update of {shop} that was counted has no receipt",
+                    manifest.id
+                )
+            });
+        }
+        let parent = self.run.manifest.as_ref().map(|manifest| manifest.model);
+        self.checks[CHAIN].note(parent == Some(manifest.parent), || {
+            format!("{}: the model does not follow from the one before", manifest.id)
+        });
+        let Some((plan, catalogue)) = self.opened(manifest) else {
+            return;
+        };
+        self.sound(manifest, &plan, &catalogue);
+        let session = match plan.masking_params() {
+            None => None,
+            Some(terms) => self.masks(manifest, &terms).map(|session| (session, terms)),
+        };
+        self.replay(manifest, &plan, &catalogue, session);
+    }
+
+    /// The stored session of a masked attempt, if it is the one in the record.
+    fn masks(&mut self, manifest: &Manifest, terms: &Terms) -> Option<Session> {
+        let id = manifest.id;
+        let stored = self.store.masked(id);
+        let session = match stored {
+            Ok(Some(session)) if session.context().plan == manifest.plan => session.resumed(terms),
+            Ok(_) => {
+                self.missing(MASKS, manifest);
+                return None;
+            }
+            Err(error) => {
+                self.checks[MASKS].wrong.push(format!("{id}: {error}"));
+                return None;
+            }
+        };
+        let announced = self.run.announced.as_ref().filter(|announced| announced.id == id);
+        let context = announced.map(|announced| Context {
+            id,
+            plan: announced.plan,
+            model: announced.model,
+        });
+        let lists = [
+            session.roster().map(|roster| MaskedList::Roster(roster.digest())),
+            Some(MaskedList::Sharers(session.sharers_digest())),
+            Some(MaskedList::Survivors(session.survivors_digest())),
+        ];
+        let same_lists = lists.iter().flatten().eq(self.run.lists.iter());
+        if session.is_of_first_rules() && self.second_rules {
+            self.checks[MASKS].wrong.push(format!(
+                "{id}: its masks are said to be of the first rules, under which a coordinator could read one update, after \
+                 attempts of the second"
+            ));
+            return None;
+        }
+        self.second_rules |= !session.is_of_first_rules();
+        let survivors = session.survivors().map(|survivors| session.names(survivors));
+        let mut counted: Vec<ShopName> = manifest.updates.iter().map(|(shop, _)| shop.clone()).collect();
+        counted.sort();
+        let good = self.run.unmasked == Some(session.digest())
+            && same_lists
+            && survivors.as_ref() == Some(&counted)
+            && context.is_some_and(|context| session.is_signed(&context, terms));
+        self.checks[MASKS].note(good, || {
+            format!("{id}: the masked attempt is not the one in the record")
+        });
+        good.then_some(session)
+    }
+
+    /// Something of a round is not there: by the operator's policy, if the record says so or says nothing.
+    fn missing(&mut self, check: usize, manifest: &Manifest) {
+        match self.run.kept_since {
+            Some(since) if manifest.id.round >= since => self.checks[check].wrong.push(format!(
+                "{}: parts are missing, and the record says that those of round {since} and later ones are kept",
+                manifest.id
+            )),
+            _ => self.checks[check].not_kept += 1,
+        }
+    }
+
+    /// The model again, from its parent and the stored updates.
+    fn replay(
+        &mut self,
+        manifest: &Manifest,
+        plan: &Plan,
+        catalogue: &Catalogue,
+        session: Option<(Session, Terms)>,
+    ) {
+        let kept = manifest
+            .updates
+            .iter()
+            .all(|(_, update)| self.private.contains(update));
+        let state_kept = match self.run.stepped {
+            Some(Some(state)) => self.private.contains(&state),
+            _ => true,
+        };
+        // The version before this one: rollbacks are versions, too, and may have pushed it out while the parts are there.
+        let parent_kept = self.said.len() > self.models_since || self.files.contains(&manifest.parent);
+        if kept && state_kept && !parent_kept {
+            self.checks[REPLAY].not_kept += 1;
+            return;
+        }
+        if !kept || !state_kept {
+            self.missing(REPLAY, manifest);
+            return;
+        }
+        let made = self.step(manifest, plan, catalogue, session);
+        let good = made.as_ref().is_ok_and(|made| *made == manifest.model);
+        self.checks[REPLAY].note(good, || match made {
+            Ok(made) => format!(
+                "{}: the stored updates make model {}, published was {}",
+                manifest.id,
+                made.short(),
+                manifest.model.short()
+            ),
+            Err(error) => format!("{}: {error}", manifest.id),
+        });
+    }
+
+    fn step(
+        &self,
+        manifest: &Manifest,
+        plan: &Plan,
+        catalogue: &Catalogue,
+        session: Option<(Session, Terms)>,
+    ) -> Result<Digest, String> {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        let parent = self.files.read(&manifest.parent).map_err(|error| said(&error))?;
+        let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
+        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
+        if let Some(Some(state)) = &self.run.stepped {
+            let state = read_state(&self.private, state).map_err(|error| said(&error))?;
+            optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
+        }
+        let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
+        for (shop, update) in &manifest.updates {
+            // The name is the digest: bytes that were changed are noticed before they are added.
+            self.private
+                .read(update)
+                .map_err(|error| format!("the update of {shop}: {error}"))?;
+            add_file(aggregator.accumulator(), &self.private, update).map_err(|error| said(&error))?;
+        }
+        match (&plan.masking, session) {
+            (Some(_), None) => return Err("the sum is masked, and its session is not to be had".to_owned()),
+            (Some(_), Some((session, terms))) => {
+                aggregator
+                    .accumulator()
+                    .unmask(&session, &terms)
+                    .map_err(|error| said(&error))?;
+            }
+            (None, _) => {}
+        }
+        aggregator.step(&mut model, manifest.updates.iter().map(|(shop, _)| shop));
+        let meta = ModelMeta {
+            round: manifest.id.round,
+            plan: manifest.plan,
+        };
+        Ok(Digest::of(&encode(&model, &layout, &meta)))
+    }
+}
+
+/// Tells manifests apart in little room.
+fn digest_of(manifest: &Manifest) -> Digest {
+    Digest::of(&serde_json::to_vec(manifest).expect("a manifest has a JSON form"))
+}

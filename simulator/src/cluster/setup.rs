@@ -1,0 +1,149 @@
+//! A small federation's fixed parts: plan, catalogue, keys, and what people put into the shops' folders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use souk_client::membership::Membership;
+use souk_common::catalogue::{Catalogue, Item};
+use souk_common::clock::Timestamp;
+use souk_common::crypto::sign::SigningKey;
+use souk_common::hex;
+use souk_common::ids::ShopName;
+use souk_common::plan::Plan;
+use souk_common::secagg::records::fingerprint;
+
+/// Of one size of federation; many runs share it, for nobody writes to it.
+pub(crate) struct Setup {
+    pub(crate) plan: Plan,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) shops: Vec<ShopName>,
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    /// `shops` shops, `rounds` rounds, under masks or not.
+    pub(crate) fn new(shops: usize, rounds: u64, masked: bool) -> anyhow::Result<Self> {
+        let masking = masked.then(|| (shops - 1, "colluding = 1\nstep = '8s'\n"));
+        Self::of(shops, rounds, shops - 1, masking)
+    }
+
+    /// Twelve shops on a circle, the fewest of which a lying coordinator could read one under the first rules.
+    pub(crate) fn ring(rounds: u64) -> anyhow::Result<Self> {
+        Self::of(
+            12,
+            rounds,
+            6,
+            Some((6, "colluding = 1\nneighbours = 6\nstep = '8s'\n")),
+        )
+    }
+
+    fn of(shops: usize, rounds: u64, quorum: usize, masking: Option<(usize, &str)>) -> anyhow::Result<Self> {
+        let names = (0..shops).map(|shop| format!("shop-{shop}").parse());
+        let shops: Vec<ShopName> = names.collect::<Result<_, _>>()?;
+        let items = (0..ITEMS).map(|item| Item::bare(format!("item-{item}")));
+        let setup = Self {
+            plan: Plan::from_toml(&plan_text(&shops, rounds, quorum, masking))?,
+            catalogue: Catalogue::new(items.collect())?,
+            folder: tempfile::tempdir()?,
+            shops,
+        };
+        for shop in 0..setup.shops.len() {
+            setup
+                .furnish(shop)
+                .with_context(|| format!("the folder of {}", setup.shops[shop]))?;
+        }
+        Ok(setup)
+    }
+
+    /// Where people put a shop's files; its disk has the same path for what the agent writes.
+    pub(crate) fn folder(&self, shop: usize) -> PathBuf {
+        self.folder.path().join(self.shops[shop].as_str())
+    }
+
+    /// Where the coordinator's store is, on its disk.
+    pub(crate) fn home(&self) -> &Path {
+        Path::new("/coordinator")
+    }
+
+    /// A shop's long-term key.
+    pub(crate) fn identity(&self, shop: usize) -> SigningKey {
+        SigningKey::from_bytes(&secret(shop))
+    }
+
+    /// Another plan that differs in its name alone.
+    pub(crate) fn other_plan(&self) -> Plan {
+        Plan {
+            name: "another storm".to_owned(),
+            ..self.plan.clone()
+        }
+    }
+
+    /// The key of the coordinator's words.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        SigningKey::from_bytes(&[0xC0; 32])
+    }
+
+    pub(crate) fn membership(&self, shop: usize) -> Membership {
+        Membership {
+            shop: self.shops[shop].clone(),
+            address: "coordinator:0".into(),
+            ca: Vec::new(),
+            certificate: Vec::new(),
+            signing_key: self.signing_key().public().to_vec(),
+            joined_at: Timestamp(0),
+            left_at: None,
+            other_cas: Vec::new(),
+            authorities: 0,
+            former_certificate: None,
+        }
+    }
+
+    fn furnish(&self, shop: usize) -> anyhow::Result<()> {
+        let folder = self.folder(shop);
+        fs::create_dir_all(&folder)?;
+        let mut orders = String::from("user_id,item_id,timestamp\n");
+        for user in 0..USERS {
+            for step in 0..3 {
+                let item = (shop + user + step * (user + 1)) % ITEMS;
+                orders.push_str(&format!("user-{user},item-{item},{step}\n"));
+            }
+        }
+        fs::write(folder.join("orders.csv"), orders)?;
+        let mut config = String::from("[policy]\nmax_epsilon = 100000\n[known_shops]\n");
+        for other in (0..self.shops.len()).filter(|other| *other != shop) {
+            let key = fingerprint(&self.identity(other).public());
+            config.push_str(&format!("{} = \"{key}\"\n", self.shops[other]));
+        }
+        fs::write(folder.join("shop.toml"), config)?;
+        let key = [&hex::bytes(PKCS8).unwrap_or_default()[..], &secret(shop)].concat();
+        Ok(fs::write(folder.join("key.der"), key)?)
+    }
+}
+
+fn secret(shop: usize) -> [u8; 32] {
+    let mut secret = [0x50; 32];
+    secret[..8].copy_from_slice(&(shop as u64).to_le_bytes());
+    secret
+}
+
+fn plan_text(shops: &[ShopName], rounds: u64, quorum: usize, masking: Option<(usize, &str)>) -> String {
+    let masking = masking.map_or(String::new(), |(least, rest)| {
+        format!("[masking]\nmin_shops = {least}\n{rest}")
+    });
+    let mut text = format!(
+        "name = 'storm'\nrounds = {rounds}\n[model]\nkind = 'mf'\ngmf_dim = 2\n[train]\nsolver = 'ials'\n\
+         alpha = 0.1\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 8\nsampling_rate = 1\n\
+         [cohort]\nquorum = {quorum}\ndeadline = '30s'\nupload_after = '3s'\nattempts = 8\n{masking}\
+         [server]\noptimiser = 'adam'\nlearning_rate = 0.05\n"
+    );
+    for shop in shops {
+        text.push_str(&format!("[[shops]]\nname = '{shop}'\ndeclared_users = {USERS}\n"));
+    }
+    text
+}
+
+const ITEMS: usize = 6;
+const USERS: usize = 3;
+/// What stands before the 32 secret bytes of an Ed25519 key in PKCS#8 (RFC 8410, section 7).
+const PKCS8: &str = "302e020100300506032b657004220420";

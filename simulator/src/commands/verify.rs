@@ -1,0 +1,83 @@
+//! `souk-sim verify`: a federation's records, checked offline.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use souk_common::hex;
+use souk_common::terminal::say;
+use souk_coordinator::folder::Home;
+use souk_coordinator::verify::{Report, check};
+
+use crate::error::WrongUsage;
+
+/// Check a federation's records: chain, signatures, files, masked attempts, and every kept round made again bit for bit.
+///
+/// DIR is the coordinator's folder, or a copy of it (coordinator.redb, files/, private/). Nothing in it is changed. What it
+/// takes to make a round again is kept for as many rounds as the coordinator's `keep_parts` says; what is not kept is
+/// counted, not passed.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  souk-sim verify fed\n  souk-sim verify copy-of-fed --key 9f86d0..08 --json\n\nThe key is in \
+                        every shop's membership.json (signing_key): take it from there, not from the coordinator."
+)]
+pub struct VerifyArgs {
+    /// The coordinator's folder.
+    dir: PathBuf,
+    /// The federation's public signing key, 64 hexadecimal digits; without it the one in DIR is believed.
+    #[arg(long, value_name = "HEX")]
+    key: Option<String>,
+    /// Print one JSON object instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; false when something is wrong with the records.
+///
+/// # Errors
+/// When the folder is no federation's, or its records can't be read at all.
+pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
+    let key = match &args.key {
+        Some(text) => hex::bytes(text)
+            .and_then(|bytes| bytes.try_into().ok())
+            .with_context(|| WrongUsage(format!("--key is {text:?}; it has 64 hexadecimal digits")))?,
+        None => Home::new(&args.dir)
+            .signing_key()
+            .with_context(|| {
+                WrongUsage(format!(
+                    "{} has no signing key: is it a coordinator's folder? For a copy without secrets give --key",
+                    args.dir.display()
+                ))
+            })?
+            .public(),
+    };
+    let report = check(&args.dir, &key).with_context(|| {
+        format!(
+            "can't read the records in {}; if a coordinator is writing to them at this moment, try again or stop it",
+            args.dir.display()
+        )
+    })?;
+    if args.json {
+        say(&serde_json::to_string(&report)?)?;
+    } else {
+        say(prose(&report).trim_end())?;
+    }
+    Ok(report.ok)
+}
+
+fn prose(report: &Report) -> String {
+    let mut text = format!("{} entries in the record\n", report.log_length);
+    for check in &report.checks {
+        let mark = if check.ok { "ok  " } else { "FAIL" };
+        let kept = match check.not_kept {
+            0 => String::new(),
+            not_kept => format!(", {not_kept} not kept"),
+        };
+        text += &format!("  {mark} {}: {} right{kept}\n", check.name, check.good);
+        check
+            .wrong
+            .iter()
+            .for_each(|wrong| text += &format!("         {wrong}\n"));
+    }
+    text
+}

@@ -1,0 +1,332 @@
+//! The data sets that this program knows by their files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use souk_client::data::table::Table;
+use souk_client::data::{Format, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
+use souk_common::catalogue::{Catalogue, Item};
+use souk_common::dataset::Dataset;
+use souk_common::eval::k_core;
+
+use super::cut::assign;
+use super::split::By;
+
+/// A data set and how it is cut into shops, as typed.
+#[derive(Args, Debug)]
+pub struct Cut {
+    /// The data set's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// How many shops; by default what suits the set, and for `simulate` as many as its plan names.
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    shops: Option<usize>,
+    /// What makes a shop; by default what suits the set.
+    #[arg(long)]
+    by: Option<By>,
+    /// Keep users and items with at least this many distinct pairs; by default what suits the set.
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+impl Cut {
+    /// Reads the set; into `otherwise` shops if no number was typed.
+    ///
+    /// # Errors
+    /// As [`load_known`].
+    pub(crate) fn load(&self, otherwise: Option<usize>) -> anyhow::Result<Known> {
+        load_known(&self.data, self.core, self.by, self.shops.or(otherwise))
+    }
+}
+
+/// A set, read, thinned to its core, and assigned to shops.
+#[derive(Debug)]
+pub struct Known {
+    /// What it is called.
+    pub name: &'static str,
+    /// The histories; users sorted by id.
+    pub dataset: Dataset,
+    /// The items of the histories.
+    pub catalogue: Catalogue,
+    /// One a user: its shop, from 0, the largest first.
+    pub shop_of: Vec<usize>,
+    /// How many shops.
+    pub shops: usize,
+    /// One a user: the store, country or zip digit.
+    pub groups: Vec<String>,
+}
+
+/// Reads the set in `dir`. What is none takes what suits the set: MovieLens 100K whole, by zip, 10 shops; Online Retail
+/// 5-core, by country, 8 shops; Complete Journey 20-core, by store, 10 shops; a plain shop's folder whole, by user-hash.
+///
+/// # Errors
+/// When the folder holds no set that is known, or it can't be read or cut so.
+pub fn load_known(
+    dir: &Path,
+    core: Option<usize>,
+    by: Option<By>,
+    shops: Option<usize>,
+) -> anyhow::Result<Known> {
+    let set = Set::detect(dir)?;
+    let (default_core, default_by, default_shops) = set.defaults();
+    let by = by.unwrap_or(default_by);
+    let config = ShopDataConfig {
+        keep_unlisted: true,
+        ..set.config(dir)
+    };
+    let read = read_shop(&config, dir, None).with_context(|| format!("reading {}", dir.display()))?;
+    let wanted = core.unwrap_or(default_core);
+    let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
+    if dataset.is_empty() {
+        bail!("{} has no {wanted}-core: use a smaller --core", dir.display());
+    }
+    let table = set.groups(dir, by)?;
+    let prices = set.prices(dir)?;
+    let items = rows.iter().map(|row| {
+        let mut item = read.catalogue.items()[*row as usize].clone();
+        item.price = item.price.or_else(|| prices.get(&item.id).copied());
+        set.describe(&mut item);
+        item
+    });
+    let catalogue = Catalogue::new(items.collect())?;
+    let group = |user: &String| table.get(user).cloned().unwrap_or_default();
+    let groups: Vec<String> = dataset.users.iter().map(group).collect();
+    let (shop_of, shops) = assign(&dataset.users, &groups, shops.unwrap_or(default_shops));
+    Ok(Known {
+        name: set.name(),
+        dataset,
+        catalogue,
+        shop_of,
+        shops,
+        groups,
+    })
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Set {
+    MovieLens,
+    OnlineRetail,
+    CompleteJourney,
+    Plain,
+}
+
+impl Set {
+    fn detect(dir: &Path) -> anyhow::Result<Self> {
+        if find(dir, "ml-100k.inter").is_some() {
+            return Ok(Self::MovieLens);
+        }
+        if let Some(path) = find(dir, "transactions.csv") {
+            let table = Table::open(&path, Format::Csv, ',')?;
+            let has = |name: &str| table.header().iter().any(|column| column == name);
+            if has("StockCode") && has("CustomerID") {
+                return Ok(Self::OnlineRetail);
+            }
+            if has("household_id") && has("product_id") {
+                return Ok(Self::CompleteJourney);
+            }
+        }
+        if find(dir, "orders.csv").is_some() {
+            return Ok(Self::Plain);
+        }
+        bail!(
+            "{} holds no data set that is known: it needs ml-100k.inter, the transactions.csv of Online Retail or of The \
+             Complete Journey, or orders.csv (deploy/get-data.sh fetches the first three)",
+            dir.display()
+        )
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::MovieLens => "ml-100k",
+            Self::OnlineRetail => "uci-online-retail",
+            Self::CompleteJourney => "completejourney",
+            Self::Plain => "orders",
+        }
+    }
+
+    /// Core, what makes a shop, number of shops.
+    fn defaults(self) -> (usize, By, usize) {
+        match self {
+            Self::MovieLens => (1, By::Zip, 10),
+            Self::OnlineRetail => (5, By::Country, 8),
+            Self::CompleteJourney => (20, By::Store, 10),
+            Self::Plain => (1, By::UserHash, 8),
+        }
+    }
+
+    fn config(self, dir: &Path) -> ShopDataConfig {
+        let named = |name: &str| Some(name.to_owned());
+        let file = |name: &str| file_in(dir, name).unwrap_or_else(|| name.into());
+        match self {
+            Self::MovieLens => ShopDataConfig {
+                format: Format::Recbole,
+                orders: Paths::One(file("ml-100k.inter")),
+                items: file_in(dir, "ml-100k.item"),
+                item_columns: ItemColumns {
+                    title: named("movie_title"),
+                    category: named("class"),
+                    brand: named("release_year"),
+                    ..ItemColumns::default()
+                },
+                ..ShopDataConfig::default()
+            },
+            Self::OnlineRetail => ShopDataConfig {
+                orders: Paths::One(file("transactions.csv")),
+                items: file_in(dir, "items.csv"),
+                columns: OrderColumns {
+                    user: named("CustomerID"),
+                    item: named("StockCode"),
+                    timestamp: named("ts"),
+                    quantity: named("Quantity"),
+                    price: named("UnitPrice"),
+                    ..OrderColumns::default()
+                },
+                item_columns: ItemColumns {
+                    item: named("StockCode"),
+                    title: named("Description"),
+                    price: named("median_price"),
+                    ..ItemColumns::default()
+                },
+                ..ShopDataConfig::default()
+            },
+            Self::CompleteJourney => ShopDataConfig {
+                orders: Paths::One(file("transactions.csv")),
+                items: file_in(dir, "products.csv"),
+                columns: OrderColumns {
+                    user: named("household_id"),
+                    item: named("product_id"),
+                    timestamp: named("ts"),
+                    ..OrderColumns::default()
+                },
+                item_columns: ItemColumns {
+                    item: named("product_id"),
+                    title: named("product_type"),
+                    category: named("product_category"),
+                    brand: named("brand"),
+                    ..ItemColumns::default()
+                },
+                ..ShopDataConfig::default()
+            },
+            Self::Plain => ShopDataConfig {
+                orders: Paths::One(file("orders.csv")),
+                items: file_in(dir, "items.csv"),
+                ..ShopDataConfig::default()
+            },
+        }
+    }
+
+    /// Public features that the files have in another form: the first genre and the years around the release of a film;
+    /// the last word of an article's description (its colour and size come before).
+    fn describe(self, item: &mut Item) {
+        match self {
+            Self::MovieLens => {
+                item.category = item.category.split(' ').next().unwrap_or_default().to_owned();
+                if let Ok(year) = item.brand.parse::<u32>() {
+                    item.brand = format!("{}s", year - year % YEARS);
+                }
+            }
+            Self::OnlineRetail => {
+                let last = item.title.split_whitespace().next_back();
+                item.category = last.unwrap_or_default().to_owned();
+            }
+            Self::CompleteJourney | Self::Plain => {}
+        }
+    }
+
+    /// Each user's most frequent store, country or zip digit; of equals, the first by name.
+    fn groups(self, dir: &Path, by: By) -> anyhow::Result<HashMap<String, String>> {
+        let (file, format, user, column) = match (self, by) {
+            (_, By::UserHash) => return Ok(HashMap::new()),
+            (Self::MovieLens, By::Zip) => ("ml-100k.user", Format::Recbole, "user_id", "zip_code"),
+            (Self::OnlineRetail, By::Country) => ("transactions.csv", Format::Csv, "CustomerID", "Country"),
+            (Self::CompleteJourney, By::Store) => {
+                ("transactions.csv", Format::Csv, "household_id", "store_id")
+            }
+            _ => bail!(
+                "{} does not say the {by:?} of a user: use --by user-hash",
+                self.name()
+            ),
+        };
+        let path = find(dir, file).with_context(|| format!("{} has no {file}", dir.display()))?;
+        let mut table = Table::open(&path, format, ',')?;
+        let user = table.required("--by", Some(user), user)?;
+        let column = table.required("--by", Some(column), column)?;
+        let mut counts: HashMap<String, BTreeMap<String, usize>> = HashMap::new();
+        while let Some(row) = table.next_row()? {
+            let Ok(mut fields) = row.fields else { continue };
+            let group = if by == By::Zip {
+                digit(&fields[column])
+            } else {
+                std::mem::take(&mut fields[column])
+            };
+            let user = std::mem::take(&mut fields[user]);
+            *counts.entry(user).or_default().entry(group).or_default() += 1;
+        }
+        let most = |groups: BTreeMap<String, usize>| {
+            let best = groups.into_iter().rev().max_by_key(|(_, count)| *count);
+            best.map_or_else(String::new, |(group, _)| group)
+        };
+        Ok(counts
+            .into_iter()
+            .map(|(user, groups)| (user, most(groups)))
+            .collect())
+    }
+
+    /// Mean price of an item where the items file has none: Complete Journey only has what was paid for so many.
+    fn prices(self, dir: &Path) -> anyhow::Result<HashMap<String, f64>> {
+        let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
+            return Ok(HashMap::new());
+        };
+        let mut table = Table::open(&path, Format::Csv, ',')?;
+        let column = |table: &Table, name: &'static str| table.required("--data", Some(name), name);
+        let (item, paid, quantity) = (
+            column(&table, "product_id")?,
+            column(&table, "sales_value")?,
+            column(&table, "quantity")?,
+        );
+        let mut sums: HashMap<String, (f64, f64)> = HashMap::new();
+        while let Some(row) = table.next_row()? {
+            let Ok(mut fields) = row.fields else { continue };
+            let (Ok(paid), Ok(quantity)) = (fields[paid].parse::<f64>(), fields[quantity].parse::<f64>())
+            else {
+                continue;
+            };
+            if paid.is_finite() && paid >= 0.0 && quantity.is_finite() && quantity > 0.0 {
+                let sum = sums.entry(std::mem::take(&mut fields[item])).or_default();
+                *sum = (sum.0 + paid, sum.1 + quantity);
+            }
+        }
+        let mean = |(paid, quantity): (f64, f64)| (100.0 * paid / quantity).round() / 100.0;
+        Ok(sums.into_iter().map(|(item, sum)| (item, mean(sum))).collect())
+    }
+}
+
+/// Films of these many years are taken together.
+const YEARS: u32 = 5;
+
+/// The region of a zip code: its first digit. Codes that begin with a letter (Canada's) are spread over the ten.
+fn digit(zip: &str) -> String {
+    let first = zip.bytes().next().unwrap_or(b'0');
+    let digit = if first.is_ascii_digit() {
+        first - b'0'
+    } else {
+        first % 10
+    };
+    digit.to_string()
+}
+
+/// `name` or its gzipped form, whichever is in `dir`, with the folder.
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    file_in(dir, name).map(|file| dir.join(file))
+}
+
+/// `name` or its gzipped form, whichever is in `dir`, without the folder.
+fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
+    [name.to_owned(), format!("{name}.gz")]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|name| dir.join(name).is_file())
+}

@@ -1,0 +1,221 @@
+//! The demo's shops: made up, or read from folders; the last two purchases of each customer are kept back.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use souk_client::data::{Format, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use souk_common::catalogue::Catalogue;
+use souk_common::dataset::{Dataset, History};
+use souk_common::eval::{Split, leave_last_two_out};
+use souk_common::ids::ShopName;
+use souk_common::plan::{Placement, Plan, ShopTerms};
+
+use crate::data::plans::coarse;
+use crate::data::split::{write_items, write_orders};
+use crate::data::synthetic;
+
+/// Shops, their users, and what was kept back.
+pub(crate) struct Market {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) split: Split,
+    pub(crate) shops: Vec<(ShopName, Range<usize>)>,
+    origin: String,
+}
+
+impl Market {
+    /// The made-up market of `seed`.
+    pub(crate) fn synthetic(seed: u64) -> anyhow::Result<Self> {
+        let made = synthetic::generate(seed).context("making up a market")?;
+        let shops = made
+            .shops
+            .into_iter()
+            .map(|(name, users)| Ok((name.parse()?, users)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self::new(
+            made.dataset,
+            made.catalogue,
+            shops,
+            "made up, a year of retail".to_owned(),
+        ))
+    }
+
+    /// Shops in folders, as `souk-sim split` writes them.
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
+        let items = dir.join("items.csv");
+        let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), Format::Csv, ',')
+            .with_context(|| format!("reading {}", items.display()))?;
+        let mut folders: Vec<_> = fs::read_dir(dir)
+            .with_context(|| format!("reading {}", dir.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.join("orders.csv").is_file())
+            .collect();
+        folders.sort();
+        ensure!(
+            !folders.is_empty(),
+            "{} has no folder with an orders.csv: make some with `souk-sim split`",
+            dir.display()
+        );
+        let (mut dataset, mut shops) = (Dataset::default(), Vec::new());
+        for folder in folders {
+            let name = folder
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            let read = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue))
+                .with_context(|| format!("reading {}", folder.display()))?;
+            let first = dataset.len();
+            dataset.users.extend(read.dataset.users);
+            dataset.histories.extend(read.dataset.histories);
+            shops.push((name.parse()?, first..dataset.len()));
+        }
+        Ok(Self::new(dataset, catalogue, shops, dir.display().to_string()))
+    }
+
+    fn new(
+        dataset: Dataset,
+        catalogue: Catalogue,
+        shops: Vec<(ShopName, Range<usize>)>,
+        origin: String,
+    ) -> Self {
+        Self {
+            catalogue,
+            split: leave_last_two_out(&dataset),
+            shops,
+            origin,
+        }
+    }
+
+    /// One line for people.
+    pub(crate) fn describe(&self) -> String {
+        format!(
+            "{} shops, {} customers, {} products ({}); each customer's last two purchases are kept back",
+            self.shops.len(),
+            self.split.train.len(),
+            self.catalogue.len(),
+            self.origin
+        )
+    }
+
+    /// The shops' names.
+    pub(crate) fn names(&self) -> Vec<ShopName> {
+        self.shops.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The plan that the federation runs.
+    pub(crate) fn plan(&self, seed: u64, rounds: Option<u64>) -> anyhow::Result<Plan> {
+        let mut plan = Plan::from_toml(PLAN).context("the demo's plan")?;
+        plan.seed = seed;
+        plan.rounds = rounds.unwrap_or(plan.rounds);
+        plan.shops = self
+            .shops
+            .iter()
+            .map(|(name, users)| ShopTerms {
+                name: name.clone(),
+                declared_users: coarse(users.len()),
+                ..plan.shops[0].clone()
+            })
+            .collect();
+        let shops = plan.shops.len();
+        if shops < 2 {
+            // Nobody to share noise with.
+            (plan.masking, plan.metrics) = (None, None);
+            plan.privacy.placement = Placement::Local;
+        }
+        plan.cohort.quorum = shops;
+        if let Some((terms, masking)) = plan.masking_params().zip(plan.masking.as_mut()) {
+            // One shop may drop out, as far as the shares of the others can make up for it.
+            let least = terms.threshold(shops, 0);
+            masking.min_shops = (shops - 1).max(least).min(shops);
+            plan.cohort.quorum = masking.min_shops;
+        }
+        plan.validate().context("the demo's plan")?;
+        Ok(plan)
+    }
+
+    /// Writes `items.csv`, `plan.toml` and each shop's training data below `dir`.
+    pub(crate) fn write(&self, dir: &Path, plan: &Plan) -> anyhow::Result<()> {
+        write_items(&dir.join("items.csv"), &self.catalogue)?;
+        let text = toml::to_string(plan).context("writing the plan")?;
+        fs::write(dir.join("plan.toml"), text).context("writing plan.toml")?;
+        for (name, users) in &self.shops {
+            let folder = dir.join("data").join(name.as_str());
+            fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+            let train = &self.split.train;
+            let rows = train.users[users.clone()]
+                .iter()
+                .zip(&train.histories[users.clone()]);
+            write_orders(&folder.join("orders.csv"), &self.catalogue, rows)?;
+        }
+        Ok(())
+    }
+
+    /// A customer of the smallest shop with a fair number of purchases.
+    pub(crate) fn named_customer(&self) -> (&ShopName, &str) {
+        let (name, users) = self
+            .shops
+            .iter()
+            .min_by_key(|(_, users)| users.len())
+            .unwrap_or(&self.shops[0]);
+        let chosen = users
+            .clone()
+            .find(|user| self.history(*user).len() >= 12)
+            .unwrap_or(users.start);
+        (name, &self.split.train.users[chosen])
+    }
+
+    fn history(&self, user: usize) -> &History {
+        &self.split.train.histories[user]
+    }
+}
+
+/// Replaced in part by the shops at hand.
+const PLAN: &str = r#"
+name = "demo"
+rounds = 40
+
+[model]
+kind = "mf"
+gmf_dim = 32
+features = ["category", "brand", "price"]
+item_bias = false
+
+[train]
+solver = "ials"
+alpha = 0.07
+lambda = 1.0
+recency = 0.5
+
+[privacy]
+clip_norm = 0.3
+noise_multiplier = 1.7
+sampling_rate = 0.2
+delta = 1e-5
+placement = "distributed"
+
+[masking]
+min_shops = 2
+colluding = 1
+
+[metrics]
+noise_multiplier = 12
+
+[cohort]
+quorum = 2
+deadline = "5m"
+
+[server]
+optimiser = "adam"
+learning_rate = 0.03
+beta1 = 0.8
+beta2 = 0.99
+
+[[shops]]
+name = "any"
+declared_users = 1
+
+[[shops]]
+name = "other"
+declared_users = 1
+"#;

@@ -1,0 +1,14 @@
+//! Data for simulations: real sets cut into shops, made-up markets, and the plans that go with them.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`known`], [`split`], [`cut`] | data sets by name; `souk-sim split`; how users become shops |
+//! | [`synthetic`], [`market`] | a made-up market, and the demo's federation on it |
+//! | [`plans`] | a plan for each data set |
+
+pub(crate) mod cut;
+pub(crate) mod known;
+pub(crate) mod market;
+pub(crate) mod plans;
+pub mod split;
+pub mod synthetic;

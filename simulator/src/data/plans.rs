@@ -1,0 +1,254 @@
+//! Plans for the shops at hand: the examples in deploy/examples, or a file of the operator's.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use souk_common::accountant::calibrate::{Target, noise_multiplier};
+use souk_common::config::load_toml;
+use souk_common::ids::ShopName;
+use souk_common::model::config::ModelKind;
+use souk_common::params::{ClipNorm, Delta, Epsilon};
+use souk_common::plan::{Plan, ShopTerms};
+use souk_common::update::ModulusBits;
+
+use crate::error::WrongUsage;
+
+/// A plan, before it is known which shops take part.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    plan: Plan,
+    origin: String,
+}
+
+impl Template {
+    /// Of a file.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no plan.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let wrong = || WrongUsage("the plan can't be used".to_owned());
+        let plan: Plan = load_toml(path).with_context(wrong)?;
+        plan.validate()
+            .with_context(|| path.display().to_string())
+            .with_context(wrong)?;
+        Ok(Self {
+            plan,
+            origin: path.display().to_string(),
+        })
+    }
+
+    /// The example for a data set and a recommender; the one for any set where this set has none of its own.
+    pub(crate) fn example(set: &str, recommender: &str, private: bool) -> anyhow::Result<Self> {
+        let suffix = if private { "-private" } else { "" };
+        let named = |set: &str| {
+            let wanted = format!("{set}-{recommender}{suffix}.toml");
+            EXAMPLES.iter().find(|(name, _)| *name == wanted)
+        };
+        let (name, text) = named(set)
+            .or_else(|| named("uci-online-retail"))
+            .with_context(|| format!("there is no example plan for {recommender}; name one with --plan"))?;
+        Ok(Self {
+            plan: Plan::from_toml(text).with_context(|| format!("deploy/examples/{name}"))?,
+            origin: format!("deploy/examples/{name}"),
+        })
+    }
+
+    /// The example for a data set and `ials`, `mf`, `mlp` or `neumf`. Dot products and the tower alone take the settings
+    /// of both paths together.
+    ///
+    /// # Errors
+    /// Never: there is one for every recommender.
+    pub(crate) fn for_model(set: &str, model: &str, private: bool) -> anyhow::Result<Self> {
+        let kind = match model {
+            "mf" => ModelKind::Mf,
+            "mlp" => ModelKind::Mlp,
+            _ => return Self::example(set, model, private),
+        };
+        let mut template = Self::example(set, "neumf", private)?;
+        let config = &mut template.plan.model;
+        let width = config.width();
+        (config.kind, config.gmf_dim, config.mlp_dim) = (kind, width, width);
+        template.plan.name = template.plan.name.replace("neumf", model);
+        Ok(template)
+    }
+
+    /// Where it is from.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The plan as it is written.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// For other rounds.
+    pub(crate) fn with_rounds(mut self, rounds: Option<u64>) -> Self {
+        self.plan.rounds = rounds.unwrap_or(self.plan.rounds);
+        self
+    }
+
+    /// With the noise that keeps all rounds within `epsilon` at `delta`.
+    ///
+    /// # Errors
+    /// When no noise does.
+    pub(crate) fn with_epsilon(mut self, epsilon: Epsilon, delta: Delta) -> anyhow::Result<Self> {
+        let privacy = &mut self.plan.privacy;
+        let target = Target::new(epsilon, delta);
+        let noise = noise_multiplier(privacy.sampling_rate, self.plan.rounds, &target)?;
+        (privacy.enabled, privacy.noise_multiplier, privacy.delta) = (true, Some(noise), delta);
+        Ok(self)
+    }
+
+    /// Without noise, and with a clip norm that no update should reach (see `Tally::clipped`).
+    ///
+    /// # Errors
+    /// Never: the clip norm is one.
+    pub(crate) fn without_privacy(mut self) -> anyhow::Result<Self> {
+        let privacy = &mut self.plan.privacy;
+        if privacy.enabled {
+            (privacy.enabled, privacy.noise_multiplier) = (false, None);
+            privacy.clip_norm = ClipNorm::new(OUT_OF_REACH)?;
+            privacy.modulus_bits = ModulusBits::B64;
+        }
+        Ok(self)
+    }
+
+    /// For shops with these numbers of users. A plan that names as many shops as there are keeps its names and declared
+    /// sizes, the largest first; else the shops are named by number and declare their size in two digits.
+    ///
+    /// # Errors
+    /// When the plan makes no sense for them.
+    pub(crate) fn for_shops(&self, sizes: &[usize], seed: u64) -> anyhow::Result<Plan> {
+        ensure!(!sizes.is_empty(), "there is no shop");
+        let mut plan = self.plan.clone();
+        plan.seed = seed;
+        let everybody = plan.cohort.quorum == plan.shops.len();
+        if plan.shops.len() == sizes.len() {
+            plan.shops
+                .sort_by_key(|terms| std::cmp::Reverse(terms.declared_users));
+        } else {
+            let like = plan.shops[0].clone();
+            let terms = |(number, users): (usize, &usize)| -> anyhow::Result<ShopTerms> {
+                Ok(ShopTerms {
+                    name: format!("shop-{}", number + 1).parse()?,
+                    declared_users: coarse(*users),
+                    ..like.clone()
+                })
+            };
+            plan.shops = sizes
+                .iter()
+                .enumerate()
+                .map(terms)
+                .collect::<anyhow::Result<_>>()?;
+        }
+        if everybody || plan.cohort.quorum > plan.shops.len() {
+            plan.cohort.quorum = plan.shops.len();
+        }
+        plan.validate()
+            .with_context(|| WrongUsage(format!("{} for these shops", self.origin)))?;
+        Ok(plan)
+    }
+}
+
+/// The shops of a plan, in its order.
+pub(crate) fn names(plan: &Plan) -> Vec<ShopName> {
+    plan.shops.iter().map(|terms| terms.name.clone()).collect()
+}
+
+/// Two significant digits, rounded up: what a shop may say of its size.
+pub(crate) fn coarse(users: usize) -> u64 {
+    let users = users.max(1) as u64;
+    let step = 10u64.pow(users.ilog10().saturating_sub(1));
+    users.div_ceil(step) * step
+}
+
+/// A clip norm above most updates; at 64 bits the grid is finer than a thousandth all the same.
+const OUT_OF_REACH: f64 = 4096.0;
+
+macro_rules! examples {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../deploy/examples/", $name)))),*]
+    };
+}
+
+/// What `evaluate` takes without --plan.
+const EXAMPLES: &[(&str, &str)] = examples![
+    "ml-100k-ials.toml",
+    "ml-100k-ials-private.toml",
+    "ml-100k-neumf.toml",
+    "ml-100k-neumf-private.toml",
+    "uci-online-retail-ials.toml",
+    "uci-online-retail-ials-private.toml",
+    "uci-online-retail-neumf.toml",
+    "uci-online-retail-neumf-private.toml",
+    "completejourney-ials.toml",
+    "completejourney-ials-private.toml",
+    "completejourney-neumf.toml",
+    "completejourney-neumf-private.toml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_sizes_are_coarse_and_never_too_small() {
+        assert_eq!(
+            [1, 9, 10, 99, 101, 943, 11_000].map(coarse),
+            [1, 9, 10, 99, 110, 950, 11_000]
+        );
+    }
+
+    #[test]
+    fn every_example_is_a_plan_and_fits_other_shops() {
+        for (name, text) in EXAMPLES {
+            let template = Template {
+                plan: Plan::from_toml(text).unwrap_or_else(|error| panic!("{name}: {error}")),
+                origin: (*name).to_owned(),
+            };
+            let plan = template.for_shops(&[2000, 77], 5).unwrap();
+            assert_eq!((plan.seed, plan.shops[1].declared_users), (5, 77), "{name}");
+            assert_eq!(plan.cohort.quorum, 2, "{name}");
+            assert_eq!(plan.privacy.enabled, name.ends_with("-private.toml"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_plan_keeps_its_shops_if_their_number_fits() {
+        let template = Template::example("ml-100k", "ials", false).unwrap();
+        let sizes = vec![100; template.plan().shops.len()];
+        assert_eq!(
+            names(&template.for_shops(&sizes, 0).unwrap()).len(),
+            template.plan().shops.len()
+        );
+        assert_eq!(
+            template.for_shops(&sizes, 0).unwrap().shops[0].declared_users,
+            template.plan().shops[0].declared_users
+        );
+    }
+
+    #[test]
+    fn an_examples_noise_keeps_its_promise() {
+        for (name, text) in EXAMPLES
+            .iter()
+            .filter(|(name, _)| name.ends_with("-private.toml"))
+        {
+            let plan = Plan::from_toml(text).unwrap();
+            let wanted = Template {
+                plan: plan.clone(),
+                origin: String::new(),
+            }
+            .with_epsilon(Epsilon::new(8.0).unwrap(), plan.privacy.delta)
+            .unwrap();
+            let (is, least) = (
+                plan.privacy.noise_multiplier.unwrap().get(),
+                wanted.plan().privacy.noise_multiplier.unwrap().get(),
+            );
+            assert!(
+                is >= least && is < least + 0.01,
+                "{name}: {is}, epsilon 8 takes {least}"
+            );
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! `souk-sim split`: a data set cut into shops' own folders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
+use souk_common::catalogue::Catalogue;
+use souk_common::dataset::{Dataset, History};
+
+use crate::data::synthetic;
+
+pub use crate::data::known::{Cut, Known, load_known};
+
+/// Cut a data set into shops: a folder each with orders.csv and users.csv, and items.csv, the catalogue, beside them.
+///
+/// Known data sets (deploy/get-data.sh fetches them) are recognised by their files: MovieLens 100K, Online Retail, The
+/// Complete Journey. Any folder with orders.csv can be cut by user-hash.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  souk-sim split --synthetic --shops 5 --out my-shops\n  \
+                        souk-sim split --data data/uci-online-retail --by country --shops 8 --core 5 --out my-shops"
+)]
+pub struct SplitArgs {
+    /// The data set's folder.
+    #[arg(long, conflicts_with = "synthetic", required_unless_present = "synthetic")]
+    data: Option<PathBuf>,
+    /// Make up a year of retail instead.
+    #[arg(long)]
+    synthetic: bool,
+    /// What makes a shop; by default what suits the set.
+    #[arg(long)]
+    by: Option<By>,
+    /// How many shops.
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    shops: usize,
+    /// Where to; must not exist or be empty.
+    #[arg(long)]
+    out: PathBuf,
+    /// Leave out shops with fewer users than this.
+    #[arg(long, default_value_t = 1)]
+    min_users: usize,
+    /// Keep users and items with at least this many distinct pairs, again and again; by default what suits the set.
+    #[arg(long)]
+    core: Option<usize>,
+    /// Seed of the made-up market.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// What makes a shop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// The user's most visited store.
+    Store,
+    /// The user's country.
+    Country,
+    /// The first character of the user's zip code.
+    Zip,
+    /// A digest of the user's id: no region at all.
+    UserHash,
+}
+
+/// Runs the command; true when shops were written.
+///
+/// # Errors
+/// When the data can't be read or recognised, or the shops can't be written.
+pub fn run(args: &SplitArgs) -> anyhow::Result<bool> {
+    if fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty: name a new folder", args.out.display());
+    }
+    let parts = match &args.data {
+        Some(data) => from_set(args, data)?,
+        None => from_market(args)?,
+    };
+    let mut written = 0;
+    for shop in &parts.shops {
+        if shop.users.len() < args.min_users {
+            eprintln!("{}: {} users, left out", shop.name, shop.users.len());
+            continue;
+        }
+        write_shop(&args.out.join(&shop.name), &parts, shop)?;
+        println!("{}: {} users", shop.name, shop.users.len());
+        written += 1;
+    }
+    if written == 0 {
+        bail!(
+            "no shop has {} users: lower --min-users or --shops",
+            args.min_users
+        );
+    }
+    write_items(&args.out.join("items.csv"), &parts.catalogue)?;
+    Ok(true)
+}
+
+/// A set and the shops that it is cut into.
+struct Parts {
+    dataset: Dataset,
+    catalogue: Catalogue,
+    /// One a user: what made the shop.
+    groups: Vec<String>,
+    shops: Vec<Shop>,
+}
+
+struct Shop {
+    name: String,
+    users: Vec<usize>,
+}
+
+fn from_set(args: &SplitArgs, data: &Path) -> anyhow::Result<Parts> {
+    let known = load_known(data, args.core, args.by, Some(args.shops))?;
+    let mut shops: Vec<Shop> = (0..known.shops)
+        .map(|number| Shop {
+            name: format!("shop-{}", number + 1),
+            users: Vec::new(),
+        })
+        .collect();
+    for (user, shop) in known.shop_of.iter().enumerate() {
+        shops[*shop].users.push(user);
+    }
+    Ok(Parts {
+        dataset: known.dataset,
+        catalogue: known.catalogue,
+        groups: known.groups,
+        shops,
+    })
+}
+
+fn from_market(args: &SplitArgs) -> anyhow::Result<Parts> {
+    // Other numbers of shops share the same 20,000 users evenly.
+    let sizes: Vec<usize> = if args.shops == synthetic::SHOP_USERS.len() {
+        synthetic::SHOP_USERS.to_vec()
+    } else {
+        let all: usize = synthetic::SHOP_USERS.iter().sum();
+        (0..args.shops)
+            .map(|shop| all * (shop + 1) / args.shops - all * shop / args.shops)
+            .collect()
+    };
+    let market = synthetic::generate_sized(args.seed, &sizes)?;
+    let groups = market
+        .shops
+        .iter()
+        .flat_map(|(name, users)| users.clone().map(move |_| name.clone()))
+        .collect();
+    let shops = market
+        .shops
+        .iter()
+        .map(|(name, users)| Shop {
+            name: name.clone(),
+            users: users.clone().collect(),
+        })
+        .collect();
+    Ok(Parts {
+        dataset: market.dataset,
+        catalogue: market.catalogue,
+        groups,
+        shops,
+    })
+}
+
+fn write_shop(folder: &Path, parts: &Parts, shop: &Shop) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let users = shop.users.iter().map(|user| &parts.dataset.users[*user]);
+    let groups = shop.users.iter().map(|user| &parts.groups[*user]);
+    let rows = users
+        .clone()
+        .zip(groups)
+        .map(|(user, group)| [user.clone(), group.clone()]);
+    write_csv(&folder.join("users.csv"), ["user_id", "region"], rows)?;
+    let histories = shop.users.iter().map(|user| &parts.dataset.histories[*user]);
+    write_orders(&folder.join("orders.csv"), &parts.catalogue, users.zip(histories))
+}
+
+/// Writes users' histories as `souk-client` reads them.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_orders<'a>(
+    path: &Path,
+    catalogue: &Catalogue,
+    users: impl Iterator<Item = (&'a String, &'a History)>,
+) -> anyhow::Result<()> {
+    let items = catalogue.items();
+    let rows = users.flat_map(|(user, history)| {
+        history
+            .items
+            .iter()
+            .zip(&history.times)
+            .map(move |(item, time)| [user.clone(), items[*item as usize].id.clone(), time.to_string()])
+    });
+    write_csv(path, ["user_id", "item_id", "timestamp"], rows)
+}
+
+/// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_items(path: &Path, catalogue: &Catalogue) -> anyhow::Result<()> {
+    let rows = catalogue.items().iter().map(|item| {
+        let price = item.price.map_or_else(String::new, |price| price.to_string());
+        [
+            item.id.clone(),
+            item.title.clone(),
+            item.category.clone(),
+            item.brand.clone(),
+            price,
+        ]
+    });
+    write_csv(path, ["item_id", "title", "category", "brand", "price"], rows)
+}
+
+fn write_csv<const N: usize>(
+    path: &Path,
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> anyhow::Result<()> {
+    let mut file = csv::Writer::from_path(path).with_context(|| format!("creating {}", path.display()))?;
+    file.write_record(header)
+        .with_context(|| format!("writing {}", path.display()))?;
+    for row in rows {
+        file.write_record(row)
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    file.flush()
+        .with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use souk_client::data::{ShopDataConfig, read_catalogue, read_shop};
+
+    use super::*;
+
+    fn args(data: Option<&Path>, shops: usize, out: &Path) -> SplitArgs {
+        SplitArgs {
+            data: data.map(Path::to_owned),
+            synthetic: data.is_none(),
+            by: None,
+            shops,
+            out: out.to_owned(),
+            min_users: 1,
+            core: None,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn shops_that_are_written_are_read_back_whole() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let data = dir.path().join("data");
+        fs::create_dir(&data).expect("made");
+        let mut text = String::from("user_id\titem_id\trating\ttimestamp\n");
+        let mut people = String::from("user_id\tzip_code\n");
+        for user in 0..40 {
+            people += &format!("{user}\t{}0000\n", user % 4);
+            for at in 0..5 {
+                text += &format!("{user}\t{}\t3\t{}\n", (user + at) % 9, 1000 + at);
+            }
+        }
+        fs::write(data.join("ml-100k.inter"), text).expect("written");
+        fs::write(data.join("ml-100k.user"), people).expect("written");
+        let items = (0..9)
+            .map(|item| format!("{item}\tFilm, \"{item}\"\t{}\tDrama Romance\n", 1990 + item))
+            .collect::<String>();
+        fs::write(
+            data.join("ml-100k.item"),
+            format!("item_id\tmovie_title\trelease_year\tclass\n{items}"),
+        )
+        .expect("written");
+        let out = dir.path().join("out");
+        assert!(run(&args(Some(&data), 4, &out)).expect("split"));
+        let (catalogue, report) = read_catalogue(
+            &out.join("items.csv"),
+            &Default::default(),
+            Default::default(),
+            ',',
+        )
+        .expect("items");
+        assert_eq!((catalogue.len(), report.bad_lines), (9, 0));
+        let third = &catalogue.items()[3];
+        assert_eq!(
+            (
+                third.title.as_str(),
+                third.category.as_str(),
+                third.brand.as_str()
+            ),
+            ("Film, \"3\"", "Drama", "1990s")
+        );
+        let mut users = 0;
+        for shop in 1..=4 {
+            let folder = out.join(format!("shop-{shop}"));
+            let shop = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue)).expect("a shop");
+            assert!(shop.report.is_clean());
+            assert_eq!((shop.report.pairs, shop.report.profiles), (50, Some(10)));
+            let zip: Vec<u32> = shop
+                .dataset
+                .users
+                .iter()
+                .map(|user| user.parse::<u32>().expect("a number") % 4)
+                .collect();
+            assert!(zip.iter().all(|digit| *digit == zip[0]), "one zip digit a shop");
+            users += shop.dataset.len();
+        }
+        assert_eq!(users, 40);
+        let again = run(&args(Some(&data), 4, &out)).expect_err("not empty");
+        assert!(again.to_string().contains("not empty"));
+    }
+
+    #[test]
+    fn folders_that_are_no_data_set_are_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = run(&args(Some(dir.path()), 2, &dir.path().join("out"))).expect_err("nothing there");
+        assert!(error.to_string().contains("no data set"), "{error}");
+    }
+}

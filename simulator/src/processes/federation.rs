@@ -1,0 +1,104 @@
+//! A federation of real processes: started, joined, and run to its end.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use anyhow::ensure;
+use souk_common::clock::Stopwatch;
+use souk_common::ids::ShopName;
+
+use crate::processes::folders::{ANY_PORT, COORDINATOR, Folders, wait_until_listening};
+use crate::processes::{Line, Process, next_line};
+
+/// A coordinator and its shops.
+pub(crate) struct Federation {
+    pub(crate) folders: Folders,
+    coordinator: Process,
+    running: Vec<Process>,
+    lines: Receiver<Line>,
+    lines_in: Sender<Line>,
+}
+
+impl Federation {
+    /// Makes a federation in `dir`, starts its coordinator, and lets every shop join with a one-time code.
+    pub(crate) fn start(dir: &Path, shops: &[ShopName]) -> anyhow::Result<Self> {
+        let folders = Folders::make(dir, shops)?;
+        let (lines_in, lines) = channel();
+        let mut coordinator = folders.serve(ANY_PORT, &["--exit-when-finished"], &lines_in)?;
+        wait_until_listening(&mut coordinator, &lines)?;
+        folders.join_all()?;
+        Ok(Self {
+            folders,
+            coordinator,
+            running: Vec::new(),
+            lines,
+            lines_in,
+        })
+    }
+
+    /// Runs every shop as a process until the coordinator has published all rounds; `on_round` sees each round's line.
+    pub(crate) fn run(&mut self, most: Duration, mut on_round: impl FnMut(u64, &str)) -> anyhow::Result<()> {
+        for shop in self.folders.shops() {
+            let process = self
+                .folders
+                .run(shop, &["--exit-when-finished"], &self.lines_in)?;
+            self.running.push(process);
+        }
+        let watch = Stopwatch::start();
+        loop {
+            if let Some(line) = next_line(&self.lines, POLL) {
+                if line.process == COORDINATOR
+                    && let Some(round) = round_of(&line.text)
+                {
+                    on_round(round, &line.text);
+                }
+                continue;
+            }
+            for process in &mut self.running {
+                process.check()?;
+            }
+            if self.coordinator.check()? {
+                break;
+            }
+            ensure!(
+                watch.secs() < most.as_secs_f64(),
+                "the federation did not finish within {most:?}"
+            );
+        }
+        self.running
+            .iter_mut()
+            .try_for_each(|process| process.wait(SHUTDOWN))
+    }
+
+    /// Process ids: the coordinator's, then the shops' in order.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        std::iter::once(self.coordinator.id())
+            .chain(self.running.iter().map(Process::id))
+            .collect()
+    }
+}
+
+/// `round 3/60 ...` -> 3.
+fn round_of(line: &str) -> Option<u64> {
+    line.strip_prefix("round ")?
+        .split(['/', ' '])
+        .next()?
+        .parse()
+        .ok()
+}
+
+const POLL: Duration = Duration::from_millis(100);
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_about_a_round_have_a_round() {
+        assert_eq!(round_of("round 3/60 published"), Some(3));
+        assert_eq!(round_of("listening on 127.0.0.1:1"), None);
+        assert_eq!(round_of("round x/60"), None);
+    }
+}
