@@ -19,7 +19,7 @@ use souk_common::clock::Timestamp;
 use souk_common::storage::private::{make_folder, narrow};
 use souk_common::terminal::tell;
 
-use crate::folder::{Home, write_whole};
+use crate::folder::{FederationFolder, write_whole};
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What a backup says of itself, in `backup.json`; written last.
@@ -47,7 +47,7 @@ pub struct Copied {
 ///
 /// # Errors
 /// Of the store or the file system.
-pub fn begin(home: &Home, store: &Store) -> Result<Snapshot, StoreError> {
+pub fn begin(home: &FederationFolder, store: &Store) -> Result<Snapshot, StoreError> {
     let aside = aside(home);
     remove(&aside)?;
     make_folder(&aside)?;
@@ -64,7 +64,7 @@ pub fn begin(home: &Home, store: &Store) -> Result<Snapshot, StoreError> {
 ///
 /// # Errors
 /// Of the store or the file system.
-pub fn finish(home: &Home, begun: &Snapshot, now: Timestamp) -> Result<About, StoreError> {
+pub fn finish(home: &FederationFolder, begun: &Snapshot, now: Timestamp) -> Result<About, StoreError> {
     let log = begun.write(&aside(home).join(RECORDS))?;
     Ok(About { made_at: now, log })
 }
@@ -73,7 +73,7 @@ pub fn finish(home: &Home, begun: &Snapshot, now: Timestamp) -> Result<About, St
 ///
 /// # Errors
 /// When `to` is something else, or of the file system.
-pub fn copy(home: &Home, to: &Path, about: About) -> Result<Copied, BackupError> {
+pub fn copy(home: &FederationFolder, to: &Path, about: About) -> Result<Copied, BackupError> {
     let failed = |path: &Path, source| BackupError::Files {
         path: path.into(),
         source,
@@ -94,7 +94,7 @@ pub fn copy(home: &Home, to: &Path, about: About) -> Result<Copied, BackupError>
 ///
 /// # Errors
 /// Of the file system.
-pub fn was_put_back(home: &Home) -> io::Result<Option<Result<About, serde_json::Error>>> {
+pub fn was_put_back(home: &FederationFolder) -> io::Result<Option<Result<About, serde_json::Error>>> {
     let path = home.path().join(ABOUT);
     let Ok(bytes) = fs::read(&path) else {
         return Ok(None);
@@ -103,7 +103,7 @@ pub fn was_put_back(home: &Home) -> io::Result<Option<Result<About, serde_json::
     Ok(Some(serde_json::from_slice(&bytes)))
 }
 
-fn check_target(home: &Home, to: &Path) -> Result<(), BackupError> {
+fn check_target(home: &FederationFolder, to: &Path) -> Result<(), BackupError> {
     let Ok(mut found) = fs::read_dir(to) else {
         return Ok(());
     };
@@ -220,7 +220,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn aside(home: &Home) -> PathBuf {
+fn aside(home: &FederationFolder) -> PathBuf {
     home.path().join(".snapshot")
 }
 
@@ -265,14 +265,14 @@ const ABOUT: &str = "backup.json";
 mod tests {
     use super::*;
 
-    fn snapshot(home: &Home, store: &Store, now: Timestamp) -> About {
+    fn snapshot(home: &FederationFolder, store: &Store, now: Timestamp) -> About {
         finish(home, &begin(home, store).unwrap(), now).unwrap()
     }
 
     #[test]
     fn a_backup_holds_everything_and_the_next_one_only_copies_what_is_new() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::new(dir.path().join("federation"));
+        let home = FederationFolder::new(dir.path().join("federation"));
         let now = Timestamp(1_800_000_000_000);
         home.init(now, "test", "127.0.0.1:0", "127.0.0.1:0").unwrap();
         let mut store = Store::open(home.path(), None).unwrap();
@@ -288,7 +288,7 @@ mod tests {
         store.change(|change| change.set_meta("test", &2)).unwrap();
         back_up(&store).unwrap();
         store.change(|change| change.set_meta("test", &3)).unwrap();
-        let put_back = Home::new(&to);
+        let put_back = FederationFolder::new(&to);
         let copied = Store::open(put_back.path(), None).unwrap();
         assert_eq!(copied.meta::<u32>("test").unwrap(), Some(2));
         assert_eq!(copied.files().read(&model).unwrap(), [1; 5000]);
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_folder_with_other_things_in_it_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::new(dir.path().join("federation"));
+        let home = FederationFolder::new(dir.path().join("federation"));
         let now = Timestamp(1_800_000_000_000);
         home.init(now, "test", "127.0.0.1:0", "127.0.0.1:0").unwrap();
         let store = Store::open(home.path(), None).unwrap();

@@ -100,9 +100,9 @@ impl StoreConfig {
 
 /// A federation's folder.
 #[derive(Clone, Debug)]
-pub struct Home(PathBuf);
+pub struct FederationFolder(PathBuf);
 
-impl Home {
+impl FederationFolder {
     /// The folder at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn init_makes_what_is_read_back_and_never_overwrites() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::new(dir.path());
+        let home = FederationFolder::new(dir.path());
         assert!(home.config().unwrap_err().to_string().contains("init"));
         home.init(Timestamp::from_secs(1), "demo", "127.0.0.1:0", "127.0.0.1:0")
             .unwrap();
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn the_sample_shows_every_limit_with_its_default_and_a_useless_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::new(dir.path());
+        let home = FederationFolder::new(dir.path());
         home.init(Timestamp::from_secs(1), "demo", "127.0.0.1:0", "127.0.0.1:0")
             .unwrap();
         let path = dir.path().join(CONFIG);

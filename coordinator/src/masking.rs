@@ -4,7 +4,7 @@
 use souk_common::crypto::sign::Signed;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::secagg::{
-    Advertisement, Binding, Confirmation, Context, Misfit, Revealed, Session, Shares, Terms,
+    Advertisement, Binding, Confirmation, Context, MaskingParams, Misfit, Revealed, Session, Shares,
 };
 use souk_common::wire::messages::Push;
 
@@ -49,8 +49,8 @@ pub type Told = Vec<(Vec<ShopName>, Push)>;
 
 /// The open masked attempt.
 #[derive(Debug)]
-pub struct Masked {
-    terms: Terms,
+pub struct MaskedAttempt {
+    terms: MaskingParams,
     session: Session,
     /// Whether shares were passed on, and R2 is not fixed yet.
     delivering: bool,
@@ -58,9 +58,9 @@ pub struct Masked {
     shown: bool,
 }
 
-impl Masked {
+impl MaskedAttempt {
     /// A new one.
-    pub fn new(terms: Terms, context: Context) -> Self {
+    pub fn new(terms: MaskingParams, context: Context) -> Self {
         Self {
             terms,
             session: Session::new(context),
@@ -74,7 +74,7 @@ impl Masked {
     /// `bindings` are the signatures that came with uploads since it was stored. None as well for one of the first rules:
     /// shops do not go on with it.
     pub fn restored(
-        terms: Terms,
+        terms: MaskingParams,
         session: Session,
         bindings: Vec<(ShopName, Binding)>,
     ) -> Option<(Self, RestoredStep)> {
@@ -110,7 +110,7 @@ impl Masked {
     }
 
     /// The plan's numbers.
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &MaskingParams {
         &self.terms
     }
 

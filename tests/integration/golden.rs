@@ -25,8 +25,8 @@ use souk_common::crypto::sign::verify;
 use souk_common::model::file;
 use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::plan::Plan;
-use souk_common::secagg::Masking;
-use souk_coordinator::folder::{Home, StoreConfig};
+use souk_common::secagg::UnmaskSecrets;
+use souk_coordinator::folder::{FederationFolder, StoreConfig};
 use souk_coordinator::store::{Entry, Keeping, Store};
 use souk_coordinator::verify::check;
 use souk_tests::federation::{Federation, Running, masked_plan, until};
@@ -142,7 +142,7 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_coordinators_folder_of_the_first_format_is_read_whole_and_goes_on() {
     let dir = unpacked();
-    let home = Home::new(dir.path().join("coordinator"));
+    let home = FederationFolder::new(dir.path().join("coordinator"));
     assert_eq!(
         home.config().expect("readable").store,
         StoreConfig {
@@ -264,12 +264,12 @@ fn records_of_the_first_format_are_written_the_same_today() {
         .open(b"masking v1", &sealed)
         .expect("it opens");
     assert!(
-        serde_json::from_slice::<Masking>(&plain).is_err(),
+        serde_json::from_slice::<UnmaskSecrets>(&plain).is_err(),
         "of the first masks"
     );
     assert!(serde_json::from_slice::<serde_json::Value>(&plain).is_ok());
     let request = fs::read(dir.path().join("records/signing_request.der")).expect("there");
-    let home = Home::new(dir.path().join("coordinator"));
+    let home = FederationFolder::new(dir.path().join("coordinator"));
     let issued = home.authority().expect("readable").issue_shop(
         &request,
         &"east".parse().expect("a name"),

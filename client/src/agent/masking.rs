@@ -6,23 +6,25 @@ use souk_common::ids::ShopName;
 use souk_common::rng::secret_stream;
 use souk_common::round::statements::Announcement;
 use souk_common::secagg::{
-    Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Masks as Cover, Roster, Terms,
+    Binding, Confirmation, Confirmed, Context, DeliveredShare, MaskingParams, Masks as Cover, Roster,
+    UnmaskSecrets,
 };
 use souk_common::wire::messages::Request;
 
-use super::{Act, Agent};
+use super::{Agent, AgentAction};
 use crate::config::ShopConfig;
-use crate::masking::{KnownShops, Masker};
+use crate::masking::{AttemptKeys, KnownShops};
 use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
 
 /// Makes the keys of a masked attempt. A shop's are [`fresh_keys`]; a simulation that checks whether used keys would be
 /// noticed has others.
-pub type KeyMaker = Box<dyn FnMut(Context, Terms, &ShopName, &SigningKey) -> anyhow::Result<Masker> + Send>;
+pub type KeyMaker =
+    Box<dyn FnMut(Context, MaskingParams, &ShopName, &SigningKey) -> anyhow::Result<AttemptKeys> + Send>;
 
 /// New keys for every attempt, from the operating system's entropy.
 pub fn fresh_keys() -> KeyMaker {
     Box::new(|context, terms, shop, identity| {
-        Ok(Masker::begin(
+        Ok(AttemptKeys::begin(
             context,
             terms,
             shop,
@@ -33,21 +35,21 @@ pub fn fresh_keys() -> KeyMaker {
 }
 
 /// What the agent holds of a masked attempt.
-pub(super) struct Masks {
+pub(super) struct MaskState {
     shop: ShopName,
     identity: SigningKey,
     keys: KeyMaker,
-    masker: Option<Masker>,
+    masker: Option<AttemptKeys>,
     /// As it is stored.
-    masking: Option<Masking>,
+    masking: Option<UnmaskSecrets>,
     confirmation: Option<Signed<Confirmation>>,
 }
 
-impl Masks {
+impl MaskState {
     pub(super) fn new(
         shop: ShopName,
         identity: SigningKey,
-        masking: Option<Masking>,
+        masking: Option<UnmaskSecrets>,
         keys: KeyMaker,
     ) -> Self {
         Self {
@@ -66,21 +68,21 @@ impl Masks {
     }
 
     /// The masks of an attempt, and what it takes to take them off again; once.
-    pub(super) fn take(&mut self, key: AttemptKey) -> Option<(Masking, Cover)> {
+    pub(super) fn take(&mut self, key: AttemptKey) -> Option<(UnmaskSecrets, Cover)> {
         self.masker.take_if(|masker| masker.key() == key)?.take()
     }
 
     /// Notes what was stored with the update.
-    pub(super) fn keep(&mut self, masking: Option<Masking>) {
+    pub(super) fn keep(&mut self, masking: Option<UnmaskSecrets>) {
         self.masking = masking;
     }
 
-    fn masker(&mut self, key: AttemptKey) -> anyhow::Result<&mut Masker> {
+    fn masker(&mut self, key: AttemptKey) -> anyhow::Result<&mut AttemptKeys> {
         Ok(self.masker_and_key(key)?.0)
     }
 
     /// With the shop's long-term key.
-    fn masker_and_key(&mut self, key: AttemptKey) -> anyhow::Result<(&mut Masker, &SigningKey)> {
+    fn masker_and_key(&mut self, key: AttemptKey) -> anyhow::Result<(&mut AttemptKeys, &SigningKey)> {
         let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
         let masker = masker.context("this program has no keys for the attempt (any more)")?;
         Ok((masker, &self.identity))
@@ -91,12 +93,12 @@ impl Masks {
         Ok(masker.mask(sharers, identity)?)
     }
 
-    fn masking(&mut self, key: AttemptKey) -> Option<&mut Masking> {
+    fn masking(&mut self, key: AttemptKey) -> Option<&mut UnmaskSecrets> {
         self.masking.as_mut().filter(|masking| is_of(masking, key))
     }
 }
 
-fn is_of(masking: &Masking, key: AttemptKey) -> bool {
+fn is_of(masking: &UnmaskSecrets, key: AttemptKey) -> bool {
     let context = masking.context();
     (context.plan, context.id) == (key.plan, key.id)
 }
@@ -158,7 +160,7 @@ impl Agent {
 
     fn advertise(&mut self, key: AttemptKey) -> anyhow::Result<Option<MaskEvent>> {
         let keys = self.masks.masker(key)?.advertisement().clone();
-        self.acts.push(Act::Say(key, Request::Advertise(keys)));
+        self.acts.push(AgentAction::Say(key, Request::Advertise(keys)));
         Ok(None)
     }
 
@@ -179,7 +181,7 @@ impl Agent {
             id: key.id,
             shares: shares?,
         };
-        self.acts.push(Act::Say(key, word));
+        self.acts.push(AgentAction::Say(key, word));
         Ok(None)
     }
 
@@ -194,7 +196,7 @@ impl Agent {
             ));
         }
         let word = Request::Checked { id: key.id, bad };
-        self.acts.push(Act::Say(key, word));
+        self.acts.push(AgentAction::Say(key, word));
         Ok(None)
     }
 
@@ -217,7 +219,7 @@ impl Agent {
         let signed = self.masks.confirmation.as_ref();
         if let Some(signed) = signed.filter(|signed| signed.body.id == key.id) {
             let word = Request::Confirm(signed.clone());
-            self.acts.push(Act::Say(key, word));
+            self.acts.push(AgentAction::Say(key, word));
         }
         Ok(None)
     }
@@ -226,7 +228,7 @@ impl Agent {
         if let Some(masking) = self.masks.masking(key) {
             let shares = masking.reveal(confirmed)?;
             self.acts
-                .push(Act::Say(key, Request::Reveal { id: key.id, shares }));
+                .push(AgentAction::Say(key, Request::Reveal { id: key.id, shares }));
         }
         Ok(None)
     }

@@ -1,5 +1,5 @@
 //! The shop's agent between its machine and its sockets: carries out, at once and in order, every effect that concerns the
-//! ledger, the store, the outbox or the keys of masked attempts, and hands the others out as [`Act`]s.
+//! ledger, the store, the outbox or the keys of masked attempts, and hands the others out as [`AgentAction`]s.
 //!
 //! | module | what |
 //! |---|---|
@@ -28,9 +28,9 @@ use crate::link::verified;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Effect, Event, Machine, Memory, Note, Pending, Policy};
 use crate::store::{ModelWord, Store};
-use crate::training::{Draw, Workshop};
+use crate::training::{Attempts, UnreleasedUpdate};
 
-use masking::Masks;
+use masking::MaskState;
 pub(crate) use masking::about_strangers;
 pub use masking::{KeyMaker, fresh_keys};
 
@@ -39,20 +39,20 @@ pub struct Agent {
     machine: Machine,
     folder: Folder,
     store: Arc<Store>,
-    workshop: Arc<Workshop>,
+    workshop: Arc<Attempts>,
     words_key: [u8; 32],
     /// Signed words, until the machine decides to keep them.
     models: HashMap<Digest, ModelWord>,
     receipts: HashMap<Digest, Signed<Receipt>>,
-    draw: Option<(AttemptKey, Draw)>,
-    masks: Masks,
+    draw: Option<(AttemptKey, UnreleasedUpdate)>,
+    masks: MaskState,
     policy: Policy,
-    acts: Vec<Act>,
+    acts: Vec<AgentAction>,
 }
 
 /// What the agent leaves to whoever runs it, in this order.
 #[derive(Debug)]
-pub enum Act {
+pub enum AgentAction {
     /// Dial and subscribe at this time.
     Connect {
         /// When.
@@ -76,9 +76,9 @@ pub enum Act {
         /// When.
         at: Timestamp,
     },
-    /// [`Workshop::consider`], which may take a while; answer by [`Event::Considered`].
+    /// [`Attempts::consider`], which may take a while; answer by [`Event::Considered`].
     Consider(Announcement),
-    /// [`Workshop::draw`], which takes a while; then [`Agent::drawn`].
+    /// [`Attempts::draw`], which takes a while; then [`Agent::drawn`].
     Compute(Announcement),
     /// Tell the owner.
     Report(Note),
@@ -98,16 +98,16 @@ impl Agent {
         config: &ShopConfig,
         membership: &Membership,
         store: Arc<Store>,
-        workshop: Arc<Workshop>,
+        workshop: Arc<Attempts>,
         memory: Memory,
         keys: KeyMaker,
     ) -> anyhow::Result<Self> {
         let policy = Policy::from(config);
         let identity = membership.signing_identity(folder)?;
-        let masks = Masks::new(membership.shop.clone(), identity, store.masking()?, keys);
+        let masks = MaskState::new(membership.shop.clone(), identity, store.masking()?, keys);
         let mut acts = Vec::new();
         if let Some(lost) = memory.lost_masking {
-            acts.push(Act::Tell(format!(
+            acts.push(AgentAction::Tell(format!(
                 "{}: what it takes to unmask the sum can't be read from shop.redb, so this shop does not help with it",
                 lost.id
             )));
@@ -133,7 +133,7 @@ impl Agent {
     }
 
     /// Data and ledger.
-    pub fn workshop(&self) -> &Arc<Workshop> {
+    pub fn workshop(&self) -> &Arc<Attempts> {
         &self.workshop
     }
 
@@ -146,7 +146,7 @@ impl Agent {
     ///
     /// # Errors
     /// When something may not be durable that has to be: stop, and begin anew from the disk.
-    pub fn handle(&mut self, now: Timestamp, event: Event) -> anyhow::Result<Vec<Act>> {
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> anyhow::Result<Vec<AgentAction>> {
         let mut waiting = vec![event];
         while let Some(event) = waiting.pop() {
             for effect in self.machine.handle(now, event) {
@@ -160,7 +160,11 @@ impl Agent {
     ///
     /// # Errors
     /// When the coordinator's key did not sign it (as the inner error), or as [`Self::handle`].
-    pub fn hear(&mut self, now: Timestamp, push: Push) -> anyhow::Result<Result<Vec<Act>, SignatureError>> {
+    pub fn hear(
+        &mut self,
+        now: Timestamp,
+        push: Push,
+    ) -> anyhow::Result<Result<Vec<AgentAction>, SignatureError>> {
         let word = match &push {
             Push::Welcome { manifest } => Some(ModelWord::Manifest(manifest.clone())),
             Push::Ended { outcome, .. } => Some(ModelWord::Outcome(outcome.clone())),
@@ -184,13 +188,13 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Self::handle`].
-    pub fn received(&mut self, now: Timestamp, receipt: Signed<Receipt>) -> anyhow::Result<Vec<Act>> {
+    pub fn received(&mut self, now: Timestamp, receipt: Signed<Receipt>) -> anyhow::Result<Vec<AgentAction>> {
         let body = receipt.body.clone();
         self.receipts.insert(body.upload.update, receipt);
         self.handle(now, Event::Received(body))
     }
 
-    /// Takes in what came of [`Act::Compute`].
+    /// Takes in what came of [`AgentAction::Compute`].
     ///
     /// # Errors
     /// As [`Self::handle`].
@@ -198,8 +202,8 @@ impl Agent {
         &mut self,
         now: Timestamp,
         key: AttemptKey,
-        draw: anyhow::Result<Box<Draw>>,
-    ) -> anyhow::Result<Vec<Act>> {
+        draw: anyhow::Result<Box<UnreleasedUpdate>>,
+    ) -> anyhow::Result<Vec<AgentAction>> {
         match draw {
             Ok(draw) => {
                 for line in draw.told() {
@@ -219,7 +223,12 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Self::handle`].
-    pub fn not_taken(&mut self, now: Timestamp, key: AttemptKey, reason: &str) -> anyhow::Result<Vec<Act>> {
+    pub fn not_taken(
+        &mut self,
+        now: Timestamp,
+        key: AttemptKey,
+        reason: &str,
+    ) -> anyhow::Result<Vec<AgentAction>> {
         let refused = self.refuse(key, reason);
         self.handle(now, refused)
     }
@@ -242,12 +251,12 @@ impl Agent {
     /// Carries out one effect; the event that follows from it at once, if any.
     fn carry_out(&mut self, now: Timestamp, effect: Effect) -> anyhow::Result<Option<Event>> {
         match effect {
-            Effect::Connect { at } => self.acts.push(Act::Connect { at }),
-            Effect::Fetch { blob, at } => self.acts.push(Act::Fetch { blob, at }),
-            Effect::Answer(key, answer) => self.acts.push(Act::Answer(key, answer)),
-            Effect::Upload { pending, at } => self.acts.push(Act::Upload { pending, at }),
-            Effect::Consider(announcement) => self.acts.push(Act::Consider(announcement)),
-            Effect::Compute(announcement) => self.acts.push(Act::Compute(announcement)),
+            Effect::Connect { at } => self.acts.push(AgentAction::Connect { at }),
+            Effect::Fetch { blob, at } => self.acts.push(AgentAction::Fetch { blob, at }),
+            Effect::Answer(key, answer) => self.acts.push(AgentAction::Answer(key, answer)),
+            Effect::Upload { pending, at } => self.acts.push(AgentAction::Upload { pending, at }),
+            Effect::Consider(announcement) => self.acts.push(AgentAction::Consider(announcement)),
+            Effect::Compute(announcement) => self.acts.push(AgentAction::Compute(announcement)),
             Effect::RecordSpend(key) => return Ok(Some(self.record_spend(now, key))),
             Effect::PutInOutbox(key) => return Ok(Some(self.put_in_outbox(now, key))),
             Effect::Discard(key) => {
@@ -269,8 +278,8 @@ impl Agent {
                 self.store
                     .use_model(&word.context("a manifest comes with its signature")?)?;
             }
-            Effect::Report(note) => self.acts.push(Act::Report(note)),
-            Effect::Finish => self.acts.push(Act::Finish),
+            Effect::Report(note) => self.acts.push(AgentAction::Report(note)),
+            Effect::Finish => self.acts.push(AgentAction::Finish),
         }
         Ok(None)
     }
@@ -309,6 +318,6 @@ impl Agent {
     }
 
     fn tell(&mut self, line: String) {
-        self.acts.push(Act::Tell(line));
+        self.acts.push(AgentAction::Tell(line));
     }
 }

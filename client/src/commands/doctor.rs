@@ -20,7 +20,7 @@ use souk_common::date::date;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What.
     pub name: &'static str,
     /// Whether it is in order.
@@ -33,7 +33,7 @@ pub struct Check {
 ///
 /// # Errors
 /// When the folder is no member's at all.
-pub fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
+pub(crate) fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
     let address = config

@@ -1,6 +1,6 @@
 //! The command line of `souk-client`.
 
-pub mod doctor;
+mod doctor;
 mod recommend;
 pub(crate) mod render;
 
@@ -21,8 +21,8 @@ use crate::folder::Folder;
 use crate::ledger::LedgerFileError;
 use crate::membership::peers::Trusted;
 use crate::membership::recover::Recovered;
-use crate::recommend::Wishes;
-use crate::run::Ends;
+use crate::recommend::RecommendOptions;
+use crate::run::StopRules;
 use crate::store::StoreError;
 
 /// Take part in a Souk federation without letting any customer's data leave this building.
@@ -96,7 +96,7 @@ enum Command {
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
-        ends: Ends,
+        ends: StopRules,
     },
     /// Recommend items to a user, or to all of them.
     #[command(
@@ -190,7 +190,7 @@ enum Command {
     },
     /// Show the other shops' keys, and confirm them: only confirmed shops count in sums under masks.
     #[command(after_help = SHOPS_HELP)]
-    Shops {
+    Peers {
         #[command(flatten)]
         place: Place,
         /// A shop and the fingerprint that its owner has read to you: it is written into shop.toml if it is the one that the
@@ -290,7 +290,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             json,
             ..
         } => {
-            let wishes = Wishes {
+            let wishes = RecommendOptions {
                 k: k as usize,
                 include_bought,
                 explain,
@@ -305,7 +305,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             json,
             ..
         } => {
-            let wishes = Wishes {
+            let wishes = RecommendOptions {
                 k: k as usize,
                 include_bought,
                 explain: false,
@@ -313,7 +313,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             recommend::recommend_all(&place.folder()?, wishes, &out.unwrap_or_default(), json)
         }
         Command::Plot { user, place, out, k } => {
-            let wishes = Wishes {
+            let wishes = RecommendOptions {
                 k: k as usize,
                 include_bought: false,
                 explain: false,
@@ -377,7 +377,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             })?;
             Ok(true)
         }
-        Command::Shops { place, trust, json } => {
+        Command::Peers { place, trust, json } => {
             let shops = crate::membership::peers::look(&place.folder()?, &trust)?;
             say(&match json {
                 true => serde_json::to_string(&shops)?,

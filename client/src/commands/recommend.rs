@@ -9,12 +9,12 @@ use super::{ask, render, say, strange};
 use crate::control::{Answer, Question};
 use crate::folder::{Folder, write_whole};
 use crate::recommend::picture::Picture;
-use crate::recommend::{Recommendations, Wishes};
+use crate::recommend::{RecommendOptions, Recommendations};
 
 pub(crate) fn recommend(
     folder: &Folder,
     user: String,
-    wishes: Wishes,
+    wishes: RecommendOptions,
     picture_out: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
@@ -30,7 +30,12 @@ pub(crate) fn recommend(
     Ok(true)
 }
 
-pub(crate) fn recommend_all(folder: &Folder, wishes: Wishes, out: &Path, json: bool) -> anyhow::Result<bool> {
+pub(crate) fn recommend_all(
+    folder: &Folder,
+    wishes: RecommendOptions,
+    out: &Path,
+    json: bool,
+) -> anyhow::Result<bool> {
     let Answer::RecommendedAll { lists } = ask(folder, Question::RecommendAll(wishes))? else {
         return Err(strange());
     };
@@ -54,7 +59,7 @@ pub(crate) type ListAndPicture = (Recommendations, Option<Picture>);
 pub(crate) fn ask_for_list(
     folder: &Folder,
     user: String,
-    wishes: Wishes,
+    wishes: RecommendOptions,
     picture: bool,
 ) -> anyhow::Result<ListAndPicture> {
     match ask(

@@ -6,7 +6,7 @@ use souk_common::terminal::printable;
 
 use crate::commands::doctor::Check;
 use crate::control::Budget;
-use crate::membership::peers::{Known, Shops, Standing, spoken};
+use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
 use crate::store::UploadRecord;
 use souk_common::date::date as time;
@@ -185,17 +185,17 @@ pub(crate) fn sent_json(uploads: &[UploadRecord]) -> serde_json::Value {
 }
 
 /// The members' keys, for people.
-pub(crate) fn shops(shops: &Shops) -> String {
+pub(crate) fn shops(shops: &Peers) -> String {
     let mut text = format!("{}, your own key: {}\n", shops.shop, spoken(&shops.fingerprint));
     for member in &shops.members {
         let standing = match member.standing {
-            Standing::Own => continue,
-            Standing::Confirmed => "confirmed",
-            Standing::NotConfirmed => "not confirmed",
-            Standing::Changed if member.shop == shops.shop => {
+            KeyStatus::Own => continue,
+            KeyStatus::Confirmed => "confirmed",
+            KeyStatus::NotConfirmed => "not confirmed",
+            KeyStatus::Changed if member.shop == shops.shop => {
                 "CHANGED: the coordinator shows others this key as yours"
             }
-            Standing::Changed => "CHANGED since you confirmed it",
+            KeyStatus::Changed => "CHANGED since you confirmed it",
         };
         let _ = writeln!(
             text,
@@ -204,7 +204,7 @@ pub(crate) fn shops(shops: &Shops) -> String {
             spoken(&member.fingerprint)
         );
     }
-    let open = |member: &&Known| matches!(member.standing, Standing::NotConfirmed | Standing::Changed);
+    let open = |member: &&Peer| matches!(member.standing, KeyStatus::NotConfirmed | KeyStatus::Changed);
     match shops.members.iter().filter(open).count() {
         0 => text.push_str("Every other shop counts in sums under masks."),
         _ => text.push_str(
@@ -317,17 +317,17 @@ mod tests {
     #[test]
     fn changed_keys_are_shouted_and_ones_own_is_shown_to_be_compared() {
         let of = |key: u8| souk_common::secagg::records::fingerprint(&[key; 32]);
-        let known = |name: &str, key, standing| Known {
+        let known = |name: &str, key, standing| Peer {
             shop: name.parse().unwrap(),
             fingerprint: of(key),
             standing,
         };
-        let mut all = Shops {
+        let mut all = Peers {
             shop: "north".parse().unwrap(),
             fingerprint: of(1),
             members: vec![
-                known("north", 1, Standing::Own),
-                known("south", 2, Standing::Confirmed),
+                known("north", 1, KeyStatus::Own),
+                known("south", 2, KeyStatus::Confirmed),
             ],
         };
         let text = shops(&all);
@@ -336,7 +336,7 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("--trust"), "{text}");
-        all.members.push(known("west", 3, Standing::Changed));
+        all.members.push(known("west", 3, KeyStatus::Changed));
         let text = shops(&all);
         assert!(
             text.contains("west: CHANGED") && text.contains("--trust NAME="),

@@ -13,7 +13,7 @@ use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::recommend::picture::Picture;
-use crate::recommend::{Recommendations, Wishes, rank};
+use crate::recommend::{RecommendOptions, Recommendations, rank};
 use crate::store::{Store, UploadRecord};
 
 use crate::recommend::cache::ShelfCache;
@@ -27,12 +27,12 @@ pub enum Question {
         /// The user's id.
         user: String,
         /// How.
-        wishes: Wishes,
+        wishes: RecommendOptions,
         /// Whether all scores are wanted too, for a picture.
         picture: bool,
     },
     /// Recommendations for every user.
-    RecommendAll(Wishes),
+    RecommendAll(RecommendOptions),
     /// What was spent.
     Budget,
     /// What left this building.
@@ -189,7 +189,7 @@ impl Service {
         })
     }
 
-    fn recommend(&self, user: &str, wishes: &Wishes, picture: bool) -> anyhow::Result<Answer> {
+    fn recommend(&self, user: &str, wishes: &RecommendOptions, picture: bool) -> anyhow::Result<Answer> {
         let shelf = self.shelf()?;
         let row = shelf.find(user)?;
         let list = shelf.recommend(row, wishes);
@@ -208,7 +208,7 @@ impl Service {
         Ok(Answer::Recommended { list, picture })
     }
 
-    fn recommend_all(&self, wishes: &Wishes) -> anyhow::Result<Answer> {
+    fn recommend_all(&self, wishes: &RecommendOptions) -> anyhow::Result<Answer> {
         use rayon::prelude::*;
         let shelf = self.shelf()?;
         let rows = 0..shelf.dataset.len();
@@ -235,7 +235,7 @@ impl Service {
         Ok(Answer::Sent { uploads })
     }
 
-    fn shelf(&self) -> anyhow::Result<crate::recommend::Shelf> {
+    fn shelf(&self) -> anyhow::Result<crate::recommend::Recommendable> {
         let mut cache = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(&self.folder, &self.store)
     }

@@ -3,14 +3,14 @@
 //!
 //! | when the machine says | call | then |
 //! |---|---|---|
-//! | `MakeKeys` | [`Masker::begin`] | `KeysReady` |
-//! | `Advertise` | [`Masker::advertisement`] | send it |
-//! | `Share` | [`Masker::share`] | send what it gives |
-//! | `Check` | [`Masker::check`] | send whose shares were bad |
-//! | `MakeMasks` | [`Masker::mask`] | `MasksReady` |
-//! | `PutInOutbox` | [`Masker::take`] | finish under the masks, store the [`Masking`] with the update |
-//! | `StoreSurvivors` | [`Masking::confirm`] on the one that is stored | store it again, `SurvivorsStored` |
-//! | `Confirm`, `Reveal` | what it signed; [`Masking::reveal`] | send it |
+//! | `MakeKeys` | [`AttemptKeys::begin`] | `KeysReady` |
+//! | `Advertise` | [`AttemptKeys::advertisement`] | send it |
+//! | `Share` | [`AttemptKeys::share`] | send what it gives |
+//! | `Check` | [`AttemptKeys::check`] | send whose shares were bad |
+//! | `MakeMasks` | [`AttemptKeys::mask`] | `MasksReady` |
+//! | `PutInOutbox` | [`AttemptKeys::take`] | finish under the masks, store the [`UnmaskSecrets`] with the update |
+//! | `StoreSurvivors` | [`UnmaskSecrets::confirm`] on the one that is stored | store it again, `SurvivorsStored` |
+//! | `Confirm`, `Reveal` | what it signed; [`UnmaskSecrets::reveal`] | send it |
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,15 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::rng::Source;
 use souk_common::secagg::records::fingerprint;
 use souk_common::secagg::{
-    Acquaintance, Advertisement, Checked, Context, DeliveredShare, Keys, Masking, Masks, Refusal, Roster,
-    Shares, Sharing, Terms,
+    Advertisement, Checked, Context, DeliveredShare, Keys, KnownKeys, MaskingParams, Masks, Refusal, Roster,
+    Shares, Sharing, UnmaskSecrets,
 };
 
 use crate::config::ShopConfig;
 use crate::participate::AttemptKey;
 
 /// One attempt's keys, from the acceptance to the masked update. What is asked again is answered the same.
-pub struct Masker {
+pub struct AttemptKeys {
     key: AttemptKey,
     advertisement: Signed<Advertisement>,
     /// H(R1), and what was sealed for it.
@@ -41,16 +41,16 @@ enum Step {
     Keys(Box<Keys>),
     Sharing(Box<Sharing>),
     Checked(Box<Checked>),
-    Masked(Box<(Masking, Masks)>),
+    Masked(Box<(UnmaskSecrets, Masks)>),
     /// Taken, or used up by a list that was refused: keys are used once.
     Over,
 }
 
-impl Masker {
+impl AttemptKeys {
     /// New keys for an attempt.
     pub fn begin(
         context: Context,
-        terms: Terms,
+        terms: MaskingParams,
         shop: &ShopName,
         identity: &SigningKey,
         source: &mut impl Source,
@@ -94,7 +94,7 @@ impl Masker {
     pub fn share(
         &mut self,
         roster: Roster,
-        owner: &dyn Acquaintance,
+        owner: &dyn KnownKeys,
         identity: &SigningKey,
         source: &mut impl Source,
     ) -> Result<Shares, MaskError> {
@@ -158,7 +158,7 @@ impl Masker {
     }
 
     /// The masks, and what it takes to unmask; once.
-    pub fn take(&mut self) -> Option<(Masking, Masks)> {
+    pub fn take(&mut self) -> Option<(UnmaskSecrets, Masks)> {
         match std::mem::replace(&mut self.step, Step::Over) {
             Step::Masked(both) => Some(*both),
             other => {
@@ -201,7 +201,7 @@ impl From<&ShopConfig> for KnownShops {
     }
 }
 
-impl Acquaintance for KnownShops {
+impl KnownKeys for KnownShops {
     fn knows(&self, shop: &ShopName, fingerprint: &Digest) -> bool {
         self.shops.get(shop) == Some(fingerprint)
     }
@@ -235,12 +235,12 @@ pub(crate) mod tests {
     /// Three shops on their way through an attempt, and what the coordinator keeps of it.
     pub(crate) struct Three {
         pub(crate) session: Session,
-        pub(crate) maskers: Vec<Masker>,
+        pub(crate) maskers: Vec<AttemptKeys>,
         pub(crate) owner: KnownShops,
         rng: Stream,
     }
 
-    pub(crate) const TERMS: Terms = Terms {
+    pub(crate) const TERMS: MaskingParams = MaskingParams {
         min_shops: 3,
         colluding: 1,
         neighbours: None,
@@ -270,10 +270,10 @@ pub(crate) mod tests {
             Self::of(context(), TERMS)
         }
 
-        pub(crate) fn of(context: Context, terms: Terms) -> Self {
+        pub(crate) fn of(context: Context, terms: MaskingParams) -> Self {
             let (mut rng, mut session) = (stream(1, "three"), Session::new(context));
-            let maskers: Vec<Masker> = (0..3)
-                .map(|shop| Masker::begin(context, terms, &name(shop), &identity(shop), &mut rng))
+            let maskers: Vec<AttemptKeys> = (0..3)
+                .map(|shop| AttemptKeys::begin(context, terms, &name(shop), &identity(shop), &mut rng))
                 .collect();
             for (shop, masker) in maskers.iter().enumerate() {
                 let keys = masker.advertisement().clone();
@@ -304,12 +304,12 @@ pub(crate) mod tests {
         }
 
         /// Through shares and masks: what each stores.
-        pub(crate) fn masked(&mut self) -> Vec<Masking> {
+        pub(crate) fn masked(&mut self) -> Vec<UnmaskSecrets> {
             self.both().into_iter().map(|(masking, _)| masking).collect()
         }
 
         /// Through shares and masks.
-        pub(crate) fn both(&mut self) -> Vec<(Masking, Masks)> {
+        pub(crate) fn both(&mut self) -> Vec<(UnmaskSecrets, Masks)> {
             for shop in 0..3 {
                 let shares = self.share(shop, self.roster()).unwrap();
                 self.session.share(&TERMS, &name(shop), shares).unwrap();
@@ -321,7 +321,7 @@ pub(crate) mod tests {
                 self.session.check(&name(shop), bad).unwrap();
             }
             let sharers = self.session.fix_sharers(&TERMS);
-            let mask = |(shop, masker): (usize, &mut Masker)| {
+            let mask = |(shop, masker): (usize, &mut AttemptKeys)| {
                 masker.mask(sharers.clone(), &identity(shop)).unwrap();
                 let again = masker.mask(vec![0], &identity(shop));
                 again.expect("the first list counts");
@@ -360,7 +360,7 @@ pub(crate) mod tests {
         let stored = three.masked();
         assert!(three.maskers[0].take().is_none());
         assert!(three.maskers[0].mask(vec![0, 1, 2], &identity(0)).is_err());
-        let bindings: Vec<_> = stored.iter().map(Masking::binding).collect();
+        let bindings: Vec<_> = stored.iter().map(UnmaskSecrets::binding).collect();
         let all = [0, 1, 2];
         let mut confirmed = Vec::new();
         let mut after = Vec::new();
@@ -368,7 +368,7 @@ pub(crate) mod tests {
             let signed = masking.confirm(&all, &bindings, &identity(shop)).unwrap();
             // The process dies and reads it back.
             let json = serde_json::to_vec(&masking).unwrap();
-            let mut masking: Masking = serde_json::from_slice(&json).unwrap();
+            let mut masking: UnmaskSecrets = serde_json::from_slice(&json).unwrap();
             assert_eq!(masking.confirm(&all, &bindings, &identity(shop)).unwrap(), signed);
             assert_eq!(
                 masking.confirm(&[0, 1], &bindings[..2], &identity(shop)),

@@ -56,7 +56,7 @@ impl FromStr for Trusted {
 /// What the owner knows of a member's key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum KeyStatus {
     /// It is this shop itself.
     Own,
     /// This very key stands in `shop.toml`.
@@ -69,32 +69,32 @@ pub enum Standing {
 
 /// A member.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Known {
+pub struct Peer {
     /// Its name.
     pub shop: ShopName,
     /// Its long-term key's.
     pub fingerprint: Digest,
     /// What the owner knows of it.
-    pub standing: Standing,
+    pub standing: KeyStatus,
 }
 
 /// All of them.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Shops {
+pub struct Peers {
     /// This shop.
     pub shop: ShopName,
     /// Of its own key, as `key.der` has it: what other owners compare.
     pub fingerprint: Digest,
     /// By name.
-    pub members: Vec<Known>,
+    pub members: Vec<Peer>,
 }
 
-impl Shops {
+impl Peers {
     /// Whether no key is another than the one that was confirmed.
     pub fn is_good(&self) -> bool {
         self.members
             .iter()
-            .all(|member| member.standing != Standing::Changed)
+            .all(|member| member.standing != KeyStatus::Changed)
     }
 }
 
@@ -104,7 +104,7 @@ impl Shops {
 /// # Errors
 /// When the coordinator does not answer, a name to trust is no other member's or shown with another fingerprint, or
 /// `shop.toml` can't be edited.
-pub fn look(folder: &Folder, trust: &[Trusted]) -> anyhow::Result<Shops> {
+pub fn look(folder: &Folder, trust: &[Trusted]) -> anyhow::Result<Peers> {
     let mut config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
     ensure!(membership.left_at.is_none(), "this shop has left its federation");
@@ -173,25 +173,25 @@ fn standings(
     known: &BTreeMap<ShopName, Digest>,
     own_name: ShopName,
     own: Digest,
-) -> Shops {
+) -> Peers {
     let one = |member: &Member| {
         let fingerprint = fingerprint(&member.identity);
         let standing = match known.get(&member.shop) {
-            _ if member.shop == own_name && fingerprint == own => Standing::Own,
-            _ if member.shop == own_name => Standing::Changed,
-            Some(confirmed) if *confirmed == fingerprint => Standing::Confirmed,
-            Some(_) => Standing::Changed,
-            None => Standing::NotConfirmed,
+            _ if member.shop == own_name && fingerprint == own => KeyStatus::Own,
+            _ if member.shop == own_name => KeyStatus::Changed,
+            Some(confirmed) if *confirmed == fingerprint => KeyStatus::Confirmed,
+            Some(_) => KeyStatus::Changed,
+            None => KeyStatus::NotConfirmed,
         };
-        Known {
+        Peer {
             shop: member.shop.clone(),
             fingerprint,
             standing,
         }
     };
-    let mut members: Vec<Known> = members.iter().map(one).collect();
+    let mut members: Vec<Peer> = members.iter().map(one).collect();
     members.sort_by(|a, b| a.shop.cmp(&b.shop));
-    Shops {
+    Peers {
         shop: own_name,
         fingerprint: own,
         members,
@@ -234,7 +234,7 @@ mod tests {
             ("south".parse().unwrap(), fingerprint(&[9; 32])),
         ]);
         let shops = standings(&members, &known, "north".parse().unwrap(), fingerprint(&[1; 32]));
-        let seen: Vec<(&str, Standing)> = shops
+        let seen: Vec<(&str, KeyStatus)> = shops
             .members
             .iter()
             .map(|known| (known.shop.as_str(), known.standing))
@@ -242,10 +242,10 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("east", Standing::NotConfirmed),
-                ("north", Standing::Own),
-                ("south", Standing::Changed),
-                ("west", Standing::Confirmed),
+                ("east", KeyStatus::NotConfirmed),
+                ("north", KeyStatus::Own),
+                ("south", KeyStatus::Changed),
+                ("west", KeyStatus::Confirmed),
             ]
         );
         assert!(!shops.is_good());
@@ -256,7 +256,7 @@ mod tests {
             "north".parse().unwrap(),
             fingerprint(&[7; 32]),
         );
-        assert_eq!(shops.members[0].standing, Standing::Changed);
+        assert_eq!(shops.members[0].standing, KeyStatus::Changed);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use souk_common::round::statements::{
 };
 
 use super::events::{Blob, Effect, Event, Note};
-use super::masking::{MaskEffect, MaskEvent, Masks};
+use super::masking::{MaskEffect, MaskEvent, MaskProgress};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
 
@@ -48,7 +48,7 @@ pub(super) struct Attempt {
     pub(super) stage: Stage,
     pub(super) computed: bool,
     /// None before the plan is read, and without masking.
-    pub(super) masks: Option<Masks>,
+    pub(super) masks: Option<MaskProgress>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -310,7 +310,7 @@ impl Machine {
             current.due = current.upload_after.map(|after| current.announced_at + after);
         }
         current.stage = Stage::Computing;
-        current.masks = masked.then_some(Masks::Begun);
+        current.masks = masked.then_some(MaskProgress::Begun);
         let announcement = current.announcement.clone();
         // Under masks the keys are the acceptance; others wait for them, so they go first.
         let accept = match masked {

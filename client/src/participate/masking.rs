@@ -119,7 +119,7 @@ pub enum MaskEffect {
 
 /// How far the masks of an attempt are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Masks {
+pub(super) enum MaskProgress {
     Begun,
     Advertised,
     Shared,
@@ -132,38 +132,38 @@ impl Machine {
     pub(super) fn handle_masked(&mut self, event: MaskEvent) -> Vec<Effect> {
         let effect = match event {
             MaskEvent::KeysReady(key) => match self.masks(|current| current == key) {
-                Some((_, masks)) if *masks == Masks::Begun => {
-                    *masks = Masks::Advertised;
+                Some((_, masks)) if *masks == MaskProgress::Begun => {
+                    *masks = MaskProgress::Advertised;
                     MaskEffect::Advertise(key)
                 }
                 _ => return Vec::new(),
             },
             MaskEvent::Rostered { id, roster } => match self.masks(|current| current.id == id) {
                 // Again only until others' are here: then they have arrived.
-                Some((key, masks)) if matches!(masks, Masks::Advertised | Masks::Shared) => {
-                    *masks = Masks::Shared;
+                Some((key, masks)) if matches!(masks, MaskProgress::Advertised | MaskProgress::Shared) => {
+                    *masks = MaskProgress::Shared;
                     MaskEffect::Share { key, roster }
                 }
                 _ => return Vec::new(),
             },
             MaskEvent::SharesDelivered { id, shares } => match self.masks(|current| current.id == id) {
-                Some((key, masks)) if matches!(masks, Masks::Shared | Masks::Checked) => {
-                    *masks = Masks::Checked;
+                Some((key, masks)) if matches!(masks, MaskProgress::Shared | MaskProgress::Checked) => {
+                    *masks = MaskProgress::Checked;
                     MaskEffect::Check { key, shares }
                 }
                 _ => return Vec::new(),
             },
             MaskEvent::SharersFixed { id, sharers } => match self.masks(|current| current.id == id) {
-                Some((key, masks)) if *masks == Masks::Checked => {
-                    *masks = Masks::Asked;
+                Some((key, masks)) if *masks == MaskProgress::Checked => {
+                    *masks = MaskProgress::Asked;
                     MaskEffect::MakeMasks { key, sharers }
                 }
                 _ => return Vec::new(),
             },
             MaskEvent::MasksReady(key) => {
                 return match self.masks(|current| current == key) {
-                    Some((_, masks)) if *masks == Masks::Asked => {
-                        *masks = Masks::Ready;
+                    Some((_, masks)) if *masks == MaskProgress::Asked => {
+                        *masks = MaskProgress::Ready;
                         self.charge_if_ready(key)
                     }
                     _ => Vec::new(),
@@ -210,7 +210,7 @@ impl Machine {
         let Some(current) = self.current.as_mut().filter(|current| current.key() == key) else {
             return Vec::new();
         };
-        if !current.computed || current.masks.is_some_and(|masks| masks != Masks::Ready) {
+        if !current.computed || current.masks.is_some_and(|masks| masks != MaskProgress::Ready) {
             return Vec::new();
         }
         match self.step(key, &Stage::Computing, Stage::Charging) {
@@ -229,14 +229,14 @@ impl Machine {
     }
 
     /// The answer to a repeated announcement of a masked attempt that was accepted.
-    pub(super) fn advertise_again(&self, key: AttemptKey, masks: Masks) -> Vec<Effect> {
+    pub(super) fn advertise_again(&self, key: AttemptKey, masks: MaskProgress) -> Vec<Effect> {
         match masks {
-            Masks::Begun => Vec::new(),
+            MaskProgress::Begun => Vec::new(),
             _ => vec![Effect::Masked(MaskEffect::Advertise(key))],
         }
     }
 
-    fn masks(&mut self, of: impl Fn(AttemptKey) -> bool) -> Option<(AttemptKey, &mut Masks)> {
+    fn masks(&mut self, of: impl Fn(AttemptKey) -> bool) -> Option<(AttemptKey, &mut MaskProgress)> {
         let current = self.current.as_mut().filter(|current| of(current.key()))?;
         let key = current.key();
         current.masks.as_mut().map(|masks| (key, masks))

@@ -17,7 +17,7 @@ use crate::control::data_files;
 use crate::data::read_shop;
 use crate::folder::Folder;
 use crate::participate::Blob;
-use crate::recommend::Shelf;
+use crate::recommend::Recommendable;
 use crate::store::{Store, blobs_of};
 
 /// The shelf that was read last.
@@ -32,7 +32,7 @@ impl ShelfCache {
     ///
     /// # Errors
     /// When there is no model yet, or a file is missing or damaged.
-    pub fn get(&mut self, folder: &Folder, store: &Store) -> anyhow::Result<Shelf> {
+    pub fn get(&mut self, folder: &Folder, store: &Store) -> anyhow::Result<Recommendable> {
         let manifest = store
             .current_model()?
             .context("there is no model yet: `souk-client run` fetches one from the coordinator")?;
@@ -47,7 +47,7 @@ impl ShelfCache {
             }
         };
         let dataset = self.dataset(folder, &catalogue, manifest.catalogue)?;
-        Ok(Shelf {
+        Ok(Recommendable {
             model,
             catalogue,
             dataset,

@@ -26,7 +26,7 @@ use reasons::Reason;
 
 /// A model over its catalogue, and the shop's histories.
 #[derive(Clone)]
-pub struct Shelf {
+pub struct Recommendable {
     /// The model in use.
     pub model: Arc<Loaded>,
     /// The federation's items.
@@ -37,7 +37,7 @@ pub struct Shelf {
 
 /// What to recommend.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Wishes {
+pub struct RecommendOptions {
     /// How many items.
     pub k: usize,
     /// Whether items that the user bought may be recommended.
@@ -89,7 +89,7 @@ pub struct Scores {
     pub personal: bool,
 }
 
-impl Shelf {
+impl Recommendable {
     /// The row of a user.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Shelf {
     }
 
     /// The list for the user in `row`.
-    pub fn recommend(&self, row: usize, wishes: &Wishes) -> Recommendations {
+    pub fn recommend(&self, row: usize, wishes: &RecommendOptions) -> Recommendations {
         let history = &self.dataset.histories[row];
         let scores = self.scores(row);
         let bought: &[u32] = if wishes.include_bought {
@@ -178,7 +178,7 @@ pub(crate) mod tests {
     use souk_common::model::init::initial_parameters;
 
     /// 30 items in 3 categories, four users; the last has no history.
-    pub(crate) fn shelf() -> Shelf {
+    pub(crate) fn shelf() -> Recommendable {
         let item = |row: usize| Item {
             id: format!("i{row}"),
             title: if row < 2 {
@@ -209,14 +209,14 @@ pub(crate) mod tests {
                 history(&[]),
             ],
         };
-        Shelf {
+        Recommendable {
             model: Arc::new(model),
             catalogue: Arc::new(catalogue),
             dataset: Arc::new(dataset),
         }
     }
 
-    const WISHES: Wishes = Wishes {
+    const WISHES: RecommendOptions = RecommendOptions {
         k: 10,
         include_bought: false,
         explain: true,
@@ -235,7 +235,7 @@ pub(crate) mod tests {
         assert!(list.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
         let all = shelf.recommend(
             0,
-            &Wishes {
+            &RecommendOptions {
                 include_bought: true,
                 k: 100,
                 ..WISHES

@@ -19,7 +19,7 @@ use crate::participate::{AttemptKey, Blob, Event, Pending};
 use crate::store::Store;
 
 /// Something to send or to fetch.
-pub(crate) enum Letter {
+pub(crate) enum Outgoing {
     /// An answer to an announcement.
     Answer(AttemptId, Answer),
     /// A word of a masked attempt.
@@ -48,19 +48,19 @@ pub(crate) enum Letter {
 
 /// Carries letters over one connection: answers, words and updates in order, blobs beside them, and so what keeps the
 /// membership going. Together with the subscription these are all streams that a shop may have open.
-pub(crate) struct Courier {
+pub(crate) struct RequestQueue {
     pub(crate) link: Arc<Link>,
     clock: Arc<dyn Clock>,
     folder: Folder,
     generation: u64,
     inputs: UnboundedSender<Input>,
-    sending: UnboundedSender<Letter>,
-    fetching: UnboundedSender<Letter>,
-    standing: UnboundedSender<Letter>,
+    sending: UnboundedSender<Outgoing>,
+    fetching: UnboundedSender<Outgoing>,
+    standing: UnboundedSender<Outgoing>,
     tasks: [JoinHandle<()>; 3],
 }
 
-impl Courier {
+impl RequestQueue {
     pub(crate) fn start(
         link: Arc<Link>,
         clock: Arc<dyn Clock>,
@@ -95,12 +95,12 @@ impl Courier {
     }
 
     /// Takes a letter; one that is due later waits aside, so that it delays no other.
-    pub(crate) fn post(&self, letter: Letter) {
+    pub(crate) fn post(&self, letter: Outgoing) {
         let (line, at) = match &letter {
-            Letter::Answer(..) | Letter::Word(..) => (&self.sending, Timestamp(0)),
-            Letter::Upload { at, .. } => (&self.sending, *at),
-            Letter::Fetch { at, .. } => (&self.fetching, *at),
-            Letter::CheckIn(_) | Letter::Renew(_) => (&self.standing, Timestamp(0)),
+            Outgoing::Answer(..) | Outgoing::Word(..) => (&self.sending, Timestamp(0)),
+            Outgoing::Upload { at, .. } => (&self.sending, *at),
+            Outgoing::Fetch { at, .. } => (&self.fetching, *at),
+            Outgoing::CheckIn(_) | Outgoing::Renew(_) => (&self.standing, Timestamp(0)),
         };
         let wait = at.since(self.clock.now());
         if wait.is_zero() {
@@ -116,7 +116,7 @@ impl Courier {
     }
 }
 
-impl Drop for Courier {
+impl Drop for RequestQueue {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.link.close();
@@ -184,11 +184,11 @@ async fn carry(
     clock: &dyn Clock,
     folder: &Folder,
     generation: u64,
-    letter: Letter,
+    letter: Outgoing,
     inputs: &UnboundedSender<Input>,
 ) {
     let event = match letter {
-        Letter::CheckIn(membership) => {
+        Outgoing::CheckIn(membership) => {
             match link.check_in(&membership).await {
                 Ok(heard) => {
                     let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
@@ -197,18 +197,18 @@ async fn carry(
             }
             return;
         }
-        Letter::Renew(csr) => {
+        Outgoing::Renew(csr) => {
             let _ = inputs.send(Input::Renewed(generation, link.renew(csr).await));
             return;
         }
-        Letter::Answer(id, answer) => {
+        Outgoing::Answer(id, answer) => {
             if let Err(error) = link.answer(id, answer).await {
                 tracing::warn!(%id, "the answer was not taken: {error:#}");
                 hang_up_if_late(link, &error);
             }
             return;
         }
-        Letter::Word(key, word) => {
+        Outgoing::Word(key, word) => {
             match link.say(&word).await {
                 Ok(None) => {}
                 // Without keys or shares there is no place for this shop in the attempt.
@@ -228,7 +228,7 @@ async fn carry(
             }
             return;
         }
-        Letter::Fetch { blob, .. } => {
+        Outgoing::Fetch { blob, .. } => {
             let fetched = if is_here(folder, &blob) {
                 Ok(())
             } else {
@@ -242,7 +242,7 @@ async fn carry(
                 }
             }
         }
-        Letter::Upload { pending, store, .. } => {
+        Outgoing::Upload { pending, store, .. } => {
             let header = pending.header;
             let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
             let path = folder.update(&header.update);

@@ -15,7 +15,7 @@ use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
 use crate::store::Store;
-use crate::training::Workshop;
+use crate::training::Attempts;
 
 /// Answers a question while no `run` is up.
 ///
@@ -39,7 +39,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         store.erase_masking()?;
         return Ok(Answer::Left { kept });
     }
-    let workshop = Arc::new(Workshop::open(
+    let workshop = Arc::new(Attempts::open(
         folder,
         &membership,
         Arc::clone(&store),

@@ -32,7 +32,7 @@ use souk_common::wire::messages::Push;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use crate::agent::{Act, Agent, about_strangers, fresh_keys};
+use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
 use crate::commands::CheckFailed;
 use crate::config::ShopConfig;
 use crate::control::{Answer, Service};
@@ -41,17 +41,17 @@ use crate::link::{Heard, Link};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Event, Note};
 use crate::store::Store;
-use crate::training::{Draw, Workshop};
+use crate::training::{Attempts, UnreleasedUpdate};
 
-use connection::{Courier, Letter};
+use connection::{Outgoing, RequestQueue};
 pub(crate) use control::address_of;
 pub use control::answer_alone;
 use control::{leave, serve_control};
 use duplicate::Replaced;
 use output::Owner;
-use renewal::Standing;
-use stop::Alone;
-pub use stop::Ends;
+use renewal::Renewal;
+use stop::Offline;
+pub use stop::StopRules;
 
 /// What reaches the driver.
 enum Input {
@@ -80,7 +80,7 @@ enum Input {
     /// For the owner.
     Tell(String),
     /// A draw is ready.
-    Drawn(AttemptKey, anyhow::Result<Box<Draw>>),
+    Drawn(AttemptKey, anyhow::Result<Box<UnreleasedUpdate>>),
     /// The owner leaves the federation.
     Leave(oneshot::Sender<Answer>),
     /// It is over; the answer has been given.
@@ -91,7 +91,7 @@ enum Input {
 ///
 /// # Errors
 /// When the folder is no member's, is in use, or its files make no sense; after too long alone.
-pub fn run(folder: &Folder, ends: Ends) -> anyhow::Result<bool> {
+pub fn run(folder: &Folder, ends: StopRules) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -112,7 +112,7 @@ pub fn run(folder: &Folder, ends: Ends) -> anyhow::Result<bool> {
 pub async fn run_on(
     platform: Platform,
     folder: &Folder,
-    ends: Ends,
+    ends: StopRules,
     stop: impl Future<Output = ()>,
     tell: impl Fn(&str) + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -144,21 +144,21 @@ struct Driver {
     generation: u64,
     /// No dialling before that.
     not_before: Timestamp,
-    courier: Option<Courier>,
+    courier: Option<RequestQueue>,
     replaced: Replaced,
     manager: ServiceManager,
-    standing: Standing,
+    standing: Renewal,
     jitter: Secret,
     owner: Owner,
     dialling: Option<tokio::task::JoinHandle<()>>,
-    ends: Ends,
-    alone: Alone,
+    ends: StopRules,
+    alone: Offline,
     done: bool,
     _control: tokio::task::JoinHandle<()>,
 }
 
 impl Driver {
-    fn open(platform: Platform, folder: &Folder, ends: Ends, owner: Owner) -> anyhow::Result<Self> {
+    fn open(platform: Platform, folder: &Folder, ends: StopRules, owner: Owner) -> anyhow::Result<Self> {
         let config = ShopConfig::load(folder)?;
         let membership = Membership::load(folder)?;
         ensure!(
@@ -167,7 +167,7 @@ impl Driver {
         );
         let store = Arc::new(Store::open_patiently(folder)?);
         let now = platform.clock.now();
-        let workshop = Arc::new(Workshop::open(folder, &membership, Arc::clone(&store), now)?);
+        let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
         let accounts = Arc::clone(&workshop);
         let service = Service::new(
@@ -201,12 +201,12 @@ impl Driver {
             courier: None,
             replaced: Replaced::default(),
             manager: ServiceManager::from_environment(),
-            standing: Standing::new(now),
+            standing: Renewal::new(now),
             jitter: secret_stream()?,
             owner,
             dialling: None,
             ends,
-            alone: Alone::since(now, ends),
+            alone: Offline::since(now, ends),
             done: false,
             _control: control,
         })
@@ -263,7 +263,7 @@ impl Driver {
             Input::NoMember(generation) if generation == self.generation => Err(self.no_member()),
             Input::Linked(generation, link) if generation == self.generation => {
                 self.alone.is_over();
-                self.courier = Some(Courier::start(
+                self.courier = Some(RequestQueue::start(
                     link,
                     Arc::clone(&self.platform.clock),
                     self.folder.clone(),
@@ -352,7 +352,7 @@ impl Driver {
     /// Lets the agent work, which writes to disk, and does what it leaves to others.
     fn act(
         &mut self,
-        work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<Act>>,
+        work: impl FnOnce(&mut Agent, Timestamp) -> anyhow::Result<Vec<AgentAction>>,
     ) -> anyhow::Result<()> {
         let now = self.platform.clock.now();
         let acts = in_place(|| work(&mut self.agent, now))?;
@@ -360,23 +360,23 @@ impl Driver {
         Ok(())
     }
 
-    fn perform(&mut self, acts: Vec<Act>) {
+    fn perform(&mut self, acts: Vec<AgentAction>) {
         for act in acts {
             match act {
-                Act::Connect { at } => self.connect(at),
-                Act::Fetch { blob, at } => self.post(Letter::Fetch { blob, at }),
-                Act::Answer(key, answer) => self.post(Letter::Answer(key.id, answer)),
-                Act::Say(key, word) => self.post(Letter::Word(key, word)),
-                Act::Upload { pending, at } => self.post(Letter::Upload {
+                AgentAction::Connect { at } => self.connect(at),
+                AgentAction::Fetch { blob, at } => self.post(Outgoing::Fetch { blob, at }),
+                AgentAction::Answer(key, answer) => self.post(Outgoing::Answer(key.id, answer)),
+                AgentAction::Say(key, word) => self.post(Outgoing::Word(key, word)),
+                AgentAction::Upload { pending, at } => self.post(Outgoing::Upload {
                     pending,
                     at,
                     store: Arc::clone(self.agent.store()),
                 }),
-                Act::Consider(announcement) => self.consider(announcement),
-                Act::Compute(announcement) => self.compute(announcement),
-                Act::Report(note) => self.report(&note),
-                Act::Tell(line) => self.tell(&line),
-                Act::Finish => self.done = self.ends.when_finished,
+                AgentAction::Consider(announcement) => self.consider(announcement),
+                AgentAction::Compute(announcement) => self.compute(announcement),
+                AgentAction::Report(note) => self.report(&note),
+                AgentAction::Tell(line) => self.tell(&line),
+                AgentAction::Finish => self.done = self.ends.when_finished,
             }
         }
     }
@@ -398,7 +398,7 @@ impl Driver {
     }
 
     /// Without a connection the letter is dropped: the machine asks again when there is one.
-    fn post(&mut self, letter: Letter) {
+    fn post(&mut self, letter: Outgoing) {
         if let Some(courier) = &self.courier {
             courier.post(letter);
         }

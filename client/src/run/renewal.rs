@@ -10,14 +10,14 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Validity, request_for};
 
 use super::Driver;
-use super::connection::Letter;
+use super::connection::Outgoing;
 use crate::commands::CheckFailed;
 use crate::link::{Heard, Showed};
 use crate::membership::Membership;
 use souk_common::date::date;
 
 /// What is remembered from one look to the next.
-pub(crate) struct Standing {
+pub(crate) struct Renewal {
     look_at: Timestamp,
     /// No renewal is asked for before.
     renew_at: Timestamp,
@@ -26,7 +26,7 @@ pub(crate) struct Standing {
     welcomed: bool,
 }
 
-impl Standing {
+impl Renewal {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             look_at: now + BETWEEN_LOOKS,
@@ -46,7 +46,7 @@ impl Driver {
     /// Checks in again; without a connection, the next arrival does.
     pub(crate) fn look_again(&mut self) {
         self.standing.look_at = self.platform.clock.now() + BETWEEN_LOOKS;
-        self.post(Letter::CheckIn(Box::new(self.membership.clone())));
+        self.post(Outgoing::CheckIn(Box::new(self.membership.clone())));
     }
 
     /// A second welcome on one connection says that there is something new to hear.
@@ -99,7 +99,7 @@ impl Driver {
         if self.membership.renewal_is_due(now) && now >= self.standing.renew_at {
             self.standing.renew_at = now + RENEWAL_PATIENCE;
             let key = self.membership.identity(&self.folder)?.key;
-            self.post(Letter::Renew(request_for(&key)?));
+            self.post(Outgoing::Renew(request_for(&key)?));
         } else if changed {
             self.look_again();
         }

@@ -6,7 +6,7 @@ use souk_common::clock::Timestamp;
 
 /// When [`super::run`] ends by itself.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct Ends {
+pub struct StopRules {
     /// End when the coordinator says that the run is complete.
     #[arg(long = "exit-when-finished")]
     pub when_finished: bool,
@@ -17,13 +17,13 @@ pub struct Ends {
 }
 
 /// Since when a shop has had no connection, and how long its owner bears that.
-pub(crate) struct Alone {
+pub(crate) struct Offline {
     borne: Option<Duration>,
     since: Option<Timestamp>,
 }
 
-impl Alone {
-    pub(crate) fn since(now: Timestamp, ends: Ends) -> Self {
+impl Offline {
+    pub(crate) fn since(now: Timestamp, ends: StopRules) -> Self {
         Self {
             borne: ends.after_alone,
             since: Some(now),

@@ -4,7 +4,7 @@
 use std::fs;
 
 use souk_common::crypto::at_rest::Vault;
-use souk_common::secagg::Masking;
+use souk_common::secagg::UnmaskSecrets;
 use zeroize::Zeroizing;
 
 use super::{Store, StoreError};
@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database is damaged.
-    pub fn masking(&self) -> Result<Option<Masking>, StoreError> {
+    pub fn masking(&self) -> Result<Option<UnmaskSecrets>, StoreError> {
         let Some(sealed) = self.secret()? else {
             return Ok(None);
         };
@@ -38,7 +38,7 @@ impl Store {
     ///
     /// # Errors
     /// When it may not be durable: then nothing may be answered.
-    pub fn store_masking(&self, masking: &Masking) -> Result<(), StoreError> {
+    pub fn store_masking(&self, masking: &UnmaskSecrets) -> Result<(), StoreError> {
         let sealed = self.sealed(masking)?;
         let path = self.write_secret(&masking.context().id, &sealed)?;
         self.destroy_secrets_but(&path);
@@ -53,7 +53,7 @@ impl Store {
         self.destroy_secrets()
     }
 
-    pub(super) fn sealed(&self, masking: &Masking) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn sealed(&self, masking: &UnmaskSecrets) -> Result<Vec<u8>, StoreError> {
         let plain = Zeroizing::new(super::json(masking));
         let vault = self.vault().map_err(|error| StoreError::Seal(error.into()))?;
         vault
@@ -86,12 +86,12 @@ mod tests {
     use souk_common::secagg::Binding;
 
     /// A folder with a masked update in its outbox.
-    fn boxed() -> (tempfile::TempDir, Folder, Masking, Vec<Binding>) {
+    fn boxed() -> (tempfile::TempDir, Folder, UnmaskSecrets, Vec<Binding>) {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
         fs::write(folder.key(), b"a key").unwrap();
         let mut all = Three::new().masked();
-        let bindings = all.iter().map(Masking::binding).collect();
+        let bindings = all.iter().map(UnmaskSecrets::binding).collect();
         let masking = all.remove(0);
         let store = Store::open(&folder).unwrap();
         store
@@ -107,7 +107,7 @@ mod tests {
     }
 
     /// Every share in `masking`, as 64 digits and as bytes.
-    fn shares(masking: &Masking) -> Vec<(String, Vec<u8>)> {
+    fn shares(masking: &UnmaskSecrets) -> Vec<(String, Vec<u8>)> {
         let value = serde_json::to_value(masking).unwrap();
         let both = value["shares"].as_array().unwrap().iter();
         both.flat_map(|held| {

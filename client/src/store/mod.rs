@@ -17,7 +17,7 @@ use souk_common::crypto::sign::Signed;
 use souk_common::format::FormatError;
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Manifest, Receipt, RejectCode};
-use souk_common::secagg::Masking;
+use souk_common::secagg::UnmaskSecrets;
 use souk_common::storage::disk::open_database;
 
 use crate::folder::Folder;
@@ -196,7 +196,7 @@ impl Store {
         &self,
         pending: &Pending,
         bytes: &[u8],
-        masking: Option<&Masking>,
+        masking: Option<&UnmaskSecrets>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let sealed = masking.map(|masking| self.sealed(masking)).transpose()?;

@@ -25,7 +25,7 @@ use souk_common::privacy::ledger::{LedgerError, View};
 use souk_common::privacy::{Charged, Spend};
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
-use souk_common::secagg::{self, Masking, Masks, Terms};
+use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
 use souk_common::wire::{codec, update};
 
 use crate::config::ShopConfig;
@@ -41,16 +41,16 @@ use crate::store::{Store, blobs_of};
 use crate::training::round_update::{Customers, RoundUpdate, Vectors, round_update};
 
 /// The shop's data, ledger and store.
-pub struct Workshop {
+pub struct Attempts {
     folder: Folder,
     shop: ShopName,
     store: Arc<Store>,
     ledger: Mutex<FileLedger>,
-    bench: Mutex<Option<Bench>>,
+    bench: Mutex<Option<Prepared>>,
 }
 
 /// What stays on the bench from round to round of one plan.
-struct Bench {
+struct Prepared {
     plan: Digest,
     catalogue: Digest,
     recommender: Arc<Recommender>,
@@ -69,7 +69,7 @@ struct Data {
 type Stamp = Vec<Option<(u64, SystemTime)>>;
 
 /// A draw for one attempt; nothing of it can leave before it was charged, and nothing of a known seed can be in it.
-pub struct Draw {
+pub struct UnreleasedUpdate {
     update: RoundUpdate<Secret>,
     spend: Spend,
     charged: Option<Charged>,
@@ -77,14 +77,14 @@ pub struct Draw {
     told: Vec<String>,
 }
 
-impl Draw {
+impl UnreleasedUpdate {
     /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
     pub fn told(&self) -> &[String] {
         &self.told
     }
 }
 
-impl Workshop {
+impl Attempts {
     /// Opens the ledger, which is recomputed from its first record, beside an open store.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When a file is missing or damaged, or the operating system gives no entropy.
-    pub fn draw(&self, announcement: &Announcement) -> anyhow::Result<Draw> {
+    pub fn draw(&self, announcement: &Announcement) -> anyhow::Result<UnreleasedUpdate> {
         let (plan, catalogue, model) = self.fetched(announcement)?;
         let terms = plan
             .terms_of(&self.shop)
@@ -218,7 +218,7 @@ impl Workshop {
             bench.vectors[*user] = Some(vector.clone());
         }
         self.keep_vectors(&announcement.plan, &bench.data.dataset, &update.vectors)?;
-        Ok(Draw {
+        Ok(UnreleasedUpdate {
             update,
             spend: Spend::of(&plan, announcement),
             charged: None,
@@ -231,7 +231,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When the spend may not be durable.
-    pub fn charge(&self, draw: &mut Draw, now: Timestamp) -> anyhow::Result<()> {
+    pub fn charge(&self, draw: &mut UnreleasedUpdate, now: Timestamp) -> anyhow::Result<()> {
         draw.charged = Some(self.ledger().charge(draw.spend.clone(), now)?);
         Ok(())
     }
@@ -244,8 +244,8 @@ impl Workshop {
     pub fn finish(
         &self,
         key: AttemptKey,
-        draw: Draw,
-        masks: Option<(&Masking, Masks)>,
+        draw: UnreleasedUpdate,
+        masks: Option<(&UnmaskSecrets, Masks)>,
         due: Option<Timestamp>,
         now: Timestamp,
     ) -> anyhow::Result<Pending> {
@@ -264,7 +264,7 @@ impl Workshop {
         let pending = Pending {
             key,
             header,
-            binding: masking.map(Masking::binding),
+            binding: masking.map(UnmaskSecrets::binding),
             due,
         };
         self.store.put_in_outbox(&pending, &bytes, masking, now)?;
@@ -275,7 +275,10 @@ impl Workshop {
     ///
     /// # Errors
     /// When the plan has none, or can't be read.
-    pub fn masking_of(&self, announcement: &Announcement) -> anyhow::Result<(secagg::Context, Terms)> {
+    pub fn masking_of(
+        &self,
+        announcement: &Announcement,
+    ) -> anyhow::Result<(secagg::Context, MaskingParams)> {
         let plan = self.fetched(announcement)?.0;
         let terms = plan.masking_params().context("the plan has no masking")?;
         let context = secagg::Context {
@@ -360,7 +363,7 @@ impl Workshop {
         plan: &Plan,
         catalogue: &Catalogue,
         data: Arc<Data>,
-    ) -> anyhow::Result<Bench> {
+    ) -> anyhow::Result<Prepared> {
         let dataset = &data.dataset;
         let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
         let mut vectors: Vectors = vec![None; dataset.len()];
@@ -373,7 +376,7 @@ impl Workshop {
                 *vector = read.filter(|vector| vector.values.len() == width);
             }
         }
-        Ok(Bench {
+        Ok(Prepared {
             plan: announcement.plan,
             catalogue: announcement.catalogue,
             recommender,
@@ -421,7 +424,7 @@ impl Workshop {
     }
 }
 
-impl Accounts for Workshop {
+impl Accounts for Attempts {
     fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
         let ledger = self.ledger();
         let delta = config.policy.delta;

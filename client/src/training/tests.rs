@@ -76,10 +76,10 @@ fn home_with(plan: &str, orders: &str, policy: &str) -> Home {
 }
 
 impl Home {
-    fn open(&self) -> (Arc<Store>, anyhow::Result<Workshop>) {
+    fn open(&self) -> (Arc<Store>, anyhow::Result<Attempts>) {
         let folder = Folder::new(self.dir.path());
         let store = Arc::new(Store::open(&folder).unwrap());
-        let workshop = Workshop::open(&folder, &self.membership, Arc::clone(&store), Timestamp(0));
+        let workshop = Attempts::open(&folder, &self.membership, Arc::clone(&store), Timestamp(0));
         (store, workshop)
     }
 

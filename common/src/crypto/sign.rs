@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::ids::Digest;
 
 /// What may be signed. Each kind has a domain of its own, so a signature on one is none on another.
-pub trait Word: Serialize {
+pub trait Signable: Serialize {
     /// Names the kind and its version.
     const DOMAIN: &'static str;
 }
@@ -52,8 +52,8 @@ impl SigningKey {
     }
 
     /// Signs `body`.
-    pub fn sign<T: Word>(&self, body: T) -> Signed<T> {
-        let signature = self.0.sign(&word_digest(&body).0).to_bytes().to_vec();
+    pub fn sign<T: Signable>(&self, body: T) -> Signed<T> {
+        let signature = self.0.sign(&signable_digest(&body).0).to_bytes().to_vec();
         Signed { body, signature }
     }
 }
@@ -62,10 +62,13 @@ impl SigningKey {
 ///
 /// # Errors
 /// When the key is none, or the signature is not by it over this body.
-pub fn verify<'a, T: Word>(signed: &'a Signed<T>, public_key: &[u8; 32]) -> Result<&'a T, SignatureError> {
+pub fn verify<'a, T: Signable>(
+    signed: &'a Signed<T>,
+    public_key: &[u8; 32],
+) -> Result<&'a T, SignatureError> {
     let key = VerifyingKey::from_bytes(public_key).map_err(|_| SignatureError)?;
     let signature = Signature::from_slice(&signed.signature).map_err(|_| SignatureError)?;
-    key.verify_strict(&word_digest(&signed.body).0, &signature)
+    key.verify_strict(&signable_digest(&signed.body).0, &signature)
         .map_err(|_| SignatureError)?;
     Ok(&signed.body)
 }
@@ -83,7 +86,7 @@ pub struct KeyError {
 pub struct SignatureError;
 
 /// What is signed: a digest of the canonical JSON of `body` under the name of its kind.
-pub fn word_digest<T: Word>(body: &T) -> Digest {
+pub fn signable_digest<T: Signable>(body: &T) -> Digest {
     // Every kind of word is structs, numbers and names: it always has a JSON form.
     let json = serde_json::to_vec(body).expect("a word has a JSON form");
     Digest(blake3::derive_key(T::DOMAIN, &json))

@@ -15,5 +15,5 @@ pub mod user_sum;
 
 pub use ledger::{Charged, Ledger, LedgerError, LedgerSink, MemorySink, SharedNoise, Spend};
 pub use noise::NoiseVector;
-pub use release::{GateError, Privatized};
+pub use release::{Privatized, ReleaseError};
 pub use user_sum::{PartialSum, Tally, UserSum};

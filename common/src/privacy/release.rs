@@ -57,16 +57,16 @@ impl Privatized<Update> {
         noise_stddev: u64,
         charged: &Charged,
         masks: Option<Masks>,
-    ) -> Result<Self, GateError> {
+    ) -> Result<Self, ReleaseError> {
         let spend = charged.spend();
         if spend.clip_norm.get() != grid.clip_norm {
-            return Err(GateError::Clip {
+            return Err(ReleaseError::Clip {
                 sum: grid.clip_norm,
                 charged: spend.clip_norm.get(),
             });
         }
         if spend.shared.is_some() && masks.is_none() {
-            return Err(GateError::Bare);
+            return Err(ReleaseError::Bare);
         }
         let shares = spend.shared.map_or(1.0, |shared| shared.counted());
         // C*s is a power of two: the product is exact.
@@ -75,7 +75,7 @@ impl Privatized<Update> {
             .map_or(0.0, |z| z.get() * grid.clip_units());
         // Variances of independent shares add up.
         if (noise_stddev as f64).powi(2) * shares < charged * charged {
-            return Err(GateError::Noise {
+            return Err(ReleaseError::Noise {
                 sum: noise_stddev,
                 charged,
             });
@@ -101,7 +101,7 @@ impl Privatized<Update> {
 
 /// The ledger was charged for another mechanism than the sum went through: nothing is released.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum GateError {
+pub enum ReleaseError {
     /// Too little noise.
     #[error(
         "the sum carries noise of {sum} grid units, the ledger was charged for {charged}: nothing is released"

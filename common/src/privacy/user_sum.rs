@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use super::ledger::Charged;
 use super::noise::NoiseVector;
-use super::release::{GateError, Privatized};
+use super::release::{Privatized, ReleaseError};
 use crate::model::update::UserUpdate;
 use crate::numeric::kernels::clip_add::{Word, add_outer, add_scaled, sum_of_squares};
 use crate::params::Weight;
@@ -83,7 +83,7 @@ impl<S> UserSum<S> {
     ///
     /// # Errors
     /// When the charge was for less noise or another clip norm than the sum has.
-    pub fn finish(self, charged: &Charged) -> Result<Privatized<Update>, GateError> {
+    pub fn finish(self, charged: &Charged) -> Result<Privatized<Update>, ReleaseError> {
         self.release(charged, None)
     }
 
@@ -91,11 +91,11 @@ impl<S> UserSum<S> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn finish_masked(self, charged: &Charged, masks: Masks) -> Result<Privatized<Update>, GateError> {
+    pub fn finish_masked(self, charged: &Charged, masks: Masks) -> Result<Privatized<Update>, ReleaseError> {
         self.release(charged, Some(masks))
     }
 
-    fn release(self, charged: &Charged, masks: Option<Masks>) -> Result<Privatized<Update>, GateError> {
+    fn release(self, charged: &Charged, masks: Option<Masks>) -> Result<Privatized<Update>, ReleaseError> {
         Privatized::release(self.sum.values, &self.sum.grid, self.noise_stddev, charged, masks)
     }
 }

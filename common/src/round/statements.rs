@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::LogHead;
 use crate::clock::Timestamp;
-use crate::crypto::sign::Word;
+use crate::crypto::sign::Signable;
 use crate::ids::{AttemptId, Digest, ShopName};
 
 /// What the coordinator asks the shops to do; signed.
@@ -24,7 +24,7 @@ pub struct Announcement {
     pub log: LogHead,
 }
 
-impl Word for Announcement {
+impl Signable for Announcement {
     const DOMAIN: &'static str = "souk 2026 announcement v1";
 }
 
@@ -154,7 +154,7 @@ pub struct Receipt {
     pub log: LogHead,
 }
 
-impl Word for Receipt {
+impl Signable for Receipt {
     const DOMAIN: &'static str = "souk 2026 receipt v1";
 }
 
@@ -227,7 +227,7 @@ pub struct Manifest {
     pub published_at: Timestamp,
 }
 
-impl Word for Manifest {
+impl Signable for Manifest {
     const DOMAIN: &'static str = "souk 2026 manifest v1";
 }
 
@@ -253,7 +253,7 @@ pub enum Outcome {
     },
 }
 
-impl Word for Outcome {
+impl Signable for Outcome {
     const DOMAIN: &'static str = "souk 2026 outcome v1";
 }
 
@@ -274,7 +274,7 @@ pub struct Sent {
     pub ledger: LogHead,
 }
 
-impl Word for Sent {
+impl Signable for Sent {
     const DOMAIN: &'static str = "souk 2026 sent v1";
 }
 
@@ -304,7 +304,7 @@ pub struct Authorities {
     pub certificates: Vec<Vec<u8>>,
 }
 
-impl Word for Authorities {
+impl Signable for Authorities {
     const DOMAIN: &'static str = "souk 2026 authorities v1";
 }
 

@@ -16,7 +16,7 @@ use crate::ids::{Digest, ShopName};
 /// A shop whose update is masked: what it needs to help unmask the sum. Stored before the update leaves, erased when the
 /// attempt has ended.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
-pub struct Masking {
+pub struct UnmaskSecrets {
     pub(super) context: Context,
     pub(super) colluding: usize,
     pub(super) least_alive: usize,
@@ -54,7 +54,7 @@ impl Drop for Held {
     }
 }
 
-impl Masking {
+impl UnmaskSecrets {
     /// What the attempt is bound to.
     pub fn context(&self) -> &Context {
         &self.context

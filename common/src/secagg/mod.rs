@@ -38,11 +38,11 @@ mod tests;
 pub mod tree;
 
 pub use coordinator::{Misfit, Session};
-pub use masking::Masking;
+pub use masking::UnmaskSecrets;
 pub use records::{
     Advertisement, Binding, Confirmation, Confirmed, Context, DeliveredShare, Revealed, Roster, SealedShare,
     Shares,
 };
 pub use refusal::Refusal;
-pub use shop::{Acquaintance, Checked, Keys, Masks, Sharing};
-pub use terms::{Safeguards, Terms, TermsError};
+pub use shop::{Checked, Keys, KnownKeys, Masks, Sharing};
+pub use terms::{MaskingParams, MaskingParamsError, Safeguards};

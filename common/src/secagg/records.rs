@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::sign::{SignatureError, Signed, SigningKey, Word, verify, word_digest};
+use crate::crypto::sign::{Signable, SignatureError, Signed, SigningKey, signable_digest, verify};
 use crate::hex;
 use crate::ids::{AttemptId, Digest, ShopName};
 
@@ -52,7 +52,7 @@ pub struct Advertisement {
     pub commitment: Digest,
 }
 
-impl Word for Advertisement {
+impl Signable for Advertisement {
     const DOMAIN: &'static str = "souk 2026 masking keys v1";
 }
 
@@ -96,7 +96,7 @@ impl Roster {
     pub fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("souk 2026 masking roster v1");
         for signed in &self.0 {
-            hasher.update(&word_digest(&signed.body).0);
+            hasher.update(&signable_digest(&signed.body).0);
         }
         Digest(*hasher.finalize().as_bytes())
     }
@@ -253,7 +253,7 @@ pub struct ShareCommitment {
     pub root: Digest,
 }
 
-impl Word for ShareCommitment {
+impl Signable for ShareCommitment {
     const DOMAIN: &'static str = "souk 2026 masking shares v1";
 }
 
@@ -299,7 +299,7 @@ pub struct UploadBinding {
     pub sharers: Digest,
 }
 
-impl Word for UploadBinding {
+impl Signable for UploadBinding {
     const DOMAIN: &'static str = "souk 2026 masking upload v1";
 }
 
@@ -330,7 +330,7 @@ pub struct Confirmation {
     pub survivors: Digest,
 }
 
-impl Word for Confirmation {
+impl Signable for Confirmation {
     const DOMAIN: &'static str = "souk 2026 masking survivors confirmed v1";
 }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::graph::neighbours;
 use super::mask::{Mask, Sign};
-use super::masking::{Held, Identity, Masking};
+use super::masking::{Held, Identity, UnmaskSecrets};
 use super::records::{
     Advertisement, Binding, Context, DeliveredShare, Roster, SealedShare, ShareCommitment, ShareHashes,
     Shares, UploadBinding, commitment, fingerprint, share_leaf, sharers_digest,
@@ -16,7 +16,7 @@ use super::records::{
 use super::refusal::Refusal;
 use super::secrets::{Secret, agree, open, pair_seed, public_key, seal, self_key};
 use super::shamir::split;
-use super::terms::{MOST_HOLDERS, Terms};
+use super::terms::{MOST_HOLDERS, MaskingParams};
 use super::tree::{Tree, root_above};
 use crate::crypto::sign::{Signed, SigningKey, verify};
 use crate::ids::{Digest, ShopName};
@@ -25,7 +25,7 @@ use crate::secagg::mask::MaskCipher;
 use crate::update::UpdateValues;
 
 /// Which other shops the owner has confirmed, and how many it takes.
-pub trait Acquaintance {
+pub trait KnownKeys {
     /// Whether the owner has confirmed this long-term key of this shop.
     fn knows(&self, shop: &ShopName, fingerprint: &Digest) -> bool;
     /// The owner's own least number of shops in a masked sum, this one included.
@@ -35,7 +35,7 @@ pub trait Acquaintance {
 /// The secrets of one attempt, made before its announcement is answered.
 pub struct Keys {
     context: Context,
-    terms: Terms,
+    terms: MaskingParams,
     shop: ShopName,
     mask: Secret,
     sealing: Secret,
@@ -47,7 +47,7 @@ impl Keys {
     /// New ones; `secret` is a [`Secret`](crate::rng::Secret) wherever they protect anybody.
     pub fn make(
         context: Context,
-        terms: Terms,
+        terms: MaskingParams,
         shop: &ShopName,
         identity: &SigningKey,
         secret: &mut impl Source,
@@ -93,7 +93,7 @@ impl Keys {
     pub fn share(
         self,
         roster: Roster,
-        owner: &dyn Acquaintance,
+        owner: &dyn KnownKeys,
         identity: &SigningKey,
         secret: &mut impl Source,
     ) -> Result<(Sharing, Shares), Refusal> {
@@ -286,7 +286,7 @@ impl Checked {
     /// # Errors
     /// When R2 lacks this shop, is no part of R1, or has too few shops: that the owner knows, in all or among the holders of
     /// this shop's shares, or for the sum to be unmasked at all.
-    pub fn mask(self, sharers: Vec<u32>, signer: &SigningKey) -> Result<(Masking, Masks), Refusal> {
+    pub fn mask(self, sharers: Vec<u32>, signer: &SigningKey) -> Result<(UnmaskSecrets, Masks), Refusal> {
         let Self { sharing, shares } = self;
         sharing.accept(&sharers)?;
         let bound = sharers_digest(&sharing.digest, &sharers);
@@ -312,7 +312,7 @@ impl Checked {
         };
         let terms = sharing.keys.terms;
         let bodies = || sharing.roster.0.iter().map(|signed| &signed.body);
-        let masking = Masking {
+        let masking = UnmaskSecrets {
             context: *context,
             colluding: terms.colluding,
             least_alive: terms.least_alive(sharing.roster.len()),

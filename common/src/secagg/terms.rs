@@ -20,10 +20,10 @@
 //!   one R1 only one pair (R2, R3) can be confirmed, however many a lying coordinator shows: two sets of F signers of R1 have
 //!   more than t + u members in common, one of them honest, and an honest shop signs one H2 and one R3. Counted against R2
 //!   (as until protocol version 1), two R2 that have little in common could both be confirmed.
-//! * **Survivors.** So an attempt takes max(n_min, T, F) of them ([`Terms::least_survivors`]).
+//! * **Survivors.** So an attempt takes max(n_min, T, F) of them ([`MaskingParams::least_survivors`]).
 //!
 //! None of this is a matter of probability. What is one is how often an attempt fails because too many of one shop's holders
-//! drop out by chance: d is chosen for that ([`Terms::degree`]).
+//! drop out by chance: d is chosen for that ([`MaskingParams::degree`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ use crate::update::ModulusBits;
 
 /// The numbers of a plan's masking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Terms {
+pub struct MaskingParams {
     /// n_min: fewer survivors than these are never unmasked.
     pub min_shops: usize,
     /// t: shops that may collude.
@@ -82,7 +82,7 @@ pub(super) fn majority(shops: usize, colluding: usize, unknown: usize) -> usize 
     shops.saturating_add(colluding).saturating_add(unknown) / 2 + 1
 }
 
-impl Terms {
+impl MaskingParams {
     /// d, in a roster of `shops`: all others up to [`COMPLETE_SHOPS`]; above, the plan's, or the least even number for which
     /// an attempt in which each shop drops out with probability [`DROPOUT`] fails for want of holders at most once in
     /// 2^20 times.
@@ -140,11 +140,11 @@ impl Terms {
     ///
     /// # Errors
     /// The plan's field that does not, with what it may be.
-    pub fn check(&self, shops: usize) -> Result<(), TermsError> {
+    pub fn check(&self, shops: usize) -> Result<(), MaskingParamsError> {
         if let Some(neighbours) = self.neighbours
             && (neighbours % 2 != 0 || neighbours < 2 * self.colluding + 4 || neighbours >= MOST_HOLDERS)
         {
-            return Err(TermsError {
+            return Err(MaskingParamsError {
                 field: "masking.neighbours",
                 value: neighbours.to_string(),
                 rule: format!(
@@ -156,7 +156,7 @@ impl Terms {
         }
         let degree = self.degree(shops);
         if degree + 1 > MOST_HOLDERS {
-            return Err(TermsError {
+            return Err(MaskingParamsError {
                 field: "masking.colluding",
                 value: self.colluding.to_string(),
                 rule: format!("so small that {MOST_HOLDERS} holders of a shop's shares are enough"),
@@ -164,7 +164,7 @@ impl Terms {
         }
         let threshold = self.threshold(shops, 0);
         if threshold > self.min_shops {
-            return Err(TermsError {
+            return Err(MaskingParamsError {
                 field: "masking.min_shops",
                 value: self.min_shops.to_string(),
                 rule: format!(
@@ -218,7 +218,7 @@ fn too_few(many: usize, needed: usize, dropout: f64) -> f64 {
 
 /// A number that does not fit.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TermsError {
+pub struct MaskingParamsError {
     /// The plan's key.
     pub field: &'static str,
     /// As given.
@@ -242,8 +242,8 @@ const MOST_FAILURES: f64 = 1.0 / (1u64 << 20) as f64;
 mod tests {
     use super::*;
 
-    fn terms(min_shops: usize, colluding: usize) -> Terms {
-        Terms {
+    fn terms(min_shops: usize, colluding: usize) -> MaskingParams {
+        MaskingParams {
             min_shops,
             colluding,
             neighbours: None,
@@ -263,7 +263,7 @@ mod tests {
             for bad in 1..holders / 2 {
                 let threshold = terms(1, bad).share_threshold(holders, 0);
                 assert!(2 * threshold > holders + bad);
-                let regular = Terms {
+                let regular = MaskingParams {
                     neighbours: Some(2 * holders),
                     ..terms(1, bad)
                 };
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn strange_neighbours_are_refused() {
         for neighbours in [3, 4, 256] {
-            let terms = Terms {
+            let terms = MaskingParams {
                 neighbours: Some(neighbours),
                 ..terms(30, 1)
             };

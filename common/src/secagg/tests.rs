@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use rand::RngExt;
 
-use super::shop::Acquaintance;
+use super::shop::KnownKeys;
 use super::*;
 use crate::crypto::sign::SigningKey;
 use crate::ids::{AttemptId, Digest, ShopName};
@@ -28,7 +28,7 @@ pub(super) struct Owner {
     pub(super) least: usize,
 }
 
-impl Acquaintance for Owner {
+impl KnownKeys for Owner {
     fn knows(&self, shop: &ShopName, _: &Digest) -> bool {
         !self.unknown.contains(shop)
     }
@@ -61,8 +61,8 @@ pub(super) fn terms(
     colluding: usize,
     neighbours: Option<usize>,
     bits: ModulusBits,
-) -> Terms {
-    Terms {
+) -> MaskingParams {
+    MaskingParams {
         min_shops,
         colluding,
         neighbours,
@@ -74,18 +74,18 @@ pub(super) fn terms(
 
 /// A federation in the middle of an attempt: everything said so far, and what each shop holds.
 struct Federation {
-    terms: Terms,
+    terms: MaskingParams,
     session: Session,
     rng: Stream,
     keys: Vec<Option<Keys>>,
     sharing: Vec<Option<Sharing>>,
     checked: Vec<Option<Checked>>,
-    masking: Vec<Option<Masking>>,
+    masking: Vec<Option<UnmaskSecrets>>,
 }
 
 impl Federation {
     /// Shops that advertise; the others (false) drop out before.
-    fn new(terms: Terms, advertise: &[bool], seed: u64) -> Self {
+    fn new(terms: MaskingParams, advertise: &[bool], seed: u64) -> Self {
         let mut rng = stream(seed, "federation");
         let mut session = Session::new(context(1));
         let keys = advertise

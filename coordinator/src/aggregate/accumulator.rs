@@ -1,7 +1,7 @@
 //! The running sum of one attempt, modulo 2^b.
 
 use souk_common::ids::ShopName;
-use souk_common::secagg::{Misfit, Session, Terms};
+use souk_common::secagg::{MaskingParams, Misfit, Session};
 use souk_common::update::ModulusBits;
 
 /// The sum of the updates of one attempt, coordinate by coordinate, modulo 2^b. It takes memory for one update,
@@ -19,7 +19,7 @@ enum Sum {
 
 /// An update's integers, or a run of them.
 #[derive(Clone, Copy, Debug)]
-pub enum Words<'a> {
+pub enum Integers<'a> {
     /// Modulo 2^32.
     B32(&'a [u32]),
     /// Modulo 2^64.
@@ -66,10 +66,10 @@ impl Accumulator {
     ///
     /// # Errors
     /// When its length or its modulus is another.
-    pub fn add(&mut self, update: Words<'_>) -> Result<(), AccumulatorError> {
+    pub fn add(&mut self, update: Integers<'_>) -> Result<(), AccumulatorError> {
         let got = match update {
-            Words::B32(words) => words.len(),
-            Words::B64(words) => words.len(),
+            Integers::B32(words) => words.len(),
+            Integers::B64(words) => words.len(),
         };
         if got != self.len() {
             return Err(AccumulatorError::Length {
@@ -84,14 +84,14 @@ impl Accumulator {
     ///
     /// # Errors
     /// When the run reaches beyond the last coordinate, or its modulus is another.
-    pub fn add_at(&mut self, first: usize, words: Words<'_>) -> Result<(), AccumulatorError> {
+    pub fn add_at(&mut self, first: usize, words: Integers<'_>) -> Result<(), AccumulatorError> {
         match (&mut self.sum, words) {
-            (Sum::B32(sum), Words::B32(words)) => {
+            (Sum::B32(sum), Integers::B32(words)) => {
                 for (total, word) in run(sum, first, words.len())?.iter_mut().zip(words) {
                     *total = total.wrapping_add(*word);
                 }
             }
-            (Sum::B64(sum), Words::B64(words)) => {
+            (Sum::B64(sum), Integers::B64(words)) => {
                 for (total, word) in run(sum, first, words.len())?.iter_mut().zip(words) {
                     *total = total.wrapping_add(*word);
                 }
@@ -129,7 +129,7 @@ impl Accumulator {
     ///
     /// # Errors
     /// When shares are missing or of no use; the sum is as it was then.
-    pub fn unmask(&mut self, session: &Session, terms: &Terms) -> Result<Vec<ShopName>, Misfit> {
+    pub fn unmask(&mut self, session: &Session, terms: &MaskingParams) -> Result<Vec<ShopName>, Misfit> {
         match &mut self.sum {
             Sum::B32(sum) => session.unmask(terms, sum),
             Sum::B64(sum) => session.unmask(terms, sum),
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn sums_wrap_and_come_back_signed() {
         let mut sum = Accumulator::new(ModulusBits::B32, 2);
-        sum.add(Words::B32(&[u32::MAX, 5])).unwrap();
-        sum.add(Words::B32(&[u32::MAX - 1, 0])).unwrap();
+        sum.add(Integers::B32(&[u32::MAX, 5])).unwrap();
+        sum.add(Integers::B32(&[u32::MAX - 1, 0])).unwrap();
         assert_eq!((sum.lifted(0), sum.lifted(1)), (-3, 5));
         let mut sum = Accumulator::new(ModulusBits::B64, 1);
         sum.add_bytes_at(0, &(-7i64).to_le_bytes()).unwrap();
@@ -220,7 +220,7 @@ mod tests {
             Accumulator::new(ModulusBits::B32, 1000),
             Accumulator::new(ModulusBits::B32, 1000),
         );
-        whole.add(Words::B32(&update)).unwrap();
+        whole.add(Integers::B32(&update)).unwrap();
         for first in [600, 0, 300] {
             let end = if first == 600 { 1000 } else { first + 300 };
             pieces.add_bytes_at(first, &bytes[first * 4..end * 4]).unwrap();
@@ -231,10 +231,10 @@ mod tests {
     #[test]
     fn wrong_lengths_are_refused_and_change_nothing() {
         let mut sum = Accumulator::new(ModulusBits::B32, 2);
-        assert!(sum.add(Words::B32(&[1])).is_err());
-        assert!(sum.add_at(1, Words::B32(&[1, 1])).is_err());
-        assert!(sum.add_at(usize::MAX, Words::B32(&[1])).is_err());
-        assert!(sum.add(Words::B64(&[1, 1])).is_err());
+        assert!(sum.add(Integers::B32(&[1])).is_err());
+        assert!(sum.add_at(1, Integers::B32(&[1, 1])).is_err());
+        assert!(sum.add_at(usize::MAX, Integers::B32(&[1])).is_err());
+        assert!(sum.add(Integers::B64(&[1, 1])).is_err());
         assert!(sum.add_bytes_at(0, &[1, 0, 0]).is_err());
         assert_eq!((sum.lifted(0), sum.lifted(1)), (0, 0));
     }

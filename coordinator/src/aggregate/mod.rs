@@ -6,7 +6,7 @@
 mod accumulator;
 mod optimiser;
 
-pub use accumulator::{Accumulator, AccumulatorError, Words};
+pub use accumulator::{Accumulator, AccumulatorError, Integers};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::ShopName;
@@ -15,7 +15,7 @@ use souk_common::plan::Plan;
 use souk_common::secagg::Misfit;
 use souk_common::update::{Counts, CountsGrid, Grid};
 
-use crate::masking::Masked;
+use crate::masking::MaskedAttempt;
 
 /// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
 /// with vectors.
@@ -70,7 +70,7 @@ impl Aggregator {
     ///
     /// # Errors
     /// When its length or its modulus is not the plan's.
-    pub fn add(&mut self, update: Words<'_>) -> Result<(), AccumulatorError> {
+    pub fn add(&mut self, update: Integers<'_>) -> Result<(), AccumulatorError> {
         self.accumulator.add(update)
     }
 
@@ -78,7 +78,7 @@ impl Aggregator {
     ///
     /// # Errors
     /// When shares are missing or of no use; the sum is as it was then.
-    pub fn unmask(&mut self, masked: Option<&Masked>) -> Result<Vec<ShopName>, Misfit> {
+    pub fn unmask(&mut self, masked: Option<&MaskedAttempt>) -> Result<Vec<ShopName>, Misfit> {
         masked.map_or(Ok(Vec::new()), |masked| {
             self.accumulator.unmask(masked.session(), masked.terms())
         })
@@ -147,7 +147,7 @@ mod tests {
         let mut aggregator = Aggregator::new(&plan, 2).unwrap();
         let grid = *aggregator.grid();
         for part in [[1.5, -3.0], [1.5, 0.0]] {
-            aggregator.add(Words::B32(&words(&grid, &part))).unwrap();
+            aggregator.add(Integers::B32(&words(&grid, &part))).unwrap();
         }
         let mut model = [10.0, 10.0];
         aggregator.step(&mut model, &names);
@@ -170,7 +170,7 @@ mod tests {
             // 20,000 users of each shop, each at the clip norm C = 2.
             let sum = 20_000.0 * aggregator.grid().clip_units();
             for _ in 0..2 {
-                aggregator.add(Words::B32(&[sum as i64 as u32])).unwrap();
+                aggregator.add(Integers::B32(&[sum as i64 as u32])).unwrap();
             }
             let mut model = [0.0];
             aggregator.step(&mut model, &names);

@@ -184,7 +184,7 @@ fn power(base: f64, exponent: u64) -> f64 {
 mod tests {
     use souk_common::update::ModulusBits;
 
-    use super::super::accumulator::Words;
+    use super::super::accumulator::Integers;
     use super::*;
 
     fn adam() -> ServerPlan {
@@ -203,7 +203,7 @@ mod tests {
         for step in 1..=10i32 {
             let mut sum = Accumulator::new(ModulusBits::B32, 3);
             let parts = [step * 1000, -(step * step * 77), (step % 3 - 1) * 5000];
-            sum.add(Words::B32(&parts.map(i32::cast_unsigned))).unwrap();
+            sum.add(Integers::B32(&parts.map(i32::cast_unsigned))).unwrap();
             optimiser.step(&mut model, &sum, 40_960.0);
         }
         model
@@ -237,7 +237,7 @@ mod tests {
     fn plain_averaging_adds_the_mean() {
         let mut optimiser = ServerOptimiser::new(&ServerPlan::Plain { learning_rate: 0.5 }, 1, 2);
         let mut sum = Accumulator::new(ModulusBits::B32, 2);
-        sum.add(Words::B32(&[8, 8u32.wrapping_neg()])).unwrap();
+        sum.add(Integers::B32(&[8, 8u32.wrapping_neg()])).unwrap();
         let mut model = [1.0, 1.0];
         optimiser.step(&mut model, &sum, 4.0);
         assert_eq!(model, [2.0, 0.0]);

@@ -17,7 +17,7 @@ use souk_common::telemetry;
 use souk_common::terminal::{self, tell};
 
 use crate::engine::publish::not_kept;
-use crate::folder::Home;
+use crate::folder::FederationFolder;
 use crate::serve::{self, Command as Control, Options, execute};
 use crate::{backup, import};
 
@@ -312,7 +312,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             address,
             listen,
         } => {
-            let home = Home::new(&folder);
+            let home = FederationFolder::new(&folder);
             close(&home, false)?;
             home.init(SystemClock.now(), &name, &address, &listen)
                 .map_err(|error| {
@@ -332,7 +332,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
             bandwidth,
             at,
         }) => {
-            let wishes = plan::Wishes {
+            let wishes = plan::CheckOptions {
                 target_epsilon,
                 bytes_per_sec: bandwidth * 1e6 / 8.0,
             };
@@ -426,7 +426,7 @@ fn dispatch(command: Typed) -> Result<(), Failure> {
     }
 }
 
-fn run_server(home: Home, options: Options) -> Result<(), Failure> {
+fn run_server(home: FederationFolder, options: Options) -> Result<(), Failure> {
     home.config().map_err(usage)?;
     telemetry::init(false, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -509,8 +509,8 @@ fn say(line: &str) {
 }
 
 /// The federation's folder, which is its owner's only from here on.
-fn home_at(folder: &Path) -> Result<Home, Failure> {
-    let home = Home::new(folder);
+fn home_at(folder: &Path) -> Result<FederationFolder, Failure> {
+    let home = FederationFolder::new(folder);
     if home.is_made() {
         close(&home, true)?;
     }
@@ -518,7 +518,7 @@ fn home_at(folder: &Path) -> Result<Home, Failure> {
 }
 
 /// `deep`: also what is in it. In a folder that is no federation's yet that may be anybody's.
-fn close(home: &Home, deep: bool) -> Result<(), Failure> {
+fn close(home: &FederationFolder, deep: bool) -> Result<(), Failure> {
     if let Some(line) = narrow(home.path(), deep).map_err(failed)? {
         tell(&line);
     }

@@ -13,13 +13,13 @@ use souk_common::model::layout::{Block, Layout, Vocabulary};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
-use souk_common::secagg::Terms;
+use souk_common::secagg::MaskingParams;
 use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
 use souk_common::update::Grid;
 
 use crate::commands::{Failure, failed, usage};
-use crate::folder::{Home, HomeError};
+use crate::folder::{FederationFolder, HomeError};
 
 /// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.
 pub(crate) fn read(file: &Path) -> Result<Plan, Failure> {
@@ -48,7 +48,7 @@ pub(crate) fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failu
 }
 
 /// What else `plan check` was asked.
-pub(crate) struct Wishes {
+pub(crate) struct CheckOptions {
     pub(crate) target_epsilon: Option<Epsilon>,
     pub(crate) bytes_per_sec: f64,
 }
@@ -109,7 +109,7 @@ struct Tensor {
 }
 
 /// Looks at a plan, and at the catalogue in `home` if there is one.
-pub(crate) fn check(file: &Path, home: &Home, wishes: &Wishes) -> Result<Cost, Failure> {
+pub(crate) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions) -> Result<Cost, Failure> {
     let plan = read(file)?;
     let size = match home.catalogue() {
         Ok(catalogue) => {
@@ -229,7 +229,7 @@ impl Size {
 }
 
 impl Cost {
-    fn masking(&self) -> Option<(&MaskingPlan, Terms)> {
+    fn masking(&self) -> Option<(&MaskingPlan, MaskingParams)> {
         self.plan.masking.as_ref().zip(self.plan.masking_params())
     }
 

@@ -22,12 +22,12 @@ use zeroize::Zeroizing;
 
 use crate::backup;
 use crate::engine::Engine;
-use crate::folder::Home;
+use crate::folder::FederationFolder;
 use crate::limits::MemoryBound;
 use crate::membership::{authorities, registry};
 use crate::round::{Event, Phase, ShopState};
 use crate::serve::discarded::Late;
-use crate::serve::state::Hub;
+use crate::serve::state::ServeState;
 use crate::serve::{BETWEEN_TRIES, MOST_TRIES};
 use crate::store::{Snapshot, Standing, Store, StoreError, Traffic};
 
@@ -87,7 +87,7 @@ fn refused(error: impl std::fmt::Display) -> ControlError {
 ///
 /// # Errors
 /// What went wrong, with the remedy.
-pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
+pub fn execute(home: &FederationFolder, command: &Command) -> Result<Value, ControlError> {
     let (config, now) = (home.config().map_err(refused)?, SystemClock.now());
     let mut tries = 0;
     let mut store = loop {
@@ -128,7 +128,7 @@ pub fn execute(home: &Home, command: &Command) -> Result<Value, ControlError> {
 
 fn on_store(
     now: Timestamp,
-    home: &Home,
+    home: &FederationFolder,
     store: &mut Store,
     command: &Command,
     address: &str,
@@ -200,7 +200,7 @@ fn on_store(
 
 fn invite(
     now: Timestamp,
-    home: &Home,
+    home: &FederationFolder,
     store: &mut Store,
     (shop, again): (&ShopName, bool),
     address: &str,
@@ -225,7 +225,7 @@ fn invite(
     }))
 }
 
-fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
+fn status(home: &FederationFolder, store: &Store, live: Option<Live>) -> Result<Value, ControlError> {
     let memory = memory_bound(home, store)?;
     let run = store.run().map_err(refused)?;
     let model = store.newest_model().map_err(refused)?.map(|signed| signed.body);
@@ -292,7 +292,7 @@ fn status(home: &Home, store: &Store, live: Option<Live>) -> Result<Value, Contr
 }
 
 /// The most memory that `serve` takes, by the configuration as it is now and the run's model.
-fn memory_bound(home: &Home, store: &Store) -> Result<MemoryBound, ControlError> {
+fn memory_bound(home: &FederationFolder, store: &Store) -> Result<MemoryBound, ControlError> {
     let config = home.config().map_err(refused)?;
     let model = store.newest_model().map_err(refused)?;
     let model_bytes = match model {
@@ -318,7 +318,7 @@ fn merge(all: &mut Vec<Traffic>, open: Traffic) {
 }
 
 /// Carries out a command while `serve` runs.
-fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
+fn live(hub: &Arc<ServeState>, command: &Command) -> Result<Value, ControlError> {
     let clock = hub.clock();
     let answer = match command {
         Command::Pause | Command::Resume => {
@@ -379,14 +379,14 @@ fn live(hub: &Arc<Hub>, command: &Command) -> Result<Value, ControlError> {
     Ok(answer)
 }
 
-fn finish_snapshot(home: &Home, begun: &Snapshot, now: Timestamp) -> Result<Value, ControlError> {
+fn finish_snapshot(home: &FederationFolder, begun: &Snapshot, now: Timestamp) -> Result<Value, ControlError> {
     let about = backup::finish(home, begun, now).map_err(refused)?;
     serde_json::to_value(about).map_err(refused)
 }
 
 fn on_engine(
     now: Timestamp,
-    home: &Home,
+    home: &FederationFolder,
     engine: &mut Engine,
     command: &Command,
     address: &str,
@@ -454,13 +454,13 @@ fn real_address(configured: &str, local: SocketAddr) -> String {
 ///
 /// # Errors
 /// When it runs but does not answer.
-pub fn ask(home: &Home, command: &Command) -> io::Result<Option<Result<Value, ControlError>>> {
+pub fn ask(home: &FederationFolder, command: &Command) -> io::Result<Option<Result<Value, ControlError>>> {
     let answer: Option<Result<Value, String>> = control::ask(&home.control(), command, PATIENCE)?;
     Ok(answer.map(|answer| answer.map_err(ControlError)))
 }
 
 /// Answers until the hub stops; the socket's file goes with it.
-pub(crate) async fn answer(socket: ControlSocket, hub: Arc<Hub>) {
+pub(crate) async fn answer(socket: ControlSocket, hub: Arc<ServeState>) {
     let stop = hub.stop.clone();
     let answer =
         move |command: Result<Command, String>| live(&hub, &command?).map_err(|error| error.to_string());

@@ -12,7 +12,7 @@ use souk_common::round::statements::Manifest;
 use souk_common::secagg::records::fingerprint;
 
 use super::ControlError;
-use crate::folder::Home;
+use crate::folder::FederationFolder;
 use crate::membership::authorities::Certification;
 use crate::store::{Files, Invitation, Shop, Standing, Store, StoreError};
 
@@ -66,7 +66,7 @@ pub(crate) fn clocks_off(shops: &[(ShopName, Shop)]) -> Vec<&ShopName> {
 }
 
 /// Who certifies whom, and who depends on the old authority.
-pub(crate) fn authorities(home: &Home, store: &Store) -> Result<Value, ControlError> {
+pub(crate) fn authorities(home: &FederationFolder, store: &Store) -> Result<Value, ControlError> {
     let refused = |error: &dyn std::fmt::Display| ControlError(error.to_string());
     let certification = Certification::load(home).map_err(|error| refused(&error))?;
     let dependents = certification.dependents(store).map_err(|error| refused(&error))?;

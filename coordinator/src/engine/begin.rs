@@ -20,7 +20,7 @@ use super::publish::read_state;
 use super::staging::add_file;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
-use crate::masking::Masked;
+use crate::masking::MaskedAttempt;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
 use crate::store::{Entry, Run, Standing, Store, StoreError};
 
@@ -170,7 +170,7 @@ fn restore(
     aggregator: &mut Aggregator,
     settings: Settings,
     plan: &Plan,
-) -> Result<(Run, Restored, Option<Masked>), EngineError> {
+) -> Result<(Run, Restored, Option<MaskedAttempt>), EngineError> {
     let (mut open, mut masked) = (None, None);
     if let Some(announcement) = &run.open {
         let context = Context {
@@ -184,7 +184,7 @@ fn restore(
             .masked(context.id)?
             .filter(|session| *session.context() == context);
         if let Some((terms, session)) = terms.zip(session)
-            && let Some((restored, at)) = Masked::restored(terms, session, store.bindings(context.id)?)
+            && let Some((restored, at)) = MaskedAttempt::restored(terms, session, store.bindings(context.id)?)
         {
             (masked, step) = (Some(restored), Some(at));
         }

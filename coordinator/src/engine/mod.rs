@@ -14,7 +14,7 @@ pub(crate) mod tests;
 use std::collections::HashMap;
 
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::{Signed, SigningKey, Word};
+use souk_common::crypto::sign::{Signable, Signed, SigningKey};
 use souk_common::ids::{AttemptId, ShopName};
 use souk_common::model::layout::Layout;
 use souk_common::plan::Plan;
@@ -24,7 +24,7 @@ use souk_common::update::Counts;
 use souk_common::wire::messages::{Push, Reply, Spent};
 
 use crate::aggregate::{AccumulatorError, Aggregator};
-use crate::masking::Masked;
+use crate::masking::MaskedAttempt;
 use crate::round::{Effect, Event, Machine, PauseReason, Phase, without_model};
 use crate::store::{Entry, Fault, Run, Store, StoreError};
 
@@ -47,7 +47,7 @@ pub struct Engine {
     settings: Settings,
     staged: HashMap<ShopName, Staged>,
     attempt_began: Timestamp,
-    masked: Option<Masked>,
+    masked: Option<MaskedAttempt>,
     /// Of the step that is about to be published.
     counts: Option<Counts>,
     kept_models: KeptModels,
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// Signs a word that is not of a round.
-    pub fn sign<T: Word>(&self, word: T) -> Signed<T> {
+    pub fn sign<T: Signable>(&self, word: T) -> Signed<T> {
         self.key.sign(word)
     }
 
@@ -333,7 +333,7 @@ impl Engine {
         self.masked = self
             .plan
             .masking_params()
-            .map(|terms| Masked::new(terms, context));
+            .map(|terms| MaskedAttempt::new(terms, context));
         Ok(())
     }
 

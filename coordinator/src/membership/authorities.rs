@@ -21,7 +21,7 @@ use souk_common::hex;
 use souk_common::round::statements::Authorities;
 use zeroize::Zeroizing;
 
-use crate::folder::{Home, HomeError, write_whole};
+use crate::folder::{FederationFolder, HomeError, write_whole};
 use crate::store::{Shop, Standing, Store, StoreError};
 use souk_common::ids::ShopName;
 
@@ -49,7 +49,7 @@ impl Certification {
     ///
     /// # Errors
     /// Of the file system, or when a key is not that of its certificate.
-    pub fn load(home: &Home) -> Result<Self, HomeError> {
+    pub fn load(home: &FederationFolder) -> Result<Self, HomeError> {
         let state = State::load(home)?;
         let next = state.certifying.as_deref();
         Ok(Self {
@@ -107,7 +107,7 @@ impl Certification {
 }
 
 impl State {
-    fn load(home: &Home) -> Result<Self, HomeError> {
+    fn load(home: &FederationFolder) -> Result<Self, HomeError> {
         let path = home.path().join(STATE);
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| HomeError::Authority {
@@ -123,7 +123,7 @@ impl State {
         }
     }
 
-    fn store(&self, home: &Home) -> Result<(), HomeError> {
+    fn store(&self, home: &FederationFolder) -> Result<(), HomeError> {
         // Numbers and names always have a JSON form.
         let bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         Ok(write_whole(&home.path().join(STATE), &bytes, false)?)
@@ -134,7 +134,7 @@ impl State {
 ///
 /// # Errors
 /// When one is being replaced already, without entropy, or of the file system.
-pub fn rotate(home: &Home, federation: &str, now: Timestamp) -> Result<(), RotationError> {
+pub fn rotate(home: &FederationFolder, federation: &str, now: Timestamp) -> Result<(), RotationError> {
     let state = State::load(home)?;
     if state.certifying.is_some() {
         return Err(RotationError::Rotating);
@@ -154,7 +154,7 @@ pub fn rotate(home: &Home, federation: &str, now: Timestamp) -> Result<(), Rotat
 ///
 /// # Errors
 /// When there are not two, when members depend on it and `force` is false, or of the file system.
-pub fn retire(home: &Home, store: &Store, force: bool) -> Result<Vec<ShopName>, RotationError> {
+pub fn retire(home: &FederationFolder, store: &Store, force: bool) -> Result<Vec<ShopName>, RotationError> {
     let state = State::load(home)?;
     let Some(next) = state.certifying else {
         return Err(RotationError::NotRotating);
@@ -230,7 +230,7 @@ pub enum RotationError {
     },
     /// The folder.
     #[error(transparent)]
-    Home(#[from] HomeError),
+    FederationFolder(#[from] HomeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -258,9 +258,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn home() -> (tempfile::TempDir, Home) {
+    fn home() -> (tempfile::TempDir, FederationFolder) {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::new(dir.path());
+        let home = FederationFolder::new(dir.path());
         home.init(NOW, "test", "127.0.0.1:0", "127.0.0.1:0").unwrap();
         (dir, home)
     }

@@ -268,6 +268,6 @@ fn shown(from: IpAddr) -> String {
 }
 
 /// Kinds of refused tries that one entry tells apart.
-pub const MOST_KINDS: usize = 8;
+pub(crate) const MOST_KINDS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);

@@ -13,7 +13,7 @@ use crate::store::{CodeEnd, Invitation, RefusalCause, Shop, Standing, Store, Sto
 
 /// What is known of a code.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Code {
+pub(crate) enum Code {
     /// It works, for this name.
     Works(ShopName),
     /// It does not, though it was one of this name.
@@ -113,7 +113,7 @@ pub fn pending(store: &Store, now: Timestamp) -> Result<Vec<(Invitation, bool)>,
 ///
 /// # Errors
 /// Of the store.
-pub fn look_up(store: &Store, now: Timestamp, secret: &[u8; 16]) -> Result<Code, StoreError> {
+pub(crate) fn look_up(store: &Store, now: Timestamp, secret: &[u8; 16]) -> Result<Code, StoreError> {
     let secret = hashed(secret);
     if let Some(invitation) = store.invitation(&secret)? {
         return Ok(match now < invitation.expires_at {

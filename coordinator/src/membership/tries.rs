@@ -12,7 +12,7 @@ use souk_common::transport::address_of;
 /// Counts wrong codes by address (IPv6: /64), in bounded memory: when there are too many addresses at once, the one that began
 /// first is forgotten. It may try again early then, and nobody else waits for it.
 #[derive(Debug, Default)]
-pub struct JoinTries(HashMap<IpAddr, Tries>);
+pub(crate) struct JoinTries(HashMap<IpAddr, Tries>);
 
 #[derive(Clone, Copy, Debug)]
 struct Tries {
@@ -28,13 +28,13 @@ impl Tries {
 
 impl JoinTries {
     /// Whether a code from this address is looked at.
-    pub fn may_try(&self, now: Timestamp, from: IpAddr) -> bool {
+    pub(crate) fn may_try(&self, now: Timestamp, from: IpAddr) -> bool {
         let tries = self.0.get(&address_of(from));
         tries.is_none_or(|tries| tries.wrong < MAX_JOIN_TRIES || tries.is_over(now))
     }
 
     /// Counts a wrong code.
-    pub fn failed(&mut self, now: Timestamp, from: IpAddr) {
+    pub(crate) fn failed(&mut self, now: Timestamp, from: IpAddr) {
         let from = address_of(from);
         if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&from) {
             self.make_room(now);

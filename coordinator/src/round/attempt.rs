@@ -7,7 +7,7 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::{Answer, DeclineCode, RejectCode, UploadHeader};
 
 use super::machine::{Machine, OpenAttempt};
-use super::masking::Masked;
+use super::masking::MaskSteps;
 use super::{Effect, ShopState};
 
 /// One try at a round.
@@ -17,7 +17,7 @@ pub(super) struct Attempt {
     pub(super) deadline: Timestamp,
     pub(super) shops: BTreeMap<ShopName, Progress>,
     /// Steps of a masked attempt.
-    pub(super) masked: Option<Masked>,
+    pub(super) masked: Option<MaskSteps>,
 }
 
 /// How far a shop is in this attempt.
@@ -33,7 +33,7 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
-    pub(super) fn new(id: AttemptId, deadline: Timestamp, masked: Option<Masked>) -> Self {
+    pub(super) fn new(id: AttemptId, deadline: Timestamp, masked: Option<MaskSteps>) -> Self {
         Self {
             id,
             deadline,
@@ -52,7 +52,7 @@ impl Attempt {
                 .collect(),
             masked: open
                 .masked
-                .map(|step| Masked::resumed(step, open.deadline, least)),
+                .map(|step| MaskSteps::resumed(step, open.deadline, least)),
         }
     }
 

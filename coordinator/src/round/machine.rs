@@ -7,7 +7,7 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::Answer;
 
 use super::attempt::Attempt;
-use super::masking::{Masked, RestoredStep, Turn};
+use super::masking::{MaskSteps, RestoredStep, Turn};
 use super::{Effect, Event, Rules, ShopState};
 
 /// The coordinator's half of all rounds of one plan.
@@ -366,7 +366,7 @@ impl Machine {
         let Some(attempt) = self.attempt() else {
             return;
         };
-        let mut masked = Masked {
+        let mut masked = MaskSteps {
             step,
             ends: now + patience,
         };
@@ -442,7 +442,7 @@ impl Machine {
         let masked = self
             .rules
             .masking
-            .map(|masking| Masked::new(now, deadline, &masking));
+            .map(|masking| MaskSteps::new(now, deadline, &masking));
         let ends = masked.as_ref().map_or(deadline, |masked| masked.ends);
         effects.extend([
             Effect::Open { id, deadline },
@@ -457,7 +457,7 @@ impl Machine {
             id: attempt.id,
             accepted: attempt.counted_len(),
             quorum: self.rules.quorum,
-            unmasking: attempt.masked.as_ref().and_then(Masked::unmasking),
+            unmasking: attempt.masked.as_ref().and_then(MaskSteps::unmasking),
         });
         self.step = Step::Idle;
         self.ended = Some(attempt.clone());
@@ -503,14 +503,14 @@ impl Machine {
         self.attempt().filter(|attempt| attempt.id == id)
     }
 
-    fn masked(&mut self, id: AttemptId) -> Option<&mut Masked> {
+    fn masked(&mut self, id: AttemptId) -> Option<&mut MaskSteps> {
         self.open_as(id).and_then(|attempt| attempt.masked.as_mut())
     }
 
     /// What a masked attempt waits for, in a word.
     pub fn masked_step(&self) -> Option<&'static str> {
         match &self.step {
-            Step::Collecting(attempt) => attempt.masked.as_ref().map(Masked::word),
+            Step::Collecting(attempt) => attempt.masked.as_ref().map(MaskSteps::word),
             _ => None,
         }
     }

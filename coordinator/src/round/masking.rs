@@ -54,7 +54,7 @@ pub(super) enum Step {
 
 /// A masked attempt's step, and when it ends.
 #[derive(Clone, Debug)]
-pub(super) struct Masked {
+pub(super) struct MaskSteps {
     pub(super) step: Step,
     pub(super) ends: Timestamp,
 }
@@ -82,7 +82,7 @@ pub(super) enum Turn {
     End,
 }
 
-impl Masked {
+impl MaskSteps {
     pub(super) fn new(now: Timestamp, deadline: Timestamp, rules: &MaskRules) -> Self {
         // Keys wait for slow lines to fetch plan and model.
         let ends = now + rules.step.max(deadline.since(now) / 4);

@@ -29,7 +29,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Answer, DeclineCode, Outcome, RejectCode, UploadHeader};
-use souk_common::secagg::Terms;
+use souk_common::secagg::MaskingParams;
 
 pub use machine::{Machine, OpenAttempt, PauseReason, Phase, Restored};
 pub use masking::RestoredStep;
@@ -59,7 +59,7 @@ pub struct MaskRules {
     /// How long keys, shares, signatures and unmasking may take, each.
     pub step: Duration,
     /// The numbers that follow from how many shops there are.
-    pub terms: Terms,
+    pub terms: MaskingParams,
 }
 
 impl Rules {

@@ -10,7 +10,7 @@ use souk_common::crypto::pki::Validity;
 use souk_common::transport::{Identity, Platform, in_place, server_config};
 
 use super::ServeError;
-use super::state::Hub;
+use super::state::ServeState;
 use crate::folder::{HomeError, Lives};
 use crate::membership::authorities::Certification;
 
@@ -71,7 +71,7 @@ impl Certificates {
     }
 }
 
-impl Hub {
+impl ServeState {
     /// Reads the authorities again, and certifies the coordinator anew.
     pub(crate) fn certify(&self, now: Timestamp) -> Result<(), ServeError> {
         let certificates = &self.certificates;

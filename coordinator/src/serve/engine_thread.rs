@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Who has the engine.
-pub(crate) struct Keeper<E> {
+pub(crate) struct EngineThread<E> {
     place: Place<E>,
     ended: watch::Receiver<bool>,
 }
@@ -24,7 +24,7 @@ enum Place<E> {
 
 type Job<E> = Box<dyn FnOnce(&mut E) + Send>;
 
-impl<E: Send + 'static> Keeper<E> {
+impl<E: Send + 'static> EngineThread<E> {
     /// Takes the engine to a thread of its own, where it stays until nobody can ask any more.
     pub(crate) fn start(engine: E) -> io::Result<Self> {
         match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
@@ -89,7 +89,7 @@ impl<E: Send + 'static> Keeper<E> {
     }
 }
 
-impl<E> Drop for Keeper<E> {
+impl<E> Drop for EngineThread<E> {
     fn drop(&mut self) {
         // A thread says so itself, when it has dropped the engine; here that is the next thing to happen.
         if let Place::Here(_, ended) = &self.place {
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn while_the_engine_waits_for_the_disk_everything_else_goes_on_and_answers_come_in_order() {
-        let keeper = Keeper::start(Vec::new()).unwrap();
+        let keeper = EngineThread::start(Vec::new()).unwrap();
         let (disk, stalled) = channel::<()>();
         let mut stall = pin!(keeper.ask(move |_: &mut Vec<usize>| {
             let _ = stalled.recv_timeout(Duration::from_secs(20));
@@ -180,12 +180,15 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_the_askers_own_and_the_thread_ends_with_its_handle() {
         // Where it is asked; then on a thread.
-        for keeper in [Keeper::start(7).unwrap(), Keeper::on_a_thread(7).unwrap()] {
+        for keeper in [
+            EngineThread::start(7).unwrap(),
+            EngineThread::on_a_thread(7).unwrap(),
+        ] {
             survives_a_panic(keeper).await;
         }
     }
 
-    async fn survives_a_panic(keeper: Keeper<usize>) {
+    async fn survives_a_panic(keeper: EngineThread<usize>) {
         assert_eq!(
             keeper.ask(|_| panic!("a fault that a test plants")).await,
             None::<()>

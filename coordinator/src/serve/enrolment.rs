@@ -8,14 +8,14 @@ use souk_common::ids::ShopName;
 use souk_common::wire::messages::{ErrorCode, Reply};
 
 use super::session::failure;
-use super::state::Hub;
+use super::state::ServeState;
 use crate::engine::Engine;
 use crate::membership::registry::{Applicant, JoinError};
 use crate::store::RefusalCause;
 
 /// Makes the holder of an invitation a member, or says why not; either way in the operator's log and the record.
 pub(super) fn enrol(
-    hub: &Hub,
+    hub: &ServeState,
     engine: &mut Engine,
     secret: &[u8; 16],
     csr: &[u8],
@@ -79,7 +79,7 @@ fn refusal(error: &JoinError) -> Reply {
     failure(code, &words)
 }
 
-impl Hub {
+impl ServeState {
     /// Writes the refused tries to enrol that are due (all, at the `end`) into the record, and tells the operator.
     fn write_refusals(&self, engine: &mut Engine, end: bool) {
         let now = self.now();

@@ -38,14 +38,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::backup;
 use crate::engine::{BeginError, Engine, EngineError};
-use crate::folder::{Config, Home, HomeError, LISTEN_RULE};
+use crate::folder::{Config, FederationFolder, HomeError, LISTEN_RULE};
 use crate::membership::authorities::Certification;
 use crate::round::Event;
 use crate::store::{Store, StoreError};
 
 pub use crate::control::{Command, ControlError, ask, execute};
 use certificates::Certificates;
-use state::Hub;
+use state::ServeState;
 
 /// What `serve` is asked for.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub struct Options {
 /// # Errors
 /// When the address is taken, the plan does not fit, or the store fails.
 pub async fn run(
-    home: Home,
+    home: FederationFolder,
     options: Options,
     shutdown: impl Future<Output = ()>,
     report: impl Fn(&str) + Send + Sync + 'static,
@@ -80,7 +80,7 @@ pub async fn run(
 /// As [`run`].
 pub async fn run_on(
     platform: Platform,
-    home: Home,
+    home: FederationFolder,
     options: Options,
     shutdown: impl Future<Output = ()>,
     report: impl Fn(&str) + Send + Sync + 'static,
@@ -111,7 +111,7 @@ pub async fn run_on(
         (endpoint.clone(), platform.clone()),
         own.validity,
     );
-    let hub = Arc::new(Hub::new(
+    let hub = Arc::new(ServeState::new(
         engine,
         home.clone(),
         certificates,
@@ -148,9 +148,9 @@ pub async fn run_on(
     hub.manager.ready();
     let tasks = TaskTracker::new();
     tasks.spawn(crate::control::answer(control, Arc::clone(&hub)));
-    tasks.spawn(Hub::keep_time(Arc::clone(&hub)));
-    tasks.spawn(Hub::keep_certified(Arc::clone(&hub)));
-    tasks.spawn(Hub::keep_refusals(Arc::clone(&hub)));
+    tasks.spawn(ServeState::keep_time(Arc::clone(&hub)));
+    tasks.spawn(ServeState::keep_certified(Arc::clone(&hub)));
+    tasks.spawn(ServeState::keep_refusals(Arc::clone(&hub)));
     let door = Door::new(config.limits.door());
     tasks.spawn(accept(endpoint.clone(), door, Arc::clone(&hub), tasks.clone()));
     tokio::select! {
@@ -175,7 +175,7 @@ pub async fn run_on(
 }
 
 /// Opens the store; a command that is just reading it has a moment to finish.
-async fn open_patiently(home: &Home, config: &Config) -> Result<Store, StoreError> {
+async fn open_patiently(home: &FederationFolder, config: &Config) -> Result<Store, StoreError> {
     let mut tries = 0;
     loop {
         match Store::open(home.path(), config.limits.store_bytes) {
@@ -189,7 +189,7 @@ async fn open_patiently(home: &Home, config: &Config) -> Result<Store, StoreErro
 }
 
 /// Done when all rounds are published and every member has fetched the last model and gone, or had time enough to.
-async fn finished(hub: &Hub) {
+async fn finished(hub: &ServeState) {
     hub.finished.cancelled().await;
     let told = async {
         while !hub.all_told().await {
@@ -206,7 +206,7 @@ async fn finished(hub: &Hub) {
 }
 
 /// Lets peers in, within what all may do, and what each address may.
-async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<Hub>, tasks: TaskTracker) {
+async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<ServeState>, tasks: TaskTracker) {
     while let Some(incoming) = endpoint.accept().await {
         let (from, proven) = (
             incoming.remote_address().ip(),
@@ -243,7 +243,7 @@ pub enum ServeError {
     },
     /// The folder.
     #[error(transparent)]
-    Home(#[from] HomeError),
+    FederationFolder(#[from] HomeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -269,7 +269,7 @@ impl ServeError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Listen { .. } => true,
-            Self::Home(error) => error.is_usage(),
+            Self::FederationFolder(error) => error.is_usage(),
             Self::Begin(error) => matches!(error, BeginError::Grid(_) | BeginError::OtherRun { .. }),
             _ => false,
         }

@@ -11,7 +11,7 @@ use crate::engine::Staged;
 /// One a shop, of the open attempt: what they take is bounded by the plan, in memory and in files alike. A restart
 /// forgets them.
 #[derive(Default)]
-pub(super) struct Partials {
+pub(crate) struct Partials {
     kept: Mutex<HashMap<ShopName, (UploadHeader, Staged)>>,
 }
 

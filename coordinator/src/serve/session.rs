@@ -15,7 +15,7 @@ use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::state::{Decision, Hub};
+use super::state::{Decision, ServeState};
 use super::transfer::{Line, NotReceived};
 use super::{PATIENCE, enrolment};
 use crate::engine::Engine;
@@ -25,7 +25,7 @@ use crate::round::Event;
 use crate::store::{Standing, StoreError};
 
 /// Serves a connection to its end. `stranger` is its place among peers that are not known.
-pub(super) async fn run(hub: Arc<Hub>, connection: Connection, stranger: OwnedSemaphorePermit) {
+pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: OwnedSemaphorePermit) {
     match peer_of(&connection) {
         Some(peer) => {
             drop(stranger);
@@ -49,7 +49,7 @@ pub(super) async fn run(hub: Arc<Hub>, connection: Connection, stranger: OwnedSe
 }
 
 /// Serves streams until the connection ends, or nothing was asked for too long.
-async fn serve_all(hub: &Arc<Hub>, connection: &Connection, peer: Option<Peer>) {
+async fn serve_all(hub: &Arc<ServeState>, connection: &Connection, peer: Option<Peer>) {
     let (mut streams, mut asked) = (tokio::task::JoinSet::new(), 0);
     loop {
         let is_idle = streams.is_empty();
@@ -75,7 +75,7 @@ async fn serve_all(hub: &Arc<Hub>, connection: &Connection, peer: Option<Peer>) 
 }
 
 async fn serve(
-    hub: Arc<Hub>,
+    hub: Arc<ServeState>,
     connection: Connection,
     peer: Option<Peer>,
     mut send: SendStream,
@@ -137,7 +137,7 @@ fn stalled() -> io::Error {
 }
 
 struct Session<'a> {
-    hub: &'a Arc<Hub>,
+    hub: &'a Arc<ServeState>,
     connection: &'a Connection,
 }
 

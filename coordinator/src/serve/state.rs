@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificates::Certificates;
 use super::discarded::LateUpdates;
-use super::engine_thread::Keeper;
+use super::engine_thread::EngineThread;
 use super::quota::newest::Turns;
 use super::quota::push_queue::{self, PushQueue, Pushed, Pushes};
 use super::quota::rates::Meters;
@@ -25,14 +25,14 @@ use super::quota::slots::{Pace, Places};
 use super::resumable::Partials;
 use super::{PATIENCE, ServeError};
 use crate::engine::{Engine, EngineError, Output, Staging};
-use crate::folder::{Home, Limits};
+use crate::folder::{FederationFolder, Limits};
 use crate::membership::registry::Desk;
 use crate::round::Event;
 use crate::store::{Files, Standing, Traffic};
 
 /// What all sessions share.
-pub(crate) struct Hub {
-    pub(crate) keeper: Keeper<Engine>,
+pub(crate) struct ServeState {
+    pub(crate) keeper: EngineThread<Engine>,
     peers: Mutex<HashMap<usize, Link>>,
     /// Shops that were told that the run is complete.
     told: Mutex<HashSet<ShopName>>,
@@ -42,7 +42,7 @@ pub(crate) struct Hub {
     desk: Mutex<Desk>,
     /// Refused tries to enrol wait to be written.
     pub(crate) refused: Notify,
-    pub(crate) home: Home,
+    pub(crate) home: FederationFolder,
     pub(crate) certificates: Certificates,
     pub(crate) staging: Staging,
     pub(crate) files: Files,
@@ -80,10 +80,10 @@ pub(crate) enum Decision {
     Reply(Reply),
 }
 
-impl Hub {
+impl ServeState {
     pub(crate) fn new(
         mut engine: Engine,
-        home: Home,
+        home: FederationFolder,
         certificates: Certificates,
         limits: &Limits,
         local: SocketAddr,
@@ -105,7 +105,7 @@ impl Hub {
         let files = engine.store().files().clone();
         let late = LateUpdates::of(engine.store())?;
         Ok(Self {
-            keeper: Keeper::start(engine).map_err(ServeError::Thread)?,
+            keeper: EngineThread::start(engine).map_err(ServeError::Thread)?,
             peers: Mutex::default(),
             told: Mutex::default(),
             failure: Mutex::default(),

@@ -14,13 +14,13 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::quota::newest::Turn;
 use super::quota::slots::{Lost, Place};
 use super::session::{failure, say};
-use super::state::Hub;
+use super::state::ServeState;
 use crate::engine::Staged;
 use crate::store::StoreError;
 
 /// A shop's connection, and what it may use.
 pub(crate) struct Line<'a> {
-    pub(crate) hub: &'a Arc<Hub>,
+    pub(crate) hub: &'a Arc<ServeState>,
     pub(crate) connection: &'a Connection,
     pub(crate) shop: &'a ShopName,
 }

@@ -9,14 +9,14 @@ use std::path::Path;
 
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
-use souk_common::crypto::sign::{Signed, Word, verify};
+use souk_common::crypto::sign::{Signable, Signed, verify};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::file::{ModelMeta, decode, encode};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome};
-use souk_common::secagg::{Context, Session, Terms};
+use souk_common::secagg::{Context, MaskingParams, Session};
 
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
@@ -137,7 +137,7 @@ impl Verifier<'_> {
         });
     }
 
-    fn signed<T: Word>(&mut self, word: &Signed<T>, what: impl FnOnce() -> String) {
+    fn signed<T: Signable>(&mut self, word: &Signed<T>, what: impl FnOnce() -> String) {
         let good = verify(word, &self.key).is_ok();
         self.checks[SIGNATURES].note(good, || {
             format!("{} is not signed by the federation's key", what())
@@ -353,7 +353,7 @@ impl Verifier<'_> {
     }
 
     /// The stored session of a masked attempt, if it is the one in the record.
-    fn masks(&mut self, manifest: &Manifest, terms: &Terms) -> Option<Session> {
+    fn masks(&mut self, manifest: &Manifest, terms: &MaskingParams) -> Option<Session> {
         let id = manifest.id;
         let stored = self.store.masked(id);
         let session = match stored {
@@ -417,7 +417,7 @@ impl Verifier<'_> {
         manifest: &Manifest,
         plan: &Plan,
         catalogue: &Catalogue,
-        session: Option<(Session, Terms)>,
+        session: Option<(Session, MaskingParams)>,
     ) {
         let kept = manifest
             .updates
@@ -455,7 +455,7 @@ impl Verifier<'_> {
         manifest: &Manifest,
         plan: &Plan,
         catalogue: &Catalogue,
-        session: Option<(Session, Terms)>,
+        session: Option<(Session, MaskingParams)>,
     ) -> Result<Digest, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));

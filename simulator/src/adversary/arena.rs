@@ -4,7 +4,7 @@
 use souk_common::ids::Digest;
 use souk_common::secagg::graph::neighbours;
 use souk_common::secagg::mask::MaskCipher;
-use souk_common::secagg::{Safeguards, Terms};
+use souk_common::secagg::{MaskingParams, Safeguards};
 use souk_common::update::ModulusBits;
 
 use super::set::Set;
@@ -12,7 +12,7 @@ use super::set::Set;
 /// The shops of an attempt: 0 to `honest` - 1 are honest, the others the coordinator's.
 #[derive(Clone, Debug)]
 pub(super) struct Arena<const W: usize> {
-    pub(super) terms: Terms,
+    pub(super) terms: MaskingParams,
     pub(super) honest: usize,
     pub(super) shops: usize,
     /// Whom each honest shop's owner has confirmed, itself included: of the coordinator's shops at most t.
@@ -24,7 +24,7 @@ pub(super) struct Arena<const W: usize> {
 impl<const W: usize> Arena<W> {
     /// One in which all owners have confirmed all honest shops and the same `colluding` others; `invented` ones nobody knows.
     /// Shops stand in the circle as they are numbered.
-    pub(super) fn new(terms: Terms, honest: usize, colluding: usize, invented: usize) -> Self {
+    pub(super) fn new(terms: MaskingParams, honest: usize, colluding: usize, invented: usize) -> Self {
         let shops = honest + colluding + invented;
         Self {
             terms,
@@ -104,8 +104,8 @@ pub(super) struct Shown {
 }
 
 /// Terms of which only the numbers matter.
-pub(super) fn terms(min_shops: usize, colluding: usize, neighbours: Option<usize>) -> Terms {
-    Terms {
+pub(super) fn terms(min_shops: usize, colluding: usize, neighbours: Option<usize>) -> MaskingParams {
+    MaskingParams {
         min_shops,
         colluding,
         neighbours,

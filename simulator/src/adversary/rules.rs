@@ -1,9 +1,9 @@
 //! What a shop checks, as data: the rules of today, those that fell, and some that are weakened on purpose.
 //!
-//! Degrees, T, A and F are the project's own ([`Terms`]): what falls here falls in the programs. Only what deviates is typed.
+//! Degrees, T, A and F are the project's own ([`MaskingParams`]): what falls here falls in the programs. Only what deviates is typed.
 
 use serde::Serialize;
-use souk_common::secagg::Terms;
+use souk_common::secagg::MaskingParams;
 
 /// A set of rules.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,17 +47,17 @@ pub(super) struct Counted {
 
 impl Rules {
     /// T for a shop that distrusts `unknown` of its holders, in a roster of `shops`.
-    pub(super) fn threshold(&self, terms: &Terms, shops: usize, unknown: usize) -> usize {
+    pub(super) fn threshold(&self, terms: &MaskingParams, shops: usize, unknown: usize) -> usize {
         terms.threshold(shops, unknown).saturating_sub(self.fewer_shares)
     }
 
     /// A, in a roster of `shops`.
-    pub(super) fn least_alive(&self, terms: &Terms, shops: usize) -> usize {
+    pub(super) fn least_alive(&self, terms: &MaskingParams, shops: usize) -> usize {
         terms.least_alive(shops).saturating_sub(self.fewer_alive)
     }
 
     /// F.
-    pub(super) fn confirmations(&self, terms: &Terms, roster: Counted, sharers: Counted) -> usize {
+    pub(super) fn confirmations(&self, terms: &MaskingParams, roster: Counted, sharers: Counted) -> usize {
         let least = match self.counted_over_roster {
             true => terms.confirmations(roster.shops, roster.unknown),
             // As until protocol version 6.

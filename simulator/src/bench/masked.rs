@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context;
 use souk_common::plan::MaskingPlan;
 use souk_common::secagg::mask::MaskCipher;
-use souk_common::secagg::{Safeguards, Terms};
+use souk_common::secagg::{MaskingParams, Safeguards};
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
 use super::row::Row;
@@ -95,8 +95,8 @@ fn masking(cipher: MaskCipher) -> MaskingPlan {
 }
 
 /// Terms of the plan that a masked benchmark runs.
-pub(crate) fn terms(masking: &MaskingPlan) -> Terms {
-    Terms {
+pub(crate) fn terms(masking: &MaskingPlan) -> MaskingParams {
+    MaskingParams {
         min_shops: masking.min_shops,
         colluding: masking.colluding,
         neighbours: masking.neighbours,

@@ -12,7 +12,9 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
 use souk_common::secagg::mask::{Mask, MaskCipher, Sign, apply_words};
-use souk_common::secagg::{Checked, Context, Keys, Masking, Safeguards, Session, Sharing, Terms};
+use souk_common::secagg::{
+    Checked, Context, Keys, MaskingParams, Safeguards, Session, Sharing, UnmaskSecrets,
+};
 use souk_common::update::{ModulusBits, UpdateValues};
 use souk_common::wire::codec::encode;
 use zeroize::Zeroizing;
@@ -80,7 +82,7 @@ pub(super) fn upload_bytes() -> anyhow::Result<Vec<Row>> {
     .len();
     let shares = federation.share()?;
     sent += encode(&shares[0])?.len() + coordinates * 4;
-    let masking: Vec<Masking> = (0..shops)
+    let masking: Vec<UnmaskSecrets> = (0..shops)
         .map(|shop| Ok(federation.mask(shop, 8)?.0))
         .collect::<anyhow::Result<_>>()?;
     let (confirmation, revealed) = federation.unmask(masking)?;
@@ -145,8 +147,8 @@ pub(super) fn server(short: bool) -> anyhow::Result<Vec<Row>> {
 /// A signature as JSON keeps it, with its key.
 const BINDING_TEXT_BYTES: usize = 150;
 
-fn terms(min_shops: usize, colluding: usize) -> Terms {
-    Terms {
+fn terms(min_shops: usize, colluding: usize) -> MaskingParams {
+    MaskingParams {
         min_shops,
         colluding,
         neighbours: None,
@@ -158,7 +160,7 @@ fn terms(min_shops: usize, colluding: usize) -> Terms {
 
 /// Shops and a server in one process. What the server does is timed, what shops do is not.
 struct Federation {
-    terms: Terms,
+    terms: MaskingParams,
     session: Session,
     keys: Vec<Option<Keys>>,
     sharing: Vec<Sharing>,
@@ -169,7 +171,7 @@ struct Federation {
 }
 
 impl Federation {
-    fn advertise(shops: usize, terms: Terms) -> anyhow::Result<Self> {
+    fn advertise(shops: usize, terms: MaskingParams) -> anyhow::Result<Self> {
         let context = Context {
             id: AttemptId { round: 1, attempt: 1 },
             plan: Digest::ZERO,
@@ -246,7 +248,7 @@ impl Federation {
     }
 
     /// A shop's update of nothing, masked.
-    fn mask(&mut self, shop: usize, coordinates: usize) -> anyhow::Result<(Masking, UpdateValues)> {
+    fn mask(&mut self, shop: usize, coordinates: usize) -> anyhow::Result<(UnmaskSecrets, UpdateValues)> {
         let checked = self.checked[shop].take().context("a shop masks once")?;
         let (masking, masks) = checked.mask(self.sharers.clone(), &identity(shop))?;
         let watch = Stopwatch::start();
@@ -258,7 +260,7 @@ impl Federation {
     }
 
     /// Signatures and shares; bytes of a confirmation and of what a shop reveals.
-    fn unmask(&mut self, mut masking: Vec<Masking>) -> anyhow::Result<(usize, usize)> {
+    fn unmask(&mut self, mut masking: Vec<UnmaskSecrets>) -> anyhow::Result<(usize, usize)> {
         let names = self
             .present
             .iter()

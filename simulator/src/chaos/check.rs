@@ -12,7 +12,7 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::params::Delta;
 use souk_common::privacy::ledger::Chain;
 use souk_common::round::statements::{Outcome, Receipt};
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::store::{Entry, Store};
 
 use crate::chaos::supervisor::Done;
@@ -220,7 +220,7 @@ fn one_update_an_attempt(account: &Account, books: &[Books]) -> Check {
 }
 
 fn verified(folders: &Folders) -> anyhow::Result<Check> {
-    let home = Home::new(folders.home());
+    let home = FederationFolder::new(folders.home());
     let report = souk_coordinator::verify::check(home.path(), &home.signing_key()?.public())?;
     let wrong: Vec<String> = report
         .checks

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use souk_common::clock::Stopwatch;
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::serve::{Command, ask};
 
 /// Asks until it is dropped.
@@ -53,7 +53,7 @@ impl Watch {
             }),
             ended: AtomicBool::new(false),
         });
-        let (asked, home) = (Arc::clone(&shared), Home::new(home));
+        let (asked, home) = (Arc::clone(&shared), FederationFolder::new(home));
         let thread = std::thread::spawn(move || asked.ask_on(&home));
         Self {
             shared,
@@ -77,7 +77,7 @@ impl Drop for Watch {
 }
 
 impl Shared {
-    fn ask_on(&self, home: &Home) {
+    fn ask_on(&self, home: &FederationFolder) {
         while !self.ended.load(Ordering::SeqCst) {
             let answer = ask(home, &Command::Status);
             self.lock().take(match answer {

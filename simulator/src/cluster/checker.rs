@@ -16,7 +16,7 @@ use super::shop::Shop;
 
 /// What must not be taken back.
 #[derive(Default)]
-pub(crate) struct Referee {
+pub(crate) struct Checker {
     /// Receipts that shops got.
     receipts: BTreeMap<(usize, AttemptId), UploadHeader>,
     /// Heads of the record that the coordinator signed and a shop got.
@@ -41,7 +41,7 @@ pub(crate) struct Referee {
     pub(crate) faults: Vec<String>,
 }
 
-impl Referee {
+impl Checker {
     fn fault(&mut self, what: String) {
         self.faults.push(what);
     }

@@ -12,7 +12,7 @@ impl Storm {
             let link = self.lines[shop].link + 1;
             self.lines[shop].link = link;
             self.shops[shop].link = Some(link);
-            self.post_in(wait, Letter::LostAtShop { shop, link });
+            self.post_in(wait, Delivery::LostAtShop { shop, link });
             return;
         }
         let line = &mut self.lines[shop];
@@ -21,7 +21,7 @@ impl Storm {
         (line.up, line.delay_ms) = (true, 0);
         // A coordinator that has not noticed yet will.
         let notice = self.rng.random_range(0..2_000);
-        self.post_in(notice, Letter::LostAtCoordinator { shop, link: old });
+        self.post_in(notice, Delivery::LostAtCoordinator { shop, link: old });
         let wishes = Ok(self.shops[shop].linked(link));
         self.after_shop(shop, wishes);
     }
@@ -35,8 +35,8 @@ impl Storm {
         }
         let link = line.link;
         let (here, there) = (self.rng.random_range(0..3_000), self.rng.random_range(0..30_000));
-        self.post_in(here, Letter::LostAtShop { shop, link });
-        self.post_in(there, Letter::LostAtCoordinator { shop, link });
+        self.post_in(here, Delivery::LostAtShop { shop, link });
+        self.post_in(there, Delivery::LostAtCoordinator { shop, link });
     }
 
     pub(crate) fn tell_disconnected(&mut self, shop: usize) {

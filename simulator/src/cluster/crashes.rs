@@ -45,7 +45,7 @@ impl Storm {
         for shop in 0..self.shops.len() {
             self.cut(shop, 0);
         }
-        self.post_in(down_ms, Letter::StartCoordinator { boots });
+        self.post_in(down_ms, Delivery::StartCoordinator { boots });
     }
 
     pub(crate) fn start_shop(&mut self, shop: usize) {
@@ -67,7 +67,7 @@ impl Storm {
         self.cut(shop, 0);
         self.shops[shop].disk.restart(how.unwrap_or(told));
         let boots = self.shops[shop].boots;
-        self.post_in(down_ms, Letter::StartShop { shop, boots });
+        self.post_in(down_ms, Delivery::StartShop { shop, boots });
     }
 
     pub(crate) fn go_wrong(&mut self, op: Op) {

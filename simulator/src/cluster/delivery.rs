@@ -3,11 +3,11 @@
 use super::*;
 
 impl Storm {
-    pub(crate) fn deliver(&mut self, letter: Letter) {
+    pub(crate) fn deliver(&mut self, letter: Delivery) {
         match letter {
-            Letter::Op(op) => self.go_wrong(op),
-            Letter::Question(stream, frame) => self.take_question(stream, &frame),
-            Letter::Bytes(stream, bytes, last) => {
+            Delivery::Op(op) => self.go_wrong(op),
+            Delivery::Question(stream, frame) => self.take_question(stream, &frame),
+            Delivery::Bytes(stream, bytes, last) => {
                 if self.stands(stream.shop, stream.link) {
                     let said = self
                         .coordinator
@@ -15,27 +15,27 @@ impl Storm {
                     self.after_coordinator(said);
                 }
             }
-            Letter::Push { shop, link, frame } => self.take_push(shop, link, &frame),
-            Letter::Reply(stream, frame) => self.take_reply(stream, &frame),
-            Letter::Blob(stream, bytes) => {
+            Delivery::Push { shop, link, frame } => self.take_push(shop, link, &frame),
+            Delivery::Reply(stream, frame) => self.take_reply(stream, &frame),
+            Delivery::Blob(stream, bytes) => {
                 if self.stands_at_shop(stream) {
                     let now = self.shops_time(stream.shop);
                     let wishes = self.shops[stream.shop].fetched(now, stream.number, &bytes);
                     self.after_shop(stream.shop, wishes);
                 }
             }
-            Letter::Timer { boots } => self.ring(boots),
-            Letter::Resume { boots } if boots == self.coordinator.boots => {
+            Delivery::Timer { boots } => self.ring(boots),
+            Delivery::Resume { boots } if boots == self.coordinator.boots => {
                 let said = self.coordinator.resume(self.coordinators_time());
                 self.after_coordinator(said);
             }
-            Letter::Dial { shop, boots } if self.is_running(shop, boots) => self.dial(shop),
-            Letter::Later { shop, boots, what } if self.is_running(shop, boots) => {
+            Delivery::Dial { shop, boots } if self.is_running(shop, boots) => self.dial(shop),
+            Delivery::Later { shop, boots, what } if self.is_running(shop, boots) => {
                 let now = self.shops_time(shop);
                 let wishes = self.shops[shop].due(now, what);
                 self.after_shop(shop, wishes);
             }
-            Letter::Consider {
+            Delivery::Consider {
                 shop,
                 boots,
                 announcement,
@@ -44,7 +44,7 @@ impl Storm {
                 let wishes = self.shops[shop].consider(now, &announcement);
                 self.after_shop(shop, wishes);
             }
-            Letter::Compute {
+            Delivery::Compute {
                 shop,
                 boots,
                 announcement,
@@ -54,26 +54,28 @@ impl Storm {
                 let wishes = self.shops[shop].compute(now, &announcement);
                 self.after_shop(shop, wishes);
             }
-            Letter::LostAtShop { shop, link } => {
+            Delivery::LostAtShop { shop, link } => {
                 if self.shops[shop].link == Some(link) {
                     self.shops[shop].hang_up();
                     self.tell_disconnected(shop);
                 }
             }
-            Letter::LostAtCoordinator { shop, link } => {
+            Delivery::LostAtCoordinator { shop, link } => {
                 let said = self.coordinator.lost(self.coordinators_time(), shop, link);
                 self.after_coordinator(said);
             }
-            Letter::StartCoordinator { boots } if boots == self.coordinator.boots => self.start_coordinator(),
-            Letter::StartShop { shop, boots } if boots == self.shops[shop].boots => self.start_shop(shop),
+            Delivery::StartCoordinator { boots } if boots == self.coordinator.boots => {
+                self.start_coordinator()
+            }
+            Delivery::StartShop { shop, boots } if boots == self.shops[shop].boots => self.start_shop(shop),
             // Of a process that is no more.
-            Letter::Resume { .. }
-            | Letter::Dial { .. }
-            | Letter::Later { .. }
-            | Letter::Consider { .. }
-            | Letter::Compute { .. }
-            | Letter::StartCoordinator { .. }
-            | Letter::StartShop { .. } => {}
+            Delivery::Resume { .. }
+            | Delivery::Dial { .. }
+            | Delivery::Later { .. }
+            | Delivery::Consider { .. }
+            | Delivery::Compute { .. }
+            | Delivery::StartCoordinator { .. }
+            | Delivery::StartShop { .. } => {}
         }
     }
 
@@ -154,7 +156,9 @@ impl Storm {
         let now = self.coordinators_time();
         // Its clock may have been set back meanwhile: it looks again.
         match self.coordinator.wake_at {
-            Some(at) if at > now => self.post_in((at.0 - now.0).min(LOOK_AGAIN_MS), Letter::Timer { boots }),
+            Some(at) if at > now => {
+                self.post_in((at.0 - now.0).min(LOOK_AGAIN_MS), Delivery::Timer { boots })
+            }
             _ => {
                 self.coordinator.wake_at = None;
             }
@@ -169,7 +173,7 @@ impl Storm {
         shop: usize,
         to_shop: bool,
         message: &T,
-        letter: impl Fn(Vec<u8>) -> Letter,
+        letter: impl Fn(Vec<u8>) -> Delivery,
     ) {
         let Ok(mut frame) = to_bytes(message) else {
             self.referee.faults.push("a word that is too long".into());
@@ -222,7 +226,7 @@ impl Storm {
                     if let Push::Ended { id, .. } = &push {
                         self.note(&format!("ended {id}"));
                     }
-                    self.send(shop, true, &push, |frame| Letter::Push { shop, link, frame });
+                    self.send(shop, true, &push, |frame| Delivery::Push { shop, link, frame });
                 }
                 Said::Reply(stream, reply) => {
                     self.referee.told(stream.shop, &reply);
@@ -230,18 +234,18 @@ impl Storm {
                         self.outcome.receipts += 1;
                         self.note("receipt");
                     }
-                    self.send(stream.shop, true, &reply, |frame| Letter::Reply(stream, frame));
+                    self.send(stream.shop, true, &reply, |frame| Delivery::Reply(stream, frame));
                 }
                 Said::Blob(stream, bytes) => {
                     let ms = self.rng.random_range(20..200);
-                    self.post_in(ms, Letter::Blob(stream, bytes));
+                    self.post_in(ms, Delivery::Blob(stream, bytes));
                 }
                 Said::WakeAt(at) => {
                     self.coordinator.wake_at = Some(at);
                     let wait = at.0 - self.coordinators_time().0;
-                    self.post_in(wait.min(LOOK_AGAIN_MS), Letter::Timer { boots });
+                    self.post_in(wait.min(LOOK_AGAIN_MS), Delivery::Timer { boots });
                 }
-                Said::Paused => self.post_in(OPERATOR_MS, Letter::Resume { boots }),
+                Said::Paused => self.post_in(OPERATOR_MS, Delivery::Resume { boots }),
                 Said::Finished => self.finished = true,
             }
         }
@@ -269,7 +273,7 @@ impl Storm {
                     self.referee.asked(shop, &request);
                     let link = self.shops[shop].link.unwrap_or_default();
                     let stream = Stream { shop, link, number };
-                    self.send(shop, false, &request, |frame| Letter::Question(stream, frame));
+                    self.send(shop, false, &request, |frame| Delivery::Question(stream, frame));
                 }
                 Wish::Bytes {
                     number,
@@ -286,16 +290,16 @@ impl Storm {
                     };
                     let at = (self.now.0 + ms).max(self.lines[shop].last_here);
                     self.lines[shop].last_here = at;
-                    self.post_at(Timestamp(at), Letter::Bytes(stream, bytes, last));
+                    self.post_at(Timestamp(at), Delivery::Bytes(stream, bytes, last));
                 }
                 Wish::Dial { at } => {
-                    self.post_in(wait(at), Letter::Dial { shop, boots });
+                    self.post_in(wait(at), Delivery::Dial { shop, boots });
                 }
                 Wish::Later { at, what } => {
-                    self.post_in(wait(at), Letter::Later { shop, boots, what });
+                    self.post_in(wait(at), Delivery::Later { shop, boots, what });
                 }
                 Wish::Consider(announcement) => {
-                    let letter = Letter::Consider {
+                    let letter = Delivery::Consider {
                         shop,
                         boots,
                         announcement,
@@ -305,7 +309,7 @@ impl Storm {
                 Wish::Compute(announcement) => {
                     let slow = std::mem::take(&mut self.shops[shop].slow_ms);
                     let ms = self.rng.random_range(200..4_000) + slow;
-                    let letter = Letter::Compute {
+                    let letter = Delivery::Compute {
                         shop,
                         boots,
                         announcement,

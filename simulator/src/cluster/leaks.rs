@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use souk_common::ids::{AttemptId, ShopName};
 use souk_common::secagg::graph::neighbours;
-use souk_common::secagg::{Roster, Terms};
+use souk_common::secagg::{MaskingParams, Roster};
 use souk_common::wire::messages::{Push, Request};
 
 /// All masked attempts of a federation.
 pub(crate) struct Leaks {
-    terms: Terms,
+    terms: MaskingParams,
     names: Vec<ShopName>,
     attempts: BTreeMap<AttemptId, Attempt>,
 }
@@ -36,7 +36,7 @@ struct Attempt {
 }
 
 impl Leaks {
-    pub(crate) fn new(terms: Terms, names: &[ShopName]) -> Self {
+    pub(crate) fn new(terms: MaskingParams, names: &[ShopName]) -> Self {
         Self {
             terms,
             names: names.to_vec(),

@@ -12,14 +12,14 @@ use souk_common::ids::{AttemptId, Digest};
 use souk_common::rng::{Stream, stream};
 use souk_common::secagg::graph::neighbours;
 use souk_common::secagg::records::{UploadBinding, sharers_digest, survivors_digest};
-use souk_common::secagg::{Binding, Confirmation, Confirmed, Roster, Terms};
+use souk_common::secagg::{Binding, Confirmation, Confirmed, MaskingParams, Roster};
 use souk_common::wire::messages::{Push, Reply, Request};
 
 use super::setup::Setup;
 
 pub(crate) struct Liar {
     rng: Stream,
-    terms: Terms,
+    terms: MaskingParams,
     identities: Vec<SigningKey>,
     words: SigningKey,
     other_plan: Digest,

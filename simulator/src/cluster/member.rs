@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use souk_client::agent::{KeyMaker, fresh_keys};
-use souk_client::masking::Masker;
+use souk_client::masking::AttemptKeys;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
 use souk_common::rng::secret_stream;
@@ -46,7 +46,7 @@ impl MemberLie {
         match self {
             Self::AnotherSecret => Box::new(|context, terms, name, identity| {
                 let keys = Keys::make(context, terms, name, identity, &mut secret_stream()?);
-                Ok(Masker::of(context, keys.with_another_seed([0xA5; 32])))
+                Ok(AttemptKeys::of(context, keys.with_another_seed([0xA5; 32])))
             }),
             _ => fresh_keys(),
         }

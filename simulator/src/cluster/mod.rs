@@ -37,14 +37,14 @@ use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::round::{Event, Phase};
 use souk_coordinator::store::Entry;
 
-use crate::cluster::checker::Referee;
+use crate::cluster::checker::Checker;
 use crate::cluster::coordinator::{Coordinator, Said, Stopped, Stream};
 use crate::cluster::disk::{FakeDisk, Stop};
 use crate::cluster::faults::{Op, Script, Whom};
 use crate::cluster::leaks::Leaks;
 use crate::cluster::liar::Liar;
 use crate::cluster::member::{Member, MemberLie};
-use crate::cluster::mutations::Plant;
+use crate::cluster::mutations::Mutation;
 use crate::cluster::queue::Queue;
 use crate::cluster::setup::Setup;
 use crate::cluster::shop::{Later, Shop, Wish};
@@ -77,11 +77,11 @@ pub(crate) struct Outcome {
 
 /// How a storm blows.
 #[derive(Clone, Debug)]
-pub(crate) struct Weather {
+pub(crate) struct FaultConfig {
     pub(crate) seed: u64,
     /// Mean pause between two things that go wrong.
     pub(crate) pause_ms: i64,
-    pub(crate) plant: Option<Plant>,
+    pub(crate) plant: Option<Mutation>,
     /// These things at their times, in place of drawn ones.
     pub(crate) script: Option<Script>,
     /// The coordinator shows shops different lists.
@@ -90,7 +90,7 @@ pub(crate) struct Weather {
     pub(crate) member: Option<MemberLie>,
 }
 
-enum Letter {
+enum Delivery {
     Op(Op),
     /// A question, with the connection and stream it is on.
     Question(Stream, Vec<u8>),
@@ -165,15 +165,15 @@ struct Line {
 /// The federation.
 pub(crate) struct Storm {
     setup: Arc<Setup>,
-    weather: Weather,
+    weather: FaultConfig,
     plan: Digest,
     rng: Rng,
     now: Timestamp,
-    queue: Queue<Timestamp, Letter>,
+    queue: Queue<Timestamp, Delivery>,
     coordinator: Coordinator,
     shops: Vec<Shop>,
     lines: Vec<Line>,
-    referee: Referee,
+    referee: Checker,
     liar: Option<Liar>,
     member: Member,
     outcome: Outcome,
@@ -186,14 +186,14 @@ pub(crate) struct Storm {
 }
 
 impl Storm {
-    pub(crate) fn new(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Self> {
+    pub(crate) fn new(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Self> {
         let seed = weather.seed;
-        let lie = weather.plant.and_then(Plant::of_coordinator);
+        let lie = weather.plant.and_then(Mutation::of_coordinator);
         let mut coordinator = Coordinator::new(FakeDisk::lying(seed, "coordinator's disk", lie), setup);
         coordinator.found(setup)?;
         let shops = (0..setup.shops.len())
             .map(|place| {
-                let lie = weather.plant.and_then(Plant::of_shop);
+                let lie = weather.plant.and_then(Mutation::of_shop);
                 let disk = FakeDisk::lying(seed, &format!("disk of shop {place}"), lie);
                 let lie = weather.member.filter(|_| place + 1 == setup.shops.len());
                 Shop::new(place, disk, setup, (weather.plant, lie))
@@ -209,7 +209,7 @@ impl Storm {
             lines: vec![Line::default(); shops.len()],
             coordinator,
             shops,
-            referee: Referee::of_masked(leaks),
+            referee: Checker::of_masked(leaks),
             member: Member::default(),
             liar: weather.lies.then(|| Liar::new(seed, setup)).flatten(),
             outcome: Outcome::default(),
@@ -228,7 +228,7 @@ impl Storm {
             // What goes wrong at the very beginning is there before the programs are.
             Some(script) => script.into_iter().for_each(|(at, op)| match at.0 {
                 0 => self.go_wrong(op),
-                later => self.post_at(Timestamp(START_MS + later), Letter::Op(op)),
+                later => self.post_at(Timestamp(START_MS + later), Delivery::Op(op)),
             }),
             None => self.next_op(),
         }
@@ -349,17 +349,17 @@ impl Storm {
         format!("the program that ended last said {last:?}; coordinator {phase:?}, shops {shops:?}")
     }
 
-    fn post_at(&mut self, at: Timestamp, letter: Letter) {
+    fn post_at(&mut self, at: Timestamp, letter: Delivery) {
         self.queue.put(at, letter);
     }
 
-    fn post_in(&mut self, ms: i64, letter: Letter) {
+    fn post_in(&mut self, ms: i64, letter: Delivery) {
         self.post_at(Timestamp(self.now.0 + ms.max(0)), letter);
     }
 
     fn next_op(&mut self) {
         let (wait, op) = faults::next(&mut self.rng, self.shops.len(), self.weather.pause_ms);
-        self.post_in(wait, Letter::Op(op));
+        self.post_in(wait, Delivery::Op(op));
     }
 
     fn coordinators_time(&self) -> Timestamp {

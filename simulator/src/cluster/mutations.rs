@@ -5,16 +5,16 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use souk_client::agent::{KeyMaker, fresh_keys};
-use souk_client::masking::Masker;
+use souk_client::masking::AttemptKeys;
 use souk_client::participate::Memory;
 use souk_common::rng::stream;
-use souk_common::secagg::{Safeguards, Terms};
+use souk_common::secagg::{MaskingParams, Safeguards};
 
 use super::disk::Lie;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Plant {
+pub(crate) enum Mutation {
     /// The coordinator's records are not synchronised before a receipt is sent.
     ReceiptBeforeFsync,
     /// A shop's ledger is not synchronised before its update is sent.
@@ -33,7 +33,7 @@ pub(crate) enum Plant {
     UnboundUploads,
 }
 
-impl Plant {
+impl Mutation {
     pub(crate) const ALL: [Self; 8] = [
         Self::ReceiptBeforeFsync,
         Self::SpendAfterSend,
@@ -83,7 +83,7 @@ impl Plant {
         if let Some(safeguards) = plant.and_then(Self::safeguards) {
             let mut keys = fresh_keys();
             return Box::new(move |context, terms, name, identity| {
-                keys(context, Terms { safeguards, ..terms }, name, identity)
+                keys(context, MaskingParams { safeguards, ..terms }, name, identity)
             });
         }
         if plant != Some(Self::ReusedKeys) {
@@ -91,12 +91,12 @@ impl Plant {
         }
         Box::new(move |context, terms, name, identity| {
             let mut always = stream(shop as u64, "keys used for every attempt");
-            Ok(Masker::begin(context, terms, name, identity, &mut always))
+            Ok(AttemptKeys::begin(context, terms, name, identity, &mut always))
         })
     }
 }
 
-impl Plant {
+impl Mutation {
     /// What is left of them.
     fn safeguards(self) -> Option<Safeguards> {
         let off = Safeguards {

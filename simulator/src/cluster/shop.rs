@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use anyhow::Context;
-use souk_client::agent::{Act, Agent};
+use souk_client::agent::{Agent, AgentAction};
 use souk_client::config::ShopConfig;
 use souk_client::folder::Folder;
 use souk_client::link::is_here;
 use souk_client::membership::Membership;
 use souk_client::participate::{AttemptKey, Blob, Event, Pending};
 use souk_client::store::Store;
-use souk_client::training::Workshop;
+use souk_client::training::Attempts;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::verify;
 use souk_common::ids::Digest;
@@ -21,7 +21,7 @@ use souk_common::wire::messages::{Reply, Request};
 
 use super::disk::FakeDisk;
 use super::member::MemberLie;
-use super::mutations::Plant;
+use super::mutations::Mutation;
 use super::setup::Setup;
 
 /// What a shop says or wants.
@@ -89,7 +89,7 @@ pub(crate) struct Shop {
     /// Open questions: on which of the two lines, what for.
     asked: BTreeMap<u64, (bool, Asked)>,
     next: u64,
-    plant: Option<Plant>,
+    plant: Option<Mutation>,
     /// How it lies to the others.
     lie: Option<MemberLie>,
 }
@@ -99,7 +99,7 @@ impl Shop {
         place: usize,
         disk: FakeDisk,
         setup: &Setup,
-        (plant, lie): (Option<Plant>, Option<MemberLie>),
+        (plant, lie): (Option<Mutation>, Option<MemberLie>),
     ) -> anyhow::Result<Self> {
         let folder = Folder::on(Arc::new(disk.clone()), setup.folder(place));
         Ok(Self {
@@ -126,11 +126,11 @@ impl Shop {
     pub(crate) fn start(&mut self, now: Timestamp) -> anyhow::Result<Vec<Wish>> {
         self.boots += 1;
         let store = Arc::new(Store::open(&self.folder)?);
-        let workshop = Workshop::open(&self.folder, &self.membership, Arc::clone(&store), now)?;
-        let memory = Plant::remembered(self.plant, store.memory(workshop.spent())?);
+        let workshop = Attempts::open(&self.folder, &self.membership, Arc::clone(&store), now)?;
+        let memory = Mutation::remembered(self.plant, store.memory(workshop.spent())?);
         let keys = match self.lie {
             Some(lie) => lie.keys(),
-            None => Plant::keys(self.plant, self.place),
+            None => Mutation::keys(self.plant, self.place),
         };
         let mut agent = Agent::new(
             &self.folder,
@@ -317,7 +317,7 @@ impl Shop {
 
     fn act(
         &mut self,
-        work: impl FnOnce(&mut Agent) -> anyhow::Result<Vec<Act>>,
+        work: impl FnOnce(&mut Agent) -> anyhow::Result<Vec<AgentAction>>,
     ) -> anyhow::Result<Vec<Wish>> {
         let Some(agent) = &mut self.agent else {
             return Ok(Vec::new());
@@ -326,24 +326,24 @@ impl Shop {
         Ok(self.perform(acts))
     }
 
-    fn perform(&mut self, acts: Vec<Act>) -> Vec<Wish> {
+    fn perform(&mut self, acts: Vec<AgentAction>) -> Vec<Wish> {
         let mut wishes = Vec::new();
         for act in acts {
             match act {
-                Act::Connect { at } => wishes.push(Wish::Dial { at }),
-                Act::Fetch { blob, at } => wishes.push(Wish::Later {
+                AgentAction::Connect { at } => wishes.push(Wish::Dial { at }),
+                AgentAction::Fetch { blob, at } => wishes.push(Wish::Later {
                     at,
                     what: Later::Fetch(blob),
                 }),
-                Act::Upload { pending, at } => wishes.push(Wish::Later {
+                AgentAction::Upload { pending, at } => wishes.push(Wish::Later {
                     at,
                     what: Later::Upload(pending),
                 }),
-                Act::Answer(key, answer) => {
+                AgentAction::Answer(key, answer) => {
                     let id = key.id;
                     self.send(Request::Answer { id, answer }, Asked::Nothing);
                 }
-                Act::Say(key, request) => {
+                AgentAction::Say(key, request) => {
                     let asked = match &request {
                         Request::Advertise(_) | Request::Share { .. } | Request::Checked { .. } => {
                             Asked::Place(key)
@@ -352,11 +352,11 @@ impl Shop {
                     };
                     self.send(request, asked);
                 }
-                Act::Consider(announcement) => wishes.push(Wish::Consider(announcement)),
-                Act::Compute(announcement) => wishes.push(Wish::Compute(announcement)),
-                Act::Report(report) => tracing::debug!(shop = self.place, %report, "says"),
-                Act::Tell(line) => tracing::debug!(shop = self.place, line, "tells"),
-                Act::Finish => {}
+                AgentAction::Consider(announcement) => wishes.push(Wish::Consider(announcement)),
+                AgentAction::Compute(announcement) => wishes.push(Wish::Compute(announcement)),
+                AgentAction::Report(report) => tracing::debug!(shop = self.place, %report, "says"),
+                AgentAction::Tell(line) => tracing::debug!(shop = self.place, line, "tells"),
+                AgentAction::Finish => {}
             }
         }
         wishes.extend(self.go_on());

@@ -56,9 +56,9 @@ use souk_common::ids::{Digest, Digester};
 use crate::cluster::disk::Stop;
 use crate::cluster::faults::{Op, Whom};
 use crate::cluster::member::MemberLie;
-use crate::cluster::mutations::Plant;
+use crate::cluster::mutations::Mutation;
 use crate::cluster::setup::Setup;
-use crate::cluster::{Outcome, Storm, Weather};
+use crate::cluster::{FaultConfig, Outcome, Storm};
 
 /// Run federations in which everything goes wrong, and check that nothing is lost.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ pub(crate) struct StormArgs {
     pause_ms: i64,
     /// Put one fault in on purpose: then it is a success to find something.
     #[arg(long)]
-    plant: Option<Plant>,
+    plant: Option<Mutation>,
     /// Every fault on purpose, each by itself: all must be found.
     #[arg(long, conflicts_with = "plant")]
     plants: bool,
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
 
 fn find_plants(args: &StormArgs) -> anyhow::Result<bool> {
     let mut found = BTreeMap::new();
-    for plant in Plant::ALL {
+    for plant in Mutation::ALL {
         let report = blow(args, Some(plant))?;
         let first = report.failures.first();
         let name = format!("{plant:?}");
@@ -201,7 +201,7 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
                         writes: Some(writes),
                         down_ms: 500,
                     };
-                    let weather = Weather {
+                    let weather = FaultConfig {
                         seed: args.seed + u64::from(writes),
                         pause_ms: args.pause_ms,
                         plant: None,
@@ -270,8 +270,8 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
     Ok(good)
 }
 
-fn with_liar(seed: u64, lie: MemberLie) -> Weather {
-    Weather {
+fn with_liar(seed: u64, lie: MemberLie) -> FaultConfig {
+    FaultConfig {
         seed,
         pause_ms: DEFAULT_PAUSE_MS,
         plant: None,
@@ -295,16 +295,16 @@ fn is_borne(outcome: &Outcome, lie: MemberLie, rounds: u64) -> bool {
         && outcome.named == named
 }
 
-fn blow(args: &StormArgs, plant: Option<Plant>) -> anyhow::Result<Report> {
+fn blow(args: &StormArgs, plant: Option<Mutation>) -> anyhow::Result<Report> {
     let plain = Arc::new(Setup::new(SHOPS, args.rounds, false)?);
     let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
-    let lies = args.equivocate || plant.is_some_and(Plant::takes_a_liar);
+    let lies = args.equivocate || plant.is_some_and(Mutation::takes_a_liar);
     let ring = Arc::new(Setup::ring(args.rounds)?);
     // What goes wrong by itself hides what the lies come to: less of it.
     let pause_ms = if lies { args.pause_ms * 10 } else { args.pause_ms };
     let bar = progress(args.federations);
     let outcomes = side_by_side(args.federations, |at| {
-        let weather = Weather {
+        let weather = FaultConfig {
             seed: args.seed + at,
             pause_ms,
             plant,
@@ -368,12 +368,12 @@ fn side_by_side<T: Send>(
 }
 
 /// One federation; a panic of the programs is a failure like others.
-fn one(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Outcome> {
+fn one(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Outcome> {
     let (seed, run) = (weather.seed, || blow_one(setup, weather));
     crate::cluster::entropy::of_seed(seed, run)?
 }
 
-fn blow_one(setup: &Arc<Setup>, weather: Weather) -> anyhow::Result<Outcome> {
+fn blow_one(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Outcome> {
     let storm = Storm::new(setup, weather).context("can't set up a federation")?;
     let ran = catch_unwind(AssertUnwindSafe(|| storm.run()));
     Ok(ran.unwrap_or_else(|panic| {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use souk_common::hex;
 use souk_common::terminal::say;
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::verify::{Report, check};
 
 use crate::error::WrongUsage;
@@ -41,7 +41,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
         Some(text) => hex::bytes(text)
             .and_then(|bytes| bytes.try_into().ok())
             .with_context(|| WrongUsage(format!("--key is {text:?}; it has 64 hexadecimal digits")))?,
-        None => Home::new(&args.dir)
+        None => FederationFolder::new(&args.dir)
             .signing_key()
             .with_context(|| {
                 WrongUsage(format!(

@@ -13,7 +13,7 @@ use souk_common::model::{Loaded, Recommender, file};
 use souk_common::plan::{Placement, Plan};
 
 use crate::data::market::Market;
-use crate::evaluate::centralised::Alone;
+use crate::evaluate::centralised::Centralised;
 use crate::evaluate::fitted_users::Personal;
 use crate::world::{Line, World, members_of};
 
@@ -216,7 +216,7 @@ fn settings(train: &TrainConfig, thorough: bool) -> Vec<TrainConfig> {
 
 fn load(recommender: &Arc<Recommender>, plan: &Plan, split: &Split, seed: u64) -> Arc<Loaded> {
     let start = initial_parameters(&plan.model, &plan.train, recommender.layout(), plan.seed);
-    let alone = Alone {
+    let alone = Centralised {
         recommender,
         server: &plan.server,
         epochs: plan.rounds,

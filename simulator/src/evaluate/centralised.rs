@@ -14,7 +14,7 @@ use souk_common::rng::{Stream, stream};
 use souk_coordinator::aggregate::ServerOptimiser;
 
 /// How one party trains.
-pub(crate) struct Alone<'a> {
+pub(crate) struct Centralised<'a> {
     pub(crate) recommender: &'a Arc<Recommender>,
     pub(crate) server: &'a ServerPlan,
     /// Passes over the users.
@@ -27,7 +27,7 @@ pub(crate) struct Alone<'a> {
     pub(crate) seed: u64,
 }
 
-impl Alone<'_> {
+impl Centralised<'_> {
     /// Trains from `params` with the solver's own updates and the server's step, in floating-point sums.
     ///
     /// `after` sees the parameters and the users' own vectors after every epoch, and may end the training.

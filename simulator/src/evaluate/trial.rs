@@ -14,7 +14,7 @@ use souk_common::plan::{Plan, ServerPlan};
 
 use super::{K, Model, Setting, Table};
 use crate::data::plans::Template;
-use crate::evaluate::centralised::Alone;
+use crate::evaluate::centralised::Centralised;
 use crate::evaluate::fitted_users::Personal;
 use crate::world::{Line, World, members_of};
 
@@ -165,7 +165,7 @@ impl<'a> Trial<'a> {
     /// The plan's own steps over everybody in `split`, as one party.
     fn full_batch(&self, plan: &Plan, split: &Split, forbidden: &Forbidden) -> Personal {
         let recommender = self.recommender(plan);
-        let alone = Alone {
+        let alone = Centralised {
             recommender: &recommender,
             server: &plan.server,
             epochs: plan.rounds,
@@ -189,7 +189,7 @@ impl<'a> Trial<'a> {
     ) -> anyhow::Result<Personal> {
         let (recommender, train) = (self.recommender(plan), &self.setting.split.train);
         bar.set_length(CENTRAL_EPOCHS);
-        let alone = Alone {
+        let alone = Centralised {
             recommender: &recommender,
             server: &plan.server,
             epochs: CENTRAL_EPOCHS,

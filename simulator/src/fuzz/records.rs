@@ -2,10 +2,10 @@
 
 use souk_client::store::{ModelWord, UploadRecord};
 use souk_common::chain::LogHead;
-use souk_common::crypto::sign::{Signed, SigningKey, Word, verify};
+use souk_common::crypto::sign::{Signable, Signed, SigningKey, verify};
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Manifest, Receipt};
-use souk_common::secagg::{Masking, Session};
+use souk_common::secagg::{Session, UnmaskSecrets};
 use souk_common::wire::frame::from_bytes;
 use souk_common::wire::messages::{Reply, Spent};
 use souk_coordinator::backup::About;
@@ -84,7 +84,7 @@ pub(super) fn targets() -> Vec<Target> {
         json_and::<ModelWord>("shop_model", &[golden!("records/shop_model.json")], |word| {
             let _ = word.manifest();
         }),
-        json_and::<Masking>(
+        json_and::<UnmaskSecrets>(
             "shop_masking",
             &[include_bytes!("../../../tests/vectors/shop_masking.json")],
             |masking| {
@@ -107,7 +107,7 @@ fn spent() -> Vec<u8> {
 }
 
 /// A signature of any length over any words, and a key that is none.
-fn checked<T: Word>(signed: &Signed<T>) {
+fn checked<T: Signable>(signed: &Signed<T>) {
     let _ = verify(signed, &[7; 32]);
 }
 

@@ -11,7 +11,7 @@ use plotters::prelude::{ChartBuilder, IntoDrawingArea, LineSeries, RGBColor, SVG
 use serde::Serialize;
 use souk_common::clock::Timestamp;
 use souk_common::round::statements::{Outcome, RejectCode};
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::serve::{Command, ask};
 use souk_coordinator::store::{Entry, Store};
 use tokio::time::sleep;
@@ -51,7 +51,7 @@ pub(crate) struct Row {
 }
 
 pub(crate) struct Gauge {
-    home: Home,
+    home: FederationFolder,
     tally: Arc<Tally>,
     net: Arc<Net>,
 }
@@ -110,7 +110,7 @@ impl Drop for Open<'_> {
 }
 
 impl Gauge {
-    pub(crate) fn new(home: Home, tally: Arc<Tally>, net: Arc<Net>) -> Self {
+    pub(crate) fn new(home: FederationFolder, tally: Arc<Tally>, net: Arc<Net>) -> Self {
         Self { home, tally, net }
     }
 
@@ -183,7 +183,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Reads it off a store that nobody has open.
-    pub(crate) fn of(home: &Home) -> anyhow::Result<Self> {
+    pub(crate) fn of(home: &FederationFolder) -> anyhow::Result<Self> {
         let store = Store::open(home.path(), None)?;
         let (mut kept, mut updates, mut rounds) = ([0.0; 3], 0.0, 0.0);
         for record in store.log()? {

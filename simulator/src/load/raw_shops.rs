@@ -15,7 +15,7 @@ use souk_common::limits::CHUNK_BYTES;
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
 use souk_common::round::statements::{Announcement, Answer, Outcome, UploadHeader};
-use souk_common::secagg::{Binding, Checked, Context, Keys, Masking, Sharing, Terms};
+use souk_common::secagg::{Binding, Checked, Context, Keys, MaskingParams, Sharing, UnmaskSecrets};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
@@ -45,7 +45,7 @@ struct Shop {
 struct Shared {
     update: Vec<u8>,
     parameters: usize,
-    masking: Option<Terms>,
+    masking: Option<MaskingParams>,
     /// Whose CPU time is added to this process' own.
     coordinator: Option<u32>,
     cpu: Mutex<Vec<f64>>,
@@ -157,7 +157,7 @@ enum Attempt {
     Keys(Box<Keys>),
     Sharing(Box<Sharing>),
     Checked(Box<Checked>),
-    Masking(Box<Masking>),
+    Masking(Box<UnmaskSecrets>),
 }
 
 impl TakingPart {

@@ -23,7 +23,7 @@ use souk_common::rng::Stream;
 use souk_common::round::statements::{Announcement, Answer, UploadHeader};
 use souk_common::update::Grid;
 use souk_common::wire::update;
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::serve::{Command, ask};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -34,7 +34,7 @@ use crate::virtual_net::{Conditions, Host};
 
 /// What all shops share.
 pub(crate) struct Common {
-    home: Home,
+    home: FederationFolder,
     tally: Arc<Tally>,
     pace: Duration,
     grid: Grid,

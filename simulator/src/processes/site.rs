@@ -14,7 +14,7 @@ use souk_common::ids::ShopName;
 use souk_common::plan::MaskingPlan;
 use souk_common::rng::secret_bytes;
 use souk_common::transport::Identity;
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::membership::registry::{Applicant, enrol, invite};
 use souk_coordinator::store::Store;
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ pub(crate) struct Setting {
 pub(crate) struct Site {
     dir: TempDir,
     /// The coordinator's folder.
-    pub(crate) home: Home,
+    pub(crate) home: FederationFolder,
     /// The CA's certificate.
     pub(crate) ca: Vec<u8>,
     /// Each shop's certificate and key.
@@ -61,7 +61,7 @@ impl Site {
     /// Makes the folder, the keys and the memberships.
     pub(crate) fn new(setting: &Setting) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("can't create a temporary folder")?;
-        let home = Home::new(dir.path().join("coordinator"));
+        let home = FederationFolder::new(dir.path().join("coordinator"));
         let now = SystemClock.now();
         home.init(now, "bench", LISTEN, LISTEN)?;
         setting.write_config(&home)?;
@@ -169,7 +169,7 @@ impl Setting {
         Ok(Catalogue::new((0..self.rows_and_width().0).map(item).collect())?)
     }
 
-    fn write_config(&self, home: &Home) -> anyhow::Result<()> {
+    fn write_config(&self, home: &FederationFolder) -> anyhow::Result<()> {
         let path = home.path().join("coordinator.toml");
         let mut text = fs::read_to_string(&path)?;
         let at_once = self.at_once.map(|most| most as u64);

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use souk_client::config::ShopConfig;
 use souk_client::folder::{Folder, write_whole};
 use souk_client::membership::Membership;
-use souk_client::run::Ends;
+use souk_client::run::StopRules;
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::crypto::pki::shop_key;
@@ -17,7 +17,7 @@ use souk_common::ids::ShopName;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::rng::secret_bytes;
-use souk_coordinator::folder::Home;
+use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::membership::registry::{Applicant, enrol, invite};
 use souk_coordinator::serve::{Options, ServeError, run_on};
 use souk_coordinator::store::Store;
@@ -54,7 +54,7 @@ pub struct Federation {
     net: Arc<Net>,
     plan: Plan,
     /// The coordinator's folder.
-    pub home: Home,
+    pub home: FederationFolder,
     /// The machine it runs on.
     pub coordinator: Arc<Host>,
     /// Its shops.
@@ -85,7 +85,7 @@ impl Federation {
     /// Of the file system, or when the numbers make no plan.
     pub fn new(net: &Arc<Net>, setting: &Setting) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("can't create a temporary folder")?;
-        let (home, coordinator) = (Home::new(dir.path().join("coordinator")), net.host());
+        let (home, coordinator) = (FederationFolder::new(dir.path().join("coordinator")), net.host());
         let (now, address) = (net.clock().now(), format!("{}:{PORT}", coordinator.address()));
         home.init(now, "netsim", &address, &address)?;
         let item = |item: usize| Item::bare(item.to_string());
@@ -124,7 +124,7 @@ impl Federation {
 
     /// Starts a shop; it ends by itself when it has the last model.
     pub fn run(&self, shop: &Shop) -> Running<anyhow::Error> {
-        let ends = Ends {
+        let ends = StopRules {
             when_finished: true,
             after_alone: None,
         };
@@ -132,7 +132,7 @@ impl Federation {
     }
 
     /// The same; it ends by itself as `ends` says.
-    pub fn run_until(&self, shop: &Shop, ends: Ends) -> Running<anyhow::Error> {
+    pub fn run_until(&self, shop: &Shop, ends: StopRules) -> Running<anyhow::Error> {
         let (stop, said) = (CancellationToken::new(), Arc::default());
         let (folder, platform, shutdown) = (
             shop.folder.clone(),

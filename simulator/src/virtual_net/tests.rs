@@ -7,7 +7,7 @@ mod limits;
 
 use std::time::Duration;
 
-use souk_client::run::Ends;
+use souk_client::run::StopRules;
 use souk_client::store::Store;
 
 use super::federation::{Federation, Running, Setting};
@@ -253,7 +253,7 @@ fn a_shop_gives_up_when_it_was_alone_for_as_long_as_its_owner_bears_and_not_befo
     let took = virtually(async {
         let net = Net::new(5, START);
         let federation = Federation::new(&net, &setting(1, 1)).unwrap();
-        let ends = Ends {
+        let ends = StopRules {
             when_finished: false,
             after_alone: Some(BORNE),
         };

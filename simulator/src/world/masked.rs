@@ -147,7 +147,7 @@ fn heard(push: Push) -> Option<MaskEvent> {
 /// Every shop of a simulation knows every other.
 pub(crate) struct Everybody;
 
-impl souk_common::secagg::Acquaintance for Everybody {
+impl souk_common::secagg::KnownKeys for Everybody {
     fn knows(&self, _: &ShopName, _: &souk_common::ids::Digest) -> bool {
         true
     }

@@ -11,10 +11,10 @@ use souk_common::model::init::initial_parameters;
 use souk_common::model::{Loaded, Recommender};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, UploadHeader};
-use souk_common::secagg::{Binding, Context, Misfit, Terms};
+use souk_common::secagg::{Binding, Context, MaskingParams, Misfit};
 use souk_common::update::Counts;
 use souk_coordinator::aggregate::Aggregator;
-use souk_coordinator::masking::{Masked, MaskedWord};
+use souk_coordinator::masking::{MaskedAttempt, MaskedWord};
 use souk_coordinator::round::{Effect, Event, Machine, Restored, Rules, without_model};
 
 /// The coordinator.
@@ -31,8 +31,8 @@ pub(super) struct Operator {
     log: LogHead,
     abandoned: u64,
     updates: u64,
-    terms: Option<Terms>,
-    masked: Option<Masked>,
+    terms: Option<MaskingParams>,
+    masked: Option<MaskedAttempt>,
     counts: Option<Counts>,
 }
 
@@ -90,7 +90,7 @@ impl Operator {
             plan: self.manifest.plan,
             model: self.manifest.model,
         };
-        self.masked = self.terms.map(|terms| Masked::new(terms, context));
+        self.masked = self.terms.map(|terms| MaskedAttempt::new(terms, context));
         self.record(format!("open {id}").as_bytes());
     }
 
@@ -144,7 +144,7 @@ impl Operator {
     }
 
     /// The open attempt's masks.
-    pub(super) fn masked(&mut self) -> Option<&mut Masked> {
+    pub(super) fn masked(&mut self) -> Option<&mut MaskedAttempt> {
         self.masked.as_mut()
     }
 

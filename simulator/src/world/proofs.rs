@@ -8,7 +8,7 @@ use souk_common::dataset::History;
 use souk_common::model::init::initial_parameters;
 
 use super::*;
-use crate::evaluate::centralised::Alone;
+use crate::evaluate::centralised::Centralised;
 
 const PLAN: &str = "name = 't'\nrounds = 6\n[model]\nkind = 'mf'\ngmf_dim = 4\nitem_bias = false\n\
     [train]\nsolver = 'ials'\nalpha = 0.2\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 2\n\
@@ -120,7 +120,7 @@ fn without_noise_clip_and_sampling_the_federation_is_one_party_up_to_truncation(
     let plan = Plan::from_toml(&plan_text).unwrap();
     let recommender = Recommender::new(&plan.model, &plan.train, &catalogue());
     let data = dataset();
-    let alone = Alone {
+    let alone = Centralised {
         recommender: &recommender,
         server: &plan.server,
         epochs: plan.rounds,

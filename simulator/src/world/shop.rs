@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use rand::RngExt;
-use souk_client::masking::Masker;
+use souk_client::masking::AttemptKeys;
 use souk_client::participate::{
     AttemptKey, Consideration, Event, Machine, MaskingOffered, Memory, Pending, Policy,
 };
@@ -20,7 +20,8 @@ use souk_common::privacy::{Charged, Ledger, MemorySink, Spend, Tally};
 use souk_common::rng::{Stream, stream};
 use souk_common::round::statements::{Announcement, UploadHeader};
 use souk_common::secagg::{
-    Binding, Confirmation, Confirmed, Context, DeliveredShare, Masking, Revealed, Roster, Shares, Terms,
+    Binding, Confirmation, Confirmed, Context, DeliveredShare, MaskingParams, Revealed, Roster, Shares,
+    UnmaskSecrets,
 };
 use souk_common::update::Grid;
 use souk_common::wire::update;
@@ -47,8 +48,8 @@ pub(super) struct Shop {
     tally: Tally,
     bytes_sent: u64,
     identity: SigningKey,
-    masker: Option<Masker>,
-    masking: Option<(AttemptKey, Masking)>,
+    masker: Option<AttemptKeys>,
+    masking: Option<(AttemptKey, UnmaskSecrets)>,
     signed: Option<Signed<Confirmation>>,
 }
 
@@ -184,8 +185,8 @@ impl Shop {
         Ok(Event::InOutbox(pending))
     }
 
-    pub(super) fn make_keys(&mut self, context: Context, terms: Terms) {
-        let masker = Masker::begin(context, terms, &self.name, &self.identity, &mut self.secret);
+    pub(super) fn make_keys(&mut self, context: Context, terms: MaskingParams) {
+        let masker = AttemptKeys::begin(context, terms, &self.name, &self.identity, &mut self.secret);
         self.masker = Some(masker);
     }
 
@@ -213,7 +214,7 @@ impl Shop {
 
     pub(super) fn confirm(&mut self, key: AttemptKey, survivors: &[u32], bindings: &[Binding]) -> bool {
         let stored = self.masking.as_mut().filter(|(stored, _)| *stored == key);
-        let signed = |masking: &mut Masking| masking.confirm(survivors, bindings, &self.identity).ok();
+        let signed = |masking: &mut UnmaskSecrets| masking.confirm(survivors, bindings, &self.identity).ok();
         self.signed = stored.and_then(|(_, masking)| signed(masking));
         self.signed.is_some()
     }

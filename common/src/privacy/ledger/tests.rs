@@ -281,7 +281,7 @@ fn epsilon_grows_with_every_spend_as_foreseen_and_ends_with_an_unprotected_one()
 #[test]
 fn a_release_against_a_charge_for_less_noise_or_another_clip_is_refused() {
     use crate::params::Weight;
-    use crate::privacy::{GateError, NoiseVector, UserSum};
+    use crate::privacy::{NoiseVector, ReleaseError, UserSum};
     use crate::update::{Grid, ModulusBits};
     let mut ledger = reopen(&ledger_of(0)).unwrap();
     let mut finish = |clip_norm: f64, z: f64, noise: Option<f64>| {
@@ -299,9 +299,12 @@ fn a_release_against_a_charge_for_less_noise_or_another_clip_is_refused() {
     assert!(finish(1.0, 0.0, None).is_ok());
     assert!(matches!(
         finish(1.0, 0.5, Some(0.7)),
-        Err(GateError::Noise { .. })
+        Err(ReleaseError::Noise { .. })
     ));
-    assert!(matches!(finish(2.0, 0.7, Some(0.7)), Err(GateError::Clip { .. })));
+    assert!(matches!(
+        finish(2.0, 0.7, Some(0.7)),
+        Err(ReleaseError::Clip { .. })
+    ));
 }
 
 #[test]

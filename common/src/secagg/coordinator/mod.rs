@@ -22,7 +22,7 @@ use super::records::{
 };
 use super::secrets::agree;
 use super::shop::holders;
-use super::terms::Terms;
+use super::terms::MaskingParams;
 use super::tree::Tree;
 use crate::crypto::sign::{Signed, verify};
 use crate::hex;
@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// Brings one that was stored back to life.
-    pub fn resumed(mut self, terms: &Terms) -> Self {
+    pub fn resumed(mut self, terms: &MaskingParams) -> Self {
         self.derive(terms);
         self
     }
@@ -202,14 +202,14 @@ impl Session {
     }
 
     /// Fixes R1: all whose keys are here.
-    pub fn fix_roster(&mut self, terms: &Terms) -> &Roster {
+    pub fn fix_roster(&mut self, terms: &MaskingParams) -> &Roster {
         let roster = Roster(self.advertised.values().cloned().collect());
         self.roster = Some(roster);
         self.derive(terms);
         self.roster.get_or_insert_with(|| Roster(Vec::new()))
     }
 
-    fn derive(&mut self, terms: &Terms) {
+    fn derive(&mut self, terms: &MaskingParams) {
         let Some(roster) = &self.roster else { return };
         let (digest, shops) = (roster.digest(), roster.len());
         let mut revealed = vec![0; shops];
@@ -295,7 +295,7 @@ impl Session {
 
     /// Whether every key and signature in it is its shop's, for `context`, and enough survivors signed R3: for who reads it
     /// later.
-    pub fn is_signed(&self, context: &Context, terms: &Terms) -> bool {
+    pub fn is_signed(&self, context: &Context, terms: &MaskingParams) -> bool {
         let (Some(roster), Some(sharers), Some(survivors)) = (&self.roster, &self.sharers, &self.survivors)
         else {
             return false;

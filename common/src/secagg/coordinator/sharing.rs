@@ -10,7 +10,7 @@ use crate::secagg::records::{
     Binding, DeliveredShare, Roster, SEALED_BYTES, ShareCommitment, Shares, UploadBinding,
 };
 use crate::secagg::shop::holders;
-use crate::secagg::terms::Terms;
+use crate::secagg::terms::MaskingParams;
 use crate::secagg::tree::Tree;
 
 impl Session {
@@ -19,7 +19,7 @@ impl Session {
     /// # Errors
     /// When it is not in R1, they are not one for each neighbour, are not signed, have another threshold than the plan's, or
     /// are other ones than before.
-    pub fn share(&mut self, terms: &Terms, shop: &ShopName, shares: Shares) -> Result<(), Misfit> {
+    pub fn share(&mut self, terms: &MaskingParams, shop: &ShopName, shares: Shares) -> Result<(), Misfit> {
         let place = self.place(shop)?;
         let expected = self.neighbours_of(place);
         let fits = shares.sealed.len() == expected.len()
@@ -63,7 +63,7 @@ impl Session {
 
     /// Whether some number of unconfirmed holders leads to this threshold: a larger one than the rules give would make
     /// attempts fail.
-    fn may_share(&self, terms: &Terms, threshold: usize, holders: usize) -> bool {
+    fn may_share(&self, terms: &MaskingParams, threshold: usize, holders: usize) -> bool {
         let shops = self.roster.as_ref().map_or(0, Roster::len);
         let fits =
             |unknown: usize| terms.threshold(shops, unknown) == threshold && threshold + unknown <= holders;
@@ -149,7 +149,7 @@ impl Session {
     /// Fixes R2: all whose shares are here and who looked at those of others, but for those of whose shares more than t
     /// holders complain, or of which fewer than T are good. They are left out without being named: the complaints are no
     /// evidence.
-    pub fn fix_sharers(&mut self, terms: &Terms) -> Vec<u32> {
+    pub fn fix_sharers(&mut self, terms: &MaskingParams) -> Vec<u32> {
         let makers = self.makers.clone().unwrap_or_else(|| self.deliver());
         let mut sharers: BTreeSet<u32> = makers
             .into_iter()

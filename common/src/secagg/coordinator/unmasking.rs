@@ -8,7 +8,7 @@ use crate::secagg::records::{Revealed, commitment};
 use crate::secagg::secrets::{Secret, agree, pair_seed, public_key, self_key};
 use crate::secagg::shamir::rebuild;
 use crate::secagg::shop::holders;
-use crate::secagg::terms::Terms;
+use crate::secagg::terms::MaskingParams;
 
 impl Session {
     /// Takes in what a survivor reveals. Shares that are not the ones their makers signed are left out.
@@ -82,7 +82,7 @@ impl Session {
     ///
     /// # Errors
     /// When shares are missing or do not rebuild what their shop had committed itself to; the sum is as it was then.
-    pub fn unmask<W: MaskWord>(&self, terms: &Terms, sum: &mut [W]) -> Result<Vec<ShopName>, Misfit> {
+    pub fn unmask<W: MaskWord>(&self, terms: &MaskingParams, sum: &mut [W]) -> Result<Vec<ShopName>, Misfit> {
         let (masks, lied) = self.masks_left()?;
         apply_words(terms.cipher, &masks, sum);
         Ok(lied)

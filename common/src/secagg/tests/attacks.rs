@@ -8,13 +8,13 @@ use crate::rng::stream;
 use crate::secagg::*;
 use crate::update::ModulusBits;
 
-fn keys(shop: usize, terms: Terms) -> Keys {
+fn keys(shop: usize, terms: MaskingParams) -> Keys {
     let mut random = stream(shop as u64, "keys");
     Keys::make(context(1), terms, &name(shop), &identity(shop), &mut random)
 }
 
 /// A session with R1 of shops that all advertise.
-fn session(terms: &Terms, advertisements: impl Iterator<Item = Signed<Advertisement>>) -> Session {
+fn session(terms: &MaskingParams, advertisements: impl Iterator<Item = Signed<Advertisement>>) -> Session {
     let mut session = Session::new(context(1));
     for (shop, said) in advertisements.enumerate() {
         session
@@ -102,7 +102,7 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
         session.bind(&name(shop), masking.binding()).unwrap();
         masking
     };
-    let masked: Vec<Masking> = checked.into_iter().enumerate().map(mask).collect();
+    let masked: Vec<UnmaskSecrets> = checked.into_iter().enumerate().map(mask).collect();
     let survivors: BTreeSet<u32> = places(0, inside)
         .chain(places(inside + gap, outside))
         .chain(strangers.iter().copied())
@@ -126,7 +126,7 @@ fn a_gap_in_the_circle_filled_with_strangers_does_not_cut_a_part_of_the_sum_off(
             Err(_) if strangers.contains(&place) => {
                 let told = serde_json::to_string(&masking).unwrap();
                 let told = told.replace("\"survivors\":null", &format!("\"survivors\":{survivors:?}"));
-                let mut masking: Masking = serde_json::from_str(&told).unwrap();
+                let mut masking: UnmaskSecrets = serde_json::from_str(&told).unwrap();
                 let signed = masking.confirm(&survivors, &bindings, &identity(shop)).unwrap();
                 session.confirm(&name(shop), &signed).unwrap();
                 confirming.push((shop, masking));
@@ -185,7 +185,7 @@ fn a_session_that_was_stored_goes_on_where_it_was_and_one_in_disorder_does_not_p
         checked.push(kept);
     }
     let sharers = live.fix_sharers(&terms);
-    let mut masking: Vec<Masking> = Vec::new();
+    let mut masking: Vec<UnmaskSecrets> = Vec::new();
     for (shop, checked) in checked.into_iter().enumerate() {
         let made = checked.mask(sharers.clone(), &identity(shop)).unwrap().0;
         live.bind(&name(shop), made.binding()).unwrap();
@@ -234,7 +234,7 @@ fn a_session_that_was_stored_goes_on_where_it_was_and_one_in_disorder_does_not_p
     ] {
         let mut told = serde_json::to_value(&masking[0]).unwrap();
         told[field] = value;
-        let broken: Masking = serde_json::from_value(told).unwrap();
+        let broken: UnmaskSecrets = serde_json::from_value(told).unwrap();
         assert_eq!(broken.reveal(&confirmed).is_ok(), reveals, "{field}");
     }
     // Places that no roster has.

@@ -4,7 +4,7 @@ use super::*;
 use crate::secagg::records::{ShareHashes, UploadBinding};
 
 /// Shops that have checked each other's shares, on one R1.
-fn checked(shops: usize, terms: Terms) -> (Federation, Vec<Checked>) {
+fn checked(shops: usize, terms: MaskingParams) -> (Federation, Vec<Checked>) {
     terms.check(shops).unwrap_or_else(|error| panic!("{error:?}"));
     let mut federation = Federation::new(terms, &vec![true; shops], 21);
     federation.share(&vec![true; shops]).unwrap();
@@ -86,7 +86,7 @@ fn two_lists_of_sharers_are_never_both_confirmed() {
     let least = terms.confirmations(shops, 0);
     assert_eq!(least, 11);
     let groups: [Vec<u32>; 2] = [(0..12).collect(), (8..20).collect()];
-    let mut masked: Vec<(usize, Masking)> = Vec::new();
+    let mut masked: Vec<(usize, UnmaskSecrets)> = Vec::new();
     for (shop, checked) in checked.into_iter().enumerate() {
         // Those in both groups are shown one of them: an honest shop makes masks once.
         let list = if shop < 10 { &groups[0] } else { &groups[1] };

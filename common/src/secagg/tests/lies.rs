@@ -13,7 +13,7 @@ fn two_lists_of_survivors_in_one_attempt_get_one_answer() {
     let (mut federation, _) = five(1);
     let bindings = all_bindings(&federation);
     let mut masking = federation.masking[0].take().unwrap();
-    let confirm = |masking: &mut Masking, list: &[u32]| {
+    let confirm = |masking: &mut UnmaskSecrets, list: &[u32]| {
         let shown: Vec<Binding> = list.iter().map(|shop| bindings[*shop as usize]).collect();
         masking.confirm(list, &shown, &identity(0))
     };
@@ -26,7 +26,7 @@ fn two_lists_of_survivors_in_one_attempt_get_one_answer() {
     );
     // What was stored remembers it, too.
     let stored = serde_json::to_vec(&masking).unwrap();
-    let mut again: Masking = serde_json::from_slice(&stored).unwrap();
+    let mut again: UnmaskSecrets = serde_json::from_slice(&stored).unwrap();
     assert_eq!(confirm(&mut again, &[0, 1, 3, 4]), Err(Refusal::SecondList));
 }
 

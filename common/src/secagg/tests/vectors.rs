@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::crypto::sign::{Signed, SigningKey, word_digest};
+use crate::crypto::sign::{Signed, SigningKey, signable_digest};
 use crate::hex;
 use crate::ids::{AttemptId, Digest, ShopName};
 use crate::rng::Stream;
@@ -101,7 +101,7 @@ impl Case {
 
 struct Everybody;
 
-impl Acquaintance for Everybody {
+impl KnownKeys for Everybody {
     fn knows(&self, _: &ShopName, _: &Digest) -> bool {
         true
     }
@@ -128,7 +128,7 @@ fn values(bits: ModulusBits, words: &[u64]) -> UpdateValues {
 }
 
 /// A part of what a shop stores, as its JSON shows it.
-fn stored<T: DeserializeOwned>(masking: &Masking, field: &str) -> T {
+fn stored<T: DeserializeOwned>(masking: &UnmaskSecrets, field: &str) -> T {
     serde_json::from_value(serde_json::to_value(masking).unwrap()[field].take()).unwrap()
 }
 
@@ -136,7 +136,7 @@ fn stored<T: DeserializeOwned>(masking: &Masking, field: &str) -> T {
 struct Replay<'a> {
     case: &'a Case,
     context: Context,
-    terms: Terms,
+    terms: MaskingParams,
     session: Session,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Replay<'a> {
             Digest::of(case.model.as_bytes()),
         );
         let context = Context { id, plan, model };
-        let terms = Terms {
+        let terms = MaskingParams {
             min_shops: case.terms.min_shops,
             colluding: case.terms.colluding,
             neighbours: case.terms.neighbours,
@@ -180,7 +180,7 @@ impl<'a> Replay<'a> {
             let keys = Keys::make(self.context, self.terms, &shop.name, &identity, &mut random);
             let said = keys.advertisement();
             assert_eq!(Some(&said.body), shop.advertisement.as_ref());
-            assert_eq!(Some(word_digest(&said.body)), shop.word);
+            assert_eq!(Some(signable_digest(&said.body)), shop.word);
             assert_eq!(Some(Hex(said.signature.clone())), shop.signature);
             self.session
                 .advertise(&shop.name, &identity.public(), said.clone())
@@ -239,7 +239,7 @@ impl<'a> Replay<'a> {
         sharing.into_iter().map(check).collect()
     }
 
-    fn upload(&mut self, checked: Vec<(&'a Shop, Checked)>) -> Vec<(&'a Shop, Masking)> {
+    fn upload(&mut self, checked: Vec<(&'a Shop, Checked)>) -> Vec<(&'a Shop, UnmaskSecrets)> {
         let sharers = self.session.fix_sharers(&self.terms);
         assert_eq!(sharers, self.case.sharers);
         assert_eq!(self.session.sharers_digest(), self.case.sharers_digest);
@@ -269,7 +269,7 @@ impl<'a> Replay<'a> {
         there.map(upload).collect()
     }
 
-    fn confirm(&mut self, masking: &mut [(&'a Shop, Masking)]) {
+    fn confirm(&mut self, masking: &mut [(&'a Shop, UnmaskSecrets)]) {
         let counted: Vec<ShopName> = self.case.present(3).map(|shop| shop.name.clone()).collect();
         let survivors = self.session.fix_survivors(&counted).unwrap();
         assert_eq!(survivors, self.case.survivors);
@@ -283,7 +283,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn reveal(&mut self, masking: &[(&'a Shop, Masking)]) {
+    fn reveal(&mut self, masking: &[(&'a Shop, UnmaskSecrets)]) {
         let confirmed = self.session.confirmations();
         for (shop, masking) in masking.iter().filter(|(shop, _)| shop.steps >= 5) {
             let least = self.case.confirmations;

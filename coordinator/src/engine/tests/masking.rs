@@ -7,7 +7,7 @@ use souk_common::catalogue::{Catalogue, Item};
 use souk_common::ids::Digest;
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::stream;
-use souk_common::secagg::{Acquaintance, Checked, Keys, Masking, Roster, Sharing};
+use souk_common::secagg::{Checked, Keys, KnownKeys, Roster, Sharing, UnmaskSecrets};
 use souk_common::update::{Grid, UpdateValues};
 use souk_common::wire::messages::Push;
 use souk_common::wire::update;
@@ -20,7 +20,7 @@ const SHOPS: [&str; 4] = ["a", "b", "c", "d"];
 
 struct Everybody;
 
-impl Acquaintance for Everybody {
+impl KnownKeys for Everybody {
     fn knows(&self, _: &ShopName, _: &Digest) -> bool {
         true
     }
@@ -57,7 +57,7 @@ struct Round<'a> {
     keys: BTreeMap<usize, Keys>,
     sharing: BTreeMap<usize, Sharing>,
     checked: BTreeMap<usize, Checked>,
-    masking: BTreeMap<usize, Masking>,
+    masking: BTreeMap<usize, UnmaskSecrets>,
     heard: BTreeMap<ShopName, Vec<Push>>,
     reports: Vec<String>,
 }
@@ -221,7 +221,7 @@ impl<'a> Round<'a> {
             ledger_length: 1,
             ledger_head: Digest::ZERO,
         };
-        let binding = self.masking.get(&shop).map(Masking::binding);
+        let binding = self.masking.get(&shop).map(UnmaskSecrets::binding);
         let outputs = self.engine.offer(Timestamp(3), name(shop), header, binding);
         let outputs = outputs.unwrap();
         if let Some(Output::Reply { reply, .. }) = outputs.first() {
@@ -306,7 +306,7 @@ fn expected(dir: &Path, shops: &[usize]) -> Vec<f32> {
         };
         engine
             .aggregator
-            .add(crate::aggregate::Words::B32(&words))
+            .add(crate::aggregate::Integers::B32(&words))
             .unwrap();
     }
     let names: Vec<ShopName> = shops.iter().map(|shop| name(*shop)).collect();

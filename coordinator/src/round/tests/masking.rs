@@ -8,7 +8,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::{Answer, DeclineCode, UploadHeader};
 use souk_common::secagg::mask::MaskCipher;
-use souk_common::secagg::{Safeguards, Terms};
+use souk_common::secagg::{MaskingParams, Safeguards};
 use souk_common::update::ModulusBits;
 
 use crate::round::{
@@ -37,7 +37,7 @@ enum Op {
 const SHOPS: usize = 4;
 const QUORUM: usize = 3;
 const STEP: u64 = 20;
-const TERMS: Terms = Terms {
+const TERMS: MaskingParams = MaskingParams {
     min_shops: QUORUM,
     colluding: 1,
     neighbours: None,

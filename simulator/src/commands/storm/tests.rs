@@ -4,9 +4,9 @@ mod reproduction;
 
 use super::*;
 
-fn blown(seed: u64, masked: bool, plant: Option<Plant>) -> Outcome {
+fn blown(seed: u64, masked: bool, plant: Option<Mutation>) -> Outcome {
     let setup = Arc::new(Setup::new(SHOPS, 6, masked).unwrap());
-    let weather = Weather {
+    let weather = FaultConfig {
         seed,
         pause_ms: DEFAULT_PAUSE_MS,
         plant,
@@ -55,7 +55,7 @@ fn what_a_seed_found_it_finds_again() {
         return;
     }
     // Two that are found soon.
-    for plant in [Plant::ReceiptBeforeFsync, Plant::ReusedKeys] {
+    for plant in [Mutation::ReceiptBeforeFsync, Mutation::ReusedKeys] {
         let found = (1..100).map(|seed| (seed, blown(seed, true, Some(plant)).faults));
         let (seed, faults) = found.into_iter().find(|(_, faults)| !faults.is_empty()).unwrap();
         assert_eq!(
@@ -90,7 +90,7 @@ fn one_member_that_lies_costs_the_others_at_most_one_charged_attempt() {
 fn a_coordinator_that_equivocates_computes_no_bare_sum_and_would_under_the_first_rules() {
     let setup = Arc::new(Setup::ring(2).unwrap());
     let blow = |seed, plant| {
-        let weather = Weather {
+        let weather = FaultConfig {
             seed,
             pause_ms: DEFAULT_PAUSE_MS * 10,
             plant,
@@ -107,7 +107,7 @@ fn a_coordinator_that_equivocates_computes_no_bare_sum_and_would_under_the_first
         lies += outcome.ops.keys().filter(|name| name.starts_with("lied")).count();
     }
     assert!(lies > 6, "{lies}");
-    for plant in [Plant::FirstRules, Plant::UnboundUploads] {
+    for plant in [Mutation::FirstRules, Mutation::UnboundUploads] {
         let found = (0..40).any(|seed| {
             let faults = blow(seed, Some(plant)).faults;
             faults.iter().any(|fault| fault.contains("bare sum"))

@@ -5,7 +5,7 @@ use crate::cluster::faults::Script;
 
 fn outcome_of(masked: bool, script: Script) -> Outcome {
     let setup = Arc::new(Setup::new(SHOPS, 4, masked).unwrap());
-    let weather = Weather {
+    let weather = FaultConfig {
         seed: 1,
         pause_ms: DEFAULT_PAUSE_MS,
         plant: None,
