@@ -111,10 +111,10 @@ impl ShopConfig {
     ///
     /// # Errors
     /// When it is missing, or has a line that makes no sense.
-    pub fn load(folder: &Folder) -> Result<Self, ConfigError> {
+    pub fn load(folder: &Folder) -> Result<Self, ShopConfigError> {
         load_toml(&folder.config()).map_err(|error| match error {
-            FileError::Unreadable { path, source } => ConfigError::Unreadable { path, source },
-            other => ConfigError::File(other),
+            FileError::Unreadable { path, source } => ShopConfigError::Unreadable { path, source },
+            other => ShopConfigError::File(other),
         })
     }
 }
@@ -146,7 +146,7 @@ pub fn sample(data: Option<&std::path::Path>) -> String {
 
 /// Why `shop.toml` is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum ShopConfigError {
     /// No file, or not to be read.
     #[error("can't read {}: is this a shop's folder? `souk-client join` makes one", .path.display())]
     Unreadable {

@@ -1,5 +1,6 @@
 //! The documents name only tests and files that there are, and their commands do what they say.
 
+mod house;
 mod operations;
 
 use std::fs;

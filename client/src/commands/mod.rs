@@ -15,7 +15,7 @@ use souk_common::privacy::ledger::LedgerError;
 use souk_common::storage::private::{keep_to_the_owner, narrow};
 use souk_common::terminal::{self, tell};
 
-use crate::config::ConfigError;
+use crate::config::ShopConfigError;
 use crate::control::{Answer, Question};
 use crate::folder::Folder;
 use crate::ledger::LedgerFileError;
@@ -190,7 +190,7 @@ enum Command {
     },
     /// Show the other shops' keys, and confirm them: only confirmed shops count in sums under masks.
     #[command(after_help = SHOPS_HELP)]
-    Peers {
+    Shops {
         #[command(flatten)]
         place: Place,
         /// A shop and the fingerprint that its owner has read to you: it is written into shop.toml if it is the one that the
@@ -240,7 +240,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             tell(&format!("souk-client: {error:#}"));
             let usage = error
                 .chain()
-                .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
+                .any(|cause| cause.is::<ShopConfigError>() || cause.is::<UsageError>());
             let failed = error
                 .chain()
                 .any(|cause| cause.is::<CheckFailed>() || is_rolled_back(cause));
@@ -377,7 +377,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             })?;
             Ok(true)
         }
-        Command::Peers { place, trust, json } => {
+        Command::Shops { place, trust, json } => {
             let shops = crate::membership::peers::look(&place.folder()?, &trust)?;
             say(&match json {
                 true => serde_json::to_string(&shops)?,

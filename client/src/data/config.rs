@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct ShopDataConfig {
     /// How the files are written: `"csv"` (a header line, then one order line each; the default) or `"recbole"` (RecBole
     /// atomic files: tabs, and a header like `user_id:token`). Either may be gzipped, whatever its name.
-    pub format: Format,
+    pub format: FileFormat,
     /// The files with orders, read one after another: `orders = ["orders.csv"]` (the default) or a single name.
     pub orders: Paths,
     /// The file with the shop's own catalogue: `items = "items.csv"`. Default: `items.csv` if there is one. Not needed
@@ -41,7 +41,7 @@ pub struct ShopDataConfig {
 impl Default for ShopDataConfig {
     fn default() -> Self {
         Self {
-            format: Format::Csv,
+            format: FileFormat::Csv,
             orders: Paths::One("orders.csv".into()),
             items: None,
             users: None,
@@ -58,7 +58,7 @@ impl Default for ShopDataConfig {
 /// How a file of rows is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum FileFormat {
     /// Comma separated values with a header line; quotes as in RFC 4180.
     #[default]
     Csv,

@@ -6,7 +6,7 @@ use std::path::Path;
 use souk_common::catalogue::{Catalogue, Item};
 
 use crate::data::DataError;
-use crate::data::config::{Format, ItemColumns};
+use crate::data::config::{FileFormat, ItemColumns};
 use crate::data::report::DataReport;
 use crate::data::table::Table;
 
@@ -17,7 +17,7 @@ use crate::data::table::Table;
 pub fn read_catalogue(
     path: &Path,
     columns: &ItemColumns,
-    format: Format,
+    format: FileFormat,
     delimiter: char,
 ) -> Result<(Catalogue, DataReport), DataError> {
     let mut report = DataReport::default();
@@ -39,7 +39,7 @@ pub fn read_catalogue(
 pub(super) fn read_items(
     path: &Path,
     columns: &ItemColumns,
-    format: Format,
+    format: FileFormat,
     delimiter: char,
     level: Option<&str>,
     report: &mut DataReport,

@@ -20,7 +20,7 @@ pub mod table;
 mod tests;
 mod time;
 
-pub use config::{Format, ItemColumns, OrderColumns, Paths, ShopDataConfig};
+pub use config::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use report::{BadLine, DataReport};
 

@@ -9,13 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
-use crate::data::config::Format;
+use crate::data::config::FileFormat;
 use crate::data::lines::{Lines, MAX_LINE_BYTES, Raw};
 
 /// An open file of rows: its header is read, its rows come one by one.
 pub struct Table {
     path: PathBuf,
-    format: Format,
+    format: FileFormat,
     delimiter: char,
     header: Vec<String>,
     lines: Lines,
@@ -39,7 +39,7 @@ impl Table {
     ///
     /// # Errors
     /// When the file can't be read, is empty, or its header is broken or names a column twice.
-    pub fn open(path: &Path, format: Format, delimiter: char) -> Result<Self, DataError> {
+    pub fn open(path: &Path, format: FileFormat, delimiter: char) -> Result<Self, DataError> {
         Self::open_as(path, format, delimiter, false)
     }
 
@@ -47,16 +47,16 @@ impl Table {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_items(path: &Path, format: Format, delimiter: char) -> Result<Self, DataError> {
+    pub fn open_items(path: &Path, format: FileFormat, delimiter: char) -> Result<Self, DataError> {
         Self::open_as(path, format, delimiter, true)
     }
 
-    fn open_as(path: &Path, format: Format, delimiter: char, spans: bool) -> Result<Self, DataError> {
+    fn open_as(path: &Path, format: FileFormat, delimiter: char, spans: bool) -> Result<Self, DataError> {
         let lines = Lines::open(path).map_err(|source| DataError::Read {
             path: path.to_owned(),
             source,
         })?;
-        let delimiter = if format == Format::Recbole {
+        let delimiter = if format == FileFormat::Recbole {
             '\t'
         } else {
             delimiter
@@ -80,7 +80,7 @@ impl Table {
             });
         };
         let mut header = first.fields.map_err(broken)?;
-        if format == Format::Recbole {
+        if format == FileFormat::Recbole {
             for name in &mut header {
                 let bare = name.split_once(':').map(|(bare, _)| bare.to_owned());
                 *name = bare.unwrap_or_else(|| name.clone());
@@ -238,13 +238,13 @@ impl Broken {
 }
 
 /// The fields of one record.
-fn split(text: &str, format: Format, delimiter: char) -> Result<Vec<String>, Broken> {
+fn split(text: &str, format: FileFormat, delimiter: char) -> Result<Vec<String>, Broken> {
     let plain = |text: &str| {
         text.split(delimiter)
             .map(|field| field.trim().to_owned())
             .collect()
     };
-    if format == Format::Recbole || !text.contains('"') {
+    if format == FileFormat::Recbole || !text.contains('"') {
         return Ok(plain(text));
     }
     let mut fields = Vec::new();

@@ -378,6 +378,6 @@ fn catalogues_report_their_bad_lines() {
     let dir = shop(&[("items.csv", b"item_id,price\na,1\na,2\n,3\nb,NaN\nc,\n")]);
     let path = dir.path().join("items.csv");
     let (catalogue, report) =
-        read_catalogue(&path, &ItemColumns::default(), Format::Csv, ',').expect("a and c are good");
+        read_catalogue(&path, &ItemColumns::default(), FileFormat::Csv, ',').expect("a and c are good");
     assert_eq!((catalogue.len(), report.bad_lines), (2, 3));
 }

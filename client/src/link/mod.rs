@@ -22,8 +22,8 @@ use souk_common::crypto::sign::{SignatureError, Signed, SigningKey, verify};
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::{Answer, Authorities, Receipt, Sent};
 use souk_common::transport::{
-    CloseCode, FrameError, Identity, Platform, Refusal, Trust, client_endpoint_on, connect, read_frame,
-    refusal_of, write_frame,
+    CertificateRefusal, CloseCode, FrameError, Identity, Platform, Trust, client_endpoint_on, connect,
+    read_frame, refusal_of, write_frame,
 };
 use souk_common::wire::messages::{CheckIn, Member, Push, Reply, Request, SignedSpent};
 
@@ -158,7 +158,10 @@ impl Link {
         };
         let first = arrive(membership.identity(folder)?, Showed::Present).await;
         let not_taken = |error: &anyhow::Error| {
-            matches!(refusal_in(error), Some(Refusal::OwnTime | Refusal::OwnAuthority))
+            matches!(
+                refusal_in(error),
+                Some(CertificateRefusal::OwnTime | CertificateRefusal::OwnAuthority)
+            )
         };
         match (first, membership.former_identity(folder)?) {
             (Err(error), Some(former)) if not_taken(&error) => arrive(former, Showed::Former).await,

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Validity;
 use souk_common::terminal::printable;
-use souk_common::transport::{CloseCode, Refusal, TransportError};
+use souk_common::transport::{CertificateRefusal, CloseCode, TransportError};
 use souk_common::wire::messages::{ErrorCode, Reply};
 
 use crate::membership::Membership;
@@ -82,10 +82,10 @@ pub(crate) fn not_to_the_question() -> anyhow::Error {
     anyhow!("the coordinator's answer does not belong to the question")
 }
 
-pub(crate) fn refusal_in(error: &anyhow::Error) -> Option<Refusal> {
+pub(crate) fn refusal_in(error: &anyhow::Error) -> Option<CertificateRefusal> {
     match error.downcast_ref::<TransportError>() {
         Some(TransportError::Refused { refusal, .. }) => Some(*refusal),
-        _ => error.downcast_ref::<Refusal>().copied(),
+        _ => error.downcast_ref::<CertificateRefusal>().copied(),
     }
 }
 
@@ -96,22 +96,22 @@ pub(crate) fn explained(error: anyhow::Error, membership: &Membership, now: Time
     };
     let (from, until, now_text) = (date(validity.from), date(validity.until), date(now));
     let words = match refusal {
-        Refusal::CoordinatorsTime | Refusal::OwnTime if now < validity.from => format!(
+        CertificateRefusal::CoordinatorsTime | CertificateRefusal::OwnTime if now < validity.from => format!(
             "this machine's clock says {now_text}, which is before this shop was certified ({from}): set the clock"
         ),
-        Refusal::CoordinatorsTime => format!(
+        CertificateRefusal::CoordinatorsTime => format!(
             "this machine's clock says {now_text}; if that is right, the coordinator's clock or certificate is wrong: tell \
              the operator"
         ),
-        Refusal::OwnTime if now > validity.until => format!(
+        CertificateRefusal::OwnTime if now > validity.until => format!(
             "this shop's certificate has run out on {until} while the shop was away: the operator revokes and invites this \
              shop, then `souk-client join CODE --again` takes part with the same key and ledger"
         ),
-        Refusal::OwnTime => format!(
+        CertificateRefusal::OwnTime => format!(
             "this shop's certificate is valid from {from} to {until}, and by this machine's clock it is {now_text}: the \
              coordinator's clock is off, or this one is; compare both"
         ),
-        Refusal::OwnAuthority | Refusal::CoordinatorsAuthority => {
+        CertificateRefusal::OwnAuthority | CertificateRefusal::CoordinatorsAuthority => {
             "a new join code and `souk-client join CODE --again` take part with the same key and ledger"
                 .to_owned()
         }

@@ -21,7 +21,7 @@ use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
-use souk_common::privacy::ledger::{LedgerError, View};
+use souk_common::privacy::ledger::{LedgerError, Observer};
 use souk_common::privacy::{Charged, Spend};
 use souk_common::rng::{Secret, secret_stream};
 use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
@@ -444,8 +444,8 @@ impl Accounts for Attempts {
             period_days: config.policy.period_days,
             epsilon_in_period: figure(period_start(config, now)),
             noise_is_shared: shared,
-            epsilon_readers: seen(View::Readers),
-            epsilon_if_alone: seen(View::Alone),
+            epsilon_readers: seen(Observer::Readers),
+            epsilon_if_alone: seen(Observer::Alone),
         })
     }
 }

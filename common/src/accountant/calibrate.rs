@@ -5,7 +5,7 @@ use crate::params::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
 
 /// What rounds must stay within.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct CalibrationTarget {
     /// At most this epsilon,
     pub epsilon: Epsilon,
     /// at this delta,
@@ -16,7 +16,7 @@ pub struct Target {
     pub accountant: Accountant,
 }
 
-impl Target {
+impl CalibrationTarget {
     /// For adding or removing one user, by the tightest bound.
     pub fn new(epsilon: Epsilon, delta: Delta) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Target {
 pub fn noise_multiplier(
     sampling_rate: SamplingRate,
     rounds: u64,
-    target: &Target,
+    target: &CalibrationTarget,
 ) -> Result<NoiseMultiplier, CalibrationError> {
     let holds = |noise: f64| {
         NoiseMultiplier::new(noise).is_ok_and(|noise| target.holds(noise, sampling_rate, rounds))
@@ -132,7 +132,8 @@ mod tests {
                 panic!("{row:?}")
             };
             let rate = SamplingRate::new(q).unwrap();
-            let mut target = Target::new(Epsilon::new(epsilon).unwrap(), Delta::new(delta).unwrap());
+            let mut target =
+                CalibrationTarget::new(Epsilon::new(epsilon).unwrap(), Delta::new(delta).unwrap());
             let tight = noise_multiplier(rate, rounds as u64, &target).unwrap().get();
             assert!(tight <= 1.005 * truth, "{row:?}: {tight}");
             let checked = CHECKED
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn the_noise_leads_back_to_the_epsilon_and_the_impossible_is_an_error() {
         let (rate, delta) = (SamplingRate::new(0.1).unwrap(), Delta::new(1e-6).unwrap());
-        let target = Target::new(Epsilon::new(3.0).unwrap(), delta);
+        let target = CalibrationTarget::new(Epsilon::new(3.0).unwrap(), delta);
         let noise_multiplier = noise_multiplier(rate, 50, &target).unwrap();
         let mechanism = SampledGaussian {
             noise_multiplier,
@@ -165,7 +166,7 @@ mod tests {
         };
         let back = Composition::of(mechanism, 50).epsilon(delta).unwrap().get();
         assert!(back <= 3.0 && back > 2.999, "{back}");
-        let impossible = Target::new(Epsilon::new(1e-9).unwrap(), Delta::new(1e-12).unwrap());
+        let impossible = CalibrationTarget::new(Epsilon::new(1e-9).unwrap(), Delta::new(1e-12).unwrap());
         let error = super::noise_multiplier(SamplingRate::new(1.0).unwrap(), 1_000_000_000, &impossible);
         assert!(error.unwrap_err().to_string().contains("fewer rounds"));
     }

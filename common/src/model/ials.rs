@@ -5,8 +5,6 @@
 //! loss is 1/2 sum_i w_ui (x_ui - p_u q_i)^2. Its negative gradient by q_i is e_ui p_u with e_ui = w_ui (x_ui - p_u q_i).
 //! Item q_i is its own row plus its features' rows, so a feature's row gets the sum of its items' coefficients.
 
-use ndarray::ArrayView2;
-
 use super::config::IalsConfig;
 use super::recommender::{Loaded, UserVector};
 use super::samples::recency_weights;
@@ -83,27 +81,4 @@ impl Loaded {
         }
         right.into_iter().map(|value| value as f32).collect()
     }
-}
-
-/// `items' items` in f64. Shape: `[width, width]` row-major.
-pub(super) fn gram(items: ArrayView2<'_, f32>) -> Vec<f64> {
-    let width = items.ncols();
-    let mut gram = vec![0.0f64; width * width];
-    let mut wide = vec![0.0f64; width];
-    for vector in items.rows() {
-        wide.iter_mut()
-            .zip(vector)
-            .for_each(|(wide, value)| *wide = f64::from(*value));
-        for row in 0..width {
-            for column in 0..=row {
-                gram[row * width + column] += wide[row] * wide[column];
-            }
-        }
-    }
-    for row in 0..width {
-        for column in row + 1..width {
-            gram[row * width + column] = gram[column * width + row];
-        }
-    }
-    gram
 }

@@ -15,7 +15,6 @@ pub mod network;
 pub mod recommender;
 mod samples;
 pub mod sgd;
-pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod update;

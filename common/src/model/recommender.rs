@@ -11,7 +11,7 @@ use super::update::UserUpdate;
 use super::workspace::Workspace;
 use crate::catalogue::Catalogue;
 use crate::dataset::History;
-use crate::numeric::{add_scaled, dot};
+use crate::numeric::{add_scaled, dot, gram};
 use crate::rng::Stream;
 
 /// An architecture over a catalogue.
@@ -90,7 +90,7 @@ impl Recommender {
             }
         }
         let gram = match self.train {
-            TrainConfig::Ials(_) => super::ials::gram(items.view()),
+            TrainConfig::Ials(_) => gram(items.view()),
             TrainConfig::Sgd(_) => Vec::new(),
         };
         Loaded {

@@ -35,3 +35,26 @@ pub fn dot<F: Real>(a: &[F], b: &[F]) -> F {
 pub fn add_scaled<F: Real>(scale: F, x: &[F], y: &mut [F]) {
     F::add_scaled(scale, x, y);
 }
+
+/// `items' items` in f64. Shape: `[width, width]` row-major.
+pub fn gram(items: ArrayView2<'_, f32>) -> Vec<f64> {
+    let width = items.ncols();
+    let mut gram = vec![0.0f64; width * width];
+    let mut wide = vec![0.0f64; width];
+    for vector in items.rows() {
+        wide.iter_mut()
+            .zip(vector)
+            .for_each(|(wide, value)| *wide = f64::from(*value));
+        for row in 0..width {
+            for column in 0..=row {
+                gram[row * width + column] += wide[row] * wide[column];
+            }
+        }
+    }
+    for row in 0..width {
+        for column in row + 1..width {
+            gram[row * width + column] = gram[column * width + row];
+        }
+    }
+    gram
+}

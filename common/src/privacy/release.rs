@@ -11,7 +11,7 @@ use crate::update::{Grid, Update, UpdateValues};
 ///
 /// ```
 /// use souk_common::privacy::{NoiseVector, Privatized};
-/// use crate::update::{Grid, ModulusBits};
+/// use souk_common::update::{Grid, ModulusBits};
 /// let grid = Grid { bits: ModulusBits::B32, log2_clip: 16, clip_norm: 1.0, noise_stddev: 65536.0 };
 /// let noise = NoiseVector::draw(&grid, 3, &mut souk_common::rng::stream(1, "doc"));
 /// assert_eq!(Privatized::of_nobody(noise).get().values.len(), 3);
@@ -20,16 +20,16 @@ use crate::update::{Grid, Update, UpdateValues};
 /// What holds data can't be wrapped from outside, though an [`Update`] can be built:
 ///
 /// ```compile_fail,E0423
-/// use crate::privacy::Privatized;
-/// use crate::update::{Update, UpdateValues};
+/// use souk_common::privacy::Privatized;
+/// use souk_common::update::{Update, UpdateValues};
 /// let raw = Update::from(UpdateValues::B32(vec![1, 2, 3]));
 /// let leak = Privatized(raw);
 /// ```
 ///
 /// ```compile_fail,E0624
-/// use crate::privacy::{Privatized, Charged};
-/// use crate::update::{Update, UpdateValues};
-/// use crate::update::Grid;
+/// use souk_common::privacy::{Privatized, Charged};
+/// use souk_common::update::{Update, UpdateValues};
+/// use souk_common::update::Grid;
 /// fn leak(raw: UpdateValues, grid: &Grid, charged: &Charged) {
 ///     let _ = Privatized::<Update>::release(raw, grid, u64::MAX, charged, None);
 /// }

@@ -36,6 +36,14 @@ pub(super) fn circle(roster: &Digest, shops: usize) -> Vec<u32> {
     circle
 }
 
+/// The holders of a shop's shares, ascending: its neighbours and itself.
+pub(super) fn holders(neighbours: &[u32], place: u32) -> Vec<u32> {
+    let mut holders = neighbours.to_vec();
+    let at = holders.partition_point(|other| *other < place);
+    holders.insert(at, place);
+    holders
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

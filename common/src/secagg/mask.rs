@@ -5,7 +5,7 @@ use ctr::Ctr128LE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use serde::{Deserialize, Serialize};
 
-use super::secrets::Secret;
+use super::secrets::SecretBytes;
 use crate::update::UpdateValues;
 
 /// The keystream that masks are made of.
@@ -24,7 +24,7 @@ pub enum MaskCipher {
 pub struct Mask {
     /// For ChaCha20 all of it, with nonce and counter zero; for AES-128 in counter mode its first half, with the counter
     /// (little-endian) beginning at the other half.
-    pub key: Secret,
+    pub key: SecretBytes,
     /// Added or taken off.
     pub sign: Sign,
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use super::graph::holders;
 use super::records::{Binding, Confirmation, Confirmed, Context, Revealed, UploadBinding, survivors_digest};
-use super::refusal::Refusal;
-use super::shop::{enough, holders, part_of};
+use super::refusal::{Refusal, enough, part_of};
 use super::terms::{Safeguards, majority};
 use crate::crypto::sign::{Signed, SigningKey, verify};
 use crate::hex;

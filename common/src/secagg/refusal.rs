@@ -68,3 +68,19 @@ pub enum Refusal {
         least: usize,
     },
 }
+
+pub(super) fn enough(known: usize, least: usize) -> Result<(), Refusal> {
+    if known < least {
+        return Err(Refusal::Unknown { known, least });
+    }
+    Ok(())
+}
+
+/// Whether a list ascends and holds only allowed places.
+pub(super) fn part_of(list: &[u32], below: u32, allowed: impl Fn(u32) -> bool) -> Result<(), Refusal> {
+    let ascends = list.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ascends || list.iter().any(|shop| *shop >= below || !allowed(*shop)) {
+        return Err(Refusal::NoPart);
+    }
+    Ok(())
+}

@@ -11,7 +11,7 @@ use super::records::Context;
 use crate::ids::Digest;
 
 /// 32 secret bytes.
-pub type Secret = Zeroizing<[u8; 32]>;
+pub type SecretBytes = Zeroizing<[u8; 32]>;
 
 /// The public key of an X25519 secret.
 pub fn public_key(secret: &[u8; 32]) -> [u8; 32] {
@@ -19,7 +19,7 @@ pub fn public_key(secret: &[u8; 32]) -> [u8; 32] {
 }
 
 /// What two keys agree on; none for a public key of small order, whose holder could know it beforehand.
-pub fn agree(secret: &[u8; 32], public: &[u8; 32]) -> Option<Secret> {
+pub fn agree(secret: &[u8; 32], public: &[u8; 32]) -> Option<SecretBytes> {
     let shared = StaticSecret::from(*secret).diffie_hellman(&PublicKey::from(*public));
     shared
         .was_contributory()
@@ -28,7 +28,7 @@ pub fn agree(secret: &[u8; 32], public: &[u8; 32]) -> Option<Secret> {
 
 /// The seed of the mask that two shops make, from what their mask keys agree on; `sharers` is H(R1, R2), `pair` their places,
 /// in either order.
-pub fn pair_seed(agreed: &[u8; 32], context: &Context, sharers: &Digest, pair: [u32; 2]) -> Secret {
+pub fn pair_seed(agreed: &[u8; 32], context: &Context, sharers: &Digest, pair: [u32; 2]) -> SecretBytes {
     // Two keys that differ in an ignored bit, or by a point of small order, agree with every third on the same: without the
     // places a shop that copies another one's key so would take that one's masks off its neighbours' updates.
     let (lower, higher) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
@@ -45,12 +45,12 @@ pub fn pair_seed(agreed: &[u8; 32], context: &Context, sharers: &Digest, pair: [
 }
 
 /// The key of a shop's own mask, from its seed.
-pub fn self_key(seed: &[u8; 32], context: &Context, sharers: &Digest) -> Secret {
+pub fn self_key(seed: &[u8; 32], context: &Context, sharers: &Digest) -> SecretBytes {
     derive(seed, &[b"souk self mask v1", &context.to_bytes(), &sharers.0])
 }
 
 /// The key of the share that `from` seals for `to`, from what their sealing keys agree on; `roster` is H(R1).
-fn sealing_key(agreed: &[u8; 32], context: &Context, roster: &Digest, from: u32, to: u32) -> Secret {
+fn sealing_key(agreed: &[u8; 32], context: &Context, roster: &Digest, from: u32, to: u32) -> SecretBytes {
     let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
     derive(
         agreed,
@@ -95,7 +95,7 @@ pub fn open(
 }
 
 /// HKDF-SHA256 without salt.
-fn derive(secret: &[u8; 32], info: &[&[u8]]) -> Secret {
+fn derive(secret: &[u8; 32], info: &[&[u8]]) -> SecretBytes {
     let mut key = Zeroizing::new([0; 32]);
     let expanded = Hkdf::<Sha256>::new(None, secret).expand_multi_info(info, key.as_mut_slice());
     expanded.expect("32 bytes are far below HKDF's limit");

@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 use zeroize::Zeroizing;
 
-use super::graph::neighbours;
+use super::graph::{holders, neighbours};
 use super::mask::{Mask, Sign};
 use super::masking::{Held, Identity, UnmaskSecrets};
 use super::records::{
     Advertisement, Binding, Context, DeliveredShare, Roster, SealedShare, ShareCommitment, ShareHashes,
     Shares, UploadBinding, commitment, fingerprint, share_leaf, sharers_digest,
 };
-use super::refusal::Refusal;
-use super::secrets::{Secret, agree, open, pair_seed, public_key, seal, self_key};
+use super::refusal::{Refusal, enough, part_of};
+use super::secrets::{SecretBytes, agree, open, pair_seed, public_key, seal, self_key};
 use super::shamir::split;
 use super::terms::{MOST_HOLDERS, MaskingParams};
 use super::tree::{Tree, root_above};
@@ -37,14 +37,14 @@ pub struct Keys {
     context: Context,
     terms: MaskingParams,
     shop: ShopName,
-    mask: Secret,
-    sealing: Secret,
-    pub(super) seed: Secret,
+    mask: SecretBytes,
+    sealing: SecretBytes,
+    pub(super) seed: SecretBytes,
     advertisement: Signed<Advertisement>,
 }
 
 impl Keys {
-    /// New ones; `secret` is a [`Secret`](crate::rng::Secret) wherever they protect anybody.
+    /// New ones; `secret` is a [`SecretBytes`](crate::rng::Secret) wherever they protect anybody.
     pub fn make(
         context: Context,
         terms: MaskingParams,
@@ -177,7 +177,12 @@ impl Keys {
         Ok((sharing, shares))
     }
 
-    fn agree(&self, secret: &Secret, public: &[u8; 32], peer: &Advertisement) -> Result<Secret, Refusal> {
+    fn agree(
+        &self,
+        secret: &SecretBytes,
+        public: &[u8; 32],
+        peer: &Advertisement,
+    ) -> Result<SecretBytes, Refusal> {
         agree(secret, public).ok_or_else(|| Refusal::WeakKey {
             shop: peer.shop.clone(),
         })
@@ -376,28 +381,4 @@ impl Masks {
     pub(crate) fn hide(self, values: &mut UpdateValues) {
         super::mask::apply(self.cipher, &self.masks, values);
     }
-}
-
-/// The holders of a shop's shares, ascending: its neighbours and itself.
-pub(super) fn holders(neighbours: &[u32], place: u32) -> Vec<u32> {
-    let mut holders = neighbours.to_vec();
-    let at = holders.partition_point(|other| *other < place);
-    holders.insert(at, place);
-    holders
-}
-
-pub(super) fn enough(known: usize, least: usize) -> Result<(), Refusal> {
-    if known < least {
-        return Err(Refusal::Unknown { known, least });
-    }
-    Ok(())
-}
-
-/// Whether a list ascends and holds only allowed places.
-pub(super) fn part_of(list: &[u32], below: u32, allowed: impl Fn(u32) -> bool) -> Result<(), Refusal> {
-    let ascends = list.windows(2).all(|pair| pair[0] < pair[1]);
-    if !ascends || list.iter().any(|shop| *shop >= below || !allowed(*shop)) {
-        return Err(Refusal::NoPart);
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TransportErrorCode};
+use quinn::{Connection, Endpoint, EndpointConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use super::error::{CertificateRefusal, TransportError, refusal};
 use super::platform::Platform;
 use super::reset::ResetKey;
 use super::tuning::{bind, transport};
@@ -40,7 +41,7 @@ pub enum Trust {
 
 /// Who is on the other end, by its certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Peer {
+pub struct PeerIdentity {
     /// The shop's name.
     pub shop: ShopName,
     /// Digest of its certificate.
@@ -199,30 +200,14 @@ pub async fn connect(endpoint: &Endpoint, remote: SocketAddr) -> Result<Connecti
 
 /// Why the handshake of `connection` failed, if a certificate was the reason. In TLS 1.3 a shop learns only after it has
 /// connected that the coordinator does not take its certificate.
-pub fn refusal_of(connection: &Connection) -> Option<Refusal> {
+pub fn refusal_of(connection: &Connection) -> Option<CertificateRefusal> {
     refusal(&connection.close_reason()?)
 }
 
-fn refusal(error: &ConnectionError) -> Option<Refusal> {
-    let (code, theirs) = match error {
-        ConnectionError::TransportError(error) => (error.code, false),
-        ConnectionError::ConnectionClosed(close) => (close.error_code, true),
-        _ => return None,
-    };
-    let is = |alert| code == TransportErrorCode::crypto(alert);
-    match theirs {
-        false if is(ALERT_EXPIRED) => Some(Refusal::CoordinatorsTime),
-        false if is(ALERT_UNKNOWN_CA) => Some(Refusal::CoordinatorsAuthority),
-        true if is(ALERT_EXPIRED) => Some(Refusal::OwnTime),
-        true if is(ALERT_UNKNOWN_CA) => Some(Refusal::OwnAuthority),
-        _ => None,
-    }
-}
-
 /// The shop on the other end; none if it showed no certificate.
-pub fn peer_of(connection: &Connection) -> Option<Peer> {
+pub fn peer_of(connection: &Connection) -> Option<PeerIdentity> {
     let leaf = certificate_of(connection)?;
-    Some(Peer {
+    Some(PeerIdentity {
         shop: shop_of(&leaf)?,
         fingerprint: Digest::of(&leaf),
         identity: key_of(&leaf)?,
@@ -311,76 +296,7 @@ fn key(identity: &Identity) -> PrivateKeyDer<'static> {
     PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.to_vec()))
 }
 
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// Another program has the socket.
-    #[error(
-        "UDP {address} is taken by another program (a coordinator that still runs?): stop that, or listen on another port"
-    )]
-    Taken {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// The socket.
-    #[error("can't bind UDP {address}: is it an address of this machine?")]
-    Bind {
-        /// Where.
-        address: SocketAddr,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A certificate or key of no use.
-    #[error("certificate or key are of no use: {0}")]
-    Certificate(String),
-    /// Nobody, or the wrong one.
-    #[error("no connection to the coordinator at {remote}: {reason}")]
-    Connect {
-        /// Where.
-        remote: SocketAddr,
-        /// What went wrong.
-        reason: String,
-    },
-    /// A certificate was not taken.
-    #[error("no connection to the coordinator at {remote}: {refusal}")]
-    Refused {
-        /// Where.
-        remote: SocketAddr,
-        /// Why.
-        refusal: Refusal,
-    },
-}
-
-/// Why two sides do not take each other's certificates, as the shop sees it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// By this machine's clock.
-    #[error(
-        "by this machine's clock its certificate is not valid yet, or not any more: is this clock right?"
-    )]
-    CoordinatorsTime,
-    /// It is of another federation, or its CA was replaced.
-    #[error(
-        "it shows a certificate by an authority that this shop does not know: it is another federation's coordinator, or \
-         its authority was replaced while this shop was away; ask the operator"
-    )]
-    CoordinatorsAuthority,
-    /// By the coordinator's clock.
-    #[error("by the coordinator's clock this shop's certificate is not valid yet, or not any more")]
-    OwnTime,
-    /// The CA was replaced, or it is another federation's certificate.
-    #[error(
-        "the coordinator does not know the authority by which this shop is certified: it was replaced while this shop was \
-         away, or this is another federation's coordinator; ask the operator"
-    )]
-    OwnAuthority,
-}
-
 const ALPN: &[u8] = b"souk/1";
-/// Of TLS: RFC 8446, 6.2. It has one for "expired or not currently valid".
-const ALERT_EXPIRED: u8 = 45;
-const ALERT_UNKNOWN_CA: u8 = 48;
 
 #[cfg(test)]
 mod tests;

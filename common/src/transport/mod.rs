@@ -1,5 +1,4 @@
-//! QUIC between shops and coordinator: TLS 1.3, certificates of the federation's own CA on both sides. And the way from a
-//! command to a program of the same folder.
+//! QUIC between shops and coordinator: TLS 1.3, certificates of the federation's own CA on both sides.
 //!
 //! | module | what |
 //! |---|---|
@@ -7,13 +6,14 @@
 //! | [`endpoint`] | who is trusted, and who the peer is |
 //! | [`admission`] | who is let in, and how connections end |
 //! | [`token_bucket`] | rates |
-//! | [`control`] | questions to a program that runs, over a local socket |
+//! | [`error`] | why there is no connection |
 //! | [`platform`] | the clock and the sockets that drivers stand on |
 //! | `tuning` | windows, datagrams |
 //! | `reset` | how shops hear that a coordinator was started again |
 
 pub mod admission;
 pub mod endpoint;
+pub mod error;
 pub mod frames;
 pub mod platform;
 mod reset;
@@ -22,9 +22,10 @@ mod tuning;
 
 pub use admission::{CloseCode, Door, DoorRules, Verdict, address_of, admit};
 pub use endpoint::{
-    Identity, Peer, Refusal, TransportError, Trust, certificate_of, client_endpoint, client_endpoint_on,
-    connect, peer_of, refusal_of, server_config, server_endpoint, server_endpoint_on,
+    Identity, PeerIdentity, Trust, certificate_of, client_endpoint, client_endpoint_on, connect, peer_of,
+    refusal_of, server_config, server_endpoint, server_endpoint_on,
 };
+pub use error::{CertificateRefusal, TransportError};
 pub use frames::{FrameError, Framed, fill, read_frame, write_frame};
 pub use platform::{Platform, Sockets, in_place};
 pub use reset::ResetKey;

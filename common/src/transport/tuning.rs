@@ -13,7 +13,7 @@ use quinn::{
     TransportConfig, UdpPoller, VarInt,
 };
 
-use super::endpoint::TransportError;
+use super::error::TransportError;
 use super::platform::Sockets;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,

@@ -10,8 +10,7 @@ pub use accumulator::{Accumulator, AccumulatorError, Integers};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::ShopName;
-use souk_common::plan::GridError;
-use souk_common::plan::Plan;
+use souk_common::plan::{GridError, Plan};
 use souk_common::secagg::Misfit;
 use souk_common::update::{Counts, CountsGrid, Grid};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use humantime_serde::re::humantime::format_duration;
 use serde_json::{Value, json};
-use souk_common::accountant::calibrate::{self, Target};
+use souk_common::accountant::calibrate::{self, CalibrationTarget};
 use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
 use souk_common::ids::Digest;
 use souk_common::model::layout::{Block, Layout, Vocabulary};
@@ -178,7 +178,7 @@ fn privacy(plan: &Plan) -> Option<Privacy> {
 }
 
 fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
-    let target = Target::new(epsilon, plan.privacy.delta);
+    let target = CalibrationTarget::new(epsilon, plan.privacy.delta);
     let both =
         calibrate::noise_multiplier(plan.privacy.sampling_rate, plan.rounds, &target).map_err(usage)?;
     let noise_multiplier = match plan.metrics.map(|metrics| metrics.noise_multiplier.get()) {

@@ -9,8 +9,7 @@ use souk_common::ids::{AttemptId, Digest};
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
 use souk_common::model::init::initial_parameters;
 use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::plan::GridError;
-use souk_common::plan::Plan;
+use souk_common::plan::{GridError, Plan};
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::secagg::Context;
 

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::model::file::{ModelFileError, ModelMeta, decode, finite};
-use souk_common::model::stream;
+
+use souk_common::model::file::{self, ModelFileError, ModelMeta, decode, finite};
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::wire::messages::Push;
 
@@ -63,7 +63,7 @@ impl Engine {
             plan: self.run.plan,
         };
         let mut file = self.store.files().writer()?;
-        stream::write(&mut file, &self.model, &self.layout, &meta)?;
+        file::write(&mut file, &self.model, &self.layout, &meta)?;
         let model = file.finish(true)?;
         let optimiser = write_state(self.store.private(), self.aggregator.optimiser().state())?;
         let count = accepted.len();

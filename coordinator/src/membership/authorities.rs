@@ -249,7 +249,7 @@ const STATE: &str = "authorities.json";
 mod tests {
     use souk_common::crypto::pki::{request_for, shop_key};
     use souk_common::ids::Digest;
-    use souk_common::transport::Peer;
+    use souk_common::transport::PeerIdentity;
     use souk_common::wire::messages::CheckIn;
 
     use super::*;
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(during.serving().fingerprint(), before.serving().fingerprint());
         assert_ne!(during.certifying().fingerprint(), before.serving().fingerprint());
         assert_eq!((during.word().number, during.word().certificates.len()), (1, 2));
-        let peer = |certificate: &[u8]| Peer {
+        let peer = |certificate: &[u8]| PeerIdentity {
             shop: shop.clone(),
             fingerprint: Digest::of(certificate),
             identity: souk_common::crypto::pki::key_of(certificate).unwrap(),

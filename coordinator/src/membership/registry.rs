@@ -17,7 +17,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, PkiError, Validity, is_issued_by, key_of};
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::transport::Peer;
+use souk_common::transport::PeerIdentity;
 use souk_common::wire::messages::{CheckIn, Member};
 
 use crate::store::{CodeEnd, Entry, Shop, Standing, Store, StoreError};
@@ -32,7 +32,7 @@ pub use crate::membership::invitations::{cancel, invite, invite_again, pending};
 pub fn check_in(
     store: &mut Store,
     now: Timestamp,
-    peer: &Peer,
+    peer: &PeerIdentity,
     dialled_with: &[u8],
     word: &CheckIn,
 ) -> Result<(), StoreError> {
@@ -80,7 +80,7 @@ pub fn readmit(store: &mut Store, now: Timestamp, shop: &ShopName) -> Result<(),
 pub fn renew(
     store: &mut Store,
     now: Timestamp,
-    peer: &Peer,
+    peer: &PeerIdentity,
     csr: &[u8],
     (authority, life): (&Authority, Duration),
 ) -> Result<Vec<u8>, RegistryError> {
@@ -147,12 +147,12 @@ pub struct Ended {
 ///
 /// # Errors
 /// Of the store.
-pub fn allows(store: &Store, peer: &Peer) -> Result<bool, StoreError> {
+pub fn allows(store: &Store, peer: &PeerIdentity) -> Result<bool, StoreError> {
     Ok(store.shop(&peer.shop)?.is_some_and(|member| knows(&member, peer)))
 }
 
 /// By its key: certificates come and go, and a coordinator that was put back from a backup has not seen the last one.
-fn knows(member: &Shop, peer: &Peer) -> bool {
+fn knows(member: &Shop, peer: &PeerIdentity) -> bool {
     let is_it = match member.identity.as_str() {
         "" => member.fingerprint == peer.fingerprint.to_string(),
         identity => identity == hex::text(&peer.identity),

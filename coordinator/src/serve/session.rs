@@ -10,7 +10,9 @@ use souk_common::ids::ShopName;
 use souk_common::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
 use souk_common::round::statements::{RejectCode, UploadHeader};
 use souk_common::secagg::Binding;
-use souk_common::transport::{CloseCode, FrameError, Framed, Peer, certificate_of, peer_of, read_frame};
+use souk_common::transport::{
+    CloseCode, FrameError, Framed, PeerIdentity, certificate_of, peer_of, read_frame,
+};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
@@ -49,7 +51,7 @@ pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: 
 }
 
 /// Serves streams until the connection ends, or nothing was asked for too long.
-async fn serve_all(hub: &Arc<ServeState>, connection: &Connection, peer: Option<Peer>) {
+async fn serve_all(hub: &Arc<ServeState>, connection: &Connection, peer: Option<PeerIdentity>) {
     let (mut streams, mut asked) = (tokio::task::JoinSet::new(), 0);
     loop {
         let is_idle = streams.is_empty();
@@ -77,7 +79,7 @@ async fn serve_all(hub: &Arc<ServeState>, connection: &Connection, peer: Option<
 async fn serve(
     hub: Arc<ServeState>,
     connection: Connection,
-    peer: Option<Peer>,
+    peer: Option<PeerIdentity>,
     mut send: SendStream,
     mut receive: RecvStream,
 ) {
@@ -144,7 +146,7 @@ struct Session<'a> {
 impl Session<'_> {
     async fn answer(
         &self,
-        peer: Option<Peer>,
+        peer: Option<PeerIdentity>,
         request: Request,
         send: &mut SendStream,
         receive: &mut RecvStream,
@@ -273,7 +275,7 @@ impl Session<'_> {
     }
 
     /// Notes what a shop says of itself, and tells it what it must know.
-    async fn check_in(&self, peer: Peer, word: CheckIn) -> Reply {
+    async fn check_in(&self, peer: PeerIdentity, word: CheckIn) -> Reply {
         let now = self.hub.now();
         let dialled_with = certificate_of(self.connection).unwrap_or_default();
         let authorities = self.hub.certificates.certification().word();
@@ -293,7 +295,7 @@ impl Session<'_> {
         }
     }
 
-    async fn renew(&self, peer: Peer, csr: Vec<u8>) -> Reply {
+    async fn renew(&self, peer: PeerIdentity, csr: Vec<u8>) -> Reply {
         let hub = Arc::clone(self.hub);
         let renew = move |engine: &mut Engine| {
             let certification = hub.certificates.certification();

@@ -9,7 +9,7 @@ use quinn::Connection;
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::{AttemptId, ShopName};
 use souk_common::telemetry::ServiceManager;
-use souk_common::transport::{CloseCode, Peer};
+use souk_common::transport::{CloseCode, PeerIdentity};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{Push, Reply};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -66,7 +66,7 @@ pub(crate) struct ServeState {
 
 /// A shop's connection.
 struct Link {
-    peer: Peer,
+    peer: PeerIdentity,
     connection: Connection,
     process_id: u32,
     /// Older ones have lower numbers.
@@ -292,7 +292,7 @@ impl ServeState {
     }
 
     /// Remembers a shop's connection. One too many takes the place of the oldest that is not subscribed, else of the oldest.
-    pub(crate) fn link(&self, peer: Peer, connection: Connection) {
+    pub(crate) fn link(&self, peer: PeerIdentity, connection: Connection) {
         tracing::info!(shop = %peer.shop, remote = %connection.remote_address(), "a shop connected");
         let mut links = self.links();
         let of_shop = |link: &&Link| link.peer.shop == peer.shop && link.connection.close_reason().is_none();

@@ -20,7 +20,7 @@ use souk_common::plan::{Placement, Plan};
 
 use crate::check::Check;
 use crate::data::market::Market;
-use crate::demo::{self};
+use crate::demo;
 
 mod check;
 pub(crate) mod schedule;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use souk_common::accountant::calibrate::{self, CalibrationError, Target};
+use souk_common::accountant::calibrate::{self, CalibrationError, CalibrationTarget};
 use souk_common::accountant::{self, Composition, SampledGaussian, UNIT};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate};
 
@@ -112,7 +112,7 @@ pub fn run_calibrate(args: &CalibrateArgs) -> ExitCode {
 
 fn calibrated(epsilon: Epsilon, setting: &Setting) -> Result<NoiseMultiplier, EpsilonError> {
     setting.is_known()?;
-    let target = Target {
+    let target = CalibrationTarget {
         epsilon,
         delta: setting.delta,
         relation: setting.relation.into(),

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use souk_client::data::table::Table;
-use souk_client::data::{Format, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
+use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
@@ -119,7 +119,7 @@ impl Set {
             return Ok(Self::MovieLens);
         }
         if let Some(path) = find(dir, "transactions.csv") {
-            let table = Table::open(&path, Format::Csv, ',')?;
+            let table = Table::open(&path, FileFormat::Csv, ',')?;
             let has = |name: &str| table.header().iter().any(|column| column == name);
             if has("StockCode") && has("CustomerID") {
                 return Ok(Self::OnlineRetail);
@@ -162,7 +162,7 @@ impl Set {
         let file = |name: &str| file_in(dir, name).unwrap_or_else(|| name.into());
         match self {
             Self::MovieLens => ShopDataConfig {
-                format: Format::Recbole,
+                format: FileFormat::Recbole,
                 orders: Paths::One(file("ml-100k.inter")),
                 items: file_in(dir, "ml-100k.item"),
                 item_columns: ItemColumns {
@@ -240,10 +240,12 @@ impl Set {
     fn groups(self, dir: &Path, by: By) -> anyhow::Result<HashMap<String, String>> {
         let (file, format, user, column) = match (self, by) {
             (_, By::UserHash) => return Ok(HashMap::new()),
-            (Self::MovieLens, By::Zip) => ("ml-100k.user", Format::Recbole, "user_id", "zip_code"),
-            (Self::OnlineRetail, By::Country) => ("transactions.csv", Format::Csv, "CustomerID", "Country"),
+            (Self::MovieLens, By::Zip) => ("ml-100k.user", FileFormat::Recbole, "user_id", "zip_code"),
+            (Self::OnlineRetail, By::Country) => {
+                ("transactions.csv", FileFormat::Csv, "CustomerID", "Country")
+            }
             (Self::CompleteJourney, By::Store) => {
-                ("transactions.csv", Format::Csv, "household_id", "store_id")
+                ("transactions.csv", FileFormat::Csv, "household_id", "store_id")
             }
             _ => bail!(
                 "{} does not say the {by:?} of a user: use --by user-hash",
@@ -280,7 +282,7 @@ impl Set {
         let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = Table::open(&path, Format::Csv, ',')?;
+        let mut table = Table::open(&path, FileFormat::Csv, ',')?;
         let column = |table: &Table, name: &'static str| table.required("--data", Some(name), name);
         let (item, paid, quantity) = (
             column(&table, "product_id")?,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use souk_client::data::{Format, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use souk_client::data::{FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::eval::{Split, leave_last_two_out};
@@ -44,7 +44,7 @@ impl Market {
     /// Shops in folders, as `souk-sim split` writes them.
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let items = dir.join("items.csv");
-        let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), Format::Csv, ',')
+        let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
             .with_context(|| format!("reading {}", items.display()))?;
         let mut folders: Vec<_> = fs::read_dir(dir)
             .with_context(|| format!("reading {}", dir.display()))?

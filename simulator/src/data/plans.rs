@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use souk_common::accountant::calibrate::{Target, noise_multiplier};
+use souk_common::accountant::calibrate::{CalibrationTarget, noise_multiplier};
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::ModelKind;
@@ -94,7 +94,7 @@ impl Template {
     /// When no noise does.
     pub(crate) fn with_epsilon(mut self, epsilon: Epsilon, delta: Delta) -> anyhow::Result<Self> {
         let privacy = &mut self.plan.privacy;
-        let target = Target::new(epsilon, delta);
+        let target = CalibrationTarget::new(epsilon, delta);
         let noise = noise_multiplier(privacy.sampling_rate, self.plan.rounds, &target)?;
         (privacy.enabled, privacy.noise_multiplier, privacy.delta) = (true, Some(noise), delta);
         Ok(self)

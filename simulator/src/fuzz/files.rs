@@ -19,10 +19,10 @@ use souk_common::privacy::{Ledger, LedgerSink, MemorySink};
 use souk_common::wire::codec;
 use zeroize::Zeroizing;
 
-use super::target::{Stage, Target, behind_header, well_formed};
+use super::target::{FuzzTarget, Stage, behind_header, well_formed};
 use super::{CATALOGUE, PLAN, golden};
 
-pub(super) fn targets() -> Vec<Target> {
+pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         model_file(),
         plan_json(),
@@ -42,7 +42,7 @@ fn plan() -> Plan {
     Plan::from_toml(PLAN).expect("the golden plan is one")
 }
 
-fn model_file() -> Target {
+fn model_file() -> FuzzTarget {
     let catalogue = Catalogue::from_bytes(CATALOGUE).expect("the golden catalogue is one");
     let layout = Layout::new(&plan().model, &Vocabulary::from(&catalogue));
     let params: Vec<f32> = (0..layout.len()).map(|at| at as f32).collect();
@@ -51,7 +51,7 @@ fn model_file() -> Target {
         plan: plan().digest(),
     };
     let golden = vec![encode(&params, &layout, &meta)];
-    Target::binary("model_file", golden, move |bytes| match decode(bytes, &layout) {
+    FuzzTarget::binary("model_file", golden, move |bytes| match decode(bytes, &layout) {
         Ok((params, meta)) => {
             let again = decode(&encode(&params, &layout, &meta), &layout);
             assert!(
@@ -93,8 +93,8 @@ fn set_lengths(bytes: &mut Vec<u8>) {
     }
 }
 
-fn plan_json() -> Target {
-    Target::text(
+fn plan_json() -> FuzzTarget {
+    FuzzTarget::text(
         "plan_json",
         vec![plan().to_bytes()],
         |bytes| match Plan::from_bytes(bytes) {
@@ -117,8 +117,8 @@ fn plan_json() -> Target {
     )
 }
 
-fn catalogue() -> Target {
-    Target::text("catalogue", vec![CATALOGUE.to_vec()], |bytes| {
+fn catalogue() -> FuzzTarget {
+    FuzzTarget::text("catalogue", vec![CATALOGUE.to_vec()], |bytes| {
         let read = Catalogue::from_bytes(bytes);
         if let Ok(catalogue) = &read {
             let again = Catalogue::from_bytes(&catalogue.to_bytes());
@@ -137,9 +137,9 @@ fn catalogue() -> Target {
 }
 
 /// A ledger that is read must also be one that can be opened, gone on with and read again.
-fn ledger(name: &'static str) -> Target {
+fn ledger(name: &'static str) -> FuzzTarget {
     let shop: ShopName = "east".parse().expect("a name");
-    Target::text(name, vec![golden!("shop/ledger.jsonl").to_vec()], move |bytes| {
+    FuzzTarget::text(name, vec![golden!("shop/ledger.jsonl").to_vec()], move |bytes| {
         let Ok(chain) = Chain::read(bytes) else {
             return Stage::Header;
         };
@@ -203,9 +203,9 @@ fn chain_again(bytes: &mut Vec<u8>) {
     *bytes = made;
 }
 
-fn membership() -> Target {
+fn membership() -> FuzzTarget {
     let golden = vec![golden!("shop/membership.json").to_vec()];
-    Target::text("membership", golden, |bytes| {
+    FuzzTarget::text("membership", golden, |bytes| {
         match Membership::from_bytes(bytes) {
             Ok(membership) => {
                 let again = Membership::from_bytes(&membership.to_bytes());
@@ -221,10 +221,10 @@ fn membership() -> Target {
     })
 }
 
-fn vault() -> Target {
+fn vault() -> FuzzTarget {
     let vault = Vault::new("souk 2026 masking at rest v1", golden!("shop/key.der"));
     let golden = vec![golden!("records/shop_masking.sealed").to_vec()];
-    Target::binary("sealed_secret", golden, move |bytes| {
+    FuzzTarget::binary("sealed_secret", golden, move |bytes| {
         // A nonce, and a tag at least.
         if bytes.len() < 12 + 16 {
             assert!(vault.open(b"masking v1", bytes).is_none());
@@ -234,10 +234,10 @@ fn vault() -> Target {
     })
 }
 
-fn user_vector() -> Target {
+fn user_vector() -> FuzzTarget {
     let vector = UserVector::new(vec![0.5, -1.0, 3.0]);
     let golden = vec![codec::encode(&vector).expect("it fits")];
-    Target::binary("user_vector", golden, |bytes| {
+    FuzzTarget::binary("user_vector", golden, |bytes| {
         let Ok(vector) = codec::decode::<UserVector>(bytes) else {
             return Stage::Header;
         };
@@ -257,9 +257,9 @@ fn certificates() -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn certificate() -> Target {
+fn certificate() -> FuzzTarget {
     let authority = golden!("coordinator/ca.der");
-    Target::binary("certificate", certificates(), move |bytes| {
+    FuzzTarget::binary("certificate", certificates(), move |bytes| {
         // A CA's names no shop.
         let _ = (shop_of(bytes), is_authority(bytes));
         let _ = (is_issued_by(bytes, authority), is_issued_by(authority, bytes));
@@ -278,12 +278,12 @@ fn certificate() -> Target {
     })
 }
 
-fn signing_request() -> Target {
+fn signing_request() -> FuzzTarget {
     let key = Zeroizing::new(golden!("coordinator/ca.key").to_vec());
     let authority = Authority::open(golden!("coordinator/ca.der").to_vec(), key);
     let shop: ShopName = "east".parse().expect("a name");
     let golden = vec![golden!("records/signing_request.der").to_vec()];
-    Target::binary("signing_request", golden, move |bytes| {
+    FuzzTarget::binary("signing_request", golden, move |bytes| {
         match authority.issue_shop(bytes, &shop, Timestamp(0)) {
             Ok(certificate) => {
                 assert_eq!(shop_of(&certificate).as_ref(), Some(&shop));
@@ -294,9 +294,9 @@ fn signing_request() -> Target {
     })
 }
 
-fn private_key() -> Target {
+fn private_key() -> FuzzTarget {
     let golden = vec![golden!("shop/key.der").to_vec()];
-    Target::binary("private_key", golden, |bytes| {
+    FuzzTarget::binary("private_key", golden, |bytes| {
         SigningKey::from_pkcs8(bytes).map_or(Stage::Header, |_| Stage::Decoded)
     })
 }

@@ -4,7 +4,7 @@
 use rand::RngExt;
 use souk_common::rng::{Stream, stream};
 
-use super::target::Target;
+use super::target::FuzzTarget;
 
 /// Whether the input of this number is a mutation of a golden one.
 pub(super) fn is_mutation(index: u64) -> bool {
@@ -12,7 +12,7 @@ pub(super) fn is_mutation(index: u64) -> bool {
 }
 
 /// The input of this number.
-pub fn input(target: &Target, seed: u64, index: u64) -> Vec<u8> {
+pub fn input(target: &FuzzTarget, seed: u64, index: u64) -> Vec<u8> {
     let mut rng = stream(seed, &format!("fuzz {} {index}", target.name));
     let mut bytes = if is_mutation(index) {
         mutation(target, &mut rng)
@@ -27,7 +27,7 @@ pub fn input(target: &Target, seed: u64, index: u64) -> Vec<u8> {
     bytes
 }
 
-fn mutation(target: &Target, rng: &mut Stream) -> Vec<u8> {
+fn mutation(target: &FuzzTarget, rng: &mut Stream) -> Vec<u8> {
     let mut bytes = pick(&target.golden, rng).clone();
     for _ in 0..rng.random_range(1..=4) {
         mutate(&mut bytes, target, rng);
@@ -36,7 +36,7 @@ fn mutation(target: &Target, rng: &mut Stream) -> Vec<u8> {
     bytes
 }
 
-fn random(target: &Target, rng: &mut Stream) -> Vec<u8> {
+fn random(target: &FuzzTarget, rng: &mut Stream) -> Vec<u8> {
     let mut bytes = match rng.random_range(0..4) {
         0 => Vec::new(),
         _ => {
@@ -57,7 +57,7 @@ fn random(target: &Target, rng: &mut Stream) -> Vec<u8> {
     bytes
 }
 
-fn mutate(bytes: &mut Vec<u8>, target: &Target, rng: &mut Stream) {
+fn mutate(bytes: &mut Vec<u8>, target: &FuzzTarget, rng: &mut Stream) {
     let at = rng.random_range(0..=bytes.len());
     let run = rng.random_range(0..=16).min(bytes.len() - at);
     match rng.random_range(0..8) {
@@ -92,7 +92,7 @@ fn flip(bytes: &mut [u8], at: usize, rng: &mut Stream) {
     }
 }
 
-fn insert(bytes: &mut Vec<u8>, at: usize, target: &Target, rng: &mut Stream) {
+fn insert(bytes: &mut Vec<u8>, at: usize, target: &FuzzTarget, rng: &mut Stream) {
     if !target.words.is_empty() && rng.random() {
         bytes.splice(at..at, word(target, rng).iter().copied());
     } else {
@@ -145,7 +145,7 @@ fn pick<'a>(golden: &'a [Vec<u8>], rng: &mut Stream) -> &'a Vec<u8> {
     &golden[rng.random_range(0..golden.len())]
 }
 
-fn word<'a>(target: &'a Target, rng: &mut Stream) -> &'a [u8] {
+fn word<'a>(target: &'a FuzzTarget, rng: &mut Stream) -> &'a [u8] {
     target.words[rng.random_range(0..target.words.len())].as_bytes()
 }
 

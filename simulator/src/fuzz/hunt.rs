@@ -10,11 +10,11 @@ use souk_common::clock::Stopwatch;
 use souk_common::hex;
 
 use super::generate::{input, is_mutation};
-use super::target::{Run, Stage, Target};
+use super::target::{FuzzRun, FuzzTarget, Stage};
 
 /// What came of the inputs of one decoder.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Tally {
+pub struct DecoderTally {
     /// Its name.
     pub decoder: &'static str,
     /// How many inputs.
@@ -46,7 +46,7 @@ pub struct Found {
     pub said: String,
 }
 
-impl Tally {
+impl DecoderTally {
     /// One line, and one for each panic that was found.
     pub fn to_text(&self) -> String {
         let share = |part: u64| 100.0 * part as f64 / self.inputs.max(1) as f64;
@@ -77,12 +77,12 @@ impl Tally {
 }
 
 /// Runs the first `inputs` inputs of `seed`.
-pub fn hunt(target: &Target, seed: u64, inputs: u64) -> Tally {
+pub fn hunt(target: &FuzzTarget, seed: u64, inputs: u64) -> DecoderTally {
     let watch = Stopwatch::start();
     let next = AtomicU64::new(0);
-    let total = Mutex::new(Tally {
+    let total = Mutex::new(DecoderTally {
         decoder: target.name,
-        ..Tally::default()
+        ..DecoderTally::default()
     });
     let cores = thread::available_parallelism().map_or(1, usize::from);
     quietly(|| {
@@ -107,8 +107,8 @@ pub fn hunt(target: &Target, seed: u64, inputs: u64) -> Tally {
     total
 }
 
-fn stretch(target: &Target, seed: u64, indices: std::ops::Range<u64>, total: &Mutex<Tally>) {
-    let mut here = Tally::default();
+fn stretch(target: &FuzzTarget, seed: u64, indices: std::ops::Range<u64>, total: &Mutex<DecoderTally>) {
+    let mut here = DecoderTally::default();
     let mut found = Vec::new();
     for index in indices {
         let bytes = input(target, seed, index);
@@ -141,7 +141,7 @@ fn stretch(target: &Target, seed: u64, indices: std::ops::Range<u64>, total: &Mu
 }
 
 /// Decodes; what a panic said is the error.
-fn try_one(run: &Run, bytes: &[u8]) -> Result<Stage, String> {
+fn try_one(run: &FuzzRun, bytes: &[u8]) -> Result<Stage, String> {
     panic::catch_unwind(AssertUnwindSafe(|| run(bytes))).map_err(|payload| {
         let said = payload.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
@@ -150,7 +150,7 @@ fn try_one(run: &Run, bytes: &[u8]) -> Result<Stage, String> {
 }
 
 /// Takes away what can go while it still panics.
-fn smallest(run: &Run, mut bytes: Vec<u8>) -> Vec<u8> {
+fn smallest(run: &FuzzRun, mut bytes: Vec<u8>) -> Vec<u8> {
     let mut step = bytes.len() / 2;
     while step > 0 {
         let mut at = 0;
@@ -184,8 +184,8 @@ mod tests {
     use super::*;
 
     /// Panics on any input that has a zero behind a one.
-    fn fragile() -> Target {
-        Target::binary("fragile", vec![vec![7, 1, 7, 0, 7]], |bytes| {
+    fn fragile() -> FuzzTarget {
+        FuzzTarget::binary("fragile", vec![vec![7, 1, 7, 0, 7]], |bytes| {
             let one = bytes.iter().position(|byte| *byte == 1);
             let zero = bytes.iter().rposition(|byte| *byte == 0);
             assert!(

@@ -23,8 +23,8 @@ use serde_json::json;
 use souk_common::hex;
 
 pub use generate::input;
-pub use hunt::{Found, Tally, hunt};
-pub use target::{Run, Stage, Target};
+pub use hunt::{DecoderTally, Found, hunt};
+pub use target::{FuzzRun, FuzzTarget, Stage};
 
 use crate::error::WrongUsage;
 
@@ -71,7 +71,7 @@ pub struct FuzzArgs {
 }
 
 /// Every decoder.
-pub fn targets() -> Vec<Target> {
+pub fn targets() -> Vec<FuzzTarget> {
     let mut all = wire::targets();
     all.extend(files::targets());
     all.extend(records::targets());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use souk_client::config::ShopConfig;
 use souk_client::control::{Answer, Question};
-use souk_client::data::{DataError, Format, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use souk_client::data::{DataError, FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
 use souk_client::membership::peers::Trusted;
 use souk_common::catalogue::Catalogue;
 use souk_common::config::parse_toml;
@@ -19,18 +19,18 @@ use souk_coordinator::import::{self, ImportError};
 use souk_coordinator::serve::Command;
 use tempfile::TempDir;
 
-use super::target::{Stage, Target, json, well_formed};
+use super::target::{FuzzTarget, Stage, json, well_formed};
 use super::{CATALOGUE, PLAN, golden};
 
-pub(super) fn targets() -> Vec<Target> {
+pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         plan_toml(),
         toml_file::<ShopConfig>("shop_toml", golden!("shop/shop.toml")),
         toml_file::<Config>("coordinator_toml", golden!("coordinator/coordinator.toml")),
         join_code(),
         names(),
-        orders("orders_csv", Format::Csv, ORDERS),
-        orders("orders_recbole", Format::Recbole, RECBOLE),
+        orders("orders_csv", FileFormat::Csv, ORDERS),
+        orders("orders_recbole", FileFormat::Recbole, RECBOLE),
         items(),
         catalogue_import(),
         json::<Question>(
@@ -58,14 +58,14 @@ fn text_of(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-fn plan_toml() -> Target {
+fn plan_toml() -> FuzzTarget {
     let masked = PLAN.as_bytes().to_vec();
     let examples = [
         include_str!("../../../deploy/examples/ml-100k-neumf.toml"),
         include_str!("../../../deploy/examples/ml-100k-ials-private.toml"),
     ];
     let golden = std::iter::once(masked).chain(examples.map(|text| text.as_bytes().to_vec()));
-    Target::text("plan_toml", golden.collect(), |bytes| {
+    FuzzTarget::text("plan_toml", golden.collect(), |bytes| {
         let Some(text) = text_of(bytes) else {
             return Stage::Header;
         };
@@ -85,8 +85,8 @@ fn plan_toml() -> Target {
     })
 }
 
-fn toml_file<T: DeserializeOwned + 'static>(name: &'static str, golden: &[u8]) -> Target {
-    Target::text(name, vec![golden.to_vec()], |bytes| {
+fn toml_file<T: DeserializeOwned + 'static>(name: &'static str, golden: &[u8]) -> FuzzTarget {
+    FuzzTarget::text(name, vec![golden.to_vec()], |bytes| {
         let Some(text) = text_of(bytes) else {
             return Stage::Header;
         };
@@ -107,13 +107,13 @@ fn well_formed_toml(text: &str) -> Stage {
     }
 }
 
-fn join_code() -> Target {
+fn join_code() -> FuzzTarget {
     let code = JoinCode {
         address: "souk.example.org:4433".to_owned(),
         ca: Digest([5; 32]),
         secret: [7; 16].into(),
     };
-    Target::text("join_code", vec![code.to_string().into_bytes()], |bytes| {
+    FuzzTarget::text("join_code", vec![code.to_string().into_bytes()], |bytes| {
         let Some(text) = text_of(bytes) else {
             return Stage::Header;
         };
@@ -162,11 +162,11 @@ fn check_again(bytes: &mut Vec<u8>) {
 }
 
 /// Names, digests and digits.
-fn names() -> Target {
+fn names() -> FuzzTarget {
     let digest = Digest([0xab; 32]).to_string();
     let trusted = format!("north={}", digest.replace("abab", "ab AB "));
     let golden = vec![b"north-1".to_vec(), digest.into_bytes(), trusted.into_bytes()];
-    Target::text("names_and_digits", golden, |bytes| {
+    FuzzTarget::text("names_and_digits", golden, |bytes| {
         let Some(text) = text_of(bytes) else {
             return Stage::Header;
         };
@@ -191,7 +191,7 @@ fn names() -> Target {
 }
 
 /// The shop's control socket takes any line; so does the coordinator's.
-fn command() -> Target {
+fn command() -> FuzzTarget {
     let golden = [
         r#"{"invite":"north"}"#,
         r#""status""#,
@@ -201,7 +201,7 @@ fn command() -> Target {
         r#"{"ca_retire":{"force":true}}"#,
     ];
     let golden = golden.map(|text| text.as_bytes().to_vec()).into();
-    Target::text("control_command", golden, |bytes| {
+    FuzzTarget::text("control_command", golden, |bytes| {
         match serde_json::from_slice::<Command>(bytes) {
             Ok(command) => {
                 let written = serde_json::to_vec(&command).expect("what was read has a JSON form");
@@ -243,9 +243,9 @@ fn stage_of<T>(read: &Result<T, DataError>) -> Stage {
     }
 }
 
-fn orders(name: &'static str, format: Format, text: &[u8]) -> Target {
+fn orders(name: &'static str, format: FileFormat, text: &[u8]) -> FuzzTarget {
     let catalogue = Catalogue::from_bytes(CATALOGUE).expect("the golden catalogue is one");
-    let target = Target::text(name, vec![text.to_vec(), zipped(text)], move |bytes| {
+    let target = FuzzTarget::text(name, vec![text.to_vec(), zipped(text)], move |bytes| {
         with_file(bytes, |path| {
             let config = ShopDataConfig {
                 format,
@@ -267,34 +267,39 @@ fn orders(name: &'static str, format: Format, text: &[u8]) -> Target {
             stage_of(&read)
         })
     });
-    Target {
+    FuzzTarget {
         fixed_bytes: TABLE_BYTES,
         ..target
     }
 }
 
-fn items() -> Target {
+fn items() -> FuzzTarget {
     let golden = vec![ITEMS.to_vec(), zipped(ITEMS)];
-    let target = Target::text("items_csv", golden, |bytes| {
+    let target = FuzzTarget::text("items_csv", golden, |bytes| {
         with_file(bytes, |path| {
-            stage_of(&read_catalogue(path, &ItemColumns::default(), Format::Csv, ','))
+            stage_of(&read_catalogue(
+                path,
+                &ItemColumns::default(),
+                FileFormat::Csv,
+                ',',
+            ))
         })
     });
-    Target {
+    FuzzTarget {
         fixed_bytes: TABLE_BYTES,
         ..target
     }
 }
 
-fn catalogue_import() -> Target {
-    let target = Target::text("catalogue_import", vec![ITEMS.to_vec()], |bytes| {
+fn catalogue_import() -> FuzzTarget {
+    let target = FuzzTarget::text("catalogue_import", vec![ITEMS.to_vec()], |bytes| {
         with_file(bytes, |path| match import::read(path) {
             Ok(_) => Stage::Decoded,
             Err(ImportError::Line { .. } | ImportError::Items { .. }) => Stage::Body,
             Err(_) => Stage::Header,
         })
     });
-    Target {
+    FuzzTarget {
         fixed_bytes: TABLE_BYTES,
         ..target
     }

@@ -13,10 +13,10 @@ use souk_coordinator::membership::authorities::State;
 use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, Shop, Traffic};
 
 use super::golden;
-use super::target::{Target, json, json_and};
+use super::target::{FuzzTarget, json, json_and};
 use super::wire::bytes_of;
 
-pub(super) fn targets() -> Vec<Target> {
+pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         json::<Run>("coordinator_run", &[golden!("records/coordinator_run.json")]),
         json::<Shop>("coordinator_shop", &[golden!("records/coordinator_shop.json")]),

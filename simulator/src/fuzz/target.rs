@@ -15,13 +15,13 @@ pub enum Stage {
 }
 
 /// A decoder of bytes that a peer, a file or a person gives.
-pub struct Target {
+pub struct FuzzTarget {
     /// Its name.
     pub name: &'static str,
     /// Good inputs, as released.
     pub golden: Vec<Vec<u8>>,
     /// Decodes. It may panic, and that is what is looked for.
-    pub run: Run,
+    pub run: FuzzRun,
     /// Brings lengths and checksums of a damaged input in order, so that more than these are tried.
     pub repair: Option<fn(&mut Vec<u8>)>,
     /// Words that the format knows; none for binary ones.
@@ -31,9 +31,9 @@ pub struct Target {
 }
 
 /// What decodes.
-pub type Run = Box<dyn Fn(&[u8]) -> Stage + Send + Sync>;
+pub type FuzzRun = Box<dyn Fn(&[u8]) -> Stage + Send + Sync>;
 
-impl Target {
+impl FuzzTarget {
     pub(super) fn binary(
         name: &'static str,
         golden: Vec<Vec<u8>>,
@@ -77,7 +77,7 @@ impl Target {
 }
 
 /// A record as JSON, which must be written again as what is read to the same value.
-pub(super) fn json<T>(name: &'static str, golden: &[&[u8]]) -> Target
+pub(super) fn json<T>(name: &'static str, golden: &[&[u8]]) -> FuzzTarget
 where
     T: DeserializeOwned + PartialEq + Serialize,
 {
@@ -89,12 +89,12 @@ pub(super) fn json_and<T>(
     name: &'static str,
     golden: &[&[u8]],
     also: impl Fn(&T) + Send + Sync + 'static,
-) -> Target
+) -> FuzzTarget
 where
     T: DeserializeOwned + PartialEq + Serialize,
 {
     let golden = golden.iter().map(|bytes| bytes.to_vec()).collect();
-    Target::text(name, golden, move |bytes| {
+    FuzzTarget::text(name, golden, move |bytes| {
         match serde_json::from_slice::<T>(bytes) {
             Ok(value) => {
                 let written = serde_json::to_vec(&value).expect("what was read has a JSON form");

@@ -13,7 +13,7 @@ use souk_common::wire::frame::{HEADER_BYTES, from_bytes, to_bytes};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::aggregate::{Accumulator, OptimiserState};
 
-use super::target::{Stage, Target, behind_header};
+use super::target::{FuzzTarget, Stage, behind_header};
 
 macro_rules! frames {
     ($($name:literal),* $(,)?) => {
@@ -21,7 +21,7 @@ macro_rules! frames {
     };
 }
 
-pub(super) fn targets() -> Vec<Target> {
+pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         frame::<Request>(
             "frame_request",
@@ -90,9 +90,9 @@ pub(super) fn targets() -> Vec<Target> {
     ]
 }
 
-fn frame<T: Framed + PartialEq + 'static>(name: &'static str, golden: &[&str]) -> Target {
+fn frame<T: Framed + PartialEq + 'static>(name: &'static str, golden: &[&str]) -> FuzzTarget {
     let golden = golden.iter().map(|text| bytes_of(text)).collect();
-    Target::binary(name, golden, |bytes| {
+    FuzzTarget::binary(name, golden, |bytes| {
         let mut rest = bytes;
         match at_once(read_frame::<T>(&mut rest)) {
             Ok(Some(message)) => {
@@ -138,11 +138,11 @@ fn set_header<T: Framed>(bytes: &mut [u8]) {
 }
 
 /// A roster, as it stands in a push, and the check that a shop makes of it.
-fn roster() -> Target {
+fn roster() -> FuzzTarget {
     let push = bytes_of(include_str!("../../../tests/vectors/wire/push_roster.hex"));
     // Behind the frame's header, the kind of push and the attempt.
     let golden = push[HEADER_BYTES + 4 + 12..].to_vec();
-    Target::binary("roster", vec![golden], |bytes| {
+    FuzzTarget::binary("roster", vec![golden], |bytes| {
         let roster = codec::decode::<Roster>(bytes);
         if let Ok(roster) = &roster
             && let Some(first) = roster.get(0)
@@ -155,9 +155,9 @@ fn roster() -> Target {
     .framed()
 }
 
-fn update_block() -> Target {
+fn update_block() -> FuzzTarget {
     let golden = [16usize, 32, 64].map(|bytes| (0..bytes as u8).collect());
-    Target::binary("update_block", golden.into(), |bytes| {
+    FuzzTarget::binary("update_block", golden.into(), |bytes| {
         // Where it goes and how wide its words are comes from the plan, never from the peer.
         let first = bytes.len() % 5;
         let added = [ModulusBits::B32, ModulusBits::B64].map(|bits| {
@@ -171,9 +171,9 @@ fn update_block() -> Target {
     })
 }
 
-fn optimiser_state() -> Target {
+fn optimiser_state() -> FuzzTarget {
     let golden = [8usize, 16, 40].map(|bytes| (0..bytes as u8).collect());
-    Target::binary("optimiser_state", golden.into(), |bytes| {
+    FuzzTarget::binary("optimiser_state", golden.into(), |bytes| {
         behind_header(&OptimiserState::from_bytes(bytes).ok_or(()))
     })
 }

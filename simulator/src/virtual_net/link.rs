@@ -50,7 +50,7 @@ impl Default for Conditions {
 
 /// What went over a host's line.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counts {
+pub struct LinkCounts {
     /// Datagrams that the host sent, lost ones included.
     pub sent: u64,
     /// Their bytes.
@@ -75,7 +75,7 @@ pub(crate) struct Fate {
 pub(crate) struct Line {
     up: Way,
     down: Way,
-    counts: Counts,
+    counts: LinkCounts,
 }
 
 /// One direction.
@@ -90,7 +90,7 @@ pub(crate) struct Way {
 
 impl Line {
     pub(crate) fn new(up: Way, down: Way) -> Self {
-        let counts = Counts::default();
+        let counts = LinkCounts::default();
         Self { up, down, counts }
     }
 
@@ -102,7 +102,7 @@ impl Line {
         (self.up.cut_until, self.down.cut_until) = (Some(until), Some(until));
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> LinkCounts {
         self.counts
     }
 

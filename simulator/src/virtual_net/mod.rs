@@ -32,7 +32,7 @@ use souk_common::rng::stream;
 use souk_common::transport::{Platform, Sockets};
 use tokio::time::Instant;
 
-pub use link::{Conditions, Counts};
+pub use link::{Conditions, LinkCounts};
 use link::{Line, Way};
 use socket::Socket;
 
@@ -145,7 +145,7 @@ impl Host {
     }
 
     /// What it sent and received so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> LinkCounts {
         lock(&self.line).counts()
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, SharedNoise, Spend, View, digest_and_len};
+use super::{LedgerError, Observer, SharedNoise, Spend, digest_and_len};
 use crate::accountant::{Composition, RELATION, UNIT};
 use crate::chain::LogHead;
 use crate::clock::Timestamp;
@@ -13,7 +13,7 @@ use crate::round::statements::Receipt;
 /// What a record says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
+pub enum LedgerEntry {
     /// The first record.
     Genesis {
         /// Of this format: 1.
@@ -53,7 +53,7 @@ pub enum Entry {
     },
 }
 
-impl Entry {
+impl LedgerEntry {
     pub(super) fn genesis(torn: &[u8]) -> Self {
         Self::Genesis {
             version: VERSION,
@@ -101,7 +101,7 @@ pub struct Record {
     pub shop: ShopName,
     /// What happened.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: LedgerEntry,
     /// Digest of the line up to here.
     #[serde(skip)]
     pub hash: Option<Digest>,
@@ -186,11 +186,11 @@ impl Chain {
 
     /// The spends from `since` on (all, for None), for the accountant.
     pub fn composition(&self, since: Option<Timestamp>) -> Composition {
-        self.composition_as(View::Colluding, since)
+        self.composition_as(Observer::Colluding, since)
     }
 
     /// The same, as `view` has it.
-    pub fn composition_as(&self, view: View, since: Option<Timestamp>) -> Composition {
+    pub fn composition_as(&self, view: Observer, since: Option<Timestamp>) -> Composition {
         let mut composition = Composition::default();
         self.spends()
             .filter(|(time, _)| since.is_none_or(|since| *time >= since))
@@ -244,7 +244,7 @@ impl Chain {
     /// What was lost and charged for.
     fn recovered(&self) -> impl Iterator<Item = (LogHead, Timestamp)> {
         self.records.iter().filter_map(|record| match record.entry {
-            Entry::Recovered { lost, until, .. } => Some((lost, until)),
+            LedgerEntry::Recovered { lost, until, .. } => Some((lost, until)),
             _ => None,
         })
     }
@@ -252,7 +252,7 @@ impl Chain {
     /// Whether a recovery has charged for the update that was made when a lost ledger had this head.
     pub fn has_recovered(&self, head: &Digest) -> bool {
         self.records.iter().any(|record| match &record.entry {
-            Entry::Recovered { charged, .. } => charged.contains(head),
+            LedgerEntry::Recovered { charged, .. } => charged.contains(head),
             _ => false,
         })
     }
@@ -278,7 +278,7 @@ impl Chain {
     }
 
     /// The next record, and its line without the line end.
-    pub(super) fn next(&self, entry: Entry, shop: &ShopName, now: Timestamp) -> (Record, String) {
+    pub(super) fn next(&self, entry: LedgerEntry, shop: &ShopName, now: Timestamp) -> (Record, String) {
         let mut record = Record {
             seq: self.records.len() as u64,
             prev: self.head.unwrap_or(Digest::ZERO),
@@ -355,7 +355,7 @@ impl Chain {
         }
         match (&record.entry, self.shop()) {
             (
-                Entry::Genesis {
+                LedgerEntry::Genesis {
                     version,
                     unit,
                     relation,
@@ -368,9 +368,11 @@ impl Chain {
                      (version {VERSION}, {UNIT}, {RELATION}); use the program that wrote it"
                 )));
             }
-            (Entry::Genesis { .. }, None) => {}
+            (LedgerEntry::Genesis { .. }, None) => {}
             (_, None) => return Err(broken("the first record must be of kind genesis".into())),
-            (Entry::Genesis { .. }, Some(_)) => return Err(broken("a second record of kind genesis".into())),
+            (LedgerEntry::Genesis { .. }, Some(_)) => {
+                return Err(broken("a second record of kind genesis".into()));
+            }
             (_, Some(shop)) if *shop != record.shop => {
                 return Err(broken(format!(
                     "it is of shop {}, the ledger is of {shop}",

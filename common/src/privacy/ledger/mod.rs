@@ -19,8 +19,8 @@ mod tests;
 
 use std::io;
 
-pub use chain::{Chain, Entry, Record};
-pub use spend::{SharedNoise, Spend, View};
+pub use chain::{Chain, LedgerEntry, Record};
+pub use spend::{Observer, SharedNoise, Spend};
 
 use crate::accountant::Composition;
 use crate::chain::LogHead;
@@ -53,7 +53,7 @@ impl LedgerSink for MemorySink {
 ///
 /// ```compile_fail,E0451
 /// use souk_common::privacy::{Charged, Spend};
-/// use crate::chain::LogHead;
+/// use souk_common::chain::LogHead;
 /// fn forge(spend: Spend, head: LogHead) -> Charged {
 ///     Charged { spend, head }
 /// }
@@ -141,10 +141,10 @@ impl<S: LedgerSink> Ledger<S> {
         };
         // A first record that was torn is skipped by the one that takes its place.
         if self.chain.shop().is_none() {
-            self.append(Entry::genesis(&skipped), mark, shop, now)?;
+            self.append(LedgerEntry::genesis(&skipped), mark, shop, now)?;
         } else if !tail.is_empty() {
             let spend = self.chain.charge_for_torn(&tail);
-            self.append(Entry::torn(&skipped, spend), mark, shop, now)?;
+            self.append(LedgerEntry::torn(&skipped, spend), mark, shop, now)?;
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl<S: LedgerSink> Ledger<S> {
             return Err(LedgerError::Failed);
         }
         let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
-        self.append(Entry::Spend { spend: spend.clone() }, "", &shop, now)?;
+        self.append(LedgerEntry::Spend { spend: spend.clone() }, "", &shop, now)?;
         Ok(Charged {
             spend,
             head: self.head(),
@@ -201,7 +201,7 @@ impl<S: LedgerSink> Ledger<S> {
         let shop = self.chain.shop().cloned().ok_or(LedgerError::Failed)?;
         // Nothing new was lost: no attempt was under way that was not charged for then.
         let spend = self.chain.costliest().filter(|_| charges);
-        let entry = Entry::Recovered {
+        let entry = LedgerEntry::Recovered {
             lost: lost.newest.ledger(),
             until: lost.newest.stored_at,
             spend,
@@ -232,7 +232,7 @@ impl<S: LedgerSink> Ledger<S> {
 
     fn append(
         &mut self,
-        entry: Entry,
+        entry: LedgerEntry,
         before: &str,
         shop: &ShopName,
         now: Timestamp,

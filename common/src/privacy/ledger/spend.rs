@@ -63,11 +63,11 @@ impl SharedNoise {
     }
 
     /// What the noise is to an onlooker, over what was charged: sqrt(shares seen / shares counted).
-    fn factor(&self, view: View) -> f64 {
+    fn factor(&self, view: Observer) -> f64 {
         let seen = match view {
-            View::Colluding => self.counted(),
-            View::Readers => self.min_shops.max(1) as f64,
-            View::Alone => 1.0,
+            Observer::Colluding => self.counted(),
+            Observer::Readers => self.min_shops.max(1) as f64,
+            Observer::Alone => 1.0,
         };
         (seen / self.counted()).sqrt()
     }
@@ -75,7 +75,7 @@ impl SharedNoise {
 
 /// From whose place a spend with distributed noise is looked at. Every other spend is the same from everywhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum View {
+pub enum Observer {
     /// t colluding shops, with the coordinator: what is charged, noise z.
     Colluding,
     /// Readers of the published model, who know nobody's noise: z * sqrt(n_min / (n_min - t)).
@@ -114,11 +114,11 @@ impl Spend {
 
     /// Counts it.
     pub fn add_to(&self, composition: &mut Composition) {
-        self.add_as(View::Colluding, composition);
+        self.add_as(Observer::Colluding, composition);
     }
 
     /// Counts it as `view` has it.
-    pub fn add_as(&self, view: View, composition: &mut Composition) {
+    pub fn add_as(&self, view: Observer, composition: &mut Composition) {
         match self.noise_as(view) {
             Some(noise_multiplier) => composition.add(
                 SampledGaussian {
@@ -132,10 +132,10 @@ impl Spend {
     }
 
     /// z as `view` has it; none without noise, or with so little that it is none.
-    fn noise_as(&self, view: View) -> Option<NoiseMultiplier> {
+    fn noise_as(&self, view: Observer) -> Option<NoiseMultiplier> {
         let charged = self.noise_multiplier?;
         match self.shared {
-            Some(shared) if view != View::Colluding => {
+            Some(shared) if view != Observer::Colluding => {
                 // A little less for the rounding.
                 let seen = charged.get() * shared.factor(view) * (1.0 - 4.0 * f64::EPSILON);
                 // More than a noise multiplier can be is at least what was charged.

@@ -209,7 +209,7 @@ fn a_ledger_of_another_unit_or_relation_is_refused() {
         (1, "user", "replace"),
         (2, "user", "add-remove"),
     ] {
-        let genesis = Entry::Genesis {
+        let genesis = LedgerEntry::Genesis {
             version,
             unit: unit.into(),
             relation: relation.into(),
@@ -325,22 +325,25 @@ fn distributed_noise_is_more_to_readers_and_less_if_every_other_shop_is_invented
                 .map(Epsilon::get)
         }
     };
-    let local = |z| of(None, z)(View::Colluding).unwrap();
+    let local = |z| of(None, z)(Observer::Colluding).unwrap();
     // n_min 5, t 1: sqrt(5/4), and half.
     let five = of(shared(5, 1), 2.0);
-    assert_eq!(five(View::Colluding), Some(local(2.0)));
-    assert!((five(View::Readers).unwrap() - local(2.0 * 1.25f64.sqrt())).abs() < 1e-9);
-    assert!((five(View::Alone).unwrap() - local(1.0)).abs() < 1e-9);
-    assert!(five(View::Readers) < five(View::Colluding) && five(View::Colluding) < five(View::Alone));
+    assert_eq!(five(Observer::Colluding), Some(local(2.0)));
+    assert!((five(Observer::Readers).unwrap() - local(2.0 * 1.25f64.sqrt())).abs() < 1e-9);
+    assert!((five(Observer::Alone).unwrap() - local(1.0)).abs() < 1e-9);
+    assert!(
+        five(Observer::Readers) < five(Observer::Colluding)
+            && five(Observer::Colluding) < five(Observer::Alone)
+    );
     // Whatever is not shared looks the same from everywhere; what is next to nothing alone has no bound.
     let bare = of(None, 2.0);
     assert!(
-        [View::Readers, View::Alone]
+        [Observer::Readers, Observer::Alone]
             .iter()
             .all(|view| bare(*view) == Some(local(2.0)))
     );
-    assert_eq!(of(shared(101, 1), 0.005)(View::Alone), None);
-    assert!(of(shared(101, 1), 0.005)(View::Readers).is_some());
+    assert_eq!(of(shared(101, 1), 0.005)(Observer::Alone), None);
+    assert!(of(shared(101, 1), 0.005)(Observer::Readers).is_some());
 }
 
 /// The coordinator's word for the update that a ledger of `bytes` was last charged for.
@@ -415,7 +418,7 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
 fn a_record_of_a_recovery_from_before_heads_were_noted_is_read_as_it_was() {
     let old = r#"{"seq":7,"prev":"0000000000000000000000000000000000000000000000000000000000000000","time":9,"shop":"north","kind":"recovered","lost":{"length":6,"head":"0101010101010101010101010101010101010101010101010101010101010101"},"until":500,"spend":null}"#;
     let record: Record = serde_json::from_str(old).unwrap();
-    assert!(matches!(&record.entry, Entry::Recovered { charged, .. } if charged.is_empty()));
+    assert!(matches!(&record.entry, LedgerEntry::Recovered { charged, .. } if charged.is_empty()));
     assert_eq!(serde_json::to_string(&record).unwrap(), old);
 }
 

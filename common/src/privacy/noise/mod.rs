@@ -29,7 +29,7 @@ use crate::update::{Grid, UpdateValues};
 /// ```compile_fail,E0308
 /// use souk_common::privacy::NoiseVector;
 /// use souk_common::rng::{Secret, stream};
-/// use crate::update::Grid;
+/// use souk_common::update::Grid;
 /// fn leaves_a_shop(noise: NoiseVector<Secret>) {}
 /// fn known(grid: &Grid) {
 ///     leaves_a_shop(NoiseVector::draw(grid, 3, &mut stream(1, "a seed")));

@@ -15,13 +15,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::neighbours;
+use super::graph::{holders, neighbours};
 use super::records::{
     Advertisement, Binding, Confirmation, Confirmed, Context, Revealed, Roster, SealedShare, ShareHashes,
     share_leaf, sharers_digest, survivors_digest,
 };
 use super::secrets::agree;
-use super::shop::holders;
 use super::terms::MaskingParams;
 use super::tree::Tree;
 use crate::crypto::sign::{Signed, verify};

@@ -6,10 +6,10 @@ use super::{Sealed, Session, SignedHashes};
 use crate::crypto::sign::{Signed, verify};
 use crate::ids::{Digest, ShopName};
 use crate::secagg::Misfit;
+use crate::secagg::graph::holders;
 use crate::secagg::records::{
     Binding, DeliveredShare, Roster, SEALED_BYTES, ShareCommitment, Shares, UploadBinding,
 };
-use crate::secagg::shop::holders;
 use crate::secagg::terms::MaskingParams;
 use crate::secagg::tree::Tree;
 

@@ -3,11 +3,11 @@
 use super::{RULES, Session};
 use crate::ids::ShopName;
 use crate::secagg::Misfit;
+use crate::secagg::graph::holders;
 use crate::secagg::mask::{Mask, MaskWord, Sign, apply_words};
 use crate::secagg::records::{Revealed, commitment};
-use crate::secagg::secrets::{Secret, agree, pair_seed, public_key, self_key};
+use crate::secagg::secrets::{SecretBytes, agree, pair_seed, public_key, self_key};
 use crate::secagg::shamir::rebuild;
-use crate::secagg::shop::holders;
 use crate::secagg::terms::MaskingParams;
 
 impl Session {
@@ -192,7 +192,7 @@ impl Session {
 /// What came of a secret's shares.
 enum Rebuilt {
     /// The secret, and whether the first shares that were tried gave it.
-    Right { secret: Secret, at_once: bool },
+    Right { secret: SecretBytes, at_once: bool },
     /// Enough shares, and none that fit give it.
     Wrong,
     /// Too few.

@@ -40,7 +40,7 @@ async fn meet(
     ca: &[u8],
     trust: Trust,
     identity: Option<&Identity>,
-) -> Option<Option<Peer>> {
+) -> Option<Option<PeerIdentity>> {
     let server = server_endpoint((Ipv4Addr::LOCALHOST, 0).into(), server, ca, resets()).unwrap();
     let remote = server.local_addr().unwrap();
     let client = client_endpoint(remote, trust, identity).unwrap();
@@ -153,7 +153,12 @@ async fn the_coordinators_own_or_an_expired_certificate_is_no_shops() {
 }
 
 /// Dials; what the shop is told, at once or by its first read.
-async fn told(server: Identity, cas: &[Vec<u8>], trust: Trust, identity: &Identity) -> Option<Refusal> {
+async fn told(
+    server: Identity,
+    cas: &[Vec<u8>],
+    trust: Trust,
+    identity: &Identity,
+) -> Option<CertificateRefusal> {
     let platform = Platform::system();
     let config = server_config(&platform, &server, cas).unwrap();
     let any = (Ipv4Addr::LOCALHOST, 0).into();
@@ -210,10 +215,10 @@ async fn while_one_authority_takes_anothers_place_both_are_taken_and_then_one() 
         &shop(&old, "north"),
     )
     .await;
-    assert_eq!(met, Some(Refusal::OwnAuthority));
+    assert_eq!(met, Some(CertificateRefusal::OwnAuthority));
     let trust = Trust::Ca(old.certificate().to_vec());
     let met = told(coordinator(&new), &one, trust, &shop(&new, "north")).await;
-    assert_eq!(met, Some(Refusal::CoordinatorsAuthority));
+    assert_eq!(met, Some(CertificateRefusal::CoordinatorsAuthority));
 }
 
 #[tokio::test]
@@ -221,10 +226,10 @@ async fn a_clock_that_is_years_off_is_called_that_on_either_side() {
     let years = Duration::from_secs(6 * 365 * 86_400);
     let now = SystemClock.now();
     for (theirs, ours, expected) in [
-        (now + years, now, Refusal::CoordinatorsTime),
-        (now - years, now, Refusal::CoordinatorsTime),
-        (now, now + years, Refusal::OwnTime),
-        (now, now - years, Refusal::OwnTime),
+        (now + years, now, CertificateRefusal::CoordinatorsTime),
+        (now - years, now, CertificateRefusal::CoordinatorsTime),
+        (now, now + years, CertificateRefusal::OwnTime),
+        (now, now - years, CertificateRefusal::OwnTime),
     ] {
         // An authority of long ago, as they are.
         let authority = Authority::create("a", now - years * 2).unwrap();

@@ -8,15 +8,20 @@ use crate::store::{Enrolled, RefusalCause};
 const LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// A shop's certificate for `key`, and who it is by it.
-fn certified(authority: &Authority, shop: &ShopName, key: &SecretKey, now: Timestamp) -> (Vec<u8>, Peer) {
+fn certified(
+    authority: &Authority,
+    shop: &ShopName,
+    key: &SecretKey,
+    now: Timestamp,
+) -> (Vec<u8>, PeerIdentity) {
     let csr = request_for(key).unwrap();
     let certificate = authority.issue_shop_for(LIFE, &csr, shop, now).unwrap();
     let peer = peer(shop, &certificate);
     (certificate, peer)
 }
 
-fn peer(shop: &ShopName, certificate: &[u8]) -> Peer {
-    Peer {
+fn peer(shop: &ShopName, certificate: &[u8]) -> PeerIdentity {
+    PeerIdentity {
         shop: shop.clone(),
         fingerprint: Digest::of(certificate),
         identity: key_of(certificate).unwrap(),
