@@ -19,7 +19,7 @@ pub type Vectors = Vec<Option<UserVector>>;
 /// draw came from: what was made of a known seed is of another type than what a shop finishes and boxes.
 ///
 /// ```compile_fail,E0308
-/// use souk_common::training::round_update::RoundUpdate;
+/// use souk_client::training::round_update::RoundUpdate;
 /// use souk_common::rng::{Secret, Stream};
 /// fn boxed(update: RoundUpdate<Secret>) {}
 /// fn known(update: RoundUpdate<Stream>) {

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Storm {
-    pub(crate) fn deliver(&mut self, letter: Delivery) {
+    pub(super) fn deliver(&mut self, letter: Delivery) {
         match letter {
             Delivery::Op(op) => self.go_wrong(op),
             Delivery::Question(stream, frame) => self.take_question(stream, &frame),
@@ -168,7 +168,7 @@ impl Storm {
     }
 
     /// Puts a word on a line, with what may go wrong there.
-    pub(crate) fn send<T: Framed>(
+    pub(super) fn send<T: Framed>(
         &mut self,
         shop: usize,
         to_shop: bool,

@@ -90,7 +90,7 @@ pub(crate) struct FaultConfig {
     pub(crate) member: Option<MemberLie>,
 }
 
-enum Delivery {
+pub(crate) enum Delivery {
     Op(Op),
     /// A question, with the connection and stream it is on.
     Question(Stream, Vec<u8>),
