@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::ids::ShopName;
-use crate::update::{CountsGrid, Grid, ModulusBits};
+use crate::update::{Grid, ModulusBits};
 
 impl Plan {
     /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 24 for b = 64) for which the sum of all declared users,
@@ -73,24 +73,15 @@ impl Plan {
             .sum();
         grid.scale() * self.privacy.sampling_rate.get() * weighted
     }
-
-    /// The quality counts' place on the plan's grid; none without.
-    pub fn counts(&self, grid: &Grid) -> Option<CountsGrid> {
-        let (noise, metrics) = self.privacy.noise_multiplier.zip(self.metrics)?;
-        let reach = grid.clip_units() * (noise.get() / metrics.noise_multiplier.get());
-        Some(CountsGrid {
-            unit: (reach * std::f64::consts::FRAC_1_SQRT_2 * (1.0 - 8.0 * f64::EPSILON)) as u64,
-        })
-    }
 }
 
 /// In units of C*s: the worst sum of users, all the headroom used, and twelve standard deviations of the summed noise.
 fn reach(plan: &Plan) -> f64 {
-    // Quality counts reach further than updates where their noise is the smaller one: see [`CountsGrid`].
-    let counts = plan.privacy.noise_multiplier.zip(plan.metrics);
-    let widest = counts.map_or(1.0, |(z, metrics)| {
-        (z.get() / metrics.noise_multiplier.get()).max(1.0)
-    });
+    // A block reaches further than the update where its noise is the smaller one.
+    let blocks = plan.blocks(0);
+    let widest = blocks
+        .iter()
+        .fold(1.0, |widest: f64, block| widest.max(block.sensitivity));
     let users = declared_users(plan) * f64::from(plan.headroom());
     users * widest + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
 }

@@ -1,6 +1,7 @@
 //! The plan: everything the operator fixes for a training run. A TOML file for people; its canonical JSON travels to
 //! the shops and its digest is signed in every announcement.
 
+mod blocks;
 mod grid;
 mod masking;
 mod validate;
@@ -16,7 +17,7 @@ use crate::ids::{Digest, ShopName};
 use crate::model::config::{ModelConfig, ModelConfigError, TrainConfig};
 use crate::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
 use crate::secagg::mask::MaskCipher;
-use crate::update::{CountsGrid, ModulusBits};
+use crate::update::ModulusBits;
 
 /// A training run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -263,20 +264,6 @@ impl Plan {
         self.shops.iter().find(|terms| terms.name == *shop)
     }
 
-    /// z as the ledger is charged: of the update and its quality counts together.
-    pub fn charged_noise_multiplier(&self) -> Option<NoiseMultiplier> {
-        let noise = self.privacy.noise_multiplier.filter(|_| self.privacy.enabled)?;
-        match &self.metrics {
-            None => Some(noise),
-            Some(metrics) => {
-                let (update, counts) = (noise.get(), metrics.noise_multiplier.get());
-                // (z^-2 + z_e^-2)^-1/2 as a quotient of numbers that do not overflow, a little less for the rounding.
-                let both = update * counts / update.hypot(counts);
-                NoiseMultiplier::new(both * (1.0 - 4.0 * f64::EPSILON)).ok()
-            }
-        }
-    }
-
     /// Of how many shares the noise consists that is accounted for: n_min - t with distributed noise, else 1.
     pub fn noise_shares(&self) -> usize {
         match (self.privacy.placement, &self.masking) {
@@ -285,11 +272,6 @@ impl Plan {
             }
             _ => 1,
         }
-    }
-
-    /// Coordinates of an update for a model of `coordinates` parameters: quality counts come after them.
-    pub fn update_len(&self, coordinates: usize) -> usize {
-        coordinates + self.metrics.map_or(0, |_| CountsGrid::COORDINATES)
     }
 }
 

@@ -12,7 +12,7 @@ pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 use souk_common::ids::ShopName;
 use souk_common::plan::{GridError, Plan};
 use souk_common::secagg::Misfit;
-use souk_common::update::{Counts, CountsGrid, Grid};
+use souk_common::update::{BlockName, Counts, Grid};
 
 use crate::masking::MaskedAttempt;
 
@@ -86,7 +86,9 @@ impl Aggregator {
     /// The quality counts in the sum of `accepted` shops' updates, if the plan has any.
     pub fn counts(&self, accepted: usize) -> Option<Counts> {
         let counts = self.plan.counts(&self.grid)?;
-        let first = self.accumulator.len() - CountsGrid::COORDINATES;
+        let blocks = self.plan.blocks(self.optimiser.coordinates());
+        let block = blocks.iter().find(|block| block.name == BlockName::Counts)?;
+        let first = block.coordinates.start;
         let sums = [first, first + 1].map(|at| self.accumulator.lifted(at));
         // As NoiseVector::draw rounds it, once a shop.
         let stddev = self.grid.noise_stddev.ceil() * (accepted as f64).sqrt();
