@@ -7,7 +7,7 @@ use std::alloc::System;
 
 use souk_common::hex;
 use souk_simulator::fuzz::regressions::REGRESSIONS;
-use souk_simulator::fuzz::{Stage, Target, input, targets};
+use souk_simulator::fuzz::{Stage, FuzzTarget, input, targets};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -18,7 +18,7 @@ const INPUTS: u64 = 2_000;
 const BYTES_A_BYTE: usize = 400;
 
 /// Decodes; how far it came.
-fn decode(target: &Target, bytes: &[u8], what: &str) -> Stage {
+fn decode(target: &FuzzTarget, bytes: &[u8], what: &str) -> Stage {
     let region = Region::new(MEMORY);
     let stage = (target.run)(bytes);
     let change = region.change();
