@@ -7,7 +7,7 @@ use std::alloc::System;
 
 use souk_common::hex;
 use souk_simulator::fuzz::regressions::REGRESSIONS;
-use souk_simulator::fuzz::{Stage, FuzzTarget, input, targets};
+use souk_simulator::fuzz::{FuzzTarget, Stage, input, targets};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
