@@ -12,11 +12,12 @@ use souk_common::privacy::ledger::Chain;
 use crate::config::ShopConfig;
 use crate::data::outgrown::outgrown;
 use crate::data::read_shop;
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 use crate::link::{Heard, Link, resolve};
 use crate::membership::Membership;
 use crate::recommend::cache::catalogue_in_use;
 use souk_common::date::date;
+use souk_common::storage::write_whole;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]

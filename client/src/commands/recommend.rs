@@ -7,9 +7,10 @@ use souk_common::terminal::tell;
 
 use super::{ask, render, say, strange};
 use crate::control::{Answer, Question};
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 use crate::recommend::picture::Picture;
 use crate::recommend::{RecommendOptions, Recommendations};
+use souk_common::storage::write_whole;
 
 pub(crate) fn recommend(
     folder: &Folder,

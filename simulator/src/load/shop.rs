@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rand::RngExt;
-use souk_client::folder::{Folder, write_whole};
+use souk_client::folder::Folder;
 use souk_client::link::{Link, Uploaded};
 use souk_client::membership::Membership;
 use souk_client::membership::join::certify;
@@ -21,6 +21,7 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::Stream;
 use souk_common::round::statements::{Announcement, Answer, UploadHeader};
+use souk_common::storage::write_whole;
 use souk_common::update::Grid;
 use souk_common::wire::update;
 use souk_coordinator::folder::FederationFolder;
