@@ -262,12 +262,3 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
         clean: report.is_clean(),
     })
 }
-
-/// Files that decide what the shop's data are.
-pub(crate) fn data_files(config: &ShopConfig, folder: &Folder) -> Vec<PathBuf> {
-    let orders = config.data.orders.as_slice().iter();
-    orders
-        .map(|path| folder.path().join(path))
-        .chain([folder.config()])
-        .collect()
-}

@@ -14,8 +14,8 @@ use souk_common::terminal::say;
 use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
 
-use crate::commands::UsageError;
 use crate::config;
+use crate::error::UsageError;
 use crate::folder::Folder;
 use crate::link::timeouts::{Step, within};
 use crate::link::{ask, resolve, unexpected};
