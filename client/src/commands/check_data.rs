@@ -1,15 +1,16 @@
 //! `check-data`: what is in the shop's files.
 
-use super::{Shown, ask, say, strange};
+use super::{Shown, ask, render, say, strange};
 use crate::control::{Answer, Question};
 
 pub(super) fn run(args: Shown) -> anyhow::Result<bool> {
-    let Answer::Data { text, json, clean } = ask(&args.place.folder()?, Question::CheckData)? else {
+    let Answer::Data(data) = ask(&args.place.folder()?, Question::CheckData)? else {
         return Err(strange());
     };
-    match args.json {
-        true => say(&json.to_string())?,
-        false => say(text.trim_end())?,
-    }
-    Ok(clean)
+    say(&match args.json {
+        // With its keys in order.
+        true => serde_json::to_value(&data)?.to_string(),
+        false => render::data(&data),
+    })?;
+    Ok(data.report.is_clean())
 }

@@ -141,3 +141,107 @@ fn shops_table(shops: &[ShopStatus]) -> String {
     };
     table::columns(["shop", "state", "key"], shops.iter().map(row))
 }
+
+#[cfg(test)]
+mod tests {
+    use souk_common::chain::LogHead;
+    use souk_common::ids::{AttemptId, Digest};
+    use souk_common::round::statements::DeclineCode;
+
+    use super::*;
+    use crate::control::answer::LeftOut;
+    use crate::limits::Limits;
+    use crate::store::Late;
+
+    fn sample() -> Status {
+        let id = AttemptId { round: 3, attempt: 2 };
+        let shop = |name: &str, state: &str| ShopStatus {
+            shop: name.parse().unwrap(),
+            state: state.to_owned(),
+            code: None,
+            reason: None,
+            key_fingerprint: None,
+            discarded: None,
+        };
+        let code = DeclineCode::OverBudget;
+        Status {
+            left_out: vec![LeftOut {
+                shop: "liar".parse().unwrap(),
+                since: id,
+                why: "lied".to_owned(),
+            }],
+            quality: None,
+            masked_step: Some("shares".to_owned()),
+            state: RunState::Paused,
+            rounds_published: 2,
+            rounds: 60,
+            attempt: 2,
+            model_hash: None,
+            log: LogHead {
+                length: 7,
+                head: Digest::ZERO,
+            },
+            process_id: 12,
+            listening: Some("127.0.0.1:4433".to_owned()),
+            bytes_received: 1_234_567,
+            bytes_sent: 12,
+            seconds: 1.26,
+            connections: Vec::new(),
+            shops: Some(vec![
+                ShopStatus {
+                    code: Some(code),
+                    reason: Some(code.words().to_owned()),
+                    ..shop("poor", "declined")
+                },
+                ShopStatus {
+                    discarded: Some(Late { id, count: 4 }),
+                    ..shop("slow", "away")
+                },
+            ]),
+            certified_until: None,
+            clocks_off: vec!["early".parse().unwrap()],
+            memory_bound: Limits::default().memory(0, 0),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_the_same_after_its_way_over_the_socket() {
+        let answer = Answer::Status(Box::new(Status {
+            quality: Some(Quality {
+                of_model_of_round: 2,
+                hit_rate_at_10: Some(0.1 + 0.2),
+                noise_stddev: Some(1e-3),
+                users: 120.0,
+                hits: 36.5,
+                candidates: "full".to_owned(),
+            }),
+            ..sample()
+        }));
+        let line = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+    }
+
+    #[test]
+    fn what_needs_attention_comes_first_each_on_its_line() {
+        let text = status_table(&sample());
+        let lines: Vec<&str> = text.lines().collect();
+        let begin = [
+            "! paused        no attempt begins".to_owned(),
+            "! left out      liar since round 3 attempt 2: it lied".to_owned(),
+            format!("! declined      poor: {}", DeclineCode::OverBudget.words()),
+            "! too late      slow: 4 updates, the last for round 3 attempt 2".to_owned(),
+            "! clock is off  early".to_owned(),
+            "state           paused".to_owned(),
+            "rounds          2 of 60 published".to_owned(),
+            "attempt         2 at round 3".to_owned(),
+            "waits for       shares of the masked attempt".to_owned(),
+        ];
+        for (line, begin) in lines.iter().zip(&begin) {
+            assert!(line.starts_with(begin.as_str()), "{begin:?}: {text}");
+        }
+        assert!(
+            text.contains("1.2 MB") && text.contains("12 bytes") && text.contains("1.3 s"),
+            "{text}"
+        );
+    }
+}
