@@ -11,8 +11,9 @@ use anyhow::{Context, ensure};
 
 use souk_common::storage::private::{make_folder, narrow};
 
-use crate::folder::{Folder, sync_folder, write_whole};
+use crate::folder::{Folder, sync_folder};
 use crate::store::Store;
+use souk_common::storage::write_whole;
 
 /// Copies to `to`; how many files.
 ///

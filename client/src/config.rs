@@ -117,6 +117,21 @@ impl ShopConfig {
             other => ShopConfigError::File(other),
         })
     }
+
+    /// Files that decide what the shop's data are, this one among them.
+    pub(crate) fn data_files(&self, folder: &Folder) -> Vec<PathBuf> {
+        let orders = self.data.orders.as_slice().iter();
+        orders
+            .map(|path| folder.path().join(path))
+            .chain([folder.config()])
+            .collect()
+    }
+
+    /// Where the coordinator is: as the owner says, or else as the join code said.
+    pub(crate) fn coordinator_or(&self, joined_at: &str) -> String {
+        let said = self.network.coordinator.clone();
+        said.unwrap_or_else(|| joined_at.to_owned())
+    }
 }
 
 /// A commented `shop.toml` whose orders are in `orders`, a file, or a folder that has `orders.csv`.

@@ -120,14 +120,6 @@ impl Folder {
     }
 }
 
-/// Writes a file on this machine's disk so that after a crash it is there whole or not at all.
-///
-/// # Errors
-/// Of the file system; what was there before is there then.
-pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
-    disk::write_whole(&SystemDisk, path, bytes, secret)
-}
-
 /// Makes names in a folder durable.
 ///
 /// # Errors

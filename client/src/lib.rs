@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`commands`] | the command line |
+//! | `commands`, `error` | the command line; failures and their exit codes |
 //! | [`config`], [`folder`], [`membership`] | what the owner decides, where things are, which federation |
 //! | [`data`] | the shop's own files |
 //! | [`participate`] | the pure machine of rounds |
@@ -12,9 +12,9 @@
 //! | [`training::round_update`], [`training`] | one round's update; plan, data, ledger and outbox around it |
 //! | [`masking`] | keys and masks of a masked attempt |
 //! | [`ledger`], [`store`] | what must survive a crash |
-//! | [`control::socket`], [`control::socket`] | questions and answers, also while `run` is up |
+//! | [`control`], [`control::socket`] | questions and answers, also while `run` is up |
 //! | [`backup`], [`membership::recover`], [`link::clock_skew`] | a copy of the folder; a ledger that lost something; two clocks |
-//! | [`membership::join`], [`membership::peers`], [`commands::doctor`] | becoming a member; who the others are; is everything in order? |
+//! | [`membership::join`], [`membership::peers`], `commands::doctor` | becoming a member; who the others are; is everything in order? |
 //! | [`data::outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ mod commands;
 pub mod config;
 pub mod control;
 pub mod data;
+mod error;
 pub mod folder;
 pub mod ledger;
 pub mod link;

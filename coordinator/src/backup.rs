@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::storage::private::{make_folder, narrow};
+use souk_common::storage::write_whole;
 use souk_common::terminal::tell;
 
-use crate::folder::{FederationFolder, write_whole};
+use crate::folder::FederationFolder;
 use crate::store::{Snapshot, Store, StoreError};
 
 /// What a backup says of itself, in `backup.json`; written last.

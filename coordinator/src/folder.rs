@@ -12,8 +12,8 @@ use souk_common::crypto::pki::{Authority, COORDINATOR_LIFE, PkiError, SHOP_LIFE}
 use souk_common::crypto::sign::SigningKey;
 use souk_common::format::Format;
 use souk_common::rng::{EntropyError, secret_bytes};
-use souk_common::storage::disk::{self, SystemDisk};
 use souk_common::storage::private::make_folder;
+use souk_common::storage::write_whole;
 use zeroize::Zeroizing;
 
 use crate::engine::Settings;
@@ -231,11 +231,6 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
         return refuse("listen", listen, LISTEN_RULE);
     }
     Ok(())
-}
-
-/// Writes a file so that after a crash it is there whole, as it was before, or not at all.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
-    disk::write_whole(&SystemDisk, path, bytes, secret)
 }
 
 /// What is wrong with a federation's folder.

@@ -10,20 +10,23 @@
 //! | [`engine`] | carries out the machine's effects on store and model |
 //! | [`store`] | records and content-addressed files |
 //! | [`verify`] | a federation's records, checked from its folder alone |
-//! | [`serve`], [`folder`] | sockets and commands; the federation's folder |
+//! | [`serve`], [`folder`] | sockets; the federation's folder |
+//! | [`control`] | what the operator asks and is answered, whether `serve` runs or not |
 //! | [`limits`] | what peers may make it hold and do |
 //! | [`membership::registry`], [`membership::authorities`] | invitations and memberships; the certificate authorities |
 //! | [`backup`] | a copy of the folder that can be put in its place |
-//! | [`commands::catalogue`] | a catalogue from a CSV file |
+//! | [`import`] | a catalogue from a CSV file |
+//! | `commands`, `error` | the command line; its failures and their exit codes |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod aggregate;
 pub mod backup;
-pub(crate) mod commands;
-mod control;
+mod commands;
+pub mod control;
 pub mod engine;
+mod error;
 pub mod folder;
 pub mod import;
 pub mod limits;

@@ -2,6 +2,8 @@
 //!
 //! `docs/limits.md` has the table with worked numbers; [`Limits::memory`] is the formula.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use souk_common::limits::{
     BYTES_PER_SEC_PER_SHOP, CHUNK_BYTES, CONNECTION_STATE_BYTES, CONNECTION_WINDOW_BYTES, CONNECTIONS,
@@ -74,10 +76,10 @@ impl Default for Limits {
 }
 
 /// One kind of buffer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Share {
     /// What it holds.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// How many there are at most.
     pub count: u64,
     /// How large each is at most.
@@ -85,7 +87,7 @@ pub struct Share {
 }
 
 /// The most memory that a coordinator takes, whatever its peers do.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MemoryBound {
     /// Of all parts.
     pub total_bytes: u64,
@@ -141,7 +143,11 @@ impl Limits {
         let streams = connections * u64::from(MAX_STREAMS);
         let window = u64::from(CONNECTION_WINDOW_BYTES);
         let transfers = self.max_concurrent_uploads as u64 + self.max_concurrent_downloads as u64;
-        let part = |what, count, bytes| Share { what, count, bytes };
+        let part = |what: &'static str, count, bytes| Share {
+            what: what.into(),
+            count,
+            bytes,
+        };
         let parts = vec![
             part("the program itself", 1, PROGRAM_BYTES),
             part("models, sums and optimiser", MODELS, model_bytes),

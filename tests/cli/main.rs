@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod client;
 mod coordinator;
+mod operator;
 mod refusals;
 mod shops;
 mod simulator;

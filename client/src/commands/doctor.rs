@@ -9,14 +9,16 @@ use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::pki::Validity;
 use souk_common::privacy::ledger::Chain;
 
+use super::{Shown, render, say};
 use crate::config::ShopConfig;
 use crate::data::outgrown::outgrown;
 use crate::data::read_shop;
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 use crate::link::{Heard, Link, resolve};
 use crate::membership::Membership;
 use crate::recommend::cache::catalogue_in_use;
 use souk_common::date::date;
+use souk_common::storage::write_whole;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -29,18 +31,24 @@ pub(crate) struct Check {
     pub detail: String,
 }
 
+pub(super) fn run(args: Shown) -> anyhow::Result<bool> {
+    let checks = examine(&args.place.folder()?)?;
+    let ok = checks.iter().all(|check| check.ok);
+    say(&match args.json {
+        true => serde_json::json!({ "ok": ok, "checks": checks }).to_string(),
+        false => render::checks(&checks),
+    })?;
+    Ok(ok)
+}
+
 /// Looks at everything that a shop's program needs.
 ///
 /// # Errors
 /// When the folder is no member's at all.
-pub(crate) fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
+fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
-    let address = config
-        .network
-        .coordinator
-        .clone()
-        .unwrap_or_else(|| membership.address.clone());
+    let address = config.coordinator_or(&membership.address);
     let now = SystemClock.now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

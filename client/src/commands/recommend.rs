@@ -1,41 +1,90 @@
-//! `souk-client recommend`: for one customer or for all, with a picture if one is wanted.
+//! `recommend` and `plot`: for one customer or for all, with a picture if one is wanted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use souk_common::storage::write_whole;
 use souk_common::terminal::tell;
 
-use super::{ask, render, say, strange};
+use super::{Place, ask, render, say, show, strange};
 use crate::control::{Answer, Question};
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 use crate::recommend::picture::Picture;
 use crate::recommend::{RecommendOptions, Recommendations};
 
-pub(crate) fn recommend(
-    folder: &Folder,
-    user: String,
-    wishes: RecommendOptions,
-    picture_out: Option<&Path>,
+#[derive(Debug, clap::Args)]
+pub(super) struct Recommend {
+    /// The user's id, as in the orders.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    user: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    /// How many items.
+    #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    k: u32,
+    /// Also items that the user bought already.
+    #[arg(long)]
+    include_bought: bool,
+    /// Say why.
+    #[arg(long, conflicts_with = "all")]
+    explain: bool,
+    /// For every user, into --out.
+    #[arg(long, requires = "out")]
+    all: bool,
+    /// CSV file: user_id,rank,item_id,score,title
+    #[arg(long, requires = "all", value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Draw all scores as a scatter plot (SVG) beside the list.
+    #[arg(long, conflicts_with = "all", value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// One JSON object on stdout.
+    #[arg(long)]
     json: bool,
-) -> anyhow::Result<bool> {
-    let (list, picture) = ask_for_list(folder, user, wishes, picture_out.is_some())?;
-    if let Some(out) = picture_out {
-        draw(picture, out)?;
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Plot {
+    /// The user's id, as in the orders.
+    user: String,
+    #[command(flatten)]
+    place: Place,
+    /// SVG file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// How many items to mark.
+    #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    k: u32,
+}
+
+pub(super) fn recommend(args: Recommend) -> anyhow::Result<bool> {
+    let folder = args.place.folder()?;
+    let wishes = RecommendOptions {
+        k: args.k as usize,
+        include_bought: args.include_bought,
+        explain: args.explain,
+    };
+    let Some(user) = args.user else {
+        return recommend_all(&folder, wishes, &args.out.unwrap_or_default(), args.json);
+    };
+    let (list, picture) = ask_for_list(&folder, user, wishes, args.picture.is_some())?;
+    if let Some(out) = args.picture {
+        draw(picture, &out)?;
     }
-    say(&if json {
-        serde_json::to_string(&list)?
-    } else {
-        render::list(&list)
-    })?;
+    show(args.json, &list, render::list)?;
     Ok(true)
 }
 
-pub(crate) fn recommend_all(
-    folder: &Folder,
-    wishes: RecommendOptions,
-    out: &Path,
-    json: bool,
-) -> anyhow::Result<bool> {
+pub(super) fn plot(args: Plot) -> anyhow::Result<bool> {
+    let wishes = RecommendOptions {
+        k: args.k as usize,
+        include_bought: false,
+        explain: false,
+    };
+    let (_, picture) = ask_for_list(&args.place.folder()?, args.user, wishes, true)?;
+    draw(picture, &args.out)
+}
+
+fn recommend_all(folder: &Folder, wishes: RecommendOptions, out: &Path, json: bool) -> anyhow::Result<bool> {
     let Answer::RecommendedAll { lists } = ask(folder, Question::RecommendAll(wishes))? else {
         return Err(strange());
     };
@@ -54,14 +103,12 @@ pub(crate) fn recommend_all(
     Ok(true)
 }
 
-pub(crate) type ListAndPicture = (Recommendations, Option<Picture>);
-
-pub(crate) fn ask_for_list(
+fn ask_for_list(
     folder: &Folder,
     user: String,
     wishes: RecommendOptions,
     picture: bool,
-) -> anyhow::Result<ListAndPicture> {
+) -> anyhow::Result<(Recommendations, Option<Picture>)> {
     match ask(
         folder,
         Question::Recommend {
@@ -75,7 +122,7 @@ pub(crate) fn ask_for_list(
     }
 }
 
-pub(crate) fn draw(picture: Option<Picture>, out: &Path) -> anyhow::Result<bool> {
+fn draw(picture: Option<Picture>, out: &Path) -> anyhow::Result<bool> {
     let svg = picture.context("the answer has no picture")?.to_svg()?;
     write_whole(out, svg.as_bytes(), false).with_context(|| format!("can't write {}", out.display()))?;
     tell(&format!("the picture is in {}", out.display()));

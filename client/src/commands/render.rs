@@ -5,7 +5,7 @@ use std::fmt::Write;
 use souk_common::terminal::printable;
 
 use crate::commands::doctor::Check;
-use crate::control::Budget;
+use crate::control::{Budget, CheckedData};
 use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
 use crate::store::UploadRecord;
@@ -114,6 +114,16 @@ pub(crate) fn budget(budget: &Budget) -> String {
     );
     let model = budget.model_hash.as_deref().unwrap_or("none yet");
     let _ = write!(text, "model in use: {model}");
+    text
+}
+
+/// What is in the shop's files, for people.
+pub(crate) fn data(data: &CheckedData) -> String {
+    let mut text = data.report.to_text();
+    for note in &data.notes {
+        let _ = writeln!(text, "note        {note}");
+    }
+    text.truncate(text.trim_end().len());
     text
 }
 

@@ -71,15 +71,8 @@ pub enum Answer {
         /// Earliest first; what is in the outbox but has not left is not among them.
         uploads: Vec<UploadRecord>,
     },
-    /// To [`Question::CheckData`]; the report as text and as JSON.
-    Data {
-        /// For people.
-        text: String,
-        /// For programs.
-        json: serde_json::Value,
-        /// Whether every line was good.
-        clean: bool,
-    },
+    /// To [`Question::CheckData`].
+    Data(CheckedData),
     /// To [`Question::Leave`]; what the coordinator keeps, in its own words.
     Left {
         /// In words.
@@ -97,6 +90,16 @@ pub enum Answer {
         /// In words, with the remedy.
         reason: String,
     },
+}
+
+/// What is in the shop's files.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CheckedData {
+    /// What reading them found.
+    #[serde(flatten)]
+    pub report: DataReport,
+    /// What the plan has no room for, in words.
+    pub notes: Vec<String>,
 }
 
 /// What was spent, and what may be.
@@ -249,25 +252,9 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let config = ShopConfig::load(folder)?;
     let catalogue = crate::recommend::cache::catalogue_in_use(folder)?;
     let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref())?;
-    let report: &DataReport = &data.report;
     let outgrown = outgrown(folder, &data.dataset);
-    let (mut text, mut json) = (report.to_text(), serde_json::to_value(report)?);
-    for line in outgrown.lines() {
-        text += &format!("note        {line}\n");
-    }
-    json["notes"] = outgrown.lines().collect();
-    Ok(Answer::Data {
-        text,
-        json,
-        clean: report.is_clean(),
-    })
-}
-
-/// Files that decide what the shop's data are.
-pub(crate) fn data_files(config: &ShopConfig, folder: &Folder) -> Vec<PathBuf> {
-    let orders = config.data.orders.as_slice().iter();
-    orders
-        .map(|path| folder.path().join(path))
-        .chain([folder.config()])
-        .collect()
+    Ok(Answer::Data(CheckedData {
+        notes: outgrown.lines().map(str::to_owned).collect(),
+        report: data.report,
+    }))
 }

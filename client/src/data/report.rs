@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use souk_common::terminal::printable;
 
 use crate::data::time;
 
 /// What reading a shop's data found.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct DataReport {
     /// The files that were read, as given.
     pub files: Vec<String>,
@@ -44,10 +44,10 @@ pub struct DataReport {
     /// Rows of the users file; none if there is no such file.
     pub profiles: Option<u64>,
     /// Items whose row goes on over several lines, within quotes; left out of the JSON if there are none.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub spanning_items: u64,
     /// The lines of the first of them, first and last.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_spanning: Option<(u64, u64)>,
     /// How many lines are bad, in all files.
     pub bad_lines: u64,
@@ -56,7 +56,7 @@ pub struct DataReport {
 }
 
 /// A line that was passed over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct BadLine {
     /// In which file.
     pub file: String,

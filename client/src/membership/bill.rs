@@ -13,7 +13,7 @@ use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{Chain, Lost};
 use souk_common::round::statements::Receipt;
 
-use crate::commands::CheckFailed;
+use crate::error::CheckFailed;
 use crate::link::Told;
 
 /// What is charged.

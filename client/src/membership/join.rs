@@ -14,14 +14,15 @@ use souk_common::terminal::say;
 use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
 
-use crate::commands::UsageError;
 use crate::config;
-use crate::folder::{Folder, write_whole};
+use crate::error::UsageError;
+use crate::folder::Folder;
 use crate::link::timeouts::{Step, within};
 use crate::link::{ask, resolve, unexpected};
 use crate::membership::Membership;
 use crate::membership::peers::spoken;
 use crate::store::Store;
+use souk_common::storage::write_whole;
 
 /// Joins with `code` and fills the folder.
 ///

@@ -21,7 +21,8 @@ use souk_common::round::statements::Authorities;
 use souk_common::transport::Identity;
 use zeroize::Zeroizing;
 
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
+use souk_common::storage::write_whole;
 
 /// `membership.json`: public, but for nobody's use than this shop's.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

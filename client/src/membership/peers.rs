@@ -14,8 +14,8 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::secagg::records::fingerprint;
 use souk_common::wire::messages::Member;
 
-use crate::commands::{CheckFailed, UsageError};
 use crate::config::ShopConfig;
+use crate::error::{CheckFailed, UsageError};
 use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
@@ -109,7 +109,7 @@ pub fn look(folder: &Folder, trust: &[Trusted]) -> anyhow::Result<Peers> {
     let membership = Membership::load(folder)?;
     ensure!(membership.left_at.is_none(), "this shop has left its federation");
     let own = fingerprint(&membership.signing_identity(folder)?.public());
-    let address = crate::run::address_of(&config, &membership);
+    let address = config.coordinator_or(&membership.address);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

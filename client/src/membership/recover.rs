@@ -68,7 +68,7 @@ pub fn recover(
 ) -> anyhow::Result<Recovered> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
-    let address = crate::run::address_of(&config, &membership);
+    let address = config.coordinator_or(&membership.address);
     let mut ledger = open_ledger(&folder.ledger(), &membership.shop, SystemClock.now())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -7,7 +7,8 @@ use souk_common::config::parse_toml;
 use souk_common::ids::{Digest, ShopName};
 
 use crate::config::ShopConfig;
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
+use souk_common::storage::write_whole;
 
 /// Writes that `shop` has the key of this fingerprint, in place of an older line about it.
 ///

@@ -13,7 +13,6 @@ use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
 
 use crate::config::ShopConfig;
-use crate::control::data_files;
 use crate::data::read_shop;
 use crate::folder::Folder;
 use crate::participate::Blob;
@@ -62,7 +61,7 @@ impl ShelfCache {
     ) -> anyhow::Result<Arc<Dataset>> {
         let config = ShopConfig::load(folder)?;
         let changed = |path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let stamps: Vec<_> = data_files(&config, folder).into_iter().map(changed).collect();
+        let stamps: Vec<_> = config.data_files(folder).into_iter().map(changed).collect();
         if let Some((read_for, read_at, dataset)) = &self.data
             && *read_for == digest
             && *read_at == stamps

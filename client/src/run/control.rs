@@ -31,7 +31,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let address = address_of(&ShopConfig::load(folder)?, &membership);
+        let address = ShopConfig::load(folder)?.coordinator_or(&membership.address);
         let kept = runtime.block_on(async {
             let link = Link::dial(folder, &membership, &address).await?;
             leave(&link, folder, &membership, SystemClock.now()).await
@@ -88,13 +88,4 @@ pub(crate) async fn leave(
     }
     .store(folder)?;
     Ok(kept)
-}
-
-/// Where the coordinator is: as the owner says, or as the join code said.
-pub(crate) fn address_of(config: &ShopConfig, membership: &Membership) -> String {
-    config
-        .network
-        .coordinator
-        .clone()
-        .unwrap_or_else(|| membership.address.clone())
 }

@@ -33,9 +33,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
-use crate::commands::CheckFailed;
 use crate::config::ShopConfig;
 use crate::control::{Answer, Service};
+use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
@@ -44,7 +44,6 @@ use crate::store::Store;
 use crate::training::{Attempts, UnreleasedUpdate};
 
 use connection::{Outgoing, RequestQueue};
-pub(crate) use control::address_of;
 pub use control::answer_alone;
 use control::{leave, serve_control};
 use duplicate::Replaced;
@@ -192,7 +191,7 @@ impl Driver {
             platform,
             agent,
             folder: folder.clone(),
-            address: address_of(&config, &membership),
+            address: config.coordinator_or(&membership.address),
             membership,
             inputs,
             inputs_in,

@@ -11,7 +11,7 @@ use souk_common::crypto::pki::{Validity, request_for};
 
 use super::Driver;
 use super::connection::Outgoing;
-use crate::commands::CheckFailed;
+use crate::error::CheckFailed;
 use crate::link::{Heard, Showed};
 use crate::membership::Membership;
 use souk_common::date::date;

@@ -19,6 +19,7 @@ use souk_common::ids::Digest;
 use souk_common::round::statements::{Manifest, Receipt, RejectCode};
 use souk_common::secagg::UnmaskSecrets;
 use souk_common::storage::disk::open_database;
+use souk_common::storage::patience::open_patiently;
 
 use crate::folder::Folder;
 pub use records::{ModelWord, UploadRecord};
@@ -78,21 +79,13 @@ impl Store {
         Ok(store)
     }
 
-    /// The same; a command that is just reading it has three seconds to finish.
+    /// The same; a command that is just reading it has a moment to finish.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_patiently(folder: &Folder) -> Result<Self, StoreError> {
-        let mut tries = 0;
-        loop {
-            match Self::open(folder) {
-                Err(StoreError::Busy) if tries < MOST_TRIES => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                opened => return opened,
-            }
-        }
+        let is_busy = |error: &StoreError| matches!(error, StoreError::Busy);
+        open_patiently(is_busy, || Self::open(folder))
     }
 
     /// What the round machine has to know after a restart; `spent` comes from the ledger.
@@ -497,7 +490,6 @@ const UPLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("uploads")
 const VECTORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vectors");
 
 const FORMAT: u32 = 1;
-const MOST_TRIES: u32 = 60;
 
 /// Updates whose bytes stay in `outbox/` for the owner to look at.
 const KEPT_UPDATES: usize = 2;

@@ -29,7 +29,7 @@ use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
 use souk_common::wire::{codec, update};
 
 use crate::config::ShopConfig;
-use crate::control::{Accounts, Budget, data_files};
+use crate::control::{Accounts, Budget};
 use crate::data::outgrown::Outgrown;
 use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
@@ -459,7 +459,7 @@ fn stamp_of(config: &ShopConfig, folder: &Folder) -> Stamp {
         let meta = fs::metadata(path).ok()?;
         Some((meta.len(), meta.modified().ok()?))
     };
-    data_files(config, folder).into_iter().map(stamp).collect()
+    config.data_files(folder).into_iter().map(stamp).collect()
 }
 
 /// Vectors of different plans are different things.

@@ -43,7 +43,7 @@ fn home_with(plan: &str, orders: &str, policy: &str) -> Home {
     ];
     let [plan, catalogue, model] = [0, 1, 2].map(|at| Digest::of(&blobs[at]));
     for (blob, bytes) in Blob::all(plan, catalogue, model).iter().zip(&blobs) {
-        crate::folder::write_whole(&folder.blob(blob), bytes, false).unwrap();
+        souk_common::storage::write_whole(&folder.blob(blob), bytes, false).unwrap();
     }
     let announcement = Announcement {
         id: AttemptId { round: 1, attempt: 1 },

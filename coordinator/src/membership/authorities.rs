@@ -21,9 +21,10 @@ use souk_common::hex;
 use souk_common::round::statements::Authorities;
 use zeroize::Zeroizing;
 
-use crate::folder::{FederationFolder, HomeError, write_whole};
+use crate::folder::{FederationFolder, HomeError};
 use crate::store::{Shop, Standing, Store, StoreError};
 use souk_common::ids::ShopName;
+use souk_common::storage::write_whole;
 
 /// `authorities.json`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -3,20 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use souk_common::ids::{AttemptId, ShopName};
 
-use crate::store::{Change, Store, StoreError};
-
-/// An update that was discarded.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Late {
-    /// For which attempt.
-    #[serde(flatten)]
-    id: AttemptId,
-    /// How many of the shop's were discarded since the run began.
-    count: u64,
-}
+use crate::store::{Change, Late, Store, StoreError};
 
 /// Those of a run, by shop.
 pub(crate) struct LateUpdates {

@@ -5,22 +5,22 @@
 //! | `session` | one shop's connection |
 //! | `enrolment` | joiners |
 //! | `transfer` | updates and blobs on their way |
-//! | `hub` | what all sessions share |
-//! | `keeper` | the thread that waits for the disk |
-//! | `places`, `turns`, `partial` | who may send and fetch now, and what is kept of what broke off |
-//! | `late` | updates that came too late |
-//! | `meters`, `pushes` | what one shop may use |
-//! | `control`, `shown` | the operator's commands, and what they show |
+//! | `state` | what all sessions share |
+//! | `engine_thread` | the thread that waits for the disk |
+//! | [`quota`], `resumable` | who may send and fetch now, and what is kept of what broke off |
+//! | `discarded` | updates that came too late |
+//! | `control` | the operator's questions |
 //! | `certificates` | the coordinator's own certificate |
 
 mod certificates;
-pub(crate) mod discarded;
+mod control;
+mod discarded;
 mod engine_thread;
 mod enrolment;
 pub mod quota;
 mod resumable;
 mod session;
-pub(crate) mod state;
+mod state;
 mod transfer;
 
 use std::net::SocketAddr;
@@ -29,8 +29,10 @@ use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
 use souk_common::control::ControlSocket;
+use souk_common::date::date;
 use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use souk_common::plan::Plan;
+use souk_common::storage::patience::open_patiently_async;
 use souk_common::transport::{
     CloseCode, Door, Platform, ResetKey, TransportError, admit, server_endpoint_on,
 };
@@ -43,7 +45,6 @@ use crate::membership::authorities::Certification;
 use crate::round::Event;
 use crate::store::{Store, StoreError};
 
-pub use crate::control::{Command, ControlError, ask, execute};
 use certificates::Certificates;
 use state::ServeState;
 
@@ -122,7 +123,7 @@ pub async fn run_on(
     )?);
     // With all authorities that count.
     hub.certify(hub.now())?;
-    let control = ControlSocket::bind(&home.control())?;
+    let socket = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
     if headroom != asked {
         hub.report(&format!(
@@ -134,7 +135,7 @@ pub async fn run_on(
         let of = match about {
             Ok(about) => format!(
                 "of {} with {} entries in the record",
-                crate::control::views::date(about.made_at),
+                date(about.made_at),
                 about.log.length
             ),
             Err(error) => format!("whose backup.json can't be read ({error})"),
@@ -147,7 +148,7 @@ pub async fn run_on(
     hub.tell(Event::Started).await;
     hub.manager.ready();
     let tasks = TaskTracker::new();
-    tasks.spawn(crate::control::answer(control, Arc::clone(&hub)));
+    tasks.spawn(control::answer_questions(socket, Arc::clone(&hub)));
     tasks.spawn(ServeState::keep_time(Arc::clone(&hub)));
     tasks.spawn(ServeState::keep_certified(Arc::clone(&hub)));
     tasks.spawn(ServeState::keep_refusals(Arc::clone(&hub)));
@@ -176,16 +177,8 @@ pub async fn run_on(
 
 /// Opens the store; a command that is just reading it has a moment to finish.
 async fn open_patiently(home: &FederationFolder, config: &Config) -> Result<Store, StoreError> {
-    let mut tries = 0;
-    loop {
-        match Store::open(home.path(), config.limits.store_bytes) {
-            Err(StoreError::InUse { .. }) if tries < MOST_TRIES => {
-                tries += 1;
-                tokio::time::sleep(BETWEEN_TRIES).await;
-            }
-            opened => return opened,
-        }
-    }
+    let is_busy = |error: &StoreError| matches!(error, StoreError::InUse { .. });
+    open_patiently_async(is_busy, || Store::open(home.path(), config.limits.store_bytes)).await
 }
 
 /// Done when all rounds are published and every member has fetched the last model and gone, or had time enough to.
@@ -287,6 +280,3 @@ const LINGER: Duration = Duration::from_secs(20);
 const FAREWELL: Duration = Duration::from_secs(3);
 /// For members that are not connected to hear that the run is complete.
 const MOMENT: Duration = Duration::from_secs(10);
-/// How often and how long a store that is in use is tried again: five seconds, for a `serve` that is ending.
-pub(crate) const MOST_TRIES: u32 = 100;
-pub(crate) const BETWEEN_TRIES: Duration = Duration::from_millis(50);

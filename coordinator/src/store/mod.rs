@@ -22,7 +22,7 @@ pub use enrolments::{Enrolled, Refusal, RefusalCause, Refusals};
 pub use error::StoreError;
 pub use files::{FileWriter, Files};
 pub use records::{
-    Entry, Fault, Keeping, KeepingModels, LogRecord, MaskedList, Named, Run, Shop, Standing, Traffic,
+    Entry, Fault, Keeping, KeepingModels, Late, LogRecord, MaskedList, Named, Run, Shop, Standing, Traffic,
 };
 pub use snapshot::Snapshot;
 

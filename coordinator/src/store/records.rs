@@ -135,6 +135,16 @@ pub struct Traffic {
     pub bytes_sent: u64,
 }
 
+/// A shop's last update that came when its attempt was not open.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Late {
+    /// For which attempt.
+    #[serde(flatten)]
+    pub id: AttemptId,
+    /// How many of the shop's were discarded since the run began.
+    pub count: u64,
+}
+
 /// One entry of the coordinator's own record.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::Value;
 use souk_common::clock::Stopwatch;
+use souk_coordinator::control::answer::{RunState, Status};
+use souk_coordinator::control::{Answer, Question, ask};
 use souk_coordinator::folder::FederationFolder;
-use souk_coordinator::serve::{Command, ask};
 
 /// Asks until it is dropped.
 pub(crate) struct Watch {
@@ -30,8 +30,8 @@ pub(crate) struct Seen {
     pub(super) published: u64,
     /// The number of the attempt at the next round.
     pub(super) attempt: u64,
-    /// `running`, `waiting`, ..; none from a coordinator that does not answer.
-    state: Option<String>,
+    /// None from a coordinator that does not answer.
+    state: Option<RunState>,
     /// What a masked attempt waits for.
     masked_step: Option<String>,
     /// Where each shop stands.
@@ -79,9 +79,9 @@ impl Drop for Watch {
 impl Shared {
     fn ask_on(&self, home: &FederationFolder) {
         while !self.ended.load(Ordering::SeqCst) {
-            let answer = ask(home, &Command::Status);
+            let answer = ask(home, &Question::Status);
             self.lock().take(match answer {
-                Ok(Some(Ok(status))) => Some(status),
+                Ok(Some(Ok(Answer::Status(status)))) => Some(*status),
                 _ => None,
             });
             std::thread::sleep(BETWEEN_LOOKS);
@@ -94,44 +94,42 @@ impl Shared {
 }
 
 impl Seen {
-    fn take(&mut self, status: Option<Value>) {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+    fn take(&mut self, status: Option<Status>) {
         self.since = Stopwatch::start();
-        self.state = status.as_ref().and_then(|status| text(&status["state"]));
+        self.state = status.as_ref().map(|status| status.state);
         let Some(status) = status else {
             self.masked_step = None;
             return;
         };
-        self.masked_step = text(&status["masked_step"]);
-        self.published = status["rounds_published"].as_u64().unwrap_or(self.published);
-        self.attempt = status["attempt"].as_u64().unwrap_or(self.attempt);
-        let shops = status["shops"].as_array().into_iter().flatten();
-        self.shops = shops
-            .filter_map(|shop| Some((text(&shop["shop"])?, text(&shop["state"])?)))
-            .collect();
+        self.masked_step = status.masked_step;
+        self.published = status.rounds_published;
+        self.attempt = status.attempt.into();
+        let shops = status.shops.into_iter().flatten();
+        self.shops = shops.map(|shop| (shop.shop.to_string(), shop.state)).collect();
     }
 
     /// Whether an attempt is open, as far as is known.
     pub(super) fn is_running(&self) -> bool {
-        self.state.as_deref() == Some("running")
+        self.state == Some(RunState::Running)
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.state.as_deref() == Some("finished")
+        self.state == Some(RunState::Finished)
     }
 
     /// What the coordinator was at.
     pub(super) fn coordinators_step(&self) -> String {
-        match &self.state {
+        match self.state {
             None => "starting".to_owned(),
             // It answers while nobody has the engine: then it writes, or makes a model.
             Some(_) if self.since.secs() > BUSY.as_secs_f64() => "writing, or making a model".to_owned(),
-            Some(state) if state == "running" => match &self.masked_step {
+            Some(RunState::Running) => match &self.masked_step {
                 Some(step) => format!("attempt, {step}"),
                 None => "attempt, updates".to_owned(),
             },
-            Some(state) if state == "waiting" => "waiting for shops".to_owned(),
-            Some(state) => state.clone(),
+            Some(RunState::Waiting) => "waiting for shops".to_owned(),
+            Some(RunState::Paused) => "paused".to_owned(),
+            Some(RunState::Finished) => "finished".to_owned(),
         }
     }
 

@@ -16,7 +16,6 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::plan::{Plan, PlanError};
 use souk_coordinator::folder::Config;
 use souk_coordinator::import::{self, ImportError};
-use souk_coordinator::serve::Command;
 use tempfile::TempDir;
 
 use super::target::{FuzzTarget, Stage, json, well_formed};
@@ -202,10 +201,10 @@ fn command() -> FuzzTarget {
     ];
     let golden = golden.map(|text| text.as_bytes().to_vec()).into();
     FuzzTarget::text("control_command", golden, |bytes| {
-        match serde_json::from_slice::<Command>(bytes) {
+        match serde_json::from_slice::<souk_coordinator::control::Question>(bytes) {
             Ok(command) => {
                 let written = serde_json::to_vec(&command).expect("what was read has a JSON form");
-                assert!(serde_json::from_slice::<Command>(&written).is_ok());
+                assert!(serde_json::from_slice::<souk_coordinator::control::Question>(&written).is_ok());
                 Stage::Decoded
             }
             Err(_) => well_formed(bytes),

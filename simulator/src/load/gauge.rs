@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, fs};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use plotters::prelude::{ChartBuilder, IntoDrawingArea, LineSeries, RGBColor, SVGBackend, WHITE};
 use serde::Serialize;
 use souk_common::clock::Timestamp;
 use souk_common::round::statements::{Outcome, RejectCode};
+use souk_coordinator::control::{Answer, Question, ask};
 use souk_coordinator::folder::FederationFolder;
-use souk_coordinator::serve::{Command, ask};
 use souk_coordinator::store::{Entry, Store};
 use tokio::time::sleep;
 
@@ -124,15 +124,16 @@ impl Gauge {
         minutes.sort_unstable();
         // As the operator would ask.
         let home = self.home.clone();
-        let answer = tokio::task::spawn_blocking(move || ask(&home, &Command::Status)).await??;
-        let stands = answer.context("the coordinator takes no commands")??;
-        let number = |value: &serde_json::Value| value.as_u64().context("a status has numbers");
+        let answer = tokio::task::spawn_blocking(move || ask(&home, &Question::Status)).await??;
+        let Answer::Status(stands) = answer.context("the coordinator takes no commands")?? else {
+            bail!("the coordinator answered something else than a status");
+        };
         let tally = &self.tally;
         Ok(Row {
             hour,
             rss_bytes: minutes[minutes.len() / 2],
             most_rss_bytes: minutes[minutes.len() - 1],
-            rounds: number(&stands["rounds_published"])?,
+            rounds: stands.rounds_published,
             connected: tally.connected.load(Ordering::Relaxed),
             dials: tally.dials.load(Ordering::Relaxed),
             rejoined: tally.rejoined.load(Ordering::Relaxed),
@@ -141,7 +142,7 @@ impl Gauge {
             store_bytes: fs::metadata(self.home.path().join("coordinator.redb"))?.len(),
             file_bytes: bytes_below(&self.home.path().join("files"))?
                 + bytes_below(&self.home.path().join("private"))?,
-            log_entries: number(&stands["log"]["length"])?,
+            log_entries: stands.log.length,
             datagrams: self.net.datagrams(),
         })
     }

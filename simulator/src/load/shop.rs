@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rand::RngExt;
-use souk_client::folder::{Folder, write_whole};
+use souk_client::folder::Folder;
 use souk_client::link::{Link, Uploaded};
 use souk_client::membership::Membership;
 use souk_client::membership::join::certify;
@@ -21,10 +21,11 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::Stream;
 use souk_common::round::statements::{Announcement, Answer, UploadHeader};
+use souk_common::storage::write_whole;
 use souk_common::update::Grid;
 use souk_common::wire::update;
+use souk_coordinator::control::{self, Question, ask};
 use souk_coordinator::folder::FederationFolder;
-use souk_coordinator::serve::{Command, ask};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -269,14 +270,13 @@ impl Shop {
 
     /// By the way that `souk-coordinator invite` and `souk-client join` go.
     async fn rejoin(&mut self) -> anyhow::Result<()> {
-        let command = Command::Invite(self.membership.shop.clone());
+        let question = Question::Invite(self.membership.shop.clone());
         let home = self.common.home.clone();
-        let answer = tokio::task::spawn_blocking(move || ask(&home, &command)).await??;
-        let answer = answer.context("the coordinator takes no commands")??;
-        let code: JoinCode = answer["code"]
-            .as_str()
-            .context("an invitation has a code")?
-            .parse()?;
+        let answer = tokio::task::spawn_blocking(move || ask(&home, &question)).await??;
+        let control::Answer::Invited(invited) = answer.context("the coordinator takes no commands")?? else {
+            bail!("the coordinator answered something else than an invitation");
+        };
+        let code: JoinCode = invited.code.parse()?;
         let (key, csr) = shop_key()?;
         write_whole(&self.folder.key(), &key, true)?;
         loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use souk_client::config::ShopConfig;
-use souk_client::folder::{Folder, write_whole};
+use souk_client::folder::Folder;
 use souk_client::membership::Membership;
 use souk_client::run::StopRules;
 use souk_common::catalogue::{Catalogue, Item};
@@ -17,6 +17,7 @@ use souk_common::ids::ShopName;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::rng::secret_bytes;
+use souk_common::storage::write_whole;
 use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::membership::registry::{Applicant, enrol, invite};
 use souk_coordinator::serve::{Options, ServeError, run_on};

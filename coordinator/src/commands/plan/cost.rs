@@ -1,7 +1,5 @@
-//! `plan new` and `plan check`: a sample, and what a plan will cost before anybody pays it.
+//! What a plan will cost before anybody pays it.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use humantime_serde::re::humantime::format_duration;
@@ -18,43 +16,18 @@ use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
 use souk_common::update::Grid;
 
-use crate::commands::{Failure, failed, usage};
+use super::read;
+use crate::error::{Failure, failed, usage};
 use crate::folder::{FederationFolder, HomeError};
 
-/// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.
-pub(crate) fn read(file: &Path) -> Result<Plan, Failure> {
-    let shown = file.display();
-    let text = fs::read_to_string(file).map_err(|error| usage(format!("{shown}: {error}")))?;
-    let plan = Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))?;
-    Ok(plan.begun_now())
-}
-
-/// Writes the commented sample.
-pub(crate) fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
-    let text = match rounds {
-        Some(rounds) => SAMPLE.replace("rounds = 60", &format!("rounds = {rounds}")),
-        None => SAMPLE.to_owned(),
-    };
-    Plan::from_toml(&text).map_err(usage)?;
-    let shown = file.display();
-    let mut out = File::create_new(file).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => usage(format!(
-            "{shown} is there already and is not overwritten; name another file"
-        )),
-        _ => failed(format!("{shown}: {error}")),
-    })?;
-    out.write_all(text.as_bytes())
-        .map_err(|error| failed(format!("{shown}: {error}")))
-}
-
 /// What else `plan check` was asked.
-pub(crate) struct CheckOptions {
-    pub(crate) target_epsilon: Option<Epsilon>,
-    pub(crate) bytes_per_sec: f64,
+pub(super) struct CheckOptions {
+    pub(super) target_epsilon: Option<Epsilon>,
+    pub(super) bytes_per_sec: f64,
 }
 
 /// What a plan will cost.
-pub(crate) struct Cost {
+pub(super) struct Cost {
     plan: Plan,
     digest: Digest,
     privacy: Option<Privacy>,
@@ -109,7 +82,7 @@ struct Tensor {
 }
 
 /// Looks at a plan, and at the catalogue in `home` if there is one.
-pub(crate) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions) -> Result<Cost, Failure> {
+pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions) -> Result<Cost, Failure> {
     let plan = read(file)?;
     let size = match home.catalogue() {
         Ok(catalogue) => {
@@ -270,7 +243,7 @@ impl Cost {
     }
 
     /// As one object; keys that are not known are absent.
-    pub(crate) fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut said = json!({
             "plan": self.digest,
             "rounds": self.plan.rounds,
@@ -328,7 +301,7 @@ impl Cost {
     }
 
     /// For people.
-    pub(crate) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let plan = &self.plan;
         let mut lines = vec![format!(
             "plan {} ({}): {} rounds, {} shops, quorum {}",
@@ -424,5 +397,3 @@ fn words(epsilon: Option<Epsilon>) -> String {
 
 /// Of a coordinate in a model file.
 const MODEL_BYTES: usize = 4;
-
-const SAMPLE: &str = include_str!("../../../deploy/config/plan.toml");

@@ -1,0 +1,103 @@
+//! `plan new` and `plan check`: a sample, and what a plan will cost.
+
+mod cost;
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use souk_common::params::Epsilon;
+use souk_common::plan::Plan;
+
+use super::{At, home_at, show};
+use crate::error::{Failure, failed, usage};
+
+#[derive(Subcommand)]
+pub(super) enum PlanCommand {
+    /// Writes a commented sample plan.
+    #[command(after_help = "Example: souk-coordinator plan new plan.toml --rounds 60")]
+    New {
+        /// The file; it must not exist.
+        file: PathBuf,
+        /// Rounds.
+        #[arg(long)]
+        rounds: Option<u64>,
+    },
+    /// Says what a plan will cost.
+    #[command(
+        after_help = "Examples:\n  souk-coordinator plan check plan.toml --dir federation --json\n  \
+                            souk-coordinator plan check plan.toml --target-epsilon 8"
+    )]
+    Check {
+        /// The plan.
+        file: PathBuf,
+        /// Also say which noise multiplier keeps every shop within this epsilon, at the plan's delta.
+        #[arg(long, value_parser = epsilon)]
+        target_epsilon: Option<Epsilon>,
+        /// Of one shop's line, for the estimate of seconds.
+        #[arg(long, default_value_t = 20.0, value_name = "MBIT/S", value_parser = bandwidth)]
+        bandwidth: f64,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
+    match command {
+        PlanCommand::New { file, rounds } => write_sample(&file, rounds),
+        PlanCommand::Check {
+            file,
+            target_epsilon,
+            bandwidth,
+            at,
+        } => {
+            let wishes = cost::CheckOptions {
+                target_epsilon,
+                bytes_per_sec: bandwidth * 1e6 / 8.0,
+            };
+            let cost = cost::check(&file, &home_at(&at.dir)?, &wishes)?;
+            show(&at, &cost.json(), || cost.text())
+        }
+    }
+}
+
+/// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.
+pub(super) fn read(file: &Path) -> Result<Plan, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|error| usage(format!("{shown}: {error}")))?;
+    let plan = Plan::from_toml(&text).map_err(|error| usage(format!("{shown}: {error}")))?;
+    Ok(plan.begun_now())
+}
+
+/// Writes the commented sample.
+fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
+    let text = match rounds {
+        Some(rounds) => SAMPLE.replace("rounds = 60", &format!("rounds = {rounds}")),
+        None => SAMPLE.to_owned(),
+    };
+    Plan::from_toml(&text).map_err(usage)?;
+    let shown = file.display();
+    let mut out = File::create_new(file).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => usage(format!(
+            "{shown} is there already and is not overwritten; name another file"
+        )),
+        _ => failed(format!("{shown}: {error}")),
+    })?;
+    out.write_all(text.as_bytes())
+        .map_err(|error| failed(format!("{shown}: {error}")))
+}
+
+fn epsilon(text: &str) -> Result<Epsilon, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Epsilon::new(number).map_err(|error| error.to_string())
+}
+
+fn bandwidth(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.001 => Ok(value),
+        _ => Err(format!("{text:?} is no number of at least 0.001")),
+    }
+}
+
+const SAMPLE: &str = include_str!("../../../../deploy/config/plan.toml");

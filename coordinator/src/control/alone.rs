@@ -1,0 +1,65 @@
+//! Answers from the store while no `serve` runs.
+
+use souk_common::clock::{Clock, SystemClock};
+use souk_common::plan::Plan;
+use souk_common::storage::patience::open_patiently;
+
+use super::answer::{Paused, RolledBack};
+use super::on_store::answer_on_store;
+use super::{Answer, ControlError, Question, ask, refused};
+use crate::engine::Engine;
+use crate::folder::FederationFolder;
+use crate::store::{Store, StoreError};
+
+/// Has the running `serve` answer a question, or answers it here.
+///
+/// # Errors
+/// What went wrong, with the remedy.
+pub fn execute(home: &FederationFolder, question: &Question) -> Result<Answer, ControlError> {
+    let (config, now) = (home.config().map_err(refused)?, SystemClock.now());
+    // A `serve` that begins or ends has the store open, and does not listen yet or any more.
+    let is_busy = |error: &NotOpen| matches!(error, NotOpen::Store(StoreError::InUse { .. }));
+    let opened = open_patiently(is_busy, || {
+        match ask(home, question).map_err(|error| NotOpen::Answered(Err(refused(error))))? {
+            Some(answer) => Err(NotOpen::Answered(answer)),
+            None => Store::open(home.path(), None).map_err(NotOpen::Store),
+        }
+    });
+    let mut store = match opened {
+        Ok(store) => store,
+        Err(NotOpen::Answered(answer)) => return answer,
+        Err(NotOpen::Store(error)) => return Err(refused(error)),
+    };
+    if !matches!(
+        question,
+        Question::Pause | Question::Resume | Question::Rollback(_)
+    ) {
+        return answer_on_store(now, home, &mut store, question, &config.address, None);
+    }
+    let Some(mut run) = store.run().map_err(refused)? else {
+        return Err(refused("no run was begun yet; `serve --plan FILE` begins one"));
+    };
+    if let Question::Rollback(round) = question {
+        let plan = store.files().read(&run.plan).map_err(refused)?;
+        let plan = Plan::from_bytes(&plan).map_err(refused)?;
+        let settings = config.store.settings(false);
+        let (key, catalogue) = (
+            home.signing_key().map_err(refused)?,
+            home.catalogue().map_err(refused)?,
+        );
+        let mut engine = Engine::begin(now, store, key, plan, &catalogue, settings).map_err(refused)?;
+        engine.roll_back(now, *round).map_err(refused)?;
+        let model_hash = engine.manifest().body.model;
+        return Ok(Answer::RolledBack(RolledBack { model_hash }));
+    }
+    run.paused = matches!(question, Question::Pause);
+    store.change(|change| change.set_run(&run)).map_err(refused)?;
+    Ok(Answer::Paused(Paused { paused: run.paused }))
+}
+
+/// Why the store is not open here.
+enum NotOpen {
+    /// A `serve` has it, and has answered.
+    Answered(Result<Answer, ControlError>),
+    Store(StoreError),
+}

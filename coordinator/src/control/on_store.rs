@@ -1,0 +1,134 @@
+//! Answers by whoever has the store open: a command, or `serve`.
+
+use std::fs;
+
+use souk_common::clock::Timestamp;
+use souk_common::crypto::join_code::JoinCode;
+use souk_common::ids::ShopName;
+use souk_common::rng::secret_bytes;
+use souk_common::round::statements::Manifest;
+use zeroize::Zeroizing;
+
+use super::answer::{
+    Cancelled, Invitations, Invited, ListedModel, Model, Models, Readmitted, Revoked, Shops,
+};
+use super::status::{Live, status};
+use super::{Answer, ControlError, Question, refused, views};
+use crate::backup;
+use crate::folder::FederationFolder;
+use crate::membership::{authorities, registry};
+use crate::store::{Standing, Store};
+
+/// `address` stands in join codes; `live` is what only a running `serve` knows.
+pub(crate) fn answer_on_store(
+    now: Timestamp,
+    home: &FederationFolder,
+    store: &mut Store,
+    question: &Question,
+    address: &str,
+    live: Option<Live>,
+) -> Result<Answer, ControlError> {
+    Ok(match question {
+        Question::Invite(shop) => Answer::Invited(invite(now, home, store, (shop, false), address)?),
+        Question::InviteAgain(shop) => Answer::Invited(invite(now, home, store, (shop, true), address)?),
+        Question::Invitations => {
+            let pending = registry::pending(store, now).map_err(refused)?;
+            Answer::Invitations(Invitations {
+                invitations: pending.into_iter().map(views::pending).collect(),
+            })
+        }
+        Question::CancelInvitation(shop) => Answer::Cancelled(Cancelled {
+            cancelled: shop.clone(),
+            codes_ended: registry::cancel(store, now, shop).map_err(refused)?,
+        }),
+        Question::Shops => {
+            let shops = store.shops().map_err(refused)?;
+            Answer::Shops(Shops {
+                shops: shops.into_iter().map(views::member).collect(),
+            })
+        }
+        Question::Revoke(shop) => {
+            let ended = registry::end(store, now, shop, Standing::Revoked).map_err(refused)?;
+            Answer::Revoked(Revoked {
+                revoked: shop.clone(),
+                was_a_shop: ended.was_known,
+                codes_ended: ended.codes,
+            })
+        }
+        Question::Readmit(shop) => {
+            registry::readmit(store, now, shop).map_err(refused)?;
+            Answer::Readmitted(Readmitted {
+                readmitted: shop.clone(),
+            })
+        }
+        Question::Status => Answer::Status(Box::new(status(home, store, live)?)),
+        Question::Models => {
+            let models = store.models().map_err(refused)?.into_iter();
+            let listed = models.map(|signed| ListedModel {
+                kept: store.files().contains(&signed.body.model),
+                manifest: signed.body,
+            });
+            Answer::Models(Models {
+                models: listed.collect(),
+            })
+        }
+        Question::Model(round) => {
+            let wanted = |manifest: &Manifest| round.is_none_or(|round| manifest.id.round == round);
+            let Some(manifest) = store.find_model(wanted).map_err(refused)? else {
+                return Err(refused("there is no such model; `models list` shows them"));
+            };
+            let file = &manifest.body.model;
+            let path = match store.files().contains(file) {
+                true => Some(fs::canonicalize(store.files().path_of(file)).map_err(refused)?),
+                false => None,
+            };
+            Answer::Model(Model { manifest, path })
+        }
+        Question::CaRotate => {
+            let config = home.config().map_err(refused)?;
+            authorities::rotate(home, &config.name, now).map_err(refused)?;
+            Answer::Authorities(views::authorities(home, store)?)
+        }
+        Question::CaStatus => Answer::Authorities(views::authorities(home, store)?),
+        Question::CaRetire { force } => {
+            let left_behind = authorities::retire(home, store, *force).map_err(refused)?;
+            let mut said = views::authorities(home, store)?;
+            said.left_behind = Some(left_behind);
+            Answer::Authorities(said)
+        }
+        Question::Snapshot => {
+            let begun = backup::begin(home, store).map_err(refused)?;
+            Answer::Snapshot(backup::finish(home, &begun, now).map_err(refused)?)
+        }
+        Question::Pause | Question::Resume | Question::Rollback(_) => {
+            return Err(refused("this command needs the run"));
+        }
+    })
+}
+
+fn invite(
+    now: Timestamp,
+    home: &FederationFolder,
+    store: &mut Store,
+    (shop, again): (&ShopName, bool),
+    address: &str,
+) -> Result<Invited, ControlError> {
+    let secret = Zeroizing::new(secret_bytes::<16>().map_err(refused)?);
+    let invited = match again {
+        true => registry::invite_again(store, now, shop, &secret),
+        false => registry::invite(store, now, shop, &secret),
+    };
+    let (expires_at, codes_ended) = invited.map_err(refused)?;
+    let code = JoinCode {
+        address: address.to_owned(),
+        ca: home.authority().map_err(refused)?.fingerprint(),
+        secret,
+    };
+    Ok(Invited {
+        code: code.to_string(),
+        shop: shop.clone(),
+        expires_at,
+        for_its_own_key_only: again,
+        codes_ended,
+    })
+}

@@ -1,0 +1,122 @@
+//! Where the run stands: by the store, and by the `serve` that has it open.
+
+use std::fs;
+
+use souk_common::clock::Timestamp;
+use souk_common::date::date;
+use souk_common::ids::AttemptId;
+use souk_common::update::Counts;
+
+use super::answer::{LeftOut, Quality, RunState, ShopStatus, Status};
+use super::{ControlError, refused, views};
+use crate::folder::FederationFolder;
+use crate::limits::MemoryBound;
+use crate::store::{Store, Traffic};
+
+/// What only a running `serve` knows.
+pub(crate) struct Live {
+    pub(crate) state: RunState,
+    /// What a masked attempt waits for.
+    pub(crate) step: Option<&'static str>,
+    /// Of the connections that are open.
+    pub(crate) traffic: Vec<Traffic>,
+    /// Where each shop of the plan stands.
+    pub(crate) shops: Vec<ShopStatus>,
+    /// Until when the coordinator's own certificate is valid.
+    pub(crate) certified_until: Timestamp,
+}
+
+pub(super) fn status(
+    home: &FederationFolder,
+    store: &Store,
+    live: Option<Live>,
+) -> Result<Status, ControlError> {
+    let run = store.run().map_err(refused)?;
+    let model = store.newest_model().map_err(refused)?.map(|signed| signed.body);
+    let stored = match &run {
+        Some(run) if run.published >= run.rounds => RunState::Finished,
+        Some(run) if run.paused => RunState::Paused,
+        _ => RunState::Waiting,
+    };
+    let mut connections = store.traffic().map_err(refused)?;
+    let state = live.as_ref().map_or(stored, |live| live.state);
+    let masked_step = live.as_ref().and_then(|live| live.step).map(str::to_owned);
+    let certified_until = live.as_ref().map(|live| date(live.certified_until));
+    let shops = live.map(|live| {
+        live.traffic
+            .into_iter()
+            .for_each(|traffic| merge(&mut connections, traffic));
+        live.shops
+    });
+    let began: Option<Timestamp> = store.meta("began_at").map_err(refused)?;
+    let ended = model.as_ref().map(|manifest| manifest.published_at);
+    let quality: Option<(AttemptId, Counts)> = store.meta("quality").map_err(refused)?;
+    let left_out = store.named().map_err(refused)?.into_iter();
+    Ok(Status {
+        left_out: left_out
+            .map(|(shop, named)| LeftOut {
+                shop,
+                since: named.id,
+                why: named.fault.to_string(),
+            })
+            .collect(),
+        quality: quality.map(|(id, counts)| of_counts(id, &counts)),
+        masked_step,
+        state,
+        rounds_published: run.as_ref().map_or(0, |run| run.published),
+        rounds: run.as_ref().map_or(0, |run| run.rounds),
+        attempt: run.as_ref().map_or(0, |run| run.attempt),
+        model_hash: model.map(|manifest| manifest.model),
+        log: store.log_head(),
+        process_id: store.meta("process_id").map_err(refused)?.unwrap_or(0),
+        listening: store.meta("listening").map_err(refused)?,
+        bytes_received: connections.iter().map(|traffic| traffic.bytes_received).sum(),
+        bytes_sent: connections.iter().map(|traffic| traffic.bytes_sent).sum(),
+        seconds: began
+            .zip(ended)
+            .map_or(0.0, |(began, ended)| ended.since(began).as_secs_f64()),
+        connections,
+        shops,
+        certified_until,
+        clocks_off: views::clocks_off(store.shops().map_err(refused)?),
+        memory_bound: memory_bound(home, store)?,
+    })
+}
+
+fn of_counts(id: AttemptId, counts: &Counts) -> Quality {
+    let rate = counts.hit_rate();
+    Quality {
+        of_model_of_round: id.round.saturating_sub(1),
+        hit_rate_at_10: rate.map(|(rate, _)| rate),
+        noise_stddev: rate.map(|(_, stddev)| stddev),
+        users: counts.users,
+        hits: counts.hits,
+        candidates: "full".to_owned(),
+    }
+}
+
+/// By the configuration as it is now and the run's model.
+fn memory_bound(home: &FederationFolder, store: &Store) -> Result<MemoryBound, ControlError> {
+    let config = home.config().map_err(refused)?;
+    let model = store.newest_model().map_err(refused)?;
+    let model_bytes = match model {
+        Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
+        None => 0,
+    };
+    let shops = store.shops().map_err(refused)?.len() as u64;
+    Ok(config.limits.memory(model_bytes, shops))
+}
+
+fn merge(all: &mut Vec<Traffic>, open: Traffic) {
+    let same = |known: &&mut Traffic| {
+        (&known.shop, &known.fingerprint, known.process_id)
+            == (&open.shop, &open.fingerprint, open.process_id)
+    };
+    match all.iter_mut().find(same) {
+        Some(known) => {
+            known.bytes_received += open.bytes_received;
+            known.bytes_sent += open.bytes_sent;
+        }
+        None => all.push(open),
+    }
+}
