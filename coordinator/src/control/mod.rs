@@ -26,9 +26,9 @@ use crate::folder::FederationFolder;
 use crate::limits::MemoryBound;
 use crate::membership::{authorities, registry};
 use crate::round::{Event, Phase, ShopState};
-use crate::serve::discarded::Late;
 use crate::serve::state::ServeState;
 use crate::serve::{BETWEEN_TRIES, MOST_TRIES};
+use crate::session::discarded::Late;
 use crate::store::{Snapshot, Standing, Store, StoreError, Traffic};
 
 /// A command that works whether `serve` runs or not.
@@ -347,7 +347,7 @@ fn live(hub: &Arc<ServeState>, command: &Command) -> Result<Value, ControlError>
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
             let until = hub.certificates.validity().until;
-            let late = hub.late.all();
+            let late = hub.dialogue.late().all();
             let act = move |engine: &mut Engine| {
                 let known = (traffic, until, &late);
                 on_engine(clock.now(), &home, engine, &command, &address, known)

@@ -2,23 +2,18 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `session` | one shop's connection |
-//! | `enrolment` | joiners |
+//! | `session` | one shop's connection: carries the dialogue, which is [`crate::session`] |
 //! | `transfer` | updates and blobs on their way |
-//! | `hub` | what all sessions share |
-//! | `keeper` | the thread that waits for the disk |
-//! | `places`, `turns`, `partial` | who may send and fetch now, and what is kept of what broke off |
-//! | `late` | updates that came too late |
-//! | `meters`, `pushes` | what one shop may use |
-//! | `control`, `shown` | the operator's commands, and what they show |
+//! | `state` | what all sessions share |
+//! | `engine_thread` | the thread that waits for the disk |
+//! | [`quota`] | what one shop may use, and who may send and fetch now |
+//! | `enrolment` | refused tries to enrol get into the record |
 //! | `certificates` | the coordinator's own certificate |
 
 mod certificates;
-pub(crate) mod discarded;
 mod engine_thread;
 mod enrolment;
 pub mod quota;
-mod resumable;
 mod session;
 pub(crate) mod state;
 mod transfer;
@@ -106,7 +101,6 @@ pub async fn run_on(
     let endpoint = server_endpoint_on(&platform, address, own.identity, serving.certificate(), resets)?;
     let local = endpoint.local_addr()?;
     let certificates = Certificates::new(
-        certification,
         config.certificates,
         (endpoint.clone(), platform.clone()),
         own.validity,
@@ -114,7 +108,7 @@ pub async fn run_on(
     let hub = Arc::new(ServeState::new(
         engine,
         home.clone(),
-        certificates,
+        (certification, certificates),
         &config.limits,
         local,
         clock,
