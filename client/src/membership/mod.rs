@@ -4,6 +4,7 @@ mod bill;
 pub mod join;
 pub mod peers;
 pub mod recover;
+pub mod renewal;
 pub mod trust;
 
 use std::fs;
@@ -21,7 +22,7 @@ use souk_common::round::statements::Authorities;
 use souk_common::transport::Identity;
 use zeroize::Zeroizing;
 
-use crate::folder::{Folder, write_whole};
+use crate::folder::Folder;
 
 /// `membership.json`: public, but for nobody's use than this shop's.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -72,7 +73,7 @@ impl Membership {
     /// When the folder is no member's.
     pub fn load(folder: &Folder) -> anyhow::Result<Self> {
         let path = folder.membership();
-        let bytes = fs::read(&path).with_context(|| {
+        let bytes = folder.disk().read(&path).with_context(|| {
             format!(
                 "can't read {}: `souk-client join CODE` makes a shop a member",
                 path.display()
@@ -87,7 +88,8 @@ impl Membership {
     /// Of the file system.
     pub fn store(&self, folder: &Folder) -> anyhow::Result<()> {
         let path = folder.membership();
-        write_whole(&path, &self.to_bytes(), false).with_context(|| format!("can't write {}", path.display()))
+        let written = folder.write_whole(&path, &self.to_bytes(), false);
+        written.with_context(|| format!("can't write {}", path.display()))
     }
 
     /// Reads what [`Self::to_bytes`] wrote.
