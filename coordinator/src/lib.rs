@@ -8,6 +8,7 @@
 //! | [`masking`] | its side of a masked attempt: lists, and what shops are told of them |
 //! | [`aggregate`] | the sum of the updates and the step it makes |
 //! | [`engine`] | carries out the machine's effects on store and model |
+//! | [`session`] | the dialogue of requests and replies, without IO |
 //! | [`store`] | records and content-addressed files |
 //! | [`verify`] | a federation's records, checked from its folder alone |
 //! | [`serve`], [`folder`] | sockets; the federation's folder |
@@ -34,6 +35,7 @@ pub mod masking;
 pub mod membership;
 pub mod round;
 pub mod serve;
+pub mod session;
 pub mod store;
 pub mod verify;
 

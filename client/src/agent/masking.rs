@@ -11,8 +11,9 @@ use souk_common::secagg::{
 };
 use souk_common::wire::messages::Request;
 
-use super::{Agent, AgentAction};
+use super::Agent;
 use crate::config::ShopConfig;
+use crate::link::requests::Outgoing;
 use crate::masking::{AttemptKeys, KnownShops};
 use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
 
@@ -160,7 +161,7 @@ impl Agent {
 
     fn advertise(&mut self, key: AttemptKey) -> anyhow::Result<Option<MaskEvent>> {
         let keys = self.masks.masker(key)?.advertisement().clone();
-        self.acts.push(AgentAction::Say(key, Request::Advertise(keys)));
+        self.say(Outgoing::Word(key, Box::new(Request::Advertise(keys))));
         Ok(None)
     }
 
@@ -181,7 +182,7 @@ impl Agent {
             id: key.id,
             shares: shares?,
         };
-        self.acts.push(AgentAction::Say(key, word));
+        self.say(Outgoing::Word(key, Box::new(word)));
         Ok(None)
     }
 
@@ -196,7 +197,7 @@ impl Agent {
             ));
         }
         let word = Request::Checked { id: key.id, bad };
-        self.acts.push(AgentAction::Say(key, word));
+        self.say(Outgoing::Word(key, Box::new(word)));
         Ok(None)
     }
 
@@ -219,7 +220,7 @@ impl Agent {
         let signed = self.masks.confirmation.as_ref();
         if let Some(signed) = signed.filter(|signed| signed.body.id == key.id) {
             let word = Request::Confirm(signed.clone());
-            self.acts.push(AgentAction::Say(key, word));
+            self.say(Outgoing::Word(key, Box::new(word)));
         }
         Ok(None)
     }
@@ -227,8 +228,10 @@ impl Agent {
     fn reveal(&mut self, key: AttemptKey, confirmed: &[Confirmed]) -> anyhow::Result<Option<MaskEvent>> {
         if let Some(masking) = self.masks.masking(key) {
             let shares = masking.reveal(confirmed)?;
-            self.acts
-                .push(AgentAction::Say(key, Request::Reveal { id: key.id, shares }));
+            self.say(Outgoing::Word(
+                key,
+                Box::new(Request::Reveal { id: key.id, shares }),
+            ));
         }
         Ok(None)
     }

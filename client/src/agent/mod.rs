@@ -19,14 +19,15 @@ use anyhow::Context;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{SignatureError, Signed};
 use souk_common::ids::Digest;
-use souk_common::round::statements::{Announcement, Answer, Receipt};
-use souk_common::wire::messages::{Push, Request};
+use souk_common::round::statements::{Announcement, Receipt};
+use souk_common::wire::messages::Push;
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
+use crate::link::requests::Outgoing;
 use crate::link::verified;
 use crate::membership::Membership;
-use crate::participate::{AttemptKey, Blob, Effect, Event, Machine, Memory, Note, Pending, Policy};
+use crate::participate::{AttemptKey, Effect, Event, Machine, Memory, Note, Policy};
 use crate::store::{ModelWord, Store};
 use crate::training::{Attempts, UnreleasedUpdate};
 
@@ -58,24 +59,9 @@ pub enum AgentAction {
         /// When.
         at: Timestamp,
     },
-    /// Fetch a blob, or find it in the folder; answer by [`Event::BlobReady`] or [`Event::BlobFailed`].
-    Fetch {
-        /// Which.
-        blob: Blob,
-        /// When.
-        at: Timestamp,
-    },
-    /// Answer an announcement.
-    Answer(AttemptKey, Answer),
-    /// Say a word of a masked attempt; one that is not taken: [`Agent::not_taken`].
-    Say(AttemptKey, Request),
-    /// Send the outbox's bytes; note it in the store before any leave.
-    Upload {
-        /// What.
-        pending: Pending,
-        /// When.
-        at: Timestamp,
-    },
+    /// Say this, or fetch it, through the queue of requests; what comes of it is for [`Agent::handle`], [`Agent::received`] or
+    /// [`Agent::not_taken`].
+    Say(Outgoing),
     /// [`Attempts::consider`], which may take a while; answer by [`Event::Considered`].
     Consider(Announcement),
     /// [`Attempts::draw`], which takes a while; then [`Agent::drawn`].
@@ -252,9 +238,9 @@ impl Agent {
     fn carry_out(&mut self, now: Timestamp, effect: Effect) -> anyhow::Result<Option<Event>> {
         match effect {
             Effect::Connect { at } => self.acts.push(AgentAction::Connect { at }),
-            Effect::Fetch { blob, at } => self.acts.push(AgentAction::Fetch { blob, at }),
-            Effect::Answer(key, answer) => self.acts.push(AgentAction::Answer(key, answer)),
-            Effect::Upload { pending, at } => self.acts.push(AgentAction::Upload { pending, at }),
+            Effect::Fetch { blob, at } => self.say(Outgoing::Fetch(blob, at)),
+            Effect::Answer(key, answer) => self.say(Outgoing::Answer(key.id, answer)),
+            Effect::Upload { pending, at } => self.say(Outgoing::Upload(pending, at)),
             Effect::Consider(announcement) => self.acts.push(AgentAction::Consider(announcement)),
             Effect::Compute(announcement) => self.acts.push(AgentAction::Compute(announcement)),
             Effect::RecordSpend(key) => return Ok(Some(self.record_spend(now, key))),
@@ -315,6 +301,10 @@ impl Agent {
                 Event::Failed(key)
             }
         }
+    }
+
+    fn say(&mut self, what: Outgoing) {
+        self.acts.push(AgentAction::Say(what));
     }
 
     fn tell(&mut self, line: String) {

@@ -3,11 +3,15 @@
 //! | module | what |
 //! |---|---|
 //! | this one | the connection, and what is asked and heard over it |
-//! | `refusals` | why it is not one, or is one no more |
-//! | `transfer` | blobs and updates |
+//! | [`requests`] | what is said in which order, and what replies mean: without IO |
+//! | `transfer` | one exchange over a stream |
+//! | `part` | a blob that grows in the folder |
+//! | `refusals` | why it is no connection, or is one no more |
 
 pub mod clock_skew;
+mod part;
 mod refusals;
+pub mod requests;
 pub mod timeouts;
 mod transfer;
 
@@ -15,36 +19,35 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
-use souk_common::clock::Clock;
-use souk_common::crypto::sign::{SignatureError, Signed, SigningKey, verify};
-use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::round::statements::{Answer, Authorities, Receipt, Sent};
+use souk_common::clock::{Clock, Timestamp};
+use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
+use souk_common::ids::Digest;
+use souk_common::round::statements::{Authorities, Receipt};
 use souk_common::transport::{
     CertificateRefusal, CloseCode, FrameError, Identity, Platform, Trust, client_endpoint_on, connect,
     read_frame, refusal_of, write_frame,
 };
-use souk_common::wire::messages::{CheckIn, Member, Push, Reply, Request, SignedSpent};
+use souk_common::wire::messages::{Member, Push, Reply, Request};
 
 use crate::folder::Folder;
 use crate::link::clock_skew::ClockSkew;
 use crate::link::timeouts::{Step, within};
 use crate::membership::Membership;
-use crate::participate::{Event, MaskEvent};
+use crate::participate::{Blob, Event, MaskEvent};
 
+pub use part::is_here;
 use refusals::{Closed, no_member, not_to_the_question, refusal_in};
 pub(crate) use refusals::{asks_to_wait, close_code_in, explained, says_no_member, unexpected};
-pub use transfer::{Uploaded, is_here};
+use requests::{Came, Exchange, Outgoing, Voice};
 
 /// A connection to the coordinator.
 pub struct Link {
     connection: Connection,
     // Its driver lives as long as it is held.
     _endpoint: Endpoint,
-    words_key: [u8; 32],
-    shop: ShopName,
-    signing: SigningKey,
+    voice: Voice,
     clock: Arc<dyn Clock>,
 }
 
@@ -113,12 +116,11 @@ impl Link {
         let trust = Trust::AnyOf(membership.roots());
         let endpoint = client_endpoint_on(platform, remote, trust, Some(identity))?;
         let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
+        let signing = SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?;
         Ok(Self {
             connection,
             _endpoint: endpoint,
-            words_key: membership.words_key()?,
-            shop: membership.shop.clone(),
-            signing: SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?,
+            voice: Voice::new(membership, signing)?,
             clock: Arc::clone(&platform.clock),
         })
     }
@@ -148,7 +150,7 @@ impl Link {
     ) -> anyhow::Result<(Self, Heard)> {
         let arrive = async |identity: Identity, showed: Showed| {
             let link = Self::dial_as(platform, &identity, membership, address).await?;
-            let heard = link.check_in(membership).await;
+            let heard = link.check_in(folder, membership).await;
             let mut heard = heard.map_err(|error| match link.close_code() {
                 Some(code) => error.context(Closed(code)),
                 None => error,
@@ -170,41 +172,26 @@ impl Link {
     }
 
     /// Says what this shop holds, and hears what it must know.
-    ///
-    /// # Errors
-    /// When the connection breaks, or what is heard is not the coordinator's word.
-    pub async fn check_in(&self, membership: &Membership) -> anyhow::Result<Heard> {
-        let asked_at = self.clock.now();
-        let word = CheckIn {
-            now: asked_at,
-            certificate: Digest::of(&membership.certificate),
-            authorities: membership.authorities,
-        };
-        let Reply::CheckedIn(word) = self.asked(&Request::CheckIn(word)).await? else {
-            return Err(not_to_the_question());
-        };
-        let answered_at = self.clock.now();
-        let authorities = verify(&word.authorities, &self.words_key)?.clone();
-        let receipt = word
-            .receipt
-            .map(|receipt| self.receipt_of(&membership.shop, &receipt));
-        Ok(Heard {
-            authorities,
-            receipt: receipt.transpose()?,
-            clock: ClockSkew::between(asked_at, word.now, answered_at),
-            showed: None,
-        })
-    }
-
-    /// A new certificate for the key of the request.
-    ///
-    /// # Errors
-    /// When there is none, in the coordinator's words.
-    pub async fn renew(&self, csr: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-        match self.asked(&Request::Renew { csr }).await? {
-            Reply::Renewed { certificate } => Ok(certificate),
+    async fn check_in(&self, folder: &Folder, membership: &Membership) -> anyhow::Result<Heard> {
+        let word = Outgoing::CheckIn(Box::new(membership.clone()));
+        match self.ask(folder, word).await? {
+            Came::Heard(heard) => Ok(*heard),
             _ => Err(not_to_the_question()),
         }
+    }
+
+    /// Fetches a blob into the folder, from where an earlier try broke off.
+    ///
+    /// # Errors
+    /// When the connection breaks (what came is kept), or the bytes are not the blob's (they are dropped).
+    pub async fn fetch(&self, folder: &Folder, blob: &Blob) -> anyhow::Result<()> {
+        self.ask(folder, Outgoing::Fetch(*blob, Timestamp(0)))
+            .await
+            .map(drop)
+    }
+
+    async fn ask(&self, folder: &Folder, what: Outgoing) -> anyhow::Result<Came> {
+        self.exchange(folder, &mut Exchange::new(what), |_| Ok(())).await
     }
 
     /// This shop's receipts with ledgers under `below` records, longest first, each with its plan, and whether this shop has
@@ -213,38 +200,8 @@ impl Link {
     /// # Errors
     /// When the connection breaks, or a receipt is not the coordinator's word for this shop and bound.
     pub async fn spent(&self, below: u64) -> anyhow::Result<Vec<Told>> {
-        let Reply::SignedSpent(spent) = self.asked(&Request::SignedSpent { below }).await? else {
-            return Err(not_to_the_question());
-        };
-        let one = |SignedSpent { spent, signature }: SignedSpent| {
-            let receipt = self.receipt_of(&self.shop, &spent.receipt)?;
-            let asked_for = receipt.upload.ledger_length < below;
-            ensure!(asked_for, "the receipt is not one that was asked for");
-            let body = Sent::of(&self.shop, spent.plan, &receipt.upload);
-            let is_own = verify(&Signed { body, signature }, &self.signing.public()).is_ok();
-            Ok(Told {
-                receipt,
-                plan: spent.plan,
-                is_own,
-            })
-        };
-        spent.into_iter().map(one).collect()
-    }
-
-    fn receipt_of(&self, shop: &ShopName, receipt: &Signed<Receipt>) -> anyhow::Result<Receipt> {
-        let receipt = verify(receipt, &self.words_key)?;
-        ensure!(
-            receipt.shop == *shop,
-            "the coordinator shows another shop's receipt"
-        );
-        Ok(receipt.clone())
-    }
-
-    async fn asked(&self, request: &Request) -> anyhow::Result<Reply> {
-        match self.request(Step::Ask, request).await?.0 {
-            error @ Reply::Error { .. } => Err(unexpected(error)),
-            reply => Ok(reply),
-        }
+        let reply = self.request(Step::Ask, &Request::SignedSpent { below }).await?;
+        self.voice.told(below, reply)
     }
 
     /// Asks to be told of rounds.
@@ -252,11 +209,7 @@ impl Link {
     /// # Errors
     /// When the connection breaks.
     pub async fn subscribe(&self) -> anyhow::Result<RecvStream> {
-        let software = concat!("souk-client ", env!("CARGO_PKG_VERSION")).to_owned();
-        let request = Request::Subscribe {
-            software,
-            process_id: std::process::id(),
-        };
+        let request = Voice::subscribe(std::process::id());
         let said = async {
             let (mut send, recv) = self.connection.open_bi().await?;
             write_frame(&mut send, &request).await?;
@@ -298,30 +251,7 @@ impl Link {
     /// # Errors
     /// When the coordinator's key did not sign it.
     pub fn verified(&self, push: Push) -> Result<Event, SignatureError> {
-        verified(push, &self.words_key)
-    }
-
-    /// Answers an announcement.
-    ///
-    /// # Errors
-    /// When it was not taken.
-    pub async fn answer(&self, id: AttemptId, answer: Answer) -> anyhow::Result<()> {
-        match self.request(Step::Ask, &Request::Answer { id, answer }).await?.0 {
-            Reply::Done => Ok(()),
-            other => Err(unexpected(other)),
-        }
-    }
-
-    /// Says a word of a masked attempt; the coordinator's reason if it does not take it.
-    ///
-    /// # Errors
-    /// When the connection breaks.
-    pub async fn say(&self, word: &Request) -> anyhow::Result<Option<String>> {
-        match self.request(Step::Ask, word).await?.0 {
-            Reply::Done => Ok(None),
-            refused @ Reply::Error { .. } => Ok(Some(unexpected(refused).to_string())),
-            other => Err(unexpected(other)),
-        }
+        verified(push, self.voice.words_key())
     }
 
     /// Who is a member, and by which long-term key.
@@ -329,7 +259,7 @@ impl Link {
     /// # Errors
     /// When the connection breaks.
     pub async fn members(&self) -> anyhow::Result<Vec<Member>> {
-        match self.request(Step::Ask, &Request::Members).await?.0 {
+        match self.request(Step::Ask, &Request::Members).await? {
             Reply::Members(members) => Ok(members),
             other => Err(unexpected(other)),
         }
@@ -340,7 +270,7 @@ impl Link {
     /// # Errors
     /// When it did not end.
     pub async fn leave(&self) -> anyhow::Result<String> {
-        match self.request(Step::Ask, &Request::Leave).await?.0 {
+        match self.request(Step::Ask, &Request::Leave).await? {
             Reply::Left { kept } => Ok(kept),
             other => Err(unexpected(other)),
         }
@@ -351,14 +281,10 @@ impl Link {
         self.connection.close(0u32.into(), b"done");
     }
 
-    async fn request(
-        &self,
-        step: Step,
-        request: &Request,
-    ) -> anyhow::Result<(Reply, SendStream, RecvStream)> {
-        let (reply, mut send, recv) = self.request_open(step, request).await?;
+    async fn request(&self, step: Step, request: &Request) -> anyhow::Result<Reply> {
+        let (reply, mut send, _recv) = self.request_open(step, request).await?;
         send.finish()?;
-        Ok((reply, send, recv))
+        Ok(reply)
     }
 
     async fn request_open(
@@ -437,7 +363,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
     use souk_common::chain::LogHead;
-    use souk_common::clock::Timestamp;
+    use souk_common::ids::AttemptId;
     use souk_common::round::statements::Announcement;
 
     #[test]

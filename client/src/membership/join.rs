@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key, shop_of};
 use souk_common::crypto::sign::SigningKey;
@@ -132,6 +133,18 @@ pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyh
     let (reply, mut send, _recv) = within(Step::Ask, ask(&connection, &request)).await??;
     // The answer is what counts; the stream may be gone by now.
     let _ = send.finish();
+    let membership = joined(code, platform.clock.now(), reply)?;
+    connection.close(0u32.into(), b"joined");
+    // The code is used up and the certificate is here: that the goodbye arrives is only a courtesy.
+    let _ = within(Step::Close, endpoint.wait_idle()).await;
+    Ok(membership)
+}
+
+/// What the coordinator's reply to a request to join makes of this shop.
+///
+/// # Errors
+/// When the code is wrong, used or expired, or the reply does not fit it.
+pub fn joined(code: &JoinCode, now: Timestamp, reply: Reply) -> anyhow::Result<Membership> {
     let Reply::Joined {
         certificate,
         ca,
@@ -149,16 +162,13 @@ pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyh
         shop_of(&certificate).as_ref() == Some(&shop),
         "the certificate does not carry the name {shop}"
     );
-    connection.close(0u32.into(), b"joined");
-    // The code is used up and the certificate is here: that the goodbye arrives is only a courtesy.
-    let _ = within(Step::Close, endpoint.wait_idle()).await;
     Ok(Membership {
         shop,
         address: code.address.clone(),
         ca,
         certificate,
         signing_key: signing_key.to_vec(),
-        joined_at: platform.clock.now(),
+        joined_at: now,
         left_at: None,
         other_cas: Vec::new(),
         authorities: 0,

@@ -4,6 +4,7 @@ mod bill;
 pub mod join;
 pub mod peers;
 pub mod recover;
+pub mod renewal;
 pub mod trust;
 
 use std::fs;
@@ -18,11 +19,11 @@ use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::limits::{MAX_AUTHORITIES, MAX_CERTIFICATE_BYTES};
 use souk_common::round::statements::Authorities;
+use souk_common::storage::write_whole;
 use souk_common::transport::Identity;
 use zeroize::Zeroizing;
 
 use crate::folder::Folder;
-use souk_common::storage::write_whole;
 
 /// `membership.json`: public, but for nobody's use than this shop's.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -73,7 +74,7 @@ impl Membership {
     /// When the folder is no member's.
     pub fn load(folder: &Folder) -> anyhow::Result<Self> {
         let path = folder.membership();
-        let bytes = fs::read(&path).with_context(|| {
+        let bytes = folder.disk().read(&path).with_context(|| {
             format!(
                 "can't read {}: `souk-client join CODE` makes a shop a member",
                 path.display()
@@ -88,7 +89,8 @@ impl Membership {
     /// Of the file system.
     pub fn store(&self, folder: &Folder) -> anyhow::Result<()> {
         let path = folder.membership();
-        write_whole(&path, &self.to_bytes(), false).with_context(|| format!("can't write {}", path.display()))
+        let written = write_whole(&path, &self.to_bytes(), false);
+        written.with_context(|| format!("can't write {}", path.display()))
     }
 
     /// Reads what [`Self::to_bytes`] wrote.

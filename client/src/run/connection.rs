@@ -1,126 +1,150 @@
-//! Tasks that dial, listen, fetch and send; they end with their connection.
+//! Tasks that dial, listen and carry what the queue of requests ([`crate::link::requests`]) has next; they end with their
+//! connection.
 
 use std::sync::Arc;
 
 use souk_common::clock::{Clock, Timestamp};
-use souk_common::ids::AttemptId;
-use souk_common::round::statements::Answer;
 use souk_common::transport::Platform;
-use souk_common::wire::messages::Request;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
-use super::Input;
+use super::{Driver, Input};
+use crate::error::CheckFailed;
 use crate::folder::Folder;
-use crate::link::timeouts::TimedOut;
-use crate::link::{Heard, Link, Uploaded, asks_to_wait, close_code_in, is_here, says_no_member};
+use crate::link::requests::{Came, Exchange};
+use crate::link::{Heard, Link, asks_to_wait, close_code_in, says_no_member};
 use crate::membership::Membership;
-use crate::participate::{AttemptKey, Blob, Event, Pending};
+use crate::membership::renewal::{NotNewest, RenewalAction};
 use crate::store::Store;
 
-/// Something to send or to fetch.
-pub(crate) enum Outgoing {
-    /// An answer to an announcement.
-    Answer(AttemptId, Answer),
-    /// A word of a masked attempt.
-    Word(AttemptKey, Request),
-    /// An update.
-    Upload {
-        /// What.
-        pending: Pending,
-        /// When.
-        at: Timestamp,
-        /// Where it is noted before it leaves.
-        store: Arc<Store>,
-    },
-    /// A blob.
-    Fetch {
-        /// Which.
-        blob: Blob,
-        /// When.
-        at: Timestamp,
-    },
-    /// What this shop holds, and what it must know.
-    CheckIn(Box<Membership>),
-    /// A request for a new certificate.
-    Renew(Vec<u8>),
-}
-
-/// Carries letters over one connection: answers, words and updates in order, blobs beside them, and so what keeps the
-/// membership going. Together with the subscription these are all streams that a shop may have open.
-pub(crate) struct RequestQueue {
+/// Carries exchanges over one connection, until it is dropped.
+pub(crate) struct Courier {
     pub(crate) link: Arc<Link>,
-    clock: Arc<dyn Clock>,
     folder: Folder,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
     generation: u64,
     inputs: UnboundedSender<Input>,
-    sending: UnboundedSender<Outgoing>,
-    fetching: UnboundedSender<Outgoing>,
-    standing: UnboundedSender<Outgoing>,
-    tasks: [JoinHandle<()>; 3],
+    tasks: JoinSet<()>,
 }
 
-impl RequestQueue {
-    pub(crate) fn start(
+impl Courier {
+    pub(crate) fn new(
         link: Arc<Link>,
-        clock: Arc<dyn Clock>,
         folder: Folder,
-        generation: u64,
-        inputs: UnboundedSender<Input>,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        (generation, inputs): (u64, UnboundedSender<Input>),
     ) -> Self {
-        let line = |link: Arc<Link>, folder: Folder, inputs: UnboundedSender<Input>| {
-            let (letters_in, mut letters) = unbounded_channel();
-            let clock = Arc::clone(&clock);
-            let task = tokio::spawn(async move {
-                while let Some(letter) = letters.recv().await {
-                    carry(&link, &*clock, &folder, generation, letter, &inputs).await;
-                }
-            });
-            (letters_in, task)
-        };
-        let (sending, first) = line(Arc::clone(&link), folder.clone(), inputs.clone());
-        let (fetching, second) = line(Arc::clone(&link), folder.clone(), inputs.clone());
-        let (standing, third) = line(Arc::clone(&link), folder.clone(), inputs.clone());
         Self {
             link,
-            clock,
             folder,
+            store,
+            clock,
             generation,
             inputs,
-            sending,
-            fetching,
-            standing,
-            tasks: [first, second, third],
+            tasks: JoinSet::new(),
         }
     }
 
-    /// Takes a letter; one that is due later waits aside, so that it delays no other.
-    pub(crate) fn post(&self, letter: Outgoing) {
-        let (line, at) = match &letter {
-            Outgoing::Answer(..) | Outgoing::Word(..) => (&self.sending, Timestamp(0)),
-            Outgoing::Upload { at, .. } => (&self.sending, *at),
-            Outgoing::Fetch { at, .. } => (&self.fetching, *at),
-            Outgoing::CheckIn(_) | Outgoing::Renew(_) => (&self.standing, Timestamp(0)),
-        };
-        let wait = at.since(self.clock.now());
-        if wait.is_zero() {
-            // The task ends only with this courier.
-            let _ = line.send(letter);
-            return;
-        }
-        let line = line.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let _ = line.send(letter);
+    /// Carries an exchange to its end; what comes of it is an input.
+    pub(crate) fn carry(&mut self, mut exchange: Exchange) {
+        // Those that have ended need not be kept.
+        while self.tasks.try_join_next().is_some() {}
+        let (link, folder, store) = (
+            Arc::clone(&self.link),
+            self.folder.clone(),
+            Arc::clone(&self.store),
+        );
+        let (clock, generation, inputs) = (Arc::clone(&self.clock), self.generation, self.inputs.clone());
+        self.tasks.spawn(async move {
+            let header = exchange.header();
+            let note = |bytes| match header {
+                Some(header) => Ok(store.note_sending(&header.update, bytes, clock.now())?),
+                None => Ok(()),
+            };
+            let number = exchange.number();
+            let came = match link.exchange(&folder, &mut exchange, note).await {
+                Ok(came) => came,
+                Err(error) => exchange.failed(error),
+            };
+            if matches!(came, Came::HangUp) {
+                link.close();
+            }
+            let _ = inputs.send(Input::Came(generation, number, came));
         });
     }
 }
 
-impl Drop for RequestQueue {
+impl Drop for Courier {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
         self.link.close();
         tracing::debug!(generation = self.generation, folder = %self.folder.path().display(), closed = self.inputs.is_closed(), "connection dropped");
+    }
+}
+
+impl Driver {
+    /// Takes in what came of an exchange.
+    pub(super) fn take_in(&mut self, came: Came) -> anyhow::Result<()> {
+        match came {
+            Came::Nothing | Came::HangUp => Ok(()),
+            Came::Event(event) => self.handle(event),
+            Came::Receipt(receipt) => self.act(|agent, now| agent.received(now, receipt)),
+            Came::NotTaken(key, reason) => self.act(|agent, now| agent.not_taken(now, key, &reason)),
+            Came::Heard(heard) => self.hear(&heard),
+            Came::Renewed(renewed) => {
+                let acts = self.standing.take(self.platform.clock.now(), renewed)?;
+                self.go_on(acts);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn hear(&mut self, heard: &Heard) -> anyhow::Result<()> {
+        let acts = self
+            .standing
+            .hear(self.platform.clock.now(), heard, self.agent.workshop());
+        let acts = acts.map_err(|error| match error.downcast::<NotNewest>() {
+            Ok(lost) => CheckFailed(lost.to_string()).into(),
+            Err(error) => error,
+        });
+        self.go_on(acts?);
+        Ok(())
+    }
+
+    /// Does what keeps the membership going.
+    pub(super) fn go_on(&mut self, acts: Vec<RenewalAction>) {
+        for act in acts {
+            match act {
+                RenewalAction::Tell(line) => self.tell(&line),
+                RenewalAction::Post(what) => self.requests.post(self.platform.clock.now(), what),
+            }
+        }
+    }
+
+    /// Says what may be said now.
+    pub(super) fn carry_on(&mut self) {
+        let Some(courier) = &mut self.courier else { return };
+        while let Some(exchange) = self.requests.next(self.platform.clock.now()) {
+            courier.carry(exchange);
+        }
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.courier = None;
+        self.requests.lost();
+    }
+
+    /// Why it is over.
+    pub(super) fn no_member(&self) -> anyhow::Error {
+        let folder = self.folder.path().display();
+        CheckFailed(format!(
+            "the coordinator says that {} is no member any more: it was revoked, or has left. The ledger and the last model \
+             stay in {folder}, and `souk-client recommend` goes on. If it is a mistake, ask the operator for a new code and \
+             `souk-client join CODE --again --dir {folder}`",
+            self.standing.membership().shop
+        ))
+        .into()
     }
 }
 
@@ -177,96 +201,4 @@ async fn follow(
         }
     }
     Ok(())
-}
-
-async fn carry(
-    link: &Link,
-    clock: &dyn Clock,
-    folder: &Folder,
-    generation: u64,
-    letter: Outgoing,
-    inputs: &UnboundedSender<Input>,
-) {
-    let event = match letter {
-        Outgoing::CheckIn(membership) => {
-            match link.check_in(&membership).await {
-                Ok(heard) => {
-                    let _ = inputs.send(Input::Heard(generation, Box::new(heard)));
-                }
-                Err(error) => tracing::warn!("the shop could not check in: {error:#}"),
-            }
-            return;
-        }
-        Outgoing::Renew(csr) => {
-            let _ = inputs.send(Input::Renewed(generation, link.renew(csr).await));
-            return;
-        }
-        Outgoing::Answer(id, answer) => {
-            if let Err(error) = link.answer(id, answer).await {
-                tracing::warn!(%id, "the answer was not taken: {error:#}");
-                hang_up_if_late(link, &error);
-            }
-            return;
-        }
-        Outgoing::Word(key, word) => {
-            match link.say(&word).await {
-                Ok(None) => {}
-                // Without keys or shares there is no place for this shop in the attempt.
-                Ok(Some(reason))
-                    if matches!(
-                        word,
-                        Request::Advertise(_) | Request::Share { .. } | Request::Checked { .. }
-                    ) =>
-                {
-                    let _ = inputs.send(Input::NotTaken(generation, key, reason));
-                }
-                Ok(Some(reason)) => tracing::warn!(id = %key.id, %reason, "a word was not taken"),
-                Err(error) => {
-                    tracing::warn!(id = %key.id, "a word was not said: {error:#}");
-                    hang_up_if_late(link, &error);
-                }
-            }
-            return;
-        }
-        Outgoing::Fetch { blob, .. } => {
-            let fetched = if is_here(folder, &blob) {
-                Ok(())
-            } else {
-                link.fetch(folder, &blob).await
-            };
-            match fetched {
-                Ok(()) => Event::BlobReady(blob),
-                Err(error) => {
-                    tracing::warn!(digest = %blob.digest.short(), "a blob was not fetched: {error:#}");
-                    Event::BlobFailed(blob)
-                }
-            }
-        }
-        Outgoing::Upload { pending, store, .. } => {
-            let header = pending.header;
-            let note = |bytes| Ok(store.note_sending(&header.update, bytes, clock.now())?);
-            let path = folder.update(&header.update);
-            let (plan, binding) = (pending.key.plan, pending.binding);
-            match link.upload(plan, (&header, binding), &path, note).await {
-                Ok(Uploaded::Stored(receipt)) => {
-                    let _ = inputs.send(Input::Receipt(generation, receipt));
-                    return;
-                }
-                Ok(Uploaded::Refused(code)) => Event::Rejected { header, code },
-                Err(error) => {
-                    tracing::warn!(id = %header.id, "the update was not sent: {error:#}");
-                    Event::UploadFailed(header)
-                }
-            }
-        }
-    };
-    let _ = inputs.send(Input::FromLink(generation, event));
-}
-
-/// A coordinator that takes a question and never answers is dialled anew: with a new connection the machine says again what
-/// still matters.
-fn hang_up_if_late(link: &Link, error: &anyhow::Error) {
-    if error.is::<TimedOut>() {
-        link.close();
-    }
 }

@@ -7,13 +7,11 @@
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
 //! | [`duplicate`] | whether another program has this shop's key |
-//! | [`renewal`] | certificates, clock and ledger, as the coordinator knows them |
 
 mod connection;
 mod control;
 mod duplicate;
 mod output;
-mod renewal;
 mod stop;
 
 use std::sync::Arc;
@@ -23,9 +21,8 @@ use anyhow::{Context, ensure};
 use rand::RngExt;
 use souk_common::clock::Timestamp;
 use souk_common::control::ControlSocket;
-use souk_common::crypto::sign::Signed;
 use souk_common::rng::{Secret, secret_stream};
-use souk_common::round::statements::{Announcement, Receipt};
+use souk_common::round::statements::Announcement;
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Platform, in_place};
 use souk_common::wire::messages::Push;
@@ -37,18 +34,19 @@ use crate::config::ShopConfig;
 use crate::control::{Answer, Service};
 use crate::error::CheckFailed;
 use crate::folder::Folder;
+use crate::link::requests::{Came, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
+use crate::membership::renewal::Renewal;
 use crate::participate::{AttemptKey, Event, Note};
 use crate::store::Store;
 use crate::training::{Attempts, UnreleasedUpdate};
 
-use connection::{Outgoing, RequestQueue};
+use connection::Courier;
 pub use control::answer_alone;
 use control::{leave, serve_control};
 use duplicate::Replaced;
 use output::Owner;
-use renewal::Renewal;
 use stop::Offline;
 pub use stop::StopRules;
 
@@ -64,18 +62,12 @@ enum Input {
     AskedToWait(u64),
     /// It is gone: in words, and by the coordinator's own reason.
     Lost(u64, String, Option<CloseCode>),
-    /// The machine's event about what was sent over it.
-    FromLink(u64, Event),
-    /// A receipt, with its signature.
-    Receipt(u64, Signed<Receipt>),
-    /// What the coordinator said when this shop checked in.
+    /// What the coordinator said when this shop arrived.
     Heard(u64, Box<Heard>),
-    /// A new certificate, or why there is none.
-    Renewed(u64, anyhow::Result<Vec<u8>>),
+    /// What came of an exchange.
+    Came(u64, u64, Came),
     /// The coordinator says that this shop is no member.
     NoMember(u64),
-    /// Keys or shares that the coordinator did not take, and why.
-    NotTaken(u64, AttemptKey, String),
     /// For the owner.
     Tell(String),
     /// A draw is ready.
@@ -136,14 +128,14 @@ struct Driver {
     agent: Agent,
     folder: Folder,
     address: String,
-    membership: Membership,
     inputs: UnboundedReceiver<Input>,
     inputs_in: UnboundedSender<Input>,
     /// Counts connections, so that what an old one still says is ignored.
     generation: u64,
     /// No dialling before that.
     not_before: Timestamp,
-    courier: Option<RequestQueue>,
+    courier: Option<Courier>,
+    requests: RequestQueue,
     replaced: Replaced,
     manager: ServiceManager,
     standing: Renewal,
@@ -192,15 +184,15 @@ impl Driver {
             agent,
             folder: folder.clone(),
             address: config.coordinator_or(&membership.address),
-            membership,
             inputs,
             inputs_in,
             generation: 0,
             not_before: Timestamp(0),
             courier: None,
+            requests: RequestQueue::default(),
             replaced: Replaced::default(),
             manager: ServiceManager::from_environment(),
-            standing: Renewal::new(now),
+            standing: Renewal::new(folder, membership, now),
             jitter: secret_stream()?,
             owner,
             dialling: None,
@@ -236,6 +228,10 @@ impl Driver {
         while !self.done {
             let alone_too_long = self.alone.too_long(self.platform.clock.now());
             let look_again = self.standing.look_at().since(self.platform.clock.now());
+            let due = self
+                .requests
+                .due()
+                .map(|due| due.since(self.platform.clock.now()));
             tokio::select! {
                 input = self.inputs.recv() => {
                     // The driver holds a sender, so the channel never ends.
@@ -243,11 +239,17 @@ impl Driver {
                         self.take(input)?;
                     }
                 }
-                () = tokio::time::sleep(look_again) => self.look_again(),
+                () = tokio::time::sleep(look_again) => {
+                    let acts = self.standing.look(self.platform.clock.now());
+                    self.go_on(acts);
+                }
+                // What is due is carried on below.
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
                 () = alone_too_long => return Err(self.alone.error(&self.address)),
                 () = signs_of_life.due() => self.manager.alive(),
                 () = &mut stop => break,
             }
+            self.carry_on();
         }
         Ok(())
     }
@@ -255,19 +257,17 @@ impl Driver {
     fn take(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
             Input::Event(event) => self.handle(event),
-            Input::Heard(generation, heard) if generation == self.generation => self.hear(*heard),
-            Input::Renewed(generation, renewed) if generation == self.generation => {
-                self.take_renewed(renewed)
-            }
+            Input::Heard(generation, heard) if generation == self.generation => self.hear(&heard),
             Input::NoMember(generation) if generation == self.generation => Err(self.no_member()),
             Input::Linked(generation, link) if generation == self.generation => {
                 self.alone.is_over();
-                self.courier = Some(RequestQueue::start(
+                self.requests.connected();
+                self.courier = Some(Courier::new(
                     link,
-                    Arc::clone(&self.platform.clock),
                     self.folder.clone(),
-                    generation,
-                    self.inputs_in.clone(),
+                    Arc::clone(self.agent.store()),
+                    Arc::clone(&self.platform.clock),
+                    (generation, self.inputs_in.clone()),
                 ));
                 Ok(())
             }
@@ -283,17 +283,15 @@ impl Driver {
                     noted.map_err(|two| CheckFailed(two.to_string()))?;
                 }
                 self.tell(&reason);
-                self.courier = None;
+                self.hang_up();
                 self.alone.goes_on(self.platform.clock.now());
                 let jitter = self.jitter.random();
                 self.handle(Event::Disconnected { jitter })
             }
-            Input::FromLink(generation, event) if generation == self.generation => self.handle(event),
-            Input::Receipt(generation, receipt) if generation == self.generation => {
-                self.act(|agent, now| agent.received(now, receipt))
-            }
-            Input::NotTaken(generation, key, reason) if generation == self.generation => {
-                self.act(|agent, now| agent.not_taken(now, key, &reason))
+            Input::Came(generation, number, came)
+                if generation == self.generation && self.requests.ended(number) =>
+            {
+                self.take_in(came)
             }
             Input::Tell(line) => {
                 self.tell(&line);
@@ -311,14 +309,11 @@ impl Driver {
             // Of a connection that is no more.
             Input::Linked(..)
             | Input::Heard(..)
-            | Input::Renewed(..)
             | Input::NoMember(..)
             | Input::Pushed(..)
             | Input::AskedToWait(..)
             | Input::Lost(..)
-            | Input::FromLink(..)
-            | Input::NotTaken(..)
-            | Input::Receipt(..) => Ok(()),
+            | Input::Came(..) => Ok(()),
         }
     }
 
@@ -331,7 +326,8 @@ impl Driver {
             Ok(acts) => {
                 self.perform(acts);
                 if is_welcome {
-                    self.welcomed();
+                    let acts = self.standing.welcomed(self.platform.clock.now());
+                    self.go_on(acts);
                 }
             }
             Err(error) => {
@@ -363,14 +359,7 @@ impl Driver {
         for act in acts {
             match act {
                 AgentAction::Connect { at } => self.connect(at),
-                AgentAction::Fetch { blob, at } => self.post(Outgoing::Fetch { blob, at }),
-                AgentAction::Answer(key, answer) => self.post(Outgoing::Answer(key.id, answer)),
-                AgentAction::Say(key, word) => self.post(Outgoing::Word(key, word)),
-                AgentAction::Upload { pending, at } => self.post(Outgoing::Upload {
-                    pending,
-                    at,
-                    store: Arc::clone(self.agent.store()),
-                }),
+                AgentAction::Say(what) => self.requests.post(self.platform.clock.now(), what),
                 AgentAction::Consider(announcement) => self.consider(announcement),
                 AgentAction::Compute(announcement) => self.compute(announcement),
                 AgentAction::Report(note) => self.report(&note),
@@ -382,25 +371,18 @@ impl Driver {
 
     fn connect(&mut self, at: Timestamp) {
         self.generation += 1;
-        self.courier = None;
+        self.hang_up();
         let dial = connection::listen(
             self.platform.clone(),
             at.max(self.not_before),
             self.generation,
             self.folder.clone(),
-            self.membership.clone(),
+            self.standing.membership().clone(),
             self.address.clone(),
             self.inputs_in.clone(),
         );
         let before = self.dialling.replace(tokio::spawn(dial));
         before.iter().for_each(tokio::task::JoinHandle::abort);
-    }
-
-    /// Without a connection the letter is dropped: the machine asks again when there is one.
-    fn post(&mut self, letter: Outgoing) {
-        if let Some(courier) = &self.courier {
-            courier.post(letter);
-        }
     }
 
     fn consider(&self, announcement: Announcement) {
@@ -433,7 +415,7 @@ impl Driver {
             return;
         };
         let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
-        let (membership, inputs) = (self.membership.clone(), self.inputs_in.clone());
+        let (membership, inputs) = (self.standing.membership().clone(), self.inputs_in.clone());
         let now = self.platform.clock.now();
         tokio::spawn(async move {
             match leave(&link, &folder, &membership, now).await {

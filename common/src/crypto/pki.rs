@@ -36,17 +36,23 @@ impl Authority {
     /// # Errors
     /// When there is no entropy.
     pub fn create(federation: &str, now: Timestamp) -> Result<Self, PkiError> {
-        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        let key = KeyPair::generate_for(&PKCS_ED25519)?.serialize_der();
+        Self::of_key(federation, Zeroizing::new(key), now)
+    }
+
+    /// The same, with a key (PKCS#8 DER, Ed25519) that is there already.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_key(federation: &str, secret: SecretKey, now: Timestamp) -> Result<Self, PkiError> {
+        let key = KeyPair::try_from(&PrivatePkcs8KeyDer::from(secret.as_slice()))?;
         // Two authorities of one federation have different names, so that it is clear which one a certificate is by.
         let which = Digest::of(key.public_key_raw()).short();
         let mut params = params(&format!("souk federation {federation} {which}"), now, CA_LIFE);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().to_vec();
-        Ok(Self {
-            certificate,
-            key: Zeroizing::new(key.serialize_der()),
-        })
+        Ok(Self::open(certificate, secret))
     }
 
     /// The CA that was stored as certificate and key, both DER.

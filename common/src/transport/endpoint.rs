@@ -206,12 +206,18 @@ pub fn refusal_of(connection: &Connection) -> Option<CertificateRefusal> {
 
 /// The shop on the other end; none if it showed no certificate.
 pub fn peer_of(connection: &Connection) -> Option<PeerIdentity> {
-    let leaf = certificate_of(connection)?;
-    Some(PeerIdentity {
-        shop: shop_of(&leaf)?,
-        fingerprint: Digest::of(&leaf),
-        identity: key_of(&leaf)?,
-    })
+    PeerIdentity::of(&certificate_of(connection)?)
+}
+
+impl PeerIdentity {
+    /// Whom a certificate (DER) is for; none if it is not a shop's.
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        Some(Self {
+            shop: shop_of(certificate)?,
+            fingerprint: Digest::of(certificate),
+            identity: key_of(certificate)?,
+        })
+    }
 }
 
 /// The certificate that the other end showed, DER.

@@ -46,6 +46,15 @@ pub struct Certification {
 }
 
 impl Certification {
+    /// One authority certifies all.
+    pub fn by(serving: Authority) -> Self {
+        Self {
+            number: 0,
+            serving,
+            next: None,
+        }
+    }
+
     /// Reads the folder's authorities.
     ///
     /// # Errors

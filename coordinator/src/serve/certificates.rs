@@ -1,7 +1,7 @@
 //! The coordinator's own certificate while it runs: renewed before it ends, and made anew when authorities change. Connections
 //! that stand are not touched: a new certificate is for those that come.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use quinn::Endpoint;
@@ -14,9 +14,8 @@ use super::state::ServeState;
 use crate::folder::{HomeError, Lives};
 use crate::membership::authorities::Certification;
 
-/// Who certifies whom, and until when the coordinator is.
+/// Until when the coordinator is certified, and where it shows that.
 pub(crate) struct Certificates {
-    certification: RwLock<Certification>,
     pub(crate) lives: Lives,
     endpoint: Endpoint,
     platform: Platform,
@@ -45,24 +44,13 @@ pub(crate) fn own(certification: &Certification, lives: Lives, now: Timestamp) -
 }
 
 impl Certificates {
-    pub(crate) fn new(
-        certification: Certification,
-        lives: Lives,
-        (endpoint, platform): (Endpoint, Platform),
-        validity: Validity,
-    ) -> Self {
+    pub(crate) fn new(lives: Lives, (endpoint, platform): (Endpoint, Platform), validity: Validity) -> Self {
         Self {
-            certification: RwLock::new(certification),
             lives,
             endpoint,
             platform,
             validity: RwLock::new(validity),
         }
-    }
-
-    /// Who certifies whom.
-    pub(crate) fn certification(&self) -> RwLockReadGuard<'_, Certification> {
-        self.certification.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From when until when the coordinator is certified.
@@ -87,10 +75,7 @@ impl ServeState {
             .validity
             .write()
             .unwrap_or_else(PoisonError::into_inner) = own.validity;
-        *certificates
-            .certification
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = certification;
+        self.dialogue.certify_by(certification);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             let address = real_address(&config.address, hub.local);
             let traffic = hub.open_traffic();
             let certified_until = hub.certificates.validity().until;
-            let late = hub.late.all();
+            let late = hub.dialogue.late().all();
             let act = move |engine: &mut Engine| {
                 let live = Live {
                     state: state_of(engine),

@@ -2,23 +2,20 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `session` | one shop's connection |
-//! | `enrolment` | joiners |
+//! | `session` | one shop's connection: carries the dialogue, which is [`crate::session`] |
 //! | `transfer` | updates and blobs on their way |
 //! | `state` | what all sessions share |
 //! | `engine_thread` | the thread that waits for the disk |
-//! | [`quota`], `resumable` | who may send and fetch now, and what is kept of what broke off |
-//! | `discarded` | updates that came too late |
+//! | [`quota`] | what one shop may use, and who may send and fetch now |
+//! | `enrolment` | refused tries to enrol get into the record |
 //! | `control` | the operator's questions |
 //! | `certificates` | the coordinator's own certificate |
 
 mod certificates;
 mod control;
-mod discarded;
 mod engine_thread;
 mod enrolment;
 pub mod quota;
-mod resumable;
 mod session;
 mod state;
 mod transfer;
@@ -107,7 +104,6 @@ pub async fn run_on(
     let endpoint = server_endpoint_on(&platform, address, own.identity, serving.certificate(), resets)?;
     let local = endpoint.local_addr()?;
     let certificates = Certificates::new(
-        certification,
         config.certificates,
         (endpoint.clone(), platform.clone()),
         own.validity,
@@ -115,7 +111,7 @@ pub async fn run_on(
     let hub = Arc::new(ServeState::new(
         engine,
         home.clone(),
-        certificates,
+        (certification, certificates),
         &config.limits,
         local,
         clock,

@@ -1,30 +1,27 @@
-//! One shop's connection: one request a stream. Whatever a peer sends, only its own session can end.
+//! One shop's connection: carries the dialogue ([`crate::session`]), one request a stream. Whatever a peer sends, only its own session can end.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use souk_common::hex;
+use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
-use souk_common::limits::{MAX_STRANGER_REQUESTS, MAX_TEXT_BYTES, RECEIPTS_AT_ONCE};
-use souk_common::round::statements::{RejectCode, UploadHeader};
-use souk_common::secagg::Binding;
+use souk_common::limits::MAX_STRANGER_REQUESTS;
 use souk_common::transport::{
     CloseCode, FrameError, Framed, PeerIdentity, certificate_of, peer_of, read_frame,
 };
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::messages::{CheckIn, CheckedIn, ErrorCode, Reply, Request};
+use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::state::{Decision, ServeState};
-use super::transfer::{Line, NotReceived};
-use super::{PATIENCE, enrolment};
+use super::PATIENCE;
+use super::quota::push_queue::Pushes;
+use super::state::ServeState;
+use super::transfer::Line;
 use crate::engine::Engine;
-use crate::masking::MaskedWord;
-use crate::membership::registry::{self, RegistryError};
-use crate::round::Event;
-use crate::store::{Standing, StoreError};
+use crate::session::upload::Offer;
+use crate::session::{self, Answer, Caller, Dialogue, Next};
 
 /// Serves a connection to its end. `stranger` is its place among peers that are not known.
 pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: OwnedSemaphorePermit) {
@@ -92,7 +89,7 @@ async fn serve(
                 FrameError::Version { .. } => ErrorCode::Version,
                 _ => ErrorCode::BadRequest,
             };
-            let _ = say(&mut send, &failure(code, &error.to_string())).await;
+            let _ = say(&mut send, &session::failure(code, &error.to_string())).await;
             end(&connection, &mut send, CloseCode::BadFrame).await;
             return;
         }
@@ -101,7 +98,12 @@ async fn serve(
         hub: &hub,
         connection: &connection,
     };
-    match session.answer(peer, request, &mut send, &mut receive).await {
+    let caller = Caller {
+        peer,
+        certificate: certificate_of(&connection).unwrap_or_default(),
+        from: connection.remote_address().ip(),
+    };
+    match session.answer(caller, request, &mut send, &mut receive).await {
         Ok(()) => {
             let _ = send.finish();
         }
@@ -144,213 +146,63 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
+    /// Carries a request through its dialogue.
     async fn answer(
         &self,
-        peer: Option<PeerIdentity>,
+        caller: Caller,
         request: Request,
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<(), FrameError> {
-        if let Request::Join { secret, csr } = request {
-            let reply = self.join(secret, csr).await;
-            return say(send, &reply).await;
-        }
-        let Some(peer) = peer else {
-            let reply = failure(ErrorCode::NoCertificate, "join first");
-            return say(send, &reply).await;
+        let is_join = matches!(request, Request::Join { .. });
+        let Some(shop) = caller.peer.as_ref().map(|peer| peer.shop.clone()) else {
+            let next =
+                self.converse(move |dialogue, engine, now| dialogue.answer(engine, now, &caller, request));
+            let next = next.await;
+            self.hub.refused.notify_one();
+            return self.follow(next, send).await;
         };
-        tokio::time::sleep(self.hub.meters.request(self.hub.now(), &peer.shop)).await;
-        let who = peer.clone();
-        let allowed = move |engine: &mut Engine| registry::allows(engine.store(), &who);
-        if !matches!(self.hub.keeper.ask(allowed).await, Some(Ok(true))) {
-            let reply = failure(ErrorCode::NotEnrolled, CloseCode::NotEnrolled.words());
-            say(send, &reply).await?;
-            end(self.connection, send, CloseCode::NotEnrolled).await;
-            return Ok(());
+        if !is_join {
+            tokio::time::sleep(self.hub.meters.request(self.hub.now(), &shop)).await;
         }
-        let (shop, identity) = (peer.shop.clone(), peer.identity);
-        match request {
-            Request::Join { .. } => Ok(()),
-            Request::CheckIn(word) => say(send, &self.check_in(peer, word).await).await,
-            Request::Renew { csr } => say(send, &self.renew(peer, csr).await).await,
-            Request::Spent { below } => {
-                let spent = move |engine: &mut Engine| engine.store().spent(&shop, below, RECEIPTS_AT_ONCE);
-                let reply = match self.hub.keeper.ask(spent).await {
-                    Some(Ok(spent)) => Reply::Spent(spent),
-                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
-                    None => not_now(),
-                };
-                say(send, &reply).await
-            }
-            Request::Subscribe { software, process_id } => {
-                self.subscribe(shop, &identity, &software, process_id, send).await
-            }
-            Request::Answer { id, answer } => {
-                self.hub.tell(Event::Answered { shop, id, answer }).await;
-                say(send, &Reply::Done).await
-            }
-            Request::Blob { digest, offset } => self.line(&shop).blob(digest, offset, send).await,
-            Request::Upload(upload) => {
-                let reply = self.upload(shop, (upload, None), send, receive).await?;
-                say(send, &reply).await
-            }
-            Request::SignedUpload {
-                header,
-                signature,
-                binding,
-            } => {
-                let reply = self
-                    .upload(shop.clone(), (header, binding), send, receive)
-                    .await?;
-                self.keep_word(shop, identity, &reply, signature).await;
-                say(send, &reply).await
-            }
-            Request::SignedSpent { below } => {
-                let spent =
-                    move |engine: &mut Engine| engine.store().signed_spent(&shop, below, RECEIPTS_AT_ONCE);
-                let reply = match self.hub.keeper.ask(spent).await {
-                    Some(Ok(spent)) => Reply::SignedSpent(spent),
-                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
-                    None => not_now(),
-                };
-                say(send, &reply).await
-            }
-            Request::Advertise(keys) => {
-                self.masked(shop, MaskedWord::Keys(identity, Box::new(keys)), send)
-                    .await
-            }
-            Request::Share { id, shares } => self.masked(shop, MaskedWord::Shares(id, shares), send).await,
-            Request::Checked { id, bad } => self.masked(shop, MaskedWord::Checked(id, bad), send).await,
-            Request::Confirm(word) => self.masked(shop, MaskedWord::Confirmation(word), send).await,
-            Request::Reveal { id, shares } => self.masked(shop, MaskedWord::Revealed(id, shares), send).await,
-            Request::Members => {
-                let members = self.hub.keeper.ask(|engine| registry::members(engine.store()));
-                let reply = match members.await {
-                    Some(Ok(members)) => Reply::Members(members),
-                    Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
-                    None => not_now(),
-                };
-                say(send, &reply).await
-            }
-            Request::Leave => say(send, &self.leave(shop).await).await,
-        }
-    }
-
-    fn line<'b>(&'b self, shop: &'b ShopName) -> Line<'b> {
-        Line {
-            hub: self.hub,
-            connection: self.connection,
-            shop,
-        }
-    }
-
-    async fn leave(&self, shop: ShopName) -> Reply {
-        let leaver = shop.clone();
-        let clock = self.hub.clock();
-        let end =
-            move |engine: &mut Engine| registry::end(engine.store(), clock.now(), &leaver, Standing::Left);
-        match self.hub.keeper.ask(end).await {
-            Some(Ok(_)) => {
-                self.hub.partials.forget(&shop);
-                self.hub.tell(Event::Revoked(shop)).await;
-                let kept = registry::KEPT_AFTER_LEAVING.to_owned();
-                Reply::Left { kept }
-            }
-            Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
-            None => not_now(),
-        }
-    }
-
-    /// Takes in a word for the open masked attempt.
-    async fn masked(
-        &self,
-        shop: ShopName,
-        word: MaskedWord,
-        send: &mut SendStream,
-    ) -> Result<(), FrameError> {
-        let (of, clock) = (shop.clone(), self.hub.clock());
-        let act = move |engine: &mut Engine| engine.masked(clock.now(), of, word);
-        let decision = self.hub.act(Some(shop), act).await;
-        say(send, &reply_of(decision)).await
-    }
-
-    /// Notes what a shop says of itself, and tells it what it must know.
-    async fn check_in(&self, peer: PeerIdentity, word: CheckIn) -> Reply {
-        let now = self.hub.now();
-        let dialled_with = certificate_of(self.connection).unwrap_or_default();
-        let authorities = self.hub.certificates.certification().word();
-        let check_in = move |engine: &mut Engine| {
-            registry::check_in(engine.store(), now, &peer, &dialled_with, &word)?;
-            let last = engine.store().last_spent(&peer.shop)?;
-            Ok::<_, StoreError>(CheckedIn {
-                now,
-                authorities: engine.sign(authorities),
-                receipt: last.map(|spent| spent.receipt),
-            })
+        let answer = move |dialogue: &Dialogue, engine: &mut Engine, now| {
+            dialogue.answer(engine, now, &caller, request)
         };
-        match self.hub.keeper.ask(check_in).await {
-            Some(Ok(checked_in)) => Reply::CheckedIn(Box::new(checked_in)),
-            Some(Err(error)) => failure(ErrorCode::Internal, &error.to_string()),
-            None => not_now(),
-        }
-    }
-
-    async fn renew(&self, peer: PeerIdentity, csr: Vec<u8>) -> Reply {
-        let hub = Arc::clone(self.hub);
-        let renew = move |engine: &mut Engine| {
-            let certification = hub.certificates.certification();
-            let by = (certification.certifying(), hub.certificates.lives.shop);
-            registry::renew(engine.store(), hub.now(), &peer, &csr, by)
-        };
-        match self.hub.keeper.ask(renew).await {
-            Some(Ok(certificate)) => Reply::Renewed { certificate },
-            Some(Err(RegistryError::NoMember)) => failure(ErrorCode::NotEnrolled, ""),
-            Some(Err(RegistryError::Store(error))) => failure(ErrorCode::Internal, &error.to_string()),
-            Some(Err(error)) => failure(ErrorCode::BadRequest, &error.to_string()),
-            None => not_now(),
-        }
-    }
-
-    async fn join(&self, secret: [u8; 16], csr: Vec<u8>) -> Reply {
-        let (hub, from) = (Arc::clone(self.hub), self.connection.remote_address().ip());
-        let enrol = move |engine: &mut Engine| enrolment::enrol(&hub, engine, &secret, &csr, from);
-        match self.hub.keeper.ask(enrol).await {
-            Some(Ok((shop, reply))) => {
-                self.hub.tell(Event::Enrolled(shop)).await;
-                reply
+        match self.converse(answer).await {
+            (Next::Blob { digest, offset }, _) => self.line(&shop).blob(digest, offset, send).await,
+            (Next::Offer(offer), _) => {
+                let reply = self.upload(&shop, *offer, send, receive).await?;
+                say(send, &reply).await
             }
-            Some(Err(refusal)) => *refusal,
-            None => not_now(),
-        }
-    }
-
-    async fn subscribe(
-        &self,
-        shop: ShopName,
-        identity: &[u8; 32],
-        software: &str,
-        process_id: u32,
-        send: &mut SendStream,
-    ) -> Result<(), FrameError> {
-        let mut pushes = self.hub.subscribe(self.connection, process_id);
-        let software: String = software.chars().take(MAX_TEXT_BYTES / 4).collect();
-        let (of, identity) = (shop.clone(), hex::text(identity));
-        let clock = self.hub.clock();
-        let welcome = move |engine: &mut Engine| {
-            if let Some(mut member) = engine.store().shop(&of)? {
-                (member.seen_at, member.software) = (Some(clock.now()), software);
-                if member.identity.is_empty() {
-                    member.identity = identity;
+            next => {
+                if is_join {
+                    self.hub.refused.notify_one();
                 }
-                engine
-                    .store()
-                    .change_lazily(|change| change.set_shop(&of, &member))?;
+                self.follow(next, send).await
             }
-            let mut outputs = engine.welcome(&of);
-            outputs.extend(engine.handle(clock.now(), Event::Connected(of))?);
-            Ok(outputs)
-        };
-        self.hub.act(Some(shop), welcome).await;
+        }
+    }
+
+    /// Says what ends a request, or goes on telling until the connection ends.
+    async fn follow(
+        &self,
+        (next, pushes): (Next, Option<Pushes>),
+        send: &mut SendStream,
+    ) -> Result<(), FrameError> {
+        match (next, pushes) {
+            (Next::Reply(reply), _) => say(send, &reply).await,
+            (Next::Close(reply, code), _) => {
+                say(send, &reply).await?;
+                end(self.connection, send, code).await;
+                Ok(())
+            }
+            (_, Some(pushes)) => self.tell(pushes, send).await,
+            // Only a shop's request leads there, and a shop's are carried on above.
+            (_, None) => say(send, &session::not_now()).await,
+        }
+    }
+
+    async fn tell(&self, mut pushes: Pushes, send: &mut SendStream) -> Result<(), FrameError> {
         loop {
             tokio::select! {
                 push = pushes.next() => match push {
@@ -370,102 +222,57 @@ impl Session<'_> {
 
     async fn upload(
         &self,
-        shop: ShopName,
-        (upload, binding): (UploadHeader, Option<Binding>),
+        shop: &ShopName,
+        offer: Offer,
         send: &mut SendStream,
         receive: &mut RecvStream,
     ) -> Result<Reply, FrameError> {
-        let turn = self.hub.turns.turn(&shop).await;
-        let (of, clock) = (shop.clone(), self.hub.clock());
-        let offer = move |engine: &mut Engine| engine.offer(clock.now(), of, upload, binding);
-        match self.hub.act(Some(shop.clone()), offer).await {
-            Some(Decision::Receive) => {}
-            decision => {
-                drop(turn);
-                self.note_if_late(&shop, &upload, decision.as_ref()).await;
-                return Ok(reply_of(decision));
-            }
-        }
-        let received = self.line(&shop).receive(&upload, &turn, send, receive).await;
-        let decision = match received {
-            Ok(staged) => {
-                let (of, clock) = (shop.clone(), self.hub.clock());
-                let arrived = move |engine: &mut Engine| engine.arrived(clock.now(), of, upload, staged);
-                self.hub.act(Some(shop.clone()), arrived).await
-            }
-            Err(why) => Some(Decision::Reply(
-                self.not_received(shop.clone(), upload, why).await,
-            )),
+        let turn = self.hub.turns.turn(shop).await;
+        let offered = self
+            .converse(move |dialogue, engine, now| dialogue.offered(engine, now, offer))
+            .await;
+        let offer = match offered.0 {
+            Next::Receive(offer) => offer,
+            next => return Ok(reply_of(next)),
         };
-        drop(turn);
-        self.note_if_late(&shop, &upload, decision.as_ref()).await;
-        Ok(reply_of(decision))
+        let received = self.line(shop).receive(&offer, &turn, send, receive).await;
+        let (next, _) = self
+            .converse(move |dialogue, engine, now| dialogue.received(engine, now, &offer, received))
+            .await;
+        Ok(reply_of(next))
     }
 
-    /// Keeps a shop's own word for an update, before it hears that it was received: whoever does not hear that sends both again.
-    async fn keep_word(&self, shop: ShopName, identity: [u8; 32], reply: &Reply, signature: Vec<u8>) {
-        let Reply::Receipt(receipt) = reply else { return };
-        let (of, upload) = (shop.clone(), receipt.body.upload);
-        let keep = move |engine: &mut Engine| engine.store().keep_word(&of, &upload, signature, &identity);
-        match self.hub.keeper.ask(keep).await {
-            Some(Ok(true)) => {}
-            Some(Ok(false)) => {
-                tracing::warn!(%shop, "a shop's own word for its update is not by its key, and is not kept")
-            }
-            Some(Err(error)) => {
-                tracing::error!(%shop, %error, "a shop's own word for its update is not kept")
-            }
-            None => {}
+    fn line<'b>(&'b self, shop: &'b ShopName) -> Line<'b> {
+        Line {
+            hub: self.hub,
+            connection: self.connection,
+            shop,
         }
     }
 
-    async fn note_if_late(&self, shop: &ShopName, upload: &UploadHeader, decision: Option<&Decision>) {
-        let code = RejectCode::NotOpen;
-        if matches!(decision, Some(Decision::Reply(Reply::Rejected { code: said })) if *said == code) {
-            self.hub.note_late(shop, upload.id).await;
-        }
-    }
-
-    /// Keeps what came of an update, and tells the machine that no more comes.
-    async fn not_received(&self, shop: ShopName, upload: UploadHeader, why: NotReceived) -> Reply {
-        let (kept, reply) = match why {
-            NotReceived::Refused(code) => (None, Reply::Rejected { code }),
-            NotReceived::BrokeOff(staged) => {
-                let words = "the update did not arrive whole; send the rest";
-                (Some(staged), failure(ErrorCode::Internal, words))
-            }
-            NotReceived::TooSlow(staged) => {
-                let words = "others wait, and this link is slow; send the rest later";
-                (Some(staged), failure(ErrorCode::TooSlow, words))
-            }
-        };
-        if let Some(staged) = kept {
-            let open = self
-                .hub
-                .keeper
-                .ask(|engine| engine.machine().open().map(|(id, _)| id));
-            self.hub
-                .partials
-                .keep(&shop, upload, open.await.flatten(), *staged);
-        }
-        let id = upload.id;
-        self.hub.tell(Event::UploadFailed { shop, id }).await;
-        reply
+    /// Lets the dialogue use the engine, and passes on what comes of it where the engine is.
+    async fn converse(
+        &self,
+        act: impl FnOnce(&Dialogue, &mut Engine, Timestamp) -> Answer + Send + 'static,
+    ) -> (Next, Option<Pushes>) {
+        let (hub, connection) = (Arc::clone(self.hub), self.connection.clone());
+        let answered = self.hub.keeper.ask(move |engine: &mut Engine| {
+            let Answer { next, outputs } = act(&hub.dialogue, engine, hub.now());
+            // A shop that subscribes hears what its request leads to.
+            let pushes = match &next {
+                Next::Subscribe { process_id } => Some(hub.subscribe(&connection, *process_id)),
+                _ => None,
+            };
+            hub.pass_on_or_end(outputs);
+            (next, pushes)
+        });
+        answered.await.unwrap_or((Next::Reply(session::not_now()), None))
     }
 }
 
-fn reply_of(decision: Option<Decision>) -> Reply {
-    match decision {
-        Some(Decision::Reply(reply)) => reply,
-        _ => not_now(),
+fn reply_of(next: Next) -> Reply {
+    match next {
+        Next::Reply(reply) => reply,
+        _ => session::not_now(),
     }
-}
-
-fn not_now() -> Reply {
-    failure(ErrorCode::Internal, "the coordinator can't take it now")
-}
-
-pub(super) fn failure(code: ErrorCode, detail: &str) -> Reply {
-    let detail = detail.chars().take(MAX_TEXT_BYTES / 4).collect();
-    Reply::Error { code, detail }
 }

@@ -7,27 +7,26 @@ use std::time::Duration;
 
 use quinn::Connection;
 use souk_common::clock::{Clock, Timestamp};
-use souk_common::ids::{AttemptId, ShopName};
+use souk_common::ids::ShopName;
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, PeerIdentity};
 use souk_common::wire::frame::to_bytes;
-use souk_common::wire::messages::{Push, Reply};
+use souk_common::wire::messages::Push;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::Certificates;
-use super::discarded::LateUpdates;
 use super::engine_thread::EngineThread;
 use super::quota::newest::Turns;
 use super::quota::push_queue::{self, PushQueue, Pushed, Pushes};
 use super::quota::rates::Meters;
 use super::quota::slots::{Pace, Places};
-use super::resumable::Partials;
 use super::{PATIENCE, ServeError};
-use crate::engine::{Engine, EngineError, Output, Staging};
+use crate::engine::{Engine, EngineError, Output};
 use crate::folder::{FederationFolder, Limits};
-use crate::membership::registry::Desk;
+use crate::membership::authorities::Certification;
 use crate::round::Event;
+use crate::session::Dialogue;
 use crate::store::{Files, Standing, Traffic};
 
 /// What all sessions share.
@@ -37,16 +36,12 @@ pub(crate) struct ServeState {
     /// Shops that were told that the run is complete.
     told: Mutex<HashSet<ShopName>>,
     failure: Mutex<Option<EngineError>>,
-    /// Each shop's last update that came too late.
-    pub(crate) late: LateUpdates,
-    desk: Mutex<Desk>,
+    pub(crate) dialogue: Dialogue,
     /// Refused tries to enrol wait to be written.
     pub(crate) refused: Notify,
     pub(crate) home: FederationFolder,
     pub(crate) certificates: Certificates,
-    pub(crate) staging: Staging,
     pub(crate) files: Files,
-    pub(crate) partials: Partials,
     /// Of uploads, and of downloads.
     pub(crate) turns: Turns,
     pub(crate) fetches: Turns,
@@ -74,23 +69,18 @@ struct Link {
     pushes: Option<PushQueue>,
 }
 
-/// What the session that caused an event has to do.
-pub(crate) enum Decision {
-    Receive,
-    Reply(Reply),
-}
-
 impl ServeState {
     pub(crate) fn new(
         mut engine: Engine,
         home: FederationFolder,
-        certificates: Certificates,
+        (certification, certificates): (Certification, Certificates),
         limits: &Limits,
         local: SocketAddr,
         clock: Arc<dyn Clock>,
         report: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Result<Self, ServeError> {
-        let staging = Staging::new(limits.staging_memory_bytes, engine.store().private().clone());
+        let (life, staging_bytes) = (certificates.lives.shop, limits.staging_memory_bytes);
+        let dialogue = Dialogue::new(&mut engine, certification, life, staging_bytes)?;
         let begun = (std::process::id(), clock.now(), local.to_string());
         engine.store().change(|change| {
             change.set_meta("process_id", &begun.0)?;
@@ -103,20 +93,16 @@ impl ServeState {
             patience: PATIENCE,
         };
         let files = engine.store().files().clone();
-        let late = LateUpdates::of(engine.store())?;
         Ok(Self {
             keeper: EngineThread::start(engine).map_err(ServeError::Thread)?,
             peers: Mutex::default(),
             told: Mutex::default(),
             failure: Mutex::default(),
-            late,
-            desk: Mutex::default(),
+            dialogue,
             refused: Notify::new(),
             home,
             certificates,
-            staging,
             files,
-            partials: Partials::default(),
             turns: Turns::default(),
             fetches: Turns::default(),
             uploads: Places::new(limits.max_concurrent_uploads, pace),
@@ -150,65 +136,50 @@ impl ServeState {
         Arc::clone(&self.clock)
     }
 
-    /// Feeds an event that no session waits for.
+    /// Feeds an event.
     pub(crate) async fn tell(self: &Arc<Self>, event: Event) {
         let clock = self.clock();
-        self.act(None, move |engine| engine.handle(clock.now(), event))
-            .await;
+        let act = move |engine: &mut Engine| engine.handle(clock.now(), event);
+        self.keeper.ask(self.passing_on(act)).await;
     }
 
-    /// Lets `act` use the engine, passes on what comes of it, and returns what is meant for the session of `own`.
-    pub(crate) async fn act(
-        self: &Arc<Self>,
-        own: Option<ShopName>,
-        act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
-    ) -> Option<Decision> {
-        self.keeper.ask(self.passing_on(own, act)).await.flatten()
-    }
-
-    /// The same, for a thread that may wait, and for no session.
+    /// Lets `act` use the engine and passes on what comes of it, for a thread that may wait.
     pub(crate) fn act_and_block(
         self: &Arc<Self>,
         act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
     ) {
-        self.keeper.ask_and_block(self.passing_on(None, act));
+        self.keeper.ask_and_block(self.passing_on(act));
     }
 
-    fn passing_on<A>(
-        self: &Arc<Self>,
-        own: Option<ShopName>,
-        act: A,
-    ) -> impl FnOnce(&mut Engine) -> Option<Decision> + Send + 'static + use<A>
+    fn passing_on<A>(self: &Arc<Self>, act: A) -> impl FnOnce(&mut Engine) + Send + 'static + use<A>
     where
         A: FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError> + Send + 'static,
     {
         let hub = Arc::clone(self);
-        // Passed on where the engine is: shops hear things in the order in which they happened.
-        move |engine| match act(engine) {
-            Ok(outputs) => hub.pass_on(own.as_ref(), outputs),
+        move |engine| hub.pass_on_or_end(act(engine))
+    }
+
+    /// To be called where the engine is: shops hear things in the order in which they happened.
+    pub(crate) fn pass_on_or_end(&self, outputs: Result<Vec<Output>, EngineError>) {
+        match outputs {
+            Ok(outputs) => self.pass_on(outputs),
             Err(error) => {
                 tracing::error!(%error, "the run can't go on");
-                hub.failure
+                self.failure
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .get_or_insert(error);
-                hub.stop.cancel();
-                None
+                self.stop.cancel();
             }
         }
     }
 
-    fn pass_on(&self, own: Option<&ShopName>, outputs: Vec<Output>) -> Option<Decision> {
-        let mut decision = None;
+    pub(crate) fn pass_on(&self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Push { shops, push } => self.push(shops.as_deref(), &push),
                 Output::WakeAt(at) => {
                     self.wake_at.send_replace(Some(at));
-                }
-                Output::Receive { shop, .. } if Some(&shop) == own => decision = Some(Decision::Receive),
-                Output::Reply { shop, reply } if Some(&shop) == own => {
-                    decision = Some(Decision::Reply(reply))
                 }
                 Output::Receive { shop, .. } | Output::Reply { shop, .. } => {
                     tracing::warn!(%shop, "an answer without a session that waits for it");
@@ -217,13 +188,10 @@ impl ServeState {
                 Output::Finished => self.finished.cancel(),
             }
         }
-        decision
     }
 
     fn push(&self, shops: Option<&[ShopName]>, push: &Push) {
-        if let Push::Ended { id, .. } = push {
-            self.partials.end(*id);
-        }
+        self.dialogue.told(push);
         let frame: Arc<[u8]> = match to_bytes(push) {
             Ok(frame) => frame.into(),
             Err(error) => {
@@ -248,10 +216,6 @@ impl ServeState {
                 }
             }
         }
-    }
-
-    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Feeds the timer's events, and shows a service manager that events are still taken in.
@@ -336,22 +300,6 @@ impl ServeState {
         pushes
     }
 
-    /// Notes, and says, that an update was discarded; once for each attempt.
-    pub(crate) async fn note_late(&self, shop: &ShopName, id: AttemptId) {
-        let Some(keep) = self.late.note(shop, id) else {
-            return;
-        };
-        let kept = self
-            .keeper
-            .ask(|engine: &mut Engine| engine.store().change_lazily(keep));
-        if let Some(Err(error)) = kept.await {
-            tracing::warn!(%error, "a discarded update was not noted");
-        }
-        self.report(&format!(
-            "{shop}: its update for {id} came when that was not open, and is discarded; the shop's spend stays"
-        ));
-    }
-
     /// Forgets a connection, keeps its traffic, and tells the machine if the shop has no other.
     pub(crate) async fn unlink(self: &Arc<Self>, connection: &Connection) {
         let Some(link) = self.links().remove(&connection.stable_id()) else {
@@ -378,7 +326,7 @@ impl ServeState {
 
     /// Closes a shop's connections, for its membership has ended.
     pub(crate) fn close(&self, shop: &ShopName) {
-        self.partials.forget(shop);
+        self.dialogue.forget(shop);
         for link in self.links().values().filter(|link| link.peer.shop == *shop) {
             CloseCode::NotEnrolled.close(&link.connection);
         }

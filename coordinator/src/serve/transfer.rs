@@ -1,22 +1,23 @@
 //! Updates that come and blobs that go, piece by piece: each holds one of few places, and its shop's rate bounds it.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use quinn::{Connection, RecvStream, SendStream};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::limits::CHUNK_BYTES;
-use souk_common::round::statements::{RejectCode, UploadHeader};
+use souk_common::round::statements::RejectCode;
 use souk_common::transport::FrameError;
 use souk_common::wire::messages::{ErrorCode, Reply};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::quota::newest::Turn;
 use super::quota::slots::{Lost, Place};
-use super::session::{failure, say};
+use super::session::say;
 use super::state::ServeState;
 use crate::engine::Staged;
-use crate::store::StoreError;
+use crate::session;
+use crate::session::upload::{Ended, NotReceived, Offer, Receiving};
 
 /// A shop's connection, and what it may use.
 pub(crate) struct Line<'a> {
@@ -25,21 +26,11 @@ pub(crate) struct Line<'a> {
     pub(crate) shop: &'a ShopName,
 }
 
-/// Why there is no update.
-pub(crate) enum NotReceived {
-    /// It is of no use.
-    Refused(RejectCode),
-    /// The rest may come on another stream or connection.
-    BrokeOff(Box<Staged>),
-    /// Others wait, and it is too slow; the rest may come later.
-    TooSlow(Box<Staged>),
-}
-
 impl Line<'_> {
     /// Takes in the bytes that are not here yet.
     pub(crate) async fn receive(
         &self,
-        upload: &UploadHeader,
+        offer: &Offer,
         turn: &Turn,
         send: &mut SendStream,
         receive: &mut RecvStream,
@@ -50,38 +41,26 @@ impl Line<'_> {
             _ = self.connection.closed() => None,
         };
         let mut place = place.ok_or(NotReceived::Refused(RejectCode::StoreFailed))?;
-        let mut staged = match self.hub.partials.take(self.shop, upload) {
-            Some(staged) => staged,
-            None => {
-                let (staging, len_bytes) = (self.hub.staging.clone(), upload.len_bytes);
-                let begun = on_disk(move || staging.begin(len_bytes)).await;
-                begun.map_err(store_failed)?
-            }
-        };
-        let offset = staged.len_bytes();
-        if say(send, &Reply::UploadFrom { offset }).await.is_err() {
-            return Err(NotReceived::BrokeOff(Box::new(staged)));
+        let (hub, of) = (Arc::clone(self.hub), offer.clone());
+        let mut update = on_disk(move || hub.dialogue.receive(&of)).await?;
+        if say(send, &update.from()).await.is_err() {
+            return update.end(Some(Ended::BrokeOff));
         }
         // Gathered into large pieces: a hash and a write for each datagram cost more than the copy.
         let mut piece = vec![0; CHUNK_BYTES];
-        while staged.len_bytes() < upload.len_bytes {
-            let left = usize::try_from(upload.len_bytes - staged.len_bytes()).unwrap_or(usize::MAX);
+        while update.left() > 0 {
+            let left = usize::try_from(update.left()).unwrap_or(usize::MAX);
             let most = left.min(CHUNK_BYTES);
             let (filled, ended) = gather(receive, &mut piece[..most], turn, &mut place).await;
-            (staged, piece) = push(staged, piece, filled).await.map_err(store_failed)?;
-            match ended {
-                None => {}
-                Some(Ended::TooShort) => return Err(NotReceived::Refused(RejectCode::WrongLength)),
-                Some(Ended::BrokeOff) => return Err(NotReceived::BrokeOff(Box::new(staged))),
-                Some(Ended::TooSlow) => return Err(NotReceived::TooSlow(Box::new(staged))),
+            (update, piece) = push(update, piece, filled).await?;
+            if ended.is_some() {
+                return update.end(ended);
             }
             self.pay(filled).await;
         }
-        if staged.digest() != upload.update {
-            return Err(NotReceived::Refused(RejectCode::WrongDigest));
-        }
+        let whole = update.end(None)?;
         place.done();
-        Ok(staged)
+        Ok(whole)
     }
 
     /// Sends what is kept under `digest`, from `offset` to its end.
@@ -93,14 +72,8 @@ impl Line<'_> {
     ) -> Result<(), FrameError> {
         let turn = self.hub.fetches.turn(self.shop).await;
         let files = self.hub.files.clone();
-        let sized = on_disk(move || {
-            let mut file = files.open_file(&digest)?;
-            let len = file.seek(SeekFrom::End(0))?;
-            file.seek(SeekFrom::Start(offset.min(len)))?;
-            Ok((file, len))
-        });
-        let Ok((file, len_bytes)) = sized.await else {
-            return say(send, &failure(ErrorCode::NotFound, "no such blob")).await;
+        let Ok((file, len_bytes)) = on_disk(move || files.open_file_from(&digest, offset)).await else {
+            return say(send, &session::no_such_blob()).await;
         };
         // Each connection holds a window of what it was sent: only so many at once.
         let place = tokio::select! {
@@ -111,7 +84,7 @@ impl Line<'_> {
         let Some(mut place) = place else {
             return say(
                 send,
-                &failure(ErrorCode::Internal, "a newer request takes its place"),
+                &session::failure(ErrorCode::Internal, "a newer request takes its place"),
             )
             .await;
         };
@@ -191,14 +164,14 @@ fn give_up(lost: Lost) -> io::Error {
 }
 
 /// Adds what came; in memory at once, else where waiting for the disk holds up nobody.
-async fn push(mut staged: Staged, piece: Vec<u8>, filled: usize) -> io::Result<(Staged, Vec<u8>)> {
-    if staged.is_in_memory() {
-        staged.push(&piece[..filled])?;
-        return Ok((staged, piece));
+async fn push(mut update: Receiving, piece: Vec<u8>, filled: usize) -> io::Result<(Receiving, Vec<u8>)> {
+    if update.is_in_memory() {
+        update.push(&piece[..filled])?;
+        return Ok((update, piece));
     }
     on_disk(move || {
-        staged.push(&piece[..filled])?;
-        Ok((staged, piece))
+        update.push(&piece[..filled])?;
+        Ok((update, piece))
     })
     .await
 }
@@ -206,12 +179,6 @@ async fn push(mut staged: Staged, piece: Vec<u8>, filled: usize) -> io::Result<(
 /// Lets `act` wait for the disk, beside the connections.
 async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(act).await.map_err(io::Error::other)?
-}
-
-fn store_failed(error: io::Error) -> NotReceived {
-    let error = StoreError::from(error);
-    tracing::error!(%error, "an update could not be stored");
-    NotReceived::Refused(RejectCode::StoreFailed)
 }
 
 /// Fills `piece` with what arrives; how much, and why it ended before that was all.
@@ -239,14 +206,6 @@ async fn gather(
         }
     }
     (filled, None)
-}
-
-/// Why no more bytes come.
-enum Ended {
-    /// The shop said that these were all.
-    TooShort,
-    BrokeOff,
-    TooSlow,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! A file appears whole or not at all: written aside, synced, renamed, and the folder synced.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +94,17 @@ impl Files {
     /// Of the file system.
     pub fn open_file(&self, digest: &Digest) -> io::Result<Box<dyn DiskFile>> {
         self.disk.open(&self.path_of(digest), Access::Read)
+    }
+
+    /// Opens a file at byte `offset`, or its end if that is nearer; and its whole length in bytes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open_file_from(&self, digest: &Digest, offset: u64) -> io::Result<(Box<dyn DiskFile>, u64)> {
+        let mut file = self.open_file(digest)?;
+        let len_bytes = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(offset.min(len_bytes)))?;
+        Ok((file, len_bytes))
     }
 
     /// Reads a whole file and checks its digest.

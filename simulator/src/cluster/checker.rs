@@ -6,6 +6,7 @@ use souk_client::ledger::read_ledger_on;
 use souk_client::participate::AttemptKey;
 use souk_common::chain::LogHead;
 use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::limits::RECEIPTS_AT_ONCE;
 use souk_common::round::statements::{Manifest, Outcome, Receipt, UploadHeader};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
@@ -136,11 +137,37 @@ impl Checker {
 
     /// A shop gets an answer as it was said.
     pub(crate) fn told(&mut self, shop: usize, reply: &Reply) {
-        if let Reply::Receipt(signed) = reply {
-            let Receipt { upload, log, .. } = &signed.body;
-            self.receipts.insert((shop, upload.id), *upload);
-            self.head(log);
+        match reply {
+            Reply::Receipt(signed) => {
+                let Receipt { upload, log, .. } = &signed.body;
+                self.receipts.insert((shop, upload.id), *upload);
+                self.head(log);
+            }
+            Reply::CheckedIn(word) => {
+                let last = word
+                    .receipt
+                    .as_ref()
+                    .map(|signed| signed.body.upload.ledger_length);
+                if self
+                    .received_by(shop)
+                    .any(|upload| Some(upload.ledger_length) > last)
+                {
+                    self.fault(format!("shop {shop} is told of an older receipt than its last"));
+                }
+            }
+            Reply::SignedSpent(spent) if spent.len() < RECEIPTS_AT_ONCE => {
+                let told: Vec<_> = spent.iter().map(|one| one.spent.receipt.body.upload).collect();
+                if self.received_by(shop).any(|upload| !told.contains(upload)) {
+                    self.fault(format!("shop {shop} is not told of a receipt that it got"));
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn received_by(&self, shop: usize) -> impl Iterator<Item = &UploadHeader> {
+        let of_shop = self.receipts.iter().filter(move |((of, _), _)| *of == shop);
+        of_shop.map(|(_, upload)| upload)
     }
 
     fn head(&mut self, log: &LogHead) {

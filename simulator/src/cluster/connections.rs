@@ -22,7 +22,9 @@ impl Storm {
         // A coordinator that has not noticed yet will.
         let notice = self.rng.random_range(0..2_000);
         self.post_in(notice, Delivery::LostAtCoordinator { shop, link: old });
-        let wishes = Ok(self.shops[shop].linked(link));
+        self.coordinator.connected(shop, self.shops[shop].certificate());
+        let now = self.shops_time(shop);
+        let wishes = self.shops[shop].linked(now, link);
         self.after_shop(shop, wishes);
     }
 

@@ -1,22 +1,31 @@
-//! The coordinator of a storm: the production engine and store on a disk that fails, with the part of a session that
-//! decides (the part that moves bytes is the world's).
+//! The coordinator of a storm: the production engine, dialogue and store on a disk that fails.
+//!
+//! Every request is answered by the dialogue that `serve` carries over QUIC, certificates and joins included: who a shop is
+//! stands in the certificate that it dials with. What only sockets have is not here: TLS, which would refuse a certificate
+//! that has run out; places, rates and patience; and the notice that refused joiners wait to be written, for nobody guesses
+//! codes here. Shops join before the storm, and none leaves: both are answered, but nobody asks while it blows.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use souk_client::membership::Membership;
+use souk_client::membership::join::joined;
 use souk_common::clock::Timestamp;
-use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::round::statements::{RejectCode, UploadHeader};
-use souk_common::secagg::Binding;
-use souk_common::wire::messages::{ErrorCode, Push, Reply, Request};
-use souk_coordinator::engine::{Engine, EngineError, Output, Settings, Staged, Staging};
-use souk_coordinator::masking::MaskedWord;
+use souk_common::transport::PeerIdentity;
+use souk_common::wire::messages::{Push, Reply, Request};
+use souk_coordinator::engine::{Engine, EngineError, Output, Settings};
+use souk_coordinator::membership::authorities::Certification;
+use souk_coordinator::membership::registry;
 use souk_coordinator::round::{Event, PauseReason};
-use souk_coordinator::store::{Shop, Standing, Store};
+use souk_coordinator::session::upload::{Ended, Offer, Receiving};
+use souk_coordinator::session::{Answer, Caller, Dialogue, Next, no_such_blob};
+use souk_coordinator::store::Store;
 
 use super::disk::FakeDisk;
-use super::setup::Setup;
+use super::setup::{LIFE, Setup};
 
 /// Where an answer goes: which shop's connection, which question on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,8 +43,8 @@ pub(crate) enum Said {
         push: Push,
     },
     Reply(Stream, Reply),
-    /// A blob's bytes, from where the shop asked on.
-    Blob(Stream, Vec<u8>),
+    /// A blob's bytes, from where the shop asked on, behind the reply.
+    Bytes(Stream, Vec<u8>),
     WakeAt(Timestamp),
     /// It does not go on by itself.
     Paused,
@@ -45,25 +54,18 @@ pub(crate) enum Said {
 /// The coordinator.
 pub(crate) struct Coordinator {
     pub(crate) disk: FakeDisk,
-    engine: Option<Engine>,
-    staging: Option<Staging>,
-    /// Of each shop: its connection, and whether it is told of rounds.
-    links: BTreeMap<usize, (u64, bool)>,
-    receiving: BTreeMap<usize, Receiving>,
-    partials: BTreeMap<usize, (UploadHeader, Staged)>,
+    up: Option<(Engine, Dialogue)>,
+    /// Who dialled last, of each shop.
+    callers: BTreeMap<usize, Caller>,
+    /// Connections that are told of rounds.
+    links: BTreeMap<usize, u64>,
+    receiving: BTreeMap<usize, (Stream, Offer, Receiving)>,
     names: Vec<ShopName>,
     /// What its clock is ahead.
     pub(crate) ahead_ms: i64,
     /// Counts starts.
     pub(crate) boots: u64,
     pub(crate) wake_at: Option<Timestamp>,
-}
-
-/// An update on its way.
-struct Receiving {
-    stream: Stream,
-    header: UploadHeader,
-    staged: Staged,
 }
 
 /// What stops it.
@@ -73,11 +75,10 @@ impl Coordinator {
     pub(crate) fn new(disk: FakeDisk, setup: &Setup) -> Self {
         Self {
             disk,
-            engine: None,
-            staging: None,
+            up: None,
+            callers: BTreeMap::new(),
             links: BTreeMap::new(),
             receiving: BTreeMap::new(),
-            partials: BTreeMap::new(),
             names: setup.shops.clone(),
             ahead_ms: 0,
             boots: 0,
@@ -85,36 +86,34 @@ impl Coordinator {
         }
     }
 
-    /// Makes the federation: every shop a member.
-    pub(crate) fn found(&mut self, setup: &Setup) -> anyhow::Result<()> {
-        let mut store = Store::open_on(std::sync::Arc::new(self.disk.clone()), setup.home(), None)?;
-        for (at, shop) in setup.shops.iter().enumerate() {
-            let identity = setup.identity(at).public();
-            let fingerprint = Digest::of(&identity).to_string();
-            let member = Shop {
-                fingerprint,
-                standing: Standing::Enrolled,
-                enrolled_at: Timestamp(0),
-                seen_at: None,
-                software: String::new(),
-                identity: hex::text(&identity),
-                certificate: String::new(),
-                issued: String::new(),
-                authorities: 0,
-                clock_ahead_ms: None,
-            };
-            store.change(|change| change.set_shop(shop, &member))?;
-        }
+    /// Makes the federation: every shop joins with its code.
+    pub(crate) fn found(&mut self, setup: &Setup, now: Timestamp) -> anyhow::Result<Vec<Membership>> {
+        let (mut engine, dialogue) = self.open(now, setup)?;
         // What a liar announces in place of the plan.
-        store.files().put(&setup.other_plan().to_bytes())?;
-        Ok(())
+        engine.store().files().put(&setup.other_plan().to_bytes())?;
+        let stranger = Caller {
+            peer: None,
+            certificate: Vec::new(),
+            from: HERE,
+        };
+        (0..setup.shops.len())
+            .map(|shop| {
+                let code = setup.code(shop)?;
+                registry::invite(engine.store(), now, &setup.shops[shop], &code.secret)?;
+                let request = Request::Join {
+                    secret: *code.secret,
+                    csr: setup.request(shop)?,
+                };
+                match dialogue.answer(&mut engine, now, &stranger, request).next {
+                    Next::Reply(reply) => joined(&code, now, reply),
+                    next => anyhow::bail!("a request to join led to {next:?}"),
+                }
+            })
+            .collect()
     }
 
-    /// Starts from what the disk has.
-    pub(crate) fn start(&mut self, now: Timestamp, setup: &Setup) -> Result<Vec<Said>, Stopped> {
-        self.boots += 1;
-        let disk = std::sync::Arc::new(self.disk.clone());
-        let store = Store::open_on(disk, setup.home(), None)?;
+    fn open(&self, now: Timestamp, setup: &Setup) -> anyhow::Result<(Engine, Dialogue)> {
+        let store = Store::open_on(Arc::new(self.disk.clone()), setup.home(), None)?;
         let settings = Settings {
             keep_parts: KEPT_ROUNDS,
             keep_models: KEPT_MODELS,
@@ -122,25 +121,40 @@ impl Coordinator {
         };
         let (key, plan) = (setup.signing_key(), setup.plan.clone());
         let mut engine = Engine::begin(now, store, key, plan, &setup.catalogue, settings)?;
-        self.staging = Some(Staging::new(STAGING_BYTES, engine.store().private().clone()));
-        let outputs = engine.handle(now, Event::Started)?;
-        self.engine = Some(engine);
-        Ok(self.pass_on(outputs, None))
+        let certification = Certification::by(setup.authority()?);
+        let dialogue = Dialogue::new(&mut engine, certification, LIFE, STAGING_BYTES)?;
+        Ok((engine, dialogue))
+    }
+
+    /// Starts from what the disk has.
+    pub(crate) fn start(&mut self, now: Timestamp, setup: &Setup) -> Result<Vec<Said>, Stopped> {
+        self.boots += 1;
+        self.up = Some(self.open(now, setup)?);
+        self.tell(now, Event::Started)
     }
 
     /// The machine is off, or the program has ended: nothing in memory is left.
     pub(crate) fn stop(&mut self) {
         // What holds files goes before the disk starts again.
         self.receiving.clear();
-        self.partials.clear();
-        self.engine = None;
-        self.staging = None;
+        self.up = None;
+        self.callers.clear();
         self.links.clear();
         self.wake_at = None;
     }
 
     pub(crate) fn engine(&mut self) -> Option<&mut Engine> {
-        self.engine.as_mut()
+        self.up.as_mut().map(|(engine, _)| engine)
+    }
+
+    /// A shop dials and shows a certificate.
+    pub(crate) fn connected(&mut self, shop: usize, certificate: &[u8]) {
+        let caller = Caller {
+            peer: PeerIdentity::of(certificate),
+            certificate: certificate.to_vec(),
+            from: HERE,
+        };
+        self.callers.insert(shop, caller);
     }
 
     /// A shop's question.
@@ -150,34 +164,12 @@ impl Coordinator {
         stream: Stream,
         request: Request,
     ) -> Result<Vec<Said>, Stopped> {
-        let shop = self.names[stream.shop].clone();
-        match request {
-            Request::Subscribe { .. } => self.subscribe(now, stream, shop),
-            Request::Answer { id, answer } => {
-                let mut said = self.tell(now, Event::Answered { shop, id, answer })?;
-                said.push(Said::Reply(stream, Reply::Done));
-                Ok(said)
-            }
-            Request::Blob { digest, offset } => Ok(vec![self.blob(stream, &digest, offset)]),
-            Request::Upload(header) => self.offered(now, stream, (header, None)),
-            // The word that a shop signs for itself is kept by `serve`, not by the engine.
-            Request::SignedUpload { header, binding, .. } => self.offered(now, stream, (header, binding)),
-            Request::Advertise(keys) => {
-                let identity = keys.body.identity;
-                self.masked(now, stream, MaskedWord::Keys(identity, Box::new(keys)))
-            }
-            Request::Share { id, shares } => self.masked(now, stream, MaskedWord::Shares(id, shares)),
-            Request::Checked { id, bad } => self.masked(now, stream, MaskedWord::Checked(id, bad)),
-            Request::Confirm(word) => self.masked(now, stream, MaskedWord::Confirmation(word)),
-            Request::Reveal { id, shares } => self.masked(now, stream, MaskedWord::Revealed(id, shares)),
-            Request::Join { .. }
-            | Request::Leave
-            | Request::Members
-            | Request::CheckIn(_)
-            | Request::Renew { .. }
-            | Request::Spent { .. }
-            | Request::SignedSpent { .. } => Ok(Vec::new()),
-        }
+        let Some(caller) = self.callers.get(&stream.shop).cloned() else {
+            return Ok(Vec::new());
+        };
+        self.converse(now, stream, |dialogue, engine| {
+            dialogue.answer(engine, now, &caller, request)
+        })
     }
 
     /// Bytes of an update.
@@ -188,35 +180,26 @@ impl Coordinator {
         bytes: &[u8],
         last: bool,
     ) -> Result<Vec<Said>, Stopped> {
-        let Some(receiving) = self
-            .receiving
-            .get_mut(&stream.shop)
-            .filter(|receiving| receiving.stream == stream)
-        else {
+        let receiving = self.receiving.get_mut(&stream.shop);
+        let Some((_, _, update)) = receiving.filter(|(of, ..)| *of == stream) else {
             return Ok(Vec::new());
         };
-        let pushed = receiving.staged.push(bytes);
-        let (header, length) = (receiving.header, receiving.staged.len_bytes());
-        if pushed.is_ok() && length < header.len_bytes && !last {
-            return Ok(Vec::new());
-        }
-        let Some(Receiving { staged, .. }) = self.receiving.remove(&stream.shop) else {
+        // What a shop sends behind the end nobody reads.
+        let most = bytes.len().min(update.left() as usize);
+        let pushed = update.push(&bytes[..most]);
+        let ended = match (update.left(), last) {
+            (0, _) => None,
+            (_, true) => Some(Ended::TooShort),
+            (_, false) if pushed.is_ok() => return Ok(Vec::new()),
+            (_, false) => None,
+        };
+        let Some((_, offer, update)) = self.receiving.remove(&stream.shop) else {
             return Ok(Vec::new());
         };
-        let shop = self.names[stream.shop].clone();
-        let refused = match (pushed, staged.digest() == header.update) {
-            (Err(_), _) => Some(RejectCode::StoreFailed),
-            (Ok(()), _) if length < header.len_bytes => Some(RejectCode::WrongLength),
-            (Ok(()), false) => Some(RejectCode::WrongDigest),
-            (Ok(()), true) => None,
-        };
-        if let Some(code) = refused {
-            let mut said = self.tell(now, Event::UploadFailed { shop, id: header.id })?;
-            said.push(Said::Reply(stream, Reply::Rejected { code }));
-            return Ok(said);
-        }
-        let outputs = self.with(|engine| engine.arrived(now, shop, header, staged))?;
-        Ok(self.pass_on(outputs, Some(stream)))
+        let received = pushed.map_err(Into::into).and_then(|()| update.end(ended));
+        self.converse(now, stream, |dialogue, engine| {
+            dialogue.received(engine, now, &offer, received)
+        })
     }
 
     /// A connection is gone.
@@ -225,11 +208,11 @@ impl Coordinator {
         if self
             .receiving
             .get(&shop)
-            .is_some_and(|receiving| receiving.stream.link == link)
+            .is_some_and(|(stream, ..)| stream.link == link)
         {
             said.extend(self.break_off(now, shop)?);
         }
-        if self.links.get(&shop).is_some_and(|(current, _)| *current == link) {
+        if self.links.get(&shop) == Some(&link) {
             self.links.remove(&shop);
             said.extend(self.tell(now, Event::Disconnected(self.names[shop].clone()))?);
         }
@@ -238,152 +221,150 @@ impl Coordinator {
 
     /// Its timer, or the operator.
     pub(crate) fn tell(&mut self, now: Timestamp, event: Event) -> Result<Vec<Said>, Stopped> {
-        let outputs = self.with(|engine| engine.handle(now, event))?;
-        Ok(self.pass_on(outputs, None))
+        self.act(|engine| engine.handle(now, event))
     }
 
     /// The operator lets the run go on.
     pub(crate) fn resume(&mut self, now: Timestamp) -> Result<Vec<Said>, Stopped> {
-        let outputs = self.with(|engine| engine.set_paused(now, false))?;
-        Ok(self.pass_on(outputs, None))
+        self.act(|engine| engine.set_paused(now, false))
     }
 
-    fn subscribe(&mut self, now: Timestamp, stream: Stream, shop: ShopName) -> Result<Vec<Said>, Stopped> {
-        self.links.insert(stream.shop, (stream.link, true));
-        let outputs = self.with(|engine| {
-            let mut outputs = engine.welcome(&shop);
-            outputs.extend(engine.handle(now, Event::Connected(shop))?);
-            Ok(outputs)
-        })?;
-        Ok(self.pass_on(outputs, Some(stream)))
-    }
-
-    fn offered(
-        &mut self,
-        now: Timestamp,
-        stream: Stream,
-        (header, binding): (UploadHeader, Option<Binding>),
-    ) -> Result<Vec<Said>, Stopped> {
-        // A newer upload of a shop ends an older one.
-        let mut said = self.break_off(now, stream.shop)?;
-        let shop = self.names[stream.shop].clone();
-        let outputs = self.with(|engine| engine.offer(now, shop.clone(), header, binding))?;
-        let wanted = outputs
-            .iter()
-            .any(|output| matches!(output, Output::Receive { shop: of, .. } if *of == shop));
-        said.extend(self.pass_on(outputs, Some(stream)));
-        if !wanted {
-            return Ok(said);
-        }
-        let kept = self.partials.remove(&stream.shop);
-        let begun = kept.filter(|(of, _)| *of == header).map(|(_, staged)| Ok(staged));
-        let staging = self.staging.as_ref();
-        let staged = begun.or_else(|| staging.map(|staging| staging.begin(header.len_bytes)));
-        match staged {
-            Some(Ok(staged)) => {
-                let offset = staged.len_bytes();
-                said.push(Said::Reply(stream, Reply::UploadFrom { offset }));
-                let receiving = Receiving {
-                    stream,
-                    header,
-                    staged,
-                };
-                self.receiving.insert(stream.shop, receiving);
-                // All of it may have come before.
-                if offset >= header.len_bytes {
-                    said.extend(self.bytes(now, stream, &[], true)?);
-                }
-            }
-            _ => {
-                let code = RejectCode::StoreFailed;
-                said.push(Said::Reply(stream, Reply::Rejected { code }));
-                said.extend(self.tell(now, Event::UploadFailed { shop, id: header.id })?);
-            }
-        }
-        Ok(said)
-    }
-
-    /// What came of an upload that broke off is kept while its attempt is open.
-    fn break_off(&mut self, now: Timestamp, shop: usize) -> Result<Vec<Said>, Stopped> {
-        let Some(Receiving { header, staged, .. }) = self.receiving.remove(&shop) else {
-            return Ok(Vec::new());
-        };
-        let open = self.engine.as_ref().and_then(|engine| engine.machine().open());
-        if open.is_some_and(|(id, _)| id == header.id) {
-            self.partials.insert(shop, (header, staged));
-        }
-        let (shop, id) = (self.names[shop].clone(), header.id);
-        self.tell(now, Event::UploadFailed { shop, id })
-    }
-
-    fn masked(&mut self, now: Timestamp, stream: Stream, word: MaskedWord) -> Result<Vec<Said>, Stopped> {
-        let shop = self.names[stream.shop].clone();
-        let outputs = self.with(|engine| engine.masked(now, shop, word))?;
-        Ok(self.pass_on(outputs, Some(stream)))
-    }
-
-    fn blob(&mut self, stream: Stream, digest: &Digest, offset: u64) -> Said {
-        let Some(engine) = &mut self.engine else {
-            return Said::Reply(stream, Reply::Done);
-        };
-        let read = engine.store().files().open_file(digest).and_then(|mut file| {
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_to_end(&mut bytes)?;
-            Ok(bytes)
-        });
-        match read {
-            Ok(bytes) => Said::Blob(stream, bytes),
-            Err(error) => {
-                let detail = error.to_string();
-                let code = ErrorCode::NotFound;
-                Said::Reply(stream, Reply::Error { code, detail })
-            }
-        }
-    }
-
-    fn with(
+    fn act(
         &mut self,
         act: impl FnOnce(&mut Engine) -> Result<Vec<Output>, EngineError>,
-    ) -> Result<Vec<Output>, Stopped> {
-        match &mut self.engine {
-            Some(engine) => Ok(act(engine)?),
+    ) -> Result<Vec<Said>, Stopped> {
+        match &mut self.up {
+            Some((engine, _)) => {
+                let outputs = act(engine)?;
+                Ok(self.pass_on(outputs))
+            }
             None => Ok(Vec::new()),
         }
     }
 
-    fn pass_on(&mut self, outputs: Vec<Output>, own: Option<Stream>) -> Vec<Said> {
+    /// Lets the dialogue use the engine, and follows where that leads.
+    fn converse(
+        &mut self,
+        now: Timestamp,
+        stream: Stream,
+        act: impl FnOnce(&Dialogue, &mut Engine) -> Answer,
+    ) -> Result<Vec<Said>, Stopped> {
+        let Some((engine, dialogue)) = &mut self.up else {
+            return Ok(Vec::new());
+        };
+        let answer = act(dialogue, engine);
+        self.follow(now, stream, answer)
+    }
+
+    fn follow(&mut self, now: Timestamp, stream: Stream, answer: Answer) -> Result<Vec<Said>, Stopped> {
+        let Answer { next, outputs } = answer;
+        if matches!(next, Next::Subscribe { .. }) {
+            self.links.insert(stream.shop, stream.link);
+        }
+        let mut said = self.pass_on(outputs?);
+        match next {
+            // A shop that is told that it is none hangs up by itself.
+            Next::Reply(reply) | Next::Close(reply, _) => said.push(Said::Reply(stream, reply)),
+            Next::Subscribe { .. } => {}
+            Next::Blob { digest, offset } => said.extend(self.blob(stream, &digest, offset)),
+            Next::Offer(offer) => {
+                // A newer upload of a shop ends an older one.
+                said.extend(self.break_off(now, stream.shop)?);
+                said.extend(self.converse(now, stream, |dialogue, engine| {
+                    dialogue.offered(engine, now, *offer)
+                })?);
+            }
+            Next::Receive(offer) => said.extend(self.receive(now, stream, *offer)?),
+        }
+        Ok(said)
+    }
+
+    fn receive(&mut self, now: Timestamp, stream: Stream, offer: Offer) -> Result<Vec<Said>, Stopped> {
+        let Some((_, dialogue)) = &self.up else {
+            return Ok(Vec::new());
+        };
+        match dialogue.receive(&offer) {
+            Ok(update) => {
+                let is_whole = update.left() == 0;
+                let mut said = vec![Said::Reply(stream, update.from())];
+                self.receiving.insert(stream.shop, (stream, offer, update));
+                // All of it may have come before.
+                if is_whole {
+                    said.extend(self.bytes(now, stream, &[], true)?);
+                }
+                Ok(said)
+            }
+            Err(error) => self.converse(now, stream, |dialogue, engine| {
+                dialogue.received(engine, now, &offer, Err(error.into()))
+            }),
+        }
+    }
+
+    /// Nobody hears what an upload comes to that broke off.
+    fn break_off(&mut self, now: Timestamp, shop: usize) -> Result<Vec<Said>, Stopped> {
+        let Some((stream, offer, update)) = self.receiving.remove(&shop) else {
+            return Ok(Vec::new());
+        };
+        let received = update.end(Some(Ended::BrokeOff));
+        let mut said = self.converse(now, stream, |dialogue, engine| {
+            dialogue.received(engine, now, &offer, received)
+        })?;
+        said.retain(|said| !matches!(said, Said::Reply(of, _) if *of == stream));
+        Ok(said)
+    }
+
+    fn blob(&mut self, stream: Stream, digest: &Digest, offset: u64) -> Vec<Said> {
+        let read = self.engine().map(|engine| {
+            let (mut file, len_bytes) = engine.store().files().open_file_from(digest, offset)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            std::io::Result::Ok((len_bytes, bytes))
+        });
+        match read {
+            Some(Ok((len_bytes, bytes))) => vec![
+                Said::Reply(stream, Reply::Blob { len_bytes }),
+                Said::Bytes(stream, bytes),
+            ],
+            _ => vec![Said::Reply(stream, no_such_blob())],
+        }
+    }
+
+    fn pass_on(&self, outputs: Vec<Output>) -> Vec<Said> {
         let mut said = Vec::new();
         for output in outputs {
             match output {
                 Output::Push { shops, push } => {
-                    if let Push::Ended { id, .. } = &push {
-                        self.partials.retain(|_, (header, _)| header.id != *id);
-                    }
-                    for (shop, (link, told)) in &self.links {
-                        let meant = shops
-                            .as_ref()
-                            .is_none_or(|shops| shops.contains(&self.names[*shop]));
-                        if meant && *told {
-                            let (shop, link, push) = (*shop, *link, push.clone());
-                            said.push(Said::Push { shop, link, push });
-                        }
-                    }
+                    said.extend(self.push(shops.as_deref(), &push));
                 }
-                Output::Reply { reply, .. } => said.extend(own.map(|stream| Said::Reply(stream, reply))),
                 Output::WakeAt(at) => said.push(Said::WakeAt(at)),
-                Output::Receive { .. } | Output::Report(_) => {}
+                Output::Receive { .. } | Output::Reply { .. } | Output::Report(_) => {}
                 Output::Finished => said.push(Said::Finished),
             }
         }
-        let paused = self.engine.as_ref().and_then(|engine| engine.machine().paused());
+        let paused = self.up.as_ref().and_then(|(engine, _)| engine.machine().paused());
         if paused.is_some_and(|reason| reason != PauseReason::Operator) {
             said.push(Said::Paused);
         }
         said
     }
+
+    fn push(&self, shops: Option<&[ShopName]>, push: &Push) -> Vec<Said> {
+        if let Some((_, dialogue)) = &self.up {
+            dialogue.told(push);
+        }
+        let meant = |shop: usize| shops.is_none_or(|shops| shops.contains(&self.names[shop]));
+        let links = self.links.iter().filter(|(shop, _)| meant(**shop));
+        let said = links.map(|(shop, link)| Said::Push {
+            shop: *shop,
+            link: *link,
+            push: push.clone(),
+        });
+        said.collect()
+    }
 }
 
+/// Where every shop is.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Rounds whose updates stay on disk.
 const KEPT_ROUNDS: u64 = 2;
 /// More than the parts need.

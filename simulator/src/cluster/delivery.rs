@@ -1,5 +1,7 @@
 //! What is said gets to whom it is for, with what goes wrong on the way.
 
+use souk_client::membership::renewal::NotNewest;
+
 use super::*;
 
 impl Storm {
@@ -17,10 +19,10 @@ impl Storm {
             }
             Delivery::Push { shop, link, frame } => self.take_push(shop, link, &frame),
             Delivery::Reply(stream, frame) => self.take_reply(stream, &frame),
-            Delivery::Blob(stream, bytes) => {
+            Delivery::Fetched(stream, bytes, last) => {
                 if self.stands_at_shop(stream) {
                     let now = self.shops_time(stream.shop);
-                    let wishes = self.shops[stream.shop].fetched(now, stream.number, &bytes);
+                    let wishes = self.shops[stream.shop].fetched(now, stream.number, &bytes, last);
                     self.after_shop(stream.shop, wishes);
                 }
             }
@@ -30,9 +32,9 @@ impl Storm {
                 self.after_coordinator(said);
             }
             Delivery::Dial { shop, boots } if self.is_running(shop, boots) => self.dial(shop),
-            Delivery::Later { shop, boots, what } if self.is_running(shop, boots) => {
+            Delivery::Wake { shop, boots } if self.is_running(shop, boots) => {
                 let now = self.shops_time(shop);
-                let wishes = self.shops[shop].due(now, what);
+                let wishes = self.shops[shop].wake(now);
                 self.after_shop(shop, wishes);
             }
             Delivery::Consider {
@@ -71,7 +73,7 @@ impl Storm {
             // Of a process that is no more.
             Delivery::Resume { .. }
             | Delivery::Dial { .. }
-            | Delivery::Later { .. }
+            | Delivery::Wake { .. }
             | Delivery::Consider { .. }
             | Delivery::Compute { .. }
             | Delivery::StartCoordinator { .. }
@@ -236,9 +238,18 @@ impl Storm {
                     }
                     self.send(stream.shop, true, &reply, |frame| Delivery::Reply(stream, frame));
                 }
-                Said::Blob(stream, bytes) => {
-                    let ms = self.rng.random_range(20..200);
-                    self.post_in(ms, Delivery::Blob(stream, bytes));
+                Said::Bytes(stream, bytes) => {
+                    let mut at = self.lines[stream.shop].last_there.max(self.now.0);
+                    let piece = bytes.len().div_ceil(BLOB_PIECES).max(1);
+                    let mut pieces: Vec<_> = bytes.chunks(piece).map(<[u8]>::to_vec).collect();
+                    // Behind the last one the stream ends.
+                    let last = pieces.pop().unwrap_or_default();
+                    for piece in pieces {
+                        at += self.rng.random_range(10..100);
+                        self.post_at(Timestamp(at), Delivery::Fetched(stream, piece, false));
+                    }
+                    at += self.rng.random_range(10..100);
+                    self.post_at(Timestamp(at), Delivery::Fetched(stream, last, true));
                 }
                 Said::WakeAt(at) => {
                     self.coordinator.wake_at = Some(at);
@@ -261,6 +272,9 @@ impl Storm {
             Err(error) => {
                 tracing::debug!(%error, shop, "a shop ends");
                 self.last_words = format!("shop {shop}: {error:#}");
+                if error.is::<NotNewest>() {
+                    self.referee.faults.push(self.last_words.clone());
+                }
                 self.outcome.ended_by_disk += 1;
                 return self.stop_shop(shop, Some(Stop::Kill));
             }
@@ -273,7 +287,14 @@ impl Storm {
                     self.referee.asked(shop, &request);
                     let link = self.shops[shop].link.unwrap_or_default();
                     let stream = Stream { shop, link, number };
+                    // What is turned over in an offer would be signed for in a receipt: then the coordinator has the
+                    // shop's word for another ledger, and the shop takes part in nothing, rightly.
+                    let offers = matches!(request, Request::Upload(_) | Request::SignedUpload { .. });
+                    let kept = offers.then(|| self.lines[shop].corrupt[0].take()).flatten();
                     self.send(shop, false, &request, |frame| Delivery::Question(stream, frame));
+                    if kept.is_some() {
+                        self.lines[shop].corrupt[0] = kept;
+                    }
                 }
                 Wish::Bytes {
                     number,
@@ -295,9 +316,7 @@ impl Storm {
                 Wish::Dial { at } => {
                     self.post_in(wait(at), Delivery::Dial { shop, boots });
                 }
-                Wish::Later { at, what } => {
-                    self.post_in(wait(at), Delivery::Later { shop, boots, what });
-                }
+                Wish::Wake { at } => self.post_in(wait(at), Delivery::Wake { shop, boots }),
                 Wish::Consider(announcement) => {
                     let letter = Delivery::Consider {
                         shop,
@@ -321,3 +340,6 @@ impl Storm {
         }
     }
 }
+
+/// A blob travels in so many.
+const BLOB_PIECES: usize = 3;

@@ -47,7 +47,7 @@ use crate::cluster::member::{Member, MemberLie};
 use crate::cluster::mutations::Mutation;
 use crate::cluster::queue::Queue;
 use crate::cluster::setup::Setup;
-use crate::cluster::shop::{Later, Shop, Wish};
+use crate::cluster::shop::{Shop, Wish};
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,8 @@ pub(crate) enum Delivery {
         frame: Vec<u8>,
     },
     Reply(Stream, Vec<u8>),
-    Blob(Stream, Vec<u8>),
+    /// Of a blob; whether its stream ends behind them.
+    Fetched(Stream, Vec<u8>, bool),
     Timer {
         boots: u64,
     },
@@ -113,10 +114,9 @@ pub(crate) enum Delivery {
         shop: usize,
         boots: u64,
     },
-    Later {
+    Wake {
         shop: usize,
         boots: u64,
-        what: Later,
     },
     Consider {
         shop: usize,
@@ -190,13 +190,13 @@ impl Storm {
         let seed = weather.seed;
         let lie = weather.plant.and_then(Mutation::of_coordinator);
         let mut coordinator = Coordinator::new(FakeDisk::lying(seed, "coordinator's disk", lie), setup);
-        coordinator.found(setup)?;
+        let memberships = coordinator.found(setup, Timestamp(START_MS))?;
         let shops = (0..setup.shops.len())
             .map(|place| {
                 let lie = weather.plant.and_then(Mutation::of_shop);
                 let disk = FakeDisk::lying(seed, &format!("disk of shop {place}"), lie);
                 let lie = weather.member.filter(|_| place + 1 == setup.shops.len());
-                Shop::new(place, disk, setup, (weather.plant, lie))
+                Shop::new(place, disk, (setup, &memberships[place]), (weather.plant, lie))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let masking = setup.plan.masking_params();

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
-use souk_client::membership::Membership;
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::Timestamp;
+use souk_common::crypto::join_code::JoinCode;
+use souk_common::crypto::pki::{Authority, request_for};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::hex;
 use souk_common::ids::ShopName;
@@ -84,19 +86,29 @@ impl Setup {
         SigningKey::from_bytes(&[0xC0; 32])
     }
 
-    pub(crate) fn membership(&self, shop: usize) -> Membership {
-        Membership {
-            shop: self.shops[shop].clone(),
-            address: "coordinator:0".into(),
-            ca: Vec::new(),
-            certificate: Vec::new(),
-            signing_key: self.signing_key().public().to_vec(),
-            joined_at: Timestamp(0),
-            left_at: None,
-            other_cas: Vec::new(),
-            authorities: 0,
-            former_certificate: None,
-        }
+    /// Who certifies the shops, for so long as [`LIFE`].
+    pub(crate) fn authority(&self) -> anyhow::Result<Authority> {
+        Ok(Authority::of_key(
+            "storm",
+            pkcs8(&[0xCA; 32]).into(),
+            Timestamp(0),
+        )?)
+    }
+
+    /// What the operator gives a shop to join with.
+    pub(crate) fn code(&self, shop: usize) -> anyhow::Result<JoinCode> {
+        let mut code = [0; 16];
+        code[..8].copy_from_slice(&(shop as u64).to_le_bytes());
+        Ok(JoinCode {
+            address: "coordinator:0".to_owned(),
+            ca: self.authority()?.fingerprint(),
+            secret: code.into(),
+        })
+    }
+
+    /// What a shop sends with it.
+    pub(crate) fn request(&self, shop: usize) -> anyhow::Result<Vec<u8>> {
+        Ok(request_for(&pkcs8(&secret(shop)).into())?)
     }
 
     fn furnish(&self, shop: usize) -> anyhow::Result<()> {
@@ -116,9 +128,12 @@ impl Setup {
             config.push_str(&format!("{} = \"{key}\"\n", self.shops[other]));
         }
         fs::write(folder.join("shop.toml"), config)?;
-        let key = [&hex::bytes(PKCS8).unwrap_or_default()[..], &secret(shop)].concat();
-        Ok(fs::write(folder.join("key.der"), key)?)
+        Ok(fs::write(folder.join("key.der"), pkcs8(&secret(shop)))?)
     }
+}
+
+fn pkcs8(secret: &[u8; 32]) -> Vec<u8> {
+    [&hex::bytes(PKCS8).unwrap_or_default()[..], secret].concat()
 }
 
 fn secret(shop: usize) -> [u8; 32] {
@@ -143,6 +158,8 @@ fn plan_text(shops: &[ShopName], rounds: u64, quorum: usize, masking: Option<(us
     text
 }
 
+/// How long a shop's certificate is valid: a storm sees it renewed.
+pub(crate) const LIFE: Duration = Duration::from_secs(180);
 const ITEMS: usize = 6;
 const USERS: usize = 3;
 /// What stands before the 32 secret bytes of an Ed25519 key in PKCS#8 (RFC 8410, section 7).

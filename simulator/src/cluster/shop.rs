@@ -1,28 +1,29 @@
-//! A shop of a storm: the production agent, ledger and store on a disk that fails, with the part of the uplink that
-//! decides.
+//! A shop of a storm: the production agent, ledger, store, membership and queue of requests on a disk that fails.
 
-use std::collections::{BTreeMap, VecDeque};
+mod talks;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
 use souk_client::agent::{Agent, AgentAction};
 use souk_client::config::ShopConfig;
 use souk_client::folder::Folder;
-use souk_client::link::is_here;
+use souk_client::link::requests::{Exchange, Outgoing, RequestQueue, Then, Voice};
 use souk_client::membership::Membership;
-use souk_client::participate::{AttemptKey, Blob, Event, Pending};
+use souk_client::membership::renewal::{Renewal, RenewalAction};
+use souk_client::participate::{AttemptKey, Event};
 use souk_client::store::Store;
 use souk_client::training::Attempts;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::verify;
-use souk_common::ids::Digest;
 use souk_common::round::statements::{Announcement, UploadHeader};
-use souk_common::wire::messages::{Reply, Request};
+use souk_common::wire::messages::{Push, Reply, Request};
 
 use super::disk::FakeDisk;
 use super::member::MemberLie;
 use super::mutations::Mutation;
 use super::setup::Setup;
+
+use talks::pieces;
 
 /// What a shop says or wants.
 pub(crate) enum Wish {
@@ -43,10 +44,9 @@ pub(crate) enum Wish {
     Dial {
         at: Timestamp,
     },
-    /// To come back to something later.
-    Later {
+    /// To be asked again what it wants, for something is due then.
+    Wake {
         at: Timestamp,
-        what: Later,
     },
     /// To think about a plan, or to train; both take a while.
     Consider(Announcement),
@@ -55,20 +55,27 @@ pub(crate) enum Wish {
     GiveUp,
 }
 
-/// What is done later.
-#[derive(Clone, Debug)]
-pub(crate) enum Later {
-    Fetch(Blob),
-    Upload(Pending),
+/// What a stream is for.
+enum Talk {
+    /// The shop checks in before anything else.
+    Arrival(Exchange),
+    Request(Exchange),
+    /// The owner looks whom the coordinator knows, and what it has of this shop.
+    Owner {
+        below: Option<u64>,
+    },
 }
 
-/// What an answer is for.
-enum Asked {
-    Nothing,
-    /// Keys or shares, which have to be taken.
-    Place(AttemptKey),
-    Blob(Blob),
-    Upload(Pending),
+/// A program that runs.
+struct Running {
+    agent: Agent,
+    renewal: Renewal,
+    voice: Voice,
+    requests: RequestQueue,
+    /// Open streams, and how many bytes of a blob are still to come.
+    talks: BTreeMap<u64, (Talk, u64)>,
+    /// When it is woken next, if it is.
+    wake_at: Option<Timestamp>,
 }
 
 /// The shop.
@@ -76,18 +83,12 @@ pub(crate) struct Shop {
     pub(crate) disk: FakeDisk,
     folder: Folder,
     config: ShopConfig,
-    membership: Membership,
     place: usize,
-    agent: Option<Agent>,
+    running: Option<Running>,
     pub(crate) ahead_ms: i64,
     pub(crate) boots: u64,
     pub(crate) link: Option<u64>,
     pub(crate) slow_ms: i64,
-    /// What is sent one after the other, as over one line; blobs are fetched over another.
-    sending: VecDeque<(Request, Asked)>,
-    fetching: VecDeque<(Request, Asked)>,
-    /// Open questions: on which of the two lines, what for.
-    asked: BTreeMap<u64, (bool, Asked)>,
     next: u64,
     plant: Option<Mutation>,
     /// How it lies to the others.
@@ -98,24 +99,21 @@ impl Shop {
     pub(crate) fn new(
         place: usize,
         disk: FakeDisk,
-        setup: &Setup,
+        (setup, membership): (&Setup, &Membership),
         (plant, lie): (Option<Mutation>, Option<MemberLie>),
     ) -> anyhow::Result<Self> {
         let folder = Folder::on(Arc::new(disk.clone()), setup.folder(place));
+        membership.store(&folder)?;
         Ok(Self {
             config: ShopConfig::load(&folder)?,
-            membership: setup.membership(place),
             disk,
             folder,
             place,
-            agent: None,
+            running: None,
             ahead_ms: 0,
             boots: 0,
             link: None,
             slow_ms: 0,
-            sending: VecDeque::new(),
-            fetching: VecDeque::new(),
-            asked: BTreeMap::new(),
             next: 0,
             plant,
             lie,
@@ -125,8 +123,9 @@ impl Shop {
     /// Starts from what the disk has.
     pub(crate) fn start(&mut self, now: Timestamp) -> anyhow::Result<Vec<Wish>> {
         self.boots += 1;
+        let membership = Membership::load(&self.folder)?;
         let store = Arc::new(Store::open(&self.folder)?);
-        let workshop = Attempts::open(&self.folder, &self.membership, Arc::clone(&store), now)?;
+        let workshop = Attempts::open(&self.folder, &membership, Arc::clone(&store), now)?;
         let memory = Mutation::remembered(self.plant, store.memory(workshop.spent())?);
         let keys = match self.lie {
             Some(lie) => lie.keys(),
@@ -135,68 +134,82 @@ impl Shop {
         let mut agent = Agent::new(
             &self.folder,
             &self.config,
-            &self.membership,
+            &membership,
             store,
             Arc::new(workshop),
             memory,
             keys,
         )?;
         let acts = agent.handle(now, Event::Started)?;
-        self.agent = Some(agent);
-        Ok(self.perform(acts))
+        self.running = Some(Running {
+            agent,
+            voice: Voice::new(&membership, membership.signing_identity(&self.folder)?)?,
+            renewal: Renewal::new(&self.folder, membership, now),
+            requests: RequestQueue::default(),
+            talks: BTreeMap::new(),
+            wake_at: None,
+        });
+        self.perform(now, acts)
     }
 
     pub(crate) fn stop(&mut self) {
-        self.agent = None;
-        self.hang_up();
+        self.running = None;
+        self.link = None;
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.agent.is_some()
+        self.running.is_some()
     }
 
     /// What was under way over the connection is lost.
     pub(crate) fn hang_up(&mut self) {
         self.link = None;
-        self.sending.clear();
-        self.fetching.clear();
-        self.asked.clear();
+        if let Some(running) = &mut self.running {
+            running.requests.lost();
+            running.talks.clear();
+        }
     }
 
     pub(crate) fn agent(&self) -> Option<&Agent> {
-        self.agent.as_ref()
+        self.running.as_ref().map(|running| &running.agent)
     }
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// The connection stands.
-    pub(crate) fn linked(&mut self, link: u64) -> Vec<Wish> {
+    /// The certificate that it dials with, DER.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        let membership = self.running.as_ref().map(|running| running.renewal.membership());
+        membership.map_or(&[], |membership| &membership.certificate)
+    }
+
+    /// The connection stands: the shop checks in.
+    pub(crate) fn linked(&mut self, now: Timestamp, link: u64) -> anyhow::Result<Vec<Wish>> {
         self.hang_up();
         self.link = Some(link);
-        let request = Request::Subscribe {
-            software: "storm".into(),
-            process_id: 0,
+        let Some(running) = &self.running else {
+            return Ok(Vec::new());
         };
-        let number = self.number();
-        self.asked.insert(number, (true, Asked::Nothing));
-        // Its answer is every push there is: nothing waits for it.
-        self.asked.remove(&number);
-        vec![Wish::Ask { number, request }]
+        let word = Outgoing::CheckIn(Box::new(running.renewal.membership().clone()));
+        self.begin(now, Exchange::new(word), Talk::Arrival)
     }
 
     /// A word on it.
-    pub(crate) fn hear(
-        &mut self,
-        now: Timestamp,
-        push: souk_common::wire::messages::Push,
-    ) -> anyhow::Result<Vec<Wish>> {
-        let Some(agent) = &mut self.agent else {
+    pub(crate) fn hear(&mut self, now: Timestamp, push: Push) -> anyhow::Result<Vec<Wish>> {
+        let Some(running) = &mut self.running else {
             return Ok(Vec::new());
         };
-        match agent.hear(now, push)? {
-            Ok(acts) => Ok(self.perform(acts)),
+        let is_welcome = matches!(push, Push::Welcome { .. });
+        match running.agent.hear(now, push)? {
+            Ok(acts) => {
+                let more = match is_welcome {
+                    true => running.renewal.welcomed(now),
+                    false => Vec::new(),
+                };
+                self.keep_up(now, more);
+                self.perform(now, acts)
+            }
             Err(_) => Ok(vec![Wish::GiveUp]),
         }
     }
@@ -208,79 +221,78 @@ impl Shop {
         number: u64,
         reply: Reply,
     ) -> anyhow::Result<Vec<Wish>> {
-        if let Some((_, Asked::Upload(pending))) = self.asked.get(&number)
-            && let Reply::UploadFrom { offset } = reply
-        {
-            let pending = *pending;
-            return self.send_bytes(now, number, pending, offset);
-        }
-        let Some((_, asked)) = self.asked.remove(&number) else {
+        let Some(running) = &mut self.running else {
             return Ok(Vec::new());
         };
-        let mut wishes = match (asked, reply) {
-            (Asked::Place(key), Reply::Error { detail, .. }) => {
-                self.act(|agent| agent.not_taken(now, key, &detail))?
+        let then = match running.talks.get_mut(&number) {
+            Some((Talk::Arrival(exchange) | Talk::Request(exchange), _)) => {
+                exchange.reply(&running.voice, now, reply)
             }
-            (Asked::Upload(pending), Reply::Receipt(receipt)) => {
-                let key = self.membership.words_key()?;
-                let fits = verify(&receipt, &key).is_ok() && receipt.body.upload == pending.header;
-                match fits {
-                    true => self.act(|agent| agent.received(now, receipt))?,
-                    false => self.event(now, Event::UploadFailed(pending.header))?,
+            Some((Talk::Owner { below }, _)) => {
+                let below = *below;
+                running.talks.remove(&number);
+                // What it must contain is the referee's to say, of the reply as it was said.
+                let sound = below.is_none_or(|below| running.voice.told(below, reply).is_ok());
+                return Ok(if sound { Vec::new() } else { vec![Wish::GiveUp] });
+            }
+            None => return Ok(Vec::new()),
+        };
+        match then {
+            Ok(Then::Came(came)) => self.ended(now, number, Ok(came)),
+            Ok(Then::Take(0)) => self.taken(now, number),
+            Ok(Then::Take(left)) => {
+                // The bytes come behind it.
+                if let Some((_, open)) = running.talks.get_mut(&number) {
+                    *open = left;
                 }
+                Ok(Vec::new())
             }
-            (Asked::Upload(pending), Reply::Rejected { code }) => {
-                let header = pending.header;
-                self.event(now, Event::Rejected { header, code })?
-            }
-            (Asked::Upload(pending), _) => self.event(now, Event::UploadFailed(pending.header))?,
-            (Asked::Blob(blob), _) => self.event(now, Event::BlobFailed(blob))?,
-            (Asked::Nothing | Asked::Place(_), _) => Vec::new(),
-        };
-        wishes.extend(self.go_on());
-        Ok(wishes)
-    }
-
-    /// The bytes of a blob.
-    pub(crate) fn fetched(&mut self, now: Timestamp, number: u64, bytes: &[u8]) -> anyhow::Result<Vec<Wish>> {
-        let Some((_, Asked::Blob(blob))) = self.asked.remove(&number) else {
-            return Ok(Vec::new());
-        };
-        let whole = Digest::of(bytes) == blob.digest;
-        let written = whole && {
-            let path = self.folder.blob(&blob);
-            self.folder.write_whole(&path, bytes, false).is_ok()
-        };
-        let mut wishes = self.event(
-            now,
-            match written {
-                true => Event::BlobReady(blob),
-                false => Event::BlobFailed(blob),
+            Ok(Then::Send(from)) => match self.rest_of(now, number, from) {
+                Ok((header, rest)) => Ok(pieces(number, header, &rest)),
+                Err(error) => self.ended(now, number, Err(error)),
             },
-        )?;
-        wishes.extend(self.go_on());
-        Ok(wishes)
+            Err(error) => self.ended(now, number, Err(error)),
+        }
     }
 
-    /// The time has come.
-    pub(crate) fn due(&mut self, now: Timestamp, what: Later) -> anyhow::Result<Vec<Wish>> {
-        if self.link.is_none() {
+    /// Bytes of a blob; behind the last the stream ends.
+    pub(crate) fn fetched(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        bytes: &[u8],
+        last: bool,
+    ) -> anyhow::Result<Vec<Wish>> {
+        let talk = self
+            .running
+            .as_mut()
+            .and_then(|running| running.talks.get_mut(&number));
+        let Some((Talk::Request(exchange), left)) = talk else {
             return Ok(Vec::new());
+        };
+        let most = bytes.len().min(*left as usize);
+        *left -= most as u64;
+        let is_all = *left == 0;
+        match exchange.take(&bytes[..most]) {
+            Ok(()) if is_all => self.taken(now, number),
+            Ok(()) if last => self.ended(now, number, Err(anyhow::anyhow!("the blob was cut off"))),
+            Ok(()) => Ok(Vec::new()),
+            Err(error) => self.ended(now, number, Err(error)),
         }
-        match what {
-            Later::Fetch(blob) if is_here(&self.folder, &blob) => self.event(now, Event::BlobReady(blob)),
-            Later::Fetch(blob) => {
-                let (digest, offset) = (blob.digest, 0);
-                let request = Request::Blob { digest, offset };
-                self.fetching.push_back((request, Asked::Blob(blob)));
-                Ok(self.go_on())
-            }
-            Later::Upload(pending) => {
-                let request = Request::offer(pending.header, pending.binding);
-                self.sending.push_back((request, Asked::Upload(pending)));
-                Ok(self.go_on())
-            }
-        }
+    }
+
+    /// Something may be due.
+    pub(crate) fn wake(&mut self, now: Timestamp) -> anyhow::Result<Vec<Wish>> {
+        let Some(running) = &mut self.running else {
+            return Ok(Vec::new());
+        };
+        running.wake_at = None;
+        let more = match now >= running.renewal.look_at() {
+            true => running.renewal.look(now),
+            false => Vec::new(),
+        };
+        self.keep_up(now, more);
+        self.go_on(now)
     }
 
     /// The plan was thought about.
@@ -289,7 +301,7 @@ impl Shop {
         now: Timestamp,
         announcement: &Announcement,
     ) -> anyhow::Result<Vec<Wish>> {
-        let Some(agent) = &self.agent else {
+        let Some(agent) = self.agent() else {
             return Ok(Vec::new());
         };
         let consideration = agent.workshop().consider(announcement, now);
@@ -303,55 +315,36 @@ impl Shop {
         now: Timestamp,
         announcement: &Announcement,
     ) -> anyhow::Result<Vec<Wish>> {
-        let Some(agent) = &self.agent else {
+        let Some(agent) = self.agent() else {
             return Ok(Vec::new());
         };
         let draw = agent.workshop().draw(announcement).map(Box::new);
         let key = AttemptKey::from(announcement);
-        self.act(|agent| agent.drawn(now, key, draw))
+        self.act(now, |agent| agent.drawn(now, key, draw))
     }
 
     pub(crate) fn event(&mut self, now: Timestamp, event: Event) -> anyhow::Result<Vec<Wish>> {
-        self.act(|agent| agent.handle(now, event))
+        self.act(now, |agent| agent.handle(now, event))
     }
 
     fn act(
         &mut self,
+        now: Timestamp,
         work: impl FnOnce(&mut Agent) -> anyhow::Result<Vec<AgentAction>>,
     ) -> anyhow::Result<Vec<Wish>> {
-        let Some(agent) = &mut self.agent else {
+        let Some(running) = &mut self.running else {
             return Ok(Vec::new());
         };
-        let acts = work(agent)?;
-        Ok(self.perform(acts))
+        let acts = work(&mut running.agent)?;
+        self.perform(now, acts)
     }
 
-    fn perform(&mut self, acts: Vec<AgentAction>) -> Vec<Wish> {
+    fn perform(&mut self, now: Timestamp, acts: Vec<AgentAction>) -> anyhow::Result<Vec<Wish>> {
         let mut wishes = Vec::new();
         for act in acts {
             match act {
                 AgentAction::Connect { at } => wishes.push(Wish::Dial { at }),
-                AgentAction::Fetch { blob, at } => wishes.push(Wish::Later {
-                    at,
-                    what: Later::Fetch(blob),
-                }),
-                AgentAction::Upload { pending, at } => wishes.push(Wish::Later {
-                    at,
-                    what: Later::Upload(pending),
-                }),
-                AgentAction::Answer(key, answer) => {
-                    let id = key.id;
-                    self.send(Request::Answer { id, answer }, Asked::Nothing);
-                }
-                AgentAction::Say(key, request) => {
-                    let asked = match &request {
-                        Request::Advertise(_) | Request::Share { .. } | Request::Checked { .. } => {
-                            Asked::Place(key)
-                        }
-                        _ => Asked::Nothing,
-                    };
-                    self.send(request, asked);
-                }
+                AgentAction::Say(what) => self.keep_up(now, vec![RenewalAction::Post(what)]),
                 AgentAction::Consider(announcement) => wishes.push(Wish::Consider(announcement)),
                 AgentAction::Compute(announcement) => wishes.push(Wish::Compute(announcement)),
                 AgentAction::Report(report) => tracing::debug!(shop = self.place, %report, "says"),
@@ -359,78 +352,41 @@ impl Shop {
                 AgentAction::Finish => {}
             }
         }
-        wishes.extend(self.go_on());
-        wishes
+        wishes.extend(self.go_on(now)?);
+        Ok(wishes)
     }
 
-    /// Without a connection it is dropped: the machine asks again when there is one.
-    fn send(&mut self, request: Request, asked: Asked) {
-        if self.link.is_some() {
-            self.sending.push_back((request, asked));
+    fn keep_up(&mut self, now: Timestamp, acts: Vec<RenewalAction>) {
+        let Some(running) = &mut self.running else { return };
+        for act in acts {
+            match act {
+                RenewalAction::Tell(line) => tracing::debug!(shop = self.place, line, "tells"),
+                RenewalAction::Post(what) => running.requests.post(now, what),
+            }
         }
     }
 
-    /// Asks the next question of each line that waits for no answer.
-    fn go_on(&mut self) -> Vec<Wish> {
+    /// Says what may be said now, and looks when to come back.
+    fn go_on(&mut self, now: Timestamp) -> anyhow::Result<Vec<Wish>> {
         let mut wishes = Vec::new();
-        for first in [true, false] {
-            if self.asked.values().any(|(line, _)| *line == first) {
-                continue;
-            }
-            let line = match first {
-                true => &mut self.sending,
-                false => &mut self.fetching,
+        loop {
+            let Some(running) = &mut self.running else {
+                return Ok(wishes);
             };
-            if let Some((request, asked)) = line.pop_front() {
-                let number = self.number();
-                self.asked.insert(number, (first, asked));
-                wishes.push(Wish::Ask { number, request });
+            let Some(exchange) = running.requests.next(now) else {
+                break;
+            };
+            wishes.extend(self.begin(now, exchange, Talk::Request)?);
+        }
+        if let Some(running) = &mut self.running {
+            let look_at = running.renewal.look_at();
+            let due = running.requests.due().map_or(look_at, |due| due.min(look_at));
+            if running.wake_at.is_none_or(|at| due < at) {
+                running.wake_at = Some(due);
+                wishes.push(Wish::Wake { at: due });
             }
         }
-        wishes
-    }
-
-    fn send_bytes(
-        &mut self,
-        now: Timestamp,
-        number: u64,
-        pending: Pending,
-        offset: u64,
-    ) -> anyhow::Result<Vec<Wish>> {
-        let header = pending.header;
-        let read = || {
-            let agent = self.agent.as_ref().context("stopped")?;
-            let left = header.len_bytes.saturating_sub(offset);
-            agent.store().note_sending(&header.update, left, now)?;
-            let bytes = self.folder.disk().read(&self.folder.update(&header.update))?;
-            let rest = bytes
-                .get(offset as usize..)
-                .context("the outbox's bytes were changed")?;
-            anyhow::ensure!(
-                bytes.len() as u64 == header.len_bytes,
-                "the outbox's bytes were changed"
-            );
-            anyhow::Ok(rest.to_vec())
-        };
-        match read() {
-            Ok(rest) => {
-                let piece = rest.len().div_ceil(PIECES).max(1);
-                let count = rest.len().div_ceil(piece);
-                let pieces = rest.chunks(piece).enumerate().map(|(at, bytes)| Wish::Bytes {
-                    number,
-                    header,
-                    bytes: bytes.to_vec(),
-                    last: at + 1 == count,
-                });
-                Ok(pieces.collect())
-            }
-            Err(_) => {
-                self.asked.remove(&number);
-                let mut wishes = self.event(now, Event::UploadFailed(header))?;
-                wishes.extend(self.go_on());
-                Ok(wishes)
-            }
-        }
+        Ok(wishes)
     }
 
     fn number(&mut self) -> u64 {
@@ -438,6 +394,3 @@ impl Shop {
         self.next
     }
 }
-
-/// An update travels in so many.
-const PIECES: usize = 3;

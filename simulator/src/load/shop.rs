@@ -9,11 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rand::RngExt;
 use souk_client::folder::Folder;
-use souk_client::link::{Link, Uploaded};
+use souk_client::link::Link;
+use souk_client::link::requests::{Came, Exchange, Outgoing};
 use souk_client::membership::Membership;
 use souk_client::membership::join::certify;
-use souk_client::participate::{Blob, BlobKind, Event};
+use souk_client::participate::{AttemptKey, Blob, BlobKind, Event, Pending};
 use souk_common::chain::LogHead;
+use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::shop_key;
 use souk_common::ids::Digest;
@@ -207,7 +209,7 @@ impl Shop {
                         made: None,
                     });
                 }
-                link.answer(id, Answer::Accept).await?;
+                self.say(Outgoing::Answer(id, Answer::Accept), link).await?;
                 self.fetch(announcement.model, link).await
             }
             Event::Ended { id, .. } => {
@@ -228,6 +230,11 @@ impl Shop {
     fn training(&mut self) -> Duration {
         let share = if self.number.is_multiple_of(2) { 0.01 } else { 1.0 };
         self.common.pace.mul_f64(share * self.luck.random::<f64>())
+    }
+
+    async fn say(&self, what: Outgoing, link: &Link) -> anyhow::Result<Came> {
+        link.exchange(&self.folder, &mut Exchange::new(what), |_| Ok(()))
+            .await
     }
 
     async fn fetch(&self, model: Digest, link: &Link) -> anyhow::Result<()> {
@@ -254,15 +261,22 @@ impl Shop {
                     head: Digest::ZERO,
                 };
                 let header = UploadHeader::of(id, &bytes, ledger);
-                let path = self.folder.path().join("update");
-                fs::write(&path, bytes)?;
+                let path = self.folder.update(&header.update);
+                self.folder.write_whole(&path, &bytes, false)?;
                 work.made.insert((header, path)).clone()
             }
         };
-        let plan = work.announcement.plan;
-        match link.upload(plan, (&header, None), &path, |_| Ok(())).await? {
-            Uploaded::Stored(_) => self.common.tally.counted(self.number, self.host.now()),
-            Uploaded::Refused(code) => self.common.tally.refused(code),
+        let announcement = &work.announcement;
+        let pending = Pending {
+            key: AttemptKey::from(announcement),
+            header,
+            binding: None,
+            due: None,
+        };
+        match self.say(Outgoing::Upload(pending, Timestamp(0)), link).await? {
+            Came::Receipt(_) => self.common.tally.counted(self.number, self.host.now()),
+            Came::Event(Event::Rejected { code, .. }) => self.common.tally.refused(code),
+            other => bail!("an update came to {other:?}"),
         }
         self.work = None;
         Ok(fs::remove_file(path)?)

@@ -8,27 +8,50 @@ use std::time::Duration;
 
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Validity, request_for};
-
-use super::Driver;
-use super::connection::Outgoing;
-use crate::error::CheckFailed;
-use crate::link::{Heard, Showed};
-use crate::membership::Membership;
 use souk_common::date::date;
+use souk_common::privacy::ledger::LedgerError;
 
-/// What is remembered from one look to the next.
-pub(crate) struct Renewal {
+use super::Membership;
+use crate::folder::Folder;
+
+use crate::link::requests::Outgoing;
+use crate::link::{Heard, Showed};
+use crate::training::Attempts;
+
+/// A membership, and what is remembered from one look to the next.
+pub struct Renewal {
+    folder: Folder,
+    membership: Membership,
     look_at: Timestamp,
     /// No renewal is asked for before.
     renew_at: Timestamp,
     clock_is_off: bool,
     /// Whether this connection's first welcome has come.
     welcomed: bool,
+    acts: Vec<RenewalAction>,
 }
 
+/// What it leaves to whoever runs it, in this order.
+#[derive(Debug)]
+pub enum RenewalAction {
+    /// Tell the owner.
+    Tell(String),
+    /// Say this to the coordinator.
+    Post(Outgoing),
+}
+
+/// The ledger lacks what this shop once sent.
+#[derive(Debug, thiserror::Error)]
+#[error("this shop takes part in nothing, for its ledger is not its newest: {0}")]
+pub struct NotNewest(LedgerError);
+
 impl Renewal {
-    pub(crate) fn new(now: Timestamp) -> Self {
+    /// Of a folder's membership.
+    pub fn new(folder: &Folder, membership: Membership, now: Timestamp) -> Self {
         Self {
+            folder: folder.clone(),
+            membership,
+            acts: Vec::new(),
             look_at: now + BETWEEN_LOOKS,
             renew_at: Timestamp(0),
             clock_is_off: false,
@@ -36,54 +59,72 @@ impl Renewal {
         }
     }
 
-    /// When to check in again.
-    pub(crate) fn look_at(&self) -> Timestamp {
+    /// The membership as it is in the folder.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// When to look again.
+    pub fn look_at(&self) -> Timestamp {
         self.look_at
     }
-}
 
-impl Driver {
     /// Checks in again; without a connection, the next arrival does.
-    pub(crate) fn look_again(&mut self) {
-        self.standing.look_at = self.platform.clock.now() + BETWEEN_LOOKS;
-        self.post(Outgoing::CheckIn(Box::new(self.membership.clone())));
+    pub fn look(&mut self, now: Timestamp) -> Vec<RenewalAction> {
+        self.look_again(now);
+        std::mem::take(&mut self.acts)
     }
 
     /// A second welcome on one connection says that there is something new to hear.
-    pub(crate) fn welcomed(&mut self) {
-        if std::mem::replace(&mut self.standing.welcomed, true) {
-            self.look_again();
+    pub fn welcomed(&mut self, now: Timestamp) -> Vec<RenewalAction> {
+        if std::mem::replace(&mut self.welcomed, true) {
+            self.look_again(now);
         }
+        std::mem::take(&mut self.acts)
+    }
+
+    fn look_again(&mut self, now: Timestamp) {
+        self.look_at = now + BETWEEN_LOOKS;
+        self.post(Outgoing::CheckIn(Box::new(self.membership.clone())));
+    }
+
+    fn tell(&mut self, line: &str) {
+        self.acts.push(RenewalAction::Tell(line.to_owned()));
+    }
+
+    fn post(&mut self, what: Outgoing) {
+        self.acts.push(RenewalAction::Post(what));
     }
 
     /// Takes in what the coordinator says of this shop.
     ///
     /// # Errors
-    /// When the ledger is not this shop's newest, or the folder can't be written.
-    pub(crate) fn hear(&mut self, heard: Heard) -> anyhow::Result<()> {
+    /// When the ledger is not this shop's newest ([`NotNewest`]), or the folder can't be written.
+    pub fn hear(
+        &mut self,
+        now: Timestamp,
+        heard: &Heard,
+        workshop: &Attempts,
+    ) -> anyhow::Result<Vec<RenewalAction>> {
         if let Some(receipt) = &heard.receipt {
-            self.agent.workshop().must_account_for(receipt).map_err(|error| {
-                CheckFailed(format!(
-                    "this shop takes part in nothing, for its ledger is not its newest: {error}"
-                ))
-            })?;
+            workshop.must_account_for(receipt).map_err(NotNewest)?;
         }
-        if heard.clock.is_off() != self.standing.clock_is_off {
-            self.standing.clock_is_off = heard.clock.is_off();
+        if heard.clock.is_off() != self.clock_is_off {
+            self.clock_is_off = heard.clock.is_off();
             let clock = heard.clock;
             self.tell(&match clock.is_off() {
                 true => format!("this machine's clock is {clock}: set it (rounds go on meanwhile)"),
                 false => format!("this machine's clock is right again: {clock}"),
             });
         }
-        let mut changed = self.used_certificate(&heard)?;
+        let mut changed = self.used_certificate(heard)?;
         match self.membership.with_authorities(&heard.authorities) {
             Ok(None) => {}
             Ok(Some(membership)) => {
                 let trusted = self.membership.roots();
                 self.keep(membership)?;
                 changed = true;
-                self.standing.renew_at = Timestamp(0);
+                self.renew_at = Timestamp(0);
                 if self.membership.roots() != trusted {
                     self.tell(match self.membership.other_cas.is_empty() {
                         true => "the federation's old certificate authority is trusted no more",
@@ -95,16 +136,15 @@ impl Driver {
             }
             Err(error) => self.tell(&error.to_string()),
         }
-        let now = self.platform.clock.now();
-        if self.membership.renewal_is_due(now) && now >= self.standing.renew_at {
-            self.standing.renew_at = now + RENEWAL_PATIENCE;
+        if self.membership.renewal_is_due(now) && now >= self.renew_at {
+            self.renew_at = now + RENEWAL_PATIENCE;
             let key = self.membership.identity(&self.folder)?.key;
             self.post(Outgoing::Renew(request_for(&key)?));
         } else if changed {
-            self.look_again();
+            self.look_again(now);
         }
         self.look_in_time(now);
-        Ok(())
+        Ok(std::mem::take(&mut self.acts))
     }
 
     /// On arrival it shows which certificate is taken: the other one goes.
@@ -112,7 +152,7 @@ impl Driver {
         let Some(showed) = heard.showed else {
             return Ok(false);
         };
-        self.standing.welcomed = false;
+        self.welcomed = false;
         let Some(former) = self.membership.former_certificate.clone() else {
             return Ok(false);
         };
@@ -137,16 +177,19 @@ impl Driver {
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub(crate) fn take_renewed(&mut self, renewed: anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
-        let now = self.platform.clock.now();
+    pub fn take(
+        &mut self,
+        now: Timestamp,
+        renewed: anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<Vec<RenewalAction>> {
         let again_at = Validity::of(&self.membership.certificate)
             .map_or(now + BETWEEN_LOOKS, |validity| validity.try_again_at(now));
         match renewed.and_then(|certificate| self.membership.with_certificate(certificate, now)) {
             // By the coordinator's clock it is not due: one of the two clocks is off.
-            Ok(same) if same.certificate == self.membership.certificate => self.standing.renew_at = again_at,
+            Ok(same) if same.certificate == self.membership.certificate => self.renew_at = again_at,
             Ok(membership) => {
                 self.keep(membership)?;
-                self.standing.renew_at = match self.membership.renewal_is_due(now) {
+                self.renew_at = match self.membership.renewal_is_due(now) {
                     true => again_at,
                     false => Timestamp(0),
                 };
@@ -155,44 +198,32 @@ impl Driver {
                 self.tell(&format!(
                     "this shop's certificate was renewed: valid until {until}"
                 ));
-                self.look_again();
+                self.look_again(now);
             }
             Err(error) => {
-                self.standing.renew_at = again_at;
+                self.renew_at = again_at;
                 self.tell(&format!(
                     "the certificate was not renewed, trying again: {error:#}"
                 ));
             }
         }
         self.look_in_time(now);
-        Ok(())
+        Ok(std::mem::take(&mut self.acts))
     }
 
     /// Not later than it takes to renew in time.
     fn look_in_time(&mut self, now: Timestamp) {
         let due = Validity::of(&self.membership.certificate).map(|validity| validity.renew_at());
-        let due = due.unwrap_or(now + BETWEEN_LOOKS).max(self.standing.renew_at);
+        let due = due.unwrap_or(now + BETWEEN_LOOKS).max(self.renew_at);
         // While a renewal is asked for it is due already.
         let soonest = now + SOONEST;
-        self.standing.look_at = self.standing.look_at.min(due).max(soonest);
+        self.look_at = self.look_at.min(due).max(soonest);
     }
 
     fn keep(&mut self, membership: Membership) -> anyhow::Result<()> {
         membership.store(&self.folder)?;
         self.membership = membership;
         Ok(())
-    }
-
-    /// Why it is over.
-    pub(crate) fn no_member(&self) -> anyhow::Error {
-        let folder = self.folder.path().display();
-        CheckFailed(format!(
-            "the coordinator says that {} is no member any more: it was revoked, or has left. The ledger and the last model \
-             stay in {folder}, and `souk-client recommend` goes on. If it is a mistake, ask the operator for a new code and \
-             `souk-client join CODE --again --dir {folder}`",
-            self.membership.shop
-        ))
-        .into()
     }
 }
 

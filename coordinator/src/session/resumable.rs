@@ -17,7 +17,7 @@ pub(crate) struct Partials {
 
 impl Partials {
     /// Keeps what came of `upload` while `open` is the open attempt; of two beginnings the longer.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         shop: &ShopName,
         upload: UploadHeader,
@@ -37,18 +37,18 @@ impl Partials {
     }
 
     /// What came of this very upload before; of another one of the shop nothing is kept any longer.
-    pub(super) fn take(&self, shop: &ShopName, upload: &UploadHeader) -> Option<Staged> {
+    pub(crate) fn take(&self, shop: &ShopName, upload: &UploadHeader) -> Option<Staged> {
         let (kept, staged) = self.all().remove(shop)?;
         (kept == *upload).then_some(staged)
     }
 
     /// Forgets an attempt that has ended.
-    pub(super) fn end(&self, id: AttemptId) {
+    pub(crate) fn end(&self, id: AttemptId) {
         self.all().retain(|_, (upload, _)| upload.id != id);
     }
 
     /// Forgets a shop.
-    pub(super) fn forget(&self, shop: &ShopName) {
+    pub(crate) fn forget(&self, shop: &ShopName) {
         self.all().remove(shop);
     }
 
