@@ -4,10 +4,10 @@
 pub(crate) mod views;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -172,8 +172,9 @@ fn on_store(
                 return Err(refused("there is no such model; `models list` shows them"));
             };
             // None of an older version whose file is not kept.
-            let path = match store.files().contains(&signed.body.model) {
-                true => Some(fs::canonicalize(store.files().path_of(&signed.body.model)).map_err(refused)?),
+            let (files, model) = (store.files(), &signed.body.model);
+            let path = match files.contains(model) {
+                true => Some(files.as_file(model, &home.exported()).map_err(refused)?),
                 false => None,
             };
             Ok(json!({ "manifest": signed, "path": path }))
@@ -192,7 +193,7 @@ fn on_store(
         }
         Command::Snapshot => {
             let begun = backup::begin(home, store).map_err(refused)?;
-            finish_snapshot(home, &begun, now)
+            finish_snapshot(&begun, now)
         }
         Command::Pause | Command::Resume | Command::Rollback(_) => Err(refused("this command needs the run")),
     }
@@ -296,7 +297,7 @@ fn memory_bound(home: &FederationFolder, store: &Store) -> Result<MemoryBound, C
     let config = home.config().map_err(refused)?;
     let model = store.newest_model().map_err(refused)?;
     let model_bytes = match model {
-        Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
+        Some(signed) => store.files().len_bytes(&signed.body.model).unwrap_or(0),
         None => 0,
     };
     let shops = store.shops().map_err(refused)?.len() as u64;
@@ -339,7 +340,7 @@ fn live(hub: &Arc<ServeState>, command: &Command) -> Result<Value, ControlError>
             let begin = move |engine: &mut Engine| backup::begin(&home, engine.store()).map_err(refused);
             let begun = hub.keeper.ask_and_block(begin);
             let begun = begun.unwrap_or_else(|| Err(refused(STOPS)))?;
-            return finish_snapshot(&hub.home, &begun, hub.now());
+            return finish_snapshot(&begun, hub.now());
         }
         _ => {
             let (home, command) = (hub.home.clone(), command.clone());
@@ -379,8 +380,8 @@ fn live(hub: &Arc<ServeState>, command: &Command) -> Result<Value, ControlError>
     Ok(answer)
 }
 
-fn finish_snapshot(home: &FederationFolder, begun: &Snapshot, now: Timestamp) -> Result<Value, ControlError> {
-    let about = backup::finish(home, begun, now).map_err(refused)?;
+fn finish_snapshot(begun: &Snapshot, now: Timestamp) -> Result<Value, ControlError> {
+    let about = backup::finish(begun, now).map_err(refused)?;
     serde_json::to_value(about).map_err(refused)
 }
 

@@ -10,11 +10,12 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::limits::MAX_CLOCK_SKEW_SECS;
 use souk_common::round::statements::Manifest;
 use souk_common::secagg::records::fingerprint;
+use souk_common::storage::blobs::Blobs;
 
 use super::ControlError;
 use crate::folder::FederationFolder;
 use crate::membership::authorities::Certification;
-use crate::store::{Files, Invitation, Shop, Standing, Store, StoreError};
+use crate::store::{Invitation, Shop, Standing, Store, StoreError};
 
 /// A membership: the fingerprint of the key is what owners read aloud to each other (`souk-client shops`).
 pub(crate) fn shop((name, shop): &(ShopName, Shop)) -> Value {
@@ -45,7 +46,7 @@ pub(crate) fn invitation((invitation, again): &(Invitation, bool)) -> Value {
 }
 
 /// A model version, and whether its file is kept.
-pub(crate) fn model(manifest: &Manifest, files: &Files) -> Value {
+pub(crate) fn model(manifest: &Manifest, files: &dyn Blobs) -> Value {
     let mut shown = json!(manifest);
     shown["kept"] = json!(files.contains(&manifest.model));
     shown

@@ -8,6 +8,7 @@ use std::time::Duration;
 use quinn::Connection;
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::{AttemptId, ShopName};
+use souk_common::storage::blobs::Blobs;
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Peer};
 use souk_common::wire::frame::to_bytes;
@@ -28,7 +29,7 @@ use crate::engine::{Engine, EngineError, Output, Staging};
 use crate::folder::{FederationFolder, Limits};
 use crate::membership::registry::Desk;
 use crate::round::Event;
-use crate::store::{Files, Standing, Traffic};
+use crate::store::{Standing, Traffic};
 
 /// What all sessions share.
 pub(crate) struct ServeState {
@@ -45,7 +46,7 @@ pub(crate) struct ServeState {
     pub(crate) home: FederationFolder,
     pub(crate) certificates: Certificates,
     pub(crate) staging: Staging,
-    pub(crate) files: Files,
+    pub(crate) files: Arc<dyn Blobs>,
     pub(crate) partials: Partials,
     /// Of uploads, and of downloads.
     pub(crate) turns: Turns,
@@ -90,7 +91,7 @@ impl ServeState {
         clock: Arc<dyn Clock>,
         report: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Result<Self, ServeError> {
-        let staging = Staging::new(limits.staging_memory_bytes, engine.store().private().clone());
+        let staging = Staging::new(limits.staging_memory_bytes, engine.store().shared_private());
         let begun = (std::process::id(), clock.now(), local.to_string());
         engine.store().change(|change| {
             change.set_meta("process_id", &begun.0)?;
@@ -102,7 +103,7 @@ impl ServeState {
             grace: Duration::from_secs(limits.slow_secs),
             patience: PATIENCE,
         };
-        let files = engine.store().files().clone();
+        let files = engine.store().shared_files();
         let late = LateUpdates::of(engine.store())?;
         Ok(Self {
             keeper: EngineThread::start(engine).map_err(ServeError::Thread)?,

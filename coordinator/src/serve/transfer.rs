@@ -92,9 +92,9 @@ impl Line<'_> {
         send: &mut SendStream,
     ) -> Result<(), FrameError> {
         let turn = self.hub.fetches.turn(self.shop).await;
-        let files = self.hub.files.clone();
+        let files = Arc::clone(&self.hub.files);
         let sized = on_disk(move || {
-            let mut file = files.open_file(&digest)?;
+            let mut file = files.open(&digest)?;
             let len = file.seek(SeekFrom::End(0))?;
             file.seek(SeekFrom::Start(offset.min(len)))?;
             Ok((file, len))

@@ -4,7 +4,6 @@
 //! Nothing in the folder is changed: the records are read from a copy.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use souk_common::catalogue::Catalogue;
@@ -17,11 +16,12 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, MaskingParams, Session};
+use souk_common::storage::blobs::Blobs;
 
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
-use crate::engine::staging::add_file;
-use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
+use crate::engine::staging::add_blob;
+use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
 
 mod report;
 mod retention;
@@ -37,20 +37,22 @@ use retention::Kept;
 /// # Errors
 /// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
 pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
-    let copy = tempfile::tempdir()?;
-    let records = dir.join("coordinator.redb");
-    fs::copy(&records, copy.path().join("coordinator.redb")).map_err(|error| StoreError::Damaged {
-        key: format!("{}: {error}", records.display()),
-    })?;
-    let store = Store::open(copy.path(), None)?;
+    check_store(&Store::open_to_read(dir)?, key)
+}
+
+/// Checks the federation in `store`, whose words are signed by `key`.
+///
+/// # Errors
+/// When its records can't be read at all.
+pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> {
     let mut kept = Kept::default();
     store.each_entry(|at, record| kept.take(at, &record.entry))?;
     let mut verifier = Verifier {
-        files: Files::to_read(&dir.join("files")),
-        private: Files::to_read(&dir.join("private")),
+        files: store.files(),
+        private: store.private(),
         key: *key,
         checks: NAMES.map(Check::new),
-        store: &store,
+        store,
         said: Vec::new(),
         run: RunSoFar::default(),
         parts_since: kept.parts_since(),
@@ -88,8 +90,8 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
 
 struct Verifier<'a> {
     store: &'a Store,
-    files: Files,
-    private: Files,
+    files: &'a dyn Blobs,
+    private: &'a dyn Blobs,
     key: [u8; 32],
     checks: [Check; 6],
     /// Digests of all manifests that the record has said, in order.
@@ -463,7 +465,7 @@ impl Verifier<'_> {
         let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
         let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
         if let Some(Some(state)) = &self.run.stepped {
-            let state = read_state(&self.private, state).map_err(|error| said(&error))?;
+            let state = read_state(self.private, state).map_err(|error| said(&error))?;
             optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
         }
         let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
@@ -472,7 +474,7 @@ impl Verifier<'_> {
             self.private
                 .read(update)
                 .map_err(|error| format!("the update of {shop}: {error}"))?;
-            add_file(aggregator.accumulator(), &self.private, update).map_err(|error| said(&error))?;
+            add_blob(aggregator.accumulator(), self.private, update).map_err(|error| said(&error))?;
         }
         match (&plan.masking, session) {
             (Some(_), None) => return Err("the sum is masked, and its session is not to be had".to_owned()),

@@ -2,7 +2,6 @@
 //! decides (the part that moves bytes is the world's).
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
 
 use souk_common::clock::Timestamp;
 use souk_common::hex;
@@ -122,7 +121,7 @@ impl Coordinator {
         };
         let (key, plan) = (setup.signing_key(), setup.plan.clone());
         let mut engine = Engine::begin(now, store, key, plan, &setup.catalogue, settings)?;
-        self.staging = Some(Staging::new(STAGING_BYTES, engine.store().private().clone()));
+        self.staging = Some(Staging::new(STAGING_BYTES, engine.store().shared_private()));
         let outputs = engine.handle(now, Event::Started)?;
         self.engine = Some(engine);
         Ok(self.pass_on(outputs, None))
@@ -326,12 +325,7 @@ impl Coordinator {
         let Some(engine) = &mut self.engine else {
             return Said::Reply(stream, Reply::Done);
         };
-        let read = engine.store().files().open_file(digest).and_then(|mut file| {
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_to_end(&mut bytes)?;
-            Ok(bytes)
-        });
+        let read = engine.store().files().read_range(digest, offset, u64::MAX);
         match read {
             Ok(bytes) => Said::Blob(stream, bytes),
             Err(error) => {
