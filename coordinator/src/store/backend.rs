@@ -1,7 +1,7 @@
 //! What the store asks of a database: rows of bytes in the order of their keys, and changes that happen whole or not at all.
 //!
 //! What the rows mean is [`super::Store`]'s, once for all backends. A backend is one file: [`super::redb`], [`super::memory`].
-//! What all of them promise is in [`super::conformance`].
+//! What all of them promise is in `conformance.rs`: a new one is a file, its `mod` line and a line there.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::StoreError;
 
 /// A table of rows with names.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Table {
     /// Values of the federation's own.
     Meta,
@@ -67,7 +67,7 @@ impl Table {
 }
 
 /// A table of rows with numbers from 0.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum List {
     /// The record.
     Log,
@@ -106,11 +106,11 @@ pub enum Durability {
     Lazy,
 }
 
-/// Takes in a row; [`ControlFlow::Break`]: no more of them.
-pub type Each<'a, K> = &'a mut dyn FnMut(K, &[u8]) -> Result<ControlFlow<()>, StoreError>;
-
-/// Takes in a row with a name.
+/// Takes in a row with a name; [`ControlFlow::Break`]: no more of them.
 pub type EachRow<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<ControlFlow<()>, StoreError>;
+
+/// Takes in a row with a number.
+pub type EachEntry<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<ControlFlow<()>, StoreError>;
 
 /// Rows to read. A table that nothing was written to is empty.
 pub trait Rows {
@@ -137,7 +137,7 @@ pub trait Rows {
     ///
     /// # Errors
     /// Those of `each`, and of the backend.
-    fn entries(&self, list: List, from: u64, order: Order, each: Each<'_, u64>) -> Result<(), StoreError>;
+    fn entries(&self, list: List, from: u64, order: Order, each: EachEntry<'_>) -> Result<(), StoreError>;
 }
 
 /// A change on its way: it sees its own rows, others see them when it is committed. Dropped before, it never was.

@@ -1,9 +1,12 @@
 //! What every backend promises. A new one gets a line in [`every_backend`]. What holds when the machine stops at any write is
-//! tested where there is a disk that does: `souk_simulator::cluster::disk`.
+//! tested where there is a disk that does: `simulator/src/cluster/disk/stores.rs`.
 
 use std::collections::BTreeMap;
 
-use super::backend::List;
+use souk_common::storage::blobs::MemoryBlobs;
+
+use super::backend::{List, Transaction};
+use super::memory::MemoryRecords;
 use super::*;
 
 /// Opens the same records again and again.
@@ -27,11 +30,7 @@ pub(crate) fn every_store(check: impl Fn(&dyn Fn() -> Store)) {
     check(&|| Store::of(records.clone(), files.clone(), private.clone()).unwrap());
 }
 
-fn change(
-    records: &mut dyn Records,
-    durability: Durability,
-    with: impl FnOnce(&mut dyn backend::Transaction),
-) {
+fn change(records: &mut dyn Records, durability: Durability, with: impl FnOnce(&mut dyn Transaction)) {
     let mut transaction = records.begin(durability).unwrap();
     with(&mut *transaction);
     transaction.commit().unwrap();
@@ -165,7 +164,7 @@ fn a_change_is_seen_whole_when_it_is_committed_and_not_at_all_when_it_is_not() {
             to.put_entry(List::Log, 0, b"1").unwrap();
         });
         let before = everything(&*records);
-        let alter = |to: &mut dyn backend::Transaction| {
+        let alter = |to: &mut dyn Transaction| {
             to.put(Table::Meta, "stays", b"2").unwrap();
             to.put(Table::Meta, "stays", b"3").unwrap();
             to.remove(Table::Meta, "goes").unwrap();

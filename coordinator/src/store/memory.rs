@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
-use super::backend::{Durability, Each, EachRow, List, Order, Records, Rows, Table, Transaction};
+use super::backend::{Durability, EachEntry, EachRow, List, Order, Records, Rows, Table, Transaction};
 
 /// Records in memory; clones are the same ones, as a file is that is opened again.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ impl Rows for Arc<Contents> {
         Ok(())
     }
 
-    fn entries(&self, list: List, from: u64, order: Order, each: Each<'_, u64>) -> Result<(), StoreError> {
+    fn entries(&self, list: List, from: u64, order: Order, each: EachEntry<'_>) -> Result<(), StoreError> {
         let mut range = self.numbered[list as usize].range(from..);
         while let Some((number, value)) = next(&mut range, order) {
             if each(*number, value)?.is_break() {
@@ -144,7 +144,7 @@ impl Rows for Changing<'_> {
         self.contents.rows(table, from, to, order, each)
     }
 
-    fn entries(&self, list: List, from: u64, order: Order, each: Each<'_, u64>) -> Result<(), StoreError> {
+    fn entries(&self, list: List, from: u64, order: Order, each: EachEntry<'_>) -> Result<(), StoreError> {
         self.contents.entries(list, from, order, each)
     }
 }

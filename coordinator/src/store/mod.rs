@@ -42,11 +42,10 @@ use serde::de::DeserializeOwned;
 use souk_common::chain::LogHead;
 use souk_common::format::FormatError;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::storage::blobs::{Blobs, FileBlobs, MemoryBlobs};
+use souk_common::storage::blobs::{Blobs, FileBlobs};
 use souk_common::storage::disk::{Disk, SystemDisk};
 
 use self::backend::{Durability, Order, Records, Rows, Table};
-use self::memory::MemoryRecords;
 use self::redb::RedbRecords;
 
 /// One federation's store. One process at a time has it open.
@@ -93,18 +92,6 @@ impl Store {
         let records = RedbRecords::open(&SystemDisk, &to)?;
         let [files, private] = FOLDERS.map(|name| FileBlobs::to_read(&dir.join(name)));
         Self::of(records, files, private)
-    }
-
-    /// An empty store that is gone with the process.
-    ///
-    /// # Errors
-    /// None; it has the type of the others.
-    pub fn in_memory() -> Result<Self, StoreError> {
-        Self::of(
-            MemoryRecords::default(),
-            MemoryBlobs::default(),
-            MemoryBlobs::default(),
-        )
     }
 
     /// A store over any backend: records, what shops may fetch, and what nobody may.

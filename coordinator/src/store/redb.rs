@@ -10,7 +10,7 @@ use redb::{
 use souk_common::storage::disk::{Disk, open_database};
 
 use super::StoreError;
-use super::backend::{Durability, Each, EachRow, List, Order, Records, Rows, Table, Transaction};
+use super::backend::{Durability, EachEntry, EachRow, List, Order, Records, Rows, Table, Transaction};
 use super::error::is_full;
 
 /// Records in a `redb` file.
@@ -159,7 +159,7 @@ impl<T: Tables> Rows for T {
         Ok(())
     }
 
-    fn entries(&self, list: List, from: u64, order: Order, each: Each<'_, u64>) -> Result<(), StoreError> {
+    fn entries(&self, list: List, from: u64, order: Order, each: EachEntry<'_>) -> Result<(), StoreError> {
         let Some(table) = self.table(numbered(list))? else {
             return Ok(());
         };

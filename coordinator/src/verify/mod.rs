@@ -16,7 +16,6 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, MaskingParams, Session};
-use souk_common::storage::blobs::Blobs;
 
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
@@ -48,8 +47,6 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
     let mut kept = Kept::default();
     store.each_entry(|at, record| kept.take(at, &record.entry))?;
     let mut verifier = Verifier {
-        files: store.files(),
-        private: store.private(),
         key: *key,
         checks: NAMES.map(Check::new),
         store,
@@ -90,8 +87,6 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
 
 struct Verifier<'a> {
     store: &'a Store,
-    files: &'a dyn Blobs,
-    private: &'a dyn Blobs,
     key: [u8; 32],
     checks: [Check; 6],
     /// Digests of all manifests that the record has said, in order.
@@ -266,13 +261,13 @@ impl Verifier<'_> {
             ("model", manifest.model),
         ];
         // An older version, and no newer one with the same file.
-        let not_kept = self.said.len() < self.models_since && !self.files.contains(&manifest.model);
+        let not_kept = self.said.len() < self.models_since && !self.store.files().contains(&manifest.model);
         for (what, digest) in blobs {
             if what == "model" && not_kept {
                 self.checks[FILES].not_kept += 1;
                 continue;
             }
-            let read = self.files.read(&digest);
+            let read = self.store.files().read(&digest);
             self.checks[FILES].note(read.is_ok(), || {
                 let error = read.err().map(|error| error.to_string()).unwrap_or_default();
                 format!(
@@ -288,7 +283,7 @@ impl Verifier<'_> {
     fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
         // Missing or damaged: told already.
-        if let Ok(bytes) = self.files.read(&manifest.model)
+        if let Ok(bytes) = self.store.files().read(&manifest.model)
             && let Err(error) = decode(&bytes, &layout)
         {
             let round = manifest.id.round;
@@ -301,8 +296,8 @@ impl Verifier<'_> {
 
     /// What the files of a manifest say; none if one is missing or damaged, which is told already.
     fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
-        let plan = Plan::from_bytes(&self.files.read(&manifest.plan).ok()?).ok()?;
-        let catalogue = Catalogue::from_bytes(&self.files.read(&manifest.catalogue).ok()?).ok()?;
+        let plan = Plan::from_bytes(&self.store.files().read(&manifest.plan).ok()?).ok()?;
+        let catalogue = Catalogue::from_bytes(&self.store.files().read(&manifest.catalogue).ok()?).ok()?;
         Some((plan, catalogue))
     }
 
@@ -424,13 +419,14 @@ impl Verifier<'_> {
         let kept = manifest
             .updates
             .iter()
-            .all(|(_, update)| self.private.contains(update));
+            .all(|(_, update)| self.store.private().contains(update));
         let state_kept = match self.run.stepped {
-            Some(Some(state)) => self.private.contains(&state),
+            Some(Some(state)) => self.store.private().contains(&state),
             _ => true,
         };
         // The version before this one: rollbacks are versions, too, and may have pushed it out while the parts are there.
-        let parent_kept = self.said.len() > self.models_since || self.files.contains(&manifest.parent);
+        let parent_kept =
+            self.said.len() > self.models_since || self.store.files().contains(&manifest.parent);
         if kept && state_kept && !parent_kept {
             self.checks[REPLAY].not_kept += 1;
             return;
@@ -461,20 +457,25 @@ impl Verifier<'_> {
     ) -> Result<Digest, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
-        let parent = self.files.read(&manifest.parent).map_err(|error| said(&error))?;
+        let parent = self
+            .store
+            .files()
+            .read(&manifest.parent)
+            .map_err(|error| said(&error))?;
         let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
         let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
         if let Some(Some(state)) = &self.run.stepped {
-            let state = read_state(self.private, state).map_err(|error| said(&error))?;
+            let state = read_state(self.store.private(), state).map_err(|error| said(&error))?;
             optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
         }
         let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
         for (shop, update) in &manifest.updates {
             // The name is the digest: bytes that were changed are noticed before they are added.
-            self.private
+            self.store
+                .private()
                 .read(update)
                 .map_err(|error| format!("the update of {shop}: {error}"))?;
-            add_blob(aggregator.accumulator(), self.private, update).map_err(|error| said(&error))?;
+            add_blob(aggregator.accumulator(), self.store.private(), update).map_err(|error| said(&error))?;
         }
         match (&plan.masking, session) {
             (Some(_), None) => return Err("the sum is masked, and its session is not to be had".to_owned()),
