@@ -1,6 +1,6 @@
 //! A backup: a folder that can be put in the place of the federation's own, made while `serve` runs.
 //!
-//! Copying `coordinator.redb` while a program has it open can catch it between two writes, so that is not how it is done.
+//! Copying the records' file while a program has it open can catch it between two writes, so that is not how it is done.
 //! Whoever has the store open makes a snapshot in `DIR/.snapshot`: the records of one moment in a new file, the
 //! content-addressed files by a second name (they never change, so that costs nothing), keys and configuration. The command
 //! then copies that wherever it is wanted, and the rounds go on meanwhile.
@@ -21,7 +21,7 @@ use souk_common::storage::write_whole;
 use souk_common::terminal::tell;
 
 use crate::folder::FederationFolder;
-use crate::store::{Snapshot, Store, StoreError};
+use crate::store::{FOLDERS, RECORDS, Snapshot, Store, StoreError};
 
 /// What a backup says of itself, in `backup.json`; written last.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -55,18 +55,15 @@ pub fn begin(home: &FederationFolder, store: &Store) -> Result<Snapshot, StoreEr
     for name in names(home.path())?.iter().filter(|name| is_small(name)) {
         fs::copy(home.path().join(name), aside.join(name))?;
     }
-    for (files, name) in [(store.files(), FILES), (store.private(), PRIVATE)] {
-        files.link_all(&aside.join(name))?;
-    }
-    store.snapshot()
+    store.snapshot(&aside)
 }
 
 /// Finishes it: the records go on changing meanwhile.
 ///
 /// # Errors
 /// Of the store or the file system.
-pub fn finish(home: &FederationFolder, begun: &Snapshot, now: Timestamp) -> Result<About, StoreError> {
-    let log = begun.write(&aside(home).join(RECORDS))?;
+pub fn finish(begun: &Snapshot, now: Timestamp) -> Result<About, StoreError> {
+    let log = begun.write()?;
     Ok(About { made_at: now, log })
 }
 
@@ -131,7 +128,7 @@ fn copy_all(from: &Path, to: &Path, about: About) -> Result<Copied, (PathBuf, io
         bytes_copied: 0,
     };
     let mut kept = BTreeSet::new();
-    for folder in [FILES, PRIVATE] {
+    for folder in FOLDERS {
         for part in names(&from.join(folder)).map_err(at(from))? {
             let part = Path::new(folder).join(part);
             make_folder(&to.join(&part)).map_err(at(to))?;
@@ -156,7 +153,7 @@ fn copy_all(from: &Path, to: &Path, about: About) -> Result<Copied, (PathBuf, io
         copied.bytes_copied += bytes.len() as u64;
     }
     // The records last: what they name is there.
-    let aside = to.join("coordinator.redb.new");
+    let aside = to.join(format!("{RECORDS}.new"));
     copied.bytes_copied += fs::copy(from.join(RECORDS), &aside).map_err(at(&aside))?;
     copied.files += 1;
     File::open(&aside)
@@ -177,7 +174,7 @@ fn forget_the_rest(from: &Path, to: &Path, kept: &BTreeSet<PathBuf>) -> io::Resu
             fs::remove_file(to.join(name))?;
         }
     }
-    for folder in [FILES, PRIVATE] {
+    for folder in FOLDERS {
         for part in names(&to.join(folder)).unwrap_or_default() {
             let part = Path::new(folder).join(part);
             for name in names(&to.join(&part)).unwrap_or_default() {
@@ -257,9 +254,6 @@ pub enum BackupError {
     },
 }
 
-const RECORDS: &str = "coordinator.redb";
-const FILES: &str = "files";
-const PRIVATE: &str = "private";
 const ABOUT: &str = "backup.json";
 
 #[cfg(test)]
@@ -267,7 +261,7 @@ mod tests {
     use super::*;
 
     fn snapshot(home: &FederationFolder, store: &Store, now: Timestamp) -> About {
-        finish(home, &begin(home, store).unwrap(), now).unwrap()
+        finish(&begin(home, store).unwrap(), now).unwrap()
     }
 
     #[test]

@@ -154,6 +154,11 @@ impl FederationFolder {
         Ok(())
     }
 
+    /// Where a model is put that another program asks for, unless it is in a file already.
+    pub(crate) fn exported(&self) -> PathBuf {
+        self.0.join(".exported")
+    }
+
     /// Reads `coordinator.toml`.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ impl Dialogue {
             desk: Mutex::default(),
             partials: Partials::default(),
             late: LateUpdates::of(engine.store())?,
-            staging: Staging::new(staging_bytes, engine.store().private().clone()),
+            staging: Staging::new(staging_bytes, engine.store().shared_private()),
         })
     }
 

@@ -1,7 +1,5 @@
 //! Answers by whoever has the store open: a command, or `serve`.
 
-use std::fs;
-
 use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
@@ -79,7 +77,7 @@ pub(crate) fn answer_on_store(
             };
             let file = &manifest.body.model;
             let path = match store.files().contains(file) {
-                true => Some(fs::canonicalize(store.files().path_of(file)).map_err(refused)?),
+                true => Some(store.files().as_file(file, &home.exported()).map_err(refused)?),
                 false => None,
             };
             Answer::Model(Model { manifest, path })
@@ -98,7 +96,7 @@ pub(crate) fn answer_on_store(
         }
         Question::Snapshot => {
             let begun = backup::begin(home, store).map_err(refused)?;
-            Answer::Snapshot(backup::finish(home, &begun, now).map_err(refused)?)
+            Answer::Snapshot(backup::finish(&begun, now).map_err(refused)?)
         }
         Question::Pause | Question::Resume | Question::Rollback(_) => {
             return Err(refused("this command needs the run"));

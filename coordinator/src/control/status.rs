@@ -1,7 +1,5 @@
 //! Where the run stands: by the store, and by the `serve` that has it open.
 
-use std::fs;
-
 use souk_common::clock::Timestamp;
 use souk_common::date::date;
 use souk_common::ids::AttemptId;
@@ -100,7 +98,7 @@ fn memory_bound(home: &FederationFolder, store: &Store) -> Result<MemoryBound, C
     let config = home.config().map_err(refused)?;
     let model = store.newest_model().map_err(refused)?;
     let model_bytes = match model {
-        Some(signed) => fs::metadata(store.files().path_of(&signed.body.model)).map_or(0, |file| file.len()),
+        Some(signed) => store.files().len_bytes(&signed.body.model).unwrap_or(0),
         None => 0,
     };
     let shops = store.shops().map_err(refused)?.len() as u64;

@@ -16,7 +16,7 @@ use souk_common::secagg::Context;
 use super::models::KeptModels;
 use super::prune::keep_only;
 use super::publish::read_state;
-use super::staging::add_file;
+use super::staging::add_blob;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
 use crate::masking::MaskedAttempt;
@@ -199,7 +199,7 @@ fn restore(
         if kept {
             for receipt in &receipts {
                 let part = &receipt.body.upload.update;
-                add_file(aggregator.accumulator(), store.private(), part)?;
+                add_blob(aggregator.accumulator(), store.private(), part)?;
             }
             open = Some(OpenAttempt {
                 deadline: announcement.body.deadline,

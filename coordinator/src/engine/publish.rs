@@ -7,13 +7,14 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 
 use souk_common::model::file::{self, ModelFileError, ModelMeta, decode, finite};
 use souk_common::round::statements::{Manifest, Outcome};
+use souk_common::storage::blobs::Blobs;
 use souk_common::wire::messages::Push;
 
 use super::prune::state_key;
 use super::{Engine, EngineError, Output};
 use crate::aggregate::{Aggregator, OptimiserState, ServerOptimiser};
 use crate::round::Phase;
-use crate::store::{Entry, Files, Store};
+use crate::store::{Entry, Store};
 
 impl Engine {
     /// Makes the next model in memory.
@@ -207,23 +208,23 @@ pub(crate) fn not_kept(round: u64) -> String {
 }
 
 /// Writes the optimiser's state; none if there is nothing to remember.
-fn write_state(files: &Files, state: &OptimiserState) -> io::Result<Option<Digest>> {
+fn write_state(blobs: &dyn Blobs, state: &OptimiserState) -> io::Result<Option<Digest>> {
     if state.mean.is_empty() {
         return Ok(None);
     }
-    let mut file = files.writer()?;
-    file.write_all(&state.steps.to_le_bytes())?;
+    let mut blob = blobs.writer()?;
+    blob.write_all(&state.steps.to_le_bytes())?;
     for moments in [&state.mean, &state.square] {
         for values in moments.chunks(16 << 10) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            file.write_all(&bytes)?;
+            blob.write_all(&bytes)?;
         }
     }
-    file.finish(true).map(Some)
+    blob.finish(true).map(Some)
 }
 
 /// Reads what [`write_state`] wrote.
-pub(crate) fn read_state(files: &Files, digest: &Digest) -> io::Result<OptimiserState> {
-    OptimiserState::from_bytes(&files.read(digest)?)
+pub(crate) fn read_state(blobs: &dyn Blobs, digest: &Digest) -> io::Result<OptimiserState> {
+    OptimiserState::from_bytes(&blobs.read(digest)?)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the optimiser's state is damaged"))
 }

@@ -1,20 +1,20 @@
-//! Where an update waits between its first byte and its digest: in memory while there is room, else in a file.
+//! Where an update waits between its first byte and its digest: in memory while there is room, else in a blob.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use souk_common::ids::{Digest, Digester};
+use souk_common::storage::blobs::{BlobWriter, Blobs};
 
 use crate::aggregate::Accumulator;
 use crate::engine::EngineError;
-use crate::store::{FileWriter, Files};
 
 /// Memory that all updates on their way share.
 #[derive(Clone, Debug)]
 pub struct Staging {
     room: Arc<AtomicU64>,
-    files: Files,
+    blobs: Arc<dyn Blobs>,
 }
 
 /// One update on its way, or arrived.
@@ -26,7 +26,7 @@ pub struct Staged {
 enum Place {
     Memory(Vec<u8>, Box<Digester>, Reserved),
     /// The writer has a digest of its own.
-    File(Box<FileWriter>),
+    Blob(Box<dyn BlobWriter>),
 }
 
 /// Memory taken from [`Staging`], given back on drop.
@@ -42,18 +42,18 @@ impl Drop for Reserved {
 }
 
 impl Staging {
-    /// At most `memory_bytes` of memory; beyond that, files.
-    pub fn new(memory_bytes: u64, files: Files) -> Self {
+    /// At most `memory_bytes` of memory; beyond that, `blobs`.
+    pub fn new(memory_bytes: u64, blobs: Arc<dyn Blobs>) -> Self {
         Self {
             room: Arc::new(AtomicU64::new(memory_bytes)),
-            files,
+            blobs,
         }
     }
 
     /// Makes room for an update of `len_bytes`.
     ///
     /// # Errors
-    /// When it takes a file that can't be made.
+    /// When it takes a blob that can't be made.
     pub fn begin(&self, len_bytes: u64) -> io::Result<Staged> {
         let taken = self
             .room
@@ -68,7 +68,7 @@ impl Staging {
             };
             Place::Memory(Vec::with_capacity(len_bytes as usize), Box::default(), reserved)
         } else {
-            Place::File(Box::new(self.files.writer()?))
+            Place::Blob(self.blobs.writer()?)
         };
         Ok(Staged { place, len_bytes: 0 })
     }
@@ -78,7 +78,7 @@ impl Staged {
     /// Takes in the next bytes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Of the blobs.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.len_bytes += bytes.len() as u64;
         match &mut self.place {
@@ -87,7 +87,7 @@ impl Staged {
                 memory.extend_from_slice(bytes);
                 Ok(())
             }
-            Place::File(file) => file.write_all(bytes),
+            Place::Blob(blob) => blob.write_all(bytes),
         }
     }
 
@@ -96,7 +96,7 @@ impl Staged {
         self.len_bytes
     }
 
-    /// Whether the bytes go to no file.
+    /// Whether the bytes go to no blob.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.place, Place::Memory(..))
     }
@@ -105,20 +105,20 @@ impl Staged {
     pub fn digest(&self) -> Digest {
         match &self.place {
             Place::Memory(_, digester, _) => digester.finish(),
-            Place::File(file) => file.digest(),
+            Place::Blob(blob) => blob.digest(),
         }
     }
 
-    /// Brings it to where it can be added from; `keep` makes it a durable file.
-    pub(super) fn settle(self, files: &Files, keep: bool) -> io::Result<Part> {
+    /// Brings it to where it can be added from; `keep` makes it a durable blob.
+    pub(super) fn settle(self, blobs: &dyn Blobs, keep: bool) -> io::Result<Part> {
         match self.place {
             Place::Memory(bytes, _, reserved) => {
                 if keep {
-                    files.put(&bytes)?;
+                    blobs.put(&bytes)?;
                 }
                 Ok(Part::Memory(bytes, reserved))
             }
-            Place::File(file) => Ok(Part::File(file.finish(keep)?)),
+            Place::Blob(blob) => Ok(Part::Blob(blob.finish(keep)?)),
         }
     }
 }
@@ -129,34 +129,34 @@ pub(super) enum Part {
         Vec<u8>,
         #[expect(dead_code, reason = "gives the memory back on drop")] Reserved,
     ),
-    File(Digest),
+    Blob(Digest),
 }
 
 impl Part {
-    pub(super) fn add_to(&self, sum: &mut Accumulator, files: &Files) -> Result<(), EngineError> {
+    pub(super) fn add_to(&self, sum: &mut Accumulator, blobs: &dyn Blobs) -> Result<(), EngineError> {
         match self {
             Self::Memory(bytes, _) => Ok(sum.add_bytes_at(0, bytes)?),
-            Self::File(digest) => add_file(sum, files, digest),
+            Self::Blob(digest) => add_blob(sum, blobs, digest),
         }
     }
 
-    pub(super) fn remove(&self, files: &Files) -> io::Result<()> {
+    pub(super) fn remove(&self, blobs: &dyn Blobs) -> io::Result<()> {
         match self {
             Self::Memory(..) => Ok(()),
-            Self::File(digest) => files.remove(digest),
+            Self::Blob(digest) => blobs.remove(digest),
         }
     }
 }
 
 /// Adds a stored update piece by piece.
-pub(crate) fn add_file(sum: &mut Accumulator, files: &Files, digest: &Digest) -> Result<(), EngineError> {
-    let mut file = files.open_file(digest)?;
+pub(crate) fn add_blob(sum: &mut Accumulator, blobs: &dyn Blobs, digest: &Digest) -> Result<(), EngineError> {
+    let mut blob = blobs.open(digest)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut first = 0;
     loop {
         let mut filled = 0;
         while filled < piece.len() {
-            match file.read(&mut piece[filled..])? {
+            match blob.read(&mut piece[filled..])? {
                 0 => break,
                 read => filled += read,
             }
@@ -173,6 +173,7 @@ const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use souk_common::storage::blobs::FileBlobs;
     use souk_common::update::ModulusBits;
 
     use super::*;
@@ -180,8 +181,8 @@ mod tests {
     #[test]
     fn memory_and_file_give_the_same_sum_and_memory_comes_back() {
         let dir = tempfile::tempdir().unwrap();
-        let files = Files::open(dir.path(), None).unwrap();
-        let staging = Staging::new(400, files.clone());
+        let files: Arc<dyn Blobs> = Arc::new(FileBlobs::open(dir.path(), None).unwrap());
+        let staging = Staging::new(400, Arc::clone(&files));
         let bytes: Vec<u8> = (0..400u32).map(|byte| byte as u8).collect();
         let mut both = Vec::new();
         for _ in 0..2 {
@@ -192,9 +193,9 @@ mod tests {
         }
         let sums = both.into_iter().map(|staged| {
             let mut sum = Accumulator::new(ModulusBits::B32, 100);
-            let part = staged.settle(&files, false).unwrap();
-            part.add_to(&mut sum, &files).unwrap();
-            part.remove(&files).unwrap();
+            let part = staged.settle(&*files, false).unwrap();
+            part.add_to(&mut sum, &*files).unwrap();
+            part.remove(&*files).unwrap();
             (0..100).map(|at| sum.lifted(at)).collect::<Vec<_>>()
         });
         let sums: Vec<_> = sums.collect();

@@ -7,6 +7,7 @@ use souk_common::crypto::sign::verify;
 use souk_common::ids::Digest;
 
 use super::*;
+use crate::store::conformance::every_store;
 
 mod finite;
 #[cfg(test)]
@@ -48,7 +49,10 @@ fn engine_of(dir: &Path, keep_parts: u64, limit: Option<u64>, plan: &Plan) -> En
 }
 
 fn engine_with(dir: &Path, settings: Settings, limit: Option<u64>, plan: &Plan) -> Engine {
-    let store = Store::open(dir, limit).unwrap();
+    engine_on(Store::open(dir, limit).unwrap(), settings, plan)
+}
+
+fn engine_on(store: Store, settings: Settings, plan: &Plan) -> Engine {
     let key = SigningKey::from_bytes(&[3; 32]);
     let mut engine = Engine::begin(Timestamp(0), store, key, plan.clone(), &catalogue(), settings).unwrap();
     engine.handle(Timestamp(0), Event::Started).unwrap();
@@ -87,7 +91,7 @@ fn upload(engine: &mut Engine, name: &str) -> bool {
     if let Some(Output::Reply { reply, .. }) = outputs.first() {
         return matches!(reply, Reply::Receipt(_));
     }
-    let staging = Staging::new(1 << 20, engine.store().private().clone());
+    let staging = Staging::new(1 << 20, engine.store().shared_private());
     let mut staged = staging.begin(len as u64).unwrap();
     staged.push(&bytes).unwrap();
     let outputs = engine.arrived(Timestamp(3), shop(name), header, staged).unwrap();
@@ -235,12 +239,16 @@ fn a_lower_number_of_kept_rounds_strands_no_part_and_a_higher_one_keeps_what_is_
 
 /// Goes on with the seven rounds, of which `keep_models` versions are kept and the parts of the last round.
 pub(crate) fn with_models(dir: &Path, keep_models: u64) -> Engine {
+    with_models_on(Store::open(dir, None).unwrap(), keep_models)
+}
+
+fn with_models_on(store: Store, keep_models: u64) -> Engine {
     let settings = Settings {
         keep_parts: 1,
         keep_models,
         new_run: true,
     };
-    let mut engine = engine_with(dir, settings, None, &long_plan());
+    let mut engine = engine_on(store, settings, &long_plan());
     connect(&mut engine);
     engine
 }
@@ -259,8 +267,11 @@ fn models(engine: &Engine) -> Vec<bool> {
 
 #[test]
 fn files_of_old_models_go_and_one_that_was_rolled_back_to_counts_as_new() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut engine = with_models(dir.path(), 3);
+    every_store(old_models_go);
+}
+
+fn old_models_go(open: &dyn Fn() -> Store) {
+    let mut engine = with_models_on(open(), 3);
     publish_more(&mut engine, 3);
     engine.set_paused(Timestamp(4), true).unwrap();
     publish_more(&mut engine, 1);
@@ -276,7 +287,7 @@ fn files_of_old_models_go_and_one_that_was_rolled_back_to_counts_as_new() {
     assert_eq!(models(&engine)[4..], [false, true, true, true]);
     drop(engine);
     // Fewer from now on: at once, but never fewer than a kept round takes.
-    let engine = with_models(dir.path(), 1);
+    let engine = with_models_on(open(), 1);
     assert_eq!(models(&engine)[5..], [true, true, true]);
     assert_eq!(
         models(&engine).iter().filter(|there| **there).count(),
@@ -285,7 +296,7 @@ fn files_of_old_models_go_and_one_that_was_rolled_back_to_counts_as_new() {
     );
     drop(engine);
     // More bring none back.
-    let mut engine = with_models(dir.path(), 0);
+    let mut engine = with_models_on(open(), 0);
     publish_more(&mut engine, 2);
     assert_eq!(models(&engine)[5..], [true; 5]);
     let said: Vec<(u64, u64)> = engine
@@ -299,6 +310,9 @@ fn files_of_old_models_go_and_one_that_was_rolled_back_to_counts_as_new() {
         })
         .collect();
     assert_eq!(said, [(3, 0), (2, 5), (0, 6)]);
+    let key = engine.public_key();
+    let report = crate::verify::check_store(engine.store(), &key).unwrap();
+    assert!(report.ok, "{report:?}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             let begin = move |engine: &mut Engine| backup::begin(&home, engine.store()).map_err(refused);
             let begun = hub.keeper.ask_and_block(begin);
             let begun = begun.unwrap_or_else(|| Err(refused(STOPS)))?;
-            let about = backup::finish(&hub.home, &begun, hub.now());
+            let about = backup::finish(&begun, hub.now());
             return about.map(Answer::Snapshot).map_err(refused);
         }
         _ => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use quinn::Connection;
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::ShopName;
+use souk_common::storage::blobs::Blobs;
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, PeerIdentity};
 use souk_common::wire::frame::to_bytes;
@@ -27,7 +28,7 @@ use crate::folder::{FederationFolder, Limits};
 use crate::membership::authorities::Certification;
 use crate::round::Event;
 use crate::session::Dialogue;
-use crate::store::{Files, Standing, Traffic};
+use crate::store::{Standing, Traffic};
 
 /// What all sessions share.
 pub(crate) struct ServeState {
@@ -41,7 +42,7 @@ pub(crate) struct ServeState {
     pub(crate) refused: Notify,
     pub(crate) home: FederationFolder,
     pub(crate) certificates: Certificates,
-    pub(crate) files: Files,
+    pub(crate) files: Arc<dyn Blobs>,
     /// Of uploads, and of downloads.
     pub(crate) turns: Turns,
     pub(crate) fetches: Turns,
@@ -92,7 +93,7 @@ impl ServeState {
             grace: Duration::from_secs(limits.slow_secs),
             patience: PATIENCE,
         };
-        let files = engine.store().files().clone();
+        let files = engine.store().shared_files();
         Ok(Self {
             keeper: EngineThread::start(engine).map_err(ServeError::Thread)?,
             peers: Mutex::default(),

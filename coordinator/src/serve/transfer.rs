@@ -71,8 +71,8 @@ impl Line<'_> {
         send: &mut SendStream,
     ) -> Result<(), FrameError> {
         let turn = self.hub.fetches.turn(self.shop).await;
-        let files = self.hub.files.clone();
-        let Ok((file, len_bytes)) = on_disk(move || files.open_file_from(&digest, offset)).await else {
+        let files = Arc::clone(&self.hub.files);
+        let Ok((file, len_bytes)) = on_disk(move || files.open_from(&digest, offset)).await else {
             return say(send, &session::no_such_blob()).await;
         };
         // Each connection holds a window of what it was sent: only so many at once.

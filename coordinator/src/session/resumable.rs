@@ -59,11 +59,13 @@ impl Partials {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use souk_common::ids::Digest;
+    use souk_common::storage::blobs::FileBlobs;
 
     use super::*;
     use crate::engine::Staging;
-    use crate::store::Files;
 
     fn header(attempt: u32) -> UploadHeader {
         UploadHeader {
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn the_longest_beginning_of_the_open_attempt_is_kept_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let staging = Staging::new(150, Files::open(dir.path(), None).unwrap());
+        let staging = Staging::new(150, Arc::new(FileBlobs::open(dir.path(), None).unwrap()));
         let begun = |bytes: usize| {
             let mut staged = staging.begin(100).unwrap();
             staged.push(&vec![0; bytes]).unwrap();

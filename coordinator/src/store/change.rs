@@ -1,8 +1,8 @@
 //! What one transaction changes.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::chain::LogHead;
@@ -13,15 +13,16 @@ use souk_common::round::statements::{Manifest, Receipt};
 use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::Spent;
 
+use super::backend::{List, Order, Table, Transaction};
 use super::words::spent_at;
 use super::{
-    BINDINGS, Entry, LOG, LogRecord, MASKED, META, MODELS, NAMED, Named, RECEIPTS, Run, SHOPS, SPENT, Shop,
-    StoreError, TRAFFIC, Table, Traffic, attempt_key, json, last_spent_key, parse, receipt_key,
+    Entry, LogRecord, NAMED, Named, Run, Shop, StoreError, Traffic, attempt_key, get, json, last_spent_key,
+    receipt_key,
 };
 
 /// Changes of one transaction.
 pub struct Change<'a> {
-    pub(super) transaction: &'a WriteTransaction,
+    pub(super) transaction: &'a mut dyn Transaction,
     pub(super) head: LogHead,
 }
 
@@ -31,7 +32,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn set_run(&mut self, run: &Run) -> Result<(), StoreError> {
-        self.put(META, "run", run)
+        self.put(Table::Meta, "run", run)
     }
 
     /// Sets a value of the federation's own.
@@ -39,7 +40,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn set_meta<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
-        self.put(META, key, value)
+        self.put(Table::Meta, key, value)
     }
 
     /// Forgets a value of the federation's own.
@@ -47,9 +48,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn forget_meta(&mut self, key: &str) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(META)?;
-        table.remove(key)?;
-        Ok(())
+        self.transaction.remove(Table::Meta, key)
     }
 
     /// Sets a shop's membership.
@@ -57,7 +56,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
-        self.put(SHOPS, name.as_str(), shop)
+        self.put(Table::Shops, name.as_str(), shop)
     }
 
     /// Adds a model version.
@@ -65,10 +64,13 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn add_model(&mut self, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(MODELS)?;
-        let next = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-        table.insert(next, json(manifest).as_slice())?;
-        Ok(())
+        let mut next = 0;
+        self.transaction
+            .entries(List::Models, 0, Order::Back, &mut |last, _| {
+                next = last + 1;
+                Ok(ControlFlow::Break(()))
+            })?;
+        self.transaction.put_entry(List::Models, next, &json(manifest))
     }
 
     /// Keeps a receipt.
@@ -77,7 +79,7 @@ impl Change<'_> {
     /// Of the store.
     pub fn add_receipt(&mut self, receipt: &Signed<Receipt>) -> Result<(), StoreError> {
         let key = receipt_key(receipt.body.upload.id, &receipt.body.shop);
-        self.put(RECEIPTS, &key, receipt)
+        self.put(Table::Receipts, &key, receipt)
     }
 
     /// Keeps, by the length of the shop's ledger, that an update of `plan` was received.
@@ -86,8 +88,8 @@ impl Change<'_> {
     /// Of the store.
     pub fn add_spent(&mut self, spent: &Spent) -> Result<(), StoreError> {
         let (shop, upload) = (&spent.receipt.body.shop, &spent.receipt.body.upload);
-        self.put(SPENT, &spent_at(shop, upload), spent)?;
-        self.put(SPENT, &last_spent_key(shop), spent)
+        self.put(Table::Spent, &spent_at(shop, upload), spent)?;
+        self.put(Table::Spent, &last_spent_key(shop), spent)
     }
 
     /// Keeps what is known of a masked attempt.
@@ -95,7 +97,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn set_masked(&mut self, id: AttemptId, session: &Session) -> Result<(), StoreError> {
-        self.put(MASKED, &attempt_key(id), session)
+        self.put(Table::Masked, &attempt_key(id), session)
     }
 
     /// Forgets it.
@@ -103,9 +105,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn forget_masked(&mut self, id: AttemptId) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(MASKED)?;
-        table.remove(attempt_key(id).as_str())?;
-        drop(table);
+        self.transaction.remove(Table::Masked, &attempt_key(id))?;
         self.forget_bindings(id)
     }
 
@@ -119,7 +119,7 @@ impl Change<'_> {
         shop: &ShopName,
         binding: Binding,
     ) -> Result<(), StoreError> {
-        self.put(BINDINGS, &receipt_key(id, shop), &binding)
+        self.put(Table::Bindings, &receipt_key(id, shop), &binding)
     }
 
     /// Forgets those of an attempt.
@@ -127,20 +127,8 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn forget_bindings(&mut self, id: AttemptId) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(BINDINGS)?;
         let first = attempt_key(id);
-        let keys = table.range(first.as_str()..)?;
-        let keys: Vec<String> = keys
-            .map(|row| Ok(row?.0.value().to_owned()))
-            .take_while(|key: &Result<String, StoreError>| match key {
-                Ok(key) => key.starts_with(&first),
-                Err(_) => true,
-            })
-            .collect::<Result<_, _>>()?;
-        for key in keys {
-            table.remove(key.as_str())?;
-        }
-        Ok(())
+        self.forget_rows(Table::Bindings, &first, |_| true)
     }
 
     /// Sets which shops are left out.
@@ -148,7 +136,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn set_named(&mut self, named: &BTreeMap<ShopName, Named>) -> Result<(), StoreError> {
-        self.put(META, NAMED, named)
+        self.put(Table::Meta, NAMED, named)
     }
 
     /// Adds to a shop's process' traffic.
@@ -158,11 +146,11 @@ impl Change<'_> {
     pub fn add_traffic(&mut self, more: &Traffic) -> Result<(), StoreError> {
         let key = format!("{} {} {}", more.shop, more.fingerprint, more.process_id);
         let mut sum = more.clone();
-        if let Some(before) = self.get::<Traffic>(TRAFFIC, &key)? {
+        if let Some(before) = self.get::<Traffic>(Table::Traffic, &key)? {
             sum.bytes_received = sum.bytes_received.saturating_add(before.bytes_received);
             sum.bytes_sent = sum.bytes_sent.saturating_add(before.bytes_sent);
         }
-        self.put(TRAFFIC, &key, &sum)
+        self.put(Table::Traffic, &key, &sum)
     }
 
     /// Appends to the record and returns its new head.
@@ -175,27 +163,45 @@ impl Change<'_> {
             at,
             entry,
         };
-        let mut table = self.transaction.open_table(LOG)?;
-        table.insert(self.head.length, json(&record).as_slice())?;
-        drop(table);
+        let number = self.head.length;
+        self.transaction.put_entry(List::Log, number, &json(&record))?;
         self.head = LogHead {
-            length: self.head.length + 1,
+            length: number + 1,
             head: record.digest(),
         };
         let head = self.head;
-        self.put(META, "head", &head)?;
+        self.put(Table::Meta, "head", &head)?;
         Ok(head)
     }
 
+    /// Removes the rows whose keys begin with `prefix` and whose values are `old`.
+    pub(super) fn forget_rows(
+        &mut self,
+        table: Table,
+        prefix: &str,
+        old: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        let order = Order::Forward;
+        self.transaction
+            .rows(table, prefix, None, order, &mut |key, value| {
+                if !key.starts_with(prefix) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if old(value) {
+                    keys.push(key.to_owned());
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        keys.iter()
+            .try_for_each(|key| self.transaction.remove(table, key))
+    }
+
     pub(super) fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(table)?;
-        table.insert(key, json(value).as_slice())?;
-        Ok(())
+        self.transaction.put(table, key, &json(value))
     }
 
     pub(super) fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
-        let table = self.transaction.open_table(table)?;
-        let value = table.get(key)?;
-        value.map(|value| parse(key, value.value())).transpose()
+        get(&*self.transaction, table, key)
     }
 }

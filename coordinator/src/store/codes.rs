@@ -1,11 +1,11 @@
 //! Join codes: pending ones, and those that work no more. Neither holds a secret, only its digest.
 
-use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 
-use super::{Change, ENDED_CODES, INVITATIONS, Store, StoreError, parse};
+use super::backend::Table;
+use super::{Change, Store, StoreError, all_from};
 
 /// An invitation that was not used yet; stored under the digest of its secret.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// Of the store.
     pub fn invitation(&self, secret: &Digest) -> Result<Option<Invitation>, StoreError> {
-        self.get(INVITATIONS, &secret.to_string())
+        self.get(Table::Invitations, &secret.to_string())
     }
 
     /// The code with this secret that works no more, if it is still known.
@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// Of the store.
     pub fn ended_code(&self, secret: &Digest) -> Result<Option<EndedCode>, StoreError> {
-        self.get(ENDED_CODES, &secret.to_string())
+        self.get(Table::EndedCodes, &secret.to_string())
     }
 
     /// All invitations that nobody has used, expired ones included.
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// Of the store.
     pub fn invitations(&self) -> Result<Vec<Invitation>, StoreError> {
-        let all = self.all(INVITATIONS)?.into_iter();
+        let all = self.all(Table::Invitations)?.into_iter();
         Ok(all.map(|(_, invitation)| invitation).collect())
     }
 }
@@ -81,7 +81,7 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn invite(&mut self, secret: &Digest, invitation: &Invitation) -> Result<(), StoreError> {
-        self.put(INVITATIONS, &secret.to_string(), invitation)
+        self.put(Table::Invitations, &secret.to_string(), invitation)
     }
 
     /// Takes the invitation with this secret out of the pending ones: it works once.
@@ -93,7 +93,7 @@ impl Change<'_> {
         secret: &Digest,
         at: Timestamp,
     ) -> Result<Option<Invitation>, StoreError> {
-        let taken: Option<Invitation> = self.get(INVITATIONS, &secret.to_string())?;
+        let taken: Option<Invitation> = self.get(Table::Invitations, &secret.to_string())?;
         if let Some(invitation) = &taken {
             self.end_code(&secret.to_string(), invitation, CodeEnd::Used, at)?;
         }
@@ -106,7 +106,7 @@ impl Change<'_> {
     /// Of the store.
     pub fn end_codes_of(&mut self, shop: &ShopName, by: CodeEnd, at: Timestamp) -> Result<u64, StoreError> {
         let mut worked = 0;
-        for (secret, invitation) in self.pending()? {
+        for (secret, invitation) in all_from::<Invitation>(&*self.transaction, Table::Invitations, "")? {
             if invitation.shop == *shop {
                 worked += u64::from(at < invitation.expires_at);
                 self.end_code(&secret, &invitation, by, at)?;
@@ -120,22 +120,12 @@ impl Change<'_> {
     /// # Errors
     /// Of the store.
     pub fn forget_codes(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        let mut pending = self.transaction.open_table(INVITATIONS)?;
-        pending.retain(|_, value| !is_older::<Invitation>(value, before, |code| code.expires_at))?;
-        drop(pending);
-        let mut ended = self.transaction.open_table(ENDED_CODES)?;
-        ended.retain(|_, value| !is_older::<EndedCode>(value, before, |code| code.invitation.expires_at))?;
-        Ok(())
-    }
-
-    fn pending(&self) -> Result<Vec<(String, Invitation)>, StoreError> {
-        let table = self.transaction.open_table(INVITATIONS)?;
-        let mut found = Vec::new();
-        for row in table.iter()? {
-            let (key, value) = row?;
-            found.push((key.value().to_owned(), parse(key.value(), value.value())?));
-        }
-        Ok(found)
+        self.forget_rows(Table::Invitations, "", |value| {
+            is_older::<Invitation>(value, before, |code| code.expires_at)
+        })?;
+        self.forget_rows(Table::EndedCodes, "", |value| {
+            is_older::<EndedCode>(value, before, |code| code.invitation.expires_at)
+        })
     }
 
     fn end_code(
@@ -145,11 +135,9 @@ impl Change<'_> {
         by: CodeEnd,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut table = self.transaction.open_table(INVITATIONS)?;
-        table.remove(secret)?;
-        drop(table);
+        self.transaction.remove(Table::Invitations, secret)?;
         let invitation = invitation.clone();
-        self.put(ENDED_CODES, secret, &EndedCode { invitation, by, at })
+        self.put(Table::EndedCodes, secret, &EndedCode { invitation, by, at })
     }
 }
 

@@ -33,9 +33,9 @@ pub enum StoreError {
     /// Of the content-addressed files.
     #[error("can't read or write the store's files: {0}")]
     Files(std::io::Error),
-    /// Of the records' file.
+    /// Of the records.
     #[error("can't read or write the store's records: {0}")]
-    Records(redb::Error),
+    Records(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<std::io::Error> for StoreError {
@@ -49,31 +49,10 @@ impl From<std::io::Error> for StoreError {
 }
 
 /// A disk, a quota or a largest size of files that is used up.
-fn is_full(error: &std::io::Error) -> bool {
+pub(super) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(
         error.kind(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
     )
 }
-
-macro_rules! from_redb {
-    ($($error:ty),*) => {
-        $(impl From<$error> for StoreError {
-            fn from(error: $error) -> Self {
-                match redb::Error::from(error) {
-                    redb::Error::Io(error) if is_full(&error) => Self::Full(error),
-                    error => Self::Records(error),
-                }
-            }
-        })*
-    };
-}
-
-from_redb!(
-    redb::TransactionError,
-    redb::TableError,
-    redb::StorageError,
-    redb::CommitError,
-    redb::SetDurabilityError
-);

@@ -1,4 +1,4 @@
-//! What the store holds, record by record. All are JSON in the `redb` file, so that they can gain fields.
+//! What the store holds, record by record. All are JSON, so that they can gain fields.
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;

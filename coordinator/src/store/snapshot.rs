@@ -1,55 +1,44 @@
-//! A copy of the records as they were at one moment, made while they go on changing.
+//! A copy of the store as it was at one moment, made while it goes on changing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadTransaction, ReadableTable};
 use souk_common::chain::LogHead;
 
-use super::{EMPTY, LOG, META, MODELS, Store, StoreError, TABLES, parse};
-use redb::ReadableDatabase;
+use super::backend::{Rows, Table};
+use super::redb::RedbRecords;
+use super::{EMPTY, FOLDERS, RECORDS, Store, StoreError, get};
 
 /// The records of one moment.
-pub struct Snapshot(ReadTransaction);
+pub struct Snapshot {
+    rows: Box<dyn Rows + Send>,
+    into: PathBuf,
+}
 
 impl Store {
-    /// The records as they are now. It costs nothing but room: what is changed later is kept as it was for as long as the
+    /// Begins a copy in the new folder `into`: all blobs as they are now, and the records once it is
+    /// [written](Snapshot::write). It costs little but room: what is changed later is kept as it was for as long as the
     /// snapshot lives.
     ///
     /// # Errors
-    /// Of the store.
-    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.records.begin_read()?))
+    /// Of the store or the file system.
+    pub fn snapshot(&self, into: &Path) -> Result<Snapshot, StoreError> {
+        for (blobs, name) in [&self.files, &self.private].into_iter().zip(FOLDERS) {
+            blobs.copy_all(&into.join(name))?;
+        }
+        Ok(Snapshot {
+            rows: self.records.read()?,
+            into: into.to_owned(),
+        })
     }
 }
 
 impl Snapshot {
-    /// Writes them into a new file, durably; the head of the record in it.
+    /// Writes the records, durably; the head of the record in them.
     ///
     /// # Errors
-    /// Of the store or the file.
-    pub fn write(&self, path: &Path) -> Result<LogHead, StoreError> {
-        let copy = Database::create(path).map_err(|error| StoreError::Records(error.into()))?;
-        let write = copy.begin_write()?;
-        for table in TABLES {
-            let (from, mut to) = (self.0.open_table(table)?, write.open_table(table)?);
-            for row in from.iter()? {
-                let (key, value) = row?;
-                to.insert(key.value(), value.value())?;
-            }
-        }
-        for table in [LOG, MODELS] {
-            let (from, mut to) = (self.0.open_table(table)?, write.open_table(table)?);
-            for row in from.iter()? {
-                let (key, value) = row?;
-                to.insert(key.value(), value.value())?;
-            }
-        }
-        write.commit()?;
-        let head = self.0.open_table(META)?;
-        let head = head
-            .get("head")?
-            .map(|value| parse("head", value.value()))
-            .transpose()?;
-        Ok(head.unwrap_or(EMPTY))
+    /// Of the store or the file system.
+    pub fn write(&self) -> Result<LogHead, StoreError> {
+        RedbRecords::copy(&*self.rows, &self.into.join(RECORDS))?;
+        Ok(get(&*self.rows, Table::Meta, "head")?.unwrap_or(EMPTY))
     }
 }

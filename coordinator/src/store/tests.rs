@@ -2,8 +2,10 @@
 
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::round::statements::{Outcome, UploadHeader};
+use souk_common::round::statements::{Manifest, Outcome, Receipt, UploadHeader};
+use souk_common::wire::messages::Spent;
 
+use super::backend::List;
 use super::*;
 
 fn ended() -> Entry {
@@ -16,8 +18,11 @@ fn ended() -> Entry {
 
 #[test]
 fn the_record_is_a_chain_that_survives_closing() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), None).unwrap();
+    conformance::every_store(record_is_a_chain);
+}
+
+fn record_is_a_chain(open: &dyn Fn() -> Store) {
+    let mut store = open();
     for at in 0..3 {
         store
             .change(|change| change.append(Timestamp(at), ended()))
@@ -25,7 +30,7 @@ fn the_record_is_a_chain_that_survives_closing() {
     }
     let head = store.log_head();
     drop(store);
-    let store = Store::open(dir.path(), None).unwrap();
+    let store = open();
     assert_eq!(store.log_head(), head);
     let log = store.log().unwrap();
     let last = log.iter().fold(Digest::ZERO, |previous, record| {
@@ -37,8 +42,11 @@ fn the_record_is_a_chain_that_survives_closing() {
 
 #[test]
 fn a_shops_receipts_are_found_by_the_length_of_its_ledger_and_copied_with_all_else() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), None).unwrap();
+    conformance::every_store(|open| receipts_are_found_and_copied(open()));
+}
+
+fn receipts_are_found_and_copied(mut store: Store) {
+    let blobs = [store.files(), store.private()].map(|blobs| blobs.put(b"bytes").unwrap());
     let key = SigningKey::from_bytes(&[1; 32]);
     let spent = |shop: &str, length: u64, round: u64| Spent {
         receipt: key.sign(Receipt {
@@ -81,18 +89,15 @@ fn a_shops_receipts_are_found_by_the_length_of_its_ledger_and_copied_with_all_el
             .collect()
     };
     let other = tempfile::tempdir().unwrap();
-    let copied = store
-        .snapshot()
-        .unwrap()
-        .write(&other.path().join(FILE_NAME))
-        .unwrap();
+    let copied = store.snapshot(other.path()).unwrap().write().unwrap();
     assert_eq!(copied, store.log_head());
     // What comes after the snapshot is not in it.
-    let late = store.snapshot().unwrap();
+    let late_copy = other.path().join("late");
+    let late = store.snapshot(&late_copy).unwrap();
     store
         .change(|change| change.append(Timestamp(0), ended()))
         .unwrap();
-    assert_eq!(late.write(&other.path().join("late.redb")).unwrap(), copied);
+    assert_eq!(late.write().unwrap(), copied);
     let copy = Store::open(other.path(), None).unwrap();
     for store in [&store, &copy] {
         assert_eq!(lengths(store, u64::MAX, 9), [10, 7, 7, 2]);
@@ -104,6 +109,7 @@ fn a_shops_receipts_are_found_by_the_length_of_its_ledger_and_copied_with_all_el
             "the last, not the longest"
         );
     }
+    assert!(copy.files().contains(&blobs[0]) && copy.private().read(&blobs[1]).is_ok());
     assert_eq!((copy.log_head(), copy.log().unwrap().len()), (copied, all.len()));
 }
 
@@ -137,10 +143,7 @@ fn the_newest_model_is_found_without_a_look_at_older_ones() {
     };
     store
         .change(|change| {
-            change
-                .transaction
-                .open_table(MODELS)?
-                .insert(0, b"no model".as_slice())?;
+            change.transaction.put_entry(List::Models, 0, b"no model")?;
             (1..4).try_for_each(|round| change.add_model(&model(round)))
         })
         .unwrap();

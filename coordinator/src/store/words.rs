@@ -7,7 +7,8 @@ use souk_common::ids::ShopName;
 use souk_common::round::statements::{Sent, UploadHeader};
 use souk_common::wire::messages::{SignedSpent, Spent};
 
-use super::{SPENT, Store, StoreError, WORDS, spent_key};
+use super::backend::Table;
+use super::{Store, StoreError, spent_key};
 
 impl Store {
     /// Keeps a shop's signature of an update that there is a receipt of; whether it is one by `key`.
@@ -22,7 +23,7 @@ impl Store {
         key: &[u8; 32],
     ) -> Result<bool, StoreError> {
         let at = spent_at(shop, upload);
-        let Some(spent) = self.get::<Spent>(SPENT, &at)? else {
+        let Some(spent) = self.get::<Spent>(Table::Spent, &at)? else {
             return Ok(false);
         };
         let body = Sent::of(shop, spent.plan, &spent.receipt.body.upload);
@@ -31,8 +32,8 @@ impl Store {
             return Ok(false);
         }
         let signature = hex::text(&word.signature);
-        if self.get::<String>(WORDS, &at)?.as_ref() != Some(&signature) {
-            self.change(|change| change.put(WORDS, &at, &signature))?;
+        if self.get::<String>(Table::Words, &at)?.as_ref() != Some(&signature) {
+            self.change(|change| change.put(Table::Words, &at, &signature))?;
         }
         Ok(true)
     }
@@ -48,7 +49,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<SignedSpent>, StoreError> {
         let with_word = |spent: Spent| {
-            let word: Option<String> = self.get(WORDS, &spent_at(shop, &spent.receipt.body.upload))?;
+            let word: Option<String> = self.get(Table::Words, &spent_at(shop, &spent.receipt.body.upload))?;
             let signature = word.and_then(|word| hex::bytes(&word)).unwrap_or_default();
             Ok(SignedSpent { spent, signature })
         };

@@ -4,7 +4,6 @@
 //! Nothing in the folder is changed: the records are read from a copy.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use souk_common::catalogue::Catalogue;
@@ -20,8 +19,8 @@ use souk_common::secagg::{Context, MaskingParams, Session};
 
 use crate::aggregate::{Aggregator, ServerOptimiser};
 use crate::engine::publish::read_state;
-use crate::engine::staging::add_file;
-use crate::store::{Entry, Files, LogRecord, MaskedList, Store, StoreError};
+use crate::engine::staging::add_blob;
+use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
 
 mod report;
 mod retention;
@@ -37,20 +36,20 @@ use retention::Kept;
 /// # Errors
 /// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
 pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
-    let copy = tempfile::tempdir()?;
-    let records = dir.join("coordinator.redb");
-    fs::copy(&records, copy.path().join("coordinator.redb")).map_err(|error| StoreError::Damaged {
-        key: format!("{}: {error}", records.display()),
-    })?;
-    let store = Store::open(copy.path(), None)?;
+    check_store(&Store::open_to_read(dir)?, key)
+}
+
+/// Checks the federation in `store`, whose words are signed by `key`.
+///
+/// # Errors
+/// When its records can't be read at all.
+pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> {
     let mut kept = Kept::default();
     store.each_entry(|at, record| kept.take(at, &record.entry))?;
     let mut verifier = Verifier {
-        files: Files::to_read(&dir.join("files")),
-        private: Files::to_read(&dir.join("private")),
         key: *key,
         checks: NAMES.map(Check::new),
-        store: &store,
+        store,
         said: Vec::new(),
         run: RunSoFar::default(),
         parts_since: kept.parts_since(),
@@ -88,8 +87,6 @@ pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
 
 struct Verifier<'a> {
     store: &'a Store,
-    files: Files,
-    private: Files,
     key: [u8; 32],
     checks: [Check; 6],
     /// Digests of all manifests that the record has said, in order.
@@ -264,13 +261,13 @@ impl Verifier<'_> {
             ("model", manifest.model),
         ];
         // An older version, and no newer one with the same file.
-        let not_kept = self.said.len() < self.models_since && !self.files.contains(&manifest.model);
+        let not_kept = self.said.len() < self.models_since && !self.store.files().contains(&manifest.model);
         for (what, digest) in blobs {
             if what == "model" && not_kept {
                 self.checks[FILES].not_kept += 1;
                 continue;
             }
-            let read = self.files.read(&digest);
+            let read = self.store.files().read(&digest);
             self.checks[FILES].note(read.is_ok(), || {
                 let error = read.err().map(|error| error.to_string()).unwrap_or_default();
                 format!(
@@ -286,7 +283,7 @@ impl Verifier<'_> {
     fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
         // Missing or damaged: told already.
-        if let Ok(bytes) = self.files.read(&manifest.model)
+        if let Ok(bytes) = self.store.files().read(&manifest.model)
             && let Err(error) = decode(&bytes, &layout)
         {
             let round = manifest.id.round;
@@ -299,8 +296,8 @@ impl Verifier<'_> {
 
     /// What the files of a manifest say; none if one is missing or damaged, which is told already.
     fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
-        let plan = Plan::from_bytes(&self.files.read(&manifest.plan).ok()?).ok()?;
-        let catalogue = Catalogue::from_bytes(&self.files.read(&manifest.catalogue).ok()?).ok()?;
+        let plan = Plan::from_bytes(&self.store.files().read(&manifest.plan).ok()?).ok()?;
+        let catalogue = Catalogue::from_bytes(&self.store.files().read(&manifest.catalogue).ok()?).ok()?;
         Some((plan, catalogue))
     }
 
@@ -422,13 +419,14 @@ impl Verifier<'_> {
         let kept = manifest
             .updates
             .iter()
-            .all(|(_, update)| self.private.contains(update));
+            .all(|(_, update)| self.store.private().contains(update));
         let state_kept = match self.run.stepped {
-            Some(Some(state)) => self.private.contains(&state),
+            Some(Some(state)) => self.store.private().contains(&state),
             _ => true,
         };
         // The version before this one: rollbacks are versions, too, and may have pushed it out while the parts are there.
-        let parent_kept = self.said.len() > self.models_since || self.files.contains(&manifest.parent);
+        let parent_kept =
+            self.said.len() > self.models_since || self.store.files().contains(&manifest.parent);
         if kept && state_kept && !parent_kept {
             self.checks[REPLAY].not_kept += 1;
             return;
@@ -459,20 +457,25 @@ impl Verifier<'_> {
     ) -> Result<Digest, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
-        let parent = self.files.read(&manifest.parent).map_err(|error| said(&error))?;
+        let parent = self
+            .store
+            .files()
+            .read(&manifest.parent)
+            .map_err(|error| said(&error))?;
         let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
         let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
         if let Some(Some(state)) = &self.run.stepped {
-            let state = read_state(&self.private, state).map_err(|error| said(&error))?;
+            let state = read_state(self.store.private(), state).map_err(|error| said(&error))?;
             optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
         }
         let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
         for (shop, update) in &manifest.updates {
             // The name is the digest: bytes that were changed are noticed before they are added.
-            self.private
+            self.store
+                .private()
                 .read(update)
                 .map_err(|error| format!("the update of {shop}: {error}"))?;
-            add_file(aggregator.accumulator(), &self.private, update).map_err(|error| said(&error))?;
+            add_blob(aggregator.accumulator(), self.store.private(), update).map_err(|error| said(&error))?;
         }
         match (&plan.masking, session) {
             (Some(_), None) => return Err("the sum is masked, and its session is not to be had".to_owned()),

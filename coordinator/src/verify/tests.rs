@@ -1,11 +1,10 @@
 //! Records that were tampered with, entry by entry.
 
-use redb::{ReadableTable, TableDefinition};
 use souk_common::crypto::sign::SigningKey;
+use souk_common::storage::blobs::{Blobs, FileBlobs};
 
 use super::*;
-
-const LOG: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("log");
+use crate::store::tamper;
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[3; 32])
@@ -20,30 +19,11 @@ fn published() -> tempfile::TempDir {
 
 /// Applies `change` to the JSON of each entry of the record in turn, and gives what `check` says.
 fn tampered(dir: &Path, at: u64, change: impl Fn(&str) -> Option<String>) -> Option<Report> {
-    let database = redb::Database::create(dir.join("coordinator.redb")).unwrap();
-    let write = database.begin_write().unwrap();
-    let before = {
-        let table = write.open_table(LOG).unwrap();
-        let value = table.get(at).unwrap().unwrap();
-        value.value().to_vec()
-    };
+    let before = tamper::entry(dir, at);
     let changed = change(std::str::from_utf8(&before).unwrap())?;
-    write
-        .open_table(LOG)
-        .unwrap()
-        .insert(at, changed.as_bytes())
-        .unwrap();
-    write.commit().unwrap();
-    drop(database);
+    tamper::set_entry(dir, at, Some(changed.as_bytes()));
     let report = check(dir, &key().public()).ok();
-    let database = redb::Database::create(dir.join("coordinator.redb")).unwrap();
-    let write = database.begin_write().unwrap();
-    write
-        .open_table(LOG)
-        .unwrap()
-        .insert(at, before.as_slice())
-        .unwrap();
-    write.commit().unwrap();
+    tamper::set_entry(dir, at, Some(&before));
     report.or(Some(Report {
         ok: false,
         log_length: 0,
@@ -123,23 +103,12 @@ fn a_missing_or_added_entry_and_words_by_another_key_are_found() {
     let report = check(dir.path(), &SigningKey::from_bytes(&[4; 32]).public()).unwrap();
     assert!(said(&report, SIGNATURES).contains("not signed by the federation's key"));
     let length = report.log_length;
-    let database = redb::Database::create(dir.path().join("coordinator.redb")).unwrap();
-    let write = database.begin_write().unwrap();
-    let gone = write
-        .open_table(LOG)
-        .unwrap()
-        .remove(length - 1)
-        .unwrap()
-        .map(|value| value.value().to_vec());
-    write.commit().unwrap();
-    drop(database);
+    let gone = tamper::entry(dir.path(), length - 1);
+    tamper::set_entry(dir.path(), length - 1, None);
     let report = check(dir.path(), &key().public()).unwrap();
     assert!(said(&report, CHAIN).contains("ends after"), "{report:?}");
     // The same entry in place of one before: it does not follow.
-    let report = tampered(dir.path(), 1, |_| {
-        gone.clone().and_then(|gone| String::from_utf8(gone).ok())
-    })
-    .unwrap();
+    let report = tampered(dir.path(), 1, |_| String::from_utf8(gone.clone()).ok()).unwrap();
     assert!(said(&report, CHAIN).contains("does not follow"), "{report:?}");
 }
 
@@ -155,7 +124,7 @@ fn a_part_that_was_deleted_is_told_from_one_that_was_pruned() {
             _ => None,
         })
     };
-    let private = Files::to_read(&dir.path().join("private"));
+    let private = FileBlobs::to_read(&dir.path().join("private"));
     let second = private.read(&of_round(2).unwrap()).unwrap();
     private.remove(&of_round(2).unwrap()).unwrap();
     let report = check(dir.path(), &key().public()).unwrap();
@@ -164,7 +133,7 @@ fn a_part_that_was_deleted_is_told_from_one_that_was_pruned() {
         "{report:?}"
     );
     // By policy: round 1 goes, and the record says so.
-    Files::open(&dir.path().join("private"), None)
+    FileBlobs::open(&dir.path().join("private"), None)
         .unwrap()
         .put(&second)
         .unwrap();
@@ -196,7 +165,7 @@ fn a_model_that_was_deleted_is_told_from_one_that_was_pruned() {
         "the initial model and the kept round"
     );
     let log = Store::open(dir.path(), None).unwrap().models().unwrap();
-    let files = Files::to_read(&dir.path().join("files"));
+    let files = FileBlobs::to_read(&dir.path().join("files"));
     // Of the two that are kept, the parent of the round that is kept.
     files.remove(&log[2].body.model).unwrap();
     let report = check(dir.path(), &key().public()).unwrap();

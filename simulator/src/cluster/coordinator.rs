@@ -315,7 +315,7 @@ impl Coordinator {
 
     fn blob(&mut self, stream: Stream, digest: &Digest, offset: u64) -> Vec<Said> {
         let read = self.engine().map(|engine| {
-            let (mut file, len_bytes) = engine.store().files().open_file_from(digest, offset)?;
+            let (mut file, len_bytes) = engine.store().files().open_from(digest, offset)?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
             std::io::Result::Ok((len_bytes, bytes))

@@ -7,6 +7,8 @@
 
 mod handle;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

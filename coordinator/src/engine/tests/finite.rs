@@ -37,7 +37,7 @@ fn round(engine: &mut Engine) -> String {
         ledger_head: Digest::ZERO,
     };
     engine.offer(Timestamp(2), shop("b"), header, None).unwrap();
-    let staging = Staging::new(1 << 20, engine.store().private().clone());
+    let staging = Staging::new(1 << 20, engine.store().shared_private());
     let mut staged = staging.begin(len as u64).unwrap();
     staged.push(&bytes).unwrap();
     lines(&engine.arrived(Timestamp(3), shop("b"), header, staged).unwrap())

@@ -227,7 +227,7 @@ impl<'a> Round<'a> {
         if let Some(Output::Reply { reply, .. }) = outputs.first() {
             return Some(reply.clone());
         }
-        let staging = Staging::new(1 << 20, self.engine.store().private().clone());
+        let staging = Staging::new(1 << 20, self.engine.store().shared_private());
         let mut staged = staging.begin(bytes.len() as u64).unwrap();
         staged.push(bytes).unwrap();
         let outputs = self
@@ -398,8 +398,6 @@ fn a_crash_before_the_second_list_or_without_kept_parts_ends_the_attempt() {
 /// What an auditor finds: the masked round again, and any digit of what is stored of its masks that is changed.
 #[test]
 fn a_masked_round_is_made_again_and_every_changed_digit_of_its_session_is_found() {
-    use redb::{ReadableTable, TableDefinition};
-    const MASKED: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("masked");
     let dir = tempfile::tempdir().unwrap();
     let mut round = Round::open(dir.path(), 1);
     round.advertise(&ALL);
@@ -416,17 +414,7 @@ fn a_masked_round_is_made_again_and_every_changed_digit_of_its_session_is_found(
         "{report:?}"
     );
     let change = |with: &dyn Fn(Vec<u8>) -> Vec<u8>| {
-        let database = redb::Database::create(dir.path().join("coordinator.redb")).unwrap();
-        let write = database.begin_write().unwrap();
-        {
-            let mut table = write.open_table(MASKED).unwrap();
-            let (name, value) = {
-                let (name, value) = table.first().unwrap().unwrap();
-                (name.value().to_owned(), value.value().to_vec())
-            };
-            table.insert(name.as_str(), with(value).as_slice()).unwrap();
-        }
-        write.commit().unwrap();
+        crate::store::tamper::change_masked(dir.path(), with);
     };
     let digits = |bytes: &[u8]| -> Vec<usize> {
         (0..bytes.len())
