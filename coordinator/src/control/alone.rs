@@ -18,17 +18,16 @@ use crate::store::{Store, StoreError};
 pub fn execute(home: &FederationFolder, question: &Question) -> Result<Answer, ControlError> {
     let (config, now) = (home.config().map_err(refused)?, SystemClock.now());
     // A `serve` that begins or ends has the store open, and does not listen yet or any more.
-    let is_busy = |error: &NotOpen| matches!(error, NotOpen::Store(StoreError::InUse { .. }));
-    let opened = open_patiently(is_busy, || {
-        match ask(home, question).map_err(|error| NotOpen::Answered(Err(refused(error))))? {
-            Some(answer) => Err(NotOpen::Answered(answer)),
-            None => Store::open(home.path(), None).map_err(NotOpen::Store),
+    let is_busy = |error: &StoreError| matches!(error, StoreError::InUse { .. });
+    let reached = open_patiently(is_busy, || {
+        match ask(home, question).map_err(refused).transpose() {
+            Some(answer) => Ok(Reached::Answer(answer.and_then(|answer| answer))),
+            None => Store::open(home.path(), None).map(Reached::Store),
         }
     });
-    let mut store = match opened {
-        Ok(store) => store,
-        Err(NotOpen::Answered(answer)) => return answer,
-        Err(NotOpen::Store(error)) => return Err(refused(error)),
+    let mut store = match reached.map_err(refused)? {
+        Reached::Store(store) => store,
+        Reached::Answer(answer) => return answer,
     };
     if !matches!(
         question,
@@ -57,9 +56,10 @@ pub fn execute(home: &FederationFolder, question: &Question) -> Result<Answer, C
     Ok(Answer::Paused(Paused { paused: run.paused }))
 }
 
-/// Why the store is not open here.
-enum NotOpen {
-    /// A `serve` has it, and has answered.
-    Answered(Result<Answer, ControlError>),
-    Store(StoreError),
+/// Who has the store open.
+enum Reached {
+    /// A `serve`, which has answered.
+    Answer(Result<Answer, ControlError>),
+    /// This command.
+    Store(Store),
 }
