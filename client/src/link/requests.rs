@@ -107,6 +107,7 @@ pub struct Exchange {
 
 /// How an exchange begins.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one an exchange, taken apart at once")]
 pub enum Begin {
     /// With this request; the reply may take as long as the step.
     Ask(Box<Request>, Step),
@@ -116,6 +117,7 @@ pub enum Begin {
 
 /// What follows a reply.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one an exchange, taken apart at once")]
 pub enum Then {
     /// Nothing.
     Came(Came),

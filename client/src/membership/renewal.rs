@@ -33,6 +33,7 @@ pub struct Renewal {
 
 /// What it leaves to whoever runs it, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful, taken apart at once")]
 pub enum RenewalAction {
     /// Tell the owner.
     Tell(String),
