@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 
 use crate::engine::Settings;
 pub use crate::limits::Limits;
-use crate::membership::authorities::{Certification, FIRST_AUTHORITY, store_authority};
 use crate::store::{Store, StoreError};
 
 /// `coordinator.toml`. Unknown keys are refused.
@@ -186,14 +185,6 @@ impl FederationFolder {
         }
     }
 
-    /// The CA by which the coordinator is certified, and whose digest is in join codes.
-    ///
-    /// # Errors
-    /// Of the file system, or when its files do not belong together.
-    pub fn authority(&self) -> Result<Authority, HomeError> {
-        Ok(Certification::load(self)?.into_serving())
-    }
-
     /// The key that signs announcements, receipts and manifests.
     ///
     /// # Errors
@@ -329,6 +320,19 @@ const SIGNING_KEY: &str = "signing.key";
 const CATALOGUE: &str = "catalogue.jsonl";
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const LONGEST_LIFE: Duration = Duration::from_secs(3650 * 86_400);
+
+/// Writes an authority's files: first the key, without which the certificate is of no use.
+pub(crate) fn store_authority(folder: &Path, name: &str, authority: &Authority) -> io::Result<()> {
+    write_whole(&folder.join(format!("{name}.key")), authority.key(), true)?;
+    write_whole(
+        &folder.join(format!("{name}.der")),
+        authority.certificate(),
+        false,
+    )
+}
+
+/// Name of the files of the authority that `init` makes.
+pub(crate) const FIRST_AUTHORITY: &str = "ca";
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::pki::Validity;
 use souk_common::privacy::ledger::Chain;
 
-use super::{Shown, render, say};
+use super::{Shown, say};
 use crate::config::ShopConfig;
 use crate::data::outgrown::outgrown;
 use crate::data::read_shop;
@@ -36,9 +36,22 @@ pub(super) fn run(args: Shown) -> anyhow::Result<bool> {
     let ok = checks.iter().all(|check| check.ok);
     say(&match args.json {
         true => serde_json::json!({ "ok": ok, "checks": checks }).to_string(),
-        false => render::checks(&checks),
+        false => table(&checks),
     })?;
     Ok(ok)
+}
+
+/// What the doctor found, for people.
+fn table(checks: &[Check]) -> String {
+    let line = |check: &Check| {
+        format!(
+            "{}  {:<12} {}",
+            if check.ok { "good" } else { "BAD " },
+            check.name,
+            check.detail
+        )
+    };
+    checks.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Looks at everything that a shop's program needs.

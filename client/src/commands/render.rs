@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use souk_common::terminal::printable;
 
-use crate::commands::doctor::Check;
 use crate::control::{Budget, CheckedData};
 use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
@@ -223,19 +222,6 @@ pub(crate) fn shops(shops: &Peers) -> String {
         ),
     }
     text
-}
-
-/// What the doctor found, for people.
-pub(crate) fn checks(checks: &[Check]) -> String {
-    let line = |check: &Check| {
-        format!(
-            "{}  {:<12} {}",
-            if check.ok { "good" } else { "BAD " },
-            check.name,
-            check.detail
-        )
-    };
-    checks.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn outcome(record: &UploadRecord) -> String {

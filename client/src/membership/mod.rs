@@ -19,7 +19,6 @@ use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::limits::{MAX_AUTHORITIES, MAX_CERTIFICATE_BYTES};
 use souk_common::round::statements::Authorities;
-use souk_common::storage::write_whole;
 use souk_common::transport::Identity;
 use zeroize::Zeroizing;
 
@@ -89,7 +88,7 @@ impl Membership {
     /// Of the file system.
     pub fn store(&self, folder: &Folder) -> anyhow::Result<()> {
         let path = folder.membership();
-        let written = write_whole(&path, &self.to_bytes(), false);
+        let written = folder.write_whole(&path, &self.to_bytes(), false);
         written.with_context(|| format!("can't write {}", path.display()))
     }
 

@@ -21,7 +21,7 @@ use souk_common::hex;
 use souk_common::round::statements::Authorities;
 use zeroize::Zeroizing;
 
-use crate::folder::{FederationFolder, HomeError};
+use crate::folder::{FIRST_AUTHORITY, FederationFolder, HomeError, store_authority};
 use crate::store::{Shop, Standing, Store, StoreError};
 use souk_common::ids::ShopName;
 use souk_common::storage::write_whole;
@@ -140,6 +140,16 @@ impl State {
     }
 }
 
+impl FederationFolder {
+    /// The CA by which the coordinator is certified, and whose digest is in join codes.
+    ///
+    /// # Errors
+    /// Of the file system, or when its files do not belong together.
+    pub fn authority(&self) -> Result<Authority, HomeError> {
+        Ok(Certification::load(self)?.into_serving())
+    }
+}
+
 /// Makes a new authority, which certifies shops from now on. Durable when this returns.
 ///
 /// # Errors
@@ -189,16 +199,6 @@ pub fn retire(home: &FederationFolder, store: &Store, force: bool) -> Result<Vec
         }
     }
     Ok(names)
-}
-
-/// Writes an authority's files: first the key, without which the certificate is of no use.
-pub(crate) fn store_authority(folder: &Path, name: &str, authority: &Authority) -> io::Result<()> {
-    write_whole(&folder.join(format!("{name}.key")), authority.key(), true)?;
-    write_whole(
-        &folder.join(format!("{name}.der")),
-        authority.certificate(),
-        false,
-    )
 }
 
 fn load_authority(folder: &Path, name: &str) -> Result<Authority, HomeError> {
@@ -251,8 +251,6 @@ fn names(shops: &[ShopName]) -> String {
     names.join(", ")
 }
 
-/// Name of the files of the authority that `init` makes.
-pub(crate) const FIRST_AUTHORITY: &str = "ca";
 const STATE: &str = "authorities.json";
 
 #[cfg(test)]

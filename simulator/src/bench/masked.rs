@@ -1,14 +1,12 @@
 //! `masked_round`: what masks cost a whole round, in CPU time, beside the keystream that they are made of.
 
-use std::fs;
-
 use anyhow::Context;
 use souk_common::plan::MaskingPlan;
 use souk_common::secagg::mask::MaskCipher;
-use souk_common::secagg::{MaskingParams, Safeguards};
 
 use super::rounds::{PARAMETERS, SHOPS, WARM_UP, runtime};
 use super::row::Row;
+use crate::load::cpu_secs;
 use crate::load::raw_shops::{Seen, Shops};
 use crate::processes::site::{Setting, Site};
 
@@ -94,18 +92,6 @@ fn masking(cipher: MaskCipher) -> MaskingPlan {
     }
 }
 
-/// Terms of the plan that a masked benchmark runs.
-pub(crate) fn terms(masking: &MaskingPlan) -> MaskingParams {
-    MaskingParams {
-        min_shops: masking.min_shops,
-        colluding: masking.colluding,
-        neighbours: masking.neighbours,
-        cipher: masking.cipher,
-        bits: souk_common::update::ModulusBits::B32,
-        safeguards: Safeguards::ALL,
-    }
-}
-
 /// CPU seconds of a round's keystream alone: each shop's masks with all others and its own one, which the coordinator makes
 /// again.
 fn keystream_secs(cipher: MaskCipher) -> anyhow::Result<f64> {
@@ -126,23 +112,6 @@ fn keystream_secs(cipher: MaskCipher) -> anyhow::Result<f64> {
     }
     std::hint::black_box(&block);
     Ok(cpu_secs("self")? - before)
-}
-
-/// CPU seconds of a process so far, in user and in system mode; Linux counts them in hundredths.
-pub(crate) fn cpu_secs(process: &str) -> anyhow::Result<f64> {
-    let path = format!("/proc/{process}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
-    // After the name, which may hold blanks and brackets: fields 14 and 15 of proc_pid_stat(5), counted from 1.
-    let after = text.rsplit_once(')').map_or(text.as_str(), |(_, after)| after);
-    let mut ticks = after
-        .split_whitespace()
-        .skip(11)
-        .map_while(|field| field.parse::<f64>().ok());
-    let both = ticks
-        .next()
-        .zip(ticks.next())
-        .with_context(|| format!("{path} has another form"))?;
-    Ok((both.0 + both.1) / 100.0)
 }
 
 const LEAST_PLAIN: f64 = 4.0;

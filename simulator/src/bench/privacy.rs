@@ -12,7 +12,7 @@ use souk_common::update::Grid;
 
 use super::machine::{copy_bytes_per_second, fastest, keystream_bytes_per_second};
 use super::row::Row;
-use super::training::NOISELESS;
+use crate::load::NOISELESS;
 
 /// `rdp`: an epsilon of a thousand rounds by Rényi divergences.
 pub(super) fn rdp(short: bool) -> anyhow::Result<Vec<Row>> {

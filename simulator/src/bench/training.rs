@@ -7,10 +7,10 @@ use souk_common::numeric::kernels::peak;
 use souk_common::params::Weight;
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::rng::stream;
-use souk_common::update::{Grid, ModulusBits};
 
 use super::machine::Machine;
 use super::row::Row;
+use crate::load::NOISELESS;
 
 /// `train_neumf_user_clip`, on one core.
 pub(super) fn rows(machine: &Machine, short: bool) -> anyhow::Result<Vec<Row>> {
@@ -43,11 +43,4 @@ pub(super) fn rows(machine: &Machine, short: bool) -> anyhow::Result<Vec<Row>> {
     Ok(vec![row])
 }
 
-/// Clip norm 1 at the finest scale, and no noise: drawing it has a row of its own.
-pub(crate) const NOISELESS: Grid = Grid {
-    bits: ModulusBits::B32,
-    log2_clip: 16,
-    clip_norm: 1.0,
-    noise_stddev: 0.0,
-};
 const LEAST_OF_PEAK: f64 = 0.20;

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::machine::fastest;
 use super::row::Row;
-use super::training::NOISELESS;
+use crate::load::NOISELESS;
 use crate::world::masked::Everybody;
 
 /// `mask_expand`: masks made and added, beside the bare keystream of the same bytes.

@@ -21,8 +21,7 @@ use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
 use tokio::task::JoinSet;
 
-use crate::bench::masked;
-use crate::bench::training::NOISELESS;
+use crate::load::{NOISELESS, cpu_secs};
 use crate::processes::site::Site;
 use crate::world::masked::Everybody;
 
@@ -85,7 +84,7 @@ impl Shops {
         let shared = Arc::new(Shared {
             update: update::encode(&Privatized::of_nobody(nothing)),
             parameters,
-            masking: site.masking.as_ref().map(masked::terms),
+            masking: site.masking.as_ref().map(terms),
             coordinator: None,
             cpu: Mutex::default(),
             watch: Stopwatch::start(),
@@ -197,7 +196,7 @@ impl TakingPart {
             .unwrap_or_else(PoisonError::into_inner);
         published.push(self.shared.watch.secs());
         if let Some(coordinator) = self.shared.coordinator {
-            let cpu = masked::cpu_secs("self")? + masked::cpu_secs(&coordinator.to_string())?;
+            let cpu = cpu_secs("self")? + cpu_secs(&coordinator.to_string())?;
             self.shared
                 .cpu
                 .lock()
@@ -359,6 +358,18 @@ async fn ask(
 }
 
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// Terms of the plan that a masked benchmark runs.
+fn terms(masking: &souk_common::plan::MaskingPlan) -> MaskingParams {
+    MaskingParams {
+        min_shops: masking.min_shops,
+        colluding: masking.colluding,
+        neighbours: masking.neighbours,
+        cipher: masking.cipher,
+        bits: souk_common::update::ModulusBits::B32,
+        safeguards: souk_common::secagg::Safeguards::ALL,
+    }
+}
 
 #[cfg(test)]
 mod tests {
