@@ -146,7 +146,7 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
     let records = format!("{} records, an unbroken chain", chain.records().len());
     match last {
         Some(receipt) => {
-            chain.must_account_for(receipt)?;
+            chain.must_account_for(&receipt.witnessed())?;
             Ok(format!("{records}, and all that the coordinator has receipts of"))
         }
         None => Ok(records),

@@ -57,7 +57,7 @@ impl fmt::Display for Bill {
 pub(crate) fn check(chain: &Chain, told: &[Told], trusted: bool) -> anyhow::Result<()> {
     let missing = told
         .iter()
-        .filter(|told| chain.must_account_for(&told.receipt).is_err());
+        .filter(|told| chain.must_account_for(&told.receipt.witnessed()).is_err());
     let (own, foreign): (Vec<&Told>, Vec<&Told>) = missing.partition(|told| told.is_own);
     ensure!(
         !(own.is_empty() && foreign.is_empty()),
@@ -98,7 +98,7 @@ pub(crate) fn weigh(
     let (mut new, mut common, mut heads) = (Vec::new(), Vec::new(), HashSet::new());
     for told in told {
         let upload = &told.receipt.upload;
-        if chain.must_account_for(&told.receipt).is_ok() {
+        if chain.must_account_for(&told.receipt.witnessed()).is_ok() {
             if told.is_own || chain.must_contain(told.receipt.ledger()).is_ok() {
                 common.push(upload.ledger_length);
             }
@@ -144,7 +144,7 @@ pub(crate) fn weigh(
     let lost = Lost {
         known,
         unknown: bill.unknown,
-        newest: newest.clone(),
+        newest: newest.witnessed(),
     };
     Ok((lost, bill))
 }

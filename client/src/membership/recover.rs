@@ -79,7 +79,7 @@ pub fn recover(
             arrived.with_context(|| format!("the coordinator at {address} does not answer"))??;
         let Some(newest) = heard
             .receipt
-            .filter(|last| ledger.chain().must_account_for(last).is_err())
+            .filter(|last| ledger.chain().must_account_for(&last.witnessed()).is_err())
         else {
             return Ok(None);
         };
@@ -134,7 +134,7 @@ async fn plans_of(
 ) -> anyhow::Result<HashMap<Digest, Plan>> {
     let mut plans: HashMap<Digest, Plan> = HashMap::new();
     for Told { receipt, plan, .. } in told {
-        if plans.contains_key(plan) || chain.must_account_for(receipt).is_ok() {
+        if plans.contains_key(plan) || chain.must_account_for(&receipt.witnessed()).is_ok() {
             continue;
         }
         let blob = Blob {

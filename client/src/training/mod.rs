@@ -118,7 +118,7 @@ impl Attempts {
     /// # Errors
     /// With the remedy.
     pub fn must_account_for(&self, receipt: &Receipt) -> Result<(), LedgerError> {
-        self.ledger().chain().must_account_for(receipt)
+        self.ledger().chain().must_account_for(&receipt.witnessed())
     }
 
     /// Every attempt that the ledger was charged for.
@@ -160,7 +160,7 @@ impl Attempts {
         let coordinates = recommender.layout().len();
         // A plan that no grid holds is not taken part in.
         plan.grid(coordinates)?;
-        let spend = Spend::of(&plan, announcement);
+        let spend = Spend::of_attempt(&plan, announcement.plan, announcement.id);
         let since = period_start(&config, now);
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
@@ -220,7 +220,7 @@ impl Attempts {
         self.keep_vectors(&announcement.plan, &bench.data.dataset, &update.vectors)?;
         Ok(UnreleasedUpdate {
             update,
-            spend: Spend::of(&plan, announcement),
+            spend: Spend::of_attempt(&plan, announcement.plan, announcement.id),
             charged: None,
             masked: plan.masking.is_some(),
             told,

@@ -6,6 +6,7 @@ use crate::chain::LogHead;
 use crate::clock::Timestamp;
 use crate::crypto::sign::Signable;
 use crate::ids::{AttemptId, Digest, ShopName};
+use crate::privacy::ledger::Witnessed;
 
 /// What the coordinator asks the shops to do; signed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -159,6 +160,14 @@ impl Signable for Receipt {
 }
 
 impl Receipt {
+    /// What it says of the shop's ledger.
+    pub fn witnessed(&self) -> Witnessed {
+        Witnessed {
+            ledger: self.ledger(),
+            at: self.stored_at,
+        }
+    }
+
     /// The shop's ledger when it made the update.
     pub fn ledger(&self) -> LogHead {
         LogHead {

@@ -111,7 +111,7 @@ impl Shop {
     }
 
     pub(super) fn consider(&self, plan: &Plan, announcement: &Announcement) -> Event {
-        let spend = Spend::of(plan, announcement);
+        let spend = Spend::of_attempt(plan, announcement.plan, announcement.id);
         let costs = Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             // Not asked for: see the policy.
@@ -143,7 +143,7 @@ impl Shop {
         let key = AttemptKey::from(announcement);
         let draw = Draw {
             update,
-            spend: Spend::of(plan, announcement),
+            spend: Spend::of_attempt(plan, announcement.plan, announcement.id),
             charged: None,
         };
         self.draw = Some((key, draw));

@@ -179,7 +179,12 @@ fn the_same_words_under_new_dates_are_charged_once() {
         assert_eq!((bill.signed, bill.unknown, bill.charged_before), (0, 0, 3));
         assert!(bill.to_string().ends_with("and nothing else"), "{bill}");
         assert_eq!(case.charge(), 5, "nothing again");
-        assert!(case.ledger.chain().must_account_for(&case.newest()).is_ok());
+        assert!(
+            case.ledger
+                .chain()
+                .must_account_for(&case.newest().witnessed())
+                .is_ok()
+        );
     }
     // Twice in one answer is once.
     let mut case = Case::new(1, 4);

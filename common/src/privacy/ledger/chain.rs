@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, Observer, SharedNoise, Spend, digest_and_len};
+use super::{LedgerError, Observer, SharedNoise, Spend, Witnessed, digest_and_len};
 use crate::accountant::{Composition, RELATION, UNIT};
 use crate::chain::LogHead;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::params::SamplingRate;
-use crate::round::statements::Receipt;
 
 /// What a record says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -222,11 +221,11 @@ impl Chain {
     ///
     /// # Errors
     /// When it was put back from an old copy, or a copy of it is in use elsewhere.
-    pub fn must_account_for(&self, receipt: &Receipt) -> Result<(), LedgerError> {
-        let charged = |(_, until): (LogHead, Timestamp)| receipt.stored_at <= until;
+    pub fn must_account_for(&self, seen: &Witnessed) -> Result<(), LedgerError> {
+        let charged = |(_, until): (LogHead, Timestamp)| seen.at <= until;
         match self.recovered().any(charged) {
             true => Ok(()),
-            false => self.must_contain(receipt.ledger()),
+            false => self.must_contain(seen.ledger),
         }
     }
 

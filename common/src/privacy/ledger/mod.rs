@@ -27,7 +27,6 @@ use crate::chain::LogHead;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, ShopName};
 use crate::params::{Delta, Epsilon};
-use crate::round::statements::Receipt;
 
 /// Where records become durable.
 pub trait LedgerSink {
@@ -76,6 +75,15 @@ impl Charged {
     }
 }
 
+/// Where a ledger stood by somebody else's word: a receipt's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Witnessed {
+    /// Its length and head.
+    pub ledger: LogHead,
+    /// When, by the clock of the coordinator.
+    pub at: Timestamp,
+}
+
 /// What a lost ledger held, as far as receipts tell.
 #[derive(Clone, Debug)]
 pub struct Lost {
@@ -84,8 +92,8 @@ pub struct Lost {
     /// Records that there were beside these, charged at the costliest terms of all. If there is any of either, one more is
     /// charged, for an attempt that may have been under way.
     pub unknown: u64,
-    /// The last receipt that tells of it.
-    pub newest: Receipt,
+    /// What the last receipt says of it.
+    pub newest: Witnessed,
 }
 
 /// A shop's open ledger.
@@ -202,8 +210,8 @@ impl<S: LedgerSink> Ledger<S> {
         // Nothing new was lost: no attempt was under way that was not charged for then.
         let spend = self.chain.costliest().filter(|_| charges);
         let entry = LedgerEntry::Recovered {
-            lost: lost.newest.ledger(),
-            until: lost.newest.stored_at,
+            lost: lost.newest.ledger,
+            until: lost.newest.at,
             spend,
             charged,
         };

@@ -6,7 +6,6 @@ use crate::accountant::{Composition, SampledGaussian};
 use crate::ids::{AttemptId, Digest};
 use crate::params::{ClipNorm, NoiseMultiplier, SamplingRate};
 use crate::plan::{Placement, Plan};
-use crate::round::statements::Announcement;
 
 /// One release: which attempt, under which mechanism.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -86,11 +85,6 @@ pub enum Observer {
 }
 
 impl Spend {
-    /// What taking part in an announced attempt of `plan` costs.
-    pub fn of(plan: &Plan, announcement: &Announcement) -> Self {
-        Self::of_attempt(plan, announcement.plan, announcement.id)
-    }
-
     /// What taking part in an attempt of `plan`, which has this digest, costs.
     pub fn of_attempt(plan: &Plan, digest: Digest, id: AttemptId) -> Self {
         Self {

@@ -3,9 +3,7 @@
 use std::io;
 
 use super::*;
-use crate::ids::AttemptId;
 use crate::params::{ClipNorm, NoiseMultiplier, SamplingRate};
-use crate::round::statements::UploadHeader;
 
 fn shop() -> ShopName {
     "north".parse().unwrap()
@@ -347,19 +345,10 @@ fn distributed_noise_is_more_to_readers_and_less_if_every_other_shop_is_invented
 }
 
 /// The coordinator's word for the update that a ledger of `bytes` was last charged for.
-fn receipt(bytes: &[u8], stored_at: i64) -> Receipt {
-    let head = Chain::read(bytes).unwrap().head();
-    Receipt {
-        shop: shop(),
-        upload: UploadHeader {
-            id: AttemptId { round: 1, attempt: 1 },
-            update: Digest::ZERO,
-            len_bytes: 1,
-            ledger_length: head.length,
-            ledger_head: head.head,
-        },
-        stored_at: Timestamp(stored_at),
-        log: head,
+fn receipt(bytes: &[u8], stored_at: i64) -> Witnessed {
+    Witnessed {
+        ledger: Chain::read(bytes).unwrap().head(),
+        at: Timestamp(stored_at),
     }
 }
 
@@ -375,12 +364,12 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
     // Of three lost spends two are known.
     let known = vec![
         (Digest([3; 32]), spend(3, Some(1.0))),
-        (newest.upload.ledger_head, spend(5, Some(1.0))),
+        (newest.ledger.head, spend(5, Some(1.0))),
     ];
     let told = Lost {
         known,
         unknown: 1,
-        newest: newest.clone(),
+        newest,
     };
     ledger.charge_lost(told, Timestamp(9)).unwrap();
     let lost = reopen(&whole).unwrap();
@@ -392,13 +381,13 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
     let again = reopen(&ledger.sink.0).unwrap();
     for ledger in [&ledger, &again] {
         assert!(ledger.chain().must_account_for(&newest).is_ok());
-        assert!(ledger.chain().must_continue(newest.ledger()).is_ok());
+        assert!(ledger.chain().must_continue(newest.ledger).is_ok());
         // Elsewhere the lost ledger went on: that is not accounted for.
         let later = receipt(&ledger_of(6), 501);
         assert!(ledger.chain().must_account_for(&later).is_err());
-        assert!(ledger.chain().must_continue(later.ledger()).is_err());
-        assert!(ledger.chain().has_recovered(&newest.upload.ledger_head));
-        assert!(!ledger.chain().has_recovered(&later.upload.ledger_head));
+        assert!(ledger.chain().must_continue(later.ledger).is_err());
+        assert!(ledger.chain().has_recovered(&newest.ledger.head));
+        assert!(!ledger.chain().has_recovered(&later.ledger.head));
         assert_eq!(ledger.chain().recovered_below(7), Some(6));
     }
     // The same shown again under a later date: it is noted, and costs nothing again.
@@ -407,7 +396,7 @@ fn a_ledger_that_was_charged_for_what_it_lost_accounts_for_it_and_for_nothing_la
     let nothing = Lost {
         known: Vec::new(),
         unknown: 0,
-        newest: redated.clone(),
+        newest: redated,
     };
     ledger.charge_lost(nothing, Timestamp(10)).unwrap();
     assert!(ledger.chain().must_account_for(&redated).is_ok());
@@ -431,7 +420,7 @@ fn a_crash_at_every_byte_of_a_recovery_leaves_it_undone_or_over_counted() {
             (Digest([3; 32]), spend(3, Some(1.0))),
         ],
         unknown: 0,
-        newest: newest.clone(),
+        newest,
     };
     let mut whole = reopen(&short).unwrap();
     whole.charge_lost(told(), Timestamp(9)).unwrap();
