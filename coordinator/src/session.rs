@@ -133,22 +133,22 @@ impl Dialogue {
                 let next = Next::Close(failure(ErrorCode::NotEnrolled, code.words()), code);
                 return next.into();
             }
-            Err(error) => return internal(&error).into(),
+            Err(error) => return ended_by(error),
         }
         let shop = peer.shop.clone();
         match request {
             Request::Join { .. } => Next::Reply(not_now()).into(),
-            Request::CheckIn(word) => reply_or(self.check_in(engine, now, caller, peer, &word)).into(),
-            Request::Renew { csr } => self.renew(engine, now, peer, &csr).into(),
+            Request::CheckIn(word) => reply_or(self.check_in(engine, now, caller, peer, &word)),
+            Request::Renew { csr } => self.renew(engine, now, peer, &csr),
             Request::Spent { below } => {
                 let spent = engine.store().spent(&shop, below, RECEIPTS_AT_ONCE);
-                reply_or(spent.map(Reply::Spent)).into()
+                reply_or(spent.map(Reply::Spent))
             }
             Request::SignedSpent { below } => {
                 let spent = engine.store().signed_spent(&shop, below, RECEIPTS_AT_ONCE);
-                reply_or(spent.map(Reply::SignedSpent)).into()
+                reply_or(spent.map(Reply::SignedSpent))
             }
-            Request::Members => reply_or(registry::members(engine.store()).map(Reply::Members)).into(),
+            Request::Members => reply_or(registry::members(engine.store()).map(Reply::Members)),
             Request::Subscribe { software, process_id } => Answer {
                 next: Next::Subscribe { process_id },
                 outputs: welcome(engine, now, peer, &software),
@@ -221,20 +221,22 @@ impl Dialogue {
         })))
     }
 
-    fn renew(&self, engine: &mut Engine, now: Timestamp, peer: &PeerIdentity, csr: &[u8]) -> Reply {
+    fn renew(&self, engine: &mut Engine, now: Timestamp, peer: &PeerIdentity, csr: &[u8]) -> Answer {
         let certification = self.certification();
         let by = (certification.certifying(), self.life);
         match registry::renew(engine.store(), now, peer, csr, by) {
-            Ok(certificate) => Reply::Renewed { certificate },
-            Err(RegistryError::NoMember) => failure(ErrorCode::NotEnrolled, ""),
-            Err(RegistryError::Store(error)) => internal(&error),
-            Err(error) => failure(ErrorCode::BadRequest, &error.to_string()),
+            Ok(certificate) => Reply::Renewed { certificate }.into(),
+            Err(RegistryError::NoMember) => failure(ErrorCode::NotEnrolled, "").into(),
+            Err(RegistryError::Store(error)) => ended_by(error),
+            Err(error) => failure(ErrorCode::BadRequest, &error.to_string()).into(),
         }
     }
 
     fn leave(&self, engine: &mut Engine, now: Timestamp, shop: ShopName) -> Answer {
-        if let Err(error) = registry::end(engine.store(), now, &shop, Standing::Left) {
-            return failure(ErrorCode::Internal, &error.to_string()).into();
+        match registry::end(engine.store(), now, &shop, Standing::Left) {
+            Ok(_) => {}
+            Err(RegistryError::Store(error)) => return ended_by(error),
+            Err(error) => return failure(ErrorCode::Internal, &error.to_string()).into(),
         }
         self.forget(&shop);
         let kept = registry::KEPT_AFTER_LEAVING.to_owned();
@@ -320,12 +322,17 @@ impl From<Reply> for Answer {
     }
 }
 
-fn reply_or(reply: Result<Reply, StoreError>) -> Reply {
-    reply.unwrap_or_else(|error| internal(&error))
+fn reply_or(reply: Result<Reply, StoreError>) -> Answer {
+    reply.map_or_else(ended_by, Answer::from)
 }
 
-fn internal(error: &StoreError) -> Reply {
-    failure(ErrorCode::Internal, &error.to_string())
+/// A store that failed is of no use until it is opened anew: the run ends as it does when the engine meets the failure, instead of
+/// turning everybody away from then on.
+fn ended_by(error: StoreError) -> Answer {
+    Answer {
+        next: Next::Reply(failure(ErrorCode::Internal, &error.to_string())),
+        outputs: Err(error.into()),
+    }
 }
 
 /// That a request failed, with as many words as a frame has room for.

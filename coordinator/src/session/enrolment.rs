@@ -7,7 +7,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 use souk_common::wire::messages::{ErrorCode, Reply};
 
-use super::{Answer, Dialogue, Next, failure, internal};
+use super::{Answer, Dialogue, Next, ended_by, failure};
 use crate::engine::{Engine, Output};
 use crate::membership::registry::{Applicant, Desk, JoinError};
 use crate::round::Event;
@@ -49,6 +49,7 @@ impl Dialogue {
                     outputs: outputs.map(|outputs| [report].into_iter().chain(outputs).collect()),
                 }
             }
+            Err(JoinError::Store(error)) => ended_by(error),
             Err(error) => {
                 tracing::info!(%from, %error, "a try to enrol was refused");
                 Answer {
@@ -83,7 +84,7 @@ impl Dialogue {
 /// What an applicant is told. Whoever has no code that works learns nothing about those of others.
 fn refusal(error: &JoinError) -> Reply {
     let (code, words) = match error {
-        JoinError::Store(error) => return internal(error),
+        JoinError::Store(error) => (ErrorCode::Internal, error.to_string()),
         JoinError::Refused { cause, shop, .. } => match (cause, shop) {
             (RefusalCause::TooManyTries, _) => (ErrorCode::TooManyTries, "wait a minute".to_owned()),
             (RefusalCause::BadRequest, _) => (
