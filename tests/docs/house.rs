@@ -39,7 +39,7 @@ const ORDER: [&str; 29] = [
 ];
 
 /// Circles that are meant, each inside one folder, by its first file.
-const CIRCLES: [(&str, &str); 7] = [
+const CIRCLES: [(&str, &str); 3] = [
     (
         "client/src/participate/events.rs",
         "the machine, its masks and the events of both are one thing in three files",
@@ -48,23 +48,6 @@ const CIRCLES: [(&str, &str); 7] = [
     (
         "coordinator/src/membership/desk.rs",
         "the desk takes codes from the registry, which asks it who may come in",
-    ),
-    // Not meant; still to be taken apart.
-    (
-        "coordinator/src/serve/certificates.rs",
-        "it renews what the state serves",
-    ),
-    (
-        "coordinator/src/serve/session.rs",
-        "a transfer answers as its session does",
-    ),
-    (
-        "simulator/src/data/known.rs",
-        "how to cut stands with the command that cuts",
-    ),
-    (
-        "simulator/src/chaos/schedule.rs",
-        "a blow names the supervisor that deals it",
     ),
 ];
 

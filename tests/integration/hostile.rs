@@ -227,6 +227,17 @@ async fn updates_that_lie_are_refused_by_their_reason() {
         .await
         .expect("an answer");
     assert_eq!(reply, Reply::UploadFrom { offset: 0 });
+    // The same with a signature that is not its own: nothing is received, and no receipt would be signed for it.
+    let signed = Request::SignedUpload {
+        header: header(length),
+        signature: vec![7; 64],
+        binding: None,
+    };
+    let (reply, ..) = peer.ask(&signed).await.expect("an answer");
+    assert!(
+        matches!(&reply, Reply::Error { code: ErrorCode::BadRequest, detail } if detail.contains("signature")),
+        "{reply:?}"
+    );
     in_time(send.write_all(&vec![7; length as usize]))
         .await
         .expect("sent");

@@ -44,27 +44,14 @@ fn hint(near: &[String]) -> String {
 /// How far apart two names are, letter case aside: edits, or 1 when one begins with the other; none if too far.
 fn distance(a: &str, b: &str) -> Option<usize> {
     let (a, b) = (a.trim().to_lowercase(), b.to_lowercase());
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a == b {
         return Some(0);
     }
-    if !a.is_empty() && (b.starts_with(&a) || a.starts_with(&b)) && !b.is_empty() {
+    if !a.is_empty() && (b.starts_with(a.as_str()) || a.starts_with(b.as_str())) && !b.is_empty() {
         return Some(1);
     }
-    let most = MOST_EDITS.min(a.len().max(b.len()) / 2);
-    if a.len().abs_diff(b.len()) > most {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().filter(|edits| *edits <= most)
+    let most = MOST_EDITS.min(a.chars().count().max(b.chars().count()) / 2);
+    Some(strsim::levenshtein(&a, &b)).filter(|edits| *edits <= most)
 }
 
 const MOST_NEAR: usize = 5;

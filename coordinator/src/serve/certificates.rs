@@ -1,16 +1,13 @@
-//! The coordinator's own certificate while it runs: renewed before it ends, and made anew when authorities change. Connections
-//! that stand are not touched: a new certificate is for those that come.
+//! The coordinator's own certificate while it runs. Connections that stand are not touched: a new certificate is for those that
+//! come.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{PoisonError, RwLock};
 
 use quinn::Endpoint;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Validity;
-use souk_common::transport::{Identity, Platform, in_place, server_config};
+use souk_common::transport::{Identity, Platform, TransportError, server_config};
 
-use super::ServeError;
-use super::state::ServeState;
 use crate::folder::{HomeError, Lives};
 use crate::membership::authorities::Certification;
 
@@ -57,57 +54,15 @@ impl Certificates {
     pub(crate) fn validity(&self) -> Validity {
         *self.validity.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl ServeState {
-    /// Reads the authorities again, and certifies the coordinator anew.
-    pub(crate) fn certify(&self, now: Timestamp) -> Result<(), ServeError> {
-        let certificates = &self.certificates;
-        let certification = Certification::load(&self.home)?;
-        let own = own(&certification, certificates.lives, now)?;
-        let config = server_config(
-            &certificates.platform,
-            &own.identity,
-            &certification.word().certificates,
-        )?;
-        certificates.endpoint.set_server_config(Some(config));
-        *certificates
-            .validity
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = own.validity;
-        self.dialogue.certify_by(certification);
+    /// New connections are offered `own` from here on.
+    ///
+    /// # Errors
+    /// When TLS does not take it, or them who certify.
+    pub(crate) fn serve(&self, own: &Own, authorities: &[Vec<u8>]) -> Result<(), TransportError> {
+        let config = server_config(&self.platform, &own.identity, authorities)?;
+        self.endpoint.set_server_config(Some(config));
+        *self.validity.write().unwrap_or_else(PoisonError::into_inner) = own.validity;
         Ok(())
     }
-
-    /// Renews the coordinator's certificate when two thirds of its life have passed, until the hub stops.
-    pub(crate) async fn keep_certified(hub: Arc<Self>) {
-        let mut due = hub.certificates.validity().renew_at();
-        loop {
-            // Looked at again from time to time: the machine's clock may be set meanwhile.
-            let wait = due.since(hub.now()).min(LOOK_AGAIN);
-            tokio::select! {
-                () = hub.stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-            // Rotations certify anew, too.
-            due = due.max(hub.certificates.validity().renew_at());
-            if hub.now() < due {
-                continue;
-            }
-            let certified = in_place(|| hub.certify(hub.now()));
-            let validity = hub.certificates.validity();
-            match certified {
-                Ok(()) => {
-                    due = validity.renew_at();
-                    tracing::info!(until = %validity.until, "the coordinator's certificate was renewed");
-                }
-                Err(error) => {
-                    due = validity.try_again_at(hub.now());
-                    hub.report(&format!("the coordinator's certificate was not renewed: {error}"));
-                }
-            }
-        }
-    }
 }
-
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);

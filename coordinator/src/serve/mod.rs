@@ -16,6 +16,7 @@ mod control;
 mod engine_thread;
 mod enrolment;
 pub mod quota;
+mod recertify;
 mod session;
 mod state;
 mod transfer;

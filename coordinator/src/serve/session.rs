@@ -1,6 +1,5 @@
 //! One shop's connection: carries the dialogue ([`crate::session`]), one request a stream. Whatever a peer sends, only its own session can end.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +7,14 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 use souk_common::limits::MAX_STRANGER_REQUESTS;
-use souk_common::transport::{
-    CloseCode, FrameError, Framed, PeerIdentity, certificate_of, peer_of, read_frame,
-};
-use souk_common::wire::frame::to_bytes;
+use souk_common::transport::{CloseCode, FrameError, PeerIdentity, certificate_of, peer_of, read_frame};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::PATIENCE;
 use super::quota::push_queue::Pushes;
 use super::state::ServeState;
-use super::transfer::Line;
+use super::transfer::{Line, say, say_frame};
 use crate::engine::Engine;
 use crate::session::upload::Offer;
 use crate::session::{self, Answer, Caller, Dialogue, Next};
@@ -120,24 +116,6 @@ async fn end(connection: &Connection, send: &mut SendStream, code: CloseCode) {
     let _ = send.finish();
     let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
     code.close(connection);
-}
-
-/// Writes a frame to a peer that reads; one that does not is given up.
-pub(super) async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
-    say_frame(send, &to_bytes(message)?).await
-}
-
-/// As [`say`], of a frame that is encoded already.
-async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
-    let written = tokio::time::timeout(PATIENCE, send.write_all(frame)).await;
-    match written {
-        Ok(written) => Ok(written.map_err(io::Error::from)?),
-        Err(_) => Err(stalled().into()),
-    }
-}
-
-fn stalled() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
 }
 
 struct Session<'a> {

@@ -7,13 +7,14 @@ use quinn::{Connection, RecvStream, SendStream};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::limits::CHUNK_BYTES;
 use souk_common::round::statements::RejectCode;
-use souk_common::transport::FrameError;
+use souk_common::transport::{FrameError, Framed};
+use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::{ErrorCode, Reply};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::PATIENCE;
 use super::quota::newest::Turn;
 use super::quota::slots::{Lost, Place};
-use super::session::say;
 use super::state::ServeState;
 use crate::engine::Staged;
 use crate::session;
@@ -244,4 +245,22 @@ mod tests {
             .unwrap();
         slow.await.unwrap();
     }
+}
+
+/// Writes a frame to a peer that reads; one that does not is given up.
+pub(super) async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
+    say_frame(send, &to_bytes(message)?).await
+}
+
+/// As [`say`], of a frame that is encoded already.
+pub(super) async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
+    let written = tokio::time::timeout(PATIENCE, send.write_all(frame)).await;
+    match written {
+        Ok(written) => Ok(written.map_err(io::Error::from)?),
+        Err(_) => Err(stalled().into()),
+    }
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
 }

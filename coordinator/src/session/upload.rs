@@ -3,7 +3,8 @@
 use std::io;
 
 use souk_common::clock::Timestamp;
-use souk_common::round::statements::{RejectCode, UploadHeader};
+use souk_common::crypto::sign::{Signed, verify};
+use souk_common::round::statements::{RejectCode, Sent, UploadHeader};
 use souk_common::secagg::Binding;
 use souk_common::transport::PeerIdentity;
 use souk_common::wire::messages::{ErrorCode, Reply};
@@ -69,6 +70,22 @@ impl Offer {
     pub fn header(&self) -> &UploadHeader {
         &self.header
     }
+
+    fn is_for_open(&self, engine: &Engine) -> bool {
+        engine
+            .machine()
+            .open()
+            .is_some_and(|(id, _)| id == self.header.id)
+    }
+
+    /// True without a signature, too: shops of before there was one send none.
+    fn is_signed_by_its_shop(&self, engine: &Engine) -> bool {
+        let Some(signature) = self.signature.clone() else {
+            return true;
+        };
+        let body = Sent::of(&self.peer.shop, engine.manifest().body.plan, &self.header);
+        verify(&Signed { body, signature }, &self.peer.identity).is_ok()
+    }
 }
 
 impl Receiving {
@@ -125,6 +142,12 @@ impl From<io::Error> for NotReceived {
 impl Dialogue {
     /// Whether the update is wanted: [`Next::Receive`], or the reply.
     pub fn offered(&self, engine: &mut Engine, now: Timestamp, offer: Offer) -> Answer {
+        if offer.is_for_open(engine) && !offer.is_signed_by_its_shop(engine) {
+            // Its receipt would be signed for something that the shop never said.
+            tracing::warn!(shop = %offer.peer.shop, "an update's signature is not by the shop's key, or not for this update");
+            let words = "the signature is not this shop's, or not for this update";
+            return Next::Reply(failure(ErrorCode::BadRequest, words)).into();
+        }
         let outputs = engine.offer(now, offer.peer.shop.clone(), offer.header, offer.binding);
         match split(&offer.peer.shop, outputs) {
             (Some(Own::Receive), outputs) => Answer {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use rand::RngExt;
 use souk_common::rng::{Stream, stream};
 
-use crate::chaos::supervisor::QUICK;
+/// A kill that comes so soon after another is one in quick succession.
+pub(crate) const QUICK: Duration = Duration::from_secs(1);
 
 /// Whom to kill.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -12,7 +12,7 @@ use souk_client::folder::Folder;
 use souk_common::clock::Stopwatch;
 use souk_common::ids::ShopName;
 
-use crate::chaos::schedule::{Place, Schedule, Victim};
+use crate::chaos::schedule::{Place, QUICK, Schedule, Victim};
 use crate::chaos::watch::{Seen, Watch};
 use crate::processes::folders::{ANY_PORT, COORDINATOR, Folders, wait_until_listening};
 use crate::processes::{Line, Process, tail};
@@ -260,8 +260,6 @@ impl OpenAttempt {
     }
 }
 
-/// A kill that comes so soon after another is one in quick succession.
-pub(crate) const QUICK: Duration = Duration::from_secs(1);
 const STOP: Duration = Duration::from_secs(15);
 const KEPT_LINES: usize = 30;
 const MOST_ENDED_ALONE: usize = 20;

@@ -287,14 +287,7 @@ impl Storm {
                     self.referee.asked(shop, &request);
                     let link = self.shops[shop].link.unwrap_or_default();
                     let stream = Stream { shop, link, number };
-                    // What is turned over in an offer would be signed for in a receipt: then the coordinator has the
-                    // shop's word for another ledger, and the shop takes part in nothing, rightly.
-                    let offers = matches!(request, Request::Upload(_) | Request::SignedUpload { .. });
-                    let kept = offers.then(|| self.lines[shop].corrupt[0].take()).flatten();
                     self.send(shop, false, &request, |frame| Delivery::Question(stream, frame));
-                    if kept.is_some() {
-                        self.lines[shop].corrupt[0] = kept;
-                    }
                 }
                 Wish::Bytes {
                     number,

@@ -2,7 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use souk_common::ids::Digest;
+
+/// What makes a shop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// The user's most visited store.
+    Store,
+    /// The user's country.
+    Country,
+    /// The first character of the user's zip code.
+    Zip,
+    /// A digest of the user's id: no region at all.
+    UserHash,
+}
 
 /// Assigns users to `shops` shops by their `groups`: a group far over the mean size is cut by a digest of the user id,
 /// the smallest are put together. Returns a shop a user, the largest shop first, and how many shops there are (fewer

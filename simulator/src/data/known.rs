@@ -12,8 +12,7 @@ use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 
-use super::cut::assign;
-use super::split::By;
+use super::cut::{By, assign};
 
 /// A data set and how it is cut into shops, as typed.
 #[derive(Args, Debug)]

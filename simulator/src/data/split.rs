@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, ValueEnum};
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 
-use crate::data::synthetic;
-
+use crate::data::cut::By;
 pub use crate::data::known::{Cut, Known, load_known};
+use crate::data::synthetic;
 
 /// Cut a data set into shops: a folder each with orders.csv and users.csv, and items.csv, the catalogue, beside them.
 ///
@@ -47,19 +47,6 @@ pub struct SplitArgs {
     /// Seed of the made-up market.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-}
-
-/// What makes a shop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum By {
-    /// The user's most visited store.
-    Store,
-    /// The user's country.
-    Country,
-    /// The first character of the user's zip code.
-    Zip,
-    /// A digest of the user's id: no region at all.
-    UserHash,
 }
 
 /// Runs the command; true when shops were written.
