@@ -4,9 +4,11 @@
 mod blocks;
 mod grid;
 mod masking;
+mod releases;
 mod validate;
 
 pub use grid::GridError;
+pub use releases::{ReleaseKind, ReleasePlan};
 
 use std::time::Duration;
 
@@ -49,6 +51,9 @@ pub struct Plan {
     /// Quality counts that travel with the updates; none: the operator sees none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<MetricsPlan>,
+    /// What the rounds release, one each; empty: they train the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub release: Vec<ReleasePlan>,
     /// The shops, their declared sizes and weights.
     #[serde(default)]
     pub shops: Vec<ShopTerms>,
@@ -197,7 +202,16 @@ impl Plan {
     /// # Errors
     /// What is wrong, with line and column, or the value that makes no sense.
     pub fn from_toml(text: &str) -> Result<Self, PlanError> {
-        let plan: Self = toml::from_str(text).map_err(|source| PlanError::Syntax(Box::new(source)))?;
+        let syntax = |source| PlanError::Syntax(Box::new(source));
+        let mut file: toml::Table = text.parse().map_err(syntax)?;
+        let plan: Self = match file.contains_key("release") {
+            true => {
+                releases::fill_in(&mut file);
+                file.try_into().map_err(syntax)?
+            }
+            // From the text, so that an error knows its line.
+            false => toml::from_str(text).map_err(syntax)?,
+        };
         plan.validate()?;
         Ok(plan)
     }

@@ -75,6 +75,7 @@ impl Plan {
             let field = format!("declared_users of shop {}", terms.name);
             return refuse(&field, terms.declared_users.to_string(), "1 to 1,000,000,000");
         }
+        self.validate_releases()?;
         self.validate_masking()?;
         self.validate_training()
     }
