@@ -200,7 +200,7 @@ impl Machine {
     }
 
     fn judge(&mut self, shop: &ShopName, upload: &UploadHeader) -> Verdict<'_> {
-        let (invited, update_bytes) = (self.is_invited(shop), self.rules.update_bytes);
+        let (invited, update_bytes) = (self.is_invited(shop), self.rules.update_bytes_at(upload.id.round));
         let Some((attempt, open)) = self.latest().filter(|(attempt, _)| attempt.id == upload.id) else {
             return Verdict::Reject(if invited {
                 RejectCode::NotOpen

@@ -47,8 +47,8 @@ pub struct Rules {
     pub attempts: u32,
     /// Rounds to publish.
     pub rounds: u64,
-    /// Length of an update in bytes.
-    pub update_bytes: u64,
+    /// Length of an update in bytes, by round; the last is that of all rounds that follow.
+    pub update_bytes: Vec<u64>,
     /// Whether updates are masked, and how long each step of that may take.
     pub masking: Option<MaskRules>,
 }
@@ -63,8 +63,8 @@ pub struct MaskRules {
 }
 
 impl Rules {
-    /// Of `plan`, with updates of `update_bytes`.
-    pub fn of(plan: &Plan, update_bytes: u64) -> Self {
+    /// Of `plan`, with updates of `update_bytes` by round.
+    pub fn of(plan: &Plan, update_bytes: Vec<u64>) -> Self {
         Self {
             shops: plan.shops.iter().map(|terms| terms.name.clone()).collect(),
             quorum: plan.cohort.quorum,
@@ -81,6 +81,13 @@ impl Rules {
                     terms,
                 }),
         }
+    }
+
+    /// Length of an update for `round`, from 1.
+    pub(crate) fn update_bytes_at(&self, round: u64) -> u64 {
+        let index = usize::try_from(round.saturating_sub(1)).unwrap_or(usize::MAX);
+        let last = self.update_bytes.last().copied().unwrap_or(0);
+        self.update_bytes.get(index).copied().unwrap_or(last)
     }
 
     /// Least updates with which an attempt of a roster of `shops` can be published: the quorum, and under masks what it takes

@@ -99,7 +99,7 @@ fn rules() -> Rules {
         deadline: Duration::from_millis(100),
         attempts: 3,
         rounds: 4,
-        update_bytes: UPDATE_BYTES,
+        update_bytes: vec![UPDATE_BYTES],
         masking: None,
     }
 }
