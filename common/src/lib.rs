@@ -17,6 +17,7 @@
 //! | [`crypto`] | certificates and signatures |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`plan`] | everything the operator fixes for a training run, its checks, and every number that follows from it |
+//! | [`learned`] | what a plan's rounds publish, and its files |
 //! | [`privacy`] | clip, quantise, noise, ledger, and the release of a [`privacy::Privatized`] |
 //! | [`round`] | announcements, receipts, manifests: what both sides of a round say |
 //! | [`wire`], [`transport`], [`control`] | bytes; QUIC; the local socket |
@@ -35,6 +36,7 @@ pub mod eval;
 pub mod format;
 pub mod hex;
 pub mod ids;
+pub mod learned;
 pub mod limits;
 pub mod model;
 pub mod numeric;

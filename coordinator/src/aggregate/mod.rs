@@ -10,6 +10,7 @@ pub use accumulator::{Accumulator, AccumulatorError, Integers};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::ShopName;
+use souk_common::learned::{Learned, LearnedError, Learner};
 use souk_common::plan::{GridError, Plan};
 use souk_common::secagg::Misfit;
 use souk_common::update::{BlockName, Counts, Grid};
@@ -33,6 +34,24 @@ impl Aggregator {
     /// When the plan has no grid for that many coordinates.
     pub fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
         Self::resume(plan, ServerOptimiser::new(&plan.server, plan.rounds, coordinates))
+    }
+
+    /// For the round that follows on `learned`; with what the optimiser remembers, if it took steps before.
+    ///
+    /// # Errors
+    /// When there is no grid for the round, or the state is none of this plan's optimiser.
+    pub fn for_round(
+        learner: &Learner,
+        learned: &Learned,
+        round: u64,
+        state: Option<OptimiserState>,
+    ) -> Result<Self, AggregatorError> {
+        let plan = learner.plan();
+        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, learner.coordinates(round));
+        if let Some(state) = state {
+            optimiser = optimiser.with_state(state)?;
+        }
+        Ok(Self::resume(&learner.round_plan(learned, round), optimiser)?)
     }
 
     /// As [`Self::new`], with an optimiser that has taken steps before.
@@ -109,6 +128,29 @@ impl Aggregator {
         self.accumulator.clear();
     }
 
+    /// As [`Self::step`], on whatever the plan's rounds publish.
+    ///
+    /// # Errors
+    /// When what comes of it, or what the optimiser would remember, is not finite.
+    ///
+    /// # Panics
+    /// As [`Self::step`].
+    pub fn learn<'a>(
+        &mut self,
+        learner: &Learner,
+        learned: &mut Learned,
+        accepted: impl IntoIterator<Item = &'a ShopName>,
+    ) -> Result<(), AggregatorError> {
+        match learned {
+            Learned::Model(params) => self.step(params, accepted),
+        }
+        learner.finite(learned)?;
+        match self.optimiser.state().is_finite() {
+            true => Ok(()),
+            false => Err(AggregatorError::Optimiser),
+        }
+    }
+
     /// Forgets what was added, for an attempt that ended without a model.
     pub fn abandon(&mut self) {
         self.accumulator.clear();
@@ -119,6 +161,23 @@ impl Aggregator {
         self.optimiser =
             ServerOptimiser::new(&self.plan.server, self.plan.rounds, self.optimiser.coordinates());
     }
+}
+
+/// Why there is no sum to begin, or nothing comes of one.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregatorError {
+    /// The plan has no grid for the round.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The stored optimiser state is none of this plan.
+    #[error(transparent)]
+    State(#[from] OptimiserStateError),
+    /// What comes of it.
+    #[error(transparent)]
+    Learned(#[from] LearnedError),
+    /// In the optimiser's moments.
+    #[error("what the optimiser would remember is not finite")]
+    Optimiser,
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{AttemptId, Digest};
-use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
-use souk_common::model::init::initial_parameters;
-use souk_common::model::layout::{Layout, Vocabulary};
-use souk_common::plan::{GridError, Plan};
+use souk_common::learned::{Learned, LearnedError, Learner};
+use souk_common::model::file::ModelMeta;
+use souk_common::plan::Plan;
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::secagg::Context;
 
@@ -18,7 +17,7 @@ use super::prune::keep_only;
 use super::publish::read_state;
 use super::staging::add_blob;
 use super::{Engine, EngineError};
-use crate::aggregate::{Aggregator, OptimiserStateError, ServerOptimiser};
+use crate::aggregate::{Aggregator, AggregatorError};
 use crate::masking::MaskedAttempt;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
 use crate::store::{Entry, Run, Standing, Store, StoreError};
@@ -50,10 +49,12 @@ impl Engine {
         catalogue: &Catalogue,
         settings: Settings,
     ) -> Result<Self, BeginError> {
-        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
         let stored = store.run()?;
         let plan = as_it_was_begun(plan, stored.as_ref());
-        plan.grid(layout.len())?;
+        let learner = Learner::new(&plan, catalogue);
+        let initial = learner.initial();
+        // A plan without a grid is begun by nobody.
+        Aggregator::for_round(&learner, &initial, 1, None)?;
         let digests = (plan.digest(), catalogue.digest());
         let run = match stored {
             Some(run) if (run.plan, run.catalogue) == digests => run,
@@ -64,36 +65,31 @@ impl Engine {
                     rounds: run.rounds,
                 });
             }
-            _ => first_model(now, &mut store, &key, &plan, catalogue, &layout)?,
+            _ => first_model(now, &mut store, &key, (&learner, &initial), catalogue)?,
         };
         let manifest = store.newest_model()?.ok_or(StoreError::Damaged {
             key: "models".to_owned(),
         })?;
-        let (model, _) = decode(
-            &store
-                .files()
-                .read(&manifest.body.model)
-                .map_err(StoreError::from)?,
-            &layout,
-        )?;
-        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
-        if let Some(digest) = &run.optimiser {
-            let state = read_state(store.private(), digest).map_err(StoreError::from)?;
-            optimiser = optimiser.with_state(state)?;
-        }
-        let mut aggregator = Aggregator::resume(&plan, optimiser)?;
-        let update_bytes = aggregator.accumulator().update_bytes();
+        let file = store
+            .files()
+            .read(&manifest.body.model)
+            .map_err(StoreError::from)?;
+        let learned = learner.decode(&file)?;
+        let state = match &run.optimiser {
+            Some(digest) => Some(read_state(store.private(), digest).map_err(StoreError::from)?),
+            None => None,
+        };
+        let mut aggregator = Aggregator::for_round(&learner, &learned, run.published + 1, state)?;
         let (run, restored, masked) = restore(now, &mut store, &key, run, &mut aggregator, settings, &plan)?;
         keep_only(now, &mut store, &run, settings.keep_parts)?;
         let kept_models = KeptModels::only(now, &mut store, settings)?;
         Ok(Self {
-            machine: Machine::new(Rules::of(&plan, update_bytes), restored),
+            machine: Machine::new(Rules::of(&plan, learner.update_bytes()), restored),
             store,
             key,
-            plan,
-            layout,
+            learner,
             aggregator,
-            model,
+            learned,
             manifest,
             run,
             settings,
@@ -120,18 +116,17 @@ fn first_model(
     now: Timestamp,
     store: &mut Store,
     key: &SigningKey,
-    plan: &Plan,
+    (learner, initial): (&Learner, &Learned),
     catalogue: &Catalogue,
-    layout: &Layout,
 ) -> Result<Run, StoreError> {
+    let plan = learner.plan();
     let plan_digest = store.files().put(&plan.to_bytes())?;
     let catalogue_digest = store.files().put(&catalogue.to_bytes())?;
-    let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
     let meta = ModelMeta {
         round: 0,
         plan: plan_digest,
     };
-    let model = store.files().put(&encode(&params, layout, &meta))?;
+    let model = store.files().put(&learner.encode(initial, &meta))?;
     let manifest = key.sign(Manifest {
         id: AttemptId { round: 0, attempt: 0 },
         model,
@@ -256,15 +251,12 @@ pub enum BeginError {
         /// Rounds planned.
         rounds: u64,
     },
-    /// The plan does not fit the model.
+    /// The plan does not fit the catalogue, or the stored state is none of this plan.
     #[error(transparent)]
-    Grid(#[from] GridError),
+    Aggregator(#[from] AggregatorError),
     /// The stored model is none of this plan.
     #[error("the stored model can't be read: {0}")]
-    Model(#[from] ModelFileError),
-    /// The stored optimiser state is none of this plan.
-    #[error(transparent)]
-    Optimiser(#[from] OptimiserStateError),
+    Model(#[from] LearnedError),
     /// Of the store.
     #[error(transparent)]
     Store(#[from] StoreError),

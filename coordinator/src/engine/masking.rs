@@ -23,7 +23,7 @@ impl Engine {
     ) -> Result<Vec<Output>, EngineError> {
         let id = word.id();
         let open = self.machine.open().is_some_and(|(open, _)| open == id);
-        let invited = self.plan.terms_of(&shop).is_some();
+        let invited = self.plan().terms_of(&shop).is_some();
         if !open && word.is_about_unmasking() {
             // Others' shares were enough, or the attempt has ended: it is not needed any more.
             let reply = Reply::Done;

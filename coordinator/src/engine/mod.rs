@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{Signable, Signed, SigningKey};
 use souk_common::ids::{AttemptId, ShopName};
-use souk_common::model::layout::Layout;
+use souk_common::learned::{Learned, Learner};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, RejectCode, UploadHeader};
 use souk_common::secagg::{Binding, Context, Misfit};
@@ -37,11 +37,10 @@ pub use staging::{Staged, Staging};
 pub struct Engine {
     store: Store,
     key: SigningKey,
-    plan: Plan,
-    layout: Layout,
+    learner: Learner,
     machine: Machine,
     aggregator: Aggregator,
-    model: Vec<f32>,
+    learned: Learned,
     manifest: Signed<Manifest>,
     run: Run,
     settings: Settings,
@@ -184,7 +183,7 @@ impl Engine {
 
     /// The run's plan: the one it was begun with.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        self.learner.plan()
     }
 
     /// The current model's manifest.
@@ -331,7 +330,7 @@ impl Engine {
             model: self.manifest.body.model,
         };
         self.masked = self
-            .plan
+            .plan()
             .masking_params()
             .map(|terms| MaskedAttempt::new(terms, context));
         Ok(())

@@ -26,7 +26,7 @@ impl Engine {
         let name = state_key(old);
         let state = self.store.meta::<Digest>(&name)?;
         parts.extend(state);
-        let masked = self.plan.masking.is_some();
+        let masked = self.plan().masking.is_some();
         self.store.change_lazily(|change| {
             change.forget_meta(&name)?;
             let mut ids = gone.iter().map(|receipt| receipt.body.upload.id);

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 
-use souk_common::model::file::{self, ModelFileError, ModelMeta, decode, finite};
+use souk_common::model::file::ModelMeta;
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::storage::blobs::Blobs;
 use souk_common::wire::messages::Push;
 
 use super::prune::state_key;
 use super::{Engine, EngineError, Output};
-use crate::aggregate::{Aggregator, OptimiserState, ServerOptimiser};
+use crate::aggregate::{Aggregator, AggregatorError, OptimiserState};
 use crate::round::Phase;
 use crate::store::{Entry, Store};
 
@@ -21,32 +21,27 @@ impl Engine {
     ///
     /// # Errors
     /// When it, or what the optimiser remembers, is not finite: then [`Self::step_back`].
-    pub(super) fn step(&mut self, accepted: &[(ShopName, Digest)]) -> Result<(), StepError> {
+    pub(super) fn step(&mut self, accepted: &[(ShopName, Digest)]) -> Result<(), AggregatorError> {
         self.counts = self.aggregator.counts(accepted.len());
-        self.aggregator
-            .step(&mut self.model, accepted.iter().map(|(shop, _)| shop));
-        finite(&self.model, &self.layout)?;
-        match self.aggregator.optimiser().state().is_finite() {
-            true => Ok(()),
-            false => Err(StepError::Optimiser),
-        }
+        let shops = accepted.iter().map(|(shop, _)| shop);
+        self.aggregator.learn(&self.learner, &mut self.learned, shops)
     }
 
     /// Takes model and optimiser back to what is stored.
     pub(super) fn step_back(&mut self) -> Result<(), EngineError> {
         let bytes = self.store.files().read(&self.manifest.body.model)?;
         let damaged = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
-        let (model, _) = decode(&bytes, &self.layout).map_err(|error| damaged(error.to_string()))?;
-        let mut optimiser = ServerOptimiser::new(&self.plan.server, self.plan.rounds, self.layout.len());
-        if let Some(digest) = &self.run.optimiser {
-            let state = read_state(self.store.private(), digest)?;
-            optimiser = optimiser
-                .with_state(state)
-                .map_err(|error| damaged(error.to_string()))?;
-        }
-        self.aggregator =
-            Aggregator::resume(&self.plan, optimiser).map_err(|error| damaged(error.to_string()))?;
-        (self.model, self.counts) = (model, None);
+        let learned = self
+            .learner
+            .decode(&bytes)
+            .map_err(|error| damaged(error.to_string()))?;
+        let state = match &self.run.optimiser {
+            Some(digest) => Some(read_state(self.store.private(), digest)?),
+            None => None,
+        };
+        self.aggregator = Aggregator::for_round(&self.learner, &learned, self.run.published + 1, state)
+            .map_err(|error| damaged(error.to_string()))?;
+        (self.learned, self.counts) = (learned, None);
         Ok(())
     }
 
@@ -64,7 +59,7 @@ impl Engine {
             plan: self.run.plan,
         };
         let mut file = self.store.files().writer()?;
-        file::write(&mut file, &self.model, &self.layout, &meta)?;
+        self.learner.write(&mut file, &self.learned, &meta)?;
         let model = file.finish(true)?;
         let optimiser = write_state(self.store.private(), self.aggregator.optimiser().state())?;
         let count = accepted.len();
@@ -126,8 +121,8 @@ impl Engine {
         outputs.push(Output::Report(format!(
             "round {}/{} published: {count} of {} shops, attempt {}, {seconds:.2} s, model {}",
             id.round,
-            self.plan.rounds,
-            self.plan.shops.len(),
+            self.plan().rounds,
+            self.plan().shops.len(),
             id.attempt,
             model.short()
         )));
@@ -149,8 +144,10 @@ impl Engine {
             return Err(EngineError::Rollback(not_kept(round)));
         }
         let bytes = self.store.files().read(&target.model)?;
-        let (model, _) =
-            decode(&bytes, &self.layout).map_err(|error| EngineError::Rollback(error.to_string()))?;
+        let learned = self
+            .learner
+            .decode(&bytes)
+            .map_err(|error| EngineError::Rollback(error.to_string()))?;
         let manifest = self.key.sign(Manifest {
             id: AttemptId {
                 round: self.run.published,
@@ -170,20 +167,9 @@ impl Engine {
             change.set_run(run)
         })?;
         self.aggregator.reset_optimiser();
-        (self.model, self.manifest) = (model, manifest);
+        (self.learned, self.manifest) = (learned, manifest);
         self.forget_old_models()
     }
-}
-
-/// Why a step makes no model.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StepError {
-    /// In the model.
-    #[error(transparent)]
-    Model(#[from] ModelFileError),
-    /// In the optimiser's moments.
-    #[error("what the optimiser would remember is not finite")]
-    Optimiser,
 }
 
 /// The newest manifest of this plan's round that came from updates (or is the initial model).

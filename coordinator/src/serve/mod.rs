@@ -36,6 +36,7 @@ use souk_common::transport::{
 };
 use tokio_util::task::TaskTracker;
 
+use crate::aggregate::AggregatorError;
 use crate::backup;
 use crate::engine::{BeginError, Engine, EngineError};
 use crate::folder::{Config, FederationFolder, HomeError, LISTEN_RULE};
@@ -260,7 +261,10 @@ impl ServeError {
         match self {
             Self::Listen { .. } => true,
             Self::FederationFolder(error) => error.is_usage(),
-            Self::Begin(error) => matches!(error, BeginError::Grid(_) | BeginError::OtherRun { .. }),
+            Self::Begin(error) => matches!(
+                error,
+                BeginError::Aggregator(AggregatorError::Grid(_)) | BeginError::OtherRun { .. }
+            ),
             _ => false,
         }
     }

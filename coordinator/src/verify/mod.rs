@@ -10,14 +10,13 @@ use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::crypto::sign::{Signable, Signed, verify};
 use souk_common::ids::{Digest, ShopName};
-use souk_common::model::file::{ModelMeta, decode, encode};
-use souk_common::model::init::initial_parameters;
-use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::learned::Learner;
+use souk_common::model::file::ModelMeta;
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, MaskingParams, Session};
 
-use crate::aggregate::{Aggregator, ServerOptimiser};
+use crate::aggregate::Aggregator;
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_blob;
 use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
@@ -281,10 +280,10 @@ impl Verifier<'_> {
 
     /// A model that is kept is one of its plan, and finite.
     fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
-        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        let learner = Learner::new(plan, catalogue);
         // Missing or damaged: told already.
         if let Ok(bytes) = self.store.files().read(&manifest.model)
-            && let Err(error) = decode(&bytes, &layout)
+            && let Err(error) = learner.decode(&bytes)
         {
             let round = manifest.id.round;
             let model = manifest.model.short();
@@ -307,13 +306,12 @@ impl Verifier<'_> {
             return;
         };
         self.sound(manifest, &plan, &catalogue);
-        let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
-        let params = initial_parameters(&plan.model, &plan.train, &layout, plan.seed);
+        let learner = Learner::new(&plan, &catalogue);
         let meta = ModelMeta {
             round: 0,
             plan: manifest.plan,
         };
-        let made = Digest::of(&encode(&params, &layout, &meta));
+        let made = Digest::of(&learner.encode(&learner.initial(), &meta));
         self.checks[REPLAY].note(made == manifest.model, || {
             format!(
                 "the plan's seed makes model {}, published was {}",
@@ -456,19 +454,19 @@ impl Verifier<'_> {
         session: Option<(Session, MaskingParams)>,
     ) -> Result<Digest, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
-        let layout = Layout::new(&plan.model, &Vocabulary::from(catalogue));
+        let learner = Learner::new(plan, catalogue);
         let parent = self
             .store
             .files()
             .read(&manifest.parent)
             .map_err(|error| said(&error))?;
-        let (mut model, _) = decode(&parent, &layout).map_err(|error| said(&error))?;
-        let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, layout.len());
-        if let Some(Some(state)) = &self.run.stepped {
-            let state = read_state(self.store.private(), state).map_err(|error| said(&error))?;
-            optimiser = optimiser.with_state(state).map_err(|error| said(&error))?;
-        }
-        let mut aggregator = Aggregator::resume(plan, optimiser).map_err(|error| said(&error))?;
+        let mut learned = learner.decode(&parent).map_err(|error| said(&error))?;
+        let state = match &self.run.stepped {
+            Some(Some(state)) => Some(read_state(self.store.private(), state).map_err(|error| said(&error))?),
+            _ => None,
+        };
+        let mut aggregator = Aggregator::for_round(&learner, &learned, manifest.id.round, state)
+            .map_err(|error| said(&error))?;
         for (shop, update) in &manifest.updates {
             // The name is the digest: bytes that were changed are noticed before they are added.
             self.store
@@ -487,12 +485,15 @@ impl Verifier<'_> {
             }
             (None, _) => {}
         }
-        aggregator.step(&mut model, manifest.updates.iter().map(|(shop, _)| shop));
+        let shops = manifest.updates.iter().map(|(shop, _)| shop);
+        aggregator
+            .learn(&learner, &mut learned, shops)
+            .map_err(|error| said(&error))?;
         let meta = ModelMeta {
             round: manifest.id.round,
             plan: manifest.plan,
         };
-        Ok(Digest::of(&encode(&model, &layout, &meta)))
+        Ok(Digest::of(&learner.encode(&learned, &meta)))
     }
 }
 

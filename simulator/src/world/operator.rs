@@ -48,7 +48,7 @@ impl Operator {
         let params = initial_parameters(&plan.model, &plan.train, layout, plan.seed);
         let plan_digest = plan.digest();
         let mut operator = Self {
-            machine: Machine::new(Rules::of(plan, update_bytes), Restored::default()),
+            machine: Machine::new(Rules::of(plan, vec![update_bytes]), Restored::default()),
             aggregator,
             recommender: Arc::clone(recommender),
             params,

@@ -65,13 +65,13 @@ fn a_step_that_is_not_finite_publishes_nothing_pauses_the_run_and_says_where() {
         let plan = wild(server);
         let mut engine = engine_of(dir.path(), 1, None, &plan);
         connect(&mut engine);
-        let before = (engine.manifest().body.model, engine.model.clone());
+        let before = (engine.manifest().body.model, engine.learned.clone());
         let told = round(&mut engine);
         assert!(
             told.contains(said) && told.contains("paused") && told.contains("not finite"),
             "{told}"
         );
-        assert_eq!(before, (engine.manifest().body.model, engine.model.clone()));
+        assert_eq!(before, (engine.manifest().body.model, engine.learned.clone()));
         assert_eq!(
             (engine.machine().published(), engine.machine().paused()),
             (0, Some(PauseReason::NotFinite))
@@ -94,7 +94,8 @@ fn a_model_that_an_older_build_published_without_looking_is_neither_loaded_nor_v
     connect(&mut engine);
     assert!(upload(&mut engine, "a"));
     let (id, _) = engine.machine().open().unwrap();
-    engine.model[3] = f32::NAN;
+    let Learned::Model(params) = &mut engine.learned;
+    params[3] = f32::NAN;
     engine
         .publish(Timestamp(3), id, Vec::new(), &mut Vec::new())
         .unwrap();

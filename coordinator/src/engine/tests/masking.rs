@@ -293,9 +293,9 @@ fn begin(dir: &Path, keep_parts: u64) -> Engine {
 }
 
 /// The model that the bare sum over `shops` makes.
-fn expected(dir: &Path, shops: &[usize]) -> Vec<f32> {
+fn expected(dir: &Path, shops: &[usize]) -> Learned {
     let mut engine = begin(dir, 0);
-    let mut model = engine.model.clone();
+    let mut learned = engine.learned.clone();
     let coordinates = engine.update_bytes() as usize / 4;
     for shop in shops {
         let bare = Privatized::of_nobody(values(*shop, coordinates))
@@ -310,8 +310,9 @@ fn expected(dir: &Path, shops: &[usize]) -> Vec<f32> {
             .unwrap();
     }
     let names: Vec<ShopName> = shops.iter().map(|shop| name(*shop)).collect();
-    engine.aggregator.step(&mut model, &names);
-    model
+    let learner = &engine.learner;
+    engine.aggregator.learn(learner, &mut learned, &names).unwrap();
+    learned
 }
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
@@ -342,7 +343,7 @@ fn the_model_is_that_of_the_bare_sum_also_when_a_shop_drops_out_after_its_shares
         round.confirm(there);
         round.reveal(there);
         assert_eq!(round.engine.machine().published(), 1);
-        assert_eq!(round.engine.model, expected(other.path(), there), "{there:?}");
+        assert_eq!(round.engine.learned, expected(other.path(), there), "{there:?}");
     }
 }
 
@@ -369,7 +370,7 @@ fn a_crash_while_uploads_come_or_while_the_sum_is_unmasked_goes_on_with_the_same
     round.confirm(&ALL);
     round.reveal(&[1, 2, 3]);
     assert_eq!(round.engine.machine().published(), 1);
-    assert_eq!(round.engine.model, expected(other.path(), &ALL));
+    assert_eq!(round.engine.learned, expected(other.path(), &ALL));
     // What came too late is answered, and changes nothing.
     let outputs = round
         .engine
@@ -534,7 +535,7 @@ fn a_liar_is_named_and_left_out_until_it_is_let_back() {
     // The others' shares are enough: the attempt is not lost.
     round.reveal(&[0, 1, 2]);
     assert_eq!(round.engine.machine().published(), 1);
-    assert_eq!(round.engine.model, expected(other.path(), &ALL));
+    assert_eq!(round.engine.learned, expected(other.path(), &ALL));
     // It stays out over a restart, and comes back by the operator's word.
     drop(round);
     let mut engine = begin(dir.path(), 1);
