@@ -3,43 +3,21 @@
 use anyhow::Context as _;
 use souk_common::crypto::sign::{Signed, SigningKey};
 use souk_common::ids::ShopName;
-use souk_common::rng::secret_stream;
 use souk_common::round::statements::Announcement;
 use souk_common::secagg::{
-    Binding, Confirmation, Confirmed, Context, DeliveredShare, MaskingParams, Masks as Cover, Roster,
-    UnmaskSecrets,
+    Binding, Confirmation, Confirmed, DeliveredShare, Masks as Cover, Roster, UnmaskSecrets,
 };
 use souk_common::wire::messages::Request;
 
-use super::Agent;
-use crate::config::ShopConfig;
+use super::{Agent, Holdings};
 use crate::link::requests::Outgoing;
-use crate::masking::{AttemptKeys, KnownShops};
+use crate::masking::AttemptKeys;
 use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
-
-/// Makes the keys of a masked attempt. A shop's are [`fresh_keys`]; a simulation that checks whether used keys would be
-/// noticed has others.
-pub type KeyMaker =
-    Box<dyn FnMut(Context, MaskingParams, &ShopName, &SigningKey) -> anyhow::Result<AttemptKeys> + Send>;
-
-/// New keys for every attempt, from the operating system's entropy.
-pub fn fresh_keys() -> KeyMaker {
-    Box::new(|context, terms, shop, identity| {
-        Ok(AttemptKeys::begin(
-            context,
-            terms,
-            shop,
-            identity,
-            &mut secret_stream()?,
-        ))
-    })
-}
 
 /// What the agent holds of a masked attempt.
 pub(super) struct MaskState {
     shop: ShopName,
     identity: SigningKey,
-    keys: KeyMaker,
     masker: Option<AttemptKeys>,
     /// As it is stored.
     masking: Option<UnmaskSecrets>,
@@ -47,16 +25,10 @@ pub(super) struct MaskState {
 }
 
 impl MaskState {
-    pub(super) fn new(
-        shop: ShopName,
-        identity: SigningKey,
-        masking: Option<UnmaskSecrets>,
-        keys: KeyMaker,
-    ) -> Self {
+    pub(super) fn new(shop: ShopName, identity: SigningKey, masking: Option<UnmaskSecrets>) -> Self {
         Self {
             shop,
             identity,
-            keys,
             masker: None,
             masking,
             confirmation: None,
@@ -104,7 +76,7 @@ fn is_of(masking: &UnmaskSecrets, key: AttemptKey) -> bool {
     (context.plan, context.id) == (key.plan, key.id)
 }
 
-impl Agent {
+impl<H: Holdings> Agent<H> {
     /// Carries out an effect; a failure is told and ends the shop's part in the attempt.
     pub(super) fn carry_out_masked(&mut self, effect: MaskEffect) -> anyhow::Result<Option<Event>> {
         let (key, done) = match effect {
@@ -133,7 +105,7 @@ impl Agent {
                     .is_some()
                 {
                     self.masks.confirmation = None;
-                    self.store.erase_masking()?;
+                    self.holdings.erase_masking()?;
                 }
                 return Ok(None);
             }
@@ -151,9 +123,10 @@ impl Agent {
     }
 
     fn make_keys(&mut self, announcement: &Announcement) -> anyhow::Result<Option<MaskEvent>> {
-        let (context, terms) = self.workshop.masking_of(announcement)?;
         let masks = &mut self.masks;
-        let masker = (masks.keys)(context, terms, &masks.shop, &masks.identity)?;
+        let masker = self
+            .holdings
+            .make_keys(announcement, &masks.shop, &masks.identity)?;
         let key = masker.key();
         masks.masker = Some(masker);
         Ok(Some(MaskEvent::KeysReady(key)))
@@ -166,11 +139,9 @@ impl Agent {
     }
 
     fn share(&mut self, key: AttemptKey, roster: Roster) -> anyhow::Result<Option<MaskEvent>> {
-        let owner = KnownShops::from(&ShopConfig::load(&self.folder)?);
-        let changed = owner.changed_in(&roster);
         let (masker, identity) = self.masks.masker_and_key(key)?;
         let first = !masker.has_shared();
-        let shares = masker.share(roster, &owner, identity, &mut secret_stream()?);
+        let (changed, shares) = self.holdings.share(masker, roster, identity)?;
         if first && !changed.is_empty() {
             self.tell(format!(
                 "{}: CHANGED since you confirmed it, so that it does not count: the key of {}; look at `souk-client shops`",
@@ -211,7 +182,7 @@ impl Agent {
             return Ok(None);
         };
         let signed = masking.confirm(survivors, bindings, &self.masks.identity)?;
-        self.store.store_masking(&masking)?;
+        self.holdings.store_masking(&masking)?;
         (self.masks.masking, self.masks.confirmation) = (Some(masking), Some(signed));
         Ok(Some(MaskEvent::SurvivorsStored(key)))
     }

@@ -4,12 +4,14 @@
 //! | module | what |
 //! |---|---|
 //! | this one | effects on ledger, store and outbox |
+//! | [`holdings`] | what they are carried out on: a shop's folder, or a simulation's memory |
 //! | [`masking`] | keys and secrets of masked attempts |
 //!
 //! Everything durable (heads, ledger, outbox) is done before the next event is handled, so the order of effects is the
 //! order on disk. It has no clock, no socket and no task: [`crate::run`] runs it for a shop, the simulator runs it on
 //! virtual time over disks that fail.
 
+mod holdings;
 mod masking;
 
 use std::collections::HashMap;
@@ -17,9 +19,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::{SignatureError, Signed};
-use souk_common::ids::Digest;
+use souk_common::crypto::sign::{SignatureError, Signed, SigningKey};
+use souk_common::ids::{Digest, ShopName};
 use souk_common::round::statements::{Announcement, Receipt};
+use souk_common::secagg::UnmaskSecrets;
 use souk_common::wire::messages::Push;
 
 use crate::config::ShopConfig;
@@ -31,21 +34,19 @@ use crate::participate::{AttemptKey, Effect, Event, Machine, Memory, Note, Polic
 use crate::store::{ModelWord, Store};
 use crate::training::{Attempts, UnreleasedUpdate};
 
+pub use holdings::{Holdings, KeyMaker, OnDisk, fresh_keys};
 use masking::MaskState;
 pub(crate) use masking::about_strangers;
-pub use masking::{KeyMaker, fresh_keys};
 
-/// One shop's agent.
-pub struct Agent {
+/// One shop's agent. What it finishes was drawn from its holdings' source: [`OnDisk`], a shop's, takes secret draws alone.
+pub struct Agent<H: Holdings = OnDisk> {
     machine: Machine,
-    folder: Folder,
-    store: Arc<Store>,
-    workshop: Arc<Attempts>,
+    holdings: H,
     words_key: [u8; 32],
     /// Signed words, until the machine decides to keep them.
     models: HashMap<Digest, ModelWord>,
     receipts: HashMap<Digest, Signed<Receipt>>,
-    draw: Option<(AttemptKey, UnreleasedUpdate)>,
+    draw: Option<(AttemptKey, UnreleasedUpdate<H::Source>)>,
     masks: MaskState,
     policy: Policy,
     acts: Vec<AgentAction>,
@@ -88,9 +89,39 @@ impl Agent {
         memory: Memory,
         keys: KeyMaker,
     ) -> anyhow::Result<Self> {
-        let policy = Policy::from(config);
         let identity = membership.signing_identity(folder)?;
-        let masks = MaskState::new(membership.shop.clone(), identity, store.masking()?, keys);
+        let member = (membership.shop.clone(), identity, membership.words_key()?);
+        let masking = store.masking()?;
+        let holdings = OnDisk::new(folder.clone(), store, workshop, keys);
+        Ok(Self::with(
+            holdings,
+            member,
+            Policy::from(config),
+            memory,
+            masking,
+        ))
+    }
+
+    /// Data and ledger.
+    pub fn workshop(&self) -> &Arc<Attempts> {
+        self.holdings.workshop()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        self.holdings.store()
+    }
+}
+
+impl<H: Holdings> Agent<H> {
+    /// An agent over any holdings: of the shop of that name, with its long-term key and the key of the coordinator's words.
+    pub fn with(
+        holdings: H,
+        (shop, identity, words_key): (ShopName, SigningKey, [u8; 32]),
+        policy: Policy,
+        memory: Memory,
+        masking: Option<UnmaskSecrets>,
+    ) -> Self {
         let mut acts = Vec::new();
         if let Some(lost) = memory.lost_masking {
             acts.push(AgentAction::Tell(format!(
@@ -98,19 +129,17 @@ impl Agent {
                 lost.id
             )));
         }
-        Ok(Self {
+        Self {
             machine: Machine::new(policy.clone(), memory),
-            folder: folder.clone(),
-            store,
-            workshop,
-            words_key: membership.words_key()?,
+            holdings,
+            words_key,
             models: HashMap::new(),
             receipts: HashMap::new(),
             draw: None,
-            masks,
+            masks: MaskState::new(shop, identity, masking),
             policy,
             acts,
-        })
+        }
     }
 
     /// The machine, to ask it things.
@@ -118,14 +147,9 @@ impl Agent {
         &self.machine
     }
 
-    /// Data and ledger.
-    pub fn workshop(&self) -> &Arc<Attempts> {
-        &self.workshop
-    }
-
-    /// The store.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
+    /// What it works with.
+    pub fn holdings(&mut self) -> &mut H {
+        &mut self.holdings
     }
 
     /// Takes in an event.
@@ -188,7 +212,7 @@ impl Agent {
         &mut self,
         now: Timestamp,
         key: AttemptKey,
-        draw: anyhow::Result<Box<UnreleasedUpdate>>,
+        draw: anyhow::Result<Box<UnreleasedUpdate<H::Source>>>,
     ) -> anyhow::Result<Vec<AgentAction>> {
         match draw {
             Ok(draw) => {
@@ -221,9 +245,8 @@ impl Agent {
 
     /// The owner may have changed the file since the last round.
     fn reload_policy(&mut self, now: Timestamp) {
-        match ShopConfig::load(&self.folder) {
-            Ok(config) => {
-                let policy = Policy::from(&config);
+        match self.holdings.policy() {
+            Ok(policy) => {
                 if policy != self.policy {
                     self.policy = policy.clone();
                     // Changes the machine's rules, and nothing else.
@@ -252,16 +275,16 @@ impl Agent {
             Effect::Masked(effect) => return self.carry_out_masked(effect),
             Effect::StoreReceipt(receipt) => {
                 let signed = self.receipts.remove(&receipt.upload.update);
-                self.store
+                self.holdings
                     .store_receipt(&signed.context("a receipt comes with its signature")?)?;
             }
             Effect::StoreRejection { pending, code } => {
-                self.store.store_rejection(&pending.header.update, code)?;
+                self.holdings.store_rejection(&pending.header.update, code)?;
             }
-            Effect::Remember { log, announced } => self.store.remember(&log, announced)?,
+            Effect::Remember { log, announced } => self.holdings.remember(&log, announced)?,
             Effect::UseModel(manifest) => {
                 let word = self.models.remove(&manifest.model);
-                self.store
+                self.holdings
                     .use_model(&word.context("a manifest comes with its signature")?)?;
             }
             Effect::Report(note) => self.acts.push(AgentAction::Report(note)),
@@ -274,7 +297,7 @@ impl Agent {
         let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
             return Event::Failed(key);
         };
-        match self.workshop.charge(draw, now) {
+        match self.holdings.charge(draw, now) {
             Ok(()) => Event::SpendRecorded(key),
             Err(error) => {
                 self.tell(format!("{}: the ledger was not charged: {error:#}", key.id));
@@ -291,7 +314,7 @@ impl Agent {
         let (masking, masks) = self.masks.take(key).unzip();
         let masks = masking.as_ref().zip(masks);
         let due = self.machine.upload_due(key);
-        match self.workshop.finish(key, draw, masks, due, now) {
+        match self.holdings.put_in_outbox(key, draw, masks, due, now) {
             Ok(pending) => {
                 self.masks.keep(masking);
                 Event::InOutbox(pending)

@@ -22,8 +22,8 @@ use souk_common::model::{Recommender, UserVector, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::privacy::ledger::{LedgerError, Observer};
-use souk_common::privacy::{Charged, Spend};
-use souk_common::rng::{Secret, secret_stream};
+use souk_common::privacy::{Charged, Ledger, LedgerSink, Spend, UserSum};
+use souk_common::rng::{Secret, Source, secret_stream};
 use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
 use souk_common::wire::{codec, update};
@@ -38,7 +38,7 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
 use crate::recommend::cache::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
-use crate::training::round_update::{Customers, RoundUpdate, Vectors, round_update};
+use crate::training::round_update::{Customers, Vectors, round_update};
 
 /// The shop's data, ledger and store.
 pub struct Attempts {
@@ -68,19 +68,72 @@ struct Data {
 /// Size and time of each file, by which a change is noticed.
 type Stamp = Vec<Option<(u64, SystemTime)>>;
 
-/// A draw for one attempt; nothing of it can leave before it was charged, and nothing of a known seed can be in it.
-pub struct UnreleasedUpdate {
-    update: RoundUpdate<Secret>,
+/// A draw for one attempt; nothing of it can leave before it was charged. `S` is where noise and draw came from: nothing of
+/// a known seed is in what a shop takes, which is [`Secret`].
+pub struct UnreleasedUpdate<S = Secret> {
+    sum: UserSum<S>,
     spend: Spend,
     charged: Option<Charged>,
     masked: bool,
     told: Vec<String>,
 }
 
-impl UnreleasedUpdate {
+impl<S: Source> UnreleasedUpdate<S> {
+    /// Of what [`round_update`] made for an announced attempt of `plan`; and what its owner is told.
+    pub fn new(plan: &Plan, announcement: &Announcement, sum: UserSum<S>, told: Vec<String>) -> Self {
+        Self {
+            sum,
+            spend: Spend::of_attempt(plan, announcement.plan, announcement.id),
+            charged: None,
+            masked: plan.masking.is_some(),
+            told,
+        }
+    }
+
     /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
     pub fn told(&self) -> &[String] {
         &self.told
+    }
+
+    /// Charges `ledger` for it; durable when this returns.
+    ///
+    /// # Errors
+    /// When the spend may not be durable.
+    pub fn charge(&mut self, ledger: &mut Ledger<impl LedgerSink>, now: Timestamp) -> Result<(), LedgerError> {
+        self.charged = Some(ledger.charge(self.spend.clone(), now)?);
+        Ok(())
+    }
+
+    /// Its bytes, once it was charged; of a masked plan, under the masks.
+    ///
+    /// # Errors
+    /// When it was not charged, or its masks are missing.
+    pub fn finish(
+        self,
+        key: AttemptKey,
+        masks: Option<(&UnmaskSecrets, Masks)>,
+        due: Option<Timestamp>,
+    ) -> anyhow::Result<(Pending, Vec<u8>)> {
+        let charged = self.charged.context("the draw was not charged")?;
+        ensure!(
+            self.masked == masks.is_some(),
+            "masks and plan do not belong together"
+        );
+        let (masking, masks) = masks.unzip();
+        let finished = match masks {
+            Some(masks) => self.sum.finish_masked(&charged, masks)?,
+            None => self.sum.finish(&charged)?,
+        };
+        let bytes = update::encode(&finished);
+        let header = UploadHeader::of(key.id, &bytes, charged.head());
+        let binding = masking.map(UnmaskSecrets::binding);
+        let pending = Pending {
+            key,
+            header,
+            binding,
+            due,
+        };
+        Ok((pending, bytes))
     }
 }
 
@@ -218,13 +271,7 @@ impl Attempts {
             bench.vectors[*user] = Some(vector.clone());
         }
         self.keep_vectors(&announcement.plan, &bench.data.dataset, &update.vectors)?;
-        Ok(UnreleasedUpdate {
-            update,
-            spend: Spend::of_attempt(&plan, announcement.plan, announcement.id),
-            charged: None,
-            masked: plan.masking.is_some(),
-            told,
-        })
+        Ok(UnreleasedUpdate::new(&plan, announcement, update.sum, told))
     }
 
     /// Charges the ledger for a draw; durable when this returns.
@@ -232,8 +279,7 @@ impl Attempts {
     /// # Errors
     /// When the spend may not be durable.
     pub fn charge(&self, draw: &mut UnreleasedUpdate, now: Timestamp) -> anyhow::Result<()> {
-        draw.charged = Some(self.ledger().charge(draw.spend.clone(), now)?);
-        Ok(())
+        Ok(draw.charge(&mut self.ledger(), now)?)
     }
 
     /// Finishes a charged draw and puts it in the outbox, durably; of a masked plan, under the masks and with what it takes
@@ -249,24 +295,8 @@ impl Attempts {
         due: Option<Timestamp>,
         now: Timestamp,
     ) -> anyhow::Result<Pending> {
-        let charged = draw.charged.context("the draw was not charged")?;
-        ensure!(
-            draw.masked == masks.is_some(),
-            "masks and plan do not belong together"
-        );
-        let (masking, masks) = masks.unzip();
-        let finished = match masks {
-            Some(masks) => draw.update.sum.finish_masked(&charged, masks)?,
-            None => draw.update.sum.finish(&charged)?,
-        };
-        let bytes = update::encode(&finished);
-        let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let pending = Pending {
-            key,
-            header,
-            binding: masking.map(UnmaskSecrets::binding),
-            due,
-        };
+        let masking = masks.as_ref().map(|(masking, _)| *masking);
+        let (pending, bytes) = draw.finish(key, masks, due)?;
         self.store.put_in_outbox(&pending, &bytes, masking, now)?;
         Ok(pending)
     }
