@@ -8,11 +8,13 @@
 //! | [`popularity`] | the first release: how much each item is bought |
 //! | [`map`] | what the second is seen through |
 //! | [`collaborative`] | the second: which items go together, seen through a public map |
+//! | [`views`] | what a shop scores with after them |
 
 pub mod collaborative;
 pub mod history;
 pub mod map;
 pub mod popularity;
+pub mod views;
 
 #[cfg(test)]
 mod vectors;
