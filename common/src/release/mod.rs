@@ -9,11 +9,13 @@
 //! | [`map`] | what the second is seen through |
 //! | [`collaborative`] | the second: which items go together, seen through a public map |
 //! | [`views`] | what a shop scores with after them |
+//! | [`schedule`] | which releases, and how much of the privacy budget each attempt takes |
 
 pub mod collaborative;
 pub mod history;
 pub mod map;
 pub mod popularity;
+pub mod schedule;
 pub mod views;
 
 #[cfg(test)]
