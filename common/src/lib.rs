@@ -9,11 +9,12 @@
 //! | [`ids`], [`hex`], [`chain`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
 //! | [`format`], [`config`], [`limits`], [`params`] | versions of files; files people edit; the most that anything may be; numbers that can't be wrong |
 //! | [`terminal`], [`telemetry`], [`storage`] | what is printed can't command a terminal; logs; disks, and files that are their owner's only |
-//! | [`catalogue`], [`dataset`] | the public items of a federation; a shop's private histories, in memory |
+//! | [`catalogue`], [`features`], [`dataset`] | the public items of a federation, and what is known of them; a shop's private histories, in memory |
 //! | [`numeric`], [`model`] | kernels; the recommenders, their parameters, losses and solvers |
 //! | [`channels`], [`eval`] | other ways to score items; splits, candidates, ranking and metrics |
 //! | [`accountant`] | what turns rounds into epsilon |
 //! | [`update`] | what is summed: integers on a grid |
+//! | [`release`] | what one full-batch round teaches: popularity, and which items go together |
 //! | [`crypto`] | certificates and signatures |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`plan`] | everything the operator fixes for a training run, its checks, and every number that follows from it |
@@ -33,6 +34,7 @@ pub mod crypto;
 pub mod dataset;
 pub mod date;
 pub mod eval;
+pub mod features;
 pub mod format;
 pub mod hex;
 pub mod ids;
@@ -43,6 +45,7 @@ pub mod numeric;
 pub mod params;
 pub mod plan;
 pub mod privacy;
+pub mod release;
 pub mod rng;
 pub mod round;
 pub mod secagg;

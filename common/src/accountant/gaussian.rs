@@ -1,7 +1,7 @@
 //! Every user in every round: composition of Gaussians is one Gaussian, and its epsilon is known exactly.
 
 use super::{Relation, SampledGaussian};
-use crate::params::Delta;
+use crate::params::{Delta, Epsilon};
 
 /// Epsilon of these rounds if users were drawn for certain, to the last digits and rounded up (Balle, Wang 2018, Theorem
 /// 8). Where they are not, it is what holds without secret sampling.
@@ -15,6 +15,28 @@ pub fn epsilon(rounds: &[(SampledGaussian, u64)], delta: Delta, relation: Relati
         Relation::Replace => 2.0,
     };
     of_shift(sensitivity * squares.sqrt(), delta.get())
+}
+
+/// mu: the largest shift of two unit normal distributions (to one part in 10^12, rounded down) whose epsilon at `delta` is at
+/// most `epsilon`. Rounds in which every user is cost it together: the sum of 1/z^2 is mu^2 (Dong, Roth, Su 2022).
+pub fn mu_of(epsilon: Epsilon, delta: Delta) -> f64 {
+    let holds = |shift: f64| of_shift(shift, delta.get()) <= epsilon.get();
+    let (mut low, mut high) = (0.0, 1.0);
+    while holds(high) && high < 1e9 {
+        (low, high) = (high, 2.0 * high);
+    }
+    while high - low > 1e-13 * high {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if holds(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 /// Of two unit normal distributions `shift` apart.
@@ -52,4 +74,32 @@ fn delta_of(shift: f64, epsilon: f64) -> f64 {
 
 fn tail_below(t: f64) -> f64 {
     0.5 * libm::erfc(-t * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mu_is_what_gives_the_epsilon_and_no_more() {
+        let delta = Delta::new(1e-5).unwrap();
+        // By bisection of Balle and Wang's closed form in numpy.
+        for (epsilon, mu) in [
+            (8.0, 1.666_030_597_8),
+            (4.0, 0.924_930_897_7),
+            (2.0, 0.501_551_689_2),
+            (1.0, 0.268_051_123_2),
+        ] {
+            let found = mu_of(Epsilon::new(epsilon).unwrap(), delta);
+            assert!((found - mu).abs() < 2e-10, "{epsilon}: {found}");
+            assert!(of_shift(found, 1e-5) <= epsilon && of_shift(found * (1.0 + 1e-10), 1e-5) > epsilon);
+        }
+        // At epsilon 0 delta alone is left: mu is the total variation's.
+        let least = mu_of(Epsilon::new(0.0).unwrap(), delta);
+        assert!(
+            least > 0.0 && delta_of(least, 0.0) <= 1e-5 && least < 3e-5,
+            "{least}"
+        );
+        assert!(mu_of(Epsilon::new(1e15).unwrap(), delta).is_finite());
+    }
 }

@@ -21,4 +21,15 @@ pub enum UserUpdate {
         /// One number a column.
         direction: Vec<f32>,
     },
+    /// As [`UserUpdate::RankOne`], but some rows are given whole: a user's collaborative statistic.
+    RankOneExcept {
+        /// One coefficient a row; 0 for the rows that are given whole.
+        rows: Vec<f32>,
+        /// One number a column.
+        direction: Vec<f32>,
+        /// Which rows are given whole, ascending and distinct.
+        own: Vec<u32>,
+        /// These rows, one after another; `own.len() * direction.len()` numbers.
+        values: Vec<f32>,
+    },
 }

@@ -79,6 +79,12 @@ impl<S> UserSum<S> {
         self.sum.tally
     }
 
+    /// The integers as they stand, signed.
+    #[cfg(test)]
+    pub(crate) fn integers(&self) -> Vec<i64> {
+        tests::signed(&self.sum.values)
+    }
+
     /// Lets the sum out, against the proof that it was charged for.
     ///
     /// # Errors
@@ -212,6 +218,23 @@ fn norm(update: &UserUpdate, coordinates: usize) -> Option<f64> {
             }
             sum_of_squares(rows).sqrt() * sum_of_squares(direction).sqrt()
         }
+        UserUpdate::RankOneExcept {
+            rows,
+            direction,
+            own,
+            values,
+        } => {
+            // A row that is named twice, or both ways, would make the vector longer than the norm says.
+            let disjoint = own.is_sorted_by(|one, next| one < next)
+                && own.iter().all(|row| rows.get(*row as usize) == Some(&0.0));
+            if !disjoint
+                || rows.len().checked_mul(direction.len())? > coordinates
+                || own.len() * direction.len() != values.len()
+            {
+                return None;
+            }
+            (sum_of_squares(rows) * sum_of_squares(direction) + sum_of_squares(values)).sqrt()
+        }
     };
     norm.is_finite().then_some(norm)
 }
@@ -237,23 +260,44 @@ fn add_signed<W: Word>(sum: &mut [W], update: &UserUpdate, factor: f64, scratch:
             }
             total
         }
-        UserUpdate::RankOne { rows, direction } => {
-            // The direction at length 1, its length with the rows: neither factor can leave the range of f32.
-            let length = sum_of_squares(direction).sqrt();
-            if length == 0.0 {
-                return 0;
+        UserUpdate::RankOne { rows, direction } => add_rank_one(sum, rows, direction, factor, scratch),
+        UserUpdate::RankOneExcept {
+            rows,
+            direction,
+            own,
+            values,
+        } => {
+            let mut total = add_rank_one(sum, rows, direction, factor, scratch);
+            let width = direction.len();
+            for (row, values) in own.iter().zip(values.chunks_exact(width.max(1))) {
+                total += add_scaled(&mut sum[*row as usize * width..][..width], values, factor);
             }
-            scratch.direction.clear();
-            let unit = direction.iter().map(|value| (f64::from(*value) / length) as f32);
-            scratch.direction.extend(unit);
-            scratch.coefficients.clear();
-            let scaled = rows
-                .iter()
-                .map(|row| (f64::from(*row) * (factor * length)) as f32);
-            scratch.coefficients.extend(scaled);
-            add_outer(sum, &scratch.coefficients, &scratch.direction).unwrap_or(0)
+            total
         }
     }
+}
+
+fn add_rank_one<W: Word>(
+    sum: &mut [W],
+    rows: &[f32],
+    direction: &[f32],
+    factor: f64,
+    scratch: &mut Scratch,
+) -> u128 {
+    // The direction at length 1, its length with the rows: neither factor can leave the range of f32.
+    let length = sum_of_squares(direction).sqrt();
+    if length == 0.0 {
+        return 0;
+    }
+    scratch.direction.clear();
+    let unit = direction.iter().map(|value| (f64::from(*value) / length) as f32);
+    scratch.direction.extend(unit);
+    scratch.coefficients.clear();
+    let scaled = rows
+        .iter()
+        .map(|row| (f64::from(*row) * (factor * length)) as f32);
+    scratch.coefficients.extend(scaled);
+    add_outer(sum, &scratch.coefficients, &scratch.direction).unwrap_or(0)
 }
 
 /// Makes room for the three roundings to f32 of a product and for the rounding of the norm, so that the integers are

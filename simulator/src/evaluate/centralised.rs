@@ -134,6 +134,23 @@ impl Sum {
                     self.flush();
                 }
             }
+            UserUpdate::RankOneExcept {
+                rows,
+                direction,
+                own,
+                values,
+            } => {
+                let width = direction.len();
+                let starts = own.iter().map(|row| *row as usize * width);
+                let places = starts.flat_map(|start| start..start + width);
+                places
+                    .zip(values)
+                    .for_each(|(at, value)| self.values[at] += value);
+                self.add(&UserUpdate::RankOne {
+                    rows: rows.clone(),
+                    direction: direction.clone(),
+                });
+            }
         }
     }
 

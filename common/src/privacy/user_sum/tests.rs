@@ -25,7 +25,7 @@ fn bare(grid: &Grid, weight: f64, coordinates: usize) -> UserSum<Stream> {
     UserSum::new(grid, Weight::new(weight).unwrap(), noise)
 }
 
-fn signed(values: &UpdateValues) -> Vec<i64> {
+pub(super) fn signed(values: &UpdateValues) -> Vec<i64> {
     match values {
         UpdateValues::B32(values) => values.iter().map(|value| i64::from(*value as i32)).collect(),
         UpdateValues::B64(values) => values.iter().map(|value| *value as i64).collect(),
@@ -65,8 +65,8 @@ fn update() -> impl Strategy<Value = UserUpdate> {
             .collect()
     };
     let dense = proptest::collection::vec(nasty(), COORDINATES).prop_map(finite);
-    let rows = proptest::collection::vec(nasty(), COORDINATES / 16).prop_map(finite);
-    let direction = proptest::collection::vec(nasty(), 16).prop_map(finite);
+    let rows = || proptest::collection::vec(nasty(), COORDINATES / 16).prop_map(finite);
+    let direction = || proptest::collection::vec(nasty(), 16).prop_map(finite);
     // One value in every coordinate: all of them truncate, or all nearly reach the next integer.
     let even = (1e-6f32..1e6).prop_map(|value| vec![value; COORDINATES]);
     prop_oneof![
@@ -74,7 +74,21 @@ fn update() -> impl Strategy<Value = UserUpdate> {
             ranges: vec![0..40, 40..COORDINATES],
             values,
         }),
-        (rows, direction).prop_map(|(rows, direction)| UserUpdate::RankOne { rows, direction }),
+        (rows(), direction()).prop_map(|(rows, direction)| UserUpdate::RankOne { rows, direction }),
+        (
+            rows(),
+            direction(),
+            proptest::collection::vec(nasty(), 32).prop_map(finite)
+        )
+            .prop_map(|(mut rows, direction, values)| {
+                (rows[1], rows[4]) = (0.0, 0.0);
+                UserUpdate::RankOneExcept {
+                    rows,
+                    direction,
+                    own: vec![1, 4],
+                    values,
+                }
+            }),
     ]
 }
 
@@ -148,6 +162,12 @@ fn a_vector_that_is_not_finite_or_does_not_fit_the_model_adds_zeros() {
         ranges: vec![range],
         values,
     };
+    let except = |rows: Vec<f32>, own: Vec<u32>, values: Vec<f32>| UserUpdate::RankOneExcept {
+        rows,
+        direction: vec![1.0; 2],
+        own,
+        values,
+    };
     let bad = [
         sparse(0..2, vec![f32::NAN, 1.0]),
         sparse(0..2, vec![f32::INFINITY, 1.0]),
@@ -169,6 +189,13 @@ fn a_vector_that_is_not_finite_or_does_not_fit_the_model_adds_zeros() {
             rows: vec![1.0; 2],
             direction: vec![0.0; 2],
         },
+        except(vec![1.0, 0.0], vec![1], vec![f32::NAN, 1.0]),
+        except(vec![1.0, 0.0], vec![1], vec![1.0]),
+        except(vec![1.0, 0.0], vec![0], vec![1.0; 2]),
+        except(vec![0.0, 0.0], vec![1, 1], vec![1.0; 4]),
+        except(vec![0.0, 0.0], vec![1, 0], vec![1.0; 4]),
+        except(vec![0.0, 0.0], vec![2], vec![1.0; 2]),
+        except(vec![0.0; 5], vec![4], vec![1.0; 2]),
     ];
     for update in bad {
         assert_eq!(
@@ -237,6 +264,23 @@ fn rank_one_and_dense_forms_of_an_update_agree_to_one_grid_unit() {
     let dense = integers(&grid, 1.0, COORDINATES, &[dense]);
     assert!(outer.iter().zip(&dense).all(|(a, b)| (a - b).abs() <= 1));
     assert!(squared_norm(&outer) > (1 << 32) * 99 / 100);
+}
+
+#[test]
+fn rows_that_are_given_whole_arrive_beside_the_outer_product_of_the_rest() {
+    let update = UserUpdate::RankOneExcept {
+        rows: vec![1.0, 0.0, -1.0],
+        direction: vec![0.0, 2.0],
+        own: vec![1],
+        values: vec![4.0, -2.0],
+    };
+    let grid = grid(ModulusBits::B64, 10, 5.3);
+    // The norm is sqrt(2^2 + 2^2 + 4^2 + 2^2) = 5.29: 193.2 units for 1.
+    let added = integers(&grid, 1.0, 6, std::slice::from_ref(&update));
+    assert_eq!(added, [0, 386, 772, -386, 0, -386]);
+    let mut sum = vec![1u64; 6];
+    super::add(&mut sum, &update, 1000.0, 1 << 20, &mut Scratch::default());
+    assert_eq!(sum, [1; 6], "what is too long is taken back");
 }
 
 #[test]
