@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 32] = [
     "ids",
     "hex",
     "chain",
@@ -33,6 +33,7 @@ const ORDER: [&str; 31] = [
     "crypto",
     "secagg",
     "plan",
+    "learned",
     "privacy",
     "round",
     "wire",

@@ -65,11 +65,7 @@ pub trait Holdings {
     ///
     /// # Errors
     /// When the spend may not be durable.
-    fn charge(
-        &mut self,
-        update: &mut UnreleasedUpdate<Self::Source>,
-        now: Timestamp,
-    ) -> anyhow::Result<()>;
+    fn charge(&mut self, update: &mut UnreleasedUpdate<Self::Source>, now: Timestamp) -> anyhow::Result<()>;
 
     /// As [`Attempts::finish`].
     ///

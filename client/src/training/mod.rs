@@ -99,7 +99,11 @@ impl<S: Source> UnreleasedUpdate<S> {
     ///
     /// # Errors
     /// When the spend may not be durable.
-    pub fn charge(&mut self, ledger: &mut Ledger<impl LedgerSink>, now: Timestamp) -> Result<(), LedgerError> {
+    pub fn charge(
+        &mut self,
+        ledger: &mut Ledger<impl LedgerSink>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
         self.charged = Some(ledger.charge(self.spend.clone(), now)?);
         Ok(())
     }

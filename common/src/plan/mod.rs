@@ -8,7 +8,6 @@ mod releases;
 mod validate;
 
 pub use grid::GridError;
-pub use releases::{ReleaseKind, ReleasePlan};
 
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::format::Format;
 use crate::ids::{Digest, ShopName};
 use crate::model::config::{ModelConfig, ModelConfigError, TrainConfig};
 use crate::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
+use crate::release::schedule::ReleaseShare;
 use crate::secagg::mask::MaskCipher;
 use crate::update::ModulusBits;
 
@@ -53,7 +53,7 @@ pub struct Plan {
     pub metrics: Option<MetricsPlan>,
     /// What the rounds release, one each; empty: they train the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub release: Vec<ReleasePlan>,
+    pub release: Vec<ReleaseShare>,
     /// The shops, their declared sizes and weights.
     #[serde(default)]
     pub shops: Vec<ShopTerms>,

@@ -1,34 +1,13 @@
 //! `[[release]]`: a plan whose rounds each release one statistic of all users, instead of training a model.
 //!
-//! A release is a Gaussian mechanism without sampling, so the releases of a plan compose exactly: with the plan's z = 1/mu for
-//! all of them together, one of share rho has z / sqrt(rho), and the shares add up to 1. An attempt that fails after vectors
-//! may have left is charged all the same; what it took is missing from those that remain, by [`Plan::release_noise`].
+//! A release is a Gaussian mechanism without sampling, so the releases of a plan compose exactly: `privacy.noise_multiplier` is
+//! 1/mu, the z of all of them together, and [`Schedule`] says how it is divided.
 
-use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::{Plan, PlanError};
 use crate::params::NoiseMultiplier;
-
-/// One `[[release]]`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReleasePlan {
-    /// Which statistic.
-    pub kind: ReleaseKind,
-    /// rho: its part of the privacy budget.
-    pub share: f64,
-}
-
-/// Which statistic a release is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReleaseKind {
-    /// How much each item is bought: one coordinate an item.
-    Popularity,
-    /// Which items go together, seen through a public map: a row of the map's columns an item.
-    Collaborative,
-}
+use crate::release::schedule::{ReleaseKind, Schedule, ScheduleError};
 
 impl Plan {
     /// Whether its rounds release statistics; else they train a model.
@@ -37,47 +16,37 @@ impl Plan {
     }
 
     /// What `round`, from 1, releases; none in a plan that trains a model, or beyond the last.
-    pub fn release_at(&self, round: u64) -> Option<&ReleasePlan> {
+    pub fn release_at(&self, round: u64) -> Option<ReleaseKind> {
         let index = usize::try_from(round.checked_sub(1)?).ok()?;
-        self.release.get(index)
+        self.release.get(index).map(|release| release.kind)
     }
 
-    /// z of the next attempt at `round`'s release, after attempts that were charged at these z: its share of what is left of
-    /// the budget, among the releases that are still to come. So the sum of 1/z^2 over all attempts is never above the plan's,
-    /// whichever of them fail, and is the plan's when the last release is published.
+    /// The plan as it is for the next attempt at `round`: with that release's own noise, after attempts that were charged at
+    /// these z, whether or not a sum came of them. A plan that trains a model is the same in every round.
     ///
-    /// None when nothing is left: the last release was charged, and failed.
-    pub fn release_noise(&self, round: u64, charged: &[NoiseMultiplier]) -> Option<NoiseMultiplier> {
-        let share = self.release_at(round)?.share;
-        let to_come: f64 = self.release[round as usize - 1..]
-            .iter()
-            .map(|release| release.share)
-            .sum();
-        let budget = self.privacy.noise_multiplier?.get().powi(-2);
-        let spent: f64 = charged.iter().map(|z| z.get().powi(-2)).sum();
-        let left = budget - spent;
-        // What rounding leaves is no budget.
-        if left <= budget * LEAST_LEFT {
-            return None;
-        }
-        // A little more noise than that, so that no rounding makes the sum larger than the budget.
-        NoiseMultiplier::new((left * share / to_come).sqrt().recip() * (1.0 + 4.0 * f64::EPSILON)).ok()
-    }
-
-    /// The least noise that an attempt at `round` can have had: if none before it was charged but the releases that came.
-    pub fn least_release_noise(&self, round: u64) -> Option<NoiseMultiplier> {
-        let mut charged = Vec::new();
-        for earlier in 1..round {
-            charged.push(self.release_noise(earlier, &charged)?);
-        }
-        self.release_noise(round, &charged)
-    }
-
-    /// The plan as it is for one round: with that round's own noise.
-    pub fn with_noise(&self, noise: NoiseMultiplier) -> Self {
+    /// # Errors
+    /// When there is no such release, or nothing is left of the budget for it.
+    pub fn for_round(&self, round: u64, charged: &[NoiseMultiplier]) -> Result<Self, ScheduleError> {
+        let Some(all) = self.privacy.noise_multiplier.filter(|_| self.is_of_releases()) else {
+            return Ok(self.clone());
+        };
+        let schedule = Schedule::new(all.get().recip(), self.release.clone(), 0.0)?;
+        let index = usize::try_from(round).unwrap_or(usize::MAX).wrapping_sub(1);
         let mut plan = self.clone();
-        plan.privacy.noise_multiplier = plan.privacy.noise_multiplier.map(|_| noise);
-        plan
+        plan.privacy.noise_multiplier = Some(schedule.next_noise(charged, index)?);
+        Ok(plan)
+    }
+
+    /// As [`Self::for_round`], with the least noise that any attempt at `round` can have had: no other one failed.
+    ///
+    /// # Errors
+    /// When there is no such release.
+    pub fn for_first_attempt_at(&self, round: u64) -> Result<Self, ScheduleError> {
+        let mut charged = Vec::new();
+        for earlier in 1..round.min(self.release.len() as u64) {
+            charged.extend(self.for_round(earlier, &charged)?.privacy.noise_multiplier);
+        }
+        self.for_round(round, &charged)
     }
 
     pub(super) fn validate_releases(&self) -> Result<(), PlanError> {
@@ -91,30 +60,16 @@ impl Plan {
                 rule: rule.to_owned(),
             })
         };
-        let sum: f64 = self.release.iter().map(|release| release.share).sum();
-        let positive = self.release.iter().all(|release| release.share > 0.0);
-        if !positive || !((sum - 1.0).abs() <= SHARES_TOLERANCE) {
-            let shares: Vec<String> = self
-                .release
-                .iter()
-                .map(|release| release.share.to_string())
-                .collect();
-            return refuse("release.share", shares.join(" + "), "above 0, and 1 together");
-        }
-        let (first, rest) = (self.release[0].kind, &self.release[1..]);
-        let follow = rest
-            .iter()
-            .all(|release| release.kind == ReleaseKind::Collaborative);
-        if first != ReleaseKind::Popularity || !follow || rest.len() > MOST_COLLABORATIVE {
-            let kinds: Vec<String> = self
-                .release
-                .iter()
-                .map(|release| format!("{:?}", release.kind))
+        // Budget aside, which has its own rule.
+        if let Err(error) = Schedule::new(1.0, self.release.clone(), 0.0) {
+            let shares = self.release.iter();
+            let said: Vec<String> = shares
+                .map(|release| format!("{:?} {}", release.kind, release.share))
                 .collect();
             return refuse(
-                "release.kind",
-                kinds.join(", ").to_lowercase(),
-                "popularity first, then up to two of collaborative: each is seen through what was released before",
+                "release",
+                said.join(", ").to_lowercase(),
+                &format!("made otherwise: {error}"),
             );
         }
         if self.rounds != self.release.len() as u64 {
@@ -176,16 +131,8 @@ pub(super) fn fill_in(file: &mut Table) {
     }
 }
 
-const SHARES_TOLERANCE: f64 = 1e-9;
-/// Of the budget.
-const LEAST_LEFT: f64 = 1e-9;
-/// More of them were of no use in trials.
-const MOST_COLLABORATIVE: usize = 2;
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const RELEASES: &str = "name = 'r'\n[privacy]\nnoise_multiplier = 0.6\n[cohort]\nquorum = 1\n\
@@ -196,33 +143,37 @@ mod tests {
         Plan::from_toml(RELEASES).unwrap()
     }
 
-    fn spent(charged: &[NoiseMultiplier]) -> f64 {
-        charged.iter().map(|z| z.get().powi(-2)).sum()
+    fn noise(plan: &Plan) -> NoiseMultiplier {
+        plan.privacy.noise_multiplier.unwrap()
     }
 
     #[test]
     fn what_a_plan_of_releases_need_not_say_follows() {
         let plan = plan();
         assert_eq!((plan.rounds, plan.privacy.sampling_rate.get()), (2, 1.0));
-        assert_eq!(plan.release_at(2).unwrap().kind, ReleaseKind::Collaborative);
+        assert_eq!(plan.release_at(2), Some(ReleaseKind::Collaborative));
         assert!(plan.release_at(0).is_none() && plan.release_at(3).is_none());
         assert_eq!(Plan::from_bytes(&plan.to_bytes()).unwrap(), plan);
         // z / sqrt(rho).
-        let first = plan.release_noise(1, &[]).unwrap();
-        assert!((first.get() - 0.6 / 0.4f64.sqrt()).abs() < 1e-12);
-        let second = plan.release_noise(2, &[first]).unwrap();
-        assert!((second.get() - 0.6 / 0.6f64.sqrt()).abs() < 1e-12);
-        assert!(plan.least_release_noise(2).unwrap().get() <= second.get() * (1.0 + 1e-12));
+        let first = noise(&plan.for_round(1, &[]).unwrap());
+        assert!((first.get() - 0.6 / 0.4f64.sqrt()).abs() < 1e-9);
+        let second = noise(&plan.for_round(2, &[first]).unwrap());
+        assert!((second.get() - 0.6 / 0.6f64.sqrt()).abs() < 1e-9);
+        assert_eq!(noise(&plan.for_first_attempt_at(2).unwrap()), second);
+        // A failure at the first leaves less for both; one at the last leaves nothing.
+        let again = noise(&plan.for_round(2, &[first, first]).unwrap());
+        assert!(again.get() > second.get());
+        assert!(plan.for_round(2, &[first, second]).is_err() && plan.for_round(3, &[]).is_err());
     }
 
     #[test]
     fn releases_that_make_no_sense_are_refused_by_their_field() {
         for (from, to, field) in [
-            ("share = 0.4", "share = 0.5", "release.share"),
-            ("share = 0.4", "share = nan", "release.share"),
-            ("share = 0.4", "share = -0.4", "release.share"),
-            ("kind = 'popularity'", "kind = 'collaborative'", "release.kind"),
-            ("kind = 'collaborative'", "kind = 'popularity'", "release.kind"),
+            ("share = 0.4", "share = 0.5", "release"),
+            ("share = 0.4", "share = nan", "release"),
+            ("share = 0.4", "share = -0.4", "release"),
+            ("kind = 'popularity'", "kind = 'collaborative'", "release"),
+            ("kind = 'collaborative'", "kind = 'popularity'", "release"),
             ("name = 'r'", "name = 'r'\nrounds = 5", "rounds"),
             (
                 "noise_multiplier = 0.6",
@@ -253,33 +204,5 @@ mod tests {
                 .to_string()
                 .contains("missing field")
         );
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_fails_the_sum_over_all_charged_attempts_is_never_above_the_budget(
-            shares in proptest::collection::vec(0.05f64..1.0, 1..4),
-            failures in proptest::collection::vec(0usize..3, 3),
-        ) {
-            let mut plan = plan();
-            let sum: f64 = shares.iter().sum();
-            plan.release = shares
-                .iter()
-                .map(|share| ReleasePlan { kind: ReleaseKind::Collaborative, share: share / sum })
-                .collect();
-            let budget = 0.6f64.powi(-2);
-            let mut charged = Vec::new();
-            'rounds: for (round, failures) in (1..=shares.len() as u64).zip(failures) {
-                for _ in 0..=failures {
-                    match plan.release_noise(round, &charged) {
-                        Some(z) => charged.push(z),
-                        None => break 'rounds,
-                    }
-                    prop_assert!(spent(&charged) <= budget);
-                }
-            }
-            // All of it is used, whether the last release came or failed.
-            prop_assert!(spent(&charged) >= budget * (1.0 - 1e-9));
-        }
     }
 }
