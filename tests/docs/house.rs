@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 31] = [
     "ids",
     "hex",
     "chain",
@@ -21,11 +21,13 @@ const ORDER: [&str; 29] = [
     "telemetry",
     "storage",
     "catalogue",
+    "features",
     "dataset",
     "numeric",
     "model",
     "eval",
     "channels",
+    "stack",
     "accountant",
     "update",
     "crypto",
