@@ -54,11 +54,16 @@ impl Features {
             *counts.entry(column).or_default() += 1;
         }
         counts.retain(|_, count| *count >= LEAST_ITEMS);
-        let places: BTreeMap<&Column, u32> = (0..).zip(counts.keys()).map(|(at, column)| (*column, at)).collect();
+        let places: BTreeMap<&Column, u32> = (0..)
+            .zip(counts.keys())
+            .map(|(at, column)| (*column, at))
+            .collect();
         let sparse = rows
             .iter()
             .map(|row| {
-                let kept = row.iter().filter_map(|(column, value)| Some((*places.get(column)?, *value)));
+                let kept = row
+                    .iter()
+                    .filter_map(|(column, value)| Some((*places.get(column)?, *value)));
                 kept.collect()
             })
             .collect();
@@ -187,9 +192,12 @@ fn described(item: &Item, knots: &BTreeMap<&str, Vec<f64>>) -> BTreeMap<Column, 
         name: name.to_owned(),
     };
     let mut row = BTreeMap::new();
-    let named = [(ColumnKind::Category, &item.category), (ColumnKind::Brand, &item.brand)]
-        .into_iter()
-        .chain(item.tags.iter().map(|tag| (ColumnKind::Tag, tag)));
+    let named = [
+        (ColumnKind::Category, &item.category),
+        (ColumnKind::Brand, &item.brand),
+    ]
+    .into_iter()
+    .chain(item.tags.iter().map(|tag| (ColumnKind::Tag, tag)));
     for (kind, name) in named.filter(|(_, name)| !name.is_empty()) {
         row.insert(column(kind, name), 1.0);
     }
@@ -198,7 +206,10 @@ fn described(item: &Item, knots: &BTreeMap<&str, Vec<f64>>) -> BTreeMap<Column, 
     }
     for (name, value) in numbers(item) {
         for (knot, weight) in bins(&knots[name], value) {
-            row.insert(column(ColumnKind::Number, &format!("{name} {knot}")), weight as f32);
+            row.insert(
+                column(ColumnKind::Number, &format!("{name} {knot}")),
+                weight as f32,
+            );
         }
     }
     row
@@ -245,10 +256,21 @@ mod tests {
 
     #[test]
     fn words_tags_and_numbers_become_columns_that_three_items_have() {
-        let titles = ["Thé VERT au citron", "thé vert", "Vert, thé!", "rot", "ein", "aus"];
+        let titles = [
+            "Thé VERT au citron",
+            "thé vert",
+            "Vert, thé!",
+            "rot",
+            "ein",
+            "aus",
+        ];
         let items = titles.iter().enumerate().map(|(at, title)| film(at, title));
         let features = Features::of(&Catalogue::new(items.collect()).unwrap());
-        let names: Vec<&str> = features.described().iter().map(|column| column.name.as_str()).collect();
+        let names: Vec<&str> = features
+            .described()
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
         assert_eq!(names, ["film", "even", "odd", "thé", "vert", "price 0"]);
         assert_eq!(features.row(0), (&[0, 1, 3, 4, 5][..], &[1.0; 5][..]));
         assert_eq!(features.row(5).0, [0, 2, 5]);
@@ -263,10 +285,13 @@ mod tests {
         assert_eq!(bins(&[1.0, 3.0], 0.0), [(1.0, 1.0)]);
         assert_eq!(bins(&[1.0, 3.0], 9.0), [(3.0, 1.0)]);
         assert!(bins(&[], 9.0).is_empty());
-        let items = (0..300).map(|at| film(at % 100, "")).enumerate().map(|(at, item)| Item {
-            id: at.to_string(),
-            ..item
-        });
+        let items = (0..300)
+            .map(|at| film(at % 100, ""))
+            .enumerate()
+            .map(|(at, item)| Item {
+                id: at.to_string(),
+                ..item
+            });
         let features = Features::of(&Catalogue::new(items.collect()).unwrap());
         let years: Vec<u32> = (0..)
             .zip(features.described())
@@ -276,7 +301,12 @@ mod tests {
         assert_eq!(years.len(), BINS);
         for item in 0..features.items() {
             let (columns, values) = features.row(item);
-            let sum: f32 = columns.iter().zip(values).filter(|(at, _)| years.contains(at)).map(|(_, v)| v).sum();
+            let sum: f32 = columns
+                .iter()
+                .zip(values)
+                .filter(|(at, _)| years.contains(at))
+                .map(|(_, v)| v)
+                .sum();
             assert!((sum - 1.0).abs() < 1e-6, "{item}: {sum}");
         }
     }
@@ -286,6 +316,9 @@ mod tests {
         let items = (0..4).map(|at| Item::bare(at.to_string())).collect();
         let features = Features::of(&Catalogue::new(items).unwrap());
         assert!(features.is_empty());
-        assert_eq!((features.items(), features.columns(), features.row(3).0.len()), (4, 0, 0));
+        assert_eq!(
+            (features.items(), features.columns(), features.row(3).0.len()),
+            (4, 0, 0)
+        );
     }
 }
