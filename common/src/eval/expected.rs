@@ -35,7 +35,10 @@ mod tests {
         let vectors: Vectors = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         for (pool, above, drawn, chance) in vectors.hypergeometric {
             let got = expected_hit(pool, above, drawn, 10);
-            assert!((got - chance).abs() < 1e-9, "{pool} {above} {drawn}: {got}, scipy {chance}");
+            assert!(
+                (got - chance).abs() < 1e-9,
+                "{pool} {above} {drawn}: {got}, scipy {chance}"
+            );
         }
         assert_eq!(expected_hit(0, 0, 99, 10), 1.0);
         assert_eq!(expected_hit(5, 9, 99, 10), 1.0);

@@ -33,14 +33,19 @@ fn cut(history: &History, user: &str) -> (History, Option<HeldOut>) {
     };
     let rows = || history.items.iter().copied().zip(history.times.iter().copied());
     let pick = |visit: i64| -> Option<u32> {
-        let mut items: Vec<u32> = rows().filter(|(_, time)| *time == visit).map(|(item, _)| item).collect();
+        let mut items: Vec<u32> = rows()
+            .filter(|(_, time)| *time == visit)
+            .map(|(item, _)| item)
+            .collect();
         items.sort_unstable();
         let [a, b, c, d, ..] = Digest::of(format!("{user} {visit}").as_bytes()).0;
         let at = u32::from_le_bytes([a, b, c, d]) as usize % items.len().max(1);
         items.get(at).copied()
     };
     let (items, times) = rows().filter(|(_, time)| *time < before).unzip();
-    let held = pick(before).zip(pick(last)).map(|(validation, test)| HeldOut { validation, test });
+    let held = pick(before)
+        .zip(pick(last))
+        .map(|(validation, test)| HeldOut { validation, test });
     (History { items, times }, held)
 }
 
@@ -58,11 +63,27 @@ mod tests {
 
     #[test]
     fn whole_visits_are_kept_back_whatever_the_order_of_their_lines() {
-        let split = next_visit(&data(&[(1, 10), (2, 10), (3, 20), (4, 20), (5, 30), (6, 30), (7, 30)]));
+        let split = next_visit(&data(&[
+            (1, 10),
+            (2, 10),
+            (3, 20),
+            (4, 20),
+            (5, 30),
+            (6, 30),
+            (7, 30),
+        ]));
         assert_eq!(split.train.histories[0].items, [1, 2]);
         let held = split.held_out[0].expect("three visits");
         assert!([3, 4].contains(&held.validation) && [5, 6, 7].contains(&held.test));
-        let other = next_visit(&data(&[(2, 10), (1, 10), (4, 20), (3, 20), (7, 30), (5, 30), (6, 30)]));
+        let other = next_visit(&data(&[
+            (2, 10),
+            (1, 10),
+            (4, 20),
+            (3, 20),
+            (7, 30),
+            (5, 30),
+            (6, 30),
+        ]));
         assert_eq!(other.held_out, split.held_out);
     }
 
@@ -70,7 +91,10 @@ mod tests {
     fn two_visits_only_train() {
         let few = data(&[(1, 10), (2, 10), (3, 20)]);
         let split = next_visit(&few);
-        assert_eq!((split.held_out[0], &split.train.histories[0]), (None, &few.histories[0]));
+        assert_eq!(
+            (split.held_out[0], &split.train.histories[0]),
+            (None, &few.histories[0])
+        );
         assert_eq!(next_visit(&Dataset::default()).held_out.len(), 0);
     }
 }

@@ -57,7 +57,9 @@ pub(super) fn of_validation(channels: &Channels, shop: &StackInput<'_>, users: &
             let wanted = shop.validation[*user]?;
             let history = &shop.train.histories[*user].items;
             let mut rng = stream(seed, &format!("stack validation {}", shop.train.users[*user]));
-            let drawn: Vec<u32> = (0..DRAWN).map(|_| rng.random_range(0..shop.items() as u32)).collect();
+            let drawn: Vec<u32> = (0..DRAWN)
+                .map(|_| rng.random_range(0..shop.items() as u32))
+                .collect();
             let hidden = shop.hidden(*user);
             let masked = |item: &u32| *item == wanted || history.contains(item) || hidden.contains(item);
             let mut case = new_case(channels);

@@ -64,7 +64,10 @@ pub(super) fn compare(alone: &Problem<'_>, together: &Problem<'_>, seed: u64) ->
                 ..*problem
             };
             let weights: Vec<f32> = fit(&part).into_iter().map(|weight| weight as f32).collect();
-            outside.iter().map(|case| measure(problem, *case, &weights)).collect()
+            outside
+                .iter()
+                .map(|case| measure(problem, *case, &weights))
+                .collect()
         };
         let pairs = measured(alone).into_iter().zip(measured(together));
         gains.extend(pairs.map(|((loss, hit), (new_loss, new_hit))| (loss - new_loss, new_hit - hit)));

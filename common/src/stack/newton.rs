@@ -121,7 +121,9 @@ impl Problem<'_> {
 }
 
 fn add(weight: f64, part: &[f64], sum: &mut [f64]) {
-    sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += weight * value);
+    sum.iter_mut()
+        .zip(part)
+        .for_each(|(sum, value)| *sum += weight * value);
 }
 
 fn chunk(cases: &Cases, chosen: &[usize], columns: &[usize], weights: &[f32], curved: bool) -> Terms {
@@ -173,7 +175,8 @@ fn chunk(cases: &Cases, chosen: &[usize], columns: &[usize], weights: &[f32], cu
 /// A case's values in some channels. Shape: `[width, columns]`.
 pub(super) fn picked(cases: &Cases, case: usize, columns: &[usize]) -> Vec<f32> {
     let rows = cases.values(case).chunks_exact(cases.channels.max(1));
-    rows.flat_map(|row| columns.iter().map(|column| row[*column])).collect()
+    rows.flat_map(|row| columns.iter().map(|column| row[*column]))
+        .collect()
 }
 
 /// One an item of the case; masked ones are out of the question.
@@ -183,7 +186,10 @@ pub(super) fn scores(values: &[f32], masked: &[bool], weights: &[f32]) -> Vec<f3
             return MASKED;
         }
         let row = &values[at * weights.len()..][..weights.len()];
-        row.iter().zip(weights).map(|(value, weight)| value * weight).sum()
+        row.iter()
+            .zip(weights)
+            .map(|(value, weight)| value * weight)
+            .sum()
     };
     masked.iter().enumerate().map(score).collect()
 }

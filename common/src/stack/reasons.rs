@@ -31,7 +31,10 @@ impl Stack {
                 .map(|item| {
                     let z = (scores[*item as usize] - standard.mean) * standard.rate;
                     let bend = if z == 0.0 { 1.0 } else { compress(z) / z };
-                    (self.weights()[at] * bend * standard.rate, self.weights()[at] * compress(z))
+                    (
+                        self.weights()[at] * bend * standard.rate,
+                        self.weights()[at] * compress(z),
+                    )
                 })
                 .collect();
             let Some(decay) = channel.decay() else {

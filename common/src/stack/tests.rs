@@ -58,10 +58,16 @@ fn it_finds_the_taste_and_is_the_same_on_one_thread() {
         };
         let top = stack.top(shopper, 10, false);
         assert_eq!(top.len(), 10);
-        assert!(top.iter().all(|(item, _)| *item as usize / 30 == user % 2), "{user}: {top:?}");
+        assert!(
+            top.iter().all(|(item, _)| *item as usize / 30 == user % 2),
+            "{user}: {top:?}"
+        );
         assert!(top.iter().all(|(item, _)| !history.items.contains(item)));
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a pool");
     let again = pool.install(|| fitted(&data, &validation, &features(), &Channels::new()).alone);
     assert_eq!(again.weights(), stack.weights());
 }
@@ -70,7 +76,9 @@ fn it_finds_the_taste_and_is_the_same_on_one_thread() {
 fn evidence_adds_up_to_the_score() {
     let (data, validation) = shop(30);
     let federated = view("taste", |item| if item < 30 { 1.0 } else { -1.0 });
-    let stack = fitted(&data, &validation, &features(), &federated).together.expect("federated");
+    let stack = fitted(&data, &validation, &features(), &federated)
+        .together
+        .expect("federated");
     let history = &data.histories[0].items;
     let mut scores = Vec::new();
     stack.score(history, &mut scores);
@@ -87,13 +95,30 @@ fn the_gate_lets_in_what_helps_and_keeps_out_noise() {
     // Shops with so few customers that only the view knows the tastes.
     let (data, validation) = shop(12);
     let bare = Features::from_rows(0, vec![Vec::new(); ITEMS]);
-    let good = fitted(&data, &validation, &bare, &view("taste", |item| if item < 30 { 1.0 } else { -1.0 }));
+    let good = fitted(
+        &data,
+        &validation,
+        &bare,
+        &view("taste", |item| if item < 30 { 1.0 } else { -1.0 }),
+    );
     let report = good.gate.expect("a report");
     assert!(report.customers == 12 && report.loss_gain > 0.0, "{report:?}");
-    assert!(std::ptr::eq(good.gated(GateRule::AnyGain), good.together.as_ref().expect("one")));
-    let noise = fitted(&data, &validation, &bare, &view("noise", |item| ((item * 7919) % 13) as f32 - 6.0));
+    assert!(std::ptr::eq(
+        good.gated(GateRule::AnyGain),
+        good.together.as_ref().expect("one")
+    ));
+    let noise = fitted(
+        &data,
+        &validation,
+        &bare,
+        &view("noise", |item| ((item * 7919) % 13) as f32 - 6.0),
+    );
     assert!(noise.gate.expect("a report").loss_z < report.loss_z);
-    assert!(std::ptr::eq(noise.gated(GateRule::Strict), &noise.alone), "{:?}", noise.gate);
+    assert!(
+        std::ptr::eq(noise.gated(GateRule::Strict), &noise.alone),
+        "{:?}",
+        noise.gate
+    );
 }
 
 #[test]
@@ -105,7 +130,11 @@ fn sessions_and_strangers_get_a_list_too() {
         session: &[31, 45, 31, 9999],
     };
     let top = stack.top(session, 5, false);
-    assert!(top.iter().all(|(item, _)| *item >= 30 && *item != 31 && *item != 45), "{top:?}");
+    assert!(
+        top.iter()
+            .all(|(item, _)| *item >= 30 && *item != 31 && *item != 45),
+        "{top:?}"
+    );
     let stranger = stack.top(Shopper::default(), 5, false);
     assert_eq!(stranger.len(), 5);
     // What is in the basket now counts as the latest, whatever was bought long ago.
@@ -142,7 +171,10 @@ fn tiny_shops_and_bare_catalogues_work() {
         ),
     ];
     for (data, validation, features) in cases {
-        let federated: Channels = vec![Arc::new(FederatedPopularity::new(&vec![1.0; features.items()], 1.0))];
+        let federated: Channels = vec![Arc::new(FederatedPopularity::new(
+            &vec![1.0; features.items()],
+            1.0,
+        ))];
         let fit = fitted(&data, &validation, &features, &federated);
         for stack in [&fit.alone, fit.together.as_ref().expect("one")] {
             let top = stack.top(Shopper::default(), 3, false);
@@ -163,13 +195,23 @@ fn input_that_does_not_fit_is_named() {
             hidden: &[],
             features,
         };
-        fit(&input, &Channels::new(), &Channels::new(), 1, |_| {}).err().expect("refused").to_string()
+        fit(&input, &Channels::new(), &Channels::new(), 1, |_| {})
+            .err()
+            .expect("refused")
+            .to_string()
     };
     assert!(refused(&validation[1..], &features()).contains("2 customers"));
     let few = Features::from_rows(0, vec![Vec::new(); 5]);
     assert!(refused(&validation, &few).contains("the catalogue has 5"));
     let stack = fitted(&data, &validation, &features(), &Channels::new()).alone;
-    assert!(stack.refitted(&Channels::new()).err().expect("refused").to_string().contains("no channel"));
+    assert!(
+        stack
+            .refitted(&Channels::new())
+            .err()
+            .expect("refused")
+            .to_string()
+            .contains("no channel")
+    );
     let again = stack.refitted(stack.channels()).expect("the same");
     assert_eq!(again.weights(), stack.weights());
     assert!(Stack::new(Channels::new(), vec![1.0], 3).is_err());

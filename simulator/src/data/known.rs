@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
 use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
 use souk_client::data::table::Table;
 use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
@@ -52,7 +52,13 @@ impl Cut {
     /// # Errors
     /// As [`load_known`].
     pub(crate) fn load(&self, otherwise: Option<usize>) -> anyhow::Result<Known> {
-        load_level(&self.data, self.items, self.core, self.by, self.shops.or(otherwise))
+        load_level(
+            &self.data,
+            self.items,
+            self.core,
+            self.by,
+            self.shops.or(otherwise),
+        )
     }
 }
 
@@ -125,7 +131,8 @@ fn load_level(
         let mut item = read.catalogue.items()[*row as usize].clone();
         item.price = item.price.or_else(|| prices.get(&item.id).copied());
         set.describe(&mut item);
-        item.tags.extend(tags.get(&item.id).into_iter().flatten().cloned());
+        item.tags
+            .extend(tags.get(&item.id).into_iter().flatten().cloned());
         item
     });
     let catalogue = Catalogue::new(items.collect())?;
@@ -339,7 +346,11 @@ impl Set {
         while let Some(row) = table.next_row()? {
             let Ok(mut fields) = row.fields else { continue };
             let of = tags.entry(std::mem::take(&mut fields[id])).or_default();
-            for (name, place) in columns.iter().zip(places).filter(|(_, place)| !fields[*place].is_empty()) {
+            for (name, place) in columns
+                .iter()
+                .zip(places)
+                .filter(|(_, place)| !fields[*place].is_empty())
+            {
                 of.insert(format!("{name} {}", fields[place]));
             }
         }
