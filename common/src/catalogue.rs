@@ -3,7 +3,7 @@
 //! All shops use one catalogue, so that row `i` of the item table means the same product everywhere. It is public,
 //! travels by digest, and its features may be used freely.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,13 @@ pub struct Item {
     /// In the federation's currency; none if unknown.
     #[serde(default)]
     pub price: Option<f64>,
+    /// What else the item is: genres, a department, a manufacturer. An empty list is not written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Other numbers by name, such as a film's year; finite. The one called [`crate::features::CODE`] is an article
+    /// code, whose neighbours are alike. An empty map is not written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<String, f64>,
 }
 
 impl Item {
@@ -38,6 +45,8 @@ impl Item {
             category: String::new(),
             brand: String::new(),
             price: None,
+            tags: Vec::new(),
+            numbers: BTreeMap::new(),
         }
     }
 }
@@ -93,6 +102,13 @@ impl Catalogue {
                 return Err(CatalogueError::Price {
                     id: item.id.clone(),
                     price,
+                });
+            }
+            if let Some((name, value)) = item.numbers.iter().find(|(_, value)| !value.is_finite()) {
+                return Err(CatalogueError::Number {
+                    id: item.id.clone(),
+                    name: name.clone(),
+                    value: *value,
                 });
             }
             if index.insert(item.id.clone(), row as u32).is_some() {
@@ -266,6 +282,16 @@ pub enum CatalogueError {
         /// The price as read.
         price: f64,
     },
+    /// A number that is none.
+    #[error("item {id:?} has {value} as its {name:?}; a number is finite, or left out")]
+    Number {
+        /// The item's id.
+        id: String,
+        /// What the number is called.
+        name: String,
+        /// The number as read.
+        value: f64,
+    },
     /// Of another format.
     #[error("the catalogue: {0}")]
     Format(FormatError),
@@ -288,11 +314,9 @@ mod tests {
 
     fn item(id: &str, price: Option<f64>) -> Item {
         Item {
-            id: id.into(),
-            title: String::new(),
             category: "tea".into(),
-            brand: String::new(),
             price,
+            ..Item::bare(id)
         }
     }
 
@@ -312,6 +336,22 @@ mod tests {
             Catalogue::new(vec![item("", None)]),
             Err(CatalogueError::EmptyId { row: 0 })
         ));
+    }
+
+    #[test]
+    fn tags_and_numbers_survive_and_an_item_without_them_is_written_as_ever() {
+        let mut film = item("a", None);
+        (film.tags, film.numbers) = (vec!["drama".into()], BTreeMap::from([("year".into(), 1995.0)]));
+        let catalogue = Catalogue::new(vec![film.clone(), item("b", None)]).expect("a catalogue");
+        let bytes = catalogue.to_bytes();
+        assert!(bytes.ends_with(
+            b"{\"id\":\"b\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null}\n"
+        ));
+        let again = Catalogue::from_bytes(&bytes).expect("the same");
+        assert_eq!(again.items(), catalogue.items());
+        film.numbers.insert("year".into(), f64::INFINITY);
+        let refused = Catalogue::new(vec![film]).expect_err("no number").to_string();
+        assert!(refused.contains("\"year\""), "{refused}");
     }
 
     #[test]

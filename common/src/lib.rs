@@ -9,9 +9,9 @@
 //! | [`ids`], [`hex`], [`chain`], [`clock`], [`rng`] | names, digests, time and randomness, all passed in as arguments |
 //! | [`format`], [`config`], [`limits`], [`params`] | versions of files; files people edit; the most that anything may be; numbers that can't be wrong |
 //! | [`terminal`], [`telemetry`], [`storage`] | what is printed can't command a terminal; logs; disks, and files that are their owner's only |
-//! | [`catalogue`], [`features`], [`dataset`] | the public items of a federation, and what is known of them; a shop's private histories, in memory |
+//! | [`catalogue`], [`features`], [`dataset`] | the public items of a federation, and what they have in common; a shop's private histories, in memory |
 //! | [`numeric`], [`model`] | kernels; the recommenders, their parameters, losses and solvers |
-//! | [`channels`], [`eval`] | other ways to score items; splits, candidates, ranking and metrics |
+//! | [`eval`], [`channels`], [`stack`] | splits, candidates, ranking and metrics; other ways to score items; their weighted sum, fitted in the shop |
 //! | [`accountant`] | what turns rounds into epsilon |
 //! | [`update`] | what is summed: integers on a grid |
 //! | [`release`] | what one full-batch round teaches: popularity, and which items go together |
@@ -49,6 +49,7 @@ pub mod release;
 pub mod rng;
 pub mod round;
 pub mod secagg;
+pub mod stack;
 pub mod storage;
 pub mod telemetry;
 pub mod terminal;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "ids",
     "hex",
     "chain",
@@ -27,6 +27,7 @@ const ORDER: [&str; 32] = [
     "model",
     "eval",
     "channels",
+    "stack",
     "accountant",
     "update",
     "release",

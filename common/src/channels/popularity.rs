@@ -1,7 +1,10 @@
-//! The same list for everybody: items by how many users have them.
+//! The same list for everybody: items by how many users have them, by what recent sales say, or by a release.
 
+use super::shrinkage::shrink;
+use super::{Channel, Group, Recency, recency_weights};
 use crate::dataset::Dataset;
 use crate::eval::ranking::Scorer;
+use crate::features::Features;
 
 /// Scores an item by its number of users in training.
 #[derive(Clone, Debug)]
@@ -36,3 +39,104 @@ impl Scorer for Popularity {
         out.extend_from_slice(&self.counts);
     }
 }
+
+/// What the shop's own customers have, recent items more, drawn to what the features say: log(p + .3).
+#[derive(Clone, Debug)]
+pub struct LocalPopularity {
+    sums: Vec<f64>,
+    scores: Vec<f32>,
+}
+
+impl LocalPopularity {
+    /// Fits to `train`. Each customer adds a vector of length 1 whose entries fall by rank^-.5; its spread over customers
+    /// is the noise that shrinkage goes by.
+    pub fn fit(train: &Dataset, features: &Features) -> Self {
+        let (mut sums, mut noise) = (vec![0.0; features.items()], vec![0.0; features.items()]);
+        for history in train.histories.iter().filter(|history| !history.is_empty()) {
+            let weights = recency_weights(history.len(), DECAY);
+            let square: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
+            for (item, weight) in history.items.iter().zip(weights) {
+                let weight = f64::from(weight);
+                sums[*item as usize] += weight / square.sqrt();
+                noise[*item as usize] += weight * weight / square;
+            }
+        }
+        let mean = noise.iter().sum::<f64>() / noise.len().max(1) as f64;
+        noise.iter_mut().for_each(|noise| *noise += 0.3 * mean);
+        let sums = shrink(&sums, &noise, features);
+        let scores = sums.iter().map(|sum| libm::log(sum + 0.3) as f32).collect();
+        Self { sums, scores }
+    }
+
+    /// The shrunk sums, 0 or more, one an item.
+    pub fn sums(&self) -> &[f64] {
+        &self.sums
+    }
+}
+
+impl Channel for LocalPopularity {
+    fn name(&self) -> &str {
+        "popularity"
+    }
+
+    fn group(&self) -> Group {
+        Group::Popularity
+    }
+
+    fn decay(&self) -> Option<f32> {
+        None
+    }
+
+    fn score(&self, _: Recency<'_>, out: &mut [f32]) {
+        out.copy_from_slice(&self.scores);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.sums) + size_of_val(&*self.scores)
+    }
+}
+
+/// A released popularity: log(p + 1 + .3 z).
+#[derive(Clone, Debug)]
+pub struct FederatedPopularity {
+    scores: Vec<f32>,
+}
+
+impl FederatedPopularity {
+    /// From the denoised sums `p`, one an item, 0 or more, and the deviation `noise` of what was added to them.
+    pub fn new(p: &[f64], noise: f64) -> Self {
+        let score = |sum: &f64| libm::log(sum + 1.0 + 0.3 * noise) as f32;
+        Self {
+            scores: p.iter().map(score).collect(),
+        }
+    }
+}
+
+impl Channel for FederatedPopularity {
+    fn name(&self) -> &str {
+        "popularity of all shops"
+    }
+
+    fn group(&self) -> Group {
+        Group::Popularity
+    }
+
+    fn is_federated(&self) -> bool {
+        true
+    }
+
+    fn decay(&self) -> Option<f32> {
+        None
+    }
+
+    fn score(&self, _: Recency<'_>, out: &mut [f32]) {
+        out.copy_from_slice(&self.scores);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.scores)
+    }
+}
+
+/// How fast a customer's older items fade in popularity.
+const DECAY: f32 = 0.5;

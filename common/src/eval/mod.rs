@@ -6,13 +6,17 @@
 //! [`View`]s that are always reported together.
 
 pub mod candidates;
+pub mod expected;
 pub mod k_core;
 pub mod metrics;
+pub mod next_visit;
 pub mod ranking;
 pub mod split;
 
 pub use candidates::Candidates;
+pub use expected::expected_hit;
 pub use k_core::k_core;
 pub use metrics::Metrics;
+pub use next_visit::next_visit;
 pub use ranking::{Scorer, Target, View, evaluate, evaluate_users};
 pub use split::{HeldOut, Split, leave_last_two_out};

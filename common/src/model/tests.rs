@@ -39,6 +39,7 @@ fn catalogue(items: usize) -> Catalogue {
         category: format!("c{}", at % 3),
         brand: format!("b{}", at % 4),
         price: Some(at as f64),
+        ..Item::bare("")
     };
     Catalogue::new((0..items).map(item).collect()).expect("a catalogue")
 }

@@ -5,10 +5,12 @@ pub mod eigen;
 pub mod inverse;
 pub mod kernels;
 pub mod real;
+pub mod sparse;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 pub use real::Real;
+pub use sparse::Sparse;
 
 /// `c = alpha a b + beta c`: the one door to matrix products. With `beta` 0 what `c` held does not matter.
 ///

@@ -1,16 +1,17 @@
 //! The data sets that this program knows by their files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
 use souk_client::data::table::Table;
 use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
+use souk_common::features::CODE;
 
 use super::cut::{By, assign};
 
@@ -29,6 +30,19 @@ pub struct Cut {
     /// Keep users and items with at least this many distinct pairs; by default what suits the set.
     #[arg(long)]
     core: Option<usize>,
+    /// What is recommended: products, or the types that a set puts them in.
+    #[arg(long, value_enum, default_value_t = ItemLevel::Products)]
+    items: ItemLevel,
+}
+
+/// What counts as an item.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum ItemLevel {
+    /// Each product.
+    #[default]
+    Products,
+    /// Products of one type together (The Complete Journey).
+    Types,
 }
 
 impl Cut {
@@ -37,7 +51,13 @@ impl Cut {
     /// # Errors
     /// As [`load_known`].
     pub(crate) fn load(&self, otherwise: Option<usize>) -> anyhow::Result<Known> {
-        load_known(&self.data, self.core, self.by, self.shops.or(otherwise))
+        load_level(
+            &self.data,
+            self.items,
+            self.core,
+            self.by,
+            self.shops.or(otherwise),
+        )
     }
 }
 
@@ -58,8 +78,9 @@ pub struct Known {
     pub groups: Vec<String>,
 }
 
-/// Reads the set in `dir`. What is none takes what suits the set: MovieLens 100K whole, by zip, 10 shops; Online Retail
-/// 5-core, by country, 8 shops; Complete Journey 20-core, by store, 10 shops; a plain shop's folder whole, by user-hash.
+/// Reads the set in `dir`, products as items. What is none takes what suits the set: MovieLens 100K whole, by zip, 10
+/// shops; Online Retail 5-core, by country, 8 shops; Complete Journey 20-core (5-core for types), by store, 10 shops; a
+/// plain shop's folder whole, by user-hash.
 ///
 /// # Errors
 /// When the folder holds no set that is known, or it can't be read or cut so.
@@ -69,11 +90,31 @@ pub fn load_known(
     by: Option<By>,
     shops: Option<usize>,
 ) -> anyhow::Result<Known> {
+    load_level(dir, ItemLevel::Products, core, by, shops)
+}
+
+/// [`load_known`] with products or their types as items.
+fn load_level(
+    dir: &Path,
+    level: ItemLevel,
+    core: Option<usize>,
+    by: Option<By>,
+    shops: Option<usize>,
+) -> anyhow::Result<Known> {
     let set = Set::detect(dir)?;
-    let (default_core, default_by, default_shops) = set.defaults();
+    let types = level == ItemLevel::Types;
+    if types && set != Set::CompleteJourney {
+        bail!("{} has no product types: leave out --items types", set.name());
+    }
+    let (mut default_core, default_by, default_shops) = set.defaults();
+    if types {
+        default_core = TYPES_CORE;
+    }
     let by = by.unwrap_or(default_by);
     let config = ShopDataConfig {
-        keep_unlisted: true,
+        // A product without a type is no item there.
+        keep_unlisted: !types,
+        item_level: types.then(|| TYPE.to_owned()),
         ..set.config(dir)
     };
     let read = read_shop(&config, dir, None).with_context(|| format!("reading {}", dir.display()))?;
@@ -84,10 +125,13 @@ pub fn load_known(
     }
     let table = set.groups(dir, by)?;
     let prices = set.prices(dir)?;
+    let tags = set.tags(dir, level)?;
     let items = rows.iter().map(|row| {
         let mut item = read.catalogue.items()[*row as usize].clone();
         item.price = item.price.or_else(|| prices.get(&item.id).copied());
         set.describe(&mut item);
+        item.tags
+            .extend(tags.get(&item.id).into_iter().flatten().cloned());
         item
     });
     let catalogue = Catalogue::new(items.collect())?;
@@ -202,7 +246,7 @@ impl Set {
                 },
                 item_columns: ItemColumns {
                     item: named("product_id"),
-                    title: named("product_type"),
+                    title: named(TYPE),
                     category: named("product_category"),
                     brand: named("brand"),
                     ..ItemColumns::default()
@@ -217,19 +261,26 @@ impl Set {
         }
     }
 
-    /// Public features that the files have in another form: the first genre and the years around the release of a film;
-    /// the last word of an article's description (its colour and size come before).
+    /// Public features that the files have in another form: a film's genres (the first is its category), its year, and
+    /// the years around it; the last word of an article's description (its colour and size come before), and the number
+    /// that its code begins with, since neighbouring codes are variants of one article.
     fn describe(self, item: &mut Item) {
         match self {
             Self::MovieLens => {
-                item.category = item.category.split(' ').next().unwrap_or_default().to_owned();
+                item.tags = item.category.split_whitespace().map(str::to_owned).collect();
+                item.category = item.tags.first().cloned().unwrap_or_default();
                 if let Ok(year) = item.brand.parse::<u32>() {
+                    item.numbers.insert("year".into(), f64::from(year));
                     item.brand = format!("{}s", year - year % YEARS);
                 }
             }
             Self::OnlineRetail => {
                 let last = item.title.split_whitespace().next_back();
                 item.category = last.unwrap_or_default().to_owned();
+                let letters = item.id.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                if let Ok(code) = item.id[..item.id.len() - letters.len()].parse::<u32>() {
+                    item.numbers.insert(CODE.into(), f64::from(code));
+                }
             }
             Self::CompleteJourney | Self::Plain => {}
         }
@@ -276,6 +327,35 @@ impl Set {
             .collect())
     }
 
+    /// Further columns of the items file that say what a product is: Complete Journey's departments and, of a single
+    /// product, its manufacturer; of a type, the departments and categories of all its products.
+    fn tags(self, dir: &Path, level: ItemLevel) -> anyhow::Result<HashMap<String, BTreeSet<String>>> {
+        let Some(path) = find(dir, "products.csv").filter(|_| self == Self::CompleteJourney) else {
+            return Ok(HashMap::new());
+        };
+        let mut table = Table::open(&path, FileFormat::Csv, ',')?;
+        let (id, columns) = match level {
+            ItemLevel::Products => ("product_id", ["department", "manufacturer_id"]),
+            ItemLevel::Types => (TYPE, ["department", "product_category"]),
+        };
+        let column = |table: &Table, name: &'static str| table.required("--data", Some(name), name);
+        let id = column(&table, id)?;
+        let places = [column(&table, columns[0])?, column(&table, columns[1])?];
+        let mut tags: HashMap<String, BTreeSet<String>> = HashMap::new();
+        while let Some(row) = table.next_row()? {
+            let Ok(mut fields) = row.fields else { continue };
+            let of = tags.entry(std::mem::take(&mut fields[id])).or_default();
+            for (name, place) in columns
+                .iter()
+                .zip(places)
+                .filter(|(_, place)| !fields[*place].is_empty())
+            {
+                of.insert(format!("{name} {}", fields[place]));
+            }
+        }
+        Ok(tags)
+    }
+
     /// Mean price of an item where the items file has none: Complete Journey only has what was paid for so many.
     fn prices(self, dir: &Path) -> anyhow::Result<HashMap<String, f64>> {
         let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
@@ -304,6 +384,12 @@ impl Set {
         Ok(sums.into_iter().map(|(item, sum)| (item, mean(sum))).collect())
     }
 }
+
+/// The column of Complete Journey's product types.
+const TYPE: &str = "product_type";
+
+/// The core of a set of types.
+const TYPES_CORE: usize = 5;
 
 /// Films of these many years are taken together.
 const YEARS: u32 = 5;

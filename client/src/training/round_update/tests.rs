@@ -52,6 +52,7 @@ fn catalogue() -> Catalogue {
         category: format!("c{}", row % 3),
         brand: format!("b{}", row % 2),
         price: Some(row as f64),
+        ..Item::bare("")
     };
     Catalogue::new((0..25).map(item).collect()).unwrap()
 }

@@ -53,11 +53,8 @@ fn vectors() -> Vectors {
 
 fn catalogue(categories: &[u32]) -> Catalogue {
     let item = |(row, category): (usize, &u32)| Item {
-        id: format!("i{row}"),
-        title: String::new(),
         category: format!("category {category}"),
-        brand: String::new(),
-        price: None,
+        ..Item::bare(format!("i{row}"))
     };
     Catalogue::new(categories.iter().enumerate().map(item).collect()).expect("a catalogue")
 }

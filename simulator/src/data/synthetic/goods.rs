@@ -121,6 +121,7 @@ impl Goods {
                 category: group.to_owned(),
                 brand,
                 price: Some((product.price * 100.0).round() / 100.0),
+                ..Item::bare("")
             }
         });
         items.collect()

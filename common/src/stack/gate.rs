@@ -1,0 +1,171 @@
+//! Whether channels of all shops help this one: both stacks are fitted on three quarters of the validation customers and
+//! compared on the rest, four times.
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::newton::{Problem, fit, picked, scores, softmax};
+use crate::rng::stream;
+
+/// What the comparison found. It stays in the shop.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct GateReport {
+    /// Customers compared on.
+    pub customers: usize,
+    /// Mean of the loss alone less the loss together, out of fold.
+    pub loss_gain: f64,
+    /// That mean over its standard error.
+    pub loss_z: f64,
+    /// Mean gain in expected hit rate@10 against 99, in points, out of fold.
+    pub hit_gain: f64,
+}
+
+/// How sure a shop must be.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateRule {
+    /// The loss falls at all.
+    AnyGain,
+    /// The loss falls by more than its standard error, and the expected hit rate rises.
+    Strict,
+}
+
+impl GateRule {
+    /// What suits a federation that spends `epsilon` (none: without noise).
+    pub fn of(epsilon: Option<f64>) -> Self {
+        match epsilon {
+            Some(epsilon) if epsilon < MILD => Self::Strict,
+            _ => Self::AnyGain,
+        }
+    }
+
+    /// Whether the channels of all shops are let in.
+    pub fn opens(self, report: &GateReport) -> bool {
+        match self {
+            Self::AnyGain => report.loss_z > 0.0,
+            Self::Strict => report.loss_z > 1.0 && report.hit_gain > 0.0,
+        }
+    }
+}
+
+/// Compares `together` with `alone`; both look at the same cases.
+pub(super) fn compare(alone: &Problem<'_>, together: &Problem<'_>, seed: u64) -> GateReport {
+    let chosen = alone.chosen;
+    let fold_of = folds(chosen.len(), seed);
+    let mut gains = Vec::with_capacity(chosen.len());
+    for fold in 0..FOLDS {
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for (case, of) in chosen.iter().zip(&fold_of) {
+            if *of == fold { &mut outside } else { &mut inside }.push(*case);
+        }
+        let measured = |problem: &Problem<'_>| -> Vec<(f64, f64)> {
+            let part = Problem {
+                chosen: &inside,
+                ..*problem
+            };
+            let weights: Vec<f32> = fit(&part).into_iter().map(|weight| weight as f32).collect();
+            outside
+                .iter()
+                .map(|case| measure(problem, *case, &weights))
+                .collect()
+        };
+        let pairs = measured(alone).into_iter().zip(measured(together));
+        gains.extend(pairs.map(|((loss, hit), (new_loss, new_hit))| (loss - new_loss, new_hit - hit)));
+    }
+    let count = gains.len().max(1) as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| gains.iter().map(of).sum::<f64>() / count;
+    let (loss_gain, hit_gain) = (mean(|gain| gain.0), mean(|gain| gain.1));
+    let variance = gains.iter().map(|gain| (gain.0 - loss_gain).powi(2)).sum::<f64>() / count;
+    GateReport {
+        customers: gains.len(),
+        loss_gain,
+        loss_z: loss_gain / ((variance / count).sqrt() + 1e-9),
+        hit_gain,
+    }
+}
+
+/// Loss and expected hit rate in % of one case.
+fn measure(problem: &Problem<'_>, case: usize, weights: &[f32]) -> (f64, f64) {
+    let cases = problem.validation;
+    let masked = cases.masked(case);
+    let scores = scores(&picked(cases, case, problem.columns), masked, weights);
+    let open = masked[1..].iter().filter(|masked| !**masked).count();
+    let above = scores[1..].iter().filter(|score| **score >= scores[0]).count();
+    let share = above as f64 / open.max(1) as f64;
+    (softmax(&scores).0, 100.0 * at_most_nine(share))
+}
+
+/// P[Binomial(99, p) <= 9].
+fn at_most_nine(p: f64) -> f64 {
+    if p >= 1.0 {
+        return 0.0;
+    }
+    let mut term = libm::pow(1.0 - p, TRIALS);
+    let mut sum = term;
+    for k in 0..9 {
+        let k = f64::from(k);
+        term *= (TRIALS - k) / (k + 1.0) * p / (1.0 - p);
+        sum += term;
+    }
+    sum
+}
+
+/// A fold for each of `count`, as even as can be, by a seeded shuffle.
+fn folds(count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = stream(seed, "stack folds");
+    let mut folds: Vec<usize> = (0..count).map(|at| at % FOLDS).collect();
+    for at in 0..count {
+        let other = rng.random_range(at..count);
+        folds.swap(at, other);
+    }
+    folds
+}
+
+const FOLDS: usize = 4;
+const TRIALS: f64 = 99.0;
+
+/// From this epsilon on noise is mild enough for [`GateRule::AnyGain`].
+const MILD: f64 = 4.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binomial_is_scipys() {
+        #[derive(Deserialize)]
+        struct Vectors {
+            binomial: Vec<(f64, f64)>,
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/joining.json");
+        let vectors: Vectors = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for (p, expected) in vectors.binomial {
+            assert!((at_most_nine(p) - expected).abs() < 1e-12, "{p}");
+        }
+    }
+
+    #[test]
+    fn little_noise_asks_for_a_gain_and_much_noise_for_proof() {
+        let found = |loss_z, hit_gain| GateReport {
+            loss_z,
+            hit_gain,
+            ..GateReport::default()
+        };
+        assert_eq!([None, Some(8.0), Some(4.0), Some(2.0)].map(GateRule::of), {
+            use GateRule::{AnyGain, Strict};
+            [AnyGain, AnyGain, AnyGain, Strict]
+        });
+        assert!(GateRule::AnyGain.opens(&found(0.1, -1.0)) && !GateRule::AnyGain.opens(&found(0.0, 1.0)));
+        assert!(GateRule::Strict.opens(&found(1.1, 0.1)));
+        assert!(!GateRule::Strict.opens(&found(1.1, 0.0)) && !GateRule::Strict.opens(&found(0.9, 3.0)));
+    }
+
+    #[test]
+    fn folds_are_even_and_repeat() {
+        let folds_of = folds(10, 3);
+        let sizes = [0, 1, 2, 3].map(|fold| folds_of.iter().filter(|of| **of == fold).count());
+        assert_eq!(sizes, [3, 3, 2, 2]);
+        assert_eq!(folds_of, folds(10, 3));
+        assert!(folds(0, 3).is_empty());
+    }
+}
