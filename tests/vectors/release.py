@@ -1,8 +1,17 @@
 """Makes release.json: the formulas of souk-common's `release` on a small catalogue, in numpy.
 
     python3 -m venv venv && venv/bin/pip install numpy && venv/bin/python release.py > release.json
+
+With a file, on the histories and features that it has, as a check at full size (the result is not for the repository):
+
+    venv/bin/python release.py SET.npz > large.json
+    SOUK_RELEASE_VECTORS=$PWD/large.json cargo test -p souk-common --lib numpys
+
+SET.npz: M; ptr, it (items of user u, oldest first: it[ptr[u]:ptr[u+1]]), last (the item that is left out); fr, fc, fv (row,
+column and value of each feature).
 """
 import json
+import sys
 import numpy as np
 
 RNG = np.random.default_rng(7)
@@ -22,6 +31,16 @@ def history(u):
     return [int(i) for i in RNG.choice(M, RNG.integers(1, 7), replace=False, p=weight / weight.sum())]
 
 HISTORIES = [history(u) for u in range(N)]          # oldest first; the last item is left out
+FEATURE_COLUMNS, RANDOM_COLUMNS, Z1, Z2, QUIET = 3, 3, .8, .15, .4
+
+if len(sys.argv) > 1:
+    data = np.load(sys.argv[1])
+    M, ptr, it = int(data['M']), data['ptr'], data['it']
+    F = np.zeros((M, data['fc'].max() + 1))
+    F[data['fr'], data['fc']] = data['fv']
+    D, N = F.shape[1], len(ptr) - 1
+    HISTORIES = [it[ptr[u]:ptr[u + 1]].tolist() + [int(data['last'][u])] for u in range(N)]
+    FEATURE_COLUMNS, RANDOM_COLUMNS, Z1, Z2, QUIET = 32, 16, 1.13, .93, 3.
 
 def past(h):
     return h[:-1][::-1]                             # latest first
@@ -58,7 +77,7 @@ def sign(U):
 def feature_map(p, k):
     q = p + .05 * p.mean() + 1e-6
     q = q / q.sum()
-    X = F[:, :-1]                                   # without the constant column
+    X = F[:, F.std(0) > 0]                          # a column that is the same for all says nothing
     mu = X.T @ q
     C = X.T @ (q[:, None] * X) - np.outer(mu, mu)
     dg = np.sqrt(np.maximum(np.diag(C), 1e-12)) + 1e-6
@@ -126,14 +145,13 @@ def plain(x):
     return {k: plain(v) for k, v in x.items()} if isinstance(x, dict) else np.asarray(x).ravel().tolist()
 
 sums = sum(a(h) for h in HISTORIES)
-Z1, Z2 = .8, .15
 noised = sums + RNG.normal(0, Z1, M)
 variances = np.round(.1 + RNG.random(M), 3)
 p = denoise(noised, Z1 ** 2, F)
 pd = np.maximum(p, max(.5 * Z1, .3))
 v0 = pd / np.linalg.norm(pd)
 q = p / p.sum()
-A = np.concatenate([feature_map(p, 3), RNG.normal(size=(M, 3))], 1)
+A = np.concatenate([feature_map(p, FEATURE_COLUMNS), RNG.normal(size=(M, RANDOM_COLUMNS))], 1)
 A = A - q @ A
 W0 = sum(B(h, A, v0) for h in HISTORIES)
 W = W0 + RNG.normal(0, Z2, W0.shape)
@@ -141,13 +159,13 @@ Fx = feature_map(p, 40)
 Fx = Fx - q @ Fx
 view, V, s = views(W, A, p, Z1, Z2, 4, Fx)
 bare, _, _ = views(W, A, p, Z1, Z2, 4, None)
-noisier, _, _ = views(W, A, p, Z1, .4, 4, Fx)
+noisier, _, _ = views(W, A, p, Z1, QUIET, 4, Fx)
 left, right = lda(p)
 print(json.dumps(dict(
-    items=M, columns=D, features=plain(F), histories=HISTORIES, z1=Z1, z2=Z2,
+    items=M, columns=D, features=plain(F), histories=HISTORIES, z1=Z1, z2=Z2, quiet=QUIET,
     popularity=plain(dict(sum=sums, noised=noised, variances=variances, p=p, direction=v0,
                           without_features=denoise(noised, Z1 ** 2, None), of_variances=denoise(noised, variances, F))),
-    feature_columns=plain(feature_map(p, 3)), map=plain(A), sum=plain(W0), noised=plain(W), contributions=plain(
+    feature_columns=plain(feature_map(p, FEATURE_COLUMNS)), map=plain(A), sum=plain(W0), noised=plain(W), contributions=plain(
         {str(u): B(HISTORIES[u], A, v0) for u in range(3)}),
     views=plain(view), without_features=plain(bare), noisier=plain(noisier), second_map=plain(second_map(V, s, q)),
     lda=plain(dict(left=left, right=right))), separators=(',', ':')))

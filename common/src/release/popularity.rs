@@ -47,7 +47,8 @@ impl PopularityEstimate {
             true => denoise(noised, &vec![noise_stddev * noise_stddev; noised.len()], features),
             false => noised.to_vec(),
         };
-        Self::published(values.iter().map(|value| *value as f32).collect(), noise_stddev)
+        let values = values.iter().map(|value| value.max(0.0) as f32).collect();
+        Self::published(values, noise_stddev)
     }
 
     /// As the coordinator has published it.

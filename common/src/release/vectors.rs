@@ -1,4 +1,5 @@
-//! numpy's numbers for a small catalogue, frozen in `tests/vectors/release.json`.
+//! numpy's numbers for a small catalogue, frozen in `tests/vectors/release.json`; or for a large one, which
+//! `SOUK_RELEASE_VECTORS` names.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub(super) struct Vectors {
     histories: Vec<Vec<u32>>,
     pub(super) z1: f64,
     pub(super) z2: f64,
+    /// A noise that drowns the smaller directions.
+    pub(super) quiet: f64,
     pub(super) popularity: BTreeMap<String, Vec<f64>>,
     pub(super) feature_columns: Vec<f64>,
     map: Vec<f32>,
@@ -32,8 +35,9 @@ pub(super) struct Vectors {
 }
 
 pub(super) fn vectors() -> Vectors {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/release.json");
-    let text = std::fs::read_to_string(path)
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/release.json");
+    let path = std::env::var("SOUK_RELEASE_VECTORS").unwrap_or_else(|_| small.to_owned());
+    let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{path}: {error}; make it with tests/vectors/release.py"));
     serde_json::from_str(&text).expect("vectors")
 }
