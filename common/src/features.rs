@@ -43,6 +43,12 @@ pub struct Features {
     codes: Vec<Option<f64>>,
 }
 
+impl Default for Features {
+    fn default() -> Self {
+        Self::from_rows(0, Vec::new())
+    }
+}
+
 impl Features {
     /// Those of a catalogue, a row an item in its order.
     pub fn of(catalogue: &Catalogue) -> Self {
@@ -117,12 +123,10 @@ impl Features {
         &self.described
     }
 
-    /// An item's columns, ascending, and their values.
-    ///
-    /// # Panics
-    /// If there is no such item.
+    /// An item's columns, ascending, and their values; none of an item that there is not.
     pub fn row(&self, item: usize) -> (&[u32], &[f32]) {
-        let range = self.indptr[item]..self.indptr[item + 1];
+        let bounds = self.indptr.get(item).zip(self.indptr.get(item + 1));
+        let range = bounds.map_or(0..0, |(from, to)| *from..*to);
         (&self.index[range.clone()], &self.value[range])
     }
 

@@ -44,11 +44,11 @@ pub fn read(file: &Path) -> Result<Catalogue, ImportError> {
             })?),
         };
         items.push(Item {
-            id: row.item_id,
             title: row.title,
             category: row.category,
             brand: row.brand,
             price,
+            ..Item::bare(row.item_id)
         });
     }
     Catalogue::new(items).map_err(|source| ImportError::Items { path, source })

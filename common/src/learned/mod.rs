@@ -56,7 +56,7 @@ impl Learner {
             items: catalogue.len(),
             features: Arc::new(match plan.is_of_releases() {
                 true => Features::of(catalogue),
-                false => Features::from_rows(0, Vec::new()),
+                false => Features::default(),
             }),
             plan: plan.clone(),
         }
@@ -105,7 +105,12 @@ impl Learner {
         let plan = &self.plan;
         match plan.is_of_releases() {
             true => Learned::Releases(Releases::default()),
-            false => Learned::Model(initial_parameters(&plan.model, &plan.train, &self.layout, plan.seed)),
+            false => Learned::Model(initial_parameters(
+                &plan.model,
+                &plan.train,
+                &self.layout,
+                plan.seed,
+            )),
         }
     }
 

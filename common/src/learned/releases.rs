@@ -2,7 +2,7 @@
 
 use crate::ids::AttemptId;
 use crate::params::NoiseMultiplier;
-use crate::release::ReleaseFileError;
+use crate::release::file::ReleaseFileError;
 use crate::release::state::Released;
 
 /// What is published behind each release, and behind each attempt that failed after vectors may have left: so everybody knows
@@ -48,7 +48,9 @@ impl Releases {
         let (count, mut rest) = rest.split_first_chunk::<4>().ok_or(ReleasesFileError::Short)?;
         let mut charged = Vec::new();
         for _ in 0..u32::from_le_bytes(*count) {
-            let (entry, behind) = rest.split_first_chunk::<ENTRY_BYTES>().ok_or(ReleasesFileError::Short)?;
+            let (entry, behind) = rest
+                .split_first_chunk::<ENTRY_BYTES>()
+                .ok_or(ReleasesFileError::Short)?;
             let [r0, r1, r2, r3, r4, r5, r6, r7, a0, a1, a2, a3, noise @ ..] = *entry;
             let id = AttemptId {
                 round: u64::from_le_bytes([r0, r1, r2, r3, r4, r5, r6, r7]),

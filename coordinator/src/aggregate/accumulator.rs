@@ -2,7 +2,7 @@
 
 use souk_common::ids::ShopName;
 use souk_common::secagg::{MaskingParams, Misfit, Session};
-use souk_common::update::ModulusBits;
+use souk_common::update::{ModulusBits, UpdateValues};
 
 /// The sum of the updates of one attempt, coordinate by coordinate, modulo 2^b. It takes memory for one update,
 /// however many are added.
@@ -144,6 +144,14 @@ impl Accumulator {
         match &self.sum {
             Sum::B32(sum) => i64::from(sum[coordinate].cast_signed()),
             Sum::B64(sum) => sum[coordinate].cast_signed(),
+        }
+    }
+
+    /// The integers as they are, modulo 2^b.
+    pub fn values(&self) -> UpdateValues {
+        match &self.sum {
+            Sum::B32(sum) => UpdateValues::B32(sum.clone()),
+            Sum::B64(sum) => UpdateValues::B64(sum.clone()),
         }
     }
 

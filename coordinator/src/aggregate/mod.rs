@@ -9,9 +9,10 @@ mod optimiser;
 pub use accumulator::{Accumulator, AccumulatorError, Integers};
 pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
-use souk_common::ids::ShopName;
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::learned::{Learned, LearnedError, Learner};
 use souk_common::plan::{GridError, Plan};
+use souk_common::release::state::NoisedSum;
 use souk_common::secagg::Misfit;
 use souk_common::update::{BlockName, Counts, Grid};
 
@@ -46,12 +47,17 @@ impl Aggregator {
         round: u64,
         state: Option<OptimiserState>,
     ) -> Result<Self, AggregatorError> {
-        let plan = learner.plan();
+        let plan = match learner.round(learned, round) {
+            Ok((plan, _)) => plan,
+            // No round follows: nothing is added to this one.
+            Err(LearnedError::Spent(_)) => learner.plan().clone(),
+            Err(error) => return Err(error.into()),
+        };
         let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, learner.coordinates(round));
         if let Some(state) = state {
             optimiser = optimiser.with_state(state)?;
         }
-        Ok(Self::resume(&learner.round_plan(learned, round), optimiser)?)
+        Ok(Self::resume(&plan, optimiser).map_err(LearnedError::from)?)
     }
 
     /// As [`Self::new`], with an optimiser that has taken steps before.
@@ -128,7 +134,7 @@ impl Aggregator {
         self.accumulator.clear();
     }
 
-    /// As [`Self::step`], on whatever the plan's rounds publish.
+    /// As [`Self::step`], on whatever the plan's rounds publish, in attempt `id`.
     ///
     /// # Errors
     /// When what comes of it, or what the optimiser would remember, is not finite.
@@ -139,10 +145,24 @@ impl Aggregator {
         &mut self,
         learner: &Learner,
         learned: &mut Learned,
+        id: AttemptId,
         accepted: impl IntoIterator<Item = &'a ShopName>,
     ) -> Result<(), AggregatorError> {
         match learned {
             Learned::Model(params) => self.step(params, accepted),
+            Learned::Releases(releases) => {
+                let shops = accepted.into_iter().count() as f64;
+                let clip_units = self.grid.clip_units();
+                let sum = NoisedSum {
+                    values: self.accumulator.values(),
+                    clip_units,
+                    // As NoiseVector::draw rounds it, once a shop.
+                    noise_stddev: self.grid.noise_stddev.ceil() * shops.sqrt() / clip_units,
+                };
+                let noise = self.plan.charged_noise_multiplier();
+                *releases = learner.release(releases, id, noise, sum)?;
+                self.accumulator.clear();
+            }
         }
         learner.finite(learned)?;
         match self.optimiser.state().is_finite() {
@@ -166,13 +186,10 @@ impl Aggregator {
 /// Why there is no sum to begin, or nothing comes of one.
 #[derive(Debug, thiserror::Error)]
 pub enum AggregatorError {
-    /// The plan has no grid for the round.
-    #[error(transparent)]
-    Grid(#[from] GridError),
     /// The stored optimiser state is none of this plan.
     #[error(transparent)]
     State(#[from] OptimiserStateError),
-    /// What comes of it.
+    /// The plan has no grid for the round, or what comes of it is not finite.
     #[error(transparent)]
     Learned(#[from] LearnedError),
     /// In the optimiser's moments.

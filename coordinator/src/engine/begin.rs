@@ -12,6 +12,7 @@ use souk_common::plan::Plan;
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::secagg::Context;
 
+use super::charges::Charge;
 use super::models::KeptModels;
 use super::prune::keep_only;
 use super::publish::read_state;
@@ -80,7 +81,22 @@ impl Engine {
             None => None,
         };
         let mut aggregator = Aggregator::for_round(&learner, &learned, run.published + 1, state)?;
-        let (run, restored, masked) = restore(now, &mut store, &key, run, &mut aggregator, settings, &plan)?;
+        let (run, restored, masked, charge) = restore(
+            now,
+            &mut store,
+            &key,
+            run,
+            &mut aggregator,
+            settings,
+            (&learner, &learned, &manifest.body),
+        )?;
+        let (learned, manifest) = match charge {
+            None => (learned, manifest),
+            Some(charge) => {
+                aggregator = Aggregator::for_round(&learner, &charge.learned, run.published + 1, None)?;
+                (charge.learned, charge.manifest)
+            }
+        };
         keep_only(now, &mut store, &run, settings.keep_parts)?;
         let kept_models = KeptModels::only(now, &mut store, settings)?;
         Ok(Self {
@@ -163,9 +179,10 @@ fn restore(
     mut run: Run,
     aggregator: &mut Aggregator,
     settings: Settings,
-    plan: &Plan,
-) -> Result<(Run, Restored, Option<MaskedAttempt>), EngineError> {
-    let (mut open, mut masked) = (None, None);
+    (learner, learned, manifest): (&Learner, &Learned, &Manifest),
+) -> Result<(Run, Restored, Option<MaskedAttempt>, Option<Charge>), EngineError> {
+    let plan = learner.plan();
+    let (mut open, mut masked, mut charge) = (None, None, None);
     if let Some(announcement) = &run.open {
         let context = Context {
             id: announcement.body.id,
@@ -213,9 +230,17 @@ fn restore(
             });
             let id = announcement.body.id;
             run.open = None;
+            // Under masks no vector leaves before R2 is fixed.
+            if plan.masking.is_none() || step.is_some() {
+                charge = Charge::of(id, now, (learner, learned), manifest, (store, key))?;
+            }
+            run.paused |= charge.as_ref().is_some_and(|charge| charge.spent);
             store.change(|change| {
                 change.forget_masked(id)?;
                 change.append(now, Entry::Ended(outcome))?;
+                charge
+                    .as_ref()
+                    .map_or(Ok(()), |charge| charge.note(change, now))?;
                 change.set_run(&run)
             })?;
         }
@@ -232,7 +257,7 @@ fn restore(
             .collect(),
         named: store.named()?.into_keys().collect(),
     };
-    Ok((run, restored, masked))
+    Ok((run, restored, masked, charge))
 }
 
 /// Why a run can't begin.

@@ -2,6 +2,7 @@
 //! told to shops comes out as [`Output`].
 
 mod begin;
+pub(crate) mod charges;
 mod models;
 mod prune;
 pub(crate) mod publish;
@@ -16,18 +17,19 @@ use std::collections::HashMap;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{Signable, Signed, SigningKey};
 use souk_common::ids::{AttemptId, ShopName};
-use souk_common::learned::{Learned, Learner};
+use souk_common::learned::{Learned, LearnedError, Learner};
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt, RejectCode, UploadHeader};
 use souk_common::secagg::{Binding, Context, Misfit};
 use souk_common::update::Counts;
 use souk_common::wire::messages::{Push, Reply, Spent};
 
-use crate::aggregate::{AccumulatorError, Aggregator};
+use crate::aggregate::{AccumulatorError, Aggregator, AggregatorError};
 use crate::masking::MaskedAttempt;
 use crate::round::{Effect, Event, Machine, PauseReason, Phase, without_model};
 use crate::store::{Entry, Fault, Run, Store, StoreError};
 
+use charges::Charge;
 use models::KeptModels;
 
 pub use begin::{BeginError, Settings};
@@ -211,6 +213,9 @@ impl Engine {
     /// # Errors
     /// As [`Self::handle`].
     pub fn set_paused(&mut self, now: Timestamp, paused: bool) -> Result<Vec<Output>, EngineError> {
+        if !paused {
+            self.may_go_on()?;
+        }
         self.run.paused = paused;
         let run = &self.run;
         self.store.change(|change| change.set_run(run))?;
@@ -273,7 +278,7 @@ impl Engine {
                     outputs.push(Output::Report(format!("{id} can't be unmasked: {misfit}")));
                     return Ok(Some(Event::NotUnmasked(id)));
                 }
-                if let Err(error) = self.step(&accepted) {
+                if let Err(error) = self.step(id, &accepted) {
                     self.step_back()?;
                     outputs.push(Output::Report(format!("{id} makes no model: {error}")));
                     return Ok(Some(Event::NotFinite(id)));
@@ -399,7 +404,11 @@ impl Engine {
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
         self.aggregator.abandon();
-        self.masked = None;
+        // Under masks no vector leaves before R2 is fixed.
+        let charged = self
+            .masked
+            .take()
+            .is_none_or(|masked| masked.session().sharers().is_some());
         let words = match &outcome {
             Outcome::NotUnmasked { survivors, revealed } => {
                 format!("could not be unmasked: of {survivors} shops {revealed} gave their shares in time")
@@ -413,12 +422,24 @@ impl Engine {
             Outcome::Published(_) => "ended".to_owned(),
         };
         let outcome = self.key.sign(outcome);
+        let charge = match charged {
+            true => {
+                let learned = (&self.learner, &self.learned);
+                Charge::of(id, now, learned, &self.manifest.body, (&self.store, &self.key))?
+            }
+            false => None,
+        };
         self.run.open = None;
+        // Over restarts, too.
+        self.run.paused |= charge.as_ref().is_some_and(|charge| charge.spent);
         let run = &self.run;
         let said = outcome.clone();
         self.store.change(|change| {
             change.forget_masked(id)?;
             change.append(now, Entry::Ended(said))?;
+            charge
+                .as_ref()
+                .map_or(Ok(()), |charge| charge.note(change, now))?;
             change.set_run(run)
         })?;
         outputs.push(Output::Push {
@@ -426,6 +447,11 @@ impl Engine {
             push: Push::Ended { id, outcome },
         });
         outputs.push(Output::Report(format!("{id} {words}; what was sent is spent")));
+        if let Some(charge) = charge {
+            self.aggregator = Aggregator::for_round(&self.learner, &charge.learned, id.round, None)?;
+            (self.learned, self.manifest) = (charge.learned, charge.manifest);
+            self.forget_old_models()?;
+        }
         Ok(())
     }
 }
@@ -447,6 +473,12 @@ pub enum EngineError {
     /// No older model to go back to, or not now.
     #[error("{0}")]
     Rollback(String),
+    /// Nothing is left of the plan's privacy budget.
+    #[error("this run has no further attempt: {0}")]
+    Spent(LearnedError),
+    /// No round can be begun.
+    #[error(transparent)]
+    Aggregator(#[from] AggregatorError),
 }
 
 impl From<std::io::Error> for EngineError {

@@ -21,10 +21,14 @@ impl Engine {
     ///
     /// # Errors
     /// When it, or what the optimiser remembers, is not finite: then [`Self::step_back`].
-    pub(super) fn step(&mut self, accepted: &[(ShopName, Digest)]) -> Result<(), AggregatorError> {
+    pub(super) fn step(
+        &mut self,
+        id: AttemptId,
+        accepted: &[(ShopName, Digest)],
+    ) -> Result<(), AggregatorError> {
         self.counts = self.aggregator.counts(accepted.len());
         let shops = accepted.iter().map(|(shop, _)| shop);
-        self.aggregator.learn(&self.learner, &mut self.learned, shops)
+        self.aggregator.learn(&self.learner, &mut self.learned, id, shops)
     }
 
     /// Takes model and optimiser back to what is stored.
@@ -99,6 +103,10 @@ impl Engine {
             change.set_run(&run)
         })?;
         (self.run, self.manifest) = (run, manifest);
+        if self.plan().is_of_releases() {
+            // Each release has a length and a grid of its own.
+            self.aggregator = Aggregator::for_round(&self.learner, &self.learned, id.round + 1, None)?;
+        }
         // Where parts are kept, an auditor can make the step again: the state it began with stays as long.
         if let Some(before) = before.filter(|before| !kept && Some(*before) != self.run.optimiser) {
             self.store.private().remove(&before)?;
@@ -137,6 +145,10 @@ impl Engine {
     pub fn roll_back(&mut self, now: Timestamp, round: u64) -> Result<(), EngineError> {
         if matches!(self.machine.phase(), Phase::Collecting | Phase::Publishing) {
             let text = "an attempt is open; `pause`, wait for its end, then roll back";
+            return Err(EngineError::Rollback(text.to_owned()));
+        }
+        if self.plan().is_of_releases() {
+            let text = "this plan releases statistics: what was released can't be taken back, nor what was charged for it";
             return Err(EngineError::Rollback(text.to_owned()));
         }
         let target = find_model(&self.store, self.run.plan, round)?;

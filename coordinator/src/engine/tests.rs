@@ -12,6 +12,7 @@ use crate::store::conformance::every_store;
 mod finite;
 #[cfg(test)]
 mod masking;
+mod releases;
 
 const QUORUM: usize = 2;
 

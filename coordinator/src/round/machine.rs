@@ -64,6 +64,8 @@ pub enum PauseReason {
     Declined,
     /// The updates of an attempt made a model that is not finite: so would those of another.
     NotFinite,
+    /// The last release of the plan was charged, and failed: nothing is left of its privacy budget.
+    Spent,
 }
 
 impl PauseReason {
@@ -77,6 +79,9 @@ impl PauseReason {
             Self::NotFinite => {
                 "the updates would make a model that is not finite, so nothing was published; look at the plan's learning \
                  rates, begin a new plan, or `rollback` and `resume`"
+            }
+            Self::Spent => {
+                "the attempt at the plan's last release was charged and failed: nothing is left of the plan's privacy budget, so                  this run has no further attempt; what was released before stays, and a new plan has a new budget"
             }
             Self::Declined => {
                 "so many shops declined that no quorum can be reached; see to them, then `resume`"
@@ -461,8 +466,14 @@ impl Machine {
         });
         self.step = Step::Idle;
         self.ended = Some(attempt.clone());
-        let ready = self.invited().filter(|shop| !attempt.declines_for_good(shop));
-        let reason = if ready.count() < self.rules.quorum {
+        let ready = self
+            .invited()
+            .filter(|shop| !attempt.declines_for_good(shop))
+            .count();
+        let is_charged = attempt.masked.as_ref().is_none_or(MaskSteps::may_be_charged);
+        let reason = if is_charged && self.rules.last_release == Some(attempt.id.round) {
+            Some(PauseReason::Spent)
+        } else if ready < self.rules.quorum {
             Some(PauseReason::Declined)
         } else if self.tries >= self.rules.attempts {
             Some(PauseReason::Attempts)

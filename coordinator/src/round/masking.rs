@@ -123,6 +123,14 @@ impl MaskSteps {
         }
     }
 
+    /// Whether R2 is fixed: vectors may have left their shops.
+    pub(super) fn may_be_charged(&self) -> bool {
+        matches!(
+            self.step,
+            Step::Uploads { .. } | Step::Confirming { .. } | Step::Revealing { .. }
+        )
+    }
+
     pub(super) fn takes_updates(&self) -> bool {
         matches!(self.step, Step::Uploads { .. })
     }

@@ -47,6 +47,8 @@ pub struct Rules {
     pub attempts: u32,
     /// Rounds to publish.
     pub rounds: u64,
+    /// The round of the plan's last release: a charged attempt at it that fails leaves nothing for another one.
+    pub last_release: Option<u64>,
     /// Length of an update in bytes, by round; the last is that of all rounds that follow.
     pub update_bytes: Vec<u64>,
     /// Whether updates are masked, and how long each step of that may take.
@@ -71,6 +73,7 @@ impl Rules {
             deadline: plan.cohort.deadline,
             attempts: plan.cohort.attempts,
             rounds: plan.rounds,
+            last_release: (plan.is_of_releases() && plan.privacy.enabled).then_some(plan.rounds),
             update_bytes,
             masking: plan
                 .masking

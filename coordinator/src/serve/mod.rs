@@ -28,6 +28,7 @@ use std::time::Duration;
 use quinn::{Endpoint, VarInt};
 use souk_common::control::ControlSocket;
 use souk_common::date::date;
+use souk_common::learned::LearnedError;
 use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use souk_common::plan::Plan;
 use souk_common::storage::patience::open_patiently_async;
@@ -263,7 +264,8 @@ impl ServeError {
             Self::FederationFolder(error) => error.is_usage(),
             Self::Begin(error) => matches!(
                 error,
-                BeginError::Aggregator(AggregatorError::Grid(_)) | BeginError::OtherRun { .. }
+                BeginError::Aggregator(AggregatorError::Learned(LearnedError::Grid(_)))
+                    | BeginError::OtherRun { .. }
             ),
             _ => false,
         }

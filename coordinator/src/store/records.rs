@@ -213,6 +213,8 @@ pub enum Entry {
     Enrolled(Enrolled),
     /// Tries to enrol were refused.
     EnrolmentsRefused(Refusals),
+    /// An attempt at a release ended without one after vectors may have left: what was published, with that attempt charged.
+    Charged(Signed<Manifest>),
 }
 
 /// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).

@@ -17,6 +17,7 @@ use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, MaskingParams, Session};
 
 use crate::aggregate::Aggregator;
+use crate::engine::charges::charge;
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_blob;
 use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
@@ -195,6 +196,12 @@ impl Verifier<'_> {
                 self.run.state = None;
                 self.say(&manifest.body);
             }
+            Entry::Charged(manifest) => {
+                self.signed(manifest, || "the manifest that charges an attempt".to_owned());
+                self.named(&manifest.body);
+                self.charged(&manifest.body);
+                self.say(&manifest.body);
+            }
             Entry::Announced(announcement) => {
                 self.head(&announcement.body.log, at, record, || {
                     format!("the announcement of {}", announcement.body.id)
@@ -318,6 +325,30 @@ impl Verifier<'_> {
                 made.short(),
                 manifest.model.short()
             )
+        });
+    }
+
+    /// What was published before, with the attempt charged that ended last.
+    fn charged(&mut self, manifest: &Manifest) {
+        let Some((plan, catalogue)) = self.opened(manifest) else {
+            return;
+        };
+        let learner = Learner::new(&plan, &catalogue);
+        let before = self.store.files().read(&manifest.parent).ok();
+        let before = before.and_then(|bytes| learner.decode(&bytes).ok());
+        let (Some(mut learned), Some(announced)) = (before, self.run.announced.as_ref()) else {
+            self.checks[REPLAY].not_kept += 1;
+            return;
+        };
+        charge(&learner, &mut learned, announced.id);
+        let id = announced.id;
+        let meta = ModelMeta {
+            round: manifest.id.round,
+            plan: manifest.plan,
+        };
+        let made = Digest::of(&learner.encode(&learned, &meta));
+        self.checks[REPLAY].note(made == manifest.model, || {
+            format!("{id}: the charge of its failed attempt is not what was published")
         });
     }
 
@@ -487,7 +518,7 @@ impl Verifier<'_> {
         }
         let shops = manifest.updates.iter().map(|(shop, _)| shop);
         aggregator
-            .learn(&learner, &mut learned, shops)
+            .learn(&learner, &mut learned, manifest.id, shops)
             .map_err(|error| said(&error))?;
         let meta = ModelMeta {
             round: manifest.id.round,

@@ -121,31 +121,3 @@ proptest! {
         prop_assert!(integers(&update, bits, log2_clip, ITEMS) <= most);
     }
 }
-
-#[test]
-fn a_customer_takes_microseconds() {
-    let (items, columns) = (3000, 48);
-    let popular: Vec<f32> = (0..items).map(|item| (item % 29) as f32).collect();
-    let estimate = popularity::PopularityEstimate::published(popular, 0.9);
-    let map = PublicMap::new(&estimate, &crate::features::Features::default(), 1);
-    let statistic = CollaborativeStatistic::new(&map, &estimate.direction()).unwrap();
-    let grid = Grid {
-        bits: ModulusBits::B32,
-        log2_clip: 16,
-        clip_norm: 1.0,
-        noise_stddev: 0.0,
-    };
-    let noise = NoiseVector::draw(&grid, items * columns, &mut stream(1, "no noise"));
-    let mut sum = UserSum::new(&grid, Weight::new(1.0).unwrap(), noise);
-    let histories: Vec<ReleaseHistory> = (0..1000u32)
-        .map(|user| past(&(0..60).map(|at| (user * 7 + at * 37) % 3000).collect::<Vec<_>>()))
-        .collect();
-    let clock = crate::clock::Stopwatch::start();
-    for history in &histories {
-        sum.add(&statistic.contribution(history).unwrap());
-    }
-    let micros = clock.secs() * 1e6 / histories.len() as f64;
-    eprintln!("a customer of 60 items, 3,000 items x 48 columns: {micros:.0} us");
-    // About 30 us on a quiet machine; tests run beside others.
-    assert!(micros < 1000.0, "{micros} us");
-}

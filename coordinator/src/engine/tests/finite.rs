@@ -94,7 +94,9 @@ fn a_model_that_an_older_build_published_without_looking_is_neither_loaded_nor_v
     connect(&mut engine);
     assert!(upload(&mut engine, "a"));
     let (id, _) = engine.machine().open().unwrap();
-    let Learned::Model(params) = &mut engine.learned;
+    let Learned::Model(params) = &mut engine.learned else {
+        panic!("a model")
+    };
     params[3] = f32::NAN;
     engine
         .publish(Timestamp(3), id, Vec::new(), &mut Vec::new())

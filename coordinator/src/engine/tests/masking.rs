@@ -311,7 +311,10 @@ fn expected(dir: &Path, shops: &[usize]) -> Learned {
     }
     let names: Vec<ShopName> = shops.iter().map(|shop| name(*shop)).collect();
     let learner = &engine.learner;
-    engine.aggregator.learn(learner, &mut learned, &names).unwrap();
+    engine
+        .aggregator
+        .learn(learner, &mut learned, AttemptId { round: 1, attempt: 1 }, &names)
+        .unwrap();
     learned
 }
 

@@ -110,6 +110,7 @@ fn rules() -> Rules {
         deadline: Duration::from_millis(100),
         attempts: 1000,
         rounds: 3,
+        last_release: None,
         update_bytes: vec![4],
         masking: Some(MaskRules {
             step: Duration::from_millis(STEP),

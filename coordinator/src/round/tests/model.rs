@@ -99,6 +99,7 @@ fn rules() -> Rules {
         deadline: Duration::from_millis(100),
         attempts: 3,
         rounds: 4,
+        last_release: None,
         update_bytes: vec![UPDATE_BYTES],
         masking: None,
     }
