@@ -75,7 +75,8 @@ impl Schedule {
             return Err(ScheduleError::Order);
         }
         let sum: f64 = releases.iter().map(|release| release.share).sum();
-        if releases.iter().any(|release| !(release.share > 0.0)) || !((sum - 1.0).abs() <= 1e-9) {
+        let are_shares = releases.iter().all(|release| release.share > 0.0) && (sum - 1.0).abs() <= 1e-9;
+        if !are_shares {
             return Err(ScheduleError::Shares { sum });
         }
         if !(0.0..=1.0).contains(&reserve) {
@@ -145,7 +146,7 @@ impl Schedule {
             budget: self.budget,
             attempts: charged.len(),
         };
-        if !(left > LEAST_LEFT * self.budget) {
+        if left <= LEAST_LEFT * self.budget {
             return Err(exhausted);
         }
         NoiseMultiplier::new((left * rest[0].share / shares).powf(-0.5)).map_err(|_| exhausted)

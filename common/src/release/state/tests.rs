@@ -3,7 +3,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::release::collaborative::CollaborativeStatistic;
 use crate::release::file::ReleaseFileError;
-use crate::release::popularity;
 use crate::release::vectors::{Vectors, vectors};
 use crate::rng::stream;
 use crate::update::ModulusBits;
