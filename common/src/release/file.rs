@@ -101,7 +101,7 @@ impl Released {
             "noise of popularity",
             !is_first || noise_stddev == popularity_noise,
         )?;
-        // At most 4 million items of 256 columns: no product overflows 64 bits.
+        // At most 4 million items of 64 columns: no product overflows 64 bits.
         let wide = |numbers: usize, bytes: usize| numbers as u64 * bytes as u64;
         let coordinates = wide(items, through.max(1));
         let expected = coordinates * bits.bytes() as u64 + wide(items, 2 + through + next) * 4;
@@ -224,4 +224,4 @@ pub enum ReleaseFileError {
 const MAGIC: [u8; 8] = *b"SOUKREL1";
 const HEADER_BYTES: usize = 80;
 /// Most columns of a map that is read.
-const MOST_COLUMNS: usize = 256;
+const MOST_COLUMNS: usize = 64;

@@ -75,7 +75,8 @@ impl Schedule {
             return Err(ScheduleError::Order);
         }
         let sum: f64 = releases.iter().map(|release| release.share).sum();
-        if releases.iter().any(|release| !(release.share > 0.0)) || !((sum - 1.0).abs() <= 1e-9) {
+        let are_shares = releases.iter().all(|release| release.share > 0.0) && (sum - 1.0).abs() <= 1e-9;
+        if !are_shares {
             return Err(ScheduleError::Shares { sum });
         }
         if !(0.0..=1.0).contains(&reserve) {
@@ -136,7 +137,10 @@ impl Schedule {
             release,
             releases: self.releases.len(),
         })?;
-        let spent: f64 = charged.iter().map(|noise| noise.get().powi(-2)).sum();
+        let spent: f64 = charged
+            .iter()
+            .map(|noise| 1.0 / (noise.get() * noise.get()))
+            .sum();
         // What rounding may have hidden is not spent again.
         let left = self.budget - spent - ROUNDING * self.budget;
         let shares: f64 = rest.iter().map(|release| release.share).sum::<f64>() + self.reserve;
@@ -145,10 +149,11 @@ impl Schedule {
             budget: self.budget,
             attempts: charged.len(),
         };
-        if !(left > LEAST_LEFT * self.budget) {
+        if left <= LEAST_LEFT * self.budget {
             return Err(exhausted);
         }
-        NoiseMultiplier::new((left * rest[0].share / shares).powf(-0.5)).map_err(|_| exhausted)
+        // Quotients and roots are the same on every machine.
+        NoiseMultiplier::new(1.0 / (left * rest[0].share / shares).sqrt()).map_err(|_| exhausted)
     }
 }
 

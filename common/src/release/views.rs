@@ -316,11 +316,11 @@ fn regression(columns: &Columns, targets: &[f64], weights: &[f64], penalty: f64)
     cholesky::solve(&mut left, &mut right).then(|| columns.rows().map(|row| dot(row, &right)).collect())
 }
 
-/// LDA(p): features centred under popularity, and the inverse of their covariance with half of its diagonal more. None
-/// without features. It takes `items` x `columns` numbers on both sides.
+/// LDA(p): features centred under popularity, and the inverse of their covariance with half of its diagonal more. It takes
+/// `items` x `columns` numbers on both sides. None without features, or with more than [`MOST_DENSE`] of these numbers.
 fn discriminant(popularity: &PopularityEstimate, features: &Features) -> Option<LowRank> {
     let width = features.columns();
-    if features.is_empty() {
+    if features.is_empty() || popularity.values().len() * width > MOST_DENSE {
         return None;
     }
     let raised: Vec<f64> = popularity
@@ -422,6 +422,8 @@ const FAINT: f64 = 0.02;
 const EXPONENTS: [f64; 2] = [0.3, 1.0];
 /// Principal components of the features that lifts are drawn toward.
 const PRIOR_COLUMNS: usize = 40;
+/// Numbers on one side of the discriminant: 256 MB.
+const MOST_DENSE: usize = 1 << 26;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use souk_common::crypto::pki::{
     Authority, Validity, is_authority, is_issued_by, key_of, shop_of, valid_until,
 };
 use souk_common::crypto::sign::SigningKey;
+use souk_common::features::Features;
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::model::UserVector;
@@ -16,6 +17,9 @@ use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::plan::Plan;
 use souk_common::privacy::ledger::Chain;
 use souk_common::privacy::{Ledger, LedgerSink, MemorySink};
+use souk_common::release::file::ReleaseFileError;
+use souk_common::release::{NoisedSum, PublicParameters, ReleaseKind, Released};
+use souk_common::update::UpdateValues;
 use souk_common::wire::codec;
 use zeroize::Zeroizing;
 
@@ -25,6 +29,7 @@ use super::{CATALOGUE, PLAN, golden};
 pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         model_file(),
+        released(),
         plan_json(),
         catalogue(),
         ledger("ledger"),
@@ -64,6 +69,37 @@ fn model_file() -> FuzzTarget {
         Err(_) => Stage::Body,
     })
     .repaired(set_lengths)
+}
+
+/// A first release, and one behind it, of two items.
+fn released() -> FuzzTarget {
+    let features = Features::default();
+    let public = PublicParameters {
+        features: &features,
+        items: 2,
+        seed: 1,
+    };
+    let sum = |coordinates: u32| NoisedSum {
+        values: UpdateValues::B32((0..coordinates).map(|at| at.wrapping_mul(9_999)).collect()),
+        clip_units: 65_536.0,
+        noise_stddev: 0.5,
+    };
+    let first =
+        Released::compute(ReleaseKind::Popularity, sum(2), None, false, &public).expect("two numbers");
+    let kind = ReleaseKind::Collaborative;
+    let second = Released::compute(kind, sum(96), Some(&first), true, &public).expect("two rows of the map");
+    let golden = vec![first.to_bytes(), second.to_bytes()];
+    FuzzTarget::binary("released", golden, |bytes| match Released::from_bytes(bytes) {
+        Ok(released) => {
+            assert!(released.to_bytes() == bytes, "it reads back differently");
+            let _ = released.forms(&Features::default());
+            Stage::Decoded
+        }
+        Err(ReleaseFileError::Length { .. } | ReleaseFileError::Number { .. } | ReleaseFileError::Map(_)) => {
+            Stage::Body
+        }
+        Err(_) => Stage::Header,
+    })
 }
 
 /// The lengths of the JSON at the beginning of a `safetensors` file and of the numbers behind it, as its last tensor has

@@ -68,14 +68,29 @@ fn without_features_all_columns_are_random() {
 }
 
 #[test]
-fn hundreds_of_columns_give_thirty_two() {
-    let features = categories(3000, 700);
-    let popularity = estimate(&(0..3000).map(|item| (item % 17) as f32).collect::<Vec<_>>());
-    let clock = crate::clock::Stopwatch::start();
-    let map = PublicMap::new(&popularity, &features, 1);
-    eprintln!("a map of 3,000 items and 700 columns: {:.2} s", clock.secs());
-    assert_eq!(map.columns(), 48);
-    assert!(map.values().iter().all(|value| value.is_finite()));
+fn thousands_of_columns_take_seconds() {
+    // Categories without any order among them, and words as words are: the n-th as rare as 1/n.
+    let words = |item: usize| {
+        let mut row: Vec<(u32, f32)> = (0..8)
+            .map(|at| {
+                let luck = ((item * 8 + at) * 7919 % 10_007) as f64 / 10_007.0;
+                (3000f64.powf(luck) as u32, 1.0)
+            })
+            .collect();
+        row.sort_unstable_by_key(|(column, _)| *column);
+        row.dedup_by_key(|(column, _)| *column);
+        row
+    };
+    let words = Features::from_rows(3001, (0..10_000).map(words).collect());
+    for (what, features) in [("700 categories", categories(3000, 700)), ("3,000 words", words)] {
+        let items = features.items();
+        let popularity = estimate(&(0..items).map(|item| (item % 17) as f32).collect::<Vec<_>>());
+        let clock = crate::clock::Stopwatch::start();
+        let map = PublicMap::new(&popularity, &features, 1);
+        eprintln!("a map of {items} items and {what}: {:.2} s", clock.secs());
+        assert_eq!(map.columns(), 48);
+        assert!(map.values().iter().all(|value| value.is_finite()));
+    }
 }
 
 #[test]
