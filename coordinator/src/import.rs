@@ -1,7 +1,9 @@
 //! A catalogue from the operator's CSV file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use clap::Args;
 use serde::Deserialize;
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
 
@@ -18,37 +20,78 @@ struct Row {
     price: String,
 }
 
-/// Reads `item_id,title,category,brand,price`; all but the first may be missing or empty.
+/// Further columns that say what an item is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FeatureColumns {
+    /// A column of tags, such as genres.
+    #[arg(long, value_name = "COLUMN")]
+    pub tags: Option<String>,
+    /// What separates the tags of an item.
+    #[arg(long, value_name = "CHARACTER", default_value_t = '|', requires = "tags")]
+    pub tag_separator: char,
+    /// A column of numbers, such as a year; may be given more than once. One called `code` is an article code, whose
+    /// neighbours are alike.
+    #[arg(long = "number", value_name = "COLUMN")]
+    pub numbers: Vec<String>,
+}
+
+/// Reads `item_id,title,category,brand,price`, of which all but the first may be missing or empty, and the further
+/// columns that are named.
 ///
 /// # Errors
-/// The first line that makes no sense: a catalogue is public and exact, so none is left out.
-pub fn read(file: &Path) -> Result<Catalogue, ImportError> {
+/// The first line that makes no sense: a catalogue is public and exact, so none is left out. A named column that is not
+/// there.
+pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportError> {
     let path = file.display().to_string();
     let refused = |error: csv::Error| ImportError::csv(&path, &error);
     let mut reader = csv::Reader::from_path(file).map_err(refused)?;
     let header = reader.headers().map_err(refused)?.clone();
-    if !header.iter().any(|column| column == "item_id") {
-        let found = header.iter().collect::<Vec<_>>().join(", ");
-        return Err(ImportError::Column { path, found });
-    }
+    let place = |name: &str| {
+        let found = || ImportError::Column {
+            path: path.clone(),
+            column: name.to_owned(),
+            found: header.iter().collect::<Vec<_>>().join(", "),
+        };
+        header.iter().position(|column| column == name).ok_or_else(found)
+    };
+    place("item_id")?;
+    let tags = columns.tags.as_deref().map(place).transpose()?;
+    let numbers = columns
+        .numbers
+        .iter()
+        .map(|name| Ok((name, place(name)?)))
+        .collect::<Result<Vec<_>, ImportError>>()?;
     let mut items = Vec::new();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(refused)? {
         let row: Row = record.deserialize(Some(&header)).map_err(refused)?;
-        let price = match row.price.trim() {
-            "" => None,
-            price => Some(price.parse().map_err(|_| ImportError::Line {
+        let number = |name: &str, text: &str| match text.trim() {
+            "" => Ok(None),
+            text => text.parse::<f64>().map(Some).map_err(|_| ImportError::Line {
                 path: path.clone(),
                 line: record.position().map_or(0, csv::Position::line),
-                reason: format!("price is {price:?}; it must be a number, or empty"),
-            })?),
+                reason: format!("{name} is {text:?}; it must be a number, or empty"),
+            }),
         };
+        let price = number("price", &row.price)?;
+        let text = |at: usize| record.get(at).unwrap_or_default();
+        let mut known = BTreeMap::new();
+        for (name, at) in &numbers {
+            known.extend(number(name, text(*at))?.map(|value| ((*name).clone(), value)));
+        }
+        let tags = tags.map_or("", text).split(columns.tag_separator);
         items.push(Item {
+            id: row.item_id,
             title: row.title,
             category: row.category,
             brand: row.brand,
             price,
-            ..Item::bare(row.item_id)
+            tags: tags
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            numbers: known,
         });
     }
     Catalogue::new(items).map_err(|source| ImportError::Items { path, source })
@@ -65,11 +108,13 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
-    /// Items have no ids.
-    #[error("{path}: there is no column item_id; it has: {found}")]
+    /// A column is not there.
+    #[error("{path}: there is no column {column}; it has: {found}")]
     Column {
         /// The file.
         path: String,
+        /// Which one.
+        column: String,
         /// Its columns.
         found: String,
     },

@@ -122,4 +122,9 @@ pub struct ItemColumns {
     pub brand: Option<String>,
     /// Optional, default `price`.
     pub price: Option<String>,
+    /// What else the item is, separated by `|`; optional, default `tags`.
+    pub tags: Option<String>,
+    /// Columns of numbers, such as `numbers = ["year"]`; default none. The one called `code` is an article code, whose
+    /// neighbours are alike.
+    pub numbers: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! Reading a catalogue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item};
@@ -50,6 +50,17 @@ pub(super) fn read_items(
     let category = table.optional("item_columns.category", columns.category.as_deref(), "category")?;
     let brand = table.optional("item_columns.brand", columns.brand.as_deref(), "brand")?;
     let price = table.optional("item_columns.price", columns.price.as_deref(), "price")?;
+    let tags = table.optional("item_columns.tags", columns.tags.as_deref(), "tags")?;
+    let numbers = columns
+        .numbers
+        .iter()
+        .map(|name| {
+            Ok((
+                name.as_str(),
+                table.required("item_columns.numbers", Some(name), name)?,
+            ))
+        })
+        .collect::<Result<Vec<_>, DataError>>()?;
     let level = level
         .map(|name| table.required("item_level", Some(name), name))
         .transpose()?;
@@ -67,9 +78,10 @@ pub(super) fn read_items(
             if let Some(first) = seen.insert(fields[id].clone(), row.line) {
                 return Err(format!("item {:?} is already on line {first}", fields[id]));
             }
-            Ok((fields, price))
+            let numbers = parse_numbers(&numbers, &fields)?;
+            Ok((fields, price, numbers))
         });
-        let (fields, price) = match parsed {
+        let (fields, price, numbers) = match parsed {
             Ok(parsed) => parsed,
             Err(reason) => {
                 report.add_bad(&file, row.line, reason);
@@ -83,6 +95,13 @@ pub(super) fn read_items(
             category: text(category),
             brand: text(brand),
             price,
+            tags: text(tags)
+                .split('|')
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            numbers,
         };
         if let Some(level) = level {
             let group = fields[level].clone();
@@ -95,12 +114,24 @@ pub(super) fn read_items(
                 id: group,
                 brand: String::new(),
                 price: None,
+                numbers: BTreeMap::new(),
                 ..item
             };
         }
         items.push(item);
     }
     Ok((items, levels))
+}
+
+/// The numbers of a line; an empty one is unknown.
+fn parse_numbers(columns: &[(&str, usize)], fields: &[String]) -> Result<BTreeMap<String, f64>, String> {
+    let known = columns.iter().filter(|(_, at)| !fields[*at].is_empty());
+    known
+        .map(|(name, at)| match fields[*at].parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(((*name).to_owned(), number)),
+            _ => Err(format!("{name} {:?} is not a number", fields[*at])),
+        })
+        .collect()
 }
 
 /// A price: empty (unknown), or a finite number, 0 or more.

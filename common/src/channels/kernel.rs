@@ -114,7 +114,18 @@ impl Accumulator {
     }
 
     fn drain(&mut self, mut each: impl FnMut(u32, f64)) {
-        self.touched.sort_unstable();
+        // Many are sorted faster by walking past all.
+        if self.touched.len() > self.sums.len() / DENSE {
+            self.touched.clear();
+            self.touched.extend(
+                (0..)
+                    .zip(&self.marked)
+                    .filter(|(_, marked)| **marked)
+                    .map(|(at, _)| at),
+            );
+        } else {
+            self.touched.sort_unstable();
+        }
         for item in self.touched.drain(..) {
             let at = item as usize;
             if self.sums[at] != 0.0 {
@@ -186,6 +197,9 @@ pub const MOST_WHOLE: usize = 4000;
 
 /// Entries of a row that are kept above that.
 pub const LISTED: usize = 400;
+
+/// A row is full if more than one in these many entries has a sum.
+const DENSE: usize = 16;
 
 /// Rows that share an accumulator.
 const ROWS_AT_ONCE: usize = 64;

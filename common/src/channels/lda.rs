@@ -6,7 +6,7 @@
 use super::{Channel, Group, Recency};
 use crate::features::Features;
 use crate::numeric::inverse::invert;
-use crate::numeric::{Sparse, dot};
+use crate::numeric::{Sparse, add_scaled, dot};
 
 /// Fitted to a popularity, local or released.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Lda {
     mean: Vec<f32>,
     /// `[columns, columns]`.
     inverse: Vec<f32>,
+    /// `inverse mean`.
+    middle: Vec<f32>,
 }
 
 impl Lda {
@@ -49,8 +51,13 @@ impl Lda {
             *own = own.max(0.0) * 1.5 + 1e-4;
         }
         invert(&mut matrix, width).ok()?;
+        let middle = matrix
+            .chunks_exact(width)
+            .map(|row| dot(row, &mean) as f32)
+            .collect();
         Some(Self {
             federated,
+            middle,
             features,
             mean: mean.iter().map(|value| *value as f32).collect(),
             inverse: matrix.iter().map(|value| *value as f32).collect(),
@@ -97,20 +104,17 @@ impl Channel for Lda {
 
     fn score(&self, of: Recency<'_>, out: &mut [f32]) {
         let width = self.mean.len();
-        let mut user = vec![0.0; width];
-        let mut total = 0.0;
+        let (mut user, mut wanted) = (vec![0.0; width], vec![0.0; width]);
         for (item, weight) in of.iter() {
             self.features.add_row(item, weight, &mut user);
-            total += weight;
+            add_scaled(-weight, &self.middle, &mut wanted);
         }
-        user.iter_mut()
-            .zip(&self.mean)
-            .for_each(|(value, mean)| *value -= total * mean);
-        let wanted: Vec<f32> = self
-            .inverse
-            .chunks_exact(width)
-            .map(|row| dot(row, &user))
-            .collect();
+        // The items of a user have few of all features.
+        for (row, value) in self.inverse.chunks_exact(width).zip(user) {
+            if value != 0.0 {
+                add_scaled(value, row, &mut wanted);
+            }
+        }
         let middle = dot(&wanted, &self.mean);
         for (item, score) in out.iter_mut().enumerate() {
             *score = self.features.dot(item, &wanted) - middle;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Channel, Group, Recency};
-use crate::numeric::{add_scaled, dot};
+use crate::numeric::add_scaled;
 
 /// score_j = (sum of r_i left_i) . right_j
 #[derive(Clone, Debug)]
@@ -13,7 +13,8 @@ pub struct LowRank {
     decay: f32,
     width: usize,
     left: Arc<Vec<f32>>,
-    right: Arc<Vec<f32>>,
+    /// `[width, items]`: a whole column at a time is what vectors are good at.
+    right: Vec<f32>,
 }
 
 impl LowRank {
@@ -24,9 +25,11 @@ impl LowRank {
     ///
     /// # Panics
     /// If the two are not of one length, or not of whole rows.
-    pub fn new(name: &str, decay: f32, width: usize, left: Arc<Vec<f32>>, right: Arc<Vec<f32>>) -> Self {
+    pub fn new(name: &str, decay: f32, width: usize, left: Arc<Vec<f32>>, right: &[f32]) -> Self {
         assert_eq!(left.len(), right.len(), "two vectors an item");
         assert!(width > 0 && left.len().is_multiple_of(width), "whole vectors");
+        let column = |at| right.iter().skip(at).step_by(width).copied();
+        let right = (0..width).flat_map(column).collect();
         Self {
             name: format!("{name}:{decay}"),
             decay,
@@ -59,12 +62,14 @@ impl Channel for LowRank {
         for (item, weight) in of.iter() {
             add_scaled(weight, &self.left[item * self.width..][..self.width], &mut user);
         }
-        for (score, item) in out.iter_mut().zip(self.right.chunks_exact(self.width)) {
-            *score = dot(&user, item);
+        out.fill(0.0);
+        let columns = self.right.chunks_exact(out.len().max(1));
+        for (value, column) in user.iter().zip(columns) {
+            add_scaled(*value, column, out);
         }
     }
 
     fn bytes(&self) -> usize {
-        size_of_val(&**self.left) + size_of_val(&**self.right)
+        size_of_val(&**self.left) + size_of_val(&*self.right)
     }
 }

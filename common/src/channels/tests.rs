@@ -143,11 +143,8 @@ fn all_channels_but_popularity_are_linear_in_the_items() {
 
 #[test]
 fn a_low_rank_view_is_two_products() {
-    let (left, right) = (
-        Arc::new(vec![1.0, 0.0, 2.0, 3.0]),
-        Arc::new(vec![1.0, 1.0, 0.5, -1.0]),
-    );
-    let view = LowRank::new("view", 1.0, 2, left, right);
+    let (left, right) = (Arc::new(vec![1.0, 0.0, 2.0, 3.0]), [1.0, 1.0, 0.5, -1.0]);
+    let view = LowRank::new("view", 1.0, 2, left, &right);
     // Ranks 2 and 1 weigh 1/3 and 2/3: the user is (5/3, 2).
     let scores = raw(&view, &[0, 1], 2);
     assert!(

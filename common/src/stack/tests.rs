@@ -34,7 +34,7 @@ fn features() -> Features {
 
 fn view(name: &str, of: impl Fn(usize) -> f32) -> Channels {
     let left = Arc::new((0..ITEMS).map(of).collect::<Vec<f32>>());
-    vec![Arc::new(LowRank::new(name, 0.3, 1, Arc::clone(&left), left))]
+    vec![Arc::new(LowRank::new(name, 0.3, 1, Arc::clone(&left), &left))]
 }
 
 fn fitted(data: &Dataset, validation: &[Option<u32>], features: &Features, federated: &Channels) -> StackFit {

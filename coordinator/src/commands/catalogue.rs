@@ -8,15 +8,20 @@ use souk_common::ids::Digest;
 
 use super::{At, configured, show, table};
 use crate::error::{Failure, failed};
-use crate::import;
+use crate::import::{self, FeatureColumns};
 
 #[derive(Subcommand)]
 pub(super) enum CatalogueCommand {
     /// From a CSV file: item_id,title,category,brand,price.
-    #[command(after_help = "Example: souk-coordinator catalogue import items.csv --dir federation")]
+    #[command(
+        after_help = "Examples:\n  souk-coordinator catalogue import items.csv --dir federation\n  \
+                      souk-coordinator catalogue import films.csv --tags genres --number year --dir federation"
+    )]
     Import {
         /// The file.
         file: PathBuf,
+        #[command(flatten)]
+        columns: FeatureColumns,
         #[command(flatten)]
         at: At,
     },
@@ -29,9 +34,9 @@ struct Imported {
 }
 
 pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
-    let CatalogueCommand::Import { file, at } = command;
+    let CatalogueCommand::Import { file, columns, at } = command;
     let home = configured(&at)?;
-    let catalogue = import::read(&file).map_err(failed)?;
+    let catalogue = import::read(&file, &columns).map_err(failed)?;
     home.set_catalogue(&catalogue).map_err(failed)?;
     let imported = Imported {
         items: catalogue.len(),

@@ -37,7 +37,7 @@ pub struct Cut {
 
 /// What counts as an item.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum ItemLevel {
+pub(crate) enum ItemLevel {
     /// Each product.
     #[default]
     Products,

@@ -5,10 +5,12 @@
 //! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
+//! | [`joining`] | what a shop's own stack of channels is worth, with and without those of all shops |
 
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
+mod joining;
 mod row;
 mod trial;
 
@@ -41,7 +43,8 @@ use trial::Trial;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
-                        souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n\n\
+                        souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
+                        souk-sim evaluate --data data/completejourney --items types --stack\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -50,6 +53,10 @@ pub struct EvaluateArgs {
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
+    /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop. A fourth view
+    /// D holds back whole visits.
+    #[arg(long, conflicts_with_all = ["model", "plan", "no_privacy", "epsilon", "delta", "rounds", "quick"])]
+    stack: bool,
     /// Train by this plan instead of the example for this set and model.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -127,10 +134,7 @@ impl Setting {
             "nobody in {} has three distinct items: nothing can be kept back",
             args.cut.data.display()
         );
-        let mut users = vec![Vec::new(); known.shops];
-        for (user, shop) in known.shop_of.iter().enumerate() {
-            users[*shop].push(user);
-        }
+        let users = users_of_shops(&known);
         let example = |private| Template::for_model(known.name, args.model.name(), private);
         let (asked, open) = match &args.plan {
             Some(path) => {
@@ -191,11 +195,23 @@ impl Setting {
     }
 }
 
+/// Users of each shop, ascending.
+fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
+    let mut users = vec![Vec::new(); known.shops];
+    for (user, shop) in known.shop_of.iter().enumerate() {
+        users[*shop].push(user);
+    }
+    users
+}
+
 /// Runs the command; false when a check failed.
 ///
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
+    if args.stack {
+        return joining::run(args, None);
+    }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;
     eprintln!("{}", setting.describe());

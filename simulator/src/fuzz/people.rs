@@ -15,7 +15,7 @@ use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::plan::{Plan, PlanError};
 use souk_coordinator::folder::Config;
-use souk_coordinator::import::{self, ImportError};
+use souk_coordinator::import::{self, FeatureColumns, ImportError};
 use tempfile::TempDir;
 
 use super::target::{FuzzTarget, Stage, json, well_formed};
@@ -292,10 +292,12 @@ fn items() -> FuzzTarget {
 
 fn catalogue_import() -> FuzzTarget {
     let target = FuzzTarget::text("catalogue_import", vec![ITEMS.to_vec()], |bytes| {
-        with_file(bytes, |path| match import::read(path) {
-            Ok(_) => Stage::Decoded,
-            Err(ImportError::Line { .. } | ImportError::Items { .. }) => Stage::Body,
-            Err(_) => Stage::Header,
+        with_file(bytes, |path| {
+            match import::read(path, &FeatureColumns::default()) {
+                Ok(_) => Stage::Decoded,
+                Err(ImportError::Line { .. } | ImportError::Items { .. }) => Stage::Body,
+                Err(_) => Stage::Header,
+            }
         })
     });
     FuzzTarget {
