@@ -4,13 +4,14 @@ mod quality;
 pub mod round_update;
 #[cfg(test)]
 mod tests;
+mod unreleased;
 
 use std::collections::HashMap;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use souk_common::accountant::{Composition, RELATION, UNIT};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
@@ -21,12 +22,12 @@ use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
+use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{LedgerError, Observer};
-use souk_common::privacy::{Charged, Ledger, LedgerSink, Spend, UserSum};
-use souk_common::rng::{Secret, Source, secret_stream};
-use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
+use souk_common::rng::secret_stream;
+use souk_common::round::statements::{Announcement, Manifest, Receipt};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
-use souk_common::wire::{codec, update};
+use souk_common::wire::codec;
 
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Budget};
@@ -39,6 +40,8 @@ use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pendin
 use crate::recommend::cache::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
 use crate::training::round_update::{Customers, Vectors, round_update};
+
+pub use unreleased::UnreleasedUpdate;
 
 /// The shop's data, ledger and store.
 pub struct Attempts {
@@ -67,75 +70,6 @@ struct Data {
 
 /// Size and time of each file, by which a change is noticed.
 type Stamp = Vec<Option<(u64, SystemTime)>>;
-
-/// A draw for one attempt; nothing of it can leave before it was charged. `S` is where noise and draw came from: nothing of
-/// a known seed is in what a shop takes, which is [`Secret`].
-pub struct UnreleasedUpdate<S = Secret> {
-    sum: UserSum<S>,
-    spend: Spend,
-    charged: Option<Charged>,
-    masked: bool,
-    told: Vec<String>,
-}
-
-impl<S: Source> UnreleasedUpdate<S> {
-    /// Of what [`round_update`] made for an announced attempt of `plan`; and what its owner is told.
-    pub fn new(plan: &Plan, announcement: &Announcement, sum: UserSum<S>, told: Vec<String>) -> Self {
-        Self {
-            sum,
-            spend: Spend::of_attempt(plan, announcement.plan, announcement.id),
-            charged: None,
-            masked: plan.masking.is_some(),
-            told,
-        }
-    }
-
-    /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
-    pub fn told(&self) -> &[String] {
-        &self.told
-    }
-
-    /// Charges `ledger` for it; durable when this returns.
-    ///
-    /// # Errors
-    /// When the spend may not be durable.
-    pub fn charge(&mut self, ledger: &mut Ledger<impl LedgerSink>, now: Timestamp) -> Result<(), LedgerError> {
-        self.charged = Some(ledger.charge(self.spend.clone(), now)?);
-        Ok(())
-    }
-
-    /// Its bytes, once it was charged; of a masked plan, under the masks.
-    ///
-    /// # Errors
-    /// When it was not charged, or its masks are missing.
-    pub fn finish(
-        self,
-        key: AttemptKey,
-        masks: Option<(&UnmaskSecrets, Masks)>,
-        due: Option<Timestamp>,
-    ) -> anyhow::Result<(Pending, Vec<u8>)> {
-        let charged = self.charged.context("the draw was not charged")?;
-        ensure!(
-            self.masked == masks.is_some(),
-            "masks and plan do not belong together"
-        );
-        let (masking, masks) = masks.unzip();
-        let finished = match masks {
-            Some(masks) => self.sum.finish_masked(&charged, masks)?,
-            None => self.sum.finish(&charged)?,
-        };
-        let bytes = update::encode(&finished);
-        let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let binding = masking.map(UnmaskSecrets::binding);
-        let pending = Pending {
-            key,
-            header,
-            binding,
-            due,
-        };
-        Ok((pending, bytes))
-    }
-}
 
 impl Attempts {
     /// Opens the ledger, which is recomputed from its first record, beside an open store.
