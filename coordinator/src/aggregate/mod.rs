@@ -28,14 +28,12 @@ pub struct Aggregator {
 
 impl Aggregator {
     /// For `plan` over models of `coordinates` parameters, before the first step.
-    ///
-    /// # Errors
-    /// When the plan has no grid for that many coordinates.
-    pub fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
+    #[cfg(test)]
+    fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
         Self::resume(plan, ServerOptimiser::new(&plan.server, plan.rounds, coordinates))
     }
 
-    /// As [`Self::new`], with an optimiser that has taken steps before.
+    /// For `plan`, with an optimiser that may have taken steps before.
     ///
     /// # Errors
     /// When the plan has no grid for that many coordinates.

@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// A shop is let in at once, for its line can do that, and asks to be told of rounds.
+    /// A shop dials and asks to be told of rounds. It shows no certificate and does not check in: memberships do not change.
     fn dial(&mut self, at: usize) {
         let shop = &mut self.shops[at];
         shop.link += 1;
@@ -295,8 +295,8 @@ impl World {
         self.tell(at, ShopEvent::Disconnected { jitter })
     }
 
-    /// What the coordinator says. A line's latency counts once for each word and for each update: what a question leads to
-    /// by itself is there with it.
+    /// What the coordinator says. A line's latency counts once for each question and each word, and once for an update's
+    /// bytes: the welcome, and the reply that lets the bytes come, cost none of their own.
     fn hear(&mut self, said: Result<Vec<Said>, Stopped>) -> anyhow::Result<()> {
         for said in said? {
             match said {
