@@ -16,7 +16,7 @@
 //! | [`commands::soak`] | `soak`: a day of a coordinator with many shops on bad lines |
 //! | [`virtual_net`] | virtual time and datagrams under the programs as they are |
 //! | [`evaluate`], [`commands::simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
-// In one module only, `storm/entropy.rs`.
+// In one module only, `cluster/entropy.rs`.
 #![deny(unsafe_code)]
 
 use std::ffi::OsString;

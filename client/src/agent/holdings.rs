@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::{Signed, SigningKey};
-use souk_common::ids::{Digest, ShopName};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::ShopName;
 use souk_common::rng::{Secret, Source, secret_stream};
-use souk_common::round::statements::{Announcement, Receipt, RejectCode};
+use souk_common::round::statements::Announcement;
 use souk_common::secagg::{Context, MaskingParams, Masks, Roster, Shares, UnmaskSecrets};
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::masking::{AttemptKeys, KnownShops, MaskError};
 use crate::participate::{AttemptKey, Pending, Policy};
-use crate::store::{ModelWord, Store};
+use crate::store::Store;
 use crate::training::{Attempts, UnreleasedUpdate};
 
 /// A shop's ledger, store, policy and sources of randomness. What has to be durable is when a method returns.
@@ -80,41 +79,8 @@ pub trait Holdings {
         now: Timestamp,
     ) -> anyhow::Result<Pending>;
 
-    /// Empties the outbox: the update was received.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn store_receipt(&mut self, receipt: &Signed<Receipt>) -> anyhow::Result<()>;
-
-    /// Empties the outbox: the update is of no use.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn store_rejection(&mut self, update: &Digest, code: RejectCode) -> anyhow::Result<()>;
-
-    /// Notes the newest head of the coordinator's record.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn remember(&mut self, log: &LogHead, announced: bool) -> anyhow::Result<()>;
-
-    /// Makes a model the current one.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn use_model(&mut self, word: &ModelWord) -> anyhow::Result<()>;
-
-    /// Keeps what it takes to unmask an attempt's sum.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn store_masking(&mut self, masking: &UnmaskSecrets) -> anyhow::Result<()>;
-
-    /// Forgets it.
-    ///
-    /// # Errors
-    /// Of the store.
-    fn erase_masking(&mut self) -> anyhow::Result<()>;
+    /// Where what the shop has to remember is kept; none: nowhere, for it does not outlive its process.
+    fn store(&self) -> Option<&Store>;
 }
 
 /// Makes the keys of a masked attempt. A shop's are [`fresh_keys`]; a simulation that checks whether used keys would be
@@ -137,29 +103,10 @@ pub fn fresh_keys() -> KeyMaker {
 
 /// A shop's folder.
 pub struct OnDisk {
-    folder: Folder,
-    store: Arc<Store>,
-    workshop: Arc<Attempts>,
-    keys: KeyMaker,
-}
-
-impl OnDisk {
-    pub(super) fn new(folder: Folder, store: Arc<Store>, workshop: Arc<Attempts>, keys: KeyMaker) -> Self {
-        Self {
-            folder,
-            store,
-            workshop,
-            keys,
-        }
-    }
-
-    pub(super) fn workshop(&self) -> &Arc<Attempts> {
-        &self.workshop
-    }
-
-    pub(super) fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
+    pub(super) folder: Folder,
+    pub(super) store: Arc<Store>,
+    pub(super) workshop: Arc<Attempts>,
+    pub(super) keys: KeyMaker,
 }
 
 impl Holdings for OnDisk {
@@ -206,27 +153,7 @@ impl Holdings for OnDisk {
         self.workshop.finish(key, update, masks, due, now)
     }
 
-    fn store_receipt(&mut self, receipt: &Signed<Receipt>) -> anyhow::Result<()> {
-        Ok(self.store.store_receipt(receipt)?)
-    }
-
-    fn store_rejection(&mut self, update: &Digest, code: RejectCode) -> anyhow::Result<()> {
-        Ok(self.store.store_rejection(update, code)?)
-    }
-
-    fn remember(&mut self, log: &LogHead, announced: bool) -> anyhow::Result<()> {
-        Ok(self.store.remember(log, announced)?)
-    }
-
-    fn use_model(&mut self, word: &ModelWord) -> anyhow::Result<()> {
-        Ok(self.store.use_model(word)?)
-    }
-
-    fn store_masking(&mut self, masking: &UnmaskSecrets) -> anyhow::Result<()> {
-        Ok(self.store.store_masking(masking)?)
-    }
-
-    fn erase_masking(&mut self) -> anyhow::Result<()> {
-        Ok(self.store.erase_masking()?)
+    fn store(&self) -> Option<&Store> {
+        Some(&self.store)
     }
 }

@@ -13,6 +13,7 @@ use super::{Agent, Holdings};
 use crate::link::requests::Outgoing;
 use crate::masking::AttemptKeys;
 use crate::participate::{AttemptKey, Event, MaskEffect, MaskEvent};
+use crate::store::Store;
 
 /// What the agent holds of a masked attempt.
 pub(super) struct MaskState {
@@ -105,7 +106,7 @@ impl<H: Holdings> Agent<H> {
                     .is_some()
                 {
                     self.masks.confirmation = None;
-                    self.holdings.erase_masking()?;
+                    self.keep(Store::erase_masking)?;
                 }
                 return Ok(None);
             }
@@ -182,7 +183,7 @@ impl<H: Holdings> Agent<H> {
             return Ok(None);
         };
         let signed = masking.confirm(survivors, bindings, &self.masks.identity)?;
-        self.holdings.store_masking(&masking)?;
+        self.keep(|store| store.store_masking(&masking))?;
         (self.masks.masking, self.masks.confirmation) = (Some(masking), Some(signed));
         Ok(Some(MaskEvent::SurvivorsStored(key)))
     }

@@ -31,7 +31,7 @@ use crate::link::requests::Outgoing;
 use crate::link::verified;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Effect, Event, Machine, Memory, Note, Policy};
-use crate::store::{ModelWord, Store};
+use crate::store::{ModelWord, Store, StoreError};
 use crate::training::{Attempts, UnreleasedUpdate};
 
 pub use holdings::{Holdings, KeyMaker, OnDisk, fresh_keys};
@@ -92,7 +92,12 @@ impl Agent {
         let identity = membership.signing_identity(folder)?;
         let member = (membership.shop.clone(), identity, membership.words_key()?);
         let masking = store.masking()?;
-        let holdings = OnDisk::new(folder.clone(), store, workshop, keys);
+        let holdings = OnDisk {
+            folder: folder.clone(),
+            store,
+            workshop,
+            keys,
+        };
         Ok(Self::with(
             holdings,
             member,
@@ -104,12 +109,12 @@ impl Agent {
 
     /// Data and ledger.
     pub fn workshop(&self) -> &Arc<Attempts> {
-        self.holdings.workshop()
+        &self.holdings.workshop
     }
 
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
-        self.holdings.store()
+        &self.holdings.store
     }
 }
 
@@ -275,22 +280,27 @@ impl<H: Holdings> Agent<H> {
             Effect::Masked(effect) => return self.carry_out_masked(effect),
             Effect::StoreReceipt(receipt) => {
                 let signed = self.receipts.remove(&receipt.upload.update);
-                self.holdings
-                    .store_receipt(&signed.context("a receipt comes with its signature")?)?;
+                let signed = signed.context("a receipt comes with its signature")?;
+                self.keep(|store| store.store_receipt(&signed))?;
             }
             Effect::StoreRejection { pending, code } => {
-                self.holdings.store_rejection(&pending.header.update, code)?;
+                self.keep(|store| store.store_rejection(&pending.header.update, code))?;
             }
-            Effect::Remember { log, announced } => self.holdings.remember(&log, announced)?,
+            Effect::Remember { log, announced } => self.keep(|store| store.remember(&log, announced))?,
             Effect::UseModel(manifest) => {
                 let word = self.models.remove(&manifest.model);
-                self.holdings
-                    .use_model(&word.context("a manifest comes with its signature")?)?;
+                let word = word.context("a manifest comes with its signature")?;
+                self.keep(|store| store.use_model(&word))?;
             }
             Effect::Report(note) => self.acts.push(AgentAction::Report(note)),
             Effect::Finish => self.acts.push(AgentAction::Finish),
         }
         Ok(None)
+    }
+
+    /// Writes to the store, if there is one.
+    fn keep(&self, write: impl FnOnce(&Store) -> Result<(), StoreError>) -> anyhow::Result<()> {
+        Ok(self.holdings.store().map_or(Ok(()), write)?)
     }
 
     fn record_spend(&mut self, now: Timestamp, key: AttemptKey) -> Event {

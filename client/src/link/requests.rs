@@ -404,11 +404,17 @@ impl Voice {
     /// # Errors
     /// When the membership is damaged.
     pub fn new(membership: &Membership, signing: SigningKey) -> anyhow::Result<Self> {
-        Ok(Self {
-            shop: membership.shop.clone(),
-            words_key: membership.words_key()?,
+        let words_key = membership.words_key()?;
+        Ok(Self::of(membership.shop.clone(), words_key, signing))
+    }
+
+    /// Of the shop of that name; the coordinator's words are checked with `words_key`.
+    pub fn of(shop: ShopName, words_key: [u8; 32], signing: SigningKey) -> Self {
+        Self {
+            shop,
+            words_key,
             signing,
-        })
+        }
     }
 
     /// Asks to be told of rounds, as process `process_id`.

@@ -115,7 +115,9 @@ pub(crate) fn weigh(
         let (id, digest) = (told.receipt.upload.id, told.plan);
         let plan = plans.get(&digest).context("a plan that was not fetched")?;
         if (1..=plan.rounds).contains(&id.round) {
-            let spend = Spend::of_attempt(plan, digest, id);
+            // Which attempts failed is not known here: the least noise that it can have had.
+            let plan = plan.for_first_attempt_at(id.round)?;
+            let spend = Spend::of_attempt(&plan, digest, id);
             known.push((told.receipt.upload.ledger_head, spend));
         } else {
             return Err(CheckFailed(format!(

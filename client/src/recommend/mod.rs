@@ -180,7 +180,6 @@ pub(crate) mod tests {
     /// 30 items in 3 categories, four users; the last has no history.
     pub(crate) fn shelf() -> Recommendable {
         let item = |row: usize| Item {
-            id: format!("i{row}"),
             title: if row < 2 {
                 "Same thing".into()
             } else {
@@ -189,6 +188,7 @@ pub(crate) mod tests {
             category: format!("c{}", row % 3),
             brand: "b".into(),
             price: Some(1.0 + row as f64),
+            ..Item::bare(format!("i{row}"))
         };
         let catalogue = Catalogue::new((0..30).map(item).collect()).unwrap();
         let config =

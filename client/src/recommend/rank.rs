@@ -51,11 +51,9 @@ mod tests {
 
     fn catalogue(titles: &[&str]) -> Catalogue {
         let item = |(row, title): (usize, &&str)| Item {
-            id: format!("i{row}"),
             title: (*title).into(),
-            category: String::new(),
             brand: "b".into(),
-            price: None,
+            ..Item::bare(format!("i{row}"))
         };
         Catalogue::new(titles.iter().enumerate().map(item).collect()).unwrap()
     }

@@ -1,9 +1,11 @@
 //! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
 
 mod quality;
+pub mod release_update;
 pub mod round_update;
 #[cfg(test)]
 mod tests;
+mod unreleased;
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,16 +19,17 @@ use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
+use souk_common::learned::{Learned, Learner};
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
+use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{LedgerError, Observer};
-use souk_common::privacy::{Charged, Ledger, LedgerSink, Spend, UserSum};
-use souk_common::rng::{Secret, Source, secret_stream};
-use souk_common::round::statements::{Announcement, Manifest, Receipt, UploadHeader};
+use souk_common::rng::secret_stream;
+use souk_common::round::statements::{Announcement, Manifest, Receipt};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
-use souk_common::wire::{codec, update};
+use souk_common::wire::codec;
 
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Budget};
@@ -38,7 +41,10 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
 use crate::recommend::cache::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
+use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
+
+pub use unreleased::UnreleasedUpdate;
 
 /// The shop's data, ledger and store.
 pub struct Attempts {
@@ -67,79 +73,6 @@ struct Data {
 
 /// Size and time of each file, by which a change is noticed.
 type Stamp = Vec<Option<(u64, SystemTime)>>;
-
-/// A draw for one attempt; nothing of it can leave before it was charged. `S` is where noise and draw came from: nothing of
-/// a known seed is in what a shop takes, which is [`Secret`].
-pub struct UnreleasedUpdate<S = Secret> {
-    sum: UserSum<S>,
-    spend: Spend,
-    charged: Option<Charged>,
-    masked: bool,
-    told: Vec<String>,
-}
-
-impl<S: Source> UnreleasedUpdate<S> {
-    /// Of what [`round_update`] made for an announced attempt of `plan`; and what its owner is told.
-    pub fn new(plan: &Plan, announcement: &Announcement, sum: UserSum<S>, told: Vec<String>) -> Self {
-        Self {
-            sum,
-            spend: Spend::of_attempt(plan, announcement.plan, announcement.id),
-            charged: None,
-            masked: plan.masking.is_some(),
-            told,
-        }
-    }
-
-    /// What its owner should know: that changed files were read, or that they can't be; that the shop has outgrown its plan.
-    pub fn told(&self) -> &[String] {
-        &self.told
-    }
-
-    /// Charges `ledger` for it; durable when this returns.
-    ///
-    /// # Errors
-    /// When the spend may not be durable.
-    pub fn charge(
-        &mut self,
-        ledger: &mut Ledger<impl LedgerSink>,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        self.charged = Some(ledger.charge(self.spend.clone(), now)?);
-        Ok(())
-    }
-
-    /// Its bytes, once it was charged; of a masked plan, under the masks.
-    ///
-    /// # Errors
-    /// When it was not charged, or its masks are missing.
-    pub fn finish(
-        self,
-        key: AttemptKey,
-        masks: Option<(&UnmaskSecrets, Masks)>,
-        due: Option<Timestamp>,
-    ) -> anyhow::Result<(Pending, Vec<u8>)> {
-        let charged = self.charged.context("the draw was not charged")?;
-        ensure!(
-            self.masked == masks.is_some(),
-            "masks and plan do not belong together"
-        );
-        let (masking, masks) = masks.unzip();
-        let finished = match masks {
-            Some(masks) => self.sum.finish_masked(&charged, masks)?,
-            None => self.sum.finish(&charged)?,
-        };
-        let bytes = update::encode(&finished);
-        let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let binding = masking.map(UnmaskSecrets::binding);
-        let pending = Pending {
-            key,
-            header,
-            binding,
-            due,
-        };
-        Ok((pending, bytes))
-    }
-}
 
 impl Attempts {
     /// Opens the ledger, which is recomputed from its first record, beside an open store.
@@ -209,24 +142,46 @@ impl Attempts {
     fn costs(&self, announcement: &Announcement, now: Timestamp) -> anyhow::Result<Consideration> {
         self.mend_ledger(now);
         let config = ShopConfig::load(&self.folder)?;
-        let (plan, catalogue, _) = self.fetched(announcement)?;
+        let (plan, catalogue, model) = self.fetched(announcement)?;
         if plan.terms_of(&self.shop).is_none() {
             return Ok(Consideration::NotInPlan);
         }
-        let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-        let coordinates = recommender.layout().len();
+        let (learner, round) = (Learner::new(&plan, &catalogue), announcement.id.round);
+        let learned = learner.known(|| read_blob(&self.folder, &model))?;
         // A plan that no grid holds is not taken part in.
-        plan.grid(coordinates)?;
-        let spend = Spend::of_attempt(&plan, announcement.plan, announcement.id);
+        let (of_round, _) = learner.round(&learned, round)?;
+        let spend = Spend::of_attempt(&of_round, announcement.plan, announcement.id);
+        self.must_be_within(&plan, &spend)?;
         let since = period_start(&config, now);
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
-            upload_bytes: plan.update_bytes(coordinates),
+            upload_bytes: plan.update_bytes(learner.coordinates(round)),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
             masking: MaskingOffered::of(&plan),
             upload_after: plan.cohort.upload_after,
         })
+    }
+
+    /// Refuses a release beyond the plan's budget by this shop's own ledger: a coordinator that does not count an attempt that
+    /// was charged here would have it say more of a customer than the plan allows.
+    fn must_be_within(&self, plan: &Plan, spend: &Spend) -> anyhow::Result<()> {
+        let Some(all) = plan.privacy.noise_multiplier.filter(|_| plan.is_of_releases()) else {
+            return Ok(());
+        };
+        let ledger = self.ledger();
+        let before = ledger.chain().spends().map(|(_, before)| before);
+        let same = before.filter(|before| before.plan == spend.plan && before.id() != spend.id());
+        let noise = same.chain([spend]).filter_map(|spend| spend.noise_multiplier);
+        let spent: f64 = noise.map(|noise| noise.get().powi(-2)).sum();
+        let budget = all.get().powi(-2);
+        ensure!(
+            spent <= budget * (1.0 + 1e-9),
+            "with {} this shop would have been charged for 1/z^2 = {spent:.4} of the plan's {budget:.4}: the coordinator does not \
+             count an attempt that this ledger was charged for. Ask the operator",
+            spend.id()
+        );
+        Ok(())
     }
 
     /// Noise, a secret draw of users, and their sum. Files that have changed since the last draw are read again first; if
@@ -254,6 +209,22 @@ impl Attempts {
             *bench = Some(self.set_up(announcement, &plan, &catalogue, data)?);
         }
         let bench = bench.as_mut().context("it was just set up")?;
+        if plan.is_of_releases() {
+            let learner = Learner::new(&plan, &catalogue);
+            let learned = learner.decode(&read_blob(&self.folder, &model)?)?;
+            if let Learned::Releases(releases) = &learned {
+                learner.check(releases)?;
+            }
+            let (plan, grid) = learner.round(&learned, announcement.id.round)?;
+            let sum = release_update(
+                (&learner, &learned),
+                announcement.id.round,
+                &bench.data.dataset,
+                (&plan, &grid, terms),
+                &mut secret_stream()?,
+            )?;
+            return Ok(UnreleasedUpdate::new(&plan, announcement, sum, told));
+        }
         let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
         let round = announcement.id.round.saturating_sub(1);
         let loaded = bench.recommender.load(params).in_round(round, plan.rounds);

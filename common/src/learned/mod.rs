@@ -72,6 +72,39 @@ impl Learner {
         &self.features
     }
 
+    /// How many items the catalogue has.
+    pub fn items(&self) -> usize {
+        self.items
+    }
+
+    /// What [`Self::round`] needs to know of what was published: all of releases, nothing of a model, whose file is not read.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and that of `read`.
+    pub fn known<E: From<LearnedError>>(
+        &self,
+        read: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Learned, E> {
+        match self.plan.is_of_releases() {
+            true => Ok(self.decode(&read()?)?),
+            false => Ok(Learned::Model(Vec::new())),
+        }
+    }
+
+    /// Refuses a first release that is not what its own sum makes: p, v0 or the map were changed behind it. Later ones follow
+    /// from it, and are checked by whoever has the record.
+    ///
+    /// # Errors
+    /// Which part it is.
+    pub fn check(&self, releases: &Releases) -> Result<(), LearnedError> {
+        match &releases.last {
+            Some(last) if last.kind == ReleaseKind::Popularity => {
+                Ok(last.verify(None, self.plan.rounds == 1, &self.public())?)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The plan as it is for the round that follows on `learned`, and its grid.
     ///
     /// # Errors

@@ -30,10 +30,8 @@ pub struct Aggregator {
 
 impl Aggregator {
     /// For `plan` over models of `coordinates` parameters, before the first step.
-    ///
-    /// # Errors
-    /// When the plan has no grid for that many coordinates.
-    pub fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
+    #[cfg(test)]
+    fn new(plan: &Plan, coordinates: usize) -> Result<Self, GridError> {
         Self::resume(plan, ServerOptimiser::new(&plan.server, plan.rounds, coordinates))
     }
 

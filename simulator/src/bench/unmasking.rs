@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::machine::fastest;
 use super::row::Row;
 use crate::load::NOISELESS;
-use crate::world::masked::Everybody;
+use crate::world::shop::Everybody;
 
 /// `mask_expand`: masks made and added, beside the bare keystream of the same bytes.
 pub(super) fn expansion(short: bool) -> anyhow::Result<Vec<Row>> {

@@ -1,5 +1,7 @@
 //! Connections: made, cut, and noticed to be gone.
 
+use souk_common::transport::PeerIdentity;
+
 use super::*;
 
 impl Storm {
@@ -22,7 +24,9 @@ impl Storm {
         // A coordinator that has not noticed yet will.
         let notice = self.rng.random_range(0..2_000);
         self.post_in(notice, Delivery::LostAtCoordinator { shop, link: old });
-        self.coordinator.connected(shop, self.shops[shop].certificate());
+        let certificate = self.shops[shop].certificate();
+        self.coordinator
+            .connected(shop, PeerIdentity::of(certificate), certificate);
         let now = self.shops_time(shop);
         let wishes = self.shops[shop].linked(now, link);
         self.after_shop(shop, wishes);

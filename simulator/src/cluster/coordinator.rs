@@ -1,4 +1,4 @@
-//! The coordinator of a storm: the production engine, dialogue and store on a disk that fails.
+//! A federation's coordinator: the production engine, dialogue and store, on a disk that fails or in memory.
 //!
 //! Every request is answered by the dialogue that `serve` carries over QUIC, certificates and joins included: who a shop is
 //! stands in the certificate that it dials with. What only sockets have is not here: TLS, which would refuse a certificate
@@ -37,11 +37,8 @@ pub(crate) struct Stream {
 
 /// What the coordinator says or wants.
 pub(crate) enum Said {
-    Push {
-        shop: usize,
-        link: u64,
-        push: Push,
-    },
+    /// To these shops, over these connections.
+    Push(Vec<(usize, u64)>, Push),
     Reply(Stream, Reply),
     /// A blob's bytes, from where the shop asked on, behind the reply.
     Bytes(Stream, Vec<u8>),
@@ -53,7 +50,6 @@ pub(crate) enum Said {
 
 /// The coordinator.
 pub(crate) struct Coordinator {
-    pub(crate) disk: FakeDisk,
     up: Option<(Engine, Dialogue)>,
     /// Who dialled last, of each shop.
     callers: BTreeMap<usize, Caller>,
@@ -72,64 +68,28 @@ pub(crate) struct Coordinator {
 pub(crate) type Stopped = anyhow::Error;
 
 impl Coordinator {
-    pub(crate) fn new(disk: FakeDisk, setup: &Setup) -> Self {
+    /// With shops of these names; it runs if it is `up`.
+    pub(crate) fn new(names: Vec<ShopName>, up: Option<(Engine, Dialogue)>) -> Self {
         Self {
-            disk,
-            up: None,
+            up,
             callers: BTreeMap::new(),
             links: BTreeMap::new(),
             receiving: BTreeMap::new(),
-            names: setup.shops.clone(),
+            names,
             ahead_ms: 0,
             boots: 0,
             wake_at: None,
         }
     }
 
-    /// Makes the federation: every shop joins with its code.
-    pub(crate) fn found(&mut self, setup: &Setup, now: Timestamp) -> anyhow::Result<Vec<Membership>> {
-        let (mut engine, dialogue) = self.open(now, setup)?;
-        // What a liar announces in place of the plan.
-        engine.store().files().put(&setup.other_plan().to_bytes())?;
-        let stranger = Caller {
-            peer: None,
-            certificate: Vec::new(),
-            from: HERE,
-        };
-        (0..setup.shops.len())
-            .map(|shop| {
-                let code = setup.code(shop)?;
-                registry::invite(engine.store(), now, &setup.shops[shop], &code.secret)?;
-                let request = Request::Join {
-                    secret: *code.secret,
-                    csr: setup.request(shop)?,
-                };
-                match dialogue.answer(&mut engine, now, &stranger, request).next {
-                    Next::Reply(reply) => joined(&code, now, reply),
-                    next => anyhow::bail!("a request to join led to {next:?}"),
-                }
-            })
-            .collect()
-    }
-
-    fn open(&self, now: Timestamp, setup: &Setup) -> anyhow::Result<(Engine, Dialogue)> {
-        let store = Store::open_on(Arc::new(self.disk.clone()), setup.home(), None)?;
-        let settings = Settings {
-            keep_parts: KEPT_ROUNDS,
-            keep_models: KEPT_MODELS,
-            new_run: false,
-        };
-        let (key, plan) = (setup.signing_key(), setup.plan.clone());
-        let mut engine = Engine::begin(now, store, key, plan, &setup.catalogue, settings)?;
-        let certification = Certification::by(setup.authority()?);
-        let dialogue = Dialogue::new(&mut engine, certification, LIFE, STAGING_BYTES)?;
-        Ok((engine, dialogue))
-    }
-
-    /// Starts from what the disk has.
-    pub(crate) fn start(&mut self, now: Timestamp, setup: &Setup) -> Result<Vec<Said>, Stopped> {
+    /// Starts from what was opened.
+    pub(crate) fn start(
+        &mut self,
+        now: Timestamp,
+        up: anyhow::Result<(Engine, Dialogue)>,
+    ) -> Result<Vec<Said>, Stopped> {
         self.boots += 1;
-        self.up = Some(self.open(now, setup)?);
+        self.up = Some(up?);
         self.tell(now, Event::Started)
     }
 
@@ -147,10 +107,10 @@ impl Coordinator {
         self.up.as_mut().map(|(engine, _)| engine)
     }
 
-    /// A shop dials and shows a certificate.
-    pub(crate) fn connected(&mut self, shop: usize, certificate: &[u8]) {
+    /// A shop dials, and shows a certificate.
+    pub(crate) fn connected(&mut self, shop: usize, peer: Option<PeerIdentity>, certificate: &[u8]) {
         let caller = Caller {
-            peer: PeerIdentity::of(certificate),
+            peer,
             certificate: certificate.to_vec(),
             from: HERE,
         };
@@ -333,9 +293,7 @@ impl Coordinator {
         let mut said = Vec::new();
         for output in outputs {
             match output {
-                Output::Push { shops, push } => {
-                    said.extend(self.push(shops.as_deref(), &push));
-                }
+                Output::Push { shops, push } => said.push(self.push(shops, push)),
                 Output::WakeAt(at) => said.push(Said::WakeAt(at)),
                 Output::Receive { .. } | Output::Reply { .. } | Output::Report(_) => {}
                 Output::Finished => said.push(Said::Finished),
@@ -348,19 +306,61 @@ impl Coordinator {
         said
     }
 
-    fn push(&self, shops: Option<&[ShopName]>, push: &Push) -> Vec<Said> {
+    fn push(&self, shops: Option<Vec<ShopName>>, push: Push) -> Said {
         if let Some((_, dialogue)) = &self.up {
-            dialogue.told(push);
+            dialogue.told(&push);
         }
-        let meant = |shop: usize| shops.is_none_or(|shops| shops.contains(&self.names[shop]));
-        let links = self.links.iter().filter(|(shop, _)| meant(**shop));
-        let said = links.map(|(shop, link)| Said::Push {
-            shop: *shop,
-            link: *link,
-            push: push.clone(),
-        });
-        said.collect()
+        let link = |shop: usize| Some((shop, *self.links.get(&shop)?));
+        let links = match shops {
+            None => self.links.iter().map(|(shop, link)| (*shop, *link)).collect(),
+            Some(shops) => shops
+                .iter()
+                .filter_map(|name| link(self.names.iter().position(|known| known == name)?))
+                .collect(),
+        };
+        Said::Push(links, push)
     }
+}
+
+/// Makes a storm's federation on `disk`: every shop joins with its code.
+pub(crate) fn found(disk: &FakeDisk, setup: &Setup, now: Timestamp) -> anyhow::Result<Vec<Membership>> {
+    let (mut engine, dialogue) = open(disk, setup, now)?;
+    // What a liar announces in place of the plan.
+    engine.store().files().put(&setup.other_plan().to_bytes())?;
+    let stranger = Caller {
+        peer: None,
+        certificate: Vec::new(),
+        from: HERE,
+    };
+    (0..setup.shops.len())
+        .map(|shop| {
+            let code = setup.code(shop)?;
+            registry::invite(engine.store(), now, &setup.shops[shop], &code.secret)?;
+            let request = Request::Join {
+                secret: *code.secret,
+                csr: setup.request(shop)?,
+            };
+            match dialogue.answer(&mut engine, now, &stranger, request).next {
+                Next::Reply(reply) => joined(&code, now, reply),
+                next => anyhow::bail!("a request to join led to {next:?}"),
+            }
+        })
+        .collect()
+}
+
+/// Opens it as the disk has it.
+pub(crate) fn open(disk: &FakeDisk, setup: &Setup, now: Timestamp) -> anyhow::Result<(Engine, Dialogue)> {
+    let store = Store::open_on(Arc::new(disk.clone()), setup.home(), None)?;
+    let settings = Settings {
+        keep_parts: KEPT_ROUNDS,
+        keep_models: KEPT_MODELS,
+        new_run: false,
+    };
+    let (key, plan) = (setup.signing_key(), setup.plan.clone());
+    let mut engine = Engine::begin(now, store, key, plan, &setup.catalogue, settings)?;
+    let certification = Certification::by(setup.authority()?);
+    let dialogue = Dialogue::new(&mut engine, certification, LIFE, STAGING_BYTES)?;
+    Ok((engine, dialogue))
 }
 
 /// Where every shop is.

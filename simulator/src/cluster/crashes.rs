@@ -6,11 +6,11 @@ impl Storm {
     pub(crate) fn start_coordinator(&mut self) {
         self.note("coordinator starts");
         let now = self.coordinators_time();
-        let setup = Arc::clone(&self.setup);
-        let said = self.coordinator.start(now, &setup);
+        let up = coordinator::open(&self.coordinators_disk, &self.setup, now);
+        let said = self.coordinator.start(now, up);
         let started = said.is_ok();
         self.after_coordinator(said);
-        if started && !self.coordinator.disk.is_off() {
+        if started && !self.coordinators_disk.is_off() {
             self.examine();
         }
         let engine = self.coordinator.engine();
@@ -26,7 +26,7 @@ impl Storm {
             return;
         };
         if let Err(error) = self.referee.examine(engine, &names)
-            && !self.coordinator.disk.is_off()
+            && !self.coordinators_disk.is_off()
         {
             self.referee
                 .faults
@@ -40,7 +40,7 @@ impl Storm {
         let (told, down_ms) = self.stops[0];
         self.outcome.crashes += u64::from(how.is_none());
         self.coordinator.stop();
-        self.coordinator.disk.restart(how.unwrap_or(told));
+        self.coordinators_disk.restart(how.unwrap_or(told));
         let boots = self.coordinator.boots;
         for shop in 0..self.shops.len() {
             self.cut(shop, 0);
@@ -87,7 +87,7 @@ impl Storm {
                 match (writes, whom) {
                     (Some(writes), _) => self.disk(whom).stop_after(writes),
                     (None, Whom::Coordinator) if self.coordinator.engine().is_some() => {
-                        self.coordinator.disk.switch_off();
+                        self.coordinators_disk.switch_off();
                         self.stop_coordinator(None);
                     }
                     (None, Whom::Shop(shop)) if self.shops[shop].is_up() => {
@@ -115,7 +115,7 @@ impl Storm {
 
     pub(crate) fn disk(&self, whom: Whom) -> &FakeDisk {
         match whom {
-            Whom::Coordinator => &self.coordinator.disk,
+            Whom::Coordinator => &self.coordinators_disk,
             Whom::Shop(shop) => &self.shops[shop].disk,
         }
     }

@@ -200,9 +200,23 @@ impl Storm {
         self.post_at(Timestamp(at), letter(frame));
     }
 
+    fn push(&mut self, shop: usize, link: u64, mut push: Push) {
+        if let Some(liar) = &mut self.liar {
+            liar.show(shop, &self.setup.shops[shop], &mut push);
+        }
+        if shop + 1 == self.setup.shops.len() {
+            self.member.hears(&push);
+        }
+        self.referee.heard(shop, &push);
+        if let Push::Ended { id, .. } = &push {
+            self.note(&format!("ended {id}"));
+        }
+        self.send(shop, true, &push, |frame| Delivery::Push { shop, link, frame });
+    }
+
     /// What the coordinator has said goes out, unless it has stopped over it.
     pub(crate) fn after_coordinator(&mut self, said: Result<Vec<Said>, Stopped>) {
-        if self.coordinator.disk.is_off() {
+        if self.coordinators_disk.is_off() {
             return self.stop_coordinator(None);
         }
         let said = match said {
@@ -217,18 +231,11 @@ impl Storm {
         let boots = self.coordinator.boots;
         for said in said {
             match said {
-                Said::Push { shop, link, mut push } => {
-                    if let Some(liar) = &mut self.liar {
-                        liar.show(shop, &self.setup.shops[shop], &mut push);
+                Said::Push(mut links, said) => {
+                    links.sort_unstable();
+                    for (shop, link) in links {
+                        self.push(shop, link, said.clone());
                     }
-                    if shop + 1 == self.setup.shops.len() {
-                        self.member.hears(&push);
-                    }
-                    self.referee.heard(shop, &push);
-                    if let Push::Ended { id, .. } = &push {
-                        self.note(&format!("ended {id}"));
-                    }
-                    self.send(shop, true, &push, |frame| Delivery::Push { shop, link, frame });
                 }
                 Said::Reply(stream, reply) => {
                     self.referee.told(stream.shop, &reply);

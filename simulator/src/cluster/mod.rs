@@ -171,6 +171,7 @@ pub(crate) struct Storm {
     now: Timestamp,
     queue: Queue<Timestamp, Delivery>,
     coordinator: Coordinator,
+    coordinators_disk: FakeDisk,
     shops: Vec<Shop>,
     lines: Vec<Line>,
     referee: Checker,
@@ -189,8 +190,8 @@ impl Storm {
     pub(crate) fn new(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Self> {
         let seed = weather.seed;
         let lie = weather.plant.and_then(Mutation::of_coordinator);
-        let mut coordinator = Coordinator::new(FakeDisk::lying(seed, "coordinator's disk", lie), setup);
-        let memberships = coordinator.found(setup, Timestamp(START_MS))?;
+        let disk = FakeDisk::lying(seed, "coordinator's disk", lie);
+        let memberships = coordinator::found(&disk, setup, Timestamp(START_MS))?;
         let shops = (0..setup.shops.len())
             .map(|place| {
                 let lie = weather.plant.and_then(Mutation::of_shop);
@@ -207,7 +208,8 @@ impl Storm {
             now: Timestamp(START_MS),
             queue: Queue::default(),
             lines: vec![Line::default(); shops.len()],
-            coordinator,
+            coordinator: Coordinator::new(setup.shops.clone(), None),
+            coordinators_disk: disk,
             shops,
             referee: Checker::of_masked(leaks),
             member: Member::default(),
@@ -321,7 +323,7 @@ impl Storm {
         }
         self.outcome.seconds = (self.now.0 - START_MS) as f64 / 1000.0;
         let disks = self.shops.iter().map(|shop| &shop.disk);
-        for disk in disks.chain([&self.coordinator.disk]) {
+        for disk in disks.chain([&self.coordinators_disk]) {
             self.trace.update(&disk.trace().0);
         }
         self.outcome.trace = Some(self.trace.finish());

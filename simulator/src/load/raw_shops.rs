@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::load::{NOISELESS, cpu_secs};
 use crate::processes::site::Site;
-use crate::world::masked::Everybody;
+use crate::world::shop::Everybody;
 
 /// Connected shops.
 pub(crate) struct Shops {

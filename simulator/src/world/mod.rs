@@ -1,45 +1,57 @@
-//! A whole federation in one process, on virtual time: the machines of coordinator and shops, the real updates, ledgers,
+//! A whole federation in one process, on virtual time: the production coordinator and agents, with real updates, ledgers,
 //! truncation and sums; only sockets, disks and the wall clock are left out.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`operator`] | the coordinator's machine and the model it makes |
-//! | [`shop`] | a shop's machine, its users and its ledger |
-//! | [`masked`] | what they say to each other under masks |
-//! | [`network`] | how long letters take, and when a line is cut |
+//! | this one | the loop, and what is said over the lines |
+//! | [`shop`] | a shop: an agent, with its users and its ledger in memory |
+//! | [`network`] | how long words take, and when a line is cut |
 //!
-//! One seed makes one run, bit for bit, on any number of threads.
+//! The coordinator is [`crate::cluster::coordinator`], over a store in memory. One seed makes one run, bit for bit, on any
+//! number of threads.
 
-pub(crate) mod masked;
 mod network;
-mod operator;
-mod shop;
+pub(crate) mod shop;
 
 #[cfg(test)]
 mod proofs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use souk_client::participate::{self, BlobKind};
-use souk_common::accountant::Composition;
+use souk_client::agent::AgentAction;
+use souk_client::link::requests::{Came, Outgoing, Then, Voice};
+use souk_client::participate::{AttemptKey, Blob, BlobKind, Event as ShopEvent};
+use souk_client::training::UnreleasedUpdate;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
+use souk_common::crypto::pki::Authority;
+use souk_common::crypto::sign::SigningKey;
 use souk_common::dataset::Dataset;
-use souk_common::ids::{AttemptId, ShopName};
-use souk_common::model::{Loaded, Recommender};
+use souk_common::hex;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::learned::{Learned, Learner, Releases};
+use souk_common::model::{Loaded, Recommender, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
-use souk_common::round::statements::{Outcome as Ending, RejectCode, UploadHeader};
+use souk_common::rng::Stream as Seeded;
+use souk_common::round::statements::Outcome as Ending;
+use souk_common::storage::blobs::MemoryBlobs;
 use souk_common::update::Counts;
-use souk_coordinator::masking::MaskedWord;
-use souk_coordinator::round;
+use souk_common::wire::messages::{Push, Reply, Request};
+use souk_coordinator::engine::{Engine, Settings};
+use souk_coordinator::membership::authorities::Certification;
+use souk_coordinator::round::{Event, PauseReason};
+use souk_coordinator::session::Dialogue;
+use souk_coordinator::store::memory::MemoryRecords;
+use souk_coordinator::store::{Entry, Shop as Membership, Standing, Store};
 
+use crate::cluster::coordinator::{Coordinator, Said, Stopped, Stream};
 pub(crate) use network::Line;
 use network::Network;
-use operator::Operator;
 use shop::Shop;
 
 /// A shop's users, as the world gets them.
@@ -54,29 +66,64 @@ pub(crate) struct Members {
 pub(crate) struct World {
     plan: Arc<Plan>,
     recommender: Arc<Recommender>,
-    operator: Operator,
+    learner: Arc<Learner>,
+    coordinator: Coordinator,
     shops: Vec<Shop>,
     network: Network<Letter>,
+    /// The model that is out, set up once for all shops: they hold the same bytes.
+    broadcast: Option<Broadcast>,
     now: Timestamp,
-    paused: Option<round::PauseReason>,
+    paused: Option<PauseReason>,
     finished: bool,
+}
+
+struct Broadcast {
+    digest: Digest,
+    len_bytes: u64,
+    out: Out,
+}
+
+/// What is out, as shops work on it.
+#[derive(Clone)]
+pub(crate) enum Out {
+    Model {
+        params: Arc<Vec<f32>>,
+        loaded: Arc<Loaded>,
+    },
+    Releases(Arc<Learned>),
+}
+
+impl Out {
+    /// A model's parameters; none of releases.
+    fn params(&self) -> &[f32] {
+        match self {
+            Self::Model { params, .. } => params,
+            Self::Releases(_) => &[],
+        }
+    }
 }
 
 /// What is on its way, and to whom.
 enum Letter {
-    ToCoordinator(round::Event),
-    ToShop(usize, participate::Event),
-    /// A shop's word for a masked attempt.
-    Word(usize, Box<MaskedWord>),
-    /// A shop dials.
+    Timer,
+    Question(Stream, Box<Request>),
+    /// An update's bytes.
+    Bytes(Stream, Vec<u8>),
+    Push(usize, Push),
+    Reply(Stream, Reply),
+    Fetched(usize, Blob),
+    /// A shop has made its update.
+    Drawn(usize, AttemptKey, Box<UnreleasedUpdate<Seeded>>),
     Dial(usize),
 }
 
 /// What came of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The last model's parameters.
+    /// The last model's parameters; none in a plan of releases.
     pub(crate) params: Vec<f32>,
+    /// What a plan of releases has released.
+    pub(crate) releases: Option<Releases>,
     /// Attempts that ended without a model.
     pub(crate) abandoned: u64,
     /// Updates counted over all rounds.
@@ -105,19 +152,25 @@ impl World {
         line: Line,
         seed: u64,
     ) -> anyhow::Result<Self> {
+        let key = SigningKey::from_bytes(&[0xC0; 32]);
+        let words_key = key.public();
         let plan = Arc::new(plan.clone());
         let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
-        let operator = Operator::new(&plan, catalogue.digest(), &recommender)?;
+        let learner = Arc::new(Learner::new(&plan, catalogue));
         let shops = members
             .into_iter()
-            .map(|members| Shop::new(members, &plan, &recommender, seed))
+            .map(|members| Shop::new(members, &learner, words_key, seed))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let names = shops.iter().map(|shop| shop.peer.shop.clone()).collect();
+        let up = open((*plan).clone(), catalogue, key, &shops)?;
         Ok(Self {
             plan,
             recommender,
-            operator,
+            learner,
+            coordinator: Coordinator::new(names, Some(up)),
             shops,
             network: Network::new(line, seed),
+            broadcast: None,
             now: Timestamp(0),
             paused: None,
             finished: false,
@@ -129,297 +182,311 @@ impl World {
     /// # Errors
     /// When the run pauses, because no quorum comes together.
     pub(crate) fn run(mut self, mut published: impl FnMut(u64, &[f32])) -> anyhow::Result<Outcome> {
-        self.tell_coordinator(round::Event::Started)?;
+        let said = self.coordinator.tell(self.now, Event::Started);
+        self.hear(said)?;
         for shop in 0..self.shops.len() {
-            self.tell_shop(shop, participate::Event::Started)?;
+            self.tell(shop, ShopEvent::Started)?;
         }
         let mut round = 0;
         while !self.finished {
             if let Some(reason) = self.paused {
-                bail!(
-                    "round {} is not to be had: {}",
-                    self.operator.published() + 1,
-                    reason.words()
-                );
+                bail!("round {} is not to be had: {}", round + 1, reason.words());
             }
             let (now, letter) = self.network.next().context("nobody has anything left to do")?;
             self.now = now;
-            match letter {
-                Letter::ToCoordinator(event) => self.tell_coordinator(event)?,
-                Letter::ToShop(shop, event) => self.tell_shop(shop, event)?,
-                Letter::Word(shop, word) => self.take_word(shop, *word)?,
-                Letter::Dial(shop) => self.connect(shop),
-            }
-            if self.operator.published() > round {
-                round = self.operator.published();
-                published(round, self.operator.params());
+            self.deliver(letter)?;
+            let newest = self.engine()?.machine().published();
+            if newest > round {
+                round = newest;
+                published(round, self.broadcast()?.out.params());
             }
         }
         self.outcome()
     }
 
-    fn outcome(self) -> anyhow::Result<Outcome> {
+    fn outcome(mut self) -> anyhow::Result<Outcome> {
         let delta = self.plan.privacy.delta;
         let mut tally = Tally::default();
         // Most shops have spent the same: each sum is worked out once.
-        let mut spends: Vec<Composition> = Vec::new();
-        for shop in &self.shops {
-            tally.merge(shop.tally());
-            let spent = shop.spends();
+        let mut spends = Vec::new();
+        for shop in &mut self.shops {
+            let account = shop.agent.holdings();
+            tally.merge(account.tally);
+            let spent = account.spends();
             if !spends.contains(&spent) {
                 spends.push(spent);
             }
         }
         let epsilons = spends.iter().map(|spent| spent.epsilon(delta));
         let epsilon = epsilons.fold(Epsilon::new(0.0).ok(), larger);
+        let (mut abandoned, mut updates, mut counts) = (0, 0, None);
+        self.engine()?
+            .store()
+            .each_entry(|_, record| match record.entry {
+                Entry::Ended(ended) => match ended.body {
+                    Ending::Published(manifest) => updates += manifest.updates.len() as u64,
+                    _ => abandoned += 1,
+                },
+                Entry::Quality { counts: counted, .. } => counts = Some(counted),
+                _ => {}
+            })?;
         Ok(Outcome {
-            abandoned: self.operator.abandoned(),
-            updates: self.operator.updates(),
-            bytes_up: self.shops.iter().map(Shop::bytes_sent).sum(),
+            abandoned,
+            updates,
+            bytes_up: self.shops.iter().map(|shop| shop.bytes_sent).sum(),
             virtual_secs: self.now.since(Timestamp(0)).as_secs_f64(),
             epsilon,
             tally,
-            counts: self.operator.counts(),
-            params: self.operator.into_params(),
+            counts,
+            releases: match &self.broadcast()?.out {
+                Out::Releases(learned) => match &**learned {
+                    Learned::Releases(releases) => Some(releases.clone()),
+                    Learned::Model(_) => None,
+                },
+                Out::Model { .. } => None,
+            },
+            params: self.broadcast()?.out.params().to_vec(),
         })
     }
 
-    fn connect(&mut self, shop: usize) {
-        self.shops[shop].connected = true;
-        let manifest = self.operator.manifest().clone();
-        let name = self.shops[shop].name.clone();
-        self.network.deliver(
-            self.now,
-            Letter::ToShop(shop, participate::Event::Welcomed(manifest)),
-        );
-        self.network
-            .deliver(self.now, Letter::ToCoordinator(round::Event::Connected(name)));
+    fn engine(&mut self) -> anyhow::Result<&mut Engine> {
+        self.coordinator.engine().context("the coordinator runs")
+    }
+
+    fn broadcast(&mut self) -> anyhow::Result<&Broadcast> {
+        let digest = self.engine()?.manifest().body.model;
+        if self.broadcast.as_ref().is_none_or(|model| model.digest != digest) {
+            let bytes = self.engine()?.store().files().read(&digest)?;
+            let out = match self.plan.is_of_releases() {
+                true => Out::Releases(Arc::new(self.learner.decode(&bytes)?)),
+                false => {
+                    let (params, meta) = file::decode(&bytes, self.recommender.layout())?;
+                    let loaded = self.recommender.load(params.clone());
+                    Out::Model {
+                        params: Arc::new(params),
+                        loaded: Arc::new(loaded.in_round(meta.round, self.plan.rounds)),
+                    }
+                }
+            };
+            self.broadcast = Some(Broadcast {
+                digest,
+                len_bytes: bytes.len() as u64,
+                out,
+            });
+        }
+        self.broadcast.as_ref().context("it was just set up")
+    }
+
+    fn deliver(&mut self, letter: Letter) -> anyhow::Result<()> {
+        let now = self.now;
+        match letter {
+            Letter::Timer => {
+                let said = self.coordinator.tell(now, Event::Timer);
+                self.hear(said)
+            }
+            Letter::Question(stream, request) => {
+                let said = self.coordinator.answer(now, stream, *request);
+                self.hear(said)
+            }
+            Letter::Bytes(stream, bytes) => {
+                let said = self.coordinator.bytes(now, stream, &bytes, true);
+                self.hear(said)
+            }
+            Letter::Push(shop, push) => self.pushed(shop, push),
+            Letter::Reply(stream, reply) => self.answered(stream, reply),
+            Letter::Fetched(shop, blob) => self.tell(shop, ShopEvent::BlobReady(blob)),
+            Letter::Drawn(shop, key, update) => {
+                let acts = self.shops[shop].agent.drawn(now, key, Ok(update))?;
+                self.act(shop, acts)
+            }
+            Letter::Dial(shop) => {
+                self.dial(shop);
+                Ok(())
+            }
+        }
+    }
+
+    /// A shop dials and asks to be told of rounds. It shows no certificate and does not check in: memberships do not change.
+    fn dial(&mut self, at: usize) {
+        let shop = &mut self.shops[at];
+        shop.link += 1;
+        shop.connected = true;
+        self.coordinator.connected(at, Some(shop.peer.clone()), &[]);
+        let subscribe = Letter::Question(shop.stream(at), Box::new(Voice::subscribe(0)));
+        self.network.deliver(self.now, subscribe);
     }
 
     /// The line breaks: what is under way over it is lost, and both sides notice.
-    fn cut(&mut self, shop: usize) -> anyhow::Result<()> {
-        self.shops[shop].connected = false;
-        let name = self.shops[shop].name.clone();
+    fn cut(&mut self, at: usize) -> anyhow::Result<()> {
+        let shop = &mut self.shops[at];
+        shop.connected = false;
+        shop.asked.clear();
+        let link = shop.link;
         self.network.drop_letters(|letter| match letter {
-            Letter::ToShop(to, event) => *to == shop && crosses_the_line(event),
-            Letter::ToCoordinator(event) => sender(event) == Some(&name),
-            Letter::Word(from, _) => *from == shop,
-            Letter::Dial(_) => false,
+            Letter::Question(stream, _) | Letter::Bytes(stream, _) | Letter::Reply(stream, _) => {
+                stream.shop == at
+            }
+            Letter::Push(shop, _) | Letter::Fetched(shop, _) => *shop == at,
+            Letter::Timer | Letter::Drawn(..) | Letter::Dial(_) => false,
         });
-        for upload in self.shops[shop].abort_upload() {
-            let (shop, id) = (name.clone(), upload.id);
-            self.tell_coordinator(round::Event::UploadFailed { shop, id })?;
-        }
-        self.tell_coordinator(round::Event::Disconnected(name))?;
+        let said = self.coordinator.lost(self.now, at, link);
+        self.hear(said)?;
         let jitter = self.network.jitter();
-        self.tell_shop(shop, participate::Event::Disconnected { jitter })
+        self.tell(at, ShopEvent::Disconnected { jitter })
     }
 
-    fn tell_coordinator(&mut self, event: round::Event) -> anyhow::Result<()> {
-        let mut waiting = vec![event];
-        while let Some(event) = waiting.pop() {
-            for effect in self.operator.handle(self.now, event) {
-                waiting.extend(self.serve(effect)?);
-            }
-        }
-        Ok(())
-    }
-
-    /// Carries out an effect of the coordinator's machine; the event that follows at once, if any.
-    fn serve(&mut self, effect: round::Effect) -> anyhow::Result<Option<round::Event>> {
-        match effect {
-            round::Effect::Open { id, deadline } => self.operator.open(id, deadline),
-            round::Effect::Announce { id, shops } => {
-                let announcement = self.operator.announcement(id);
-                for name in shops {
-                    self.push(&name, participate::Event::Announced(announcement.clone()));
-                }
-            }
-            round::Effect::SetTimer(at) => {
-                self.network.at(at, Letter::ToCoordinator(round::Event::Timer));
-            }
-            round::Effect::Receive { shop, upload } => {
-                let arrived = round::Event::UploadArrived { shop, upload };
-                self.network
-                    .transfer(self.now, upload.len_bytes, Letter::ToCoordinator(arrived));
-            }
-            round::Effect::Record { shop, upload } => {
-                let at = self.position(&shop)?;
-                let bytes = self.shops[at].uploaded(&upload);
-                return Ok(Some(match bytes {
-                    Some(bytes) => {
-                        self.operator.add(bytes)?;
-                        round::Event::Recorded { shop, upload }
+    /// What the coordinator says. A line's latency counts once for each question and each word, and once for an update's
+    /// bytes: the welcome, and the reply that lets the bytes come, cost none of their own.
+    fn hear(&mut self, said: Result<Vec<Said>, Stopped>) -> anyhow::Result<()> {
+        for said in said? {
+            match said {
+                Said::Push(shops, welcome @ Push::Welcome { .. }) => {
+                    for (shop, _) in shops {
+                        self.pushed(shop, welcome.clone())?;
                     }
-                    None => round::Event::UploadFailed { shop, id: upload.id },
-                }));
-            }
-            round::Effect::Receipt { shop, upload } => {
-                let receipt = self.operator.receipt(shop.clone(), upload, self.now);
-                self.push(&shop, participate::Event::Received(receipt));
-            }
-            round::Effect::Reject { shop, id, code } => self.reject(&shop, id, code)?,
-            round::Effect::Publish { id, accepted } => {
-                if let Err(misfit) = self.operator.unmask() {
-                    tracing::warn!(%id, %misfit, "the sum can't be unmasked");
-                    return Ok(Some(round::Event::NotUnmasked(id)));
                 }
-                let outcome = self.operator.publish(id, accepted, self.now);
-                self.end_attempt(id, &outcome);
-                return Ok(Some(round::Event::Published(id)));
-            }
-            round::Effect::Abandon {
-                id,
-                accepted,
-                quorum,
-                unmasking,
-            } => {
-                let outcome = self.operator.abandon(accepted, quorum, unmasking);
-                self.end_attempt(id, &outcome);
-            }
-            effect @ (round::Effect::FixRoster { .. }
-            | round::Effect::DeliverShares { .. }
-            | round::Effect::FixSharers { .. }
-            | round::Effect::FixSurvivors { .. }
-            | round::Effect::ShowConfirmations { .. }
-            | round::Effect::Repeat { .. }) => return self.serve_masked(effect),
-            round::Effect::Paused(reason) => self.paused = Some(reason),
-            round::Effect::Finish => self.finished = true,
-        }
-        Ok(None)
-    }
-
-    fn reject(&mut self, shop: &ShopName, id: AttemptId, code: RejectCode) -> anyhow::Result<()> {
-        let at = self.position(shop)?;
-        let headers: Vec<UploadHeader> = self.shops[at].abort_upload();
-        for header in headers.into_iter().filter(|header| header.id == id) {
-            self.push(shop, participate::Event::Rejected { header, code });
-        }
-        Ok(())
-    }
-
-    fn end_attempt(&mut self, id: AttemptId, outcome: &Ending) {
-        let names: Vec<ShopName> = self.shops.iter().map(|shop| shop.name.clone()).collect();
-        for name in names {
-            let outcome = outcome.clone();
-            self.push(&name, participate::Event::Ended { id, outcome });
-        }
-    }
-
-    /// Sends a word to a shop that is connected.
-    fn push(&mut self, name: &ShopName, event: participate::Event) {
-        let found = self.shops.iter().position(|shop| shop.name == *name);
-        if let Some(at) = found.filter(|at| self.shops[*at].connected) {
-            self.network.deliver(self.now, Letter::ToShop(at, event));
-        }
-    }
-
-    fn position(&self, name: &ShopName) -> anyhow::Result<usize> {
-        let found = self.shops.iter().position(|shop| shop.name == *name);
-        found.with_context(|| format!("{name} is no shop of this simulation"))
-    }
-
-    fn tell_shop(&mut self, at: usize, event: participate::Event) -> anyhow::Result<()> {
-        let mut waiting = vec![event];
-        while let Some(event) = waiting.pop() {
-            for effect in self.shops[at].machine.handle(self.now, event) {
-                waiting.extend(self.act(at, effect)?);
+                Said::Push(shops, push) => {
+                    for (shop, _) in shops {
+                        self.network.deliver(self.now, Letter::Push(shop, push.clone()));
+                    }
+                }
+                Said::Reply(stream, reply @ Reply::UploadFrom { .. }) => self.answered(stream, reply)?,
+                Said::Reply(stream, reply) => self.network.deliver(self.now, Letter::Reply(stream, reply)),
+                Said::WakeAt(at) => self.network.at(at, Letter::Timer),
+                Said::Paused => self.paused = self.engine()?.machine().paused(),
+                Said::Finished => self.finished = true,
+                // Blobs are not asked for: see `say`.
+                Said::Bytes(..) => {}
             }
         }
         Ok(())
     }
 
-    /// Carries out an effect of a shop's machine; the event that follows at once, if any.
-    fn act(&mut self, at: usize, effect: participate::Effect) -> anyhow::Result<Option<participate::Event>> {
-        use participate::{Effect, Event};
-        match effect {
-            Effect::Connect { at: when } => self.network.at(when, Letter::Dial(at)),
-            Effect::Fetch { blob, at: when } => {
-                let bytes = match blob.kind {
-                    BlobKind::Model => self.operator.model_bytes(),
+    fn pushed(&mut self, at: usize, push: Push) -> anyhow::Result<()> {
+        let acts = self.shops[at].agent.hear(self.now, push)??;
+        self.act(at, acts)
+    }
+
+    fn tell(&mut self, at: usize, event: ShopEvent) -> anyhow::Result<()> {
+        let acts = self.shops[at].agent.handle(self.now, event)?;
+        self.act(at, acts)
+    }
+
+    fn answered(&mut self, stream: Stream, reply: Reply) -> anyhow::Result<()> {
+        let (now, shop) = (self.now, &mut self.shops[stream.shop]);
+        let Some(mut exchange) = shop.asked.remove(&stream.number) else {
+            return Ok(());
+        };
+        let came = match exchange.reply(&shop.voice, now, reply) {
+            Ok(Then::Came(came)) => came,
+            Ok(Then::Send(from)) => {
+                let bytes = shop.agent.holdings().outbox_from(from);
+                shop.asked.insert(stream.number, exchange);
+                let len_bytes = bytes.len() as u64;
+                self.network
+                    .transfer(now, len_bytes, Letter::Bytes(stream, bytes));
+                return Ok(());
+            }
+            Ok(Then::Take(_)) => return Ok(()),
+            Err(error) => exchange.failed(error),
+        };
+        let acts = match came {
+            Came::Event(event) => shop.agent.handle(now, event)?,
+            Came::Receipt(receipt) => shop.agent.received(now, receipt)?,
+            Came::NotTaken(key, reason) => shop.agent.not_taken(now, key, &reason)?,
+            Came::Nothing | Came::Heard(_) | Came::Renewed(_) | Came::HangUp => return Ok(()),
+        };
+        self.act(stream.shop, acts)
+    }
+
+    /// Does what a shop's agent leaves to others.
+    fn act(&mut self, at: usize, acts: Vec<AgentAction>) -> anyhow::Result<()> {
+        for act in acts {
+            match act {
+                AgentAction::Connect { at: when } => self.network.at(when, Letter::Dial(at)),
+                AgentAction::Say(what) => self.say(at, what)?,
+                AgentAction::Consider(announcement) => {
+                    let out = self.broadcast()?.out.clone();
+                    let costs = self.shops[at].agent.holdings().consider(&out, &announcement)?;
+                    let key = AttemptKey::from(&announcement);
+                    self.tell(at, ShopEvent::Considered(key, costs))?;
+                }
+                AgentAction::Compute(announcement) => {
+                    let out = self.broadcast()?.out.clone();
+                    let update = self.shops[at].agent.holdings().draw(&out, &announcement)?;
+                    let key = AttemptKey::from(&announcement);
+                    self.network
+                        .work(self.now, Letter::Drawn(at, key, Box::new(update)));
+                    if self.network.cuts() {
+                        self.cut(at)?;
+                    }
+                }
+                AgentAction::Tell(line) => tracing::debug!(shop = at, line, "tells"),
+                AgentAction::Report(_) | AgentAction::Finish => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, at: usize, what: Outgoing) -> anyhow::Result<()> {
+        let when = match &what {
+            // Its bytes take their time and are not carried: all shops would set up the same model.
+            Outgoing::Fetch(blob, when) => {
+                let len_bytes = match blob.kind {
+                    BlobKind::Model => self.broadcast()?.len_bytes,
                     BlobKind::Plan | BlobKind::Catalogue => 0,
                 };
                 self.network
-                    .transfer(when, bytes, Letter::ToShop(at, Event::BlobReady(blob)));
+                    .transfer(*when, len_bytes, Letter::Fetched(at, *blob));
+                return Ok(());
             }
-            Effect::Consider(announcement) => {
-                return Ok(Some(self.shops[at].consider(&self.plan, &announcement)));
-            }
-            Effect::Answer(key, answer) => {
-                let shop = self.shops[at].name.clone();
-                let answered = round::Event::Answered {
-                    shop,
-                    id: key.id,
-                    answer,
-                };
-                self.send(at, answered);
-            }
-            Effect::Compute(announcement) => {
-                let model = self.broadcast(announcement.id.round);
-                let event = self.shops[at].compute(&self.plan, &model, &announcement)?;
-                self.network.work(self.now, Letter::ToShop(at, event));
-                if self.network.cuts() {
-                    self.cut(at)?;
-                }
-            }
-            Effect::RecordSpend(key) => return Ok(Some(self.shops[at].record_spend(key, self.now)?)),
-            Effect::PutInOutbox(key) => return Ok(Some(self.shops[at].put_in_outbox(key)?)),
-            Effect::Upload { pending, at: when } => {
-                let shop = &mut self.shops[at];
-                if shop.connected {
-                    let (name, upload) = (shop.name.clone(), pending.header);
-                    shop.offer(upload);
-                    if let Some(binding) = pending.binding {
-                        self.operator.bind(&name, binding);
-                    }
-                    let offered = round::Event::UploadOffered { shop: name, upload };
-                    self.network.deliver(when, Letter::ToCoordinator(offered));
-                }
-            }
-            Effect::Discard(key) => self.shops[at].discard(key),
-            Effect::StoreReceipt(_) | Effect::StoreRejection { .. } => self.shops[at].empty_outbox(),
-            Effect::Masked(effect) => return self.act_masked(at, effect),
-            Effect::Remember { .. } | Effect::UseModel(_) | Effect::Report(_) | Effect::Finish => {}
+            Outgoing::Upload(_, when) => *when,
+            _ => self.now,
+        };
+        if let Some((stream, request)) = self.shops[at].ask(at, self.now, what)? {
+            self.network.deliver(when, Letter::Question(stream, request));
         }
-        Ok(None)
-    }
-
-    fn send(&mut self, from: usize, event: round::Event) {
-        if self.shops[from].connected {
-            self.network.deliver(self.now, Letter::ToCoordinator(event));
-        }
-    }
-
-    /// The model that is out for `round`, set up once for all shops: they hold the same bytes.
-    fn broadcast(&mut self, round: u64) -> Arc<Loaded> {
-        let (recommender, rounds) = (&self.recommender, self.plan.rounds);
-        self.operator
-            .loaded(|params| recommender.load(params).in_round(round.saturating_sub(1), rounds))
+        Ok(())
     }
 }
 
-/// Whether a word to a shop comes from the coordinator rather than from the shop's own work.
-fn crosses_the_line(event: &participate::Event) -> bool {
-    use participate::{Event, MaskEvent};
-    !matches!(
-        event,
-        Event::Started
-            | Event::Computed(_)
-            | Event::Failed(_)
-            | Event::Disconnected { .. }
-            | Event::Masked(
-                MaskEvent::KeysReady(_) | MaskEvent::MasksReady(_) | MaskEvent::SurvivorsStored(_)
-            )
-    )
+/// The coordinator's program, over a store in memory in which the shops are enrolled.
+fn open(
+    plan: Plan,
+    catalogue: &Catalogue,
+    key: SigningKey,
+    shops: &[Shop],
+) -> anyhow::Result<(Engine, Dialogue)> {
+    let (now, blobs) = (Timestamp(0), || MemoryBlobs::new(None));
+    let store = Store::of(MemoryRecords::default(), blobs(), blobs())?;
+    let settings = Settings {
+        keep_parts: 0,
+        keep_models: 1,
+        new_run: false,
+    };
+    let mut engine = Engine::begin(now, store, key, plan, catalogue, settings)?;
+    engine.store().change(|change| {
+        shops
+            .iter()
+            .try_for_each(|shop| change.set_shop(&shop.peer.shop, &enrolled(&shop.peer.identity)))
+    })?;
+    let certification = Certification::by(Authority::create("simulation", now)?);
+    let dialogue = Dialogue::new(&mut engine, certification, Duration::MAX, u64::MAX)?;
+    Ok((engine, dialogue))
 }
 
-fn sender(event: &round::Event) -> Option<&ShopName> {
-    match event {
-        round::Event::Answered { shop, .. }
-        | round::Event::UploadOffered { shop, .. }
-        | round::Event::UploadArrived { shop, .. }
-        | round::Event::Connected(shop) => Some(shop),
-        _ => None,
+fn enrolled(identity: &[u8; 32]) -> Membership {
+    Membership {
+        fingerprint: String::new(),
+        standing: Standing::Enrolled,
+        enrolled_at: Timestamp(0),
+        seen_at: None,
+        software: String::new(),
+        identity: hex::text(identity),
+        certificate: String::new(),
+        issued: String::new(),
+        authorities: 0,
+        clock_ahead_ms: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use souk_common::accountant::Composition;
 use souk_common::catalogue::Item;
 use souk_common::dataset::History;
 use souk_common::model::init::initial_parameters;

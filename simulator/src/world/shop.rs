@@ -1,82 +1,210 @@
-//! A shop's machine, with its users, ledger and outbox in memory.
+//! A shop: the production agent, with its users, ledger and outbox in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rand::RngExt;
-use souk_client::masking::AttemptKeys;
-use souk_client::participate::{
-    AttemptKey, Consideration, Event, Machine, MaskingOffered, Memory, Pending, Policy,
-};
-use souk_client::training::round_update::{Customers, RoundUpdate, Vectors, round_update};
+use souk_client::agent::{Agent, Holdings};
+use souk_client::folder::Folder;
+use souk_client::link::requests::{Begin, Exchange, Outgoing, Voice};
+use souk_client::masking::{AttemptKeys, MaskError};
+use souk_client::participate::{AttemptKey, Consideration, MaskingOffered, Memory, Pending, Policy};
+use souk_client::store::Store;
+use souk_client::training::UnreleasedUpdate;
+use souk_client::training::release_update::release_update;
+use souk_client::training::round_update::{Customers, Vectors, round_update};
 use souk_common::accountant::Composition;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::{Signed, SigningKey};
-use souk_common::ids::ShopName;
-use souk_common::model::{Loaded, Recommender};
+use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::learned::{Learned, Learner};
 use souk_common::params::Epsilon;
 use souk_common::plan::{Plan, ShopTerms};
-use souk_common::privacy::{Charged, Ledger, MemorySink, Spend, Tally};
-use souk_common::rng::{Stream, stream};
-use souk_common::round::statements::{Announcement, UploadHeader};
-use souk_common::secagg::{
-    Binding, Confirmation, Confirmed, Context, DeliveredShare, MaskingParams, Revealed, Roster, Shares,
-    UnmaskSecrets,
-};
+use souk_common::privacy::{Ledger, MemorySink, Spend, Tally};
+use souk_common::rng::{Stream as Seeded, stream};
+use souk_common::round::statements::Announcement;
+use souk_common::secagg::{Context, KnownKeys, Masks, Roster, Shares, UnmaskSecrets};
+use souk_common::transport::PeerIdentity;
 use souk_common::update::Grid;
-use souk_common::wire::update;
-use souk_coordinator::masking::MaskedWord;
+use souk_common::wire::messages::Request;
 
-use super::Members;
-use super::masked::Everybody;
+use super::{Members, Out};
+use crate::cluster::coordinator::Stream;
 
 /// A shop.
 pub(super) struct Shop {
-    pub(super) name: ShopName,
-    pub(super) machine: Machine,
+    pub(super) agent: Agent<InMemory>,
+    pub(super) voice: Voice,
+    pub(super) peer: PeerIdentity,
     pub(super) connected: bool,
+    /// Counts connections.
+    pub(super) link: u64,
+    /// Questions that are not answered, by their streams.
+    pub(super) asked: BTreeMap<u64, Exchange>,
+    pub(super) bytes_sent: u64,
+    streams: u64,
+}
+
+/// What its agent works with. Its draws are of a seed, and their type says so.
+pub(super) struct InMemory {
+    learner: Arc<Learner>,
     terms: ShopTerms,
     members: Members,
     vectors: Vectors,
-    grid: Grid,
-    update_bytes: u64,
     ledger: Ledger<MemorySink>,
-    secret: Stream,
-    draw: Option<(AttemptKey, Draw)>,
-    outbox: Option<(Pending, Vec<u8>)>,
-    offered: Option<UploadHeader>,
-    tally: Tally,
-    bytes_sent: u64,
-    identity: SigningKey,
-    masker: Option<AttemptKeys>,
-    masking: Option<(AttemptKey, UnmaskSecrets)>,
-    signed: Option<Signed<Confirmation>>,
-}
-
-struct Draw {
-    update: RoundUpdate<Stream>,
-    spend: Spend,
-    charged: Option<Charged>,
+    secret: Seeded,
+    outbox: Vec<u8>,
+    pub(super) tally: Tally,
 }
 
 impl Shop {
     pub(super) fn new(
         members: Members,
-        plan: &Plan,
-        recommender: &Arc<Recommender>,
+        learner: &Arc<Learner>,
+        words_key: [u8; 32],
         seed: u64,
     ) -> anyhow::Result<Self> {
         let name = members.name.clone();
+        let plan = learner.plan();
         let terms = plan
             .terms_of(&name)
             .with_context(|| format!("the plan does not name {name}"))?
             .clone();
-        let coordinates = recommender.layout().len();
-        let grid = plan.grid(coordinates)?;
-        let policy = Policy {
+        let holdings = InMemory {
+            terms,
+            vectors: vec![None; members.dataset.len()],
+            members,
+            ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
+            secret: stream(seed, &format!("shop {name}")),
+            outbox: Vec::new(),
+            tally: Tally::default(),
+            learner: Arc::clone(learner),
+        };
+        let key = || SigningKey::from_bytes(&stream(seed, &format!("identity of {name}")).random());
+        let (policy, member) = (holdings.policy()?, (name.clone(), key(), words_key));
+        Ok(Self {
+            agent: Agent::with(holdings, member, policy, Memory::default(), None),
+            voice: Voice::of(name.clone(), words_key, key()),
+            peer: PeerIdentity {
+                fingerprint: Digest::ZERO,
+                identity: key().public(),
+                shop: name,
+            },
+            connected: false,
+            link: 0,
+            asked: BTreeMap::new(),
+            bytes_sent: 0,
+            streams: 0,
+        })
+    }
+
+    /// A new stream of its connection; this shop's place is `at`.
+    pub(super) fn stream(&mut self, at: usize) -> Stream {
+        self.streams += 1;
+        Stream {
+            shop: at,
+            link: self.link,
+            number: self.streams,
+        }
+    }
+
+    /// The question that `what` begins with; none without a connection.
+    pub(super) fn ask(
+        &mut self,
+        at: usize,
+        now: Timestamp,
+        what: Outgoing,
+    ) -> anyhow::Result<Option<(Stream, Box<Request>)>> {
+        if !self.connected {
+            return Ok(None);
+        }
+        let mut exchange = Exchange::new(what);
+        self.bytes_sent += exchange.header().map_or(0, |header| header.len_bytes);
+        // Only blobs take a folder.
+        let Begin::Ask(request, _) = exchange.begin(&self.voice, &Folder::new(""), now)? else {
+            return Ok(None);
+        };
+        let stream = self.stream(at);
+        self.asked.insert(stream.number, exchange);
+        Ok(Some((stream, request)))
+    }
+}
+
+impl InMemory {
+    /// The plan of an announced round, and its grid.
+    fn round(&self, out: &Out, announcement: &Announcement) -> anyhow::Result<(Plan, Grid)> {
+        let none = Learned::Model(Vec::new());
+        let learned = match out {
+            Out::Releases(learned) => learned,
+            Out::Model { .. } => &none,
+        };
+        Ok(self.learner.round(learned, announcement.id.round)?)
+    }
+
+    pub(super) fn consider(&self, out: &Out, announcement: &Announcement) -> anyhow::Result<Consideration> {
+        let (plan, _) = self.round(out, announcement)?;
+        Ok(Consideration::Costs {
+            noise_multiplier: Spend::of_attempt(&plan, announcement.plan, announcement.id).noise_multiplier,
+            // Not asked for: see the policy.
+            epsilon_after: Epsilon::new(0.0).ok(),
+            upload_bytes: plan.update_bytes(self.learner.coordinates(announcement.id.round)),
+            uploaded_today_bytes: 0,
+            masking: MaskingOffered::of(&plan),
+            upload_after: plan.cohort.upload_after,
+        })
+    }
+
+    pub(super) fn draw(
+        &mut self,
+        out: &Out,
+        announcement: &Announcement,
+    ) -> anyhow::Result<UnreleasedUpdate<Seeded>> {
+        let (plan, grid) = self.round(out, announcement)?;
+        let model = match out {
+            Out::Model { loaded, .. } => loaded,
+            Out::Releases(learned) => {
+                let sum = release_update(
+                    (&self.learner, learned),
+                    announcement.id.round,
+                    &self.members.dataset,
+                    (&plan, &grid, &self.terms),
+                    &mut self.secret,
+                )?;
+                self.tally.merge(sum.tally());
+                return Ok(UnreleasedUpdate::new(&plan, announcement, sum, Vec::new()));
+            }
+        };
+        let customers = Customers {
+            dataset: &self.members.dataset,
+            vectors: &self.vectors,
+            forbidden: &self.members.forbidden,
+        };
+        let update = round_update(model, customers, &plan, &grid, &self.terms, &mut self.secret);
+        for (user, vector) in update.vectors {
+            self.vectors[user] = Some(vector);
+        }
+        self.tally.merge(update.sum.tally());
+        Ok(UnreleasedUpdate::new(&plan, announcement, update.sum, Vec::new()))
+    }
+
+    pub(super) fn outbox_from(&self, from: u64) -> Vec<u8> {
+        self.outbox.get(from as usize..).unwrap_or_default().to_vec()
+    }
+
+    pub(super) fn spends(&self) -> Composition {
+        self.ledger.chain().composition(None)
+    }
+}
+
+impl Holdings for InMemory {
+    type Source = Seeded;
+
+    fn policy(&self) -> anyhow::Result<Policy> {
+        Ok(Policy {
             // Simulations find out what a plan costs: nothing is declined for it.
             max_epsilon: Epsilon::new(f64::MAX)?,
-            delta: plan.privacy.delta,
+            delta: self.learner.plan().privacy.delta,
             min_noise_multiplier: None,
             allow_no_privacy: true,
             paused: false,
@@ -86,187 +214,70 @@ impl Shop {
             min_colluding: None,
             min_neighbours: None,
             known_shops: usize::MAX,
-        };
-        Ok(Self {
-            machine: Machine::new(policy, Memory::default()),
-            connected: false,
-            terms,
-            vectors: vec![None; members.dataset.len()],
-            members,
-            grid,
-            update_bytes: plan.update_bytes(coordinates),
-            ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
-            secret: stream(seed, &format!("shop {name}")),
-            draw: None,
-            outbox: None,
-            offered: None,
-            tally: Tally::default(),
-            bytes_sent: 0,
-            identity: SigningKey::from_bytes(&stream(seed, &format!("identity of {name}")).random()),
-            masker: None,
-            masking: None,
-            signed: None,
-            name,
         })
     }
 
-    pub(super) fn consider(&self, plan: &Plan, announcement: &Announcement) -> Event {
-        let spend = Spend::of_attempt(plan, announcement.plan, announcement.id);
-        let costs = Consideration::Costs {
-            noise_multiplier: spend.noise_multiplier,
-            // Not asked for: see the policy.
-            epsilon_after: Epsilon::new(0.0).ok(),
-            upload_bytes: self.update_bytes,
-            uploaded_today_bytes: 0,
-            masking: MaskingOffered::of(plan),
-            upload_after: plan.cohort.upload_after,
-        };
-        Event::Considered(AttemptKey::from(announcement), costs)
-    }
-
-    pub(super) fn compute(
+    fn make_keys(
         &mut self,
-        plan: &Plan,
-        model: &Loaded,
         announcement: &Announcement,
-    ) -> anyhow::Result<Event> {
-        let customers = Customers {
-            dataset: &self.members.dataset,
-            vectors: &self.vectors,
-            forbidden: &self.members.forbidden,
+        shop: &ShopName,
+        identity: &SigningKey,
+    ) -> anyhow::Result<AttemptKeys> {
+        let terms = self
+            .learner
+            .plan()
+            .masking_params()
+            .context("a plan without masks")?;
+        let context = Context {
+            id: announcement.id,
+            plan: announcement.plan,
+            model: announcement.model,
         };
-        let mut update = round_update(model, customers, plan, &self.grid, &self.terms, &mut self.secret);
-        for (user, vector) in update.vectors.drain(..) {
-            self.vectors[user] = Some(vector);
-        }
-        self.tally.merge(update.sum.tally());
-        let key = AttemptKey::from(announcement);
-        let draw = Draw {
-            update,
-            spend: Spend::of_attempt(plan, announcement.plan, announcement.id),
-            charged: None,
-        };
-        self.draw = Some((key, draw));
-        Ok(Event::Computed(key))
+        let keys = AttemptKeys::begin(context, terms, shop, identity, &mut self.secret);
+        Ok(keys)
     }
 
-    pub(super) fn record_spend(&mut self, key: AttemptKey, now: Timestamp) -> anyhow::Result<Event> {
-        let Some((_, draw)) = self.draw.as_mut().filter(|(drawn_for, _)| *drawn_for == key) else {
-            return Ok(Event::Failed(key));
-        };
-        draw.charged = Some(self.ledger.charge(draw.spend.clone(), now)?);
-        Ok(Event::SpendRecorded(key))
+    fn share(
+        &mut self,
+        keys: &mut AttemptKeys,
+        roster: Roster,
+        identity: &SigningKey,
+    ) -> anyhow::Result<(Vec<ShopName>, Result<Shares, MaskError>)> {
+        let shares = keys.share(roster, &Everybody, identity, &mut self.secret);
+        Ok((Vec::new(), shares))
     }
 
-    pub(super) fn put_in_outbox(&mut self, key: AttemptKey) -> anyhow::Result<Event> {
-        let Some((_, draw)) = self.draw.take().filter(|(drawn_for, _)| *drawn_for == key) else {
-            return Ok(Event::Failed(key));
-        };
-        let charged = draw.charged.context("the draw was not charged")?;
-        let masks = self.masker.take().and_then(|mut masker| masker.take());
-        let sum = draw.update.sum;
-        let released = match masks {
-            Some((masking, masks)) => {
-                self.masking = Some((key, masking));
-                sum.finish_masked(&charged, masks)?
-            }
-            None => sum.finish(&charged)?,
-        };
-        let bytes = update::encode(&released);
-        let header = UploadHeader::of(key.id, &bytes, charged.head());
-        let bound = self.masking.as_ref().filter(|(of, _)| *of == key);
-        let pending = Pending {
-            key,
-            header,
-            binding: bound.map(|(_, masking)| masking.binding()),
-            due: self.machine.upload_due(key),
-        };
-        self.outbox = Some((pending, bytes));
-        Ok(Event::InOutbox(pending))
+    fn charge(&mut self, update: &mut UnreleasedUpdate<Seeded>, now: Timestamp) -> anyhow::Result<()> {
+        Ok(update.charge(&mut self.ledger, now)?)
     }
 
-    pub(super) fn make_keys(&mut self, context: Context, terms: MaskingParams) {
-        let masker = AttemptKeys::begin(context, terms, &self.name, &self.identity, &mut self.secret);
-        self.masker = Some(masker);
+    fn put_in_outbox(
+        &mut self,
+        key: AttemptKey,
+        update: UnreleasedUpdate<Seeded>,
+        masks: Option<(&UnmaskSecrets, Masks)>,
+        due: Option<Timestamp>,
+        _: Timestamp,
+    ) -> anyhow::Result<Pending> {
+        let (pending, bytes) = update.finish(key, masks, due)?;
+        self.outbox = bytes;
+        Ok(pending)
     }
 
-    pub(super) fn advertisement(&self, key: AttemptKey) -> Option<MaskedWord> {
-        let masker = self.masker.as_ref().filter(|masker| masker.key() == key)?;
-        let keys = Box::new(masker.advertisement().clone());
-        Some(MaskedWord::Keys(self.identity.public(), keys))
+    fn store(&self) -> Option<&Store> {
+        None
+    }
+}
+
+/// Every shop of a simulation knows every other.
+pub(crate) struct Everybody;
+
+impl KnownKeys for Everybody {
+    fn knows(&self, _: &ShopName, _: &Digest) -> bool {
+        true
     }
 
-    pub(super) fn share(&mut self, key: AttemptKey, roster: Roster) -> Option<Shares> {
-        let masker = self.masker.as_mut().filter(|masker| masker.key() == key)?;
-        let (owner, secret) = (&Everybody, &mut self.secret);
-        masker.share(roster, owner, &self.identity, secret).ok()
-    }
-
-    pub(super) fn check(&mut self, key: AttemptKey, shares: &[DeliveredShare]) -> Option<Vec<u32>> {
-        let masker = self.masker.as_mut().filter(|masker| masker.key() == key)?;
-        masker.check(shares).ok()
-    }
-
-    pub(super) fn make_masks(&mut self, key: AttemptKey, sharers: Vec<u32>) -> bool {
-        let masker = self.masker.as_mut().filter(|masker| masker.key() == key);
-        masker.is_some_and(|masker| masker.mask(sharers, &self.identity).is_ok())
-    }
-
-    pub(super) fn confirm(&mut self, key: AttemptKey, survivors: &[u32], bindings: &[Binding]) -> bool {
-        let stored = self.masking.as_mut().filter(|(stored, _)| *stored == key);
-        let signed = |masking: &mut UnmaskSecrets| masking.confirm(survivors, bindings, &self.identity).ok();
-        self.signed = stored.and_then(|(_, masking)| signed(masking));
-        self.signed.is_some()
-    }
-
-    pub(super) fn confirmation(&self, key: AttemptKey) -> Option<Signed<Confirmation>> {
-        self.signed.clone().filter(|signed| signed.body.id == key.id)
-    }
-
-    pub(super) fn reveal(&self, key: AttemptKey, confirmed: &[Confirmed]) -> Option<Vec<Revealed>> {
-        let (_, masking) = self.masking.as_ref().filter(|(stored, _)| *stored == key)?;
-        masking.reveal(confirmed).ok()
-    }
-
-    pub(super) fn erase(&mut self, key: AttemptKey) {
-        self.masking.take_if(|(stored, _)| *stored == key);
-        self.signed = None;
-    }
-
-    pub(super) fn discard(&mut self, key: AttemptKey) {
-        self.masker.take_if(|masker| masker.key() == key);
-        self.draw.take_if(|(drawn_for, _)| *drawn_for == key);
-    }
-
-    pub(super) fn offer(&mut self, upload: UploadHeader) {
-        self.offered = Some(upload);
-        self.bytes_sent += upload.len_bytes;
-    }
-
-    /// What was offered and not yet answered; it is on its way no more.
-    pub(super) fn abort_upload(&mut self) -> Vec<UploadHeader> {
-        self.offered.take().into_iter().collect()
-    }
-
-    /// The bytes that arrived for `upload`.
-    pub(super) fn uploaded(&self, upload: &UploadHeader) -> Option<&[u8]> {
-        let (pending, bytes) = self.outbox.as_ref()?;
-        (pending.header == *upload).then_some(bytes)
-    }
-
-    pub(super) fn empty_outbox(&mut self) {
-        (self.outbox, self.offered) = (None, None);
-    }
-
-    pub(super) fn spends(&self) -> Composition {
-        self.ledger.chain().composition(None)
-    }
-
-    pub(super) fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    pub(super) fn bytes_sent(&self) -> u64 {
-        self.bytes_sent
+    fn least_shops(&self) -> usize {
+        0
     }
 }
