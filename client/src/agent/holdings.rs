@@ -21,7 +21,7 @@ use crate::training::{Attempts, UnreleasedUpdate};
 /// An update's type says what it was drawn from, so that no seeded one gets into [`OnDisk`]:
 ///
 /// ```compile_fail,E0308
-/// use souk_client::agent::{Agent, AgentAction, OnDisk};
+/// use souk_client::agent::{Agent, OnDisk};
 /// use souk_client::{participate::AttemptKey, training::UnreleasedUpdate};
 /// use souk_common::{clock::Timestamp, rng::Stream};
 /// fn boxed(agent: &mut Agent<OnDisk>, now: Timestamp, key: AttemptKey, seeded: Box<UnreleasedUpdate<Stream>>) {
