@@ -189,6 +189,7 @@ pub(crate) mod tests {
             category: format!("c{}", row % 3),
             brand: "b".into(),
             price: Some(1.0 + row as f64),
+            ..Item::bare("")
         };
         let catalogue = Catalogue::new((0..30).map(item).collect()).unwrap();
         let config =

@@ -56,6 +56,7 @@ mod tests {
             category: String::new(),
             brand: "b".into(),
             price: None,
+            ..Item::bare("")
         };
         Catalogue::new(titles.iter().enumerate().map(item).collect()).unwrap()
     }
