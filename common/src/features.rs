@@ -252,7 +252,7 @@ mod tests {
             title: title.into(),
             category: "film".into(),
             price: Some(1.0),
-            tags: vec![if at % 2 == 0 { "even" } else { "odd" }.into()],
+            tags: vec![if at.is_multiple_of(2) { "even" } else { "odd" }.into()],
             numbers: BTreeMap::from([("year".into(), 1990.0 + at as f64), (CODE.into(), 7.0)]),
             ..Item::bare(format!("i{at}"))
         }

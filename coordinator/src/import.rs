@@ -160,3 +160,38 @@ impl ImportError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, columns: &FeatureColumns) -> Result<Catalogue, ImportError> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("items.csv");
+        std::fs::write(&file, text).expect("written");
+        read(&file, columns)
+    }
+
+    #[test]
+    fn named_columns_become_tags_and_numbers() {
+        let columns = FeatureColumns {
+            tags: Some("genres".into()),
+            tag_separator: ' ',
+            numbers: vec!["year".into()],
+        };
+        let text = "item_id,genres,year\na,Drama  War,1995\nb,,\n";
+        let catalogue = read_text(text, &columns).expect("a catalogue");
+        let [a, b] = catalogue.items() else {
+            panic!("two items")
+        };
+        assert_eq!(
+            (&a.tags[..], a.numbers["year"]),
+            (&["Drama".to_owned(), "War".to_owned()][..], 1995.0)
+        );
+        assert_eq!(*b, Item::bare("b"));
+        let wrong = read_text("item_id,genres,year\na,,soon\n", &columns).expect_err("no number");
+        assert!(wrong.to_string().contains("line 2: year is \"soon\""), "{wrong}");
+        let missing = read_text("item_id,genres\na,\n", &columns).expect_err("no year");
+        assert!(missing.to_string().contains("no column year"), "{missing}");
+    }
+}

@@ -381,3 +381,24 @@ fn catalogues_report_their_bad_lines() {
         read_catalogue(&path, &ItemColumns::default(), FileFormat::Csv, ',').expect("a and c are good");
     assert_eq!((catalogue.len(), report.bad_lines), (2, 3));
 }
+
+#[test]
+fn tags_and_numbers_of_items_are_read() {
+    let dir = shop(&[(
+        "items.csv",
+        b"item_id,tags,year\na,drama| war |,1995\nb,,\nc,war,late\n",
+    )]);
+    let path = dir.path().join("items.csv");
+    let columns: ItemColumns = toml::from_str("numbers = [\"year\"]").expect("a table");
+    let (catalogue, report) =
+        read_catalogue(&path, &columns, FileFormat::Csv, ',').expect("a and b are good");
+    assert_eq!((catalogue.len(), report.bad_lines), (2, 1));
+    let [a, b] = catalogue.items() else {
+        panic!("two items")
+    };
+    assert_eq!(
+        (&a.tags[..], a.numbers["year"]),
+        (&["drama".to_owned(), "war".to_owned()][..], 1995.0)
+    );
+    assert!(b.tags.is_empty() && b.numbers.is_empty());
+}

@@ -3,10 +3,13 @@
 //! All of it is arithmetic in fixed order, square roots and `libm`: the same bits on every machine of IEEE numbers. Shops use
 //! what is published all the same, and a verifier allows for rounding, so that nothing rests on that.
 
+use std::sync::Arc;
+
 use super::map::PublicMap;
 use super::popularity::PopularityEstimate;
 use super::schedule::ReleaseKind;
 use super::views::{CollaborativeSum, FederatedForms, RANK, SECOND_RANK, SumError, second_map};
+use crate::channels::{self, Channels, FederatedPopularity, Lda};
 use crate::features::Features;
 use crate::ids::Digest;
 use crate::update::UpdateValues;
@@ -180,6 +183,26 @@ impl Released {
             return differs("next map");
         }
         Ok(())
+    }
+
+    /// The channels of all shops: popularity, the discriminant of features under it, and the views.
+    ///
+    /// # Errors
+    /// When the sum has another length than its map.
+    pub fn channels(&self, features: &Features) -> Result<Channels, SumError> {
+        let forms = self.forms(features)?;
+        let popularity: Vec<f64> = self.popularity.values().iter().map(|value| f64::from(*value)).collect();
+        let noise = self.popularity.noise_stddev();
+        let mut channels: Channels = vec![Arc::new(FederatedPopularity::new(&popularity, noise))];
+        if let Some(lda) = Lda::fit(features, &popularity, true) {
+            channels.push(Arc::new(lda));
+        }
+        for form in forms.forms {
+            let left = Arc::new(form.left.to_vec());
+            let channel = channels::LowRank::new(&form.name, form.g as f32, form.rank, left, &form.right);
+            channels.push(Arc::new(channel));
+        }
+        Ok(channels)
     }
 
     /// What a shop scores with.

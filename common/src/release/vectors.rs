@@ -31,7 +31,6 @@ pub(super) struct Vectors {
     pub(super) without_features: BTreeMap<String, Vec<f64>>,
     pub(super) noisier: BTreeMap<String, Vec<f64>>,
     pub(super) second_map: Vec<f64>,
-    pub(super) lda: BTreeMap<String, Vec<f64>>,
 }
 
 pub(super) fn vectors() -> Vectors {

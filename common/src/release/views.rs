@@ -4,7 +4,6 @@
 //! |---|---|
 //! | view V | (r V)(V / p^^.25)', the left singular vectors of W, without singular values |
 //! | view E | (r A T) lift', with T the right singular vectors and lift_j the row of item j, (W T)_j / p^_j, drawn toward what the features say of it by empirical Bayes |
-//! | LDA | (r F_c) S^-1 F_c', linear discriminant analysis of the features under p |
 //!
 //! The singular vectors come from the eigenpairs of W'W, a small matrix.
 
@@ -15,7 +14,6 @@ use super::popularity::{LEAST, PopularityEstimate};
 use crate::features::Features;
 use crate::numeric::cholesky;
 use crate::numeric::eigen::{dot, symmetric};
-use crate::numeric::inverse::invert;
 
 /// W: the noised sum of users' collaborative statistics. Shape: `[items, columns]`, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +178,7 @@ pub struct LowRank {
 pub struct FederatedForms {
     /// log(p + 1 + .3 z). Shape: `[items]`.
     pub log_popularity: Vec<f32>,
-    /// Linear discriminant analysis, if there are features; views V and E at g = .3 and 1, if there is a collaborative sum.
+    /// Views V and E at g = .3 and 1, if there is a collaborative sum.
     pub forms: Vec<LowRank>,
 }
 
@@ -192,10 +190,7 @@ impl FederatedForms {
         collaborative: Option<(&CollaborativeSum, &PublicMap)>,
         rank: usize,
     ) -> Self {
-        let mut forms: Vec<LowRank> = discriminant(popularity, features).into_iter().collect();
-        if let Some((sum, map)) = collaborative {
-            forms.extend(views(sum, map, popularity, features, rank));
-        }
+        let forms = collaborative.map_or_else(Vec::new, |(sum, map)| views(sum, map, popularity, features, rank));
         Self {
             log_popularity: popularity.log(),
             forms,
@@ -229,7 +224,7 @@ fn views(
     let sides = [("V", single(&view), lifted), ("E", seen, lifts)];
     let forms = sides.into_iter().flat_map(|(name, left, right)| {
         EXPONENTS.map(|g| LowRank {
-            name: format!("{name} {g}"),
+            name: format!("view {name}"),
             g,
             rank,
             left: Arc::clone(&left),
@@ -316,83 +311,6 @@ fn regression(columns: &Columns, targets: &[f64], weights: &[f64], penalty: f64)
     cholesky::solve(&mut left, &mut right).then(|| columns.rows().map(|row| dot(row, &right)).collect())
 }
 
-/// LDA(p): features centred under popularity, and the inverse of their covariance with half of its diagonal more. It takes
-/// `items` x `columns` numbers on both sides. None without features, or with more than [`MOST_DENSE`] of these numbers.
-fn discriminant(popularity: &PopularityEstimate, features: &Features) -> Option<LowRank> {
-    let width = features.columns();
-    if features.is_empty() || popularity.values().len() * width > MOST_DENSE {
-        return None;
-    }
-    let raised: Vec<f64> = popularity
-        .values()
-        .iter()
-        .map(|value| f64::from(*value) + 1e-3)
-        .collect();
-    let total: f64 = raised.iter().sum();
-    let (mut means, mut covariance) = (vec![0.0; width], vec![0.0; width * width]);
-    for (item, weight) in raised.iter().enumerate() {
-        let (columns, values) = features.row(item);
-        for (column, value) in columns.iter().zip(values) {
-            let (column, scaled) = (*column as usize, weight / total * f64::from(*value));
-            means[column] += scaled;
-            for (other, value) in columns.iter().zip(values) {
-                covariance[column * width + *other as usize] += scaled * f64::from(*value);
-            }
-        }
-    }
-    for row in 0..width {
-        let cells = covariance[row * width..][..width].iter_mut();
-        cells
-            .zip(&means)
-            .for_each(|(cell, mean)| *cell -= means[row] * mean);
-        let diagonal = &mut covariance[row * width + row];
-        *diagonal = 1.5 * diagonal.max(0.0) + 1e-4;
-    }
-    invert(&mut covariance, width).ok()?;
-    let times = |numbers: &mut dyn Iterator<Item = (usize, f64)>| {
-        let mut sum = vec![0.0; width];
-        for (column, number) in numbers {
-            let row = &covariance[column * width..][..width];
-            sum.iter_mut()
-                .zip(row)
-                .for_each(|(sum, cell)| *sum += number * cell);
-        }
-        sum
-    };
-    let shift = times(&mut means.iter().copied().enumerate());
-    let items = raised.len();
-    let (mut left, mut right) = (
-        Vec::with_capacity(items * width),
-        Vec::with_capacity(items * width),
-    );
-    for item in 0..items {
-        let (columns, values) = features.row(item);
-        let row = || {
-            columns
-                .iter()
-                .map(|column| *column as usize)
-                .zip(values.iter().copied())
-        };
-        let mut centred: Vec<f64> = means.iter().map(|mean| -mean).collect();
-        row().for_each(|(column, value)| centred[column] += f64::from(value));
-        left.extend(centred.iter().map(|value| *value as f32));
-        let product = times(&mut row().map(|(column, value)| (column, f64::from(value))));
-        right.extend(
-            product
-                .iter()
-                .zip(&shift)
-                .map(|(value, shift)| (value - shift) as f32),
-        );
-    }
-    Some(LowRank {
-        name: "LDA".to_owned(),
-        g: 0.5,
-        rank: width,
-        left: left.into(),
-        right: right.into(),
-    })
-}
-
 /// Why numbers are no collaborative sum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SumError {
@@ -422,8 +340,6 @@ const FAINT: f64 = 0.02;
 const EXPONENTS: [f64; 2] = [0.3, 1.0];
 /// Principal components of the features that lifts are drawn toward.
 const PRIOR_COLUMNS: usize = 40;
-/// Numbers on one side of the discriminant: 256 MB.
-const MOST_DENSE: usize = 1 << 26;
 
 #[cfg(test)]
 mod tests;

@@ -126,8 +126,11 @@ fn releases_follow_one_another_verify_and_come_back_from_their_bytes() {
                 let bytes = released.to_bytes();
                 assert_eq!(Released::from_bytes(&bytes).as_ref(), Ok(released));
                 let forms = released.forms(&features).unwrap().forms;
-                let own = usize::from(!features.is_empty());
-                assert_eq!(forms.len(), own + if at == 0 { 0 } else { 4 });
+                assert_eq!(forms.len(), if at == 0 { 0 } else { 4 });
+                let channels = released.channels(&features).unwrap();
+                let discriminant = usize::from(!features.is_empty());
+                assert_eq!(channels.len(), 1 + discriminant + forms.len());
+                assert!(channels.iter().all(|channel| channel.is_federated()));
                 previous = Some(released);
             }
             assert_eq!(
