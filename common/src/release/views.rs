@@ -190,7 +190,8 @@ impl FederatedForms {
         collaborative: Option<(&CollaborativeSum, &PublicMap)>,
         rank: usize,
     ) -> Self {
-        let forms = collaborative.map_or_else(Vec::new, |(sum, map)| views(sum, map, popularity, features, rank));
+        let forms =
+            collaborative.map_or_else(Vec::new, |(sum, map)| views(sum, map, popularity, features, rank));
         Self {
             log_popularity: popularity.log(),
             forms,

@@ -17,15 +17,15 @@ use souk_common::eval::{
     next_visit,
 };
 use souk_common::features::Features;
+use souk_common::params::Epsilon;
+use souk_common::plan::Plan;
 use souk_common::stack::{GateReport, GateRule, Stack, StackFit, StackInput, fit};
 
+use super::releases;
 use super::{Check, EvaluateArgs, K, Known, progress, users_of_shops};
 
-/// Federated channels for each shop, from what may be learned of a split.
-pub(super) type Releases<'a> = &'a dyn Fn(&Split) -> anyhow::Result<Vec<Channels>>;
-
-/// Runs the command with channels of all shops, if there are any; false when a check failed.
-pub(super) fn run(args: &EvaluateArgs, releases: Option<Releases<'_>>) -> anyhow::Result<bool> {
+/// Runs the command; false when a check failed.
+pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     let known = args.cut.load(None)?;
     let split = leave_last_two_out(&known.dataset);
@@ -43,13 +43,23 @@ pub(super) fn run(args: &EvaluateArgs, releases: Option<Releases<'_>>) -> anyhow
         known.catalogue.len(),
         features.columns()
     );
+    let users = users_of_shops(&known);
+    let plan = match args.quick {
+        true => None,
+        false => {
+            let sizes: Vec<usize> = users.iter().map(Vec::len).collect();
+            let plan = releases::plan(&known, &sizes, &args.release_terms()?, args.seed)?;
+            eprintln!("{}", releases::describe(&plan));
+            Some(plan)
+        }
+    };
     let joining = Joining {
-        users: users_of_shops(&known),
+        users,
         content: content::channels(&features),
         features,
         known: &known,
         args,
-        releases,
+        plan,
     };
     let hidden: Vec<Vec<u32>> = (0..known.dataset.len())
         .map(|user| split.forbidden(View::Literature, user))
@@ -78,7 +88,8 @@ pub(super) fn run(args: &EvaluateArgs, releases: Option<Releases<'_>>) -> anyhow
                 })
             })
             .collect(),
-        gates: leak_free.iter().filter_map(|shop| shop.gate).collect(),
+        gains: Gain::all(&joining, (&split, &leak_free), (&visits, &by_visit)),
+        gates: joining.gates(&split, &leak_free),
         seconds: watch.secs(),
     };
     let checks = if args.check { report.checks() } else { Vec::new() };
@@ -132,26 +143,40 @@ struct Joining<'a> {
     users: Vec<Vec<usize>>,
     features: Features,
     content: Channels,
-    releases: Option<Releases<'a>>,
+    /// Of the federation; none to look at shops alone.
+    plan: Option<Plan>,
 }
+
+/// The stacks of every shop, for every seed of the federation's noise; for one, if there is none.
+type Fits = Vec<Vec<StackFit>>;
 
 impl Joining<'_> {
     /// Every shop's stacks on a split.
-    fn fit(&self, what: &str, split: &Split, hidden: &[Vec<u32>]) -> anyhow::Result<Vec<StackFit>> {
-        let federated = match self.releases {
-            Some(releases) => releases(split)?,
-            None => vec![Channels::new(); self.users.len()],
+    fn fit(&self, what: &str, split: &Split, hidden: &[Vec<u32>]) -> anyhow::Result<Fits> {
+        let Some(plan) = &self.plan else {
+            return Ok(vec![self.fit_with(what, split, hidden, &Channels::new())?]);
         };
-        ensure!(
-            federated.len() == self.users.len(),
-            "there are channels for {} shops of {}",
-            federated.len(),
-            self.users.len()
-        );
+        // Without noise one seed is as good as another.
+        let seeds = if plan.privacy.enabled { self.args.seeds } else { 1 };
+        (self.args.seed..self.args.seed + seeds)
+            .map(|seed| {
+                let released = releases::channels(self.known, split, &self.features, plan, seed)?;
+                self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released)
+            })
+            .collect()
+    }
+
+    fn fit_with(
+        &self,
+        what: &str,
+        split: &Split,
+        hidden: &[Vec<u32>],
+        federated: &Channels,
+    ) -> anyhow::Result<Vec<StackFit>> {
         let bar = progress(what);
         bar.set_length(self.users.len() as u64);
         let mut fits = Vec::with_capacity(self.users.len());
-        for (users, federated) in self.users.iter().zip(&federated) {
+        for users in &self.users {
             let part = split.subset(users);
             let validation: Vec<Option<u32>> = part
                 .held_out
@@ -177,12 +202,16 @@ impl Joining<'_> {
         Ok(fits)
     }
 
-    /// The figures of one kind of stack, if there is one.
-    fn measure(&self, split: &Split, fits: &[StackFit], variant: Variant, view: View) -> Option<Figures> {
-        let rule = GateRule::of(self.args.epsilon.map(|epsilon| epsilon.get()));
+    fn rule(&self) -> GateRule {
+        let plan = self.plan.as_ref().filter(|plan| plan.privacy.enabled);
+        GateRule::of(plan.and(self.args.epsilon_or_default()).map(Epsilon::get))
+    }
+
+    /// Every user's scores by one kind of stack, if there is one.
+    fn scores(&self, split: &Split, fits: &[StackFit], variant: Variant) -> Option<Scored> {
         let mut scores = vec![Vec::new(); split.train.len()];
         for (users, fit) in self.users.iter().zip(fits) {
-            let stack = variant.of(fit, rule)?;
+            let stack = variant.of(fit, self.rule())?;
             let scored: Vec<Vec<f32>> = users
                 .par_iter()
                 .map(|user| {
@@ -197,20 +226,54 @@ impl Joining<'_> {
                 scores[*user] = out;
             }
         }
-        let scored = Scored(scores);
+        Some(Scored(scores))
+    }
+
+    /// Every evaluated user's expected hit rate by one kind of stack, mean over the noise.
+    fn expected(&self, split: &Split, fits: &Fits, variant: Variant) -> Option<Vec<Option<f64>>> {
+        let mut sums: Vec<Option<f64>> = vec![None; split.train.len()];
+        for fits in fits {
+            let scored = self.scores(split, fits, variant)?;
+            for (user, sum) in sums.iter_mut().enumerate() {
+                *sum = scored.expected(split, user).map(|hit| sum.unwrap_or(0.0) + hit);
+            }
+        }
+        let seeds = fits.len() as f64;
+        Some(sums.into_iter().map(|sum| sum.map(|sum| sum / seeds)).collect())
+    }
+
+    /// The figures of one kind of stack, if there is one.
+    fn measure(&self, split: &Split, fits: &Fits, variant: Variant, view: View) -> Option<Figures> {
         let items = self.known.catalogue.len();
         let candidates: Vec<Candidates> = (self.args.seed..self.args.seed + self.args.seeds)
             .map(|seed| Candidates::draw(split, items, seed))
             .collect();
+        // Alone, the noise of others changes nothing.
+        let fits = match variant {
+            Variant::Alone => &fits[..1],
+            _ => fits,
+        };
+        let scored: Vec<Scored> = fits
+            .iter()
+            .map(|fits| self.scores(split, fits, variant))
+            .collect::<Option<_>>()?;
         let figures = |users: &[usize]| {
-            let seeds: Vec<Metrics> = candidates
+            let draws = scored
                 .iter()
-                .map(|drawn| evaluate_users(&scored, split, drawn, users, items, (view, Target::Test, K)))
+                .flat_map(|scored| candidates.iter().map(move |drawn| (scored, drawn)));
+            let seeds: Vec<Metrics> = draws
+                .map(|(scored, drawn)| {
+                    evaluate_users(scored, split, drawn, users, items, (view, Target::Test, K))
+                })
                 .collect();
-            let hits: Vec<f64> = users
-                .iter()
-                .filter_map(|user| scored.expected(split, *user))
-                .collect();
+            let mean = |user: &usize| -> Option<f64> {
+                let hits: Option<Vec<f64>> = scored
+                    .iter()
+                    .map(|scored| scored.expected(split, *user))
+                    .collect();
+                hits.map(|hits| hits.iter().sum::<f64>() / hits.len() as f64)
+            };
+            let hits: Vec<f64> = users.iter().filter_map(mean).collect();
             Figures::new(&seeds, &hits)
         };
         let everybody: Vec<usize> = (0..split.train.len()).collect();
@@ -218,6 +281,32 @@ impl Joining<'_> {
             shops: self.users.iter().map(|users| figures(users)).collect(),
             ..figures(&everybody)
         })
+    }
+
+    /// Of every shop and seed of the noise: what the gate found, and what came of it on the test items.
+    fn gates(&self, split: &Split, fits: &Fits) -> Vec<Gate> {
+        let mut gates = Vec::new();
+        for (seed, fits) in fits.iter().enumerate() {
+            let pair = [Variant::Alone, Variant::Together].map(|variant| self.scores(split, fits, variant));
+            let [Some(alone), Some(together)] = pair else {
+                return gates;
+            };
+            for (shop, (users, fit)) in self.users.iter().zip(fits).enumerate() {
+                let Some(found) = fit.gate else { continue };
+                let gains: Vec<f64> = users
+                    .iter()
+                    .filter_map(|user| Some(together.expected(split, *user)? - alone.expected(split, *user)?))
+                    .collect();
+                gates.push(Gate {
+                    shop: shop + 1,
+                    seed: self.args.seed + seed as u64,
+                    open: self.rule().opens(&found),
+                    test_gain: 100.0 * gains.iter().sum::<f64>() / gains.len().max(1) as f64,
+                    found,
+                });
+            }
+        }
+        gates
     }
 }
 
@@ -262,6 +351,63 @@ struct Row {
     next_visit: Figures,
 }
 
+/// How much better than alone+ a kind of stack is, by the expected hit rate of the same users.
+#[derive(Serialize)]
+struct Gain {
+    model: &'static str,
+    /// In view B.
+    points: f64,
+    standard_error: f64,
+    /// In view D.
+    next_visit_points: f64,
+    next_visit_standard_error: f64,
+}
+
+impl Gain {
+    fn all(joining: &Joining<'_>, leak_free: (&Split, &Fits), by_visit: (&Split, &Fits)) -> Vec<Self> {
+        let paired = |(split, fits): (&Split, &Fits), variant| -> Option<(f64, f64)> {
+            let alone = joining.expected(split, fits, Variant::Alone)?;
+            let other = joining.expected(split, fits, variant)?;
+            let pairs = alone.into_iter().zip(other);
+            let gains: Vec<f64> = pairs
+                .filter_map(|(alone, other)| Some(100.0 * (other? - alone?)))
+                .collect();
+            Some(mean_and_error(&gains))
+        };
+        let one = |variant: &Variant| -> Option<Self> {
+            let (points, standard_error) = paired(leak_free, *variant)?;
+            let (next_visit_points, next_visit_standard_error) = paired(by_visit, *variant)?;
+            Some(Self {
+                model: variant.name(),
+                points,
+                standard_error,
+                next_visit_points,
+                next_visit_standard_error,
+            })
+        };
+        Variant::ALL[1..].iter().filter_map(one).collect()
+    }
+}
+
+/// The mean, and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean, (variance / count).sqrt())
+}
+
+/// One shop's gate under one seed of the noise.
+#[derive(Serialize)]
+struct Gate {
+    shop: usize,
+    seed: u64,
+    open: bool,
+    /// Of together over alone, in points of the expected hit rate on the test items, whether or not the gate let it in.
+    test_gain: f64,
+    found: GateReport,
+}
+
 /// Means over seeds and users, as shares.
 #[derive(Clone, Default, Serialize)]
 struct Figures {
@@ -279,15 +425,13 @@ struct Figures {
 impl Figures {
     fn new(seeds: &[Metrics], hits: &[f64]) -> Self {
         let over = |of: fn(&Metrics) -> f64| seeds.iter().map(of).sum::<f64>() / seeds.len().max(1) as f64;
-        let count = hits.len().max(1) as f64;
-        let mean = hits.iter().sum::<f64>() / count;
-        let variance = hits.iter().map(|hit| (hit - mean).powi(2)).sum::<f64>() / count;
+        let (expected_hit_rate, standard_error) = mean_and_error(hits);
         Self {
             users: hits.len(),
             hit_rate_at_10: over(|metrics| metrics.hit_rate),
             ndcg_at_10: over(|metrics| metrics.ndcg),
-            expected_hit_rate: mean,
-            standard_error: (variance / count).sqrt(),
+            expected_hit_rate,
+            standard_error,
             shops: Vec::new(),
         }
     }
@@ -320,9 +464,12 @@ struct Report {
     features: usize,
     seeds: u64,
     rows: Vec<Row>,
-    /// One a shop.
+    /// Over alone+; empty where shops are looked at alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    gates: Vec<GateReport>,
+    gains: Vec<Gain>,
+    /// One a shop and seed of the noise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gates: Vec<Gate>,
     seconds: f64,
 }
 
@@ -354,6 +501,30 @@ impl Report {
              HR@10 over all draws, ± its standard error.\n",
             self.seeds, self.evaluated_users, self.users, self.evaluated_by_visit
         );
+        for gain in &self.gains {
+            let _ = writeln!(
+                out,
+                "{}: {:+.2} ± {:.2} points of the expected hit rate over alone+, {:+.2} ± {:.2} in view D",
+                gain.model,
+                gain.points,
+                gain.standard_error,
+                gain.next_visit_points,
+                gain.next_visit_standard_error
+            );
+        }
+        if !self.gates.is_empty() {
+            let open = self.gates.iter().filter(|gate| gate.open).count();
+            let right = self
+                .gates
+                .iter()
+                .filter(|gate| gate.open == (gate.test_gain > 0.0))
+                .count();
+            let _ = writeln!(
+                out,
+                "the gate let the channels of all shops in {open} times of {}, and was right {right} times\n",
+                self.gates.len()
+            );
+        }
         let _ = writeln!(
             out,
             "| shop | users |{}",

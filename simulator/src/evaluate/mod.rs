@@ -11,6 +11,7 @@ pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
 mod joining;
+mod releases;
 mod row;
 mod trial;
 
@@ -30,6 +31,7 @@ use crate::check::Check;
 use crate::commands::epsilon::{delta, epsilon};
 use crate::data::plans::Template;
 use crate::data::split::{Cut, Known};
+use releases::{NoisePlacement, ReleaseTerms};
 use row::Table;
 use trial::Trial;
 
@@ -53,9 +55,9 @@ pub struct EvaluateArgs {
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
-    /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop. A fourth view
-    /// D holds back whole visits.
-    #[arg(long, conflicts_with_all = ["model", "plan", "no_privacy", "epsilon", "delta", "rounds", "quick"])]
+    /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop; alone, and together
+    /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
+    #[arg(long, conflicts_with_all = ["model", "plan", "rounds"])]
     stack: bool,
     /// Train by this plan instead of the example for this set and model.
     #[arg(long, value_name = "FILE")]
@@ -66,6 +68,9 @@ pub struct EvaluateArgs {
     /// Noise so that no shop's epsilon exceeds this (user level, add/remove, every shop adds all of it).
     #[arg(long, value_parser = epsilon)]
     epsilon: Option<Epsilon>,
+    /// Who adds the noise of releases.
+    #[arg(long, value_enum, default_value_t, requires = "stack")]
+    placement: NoisePlacement,
     /// At this delta.
     #[arg(long, value_parser = delta)]
     delta: Option<Delta>,
@@ -110,6 +115,27 @@ impl Model {
             Self::Mlp => "mlp",
             Self::Neumf => "neumf",
         }
+    }
+}
+
+impl EvaluateArgs {
+    /// None without privacy.
+    fn epsilon_or_default(&self) -> Option<Epsilon> {
+        match self.no_privacy {
+            true => None,
+            false => self.epsilon.or(Epsilon::new(DEFAULT_EPSILON).ok()),
+        }
+    }
+
+    fn release_terms(&self) -> anyhow::Result<ReleaseTerms> {
+        Ok(ReleaseTerms {
+            epsilon: self.epsilon_or_default(),
+            delta: match self.delta {
+                Some(delta) => delta,
+                None => Delta::new(DEFAULT_DELTA)?,
+            },
+            placement: self.placement,
+        })
     }
 }
 
@@ -210,7 +236,7 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     if args.stack {
-        return joining::run(args, None);
+        return joining::run(args);
     }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;
@@ -259,4 +285,5 @@ fn progress(what: &str) -> ProgressBar {
 }
 
 const DEFAULT_EPSILON: f64 = 8.0;
+const DEFAULT_DELTA: f64 = 1e-5;
 const K: usize = 10;

@@ -10,7 +10,9 @@ fn forms(vectors: &Vectors, features: &Features, noise: f64) -> FederatedForms {
 fn form<'a>(forms: &'a FederatedForms, view: &str, g: f64) -> &'a LowRank {
     let mut found = forms.forms.iter();
     let name = format!("view {view}");
-    found.find(|form| form.name == name && form.g == g).expect("the form")
+    found
+        .find(|form| form.name == name && form.g == g)
+        .expect("the form")
 }
 
 #[test]
