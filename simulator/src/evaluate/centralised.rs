@@ -194,7 +194,16 @@ mod tests {
             ranges: vec![0..1, 6..7],
             values: vec![0.5, 4.0],
         });
+        sum.add(&UserUpdate::RankOneExcept {
+            rows: vec![1.0, 0.0, 0.0],
+            direction: vec![1.0, -1.0],
+            own: vec![2],
+            values: vec![5.0, 7.0],
+        });
         let n = (WAITING + 3) as f32;
-        assert_eq!(sum.finish(), [n + 0.5, -n, 2.0 * n, -2.0 * n, 0.0, 0.0, 4.0]);
+        assert_eq!(
+            sum.finish(),
+            [n + 1.5, -n - 1.0, 2.0 * n, -2.0 * n, 5.0, 7.0, 4.0]
+        );
     }
 }
