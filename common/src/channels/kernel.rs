@@ -143,6 +143,8 @@ fn strongest(mut list: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
         list.truncate(LISTED);
         list.sort_unstable_by_key(|(item, _)| *item);
     }
+    // A hundred thousand lists would keep the room of all that was cut.
+    list.shrink_to_fit();
     list
 }
 
