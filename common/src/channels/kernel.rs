@@ -21,14 +21,14 @@ enum Rows {
 }
 
 impl ItemKernel {
-    /// Built row by row on all cores: `fill` adds the entries of its row to the accumulator. Above [`MOST_WHOLE`] items
+    /// Built row by row on all cores: `fill` adds the entries of its row to its sums. Above [`MOST_WHOLE`] items
     /// each row keeps its [`LISTED`] strongest entries.
-    pub fn build(items: usize, fill: impl Fn(usize, &mut Accumulator) + Sync) -> Self {
+    pub fn build(items: usize, fill: impl Fn(usize, &mut RowSums) + Sync) -> Self {
         Self::build_as(items, items <= MOST_WHOLE, fill)
     }
 
-    pub(super) fn build_as(items: usize, whole: bool, fill: impl Fn(usize, &mut Accumulator) + Sync) -> Self {
-        let start = || Accumulator::new(items);
+    pub(super) fn build_as(items: usize, whole: bool, fill: impl Fn(usize, &mut RowSums) + Sync) -> Self {
+        let start = || RowSums::new(items);
         let rows = if whole {
             let mut matrix = vec![0.0; items * items];
             matrix
@@ -75,13 +75,13 @@ impl ItemKernel {
 
 /// Sums of one row, and which entries have any.
 #[derive(Debug)]
-pub struct Accumulator {
+pub struct RowSums {
     sums: Vec<f64>,
     marked: Vec<bool>,
     touched: Vec<u32>,
 }
 
-impl Accumulator {
+impl RowSums {
     fn new(items: usize) -> Self {
         Self {
             sums: vec![0.0; items],
@@ -143,6 +143,8 @@ fn strongest(mut list: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
         list.truncate(LISTED);
         list.sort_unstable_by_key(|(item, _)| *item);
     }
+    // A hundred thousand lists would keep the room of all that was cut.
+    list.shrink_to_fit();
     list
 }
 
@@ -201,7 +203,7 @@ pub const LISTED: usize = 400;
 /// A row is full if more than one in these many entries has a sum.
 const DENSE: usize = 16;
 
-/// Rows that share an accumulator.
+/// Rows that share their sums.
 const ROWS_AT_ONCE: usize = 64;
 
 #[cfg(test)]
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn lists_keep_the_strongest_entries_and_are_the_whole_where_they_fit() {
-        let fill = |item: usize, sums: &mut Accumulator| {
+        let fill = |item: usize, sums: &mut RowSums| {
             for other in 0..50 {
                 sums.add(other, f64::from(other) - item as f64);
             }

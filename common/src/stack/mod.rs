@@ -27,6 +27,7 @@ use crate::channels::{self, Channels};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
 use crate::rng::stream;
+use cases::Cases;
 use newton::Problem;
 
 /// Channels and their weights.
@@ -316,31 +317,17 @@ pub fn fit(
         cases::of_tails(&shorter, input, &users, seed)
     };
     progress(StackStage::Weights);
-    let own = all.len() - federated.len();
-    let alone: Vec<usize> = (0..own).collect();
-    let together: Vec<usize> = (0..all.len()).collect();
-    let public: Vec<usize> = (0..content.len()).chain(own..all.len()).collect();
-    let chosen: Vec<usize> = (0..validation.len()).collect();
-    let priors = [&alone, &together, &public].map(|columns| newton::prior(&all, columns));
-    let problem = |columns, prior| Problem {
-        validation: &validation,
-        chosen: &chosen,
-        tails: &tails,
-        columns,
-        prior,
+    let fitting = Fitting {
+        chosen: (0..validation.len()).collect(),
+        channels: all,
+        validation,
+        tails,
+        items: input.items(),
     };
-    let problems = [
-        problem(&alone, &priors[0]),
-        problem(&together, &priors[1]),
-        problem(&public, &priors[2]),
-    ];
-    let stack = |problem: &Problem<'_>| {
-        let picked = problem.columns.iter().map(|at| all[*at].clone()).collect();
-        let weights = newton::fit(problem).into_iter().map(|weight| weight as f32);
-        Stack::new(picked, weights.collect(), input.items())
-    };
+    let own = fitting.channels.len() - federated.len();
+    let alone = fitting.using((0..own).collect());
     let fitted = StackFit {
-        alone: stack(&problems[0])?,
+        alone: fitting.stack(&alone)?,
         together: None,
         federated: None,
         gate: None,
@@ -348,14 +335,58 @@ pub fn fit(
     if federated.is_empty() {
         return Ok(fitted);
     }
-    let (together, public) = (stack(&problems[1])?, stack(&problems[2])?);
+    let together = fitting.using((0..own + federated.len()).collect());
+    let public = (0..content.len()).chain(own..own + federated.len());
+    let public = fitting.using(public.collect());
+    let (stack, public) = (fitting.stack(&together)?, fitting.stack(&public)?);
     progress(StackStage::Gate);
+    let report = gate::compare(&fitting.problem(&alone), &fitting.problem(&together), seed);
     Ok(StackFit {
-        together: Some(together),
+        together: Some(stack),
         federated: Some(public),
-        gate: Some(gate::compare(&problems[0], &problems[1], seed)),
+        gate: Some(report),
         ..fitted
     })
+}
+
+/// All channels of a shop and the cases that they were scored on.
+struct Fitting {
+    channels: Channels,
+    validation: Cases,
+    chosen: Vec<usize>,
+    tails: Cases,
+    items: usize,
+}
+
+/// Positions of channels, and their prior weights.
+struct Use {
+    columns: Vec<usize>,
+    prior: Vec<f64>,
+}
+
+impl Fitting {
+    fn using(&self, columns: Vec<usize>) -> Use {
+        let prior = newton::prior(&self.channels, &columns);
+        Use { columns, prior }
+    }
+
+    fn problem<'a>(&'a self, of: &'a Use) -> Problem<'a> {
+        Problem {
+            validation: &self.validation,
+            chosen: &self.chosen,
+            tails: &self.tails,
+            columns: &of.columns,
+            prior: &of.prior,
+        }
+    }
+
+    fn stack(&self, of: &Use) -> Result<Stack, StackError> {
+        let channels = of.columns.iter().map(|at| self.channels[*at].clone()).collect();
+        let weights = newton::fit(&self.problem(of))
+            .into_iter()
+            .map(|weight| weight as f32);
+        Stack::new(channels, weights.collect(), self.items)
+    }
 }
 
 /// The customers whose cases weights are fitted to, ascending.

@@ -94,7 +94,7 @@ pub fn load_known(
 }
 
 /// [`load_known`] with products or their types as items.
-fn load_level(
+pub(super) fn load_level(
     dir: &Path,
     level: ItemLevel,
     core: Option<usize>,

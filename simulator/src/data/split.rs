@@ -1,5 +1,6 @@
 //! `souk-sim split`: a data set cut into shops' own folders.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -179,28 +180,38 @@ pub fn write_orders<'a>(
     write_csv(path, ["user_id", "item_id", "timestamp"], rows)
 }
 
-/// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it.
+/// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it; with a column `tags` and one for
+/// each kind of number where items have any.
 ///
 /// # Errors
 /// When the file can't be written.
 pub fn write_items(path: &Path, catalogue: &Catalogue) -> anyhow::Result<()> {
-    let rows = catalogue.items().iter().map(|item| {
-        let price = item.price.map_or_else(String::new, |price| price.to_string());
-        [
+    let items = catalogue.items();
+    let tagged = items.iter().any(|item| !item.tags.is_empty());
+    let numbers: BTreeSet<&String> = items.iter().flat_map(|item| item.numbers.keys()).collect();
+    let mut header = vec!["item_id", "title", "category", "brand", "price"];
+    header.extend(tagged.then_some("tags"));
+    header.extend(numbers.iter().map(|name| name.as_str()));
+    let text = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
+    let rows = items.iter().map(|item| {
+        let mut row = vec![
             item.id.clone(),
             item.title.clone(),
             item.category.clone(),
             item.brand.clone(),
-            price,
-        ]
+            text(item.price),
+        ];
+        row.extend(tagged.then(|| item.tags.join("|")));
+        row.extend(numbers.iter().map(|name| text(item.numbers.get(*name).copied())));
+        row
     });
-    write_csv(path, ["item_id", "title", "category", "brand", "price"], rows)
+    write_csv(path, header, rows)
 }
 
-fn write_csv<const N: usize>(
+fn write_csv<'h, R: IntoIterator<Item = String>>(
     path: &Path,
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
+    header: impl IntoIterator<Item = &'h str>,
+    rows: impl Iterator<Item = R>,
 ) -> anyhow::Result<()> {
     let mut file = csv::Writer::from_path(path).with_context(|| format!("creating {}", path.display()))?;
     file.write_record(header)
@@ -218,6 +229,7 @@ mod tests {
     use souk_client::data::{ShopDataConfig, read_catalogue, read_shop};
 
     use super::*;
+    use crate::data::known::{ItemLevel, load_level};
 
     fn args(data: Option<&Path>, shops: usize, out: &Path) -> SplitArgs {
         SplitArgs {
@@ -299,5 +311,49 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let error = run(&args(Some(dir.path()), 2, &dir.path().join("out"))).expect_err("nothing there");
         assert!(error.to_string().contains("no data set"), "{error}");
+    }
+
+    #[test]
+    fn product_types_are_items_and_their_tags_come_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let data = dir.path().join("data");
+        fs::create_dir(&data).expect("made");
+        let products = "product_id,manufacturer_id,department,brand,product_category,product_type\n\
+                        1,9,GROCERY,National,TEA,GREEN TEA\n2,8,GROCERY,Private,COFFEE,BEANS\n\
+                        3,7,SEASONAL,National,HOT DRINKS,GREEN TEA\n4,7,GROCERY,National,,\n";
+        fs::write(data.join("products.csv"), products).expect("written");
+        let mut text = String::from("household_id,store_id,basket_id,product_id,quantity,sales_value,ts\n");
+        for user in 0..6 {
+            for product in 1..5 {
+                text += &format!("{user},1,1,{product},1,2.0,{}\n", 1000 + product);
+            }
+        }
+        fs::write(data.join("transactions.csv"), text).expect("written");
+        let types = load_level(&data, ItemLevel::Types, Some(1), None, Some(2)).expect("a set");
+        let items = types.catalogue.items();
+        assert_eq!((items.len(), items[0].id.as_str()), (2, "GREEN TEA"));
+        let tags = [
+            "department GROCERY",
+            "department SEASONAL",
+            "product_category HOT DRINKS",
+            "product_category TEA",
+        ];
+        assert_eq!(items[0].tags, tags);
+        assert!(
+            types
+                .dataset
+                .histories
+                .iter()
+                .all(|history| history.items.len() == 2)
+        );
+        let products = load_known(&data, Some(1), None, Some(2)).expect("a set");
+        assert_eq!(
+            products.catalogue.items()[2].tags,
+            ["department SEASONAL", "manufacturer_id 7"]
+        );
+        let path = dir.path().join("items.csv");
+        write_items(&path, &types.catalogue).expect("written");
+        let (again, _) = read_catalogue(&path, &Default::default(), Default::default(), ',').expect("read");
+        assert_eq!(again.digest(), types.catalogue.digest());
     }
 }
