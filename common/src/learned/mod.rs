@@ -15,9 +15,8 @@ use crate::model::init::initial_parameters;
 use crate::model::layout::{Layout, Vocabulary};
 use crate::params::NoiseMultiplier;
 use crate::plan::{GridError, Plan};
-use crate::release::map::map_columns;
 use crate::release::schedule::{ReleaseKind, ScheduleError};
-use crate::release::state::{NoisedSum, PublicParameters, Released, ReleasedError};
+use crate::release::state::{NoisedSum, PublicParameters, Released, ReleasedError, coordinates};
 use crate::update::Grid;
 
 /// What was published last, in memory.
@@ -119,9 +118,7 @@ impl Learner {
     pub fn coordinates(&self, round: u64) -> usize {
         match self.plan.release_at(round) {
             None => self.layout.len(),
-            Some(ReleaseKind::Popularity) => self.items,
-            Some(ReleaseKind::Collaborative) => self.items * map_columns(&self.features),
-            Some(ReleaseKind::SecondCollaborative) => self.items * second_columns(&self.features),
+            Some(kind) => coordinates(kind, self.items, &self.features),
         }
     }
 
@@ -222,11 +219,6 @@ impl Learner {
             Learned::Releases(_) => Ok(()),
         }
     }
-}
-
-/// Columns of the map that the second collaborative release is summed through.
-fn second_columns(features: &Features) -> usize {
-    crate::release::views::RANK.min(map_columns(features))
 }
 
 /// Why bytes, or numbers, are nothing that a plan's rounds publish; or why there is no further round.

@@ -8,6 +8,7 @@ mod releases;
 mod validate;
 
 pub use grid::GridError;
+pub use releases::{ReleaseTerms, ReleasesError};
 
 use std::time::Duration;
 

@@ -3,13 +3,114 @@
 //! A release is a Gaussian mechanism without sampling, so the releases of a plan compose exactly: `privacy.noise_multiplier` is
 //! 1/mu, the z of all of them together, and [`Schedule`] says how it is divided.
 
+use std::time::Duration;
+
 use toml::Table;
 
-use super::{Plan, PlanError};
-use crate::params::NoiseMultiplier;
+use super::{GridError, MaskingPlan, Placement, Plan, PlanError, ShopTerms};
+use crate::accountant::gaussian::mu_of;
+use crate::catalogue::Catalogue;
+use crate::features::Features;
+use crate::params::{Delta, Epsilon, NoiseMultiplier};
 use crate::release::schedule::{ReleaseKind, Schedule, ScheduleError};
+use crate::release::state::coordinates;
+use crate::secagg::mask::MaskCipher;
+use crate::update::ModulusBits;
+
+/// What a plan of releases is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleaseTerms {
+    /// Of all releases together, user level, add/remove; none: without privacy.
+    pub epsilon: Option<Epsilon>,
+    /// The delta it is stated at.
+    pub delta: Delta,
+    /// Who adds the noise. Distributed: three quarters of the shops, rounded up, make a sum, and one of them may collude.
+    pub placement: Placement,
+}
 
 impl Plan {
+    /// The plan of releases that suits these shops and this catalogue: which releases there are, and their shares, follow from
+    /// how much signal so many declared users leave ([`Schedule::choose`]).
+    ///
+    /// # Errors
+    /// When there is no shop, too few for distributed noise, or no modulus holds the sums.
+    pub fn of_releases(
+        name: &str,
+        seed: u64,
+        shops: Vec<ShopTerms>,
+        terms: &ReleaseTerms,
+        catalogue: &Catalogue,
+    ) -> Result<Self, ReleasesError> {
+        let features = Features::of(catalogue);
+        let count = shops.len();
+        let masked = terms.placement == Placement::Distributed && terms.epsilon.is_some();
+        let min_shops = (3 * count).div_ceil(4).max(LEAST_MASKED);
+        if count == 0 || (masked && min_shops > count) {
+            return Err(ReleasesError::TooFewShops { shops: count });
+        }
+        let shares = if masked { min_shops - COLLUDING } else { 1 };
+        let users = shops.iter().map(|shop| shop.declared_users).sum();
+        let mu = terms.epsilon.map(|epsilon| mu_of(epsilon, terms.delta));
+        let factor = (count as f64 / shares as f64).sqrt();
+        // Without noise there is signal for all of them.
+        let schedule = Schedule::choose(
+            mu.unwrap_or(f64::from(u32::MAX)),
+            users,
+            catalogue.len(),
+            factor,
+            !features.is_empty(),
+        )?;
+        let mut file = Table::new();
+        file.insert(
+            "release".to_owned(),
+            toml::Value::try_from(schedule.releases()).unwrap_or(toml::Value::Array(Vec::new())),
+        );
+        file.insert("name".to_owned(), name.into());
+        file.insert(
+            "privacy".to_owned(),
+            toml::Value::Table(Table::from_iter([("enabled".to_owned(), false.into())])),
+        );
+        file.insert(
+            "cohort".to_owned(),
+            toml::Value::Table(Table::from_iter([("quorum".to_owned(), 1.into())])),
+        );
+        fill_in(&mut file);
+        let mut plan: Self = file
+            .try_into()
+            .map_err(|source| PlanError::Syntax(Box::new(source)))?;
+        (plan.seed, plan.shops) = (seed, shops);
+        plan.cohort.quorum = if masked { min_shops } else { count };
+        plan.privacy.delta = terms.delta;
+        plan.privacy.enabled = mu.is_some();
+        // A little more noise than that, so that no rounding costs more than was asked for.
+        plan.privacy.noise_multiplier =
+            mu.and_then(|mu| NoiseMultiplier::new(mu.recip() * (1.0 + 1e-12)).ok());
+        if masked {
+            plan.privacy.placement = Placement::Distributed;
+            plan.masking = Some(MaskingPlan {
+                min_shops,
+                colluding: COLLUDING,
+                cipher: MaskCipher::default(),
+                neighbours: None,
+                step: Duration::from_secs(30),
+            });
+        }
+        let mut plan = plan.begun_now();
+        let holds = |plan: &Self| -> Result<(), ReleasesError> {
+            for (round, release) in (1..).zip(&plan.release) {
+                let coordinates = coordinates(release.kind, catalogue.len(), &features);
+                plan.for_first_attempt_at(round)?.grid(coordinates)?;
+            }
+            Ok(())
+        };
+        if holds(&plan).is_err() {
+            plan.privacy.modulus_bits = ModulusBits::B64;
+            holds(&plan)?;
+        }
+        plan.validate()?;
+        Ok(plan)
+    }
+
     /// Whether its rounds release statistics; else they train a model.
     pub fn is_of_releases(&self) -> bool {
         !self.release.is_empty()
@@ -130,6 +231,33 @@ pub(super) fn fill_in(file: &mut Table) {
         privacy.entry("clip_norm").or_insert(1.0.into());
     }
 }
+
+/// Why there is no plan of releases.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleasesError {
+    /// For distributed noise.
+    #[error(
+        "{shops} shops are too few to share their noise under masks: at least 3 are needed, or let every shop add all of it"
+    )]
+    TooFewShops {
+        /// How many there are.
+        shops: usize,
+    },
+    /// Of the budget.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// No modulus holds a sum.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The plan makes no sense otherwise.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// t.
+const COLLUDING: usize = 1;
+/// n_min - t must be 1 at least, and a sum of two with one colluding is the other one's.
+const LEAST_MASKED: usize = 3;
 
 #[cfg(test)]
 mod tests {

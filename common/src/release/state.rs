@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::map::PublicMap;
+use super::map::{PublicMap, map_columns};
 use super::popularity::PopularityEstimate;
 use super::schedule::ReleaseKind;
 use super::views::{CollaborativeSum, FederatedForms, RANK, SECOND_RANK, SumError, second_map};
@@ -60,6 +60,16 @@ pub struct Released {
     pub through: Option<PublicMap>,
     /// The map of the next release; none after the last.
     pub next: Option<PublicMap>,
+}
+
+/// Coordinates of what a release of this kind sums over `items` items.
+pub fn coordinates(kind: ReleaseKind, items: usize, features: &Features) -> usize {
+    items
+        * match kind {
+            ReleaseKind::Popularity => 1,
+            ReleaseKind::Collaborative => map_columns(features),
+            ReleaseKind::SecondCollaborative => RANK.min(map_columns(features)),
+        }
 }
 
 /// The public parameters of a plan that releases are computed with.

@@ -580,10 +580,8 @@ const TOLERANCE: f64 = 1.5;
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
 
     use clap::Parser;
-    use souk_common::channels::FederatedPopularity;
 
     use super::*;
 
@@ -608,17 +606,17 @@ mod tests {
             "evaluate", "--stack", "--shops", "3", "--seeds", "1", "--data", data,
         ];
         let args = Typed::try_parse_from(typed).expect("good").args;
-        assert!(run(&args, None).expect("figures"));
-        let releases = |split: &Split| -> anyhow::Result<Vec<Channels>> {
-            let mut counts = vec![0.0; 40];
-            for item in split.train.histories.iter().flat_map(|history| &history.items) {
-                counts[*item as usize % 40] += 1.0;
-            }
-            let channel: Channels = vec![Arc::new(FederatedPopularity::new(&counts, 0.0))];
-            Ok(vec![channel; 3])
-        };
-        assert!(run(&args, Some(&releases)).expect("figures"));
-        assert!(run(&args, Some(&|_: &Split| Ok(Vec::new()))).is_err());
+        assert!(run(&args).expect("figures"));
+        for more in [
+            &["--quick"][..],
+            &["--no-privacy"],
+            &["--placement", "local", "--epsilon", "1"],
+        ] {
+            let args = Typed::try_parse_from([&typed[..], more].concat())
+                .expect("good")
+                .args;
+            assert!(run(&args).expect("figures"), "{more:?}");
+        }
         assert!(Typed::try_parse_from([&typed[..], &["--model", "mf"]].concat()).is_err());
     }
 }

@@ -25,13 +25,13 @@ use souk_common::clock::Stopwatch;
 use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
-use souk_common::plan::Plan;
+use souk_common::plan::{Plan, ReleaseTerms};
 
 use crate::check::Check;
 use crate::commands::epsilon::{delta, epsilon};
 use crate::data::plans::Template;
 use crate::data::split::{Cut, Known};
-use releases::{NoisePlacement, ReleaseTerms};
+use releases::NoisePlacement;
 use row::Table;
 use trial::Trial;
 
@@ -134,7 +134,7 @@ impl EvaluateArgs {
                 Some(delta) => delta,
                 None => Delta::new(DEFAULT_DELTA)?,
             },
-            placement: self.placement,
+            placement: self.placement.into(),
         })
     }
 }

@@ -1,17 +1,13 @@
 //! Releases for an evaluation: a plan for the shops at hand, run by the simulated federation.
 
-use std::fmt::Write;
-
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::ValueEnum;
-use souk_common::accountant::gaussian::mu_of;
 use souk_common::channels::Channels;
 use souk_common::dataset::Dataset;
 use souk_common::eval::Split;
 use souk_common::features::Features;
-use souk_common::params::{Delta, Epsilon};
-use souk_common::plan::Plan;
-use souk_common::release::schedule::{ReleaseKind, Schedule};
+use souk_common::params::Weight;
+use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 
 use super::Known;
 use crate::data::plans::{coarse, names};
@@ -27,81 +23,23 @@ pub(crate) enum NoisePlacement {
     Local,
 }
 
-/// What a plan of releases is made for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReleaseTerms {
-    /// None: without privacy.
-    pub(super) epsilon: Option<Epsilon>,
-    pub(super) delta: Delta,
-    pub(super) placement: NoisePlacement,
-}
-
 /// The plan that suits shops of these sizes and this catalogue.
 ///
 /// # Errors
 /// When there are too few shops, or no grid holds the sums.
 pub(super) fn plan(known: &Known, sizes: &[usize], terms: &ReleaseTerms, seed: u64) -> anyhow::Result<Plan> {
-    let shops = sizes.len();
-    // n_min: three quarters of the shops; t = 1.
-    let least = (3 * shops).div_ceil(4).max(2).min(shops);
-    let distributed = terms.placement == NoisePlacement::Distributed;
-    ensure!(
-        !distributed || least >= 2,
-        "{shops} shops can't share their noise: use --placement local"
-    );
-    let factor = match distributed {
-        true => (shops as f64 / (least - 1) as f64).sqrt(),
-        false => (shops as f64).sqrt(),
-    };
-    let users: u64 = sizes.iter().map(|size| coarse(*size)).sum();
-    let mu = terms.epsilon.map(|epsilon| mu_of(epsilon, terms.delta));
-    let has_features = !Features::of(&known.catalogue).is_empty();
-    let schedule = Schedule::choose(
-        mu.unwrap_or(1e6),
-        users,
-        known.catalogue.len(),
-        factor,
-        has_features,
-    )?;
-    let mut text = format!("name = \"{}-releases\"\nseed = {seed}\n[privacy]\n", known.name);
-    // Writing to a string never fails.
-    let _ = match mu {
-        Some(mu) => writeln!(
-            text,
-            "noise_multiplier = {:?}\ndelta = {:e}",
-            mu.recip() * (1.0 + 1e-12),
-            terms.delta.get()
-        ),
-        None => writeln!(text, "enabled = false"),
-    };
-    if distributed && mu.is_some() {
-        let _ = writeln!(
-            text,
-            "placement = \"distributed\"\n[masking]\nmin_shops = {least}\ncolluding = 1"
-        );
-    }
-    let _ = writeln!(text, "[cohort]\nquorum = {shops}");
-    for release in schedule.releases() {
-        let kind = match release.kind {
-            ReleaseKind::Popularity => "popularity",
-            ReleaseKind::Collaborative => "collaborative",
-            ReleaseKind::SecondCollaborative => "second_collaborative",
-        };
-        let _ = writeln!(
-            text,
-            "[[release]]\nkind = \"{kind}\"\nshare = {:?}",
-            release.share
-        );
-    }
-    for (at, size) in sizes.iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "[[shops]]\nname = \"shop-{}\"\ndeclared_users = {}",
-            at + 1,
-            coarse(*size)
-        );
-    }
-    Ok(Plan::from_toml(&text)?.begun_now())
+    let shops = (1..)
+        .zip(sizes)
+        .map(|(number, size)| -> anyhow::Result<ShopTerms> {
+            Ok(ShopTerms {
+                name: format!("shop-{number}").parse()?,
+                declared_users: coarse(*size),
+                weight: Weight::new(1.0)?,
+            })
+        });
+    let shops = shops.collect::<anyhow::Result<_>>()?;
+    let name = format!("{}-releases", known.name);
+    Ok(Plan::of_releases(&name, seed, shops, terms, &known.catalogue)?)
 }
 
 /// The plan in a line.
@@ -119,6 +57,15 @@ pub(super) fn describe(plan: &Plan) -> String {
         "releases: {}; noise multiplier of all together: {noise}",
         kinds.join(", ")
     )
+}
+
+impl From<NoisePlacement> for Placement {
+    fn from(placement: NoisePlacement) -> Self {
+        match placement {
+            NoisePlacement::Distributed => Self::Distributed,
+            NoisePlacement::Local => Self::Local,
+        }
+    }
 }
 
 /// The channels of all shops, after a federation of releases on what may be learned of a split. A customer's validation item

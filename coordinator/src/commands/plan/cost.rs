@@ -5,12 +5,15 @@ use std::path::Path;
 use humantime_serde::re::humantime::format_duration;
 use serde_json::{Value, json};
 use souk_common::accountant::calibrate::{self, CalibrationTarget};
+use souk_common::accountant::gaussian::mu_of;
 use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
 use souk_common::ids::Digest;
+use souk_common::learned::Learner;
 use souk_common::model::layout::{Block, Layout, Vocabulary};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
+use souk_common::release::schedule::{ReleaseKind, ReleaseShare, ScheduleError};
 use souk_common::secagg::MaskingParams;
 use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
@@ -86,12 +89,19 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
     let plan = read(file)?;
     let size = match home.catalogue() {
         Ok(catalogue) => {
-            let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));
-            let coordinates = layout.len();
-            let grid = plan
-                .grid(coordinates)
-                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
-            let headroom = plan.headroom_on(&grid);
+            let learner = Learner::new(&plan, &catalogue);
+            let refuse = |error: &dyn std::fmt::Display| usage(format!("{}: {error}", file.display()));
+            // Releases differ in length: the longest is what counts.
+            let rounds = 1..=plan.release.len().max(1) as u64;
+            let longest = rounds
+                .max_by_key(|round| learner.coordinates(*round))
+                .unwrap_or(1);
+            let of_round = plan
+                .for_first_attempt_at(longest)
+                .map_err(|error| refuse(&error))?;
+            let coordinates = learner.coordinates(longest);
+            let grid = of_round.grid(coordinates).map_err(|error| refuse(&error))?;
+            let headroom = of_round.headroom_on(&grid);
             let update_bytes = plan.update_bytes(coordinates) as usize;
             let bytes = update_bytes + coordinates * MODEL_BYTES;
             Some(Size {
@@ -100,7 +110,10 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
                 grid,
                 headroom,
                 seconds: bytes as f64 / wishes.bytes_per_sec,
-                tensors: tensors(&plan, &layout),
+                tensors: match plan.is_of_releases() {
+                    true => of_releases(&plan, &learner).map_err(|error| refuse(&error))?,
+                    false => tensors(&plan, &Layout::new(&plan.model, &Vocabulary::from(&catalogue))),
+                },
             })
         }
         Err(HomeError::NoCatalogue) => {
@@ -133,7 +146,9 @@ fn privacy(plan: &Plan) -> Option<Privacy> {
             noise_multiplier,
             sampling_rate: plan.privacy.sampling_rate,
         };
-        Some(Composition::of(mechanism, plan.rounds))
+        // z of a plan of releases is that of all of them together.
+        let rounds = if plan.is_of_releases() { 1 } else { plan.rounds };
+        Some(Composition::of(mechanism, rounds))
     };
     let delta = plan.privacy.delta;
     let epsilon = |factor| composition(factor).and_then(|composition| composition.epsilon(delta));
@@ -152,6 +167,14 @@ fn privacy(plan: &Plan) -> Option<Privacy> {
 
 fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
     let target = CalibrationTarget::new(epsilon, plan.privacy.delta);
+    if plan.is_of_releases() {
+        let noise = mu_of(epsilon, plan.privacy.delta).recip() * (1.0 + 1e-12);
+        let noise_multiplier = NoiseMultiplier::new(noise).map_err(usage)?;
+        return Ok(Wanted {
+            epsilon,
+            noise_multiplier,
+        });
+    }
     let both =
         calibrate::noise_multiplier(plan.privacy.sampling_rate, plan.rounds, &target).map_err(usage)?;
     let noise_multiplier = match plan.metrics.map(|metrics| metrics.noise_multiplier.get()) {
@@ -172,6 +195,33 @@ fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
         epsilon,
         noise_multiplier,
     })
+}
+
+/// Each release as a tensor of its own, under its own noise.
+fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleError> {
+    let users: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
+    let of = |(round, release): (u64, &ReleaseShare)| {
+        let of_round = plan.for_first_attempt_at(round)?;
+        let coordinates = learner.coordinates(round);
+        let kind = match release.kind {
+            ReleaseKind::Popularity => "popularity",
+            ReleaseKind::Collaborative => "collaborative",
+            ReleaseKind::SecondCollaborative => "second_collaborative",
+        };
+        let noise = of_round.privacy.noise_multiplier.map(NoiseMultiplier::get);
+        Ok(Tensor {
+            name: match noise {
+                Some(noise) => format!("release {round}, {kind} (share {}, z {noise:.3})", release.share),
+                None => format!("release {round}, {kind}"),
+            },
+            coordinates,
+            most_signal_to_noise: noise.map(|noise| {
+                let shares = plan.noise_shares() as f64;
+                users / (noise * (plan.shops.len() as f64 / shares * coordinates as f64).sqrt())
+            }),
+        })
+    };
+    (1..).zip(&plan.release).map(of).collect()
 }
 
 fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
@@ -313,13 +363,21 @@ impl Cost {
         )];
         lines.push(match &self.privacy {
             Some(privacy) => {
-                format!(
+                match plan.is_of_releases() {
+                    true => format!(
+                        "a shop in all releases spends epsilon {} at delta {}, also if attempts fail (unit: {UNIT}; relation: \
+                         {RELATION}; Gaussian mechanism, closed form: nothing is sampled)",
+                        words(privacy.epsilon),
+                        privacy.delta
+                    ),
+                    false => format!(
                     "a shop in all rounds spends epsilon {} at delta {} (unit: {UNIT}; relation: {RELATION}; accountant: \
                      pld);\nif sampling were not secret: epsilon {}",
                     words(privacy.epsilon),
                     privacy.delta,
                     words(privacy.without_sampling)
-                )
+                    ),
+                }
             }
             None => "privacy is off: no epsilon bounds it".to_owned(),
         });

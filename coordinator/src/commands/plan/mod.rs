@@ -1,6 +1,7 @@
 //! `plan new` and `plan check`: a sample, and what a plan will cost.
 
 mod cost;
+mod releases;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -16,13 +17,24 @@ use crate::error::{Failure, failed, usage};
 #[derive(Subcommand)]
 pub(super) enum PlanCommand {
     /// Writes a commented sample plan.
-    #[command(after_help = "Example: souk-coordinator plan new plan.toml --rounds 60")]
+    ///
+    /// With --releases a plan that suits the catalogue and these shops: two or three rounds that release statistics of all
+    /// customers, for the shops' own recommenders.
+    #[command(
+        after_help = "Examples:\n  souk-coordinator plan new plan.toml --rounds 60\n  \
+                            souk-coordinator plan new plan.toml --releases --epsilon 8 --shop north=5000 --shop south=2000 \
+                            --shop west=900 --dir federation"
+    )]
     New {
         /// The file; it must not exist.
         file: PathBuf,
         /// Rounds.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "releases")]
         rounds: Option<u64>,
+        #[command(flatten)]
+        releases: releases::Wishes,
+        #[command(flatten)]
+        at: At,
     },
     /// Says what a plan will cost.
     #[command(
@@ -45,7 +57,18 @@ pub(super) enum PlanCommand {
 
 pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
     match command {
-        PlanCommand::New { file, rounds } => write_sample(&file, rounds),
+        PlanCommand::New {
+            file,
+            rounds,
+            releases,
+            at,
+        } => match releases.are_wanted() {
+            true => {
+                let text = releases::plan_file(&releases, &home_at(&at.dir)?)?;
+                write_new(&file, &text)
+            }
+            false => write_sample(&file, rounds),
+        },
         PlanCommand::Check {
             file,
             target_epsilon,
@@ -77,6 +100,10 @@ fn write_sample(file: &Path, rounds: Option<u64>) -> Result<(), Failure> {
         None => SAMPLE.to_owned(),
     };
     Plan::from_toml(&text).map_err(usage)?;
+    write_new(file, &text)
+}
+
+fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let shown = file.display();
     let mut out = File::create_new(file).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => usage(format!(
