@@ -8,12 +8,14 @@
 //! | [`rounds`] | whole rounds over QUIC, beside the transport alone |
 //! | [`masked`] | the same under masks, in CPU time beside the bare keystream |
 //! | [`unmasking`] | masks without a network: how fast, how many bytes, and the server's part for a thousand shops |
+//! | [`joining`] | a customer of a release; a shop's stack fitted, and a list made |
 //! | [`memory`] | what a coordinator process holds while many shops send at once |
 //! | [`crate::processes::site`], [`crate::load::raw_shops`] | a real coordinator process; shops that only send |
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+mod joining;
 mod machine;
 pub(crate) mod masked;
 pub(crate) mod memory;
@@ -75,6 +77,8 @@ enum Theme {
     Secagg1000,
     #[value(name = "coordinator_memory_100x10m")]
     CoordinatorMemory100x10m,
+    ReleaseCustomer,
+    Stack,
 }
 
 /// Runs the benchmarks; false when a bound was missed and that was asked for.
@@ -118,6 +122,8 @@ impl Theme {
             Self::MaskedUploadBytes => unmasking::upload_bytes()?,
             Self::Secagg1000 => unmasking::server(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
+            Self::ReleaseCustomer => joining::customer(short)?,
+            Self::Stack => joining::stack(short)?,
         })
     }
 }
