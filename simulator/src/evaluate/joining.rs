@@ -4,11 +4,8 @@
 //! view B over all draws of the 99 items: one draw is far noisier. Nothing is tuned here: weights are fitted in each
 //! shop, to its customers' validation items.
 
-use std::fmt::Write;
-
 use anyhow::ensure;
 use rayon::prelude::*;
-use serde::Serialize;
 use souk_common::channels::{Channels, content};
 use souk_common::clock::Stopwatch;
 use souk_common::eval::candidates::NEGATIVES;
@@ -19,10 +16,14 @@ use souk_common::eval::{
 use souk_common::features::Features;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
-use souk_common::stack::{GateReport, GateRule, Stack, StackFit, StackInput, fit};
+use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
+
+mod report;
+
+use report::{Figures, Gain, Gate, Report, Row};
 
 use super::releases;
-use super::{Check, EvaluateArgs, K, Known, progress, users_of_shops};
+use super::{EvaluateArgs, K, Known, progress, users_of_shops};
 
 /// Runs the command; false when a check failed.
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
@@ -340,242 +341,6 @@ impl Scorer for Scored {
         out.extend_from_slice(&self.0[user]);
     }
 }
-
-/// One kind of stack.
-#[derive(Serialize)]
-struct Row {
-    model: &'static str,
-    literature: Figures,
-    leak_free: Figures,
-    full: Figures,
-    next_visit: Figures,
-}
-
-/// How much better than alone+ a kind of stack is, by the expected hit rate of the same users.
-#[derive(Serialize)]
-struct Gain {
-    model: &'static str,
-    /// In view B.
-    points: f64,
-    standard_error: f64,
-    /// In view D.
-    next_visit_points: f64,
-    next_visit_standard_error: f64,
-}
-
-impl Gain {
-    fn all(joining: &Joining<'_>, leak_free: (&Split, &Fits), by_visit: (&Split, &Fits)) -> Vec<Self> {
-        let paired = |(split, fits): (&Split, &Fits), variant| -> Option<(f64, f64)> {
-            let alone = joining.expected(split, fits, Variant::Alone)?;
-            let other = joining.expected(split, fits, variant)?;
-            let pairs = alone.into_iter().zip(other);
-            let gains: Vec<f64> = pairs
-                .filter_map(|(alone, other)| Some(100.0 * (other? - alone?)))
-                .collect();
-            Some(mean_and_error(&gains))
-        };
-        let one = |variant: &Variant| -> Option<Self> {
-            let (points, standard_error) = paired(leak_free, *variant)?;
-            let (next_visit_points, next_visit_standard_error) = paired(by_visit, *variant)?;
-            Some(Self {
-                model: variant.name(),
-                points,
-                standard_error,
-                next_visit_points,
-                next_visit_standard_error,
-            })
-        };
-        Variant::ALL[1..].iter().filter_map(one).collect()
-    }
-}
-
-/// The mean, and its standard error.
-fn mean_and_error(values: &[f64]) -> (f64, f64) {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-    (mean, (variance / count).sqrt())
-}
-
-/// One shop's gate under one seed of the noise.
-#[derive(Serialize)]
-struct Gate {
-    shop: usize,
-    seed: u64,
-    open: bool,
-    /// Of together over alone, in points of the expected hit rate on the test items, whether or not the gate let it in.
-    test_gain: f64,
-    found: GateReport,
-}
-
-/// Means over seeds and users, as shares.
-#[derive(Clone, Default, Serialize)]
-struct Figures {
-    users: usize,
-    hit_rate_at_10: f64,
-    ndcg_at_10: f64,
-    expected_hit_rate: f64,
-    /// Of the expected hit rate, over users.
-    standard_error: f64,
-    /// One a shop; empty for a shop.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    shops: Vec<Self>,
-}
-
-impl Figures {
-    fn new(seeds: &[Metrics], hits: &[f64]) -> Self {
-        let over = |of: fn(&Metrics) -> f64| seeds.iter().map(of).sum::<f64>() / seeds.len().max(1) as f64;
-        let (expected_hit_rate, standard_error) = mean_and_error(hits);
-        Self {
-            users: hits.len(),
-            hit_rate_at_10: over(|metrics| metrics.hit_rate),
-            ndcg_at_10: over(|metrics| metrics.ndcg),
-            expected_hit_rate,
-            standard_error,
-            shops: Vec::new(),
-        }
-    }
-
-    fn pair(&self) -> String {
-        format!(
-            "{:.1}/{:.1}",
-            100.0 * self.hit_rate_at_10,
-            100.0 * self.ndcg_at_10
-        )
-    }
-
-    fn expected(&self) -> String {
-        format!(
-            "{:.1} ± {:.1}",
-            100.0 * self.expected_hit_rate,
-            100.0 * self.standard_error
-        )
-    }
-}
-
-/// The JSON object.
-#[derive(Serialize)]
-struct Report {
-    set: &'static str,
-    users: usize,
-    evaluated_users: usize,
-    evaluated_by_visit: usize,
-    items: usize,
-    features: usize,
-    seeds: u64,
-    rows: Vec<Row>,
-    /// Over alone+; empty where shops are looked at alone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    gains: Vec<Gain>,
-    /// One a shop and seed of the noise.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    gates: Vec<Gate>,
-    seconds: f64,
-}
-
-impl Report {
-    /// The tables for people; their lines are Markdown's.
-    fn text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string never fails.
-        let _ = writeln!(
-            out,
-            "| | A literature | B leak-free | C full | D next visit | expected B | expected D |\n|-|-|-|-|-|-|-|"
-        );
-        for row in &self.rows {
-            let _ = writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {} | {} |",
-                row.model,
-                row.literature.pair(),
-                row.leak_free.pair(),
-                row.full.pair(),
-                row.next_visit.pair(),
-                row.leak_free.expected(),
-                row.next_visit.expected()
-            );
-        }
-        let _ = writeln!(
-            out,
-            "HR@10/nDCG@10 in %, mean of {} draws of the 99 items; {} of {} users are evaluated, {} in view D; expected: \
-             HR@10 over all draws, ± its standard error.\n",
-            self.seeds, self.evaluated_users, self.users, self.evaluated_by_visit
-        );
-        for gain in &self.gains {
-            let _ = writeln!(
-                out,
-                "{}: {:+.2} ± {:.2} points of the expected hit rate over alone+, {:+.2} ± {:.2} in view D",
-                gain.model,
-                gain.points,
-                gain.standard_error,
-                gain.next_visit_points,
-                gain.next_visit_standard_error
-            );
-        }
-        if !self.gates.is_empty() {
-            let open = self.gates.iter().filter(|gate| gate.open).count();
-            let right = self
-                .gates
-                .iter()
-                .filter(|gate| gate.open == (gate.test_gain > 0.0))
-                .count();
-            let _ = writeln!(
-                out,
-                "the gate let the channels of all shops in {open} times of {}, and was right {right} times\n",
-                self.gates.len()
-            );
-        }
-        let _ = writeln!(
-            out,
-            "| shop | users |{}",
-            self.each(|row| format!(" {}, B | expected |", row.model))
-        );
-        let _ = writeln!(out, "|-|-|{}", self.each(|_| "-|-|".to_owned()));
-        let shops = self.rows.first().map_or(0, |row| row.leak_free.shops.len());
-        for shop in 0..shops {
-            let users = self.rows[0].leak_free.shops[shop].users;
-            let cells = self.each(|row| {
-                let figures = &row.leak_free.shops[shop];
-                format!(" {} | {} |", figures.pair(), figures.expected())
-            });
-            let _ = writeln!(out, "| {} | {users} |{cells}", shop + 1);
-        }
-        out
-    }
-
-    fn each(&self, of: impl Fn(&Row) -> String) -> String {
-        self.rows.iter().map(of).collect()
-    }
-
-    /// Alone+ against a reference implementation's figure on the same set.
-    fn checks(&self) -> Vec<Check> {
-        let set = (self.set, self.items < TYPES_BELOW);
-        let reference = REFERENCE.iter().find(|(name, small, _)| (*name, *small) == set);
-        let row = self.rows.first();
-        let compared = reference.zip(row).map(|((.., reference), row)| {
-            let hit_rate = 100.0 * row.leak_free.expected_hit_rate;
-            Check {
-                name: format!("{} in view B, expected", row.model),
-                ok: (hit_rate - reference).abs() <= TOLERANCE,
-                detail: format!("HR@10 {hit_rate:.1} %; elsewhere {reference} ± {TOLERANCE}"),
-            }
-        });
-        compared.into_iter().collect()
-    }
-}
-
-/// Set, whether its catalogue is small, and the expected HR@10 in % of a stack in numpy by the same recipe.
-const REFERENCE: [(&str, bool, f64); 3] = [
-    ("ml-100k", true, 67.2),
-    ("uci-online-retail", false, 59.7),
-    ("completejourney", true, 49.5),
-];
-
-/// Complete Journey has fewer product types than this, and more products.
-const TYPES_BELOW: usize = 2500;
-
-/// In points.
-const TOLERANCE: f64 = 1.5;
 
 #[cfg(test)]
 mod tests {
