@@ -18,8 +18,10 @@ use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
 
+mod faithfulness;
 mod report;
 
+use faithfulness::Faithfulness;
 use report::{Figures, Gain, Gate, Report, Row};
 
 use super::releases;
@@ -91,6 +93,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
             .collect(),
         gains: Gain::all(&joining, (&split, &leak_free), (&visits, &by_visit)),
         gates: joining.gates(&split, &leak_free),
+        faithfulness: joining.faithfulness(&split, &leak_free),
         seconds: watch.secs(),
     };
     let checks = if args.check { report.checks() } else { Vec::new() };
@@ -282,6 +285,15 @@ impl Joining<'_> {
             shops: self.users.iter().map(|users| figures(users)).collect(),
             ..figures(&everybody)
         })
+    }
+
+    /// Of the reasons that the shops' lists come with.
+    fn faithfulness(&self, split: &Split, fits: &Fits) -> Option<Faithfulness> {
+        let served = self.users.iter().zip(fits.first()?);
+        let shops: Vec<(&[usize], &Stack)> = served
+            .map(|(users, fit)| (users.as_slice(), fit.gated(self.rule())))
+            .collect();
+        Faithfulness::of(split, &shops, self.args.seed)
     }
 
     /// Of every shop and seed of the noise: what the gate found, and what came of it on the test items.

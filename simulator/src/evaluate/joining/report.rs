@@ -6,6 +6,7 @@ use serde::Serialize;
 use souk_common::eval::{Metrics, Split};
 use souk_common::stack::GateReport;
 
+use super::faithfulness::Faithfulness;
 use super::{Fits, Joining, Variant};
 use crate::check::Check;
 
@@ -142,6 +143,8 @@ pub(super) struct Report {
     /// One a shop and seed of the noise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) gates: Vec<Gate>,
+    /// Of reasons; none where no customer has enough items.
+    pub(super) faithfulness: Option<Faithfulness>,
     pub(super) seconds: f64,
 }
 
@@ -197,6 +200,14 @@ impl Report {
                 self.gates.len()
             );
         }
+        if let Some(found) = &self.faithfulness {
+            let _ = writeln!(
+                out,
+                "reasons: without the three items named for it the first recommended one falls by {:.3}, without three others by {:.3} \
+                 (± {:.3} of the difference, {} customers)\n",
+                found.named, found.others, found.standard_error, found.customers
+            );
+        }
         let _ = writeln!(
             out,
             "| shop | users |{}",
@@ -244,7 +255,15 @@ impl Report {
                 ),
             }
         });
-        compared.into_iter().chain(gained).collect()
+        let reasons = self.faithfulness.map(|found| Check {
+            name: "reasons are true".to_owned(),
+            ok: found.holds(),
+            detail: format!(
+                "without the named items the score falls by {:.3}, without others by {:.3} ± {:.3}",
+                found.named, found.others, found.standard_error
+            ),
+        });
+        compared.into_iter().chain(gained).chain(reasons).collect()
     }
 }
 
