@@ -7,19 +7,29 @@ use souk_common::terminal::printable;
 use crate::control::{Budget, CheckedData};
 use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
+use crate::stack::ServedBy;
+use crate::stack::gain::Gain;
 use crate::store::UploadRecord;
 use souk_common::date::date as time;
 
 /// A list for people.
 pub(crate) fn list(list: &Recommendations) -> String {
     let user = printable(&list.user_id);
-    let mut text = if list.personal {
-        format!("For {}, who bought {} different items:\n", user, list.history)
-    } else {
-        format!(
-            "{user} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {user}.\n"
-        )
+    let mut text = match (list.personal, user.is_empty()) {
+        (true, false) => format!("For {user}, who bought {} different items:\n", list.history),
+        (true, true) => format!("For a basket of {} different items:\n", list.history),
+        (false, true) => "For somebody of whom nothing is known:\n".to_owned(),
+        (false, false) => {
+            let what = match list.served_by {
+                ServedBy::Model => "the model holds good for anybody",
+                ServedBy::Alone | ServedBy::Together => "sells best",
+            };
+            format!("{user} has bought nothing yet: what follows is what {what}, not chosen for {user}.\n")
+        }
     };
+    if list.own_catalogue {
+        text.push_str(OWN_CATALOGUE);
+    }
     for item in &list.items {
         let name = if item.title.is_empty() {
             String::new()
@@ -46,7 +56,7 @@ pub(crate) fn list(list: &Recommendations) -> String {
             item.score
         );
         for reason in &item.reasons {
-            let _ = writeln!(text, "       because the user {}", printable(&reason.words()));
+            let _ = writeln!(text, "       because {}", printable(&reason.clause()));
         }
     }
     if list.items.is_empty() {
@@ -55,6 +65,23 @@ pub(crate) fn list(list: &Recommendations) -> String {
     text.truncate(text.trim_end().len());
     text
 }
+
+/// What the stack says about itself, for people.
+pub(crate) fn gain(gain: &Gain) -> String {
+    let mut text = gain.words();
+    let used = match gain.served_by {
+        ServedBy::Together => "used",
+        ServedBy::Alone | ServedBy::Model => "not used",
+    };
+    let _ = write!(text, "\nwhat all shops released is {used}: {}", gain.why);
+    if gain.own_catalogue {
+        let _ = write!(text, "\n{}", OWN_CATALOGUE.trim_end());
+    }
+    text
+}
+
+const OWN_CATALOGUE: &str =
+    "(No catalogue has come from the federation yet: these are the items of your own files.)\n";
 
 /// Lists as CSV: user_id,rank,item_id,score,title.
 ///
@@ -252,6 +279,8 @@ mod tests {
                 price: Some(2.5),
                 reasons: Vec::new(),
             }],
+            served_by: ServedBy::Model,
+            own_catalogue: false,
         }
     }
 
