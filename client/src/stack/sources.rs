@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use souk_common::accountant::{Relation, SampledGaussian, gaussian};
 use souk_common::catalogue::Catalogue;
 use souk_common::channels::Channels;
@@ -61,8 +61,13 @@ impl Sources {
         let Some(release) = &self.release else {
             return Ok(Channels::new());
         };
+        let (of, items) = (release.released.direction.len(), self.catalogue.len());
+        ensure!(
+            of == items,
+            "the last release does not fit the catalogue: it is of {of} items, the catalogue of {items}"
+        );
         let channels = release.released.channels(features);
-        channels.context("the last release does not fit the catalogue")
+        channels.context("the last release does not fit its own map")
     }
 }
 

@@ -17,6 +17,10 @@ const ITEMS: u32 = GROUPS * GROUP;
 
 /// Customers who buy from two groups of items by turns; a group is a category where `described`.
 fn sources(customers: usize, described: bool) -> Sources {
+    sources_of(customers, described, GROUP)
+}
+
+fn sources_of(customers: usize, described: bool, group: u32) -> Sources {
     let mut rng = stream(5, "two groups each");
     let mut dataset = Dataset::default();
     for user in 0..customers {
@@ -26,7 +30,7 @@ fn sources(customers: usize, described: bool) -> Sources {
         ];
         let mut items: Vec<u32> = Vec::new();
         while items.len() < 10 {
-            let item = groups[items.len() % 2] * GROUP + rng.random_range(0..GROUP);
+            let item = groups[items.len() % 2] * group + rng.random_range(0..group);
             if !items.contains(&item) {
                 items.push(item);
             }
@@ -39,12 +43,12 @@ fn sources(customers: usize, described: bool) -> Sources {
     }
     let item = |row: u32| Item {
         category: match described {
-            true => format!("group {}", row / GROUP),
+            true => format!("group {}", row / group),
             false => String::new(),
         },
-        ..Item::bare(format!("i{row:03}"))
+        ..Item::bare(format!("i{row:05}"))
     };
-    let catalogue = Catalogue::new((0..ITEMS).map(item).collect()).unwrap();
+    let catalogue = Catalogue::new((0..GROUPS * group).map(item).collect()).unwrap();
     Sources {
         catalogue_digest: catalogue.digest(),
         catalogue: Arc::new(catalogue),
@@ -229,6 +233,34 @@ fn the_same_holds_for_a_larger_shop() {
     let mut sources = sources(1000, true);
     sources.release = Some(released(&sources, 1.0));
     let (named, others) = falls(&sources);
-    println!("score falls by {named:.3} without the named items, by {others:.3} without others");
+    souk_common::terminal::tell(&format!(
+        "score falls by {named:.3} without the named items, by {others:.3} without others"
+    ));
     assert!(named > 0.5 && named > 2.0 * others.max(0.0), "{named} {others}");
+}
+
+#[test]
+#[ignore = "a measurement: lists over 10,000 items, some seconds"]
+fn a_list_over_ten_thousand_items_takes_less_than_five_milliseconds() {
+    use souk_common::clock::{Clock, SystemClock};
+    use souk_common::stack::Shopper;
+    let sources = sources_of(2000, true, 1667);
+    let start = SystemClock.now();
+    let stack = built(&sources);
+    let fitted = SystemClock.now().since(start);
+    let (stack, _) = stack.serving(FederatedUse::Gate);
+    let start = SystemClock.now();
+    for history in &sources.dataset.histories[..200] {
+        let shopper = Shopper {
+            history: &history.items,
+            session: &[],
+        };
+        assert_eq!(stack.top(shopper, 10, false).len(), 10);
+    }
+    let each = SystemClock.now().since(start) / 200;
+    let channels = stack.channels().len();
+    souk_common::terminal::tell(&format!(
+        "fitted in {fitted:.1?}; a list by {channels} channels takes {each:.2?}"
+    ));
+    assert!(each.as_millis() < 5, "{each:?}");
 }
