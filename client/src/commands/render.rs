@@ -305,6 +305,82 @@ mod tests {
     }
 
     #[test]
+    fn lists_for_baskets_and_strangers_say_so_and_reasons_read_as_sentences() {
+        use crate::recommend::reasons::{Reason, Shared, Through};
+        let reason = |through, title: &str, shared| Reason {
+            item_id: String::new(),
+            title: title.into(),
+            share: 0.25,
+            shared,
+            channel: Some(through),
+            part: Some(0.5),
+        };
+        let brand = vec![Shared::Category("tea".into()), Shared::Brand("b".into())];
+        let mut basket = one("T");
+        basket.items[0].reasons = vec![
+            reason(Through::BestsellerInRegion, "", Vec::new()),
+            reason(Through::BoughtAfter, "Pot", Vec::new()),
+            reason(Through::BoughtTogether, "Cup", Vec::new()),
+            reason(Through::Alike, "Mug", brand),
+        ];
+        let basket = Recommendations {
+            user_id: String::new(),
+            own_catalogue: true,
+            served_by: ServedBy::Together,
+            ..basket
+        };
+        let text = list(&basket);
+        for said in [
+            "For a basket of 2 different items:",
+            "the items of your own files",
+            "because it is a bestseller in your region's shops (25 %)",
+            "because it is bought after Pot (25 %)",
+            "because it is bought by customers who bought Cup (25 %)",
+            "because it is like Mug: same category tea, brand b (25 %)",
+        ] {
+            assert!(text.contains(said), "{text}");
+        }
+        let anybody = Recommendations {
+            personal: false,
+            ..basket
+        };
+        assert!(list(&anybody).starts_with("For somebody of whom nothing is known"));
+    }
+
+    #[test]
+    fn the_gain_is_told_on_two_lines() {
+        let both = Gain {
+            customers: 4078,
+            alone: 59.31,
+            alone_error: 0.7,
+            together: Some(61.88),
+            gain: Some(2.57),
+            gain_error: Some(0.31),
+            served_by: ServedBy::Together,
+            why: "on by shop.toml".into(),
+            epsilon: Some(8.0),
+            own_catalogue: false,
+        };
+        assert_eq!(
+            gain(&both),
+            "alone 59.3, together 61.9 of 100 customers' next purchases among ten (of 99 drawn others); measured on 4,078 \
+             customers, the gain is +2.6 +- 0.3\nwhat all shops released is used: on by shop.toml"
+        );
+        let alone = Gain {
+            together: None,
+            gain: None,
+            gain_error: None,
+            served_by: ServedBy::Alone,
+            ..both
+        };
+        let text = gain(&alone);
+        assert!(
+            text.contains("4,078 customers, +- 0.7") && text.contains("is not used"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn an_unbounded_budget_is_not_called_zero() {
         let unbounded = Budget {
             epsilon: None,

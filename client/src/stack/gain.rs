@@ -87,16 +87,13 @@ impl Gain {
             // Writing to a string can't fail.
             let _ = write!(text, ", together {together:.1}");
         }
-        let error = self.gain_error.unwrap_or(self.alone_error);
-        let of = if self.gain.is_some() {
-            "the gain is"
-        } else {
-            "it is"
+        let figure = match self.gain.zip(self.gain_error) {
+            Some((gain, error)) => format!("the gain is {gain:+.1} +- {error:.1}"),
+            None => format!("+- {:.1}", self.alone_error),
         };
-        let gain = self.gain.map_or_else(String::new, |gain| format!(" {gain:+.1}"));
         let _ = write!(
             text,
-            " of 100 customers' next purchases among ten (of 99 drawn others); measured on {} customers, {of}{gain} +- {error:.1}",
+            " of 100 customers' next purchases among ten (of 99 drawn others); measured on {} customers, {figure}",
             thousands(self.customers)
         );
         text
