@@ -191,7 +191,12 @@ impl Released {
     /// When the sum has another length than its map.
     pub fn channels(&self, features: &Features) -> Result<Channels, SumError> {
         let forms = self.forms(features)?;
-        let popularity: Vec<f64> = self.popularity.values().iter().map(|value| f64::from(*value)).collect();
+        let popularity: Vec<f64> = self
+            .popularity
+            .values()
+            .iter()
+            .map(|value| f64::from(*value))
+            .collect();
         let noise = self.popularity.noise_stddev();
         let mut channels: Channels = vec![Arc::new(FederatedPopularity::new(&popularity, noise))];
         if let Some(lda) = Lda::fit(features, &popularity, true) {
