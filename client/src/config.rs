@@ -24,6 +24,8 @@ pub struct ShopConfig {
     pub data: ShopDataConfig,
     /// What the shop takes part in.
     pub policy: PolicyConfig,
+    /// What lists are made with.
+    pub recommend: RecommendConfig,
     /// Where the coordinator is.
     pub network: NetworkConfig,
     /// Other shops whose long-term key the owner has confirmed, by the key's fingerprint. Only these count toward the
@@ -94,6 +96,59 @@ impl From<&ShopConfig> for Policy {
             min_colluding: config.min_colluding,
             min_neighbours: config.min_neighbours,
             known_shops,
+        }
+    }
+}
+
+/// `[recommend]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecommendConfig {
+    /// Whether what all shops released is used beside the shop's own data. Default "gate".
+    pub federated: FederatedUse,
+}
+
+/// Whether channels of all shops are used: `true`, `false`, or `"gate"`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "FederatedSetting", into = "FederatedSetting")]
+pub enum FederatedUse {
+    /// Always.
+    On,
+    /// Never.
+    Off,
+    /// Where they help this shop's own customers.
+    #[default]
+    Gate,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum FederatedSetting {
+    Plain(bool),
+    Named(String),
+}
+
+impl TryFrom<FederatedSetting> for FederatedUse {
+    type Error = String;
+
+    fn try_from(setting: FederatedSetting) -> Result<Self, String> {
+        match setting {
+            FederatedSetting::Plain(true) => Ok(Self::On),
+            FederatedSetting::Plain(false) => Ok(Self::Off),
+            FederatedSetting::Named(name) if name == "gate" => Ok(Self::Gate),
+            FederatedSetting::Named(name) => Err(format!(
+                "federated is {name:?}; it must be true, false or \"gate\""
+            )),
+        }
+    }
+}
+
+impl From<FederatedUse> for FederatedSetting {
+    fn from(wish: FederatedUse) -> Self {
+        match wish {
+            FederatedUse::On => Self::Plain(true),
+            FederatedUse::Off => Self::Plain(false),
+            FederatedUse::Gate => Self::Named("gate".to_owned()),
         }
     }
 }
@@ -219,12 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn channels_of_all_shops_are_on_off_or_up_to_the_gate() {
+        let read = |value: &str| {
+            let text = format!("[recommend]\nfederated = {value}");
+            let config = parse(&text).unwrap();
+            assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
+            config.recommend.federated
+        };
+        let found = ["true", "false", "\"gate\""].map(read);
+        assert_eq!(found, [FederatedUse::On, FederatedUse::Off, FederatedUse::Gate]);
+    }
+
+    #[test]
     fn unknown_keys_and_senseless_numbers_are_named() {
         for (text, said) in [
             ("[policy]\nmax_epsilom = 1", "max_epsilom"),
             ("[policy]\nmax_epsilon = -1.0", "epsilon is -1"),
             ("[policy]\ndelta = 1.0", "delta is 1"),
             ("[polic]", "polic"),
+            ("[recommend]\nfederated = \"maybe\"", "true, false or \"gate\""),
             (
                 "format = 2",
                 "shop.toml, line 1, column 10: it has format 2 and this program reads format 1",

@@ -10,6 +10,7 @@
 //! | `outbox/` | the bytes of the last uploads |
 //! | `models/`, `plans/`, `catalogues/` | fetched, by digest |
 //! | `catalogue.jsonl` | the catalogue in use |
+//! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
 use std::io;
@@ -92,6 +93,11 @@ impl Folder {
     /// `catalogue.jsonl`.
     pub fn catalogue(&self) -> PathBuf {
         self.path.join("catalogue.jsonl")
+    }
+
+    /// `stack.json`.
+    pub fn stack(&self) -> PathBuf {
+        self.path.join("stack.json")
     }
 
     /// `control.sock`.

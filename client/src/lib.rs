@@ -16,6 +16,7 @@
 //! | [`backup`], [`membership::recover`], [`link::clock_skew`] | a copy of the folder; a ledger that lost something; two clocks |
 //! | [`membership::join`], [`membership::peers`], `commands::doctor` | becoming a member; who the others are; is everything in order? |
 //! | [`data::outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
+//! | [`stack`] | ways to score that are fitted in the shop, what they gain from other shops, and how they are kept |
 //! | [`recommend`] | lists, reasons, pictures |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
@@ -39,6 +40,7 @@ pub mod membership;
 pub mod participate;
 pub mod recommend;
 pub mod run;
+pub mod stack;
 pub mod store;
 pub mod training;
 

@@ -20,6 +20,7 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         "run",
         "recommend",
         "plot",
+        "gain",
         "budget",
         "sent",
         "shops",
@@ -100,4 +101,67 @@ fn data_is_checked_line_by_line_before_there_is_any_coordinator() {
         code == 2 && said.contains("user_id") && said.contains("it has: user"),
         "{said}"
     );
+}
+
+#[test]
+fn lists_and_their_figures_take_no_coordinator() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = dir.path().to_str().expect("plain");
+    fs::write(dir.path().join("shop.toml"), "").expect("a file");
+    let orders: String = (0..60)
+        .map(|at| format!("u{},i{},{at}\n", at % 12, (at % 2) * 6 + (at / 12 + at) % 6))
+        .collect();
+    fs::write(
+        dir.path().join("orders.csv"),
+        format!("user_id,item_id,timestamp\n{orders}"),
+    )
+    .expect("a file");
+    let ask = |args: &[&str]| client(&[args, &["--dir", folder]].concat());
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&good(&ask(&[args, &["--json"]].concat()))).expect("JSON")
+    };
+    let list = json(&["recommend", "u3", "-k", "4", "--explain"]);
+    assert_eq!(
+        (&list["served_by"], &list["own_catalogue"]),
+        (&"alone".into(), &true.into())
+    );
+    assert!(list["items"][0]["reasons"][0]["channel"].is_string(), "{list}");
+    assert!(dir.path().join("stack.json").is_file());
+    let said = good(&ask(&[
+        "recommend",
+        "--basket",
+        "i1",
+        "--basket",
+        "i3",
+        "--explain",
+    ]));
+    assert!(
+        said.starts_with("For a basket of 2 different items:") && said.contains("because it is "),
+        "{said}"
+    );
+    let said = good(&ask(&["recommend", "--anonymous", "--explain"]));
+    assert!(said.contains("because it is a bestseller in this shop"), "{said}");
+    let (code, said) = bad(&ask(&["recommend", "--basket", "i"]));
+    assert!(
+        code == 2 && said.contains("no item \"i\"") && said.contains("near it: \"i0\""),
+        "{said}"
+    );
+    assert_eq!(bad(&ask(&["recommend", "u3", "--anonymous"])).0, 64);
+    let gain = json(&["gain"]);
+    assert_eq!(
+        (&gain["customers"], &gain["together"]),
+        (&12.into(), &serde_json::Value::Null)
+    );
+    let said = good(&ask(&["gain"]));
+    assert!(
+        said.contains("measured on 12 customers") && said.contains("nothing was released"),
+        "{said}"
+    );
+    fs::write(
+        dir.path().join("shop.toml"),
+        "[recommend]\nfederated = \"maybe\"\n",
+    )
+    .expect("a file");
+    let (code, said) = bad(&ask(&["gain"]));
+    assert!(code == 64 && said.contains("true, false or \"gate\""), "{said}");
 }

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod ledger;
 mod limits;
+mod lists;
 mod masked;
 mod policy;
 mod private;

@@ -4,6 +4,7 @@ mod backup;
 mod budget;
 mod check_data;
 mod doctor;
+mod gain;
 mod join;
 mod leave;
 mod recommend;
@@ -80,14 +81,18 @@ enum Command {
         #[command(flatten)]
         ends: StopRules,
     },
-    /// Recommend items to a user, or to all of them.
+    /// Recommend items to a user, to all of them, to somebody with a basket, or to anybody.
     #[command(
-        after_help = "Examples:\n  souk-client recommend u1042 -k 10 --explain --dir shop\n  souk-client recommend --all --out lists.csv --dir shop"
+        after_help = "Examples:\n  souk-client recommend u1042 -k 10 --explain --dir shop\n  souk-client recommend --basket i17 --basket \
+                      i4 --dir shop\n  souk-client recommend --all --out lists.csv --dir shop"
     )]
     Recommend(recommend::Recommend),
     /// Draw a user's scores of all items as a scatter plot, the best ones marked.
     #[command(after_help = "Example:\n  souk-client plot u1042 --out scores.svg --dir shop")]
     Plot(recommend::Plot),
+    /// Say how well your lists do: alone, and with what all shops released.
+    #[command(after_help = gain::HELP)]
+    Gain(Shown),
     /// Say what your customers' privacy has cost so far, and what is left.
     #[command(
         after_help = "--recover charges for updates that this shop has signed for, by the signatures that the coordinator keeps \
@@ -145,6 +150,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Run { place, ends } => crate::run::run(&place.folder()?, ends),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Plot(args) => recommend::plot(args),
+        Command::Gain(args) => gain::run(args),
         Command::Budget(args) => budget::run(args),
         Command::Sent(args) => sent::run(args),
         Command::Backup(args) => backup::run(args),
@@ -243,10 +249,12 @@ mod tests {
     #[test]
     fn wrong_usage_is_told_apart() {
         for bad in [
-            &["recommend"][..],
-            &["recommend", "u", "-k", "0"],
+            &["recommend", "u", "-k", "0"][..],
             &["recommend", "u", "--all", "--out", "f"],
             &["recommend", "--all"],
+            &["recommend"],
+            &["recommend", "--anonymous", "--basket", "i1"],
+            &["recommend", "u", "--anonymous"],
             &["shops", "--trust", "No Name"],
             &["shops", "--trust", "south"],
             &["run", "--dri", "x"],

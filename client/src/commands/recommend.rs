@@ -15,8 +15,14 @@ use crate::recommend::{RecommendOptions, Recommendations};
 #[derive(Debug, clap::Args)]
 pub(super) struct Recommend {
     /// The user's id, as in the orders.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "basket", "anonymous"], conflicts_with = "all")]
     user: Option<String>,
+    /// An item of this visit, by its id; again for each, earliest first. Without a user, for somebody unknown.
+    #[arg(long, value_name = "ITEM", conflicts_with = "all")]
+    basket: Vec<String>,
+    /// For somebody of whom nothing is known.
+    #[arg(long, conflicts_with_all = ["user", "basket", "all"])]
+    anonymous: bool,
     #[command(flatten)]
     place: Place,
     /// How many items.
@@ -63,10 +69,11 @@ pub(super) fn recommend(args: Recommend) -> anyhow::Result<bool> {
         include_bought: args.include_bought,
         explain: args.explain,
     };
-    let Some(user) = args.user else {
+    if args.all {
         return recommend_all(&folder, wishes, &args.out.unwrap_or_default(), args.json);
-    };
-    let (list, picture) = ask_for_list(&folder, user, wishes, args.picture.is_some())?;
+    }
+    let whom = (args.user, args.basket);
+    let (list, picture) = ask_for_list(&folder, whom, wishes, args.picture.is_some())?;
     if let Some(out) = args.picture {
         draw(picture, &out)?;
     }
@@ -80,7 +87,7 @@ pub(super) fn plot(args: Plot) -> anyhow::Result<bool> {
         include_bought: false,
         explain: false,
     };
-    let (_, picture) = ask_for_list(&args.place.folder()?, args.user, wishes, true)?;
+    let (_, picture) = ask_for_list(&args.place.folder()?, (Some(args.user), Vec::new()), wishes, true)?;
     draw(picture, &args.out)
 }
 
@@ -105,7 +112,7 @@ fn recommend_all(folder: &Folder, wishes: RecommendOptions, out: &Path, json: bo
 
 fn ask_for_list(
     folder: &Folder,
-    user: String,
+    (user, basket): (Option<String>, Vec<String>),
     wishes: RecommendOptions,
     picture: bool,
 ) -> anyhow::Result<(Recommendations, Option<Picture>)> {
@@ -113,6 +120,7 @@ fn ask_for_list(
         folder,
         Question::Recommend {
             user,
+            basket,
             wishes,
             picture,
         },

@@ -7,19 +7,29 @@ use souk_common::terminal::printable;
 use crate::control::{Budget, CheckedData};
 use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
+use crate::stack::ServedBy;
+use crate::stack::gain::Gain;
 use crate::store::UploadRecord;
 use souk_common::date::date as time;
 
 /// A list for people.
 pub(crate) fn list(list: &Recommendations) -> String {
     let user = printable(&list.user_id);
-    let mut text = if list.personal {
-        format!("For {}, who bought {} different items:\n", user, list.history)
-    } else {
-        format!(
-            "{user} has bought nothing yet: what follows is what the model holds good for anybody, not chosen for {user}.\n"
-        )
+    let mut text = match (list.personal, user.is_empty()) {
+        (true, false) => format!("For {user}, who bought {} different items:\n", list.history),
+        (true, true) => format!("For a basket of {} different items:\n", list.history),
+        (false, true) => "For somebody of whom nothing is known:\n".to_owned(),
+        (false, false) => {
+            let what = match list.served_by {
+                ServedBy::Model => "the model holds good for anybody",
+                ServedBy::Alone | ServedBy::Together => "sells best",
+            };
+            format!("{user} has bought nothing yet: what follows is what {what}, not chosen for {user}.\n")
+        }
     };
+    if list.own_catalogue {
+        text.push_str(OWN_CATALOGUE);
+    }
     for item in &list.items {
         let name = if item.title.is_empty() {
             String::new()
@@ -46,7 +56,7 @@ pub(crate) fn list(list: &Recommendations) -> String {
             item.score
         );
         for reason in &item.reasons {
-            let _ = writeln!(text, "       because the user {}", printable(&reason.words()));
+            let _ = writeln!(text, "       because {}", printable(&reason.clause()));
         }
     }
     if list.items.is_empty() {
@@ -55,6 +65,23 @@ pub(crate) fn list(list: &Recommendations) -> String {
     text.truncate(text.trim_end().len());
     text
 }
+
+/// What the stack says about itself, for people.
+pub(crate) fn gain(gain: &Gain) -> String {
+    let mut text = gain.words();
+    let used = match gain.served_by {
+        ServedBy::Together => "used",
+        ServedBy::Alone | ServedBy::Model => "not used",
+    };
+    let _ = write!(text, "\nwhat all shops released is {used}: {}", gain.why);
+    if gain.own_catalogue {
+        let _ = write!(text, "\n{}", OWN_CATALOGUE.trim_end());
+    }
+    text
+}
+
+const OWN_CATALOGUE: &str =
+    "(No catalogue has come from the federation yet: these are the items of your own files.)\n";
 
 /// Lists as CSV: user_id,rank,item_id,score,title.
 ///
@@ -252,6 +279,8 @@ mod tests {
                 price: Some(2.5),
                 reasons: Vec::new(),
             }],
+            served_by: ServedBy::Model,
+            own_catalogue: false,
         }
     }
 
@@ -273,6 +302,82 @@ mod tests {
             ..one("T")
         };
         assert!(list(&impersonal).contains("not chosen for u,1"));
+    }
+
+    #[test]
+    fn lists_for_baskets_and_strangers_say_so_and_reasons_read_as_sentences() {
+        use crate::recommend::reasons::{Reason, Shared, Through};
+        let reason = |through, title: &str, shared| Reason {
+            item_id: String::new(),
+            title: title.into(),
+            share: 0.25,
+            shared,
+            channel: Some(through),
+            part: Some(0.5),
+        };
+        let brand = vec![Shared::Category("tea".into()), Shared::Brand("b".into())];
+        let mut basket = one("T");
+        basket.items[0].reasons = vec![
+            reason(Through::BestsellerInRegion, "", Vec::new()),
+            reason(Through::BoughtAfter, "Pot", Vec::new()),
+            reason(Through::BoughtTogether, "Cup", Vec::new()),
+            reason(Through::Alike, "Mug", brand),
+        ];
+        let basket = Recommendations {
+            user_id: String::new(),
+            own_catalogue: true,
+            served_by: ServedBy::Together,
+            ..basket
+        };
+        let text = list(&basket);
+        for said in [
+            "For a basket of 2 different items:",
+            "the items of your own files",
+            "because it is a bestseller in your region's shops (25 %)",
+            "because it is bought after Pot (25 %)",
+            "because it is bought by customers who bought Cup (25 %)",
+            "because it is like Mug: same category tea, brand b (25 %)",
+        ] {
+            assert!(text.contains(said), "{text}");
+        }
+        let anybody = Recommendations {
+            personal: false,
+            ..basket
+        };
+        assert!(list(&anybody).starts_with("For somebody of whom nothing is known"));
+    }
+
+    #[test]
+    fn the_gain_is_told_on_two_lines() {
+        let both = Gain {
+            customers: 4078,
+            alone: 59.31,
+            alone_error: 0.7,
+            together: Some(61.88),
+            gain: Some(2.57),
+            gain_error: Some(0.31),
+            served_by: ServedBy::Together,
+            why: "on by shop.toml".into(),
+            epsilon: Some(8.0),
+            own_catalogue: false,
+        };
+        assert_eq!(
+            gain(&both),
+            "alone 59.3, together 61.9 of 100 customers' next purchases among ten (of 99 drawn others); measured on 4,078 \
+             customers, the gain is +2.6 +- 0.3\nwhat all shops released is used: on by shop.toml"
+        );
+        let alone = Gain {
+            together: None,
+            gain: None,
+            gain_error: None,
+            served_by: ServedBy::Alone,
+            ..both
+        };
+        let text = gain(&alone);
+        assert!(
+            text.contains("4,078 customers, +- 0.7") && text.contains("is not used"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub mod socket;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
@@ -13,19 +13,22 @@ use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::recommend::picture::Picture;
-use crate::recommend::{RecommendOptions, Recommendations, rank};
+use crate::recommend::service::{Asked, ListService};
+use crate::recommend::{RecommendOptions, Recommendations};
+use crate::stack::gain::Gain;
 use crate::store::{Store, UploadRecord};
-
-use crate::recommend::cache::ShelfCache;
 
 /// A question.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Question {
-    /// Recommendations for one user.
+    /// Recommendations for one user, a basket, both, or, without either, anybody.
     Recommend {
         /// The user's id.
-        user: String,
+        user: Option<String>,
+        /// Ids of items of this visit, earliest first.
+        #[serde(default)]
+        basket: Vec<String>,
         /// How.
         wishes: RecommendOptions,
         /// Whether all scores are wanted too, for a picture.
@@ -33,6 +36,8 @@ pub enum Question {
     },
     /// Recommendations for every user.
     RecommendAll(RecommendOptions),
+    /// How well lists do, alone and with other shops.
+    Gain,
     /// What was spent.
     Budget,
     /// What left this building.
@@ -64,6 +69,8 @@ pub enum Answer {
         /// One a user.
         lists: Vec<Recommendations>,
     },
+    /// To [`Question::Gain`].
+    Gain(Gain),
     /// To [`Question::Budget`].
     Budget(Budget),
     /// To [`Question::Sent`].
@@ -141,7 +148,7 @@ pub struct Service {
     store: Arc<Store>,
     accounts: Arc<dyn Accounts>,
     clock: Arc<dyn Clock>,
-    shelf: Mutex<ShelfCache>,
+    lists: Arc<ListService>,
 }
 
 /// What turns the ledger into figures.
@@ -157,26 +164,23 @@ impl Service {
         store: Arc<Store>,
         accounts: Arc<dyn Accounts>,
         clock: Arc<dyn Clock>,
+        lists: Arc<ListService>,
     ) -> Self {
-        let shelf = Mutex::new(ShelfCache::default());
         Self {
             folder,
             store,
             accounts,
             clock,
-            shelf,
+            lists,
         }
     }
 
     /// The answer. [`Question::Leave`] needs a connection and is not answered here.
     pub fn answer(&self, question: Question) -> Answer {
         let answered = match question {
-            Question::Recommend {
-                user,
-                wishes,
-                picture,
-            } => self.recommend(&user, &wishes, picture),
-            Question::RecommendAll(wishes) => self.recommend_all(&wishes),
+            question @ (Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain) => {
+                return answer_lists(&self.lists, question);
+            }
             Question::Budget => self.budget().map(Answer::Budget),
             Question::Sent => self.sent(),
             Question::CheckData => check_data(&self.folder),
@@ -186,40 +190,7 @@ impl Service {
             }
             Question::Leave => Err(anyhow::anyhow!("leaving takes a connection to the coordinator")),
         };
-        answered.unwrap_or_else(|error| Answer::Failed {
-            usage: false,
-            reason: format!("{error:#}"),
-        })
-    }
-
-    fn recommend(&self, user: &str, wishes: &RecommendOptions, picture: bool) -> anyhow::Result<Answer> {
-        let shelf = self.shelf()?;
-        let row = shelf.find(user)?;
-        let list = shelf.recommend(row, wishes);
-        let picture = picture.then(|| {
-            let scores = shelf.scores(row).values;
-            let bought = shelf.dataset.histories[row].items.clone();
-            let left_out: &[u32] = if wishes.include_bought { &[] } else { &bought };
-            let best = rank::best(&scores, &shelf.catalogue, left_out, wishes.k);
-            Picture {
-                user_id: user.to_owned(),
-                scores,
-                best,
-                bought,
-            }
-        });
-        Ok(Answer::Recommended { list, picture })
-    }
-
-    fn recommend_all(&self, wishes: &RecommendOptions) -> anyhow::Result<Answer> {
-        use rayon::prelude::*;
-        let shelf = self.shelf()?;
-        let rows = 0..shelf.dataset.len();
-        let lists = rows
-            .into_par_iter()
-            .map(|row| shelf.recommend(row, wishes))
-            .collect();
-        Ok(Answer::RecommendedAll { lists })
+        answered.unwrap_or_else(|error| failed(&error))
     }
 
     fn budget(&self) -> anyhow::Result<Budget> {
@@ -237,10 +208,38 @@ impl Service {
         uploads.retain(|record| record.first_sent_at.is_some());
         Ok(Answer::Sent { uploads })
     }
+}
 
-    fn shelf(&self) -> anyhow::Result<crate::recommend::Recommendable> {
-        let mut cache = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(&self.folder, &self.store)
+/// The answer to a question about lists.
+pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
+    let answered = match question {
+        Question::Recommend {
+            user,
+            basket,
+            wishes,
+            picture,
+        } => {
+            let asked = Asked {
+                user: user.as_deref(),
+                basket: &basket,
+            };
+            let made = lists.recommend(asked, &wishes, picture);
+            made.map(|(list, picture)| Answer::Recommended { list, picture })
+        }
+        Question::RecommendAll(wishes) => {
+            let made = lists.recommend_all(&wishes);
+            made.map(|lists| Answer::RecommendedAll { lists })
+        }
+        Question::Gain => lists.gain().map(Answer::Gain),
+        _ => Err(anyhow::anyhow!("this is no question about lists")),
+    };
+    answered.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &anyhow::Error) -> Answer {
+    Answer::Failed {
+        usage: false,
+        reason: format!("{error:#}"),
     }
 }
 

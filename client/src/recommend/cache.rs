@@ -1,4 +1,4 @@
-//! The model in use with the shop's data, read once and again only when one of them changed.
+//! What was published last with the shop's data, read once and again only when one of them changed.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
-use souk_common::model::{Loaded, Recommender, file};
+use souk_common::learned::{Learned, Learner};
+use souk_common::model::{Loaded, Recommender};
 use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
 
@@ -16,61 +17,132 @@ use crate::config::ShopConfig;
 use crate::data::read_shop;
 use crate::folder::Folder;
 use crate::participate::Blob;
-use crate::recommend::Recommendable;
+use crate::stack::sources::{Release, Sources, digest_of, epsilon_of};
 use crate::store::{Store, blobs_of};
 
-/// The shelf that was read last.
+/// What was read last.
 #[derive(Default)]
 pub struct ShelfCache {
-    model: Option<(Digest, Arc<Loaded>, Arc<Catalogue>)>,
-    data: Option<(Digest, Vec<Option<SystemTime>>, Arc<Dataset>)>,
+    published: Option<(Digest, Published)>,
+    data: Option<(Digest, Vec<Option<SystemTime>>, ReadData)>,
+}
+
+#[derive(Clone)]
+struct Published {
+    catalogue: Arc<Catalogue>,
+    says: Says,
+}
+
+#[derive(Clone)]
+enum Says {
+    Model(Arc<Loaded>),
+    /// Nothing that was learned: the initial model, or a plan of releases before its first.
+    Nothing,
+    Release(Arc<Release>),
+}
+
+#[derive(Clone)]
+struct ReadData {
+    dataset: Arc<Dataset>,
+    digest: Digest,
+    /// That of the files, where the federation's is not here.
+    own: Option<Arc<Catalogue>>,
+}
+
+/// What lists are made of.
+pub struct ListSources {
+    /// Catalogue, data and release.
+    pub sources: Sources,
+    /// Whether the catalogue is that of the shop's own files.
+    pub own_catalogue: bool,
+    /// The trained model, where one was published: it scores then.
+    pub model: Option<Arc<Loaded>>,
 }
 
 impl ShelfCache {
-    /// The shelf as of now.
+    /// Everything as of now.
     ///
     /// # Errors
-    /// When there is no model yet, or a file is missing or damaged.
-    pub fn get(&mut self, folder: &Folder, store: &Store) -> anyhow::Result<Recommendable> {
-        let manifest = store
-            .current_model()?
-            .context("there is no model yet: `souk-client run` fetches one from the coordinator")?;
-        let (model, catalogue) = match &self.model {
-            Some((digest, model, catalogue)) if *digest == manifest.model => {
-                (Arc::clone(model), Arc::clone(catalogue))
-            }
-            _ => {
-                let (model, catalogue) = open_model(folder, &manifest)?;
-                self.model = Some((manifest.model, Arc::clone(&model), Arc::clone(&catalogue)));
-                (model, catalogue)
-            }
+    /// When a file is missing or damaged.
+    pub fn get(&mut self, folder: &Folder, store: Option<&Store>) -> anyhow::Result<ListSources> {
+        let manifest = store.map(Store::current_model).transpose()?.flatten();
+        let published = manifest
+            .map(|manifest| self.published(folder, &manifest))
+            .transpose()?;
+        let federations = match &published {
+            Some((published, digest)) => Some((Arc::clone(&published.catalogue), *digest)),
+            None => catalogue_in_use(folder)?.map(|catalogue| {
+                let digest = catalogue.digest();
+                (Arc::new(catalogue), digest)
+            }),
         };
-        let dataset = self.dataset(folder, &catalogue, manifest.catalogue)?;
-        Ok(Recommendable {
-            model,
+        let data = self.data(folder, federations.as_ref())?;
+        let own_catalogue = federations.is_none();
+        let (catalogue, catalogue_digest) = federations
+            .or_else(|| {
+                let own = data.own.clone()?;
+                let digest = own.digest();
+                Some((own, digest))
+            })
+            .context("there is no catalogue")?;
+        let (model, release) = match published.map(|(published, _)| published.says) {
+            Some(Says::Model(model)) => (Some(model), None),
+            Some(Says::Release(release)) => (None, Some(release)),
+            Some(Says::Nothing) | None => (None, None),
+        };
+        let sources = Sources {
             catalogue,
-            dataset,
+            catalogue_digest,
+            dataset: data.dataset,
+            data_digest: data.digest,
+            release,
+        };
+        Ok(ListSources {
+            sources,
+            own_catalogue,
+            model,
         })
     }
 
-    fn dataset(
+    fn published(&mut self, folder: &Folder, manifest: &Manifest) -> anyhow::Result<(Published, Digest)> {
+        let published = match &self.published {
+            Some((digest, published)) if *digest == manifest.model => published.clone(),
+            _ => {
+                let published = open_published(folder, manifest)?;
+                self.published = Some((manifest.model, published.clone()));
+                published
+            }
+        };
+        Ok((published, manifest.catalogue))
+    }
+
+    fn data(
         &mut self,
         folder: &Folder,
-        catalogue: &Catalogue,
-        digest: Digest,
-    ) -> anyhow::Result<Arc<Dataset>> {
+        catalogue: Option<&(Arc<Catalogue>, Digest)>,
+    ) -> anyhow::Result<ReadData> {
         let config = ShopConfig::load(folder)?;
         let changed = |path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
         let stamps: Vec<_> = config.data_files(folder).into_iter().map(changed).collect();
-        if let Some((read_for, read_at, dataset)) = &self.data
+        let digest = catalogue.map_or(Digest::ZERO, |(_, digest)| *digest);
+        if let Some((read_for, read_at, data)) = &self.data
             && *read_for == digest
             && *read_at == stamps
         {
-            return Ok(Arc::clone(dataset));
+            return Ok(data.clone());
         }
-        let dataset = Arc::new(read_shop(&config.data, folder.path(), Some(catalogue))?.dataset);
-        self.data = Some((digest, stamps, Arc::clone(&dataset)));
-        Ok(dataset)
+        let read = read_shop(
+            &config.data,
+            folder.path(),
+            catalogue.map(|(catalogue, _)| &**catalogue),
+        )?;
+        let data = ReadData {
+            digest: digest_of(&read.dataset),
+            dataset: Arc::new(read.dataset),
+            own: catalogue.is_none().then(|| Arc::new(read.catalogue)),
+        };
+        self.data = Some((digest, stamps, data.clone()));
+        Ok(data)
     }
 }
 
@@ -114,12 +186,54 @@ pub fn open_plan(folder: &Folder, blob: &Blob) -> anyhow::Result<Plan> {
     Ok(Plan::from_bytes(&read_blob(folder, blob)?)?)
 }
 
-fn open_model(folder: &Folder, manifest: &Manifest) -> anyhow::Result<(Arc<Loaded>, Arc<Catalogue>)> {
-    let [plan, catalogue, model] = blobs_of(manifest);
+/// Whether a trained model was published last; nothing but its plan is read for that.
+///
+/// # Errors
+/// When the plan is missing or damaged.
+pub fn has_model(folder: &Folder, store: &Store) -> anyhow::Result<bool> {
+    let Some(manifest) = store.current_model()? else {
+        return Ok(false);
+    };
+    let [plan, _, _] = blobs_of(&manifest);
+    Ok(is_of_a_model(&manifest, &open_plan(folder, &plan)?))
+}
+
+/// The initial model has learned nothing: it makes no lists.
+fn is_of_a_model(manifest: &Manifest, plan: &Plan) -> bool {
+    manifest.id.round > 0 && !plan.is_of_releases()
+}
+
+fn open_published(folder: &Folder, manifest: &Manifest) -> anyhow::Result<Published> {
+    let [plan, catalogue, learned] = blobs_of(manifest);
     let plan = open_plan(folder, &plan)?;
     let catalogue = Catalogue::from_bytes(&read_blob(folder, &catalogue)?)?;
-    let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-    let (params, _) = file::decode(&read_blob(folder, &model)?, recommender.layout())
-        .with_context(|| folder.blob(&model).display().to_string())?;
-    Ok((Arc::new(recommender.load(params)), Arc::new(catalogue)))
+    let read = || {
+        let learner = Learner::new(&plan, &catalogue);
+        let read = learner.decode(&read_blob(folder, &learned)?);
+        read.with_context(|| folder.blob(&learned).display().to_string())
+    };
+    let says = if is_of_a_model(manifest, &plan) {
+        match read()? {
+            Learned::Model(params) => {
+                let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
+                Says::Model(Arc::new(recommender.load(params)))
+            }
+            Learned::Releases(_) => Says::Nothing,
+        }
+    } else if plan.is_of_releases()
+        && let Learned::Releases(releases) = read()?
+        && let Some(released) = releases.last
+    {
+        Says::Release(Arc::new(Release {
+            digest: manifest.model,
+            released,
+            epsilon: epsilon_of(&plan),
+        }))
+    } else {
+        Says::Nothing
+    };
+    Ok(Published {
+        catalogue: Arc::new(catalogue),
+        says,
+    })
 }

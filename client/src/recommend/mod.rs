@@ -1,10 +1,12 @@
-//! Recommendations for the shop's own users: scored, ranked, deduplicated, with reasons.
+//! Recommendations for the shop's own users, for baskets and for strangers: scored, ranked, deduplicated, with reasons.
 //!
 //! | module | what |
 //! |---|---|
+//! | [`service`] | lists on demand, by the shop's own stack or by a trained model |
+//! | [`cache`] | what lists are made of, read when it changes |
 //! | [`rank`] | from scores to a list |
 //! | [`reasons`] | why an item stands in it |
-//! | [`names`] | the user that was meant |
+//! | [`names`] | the user, or the item, that was meant |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
 pub mod cache;
@@ -12,6 +14,7 @@ pub mod names;
 pub mod picture;
 pub mod rank;
 pub mod reasons;
+pub mod service;
 
 use std::sync::Arc;
 
@@ -20,19 +23,51 @@ use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::model::{Loaded, UserVector};
 use souk_common::rng::{Stream, stream};
+use souk_common::stack::{Shopper, Stack};
 
-use names::UnknownUser;
+use crate::stack::ServedBy;
+use names::UnknownName;
 use reasons::Reason;
 
-/// A model over its catalogue, and the shop's histories.
+/// Scores over a catalogue, and the shop's histories.
 #[derive(Clone)]
 pub struct Recommendable {
-    /// The model in use.
-    pub model: Arc<Loaded>,
-    /// The federation's items.
+    /// What scores.
+    pub ranker: Ranker,
+    /// The items.
     pub catalogue: Arc<Catalogue>,
+    /// Whether these are those of the shop's own files.
+    pub own_catalogue: bool,
     /// The shop's users.
     pub dataset: Arc<Dataset>,
+}
+
+/// What scores items for a user.
+#[derive(Clone)]
+pub enum Ranker {
+    /// A trained model.
+    Model(Arc<Loaded>),
+    /// The shop's own stack, alone or together.
+    Stack(Stack, ServedBy),
+}
+
+/// For whom: one of the shop's users, a basket, both, or, with neither, anybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Customer<'a> {
+    /// The user's row.
+    pub row: Option<usize>,
+    /// Items of this visit, earliest first.
+    pub basket: &'a [u32],
+}
+
+impl Customer<'_> {
+    /// One of the shop's users, without a basket.
+    pub fn of(row: usize) -> Self {
+        Self {
+            row: Some(row),
+            basket: &[],
+        }
+    }
 }
 
 /// What to recommend.
@@ -49,14 +84,20 @@ pub struct RecommendOptions {
 /// One user's list.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Recommendations {
-    /// For whom.
+    /// For whom; empty for a basket, and for anybody.
     pub user_id: String,
-    /// How many distinct items the user bought.
+    /// How many distinct items the user bought, or has in the basket.
     pub history: usize,
     /// Whether the list was chosen for this user; false when there is no history to choose by.
     pub personal: bool,
     /// Best first.
     pub items: Vec<Recommended>,
+    /// What made it.
+    #[serde(default)]
+    pub served_by: ServedBy,
+    /// Whether the items are those of the shop's own files, since no catalogue has come from the federation yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_catalogue: bool,
 }
 
 /// One item of a list.
@@ -66,7 +107,7 @@ pub struct Recommended {
     pub rank: usize,
     /// Federation-wide id.
     pub item_id: String,
-    /// The model's score; comparable within one list only.
+    /// The score; comparable within one list only.
     pub score: f32,
     /// May be empty.
     pub title: String,
@@ -94,42 +135,68 @@ impl Recommendable {
     ///
     /// # Errors
     /// When the shop has no such user; it names the nearest ones.
-    pub fn find(&self, user: &str) -> Result<usize, UnknownUser> {
+    pub fn find(&self, user: &str) -> Result<usize, UnknownName> {
         names::find(&self.dataset.users, user)
     }
 
-    /// Scores of all items for the user in `row`. A user without history gets the scores of nobody in particular.
-    pub fn scores(&self, row: usize) -> Scores {
-        let history = &self.dataset.histories[row];
-        // Reproducible: the same question has the same answer until the model or the history changes.
-        let mut rng = stream(row as u64, "recommend");
-        if !history.is_empty() {
-            let user = self.model.fit_user(history, None, &[], &mut rng);
-            return Scores {
-                values: self.model.score_all(&user),
-                personal: true,
-            };
-        }
-        Scores {
-            values: self.model.score_all(&self.nobody(&mut rng)),
-            personal: false,
-        }
+    /// The rows of a basket's items.
+    ///
+    /// # Errors
+    /// When the catalogue does not have one; it names the nearest ones.
+    pub fn find_items(&self, ids: &[String]) -> Result<Vec<u32>, UnknownName> {
+        let items = ids.iter().map(|id| names::find_item(&self.catalogue, id));
+        items.collect()
     }
 
-    /// The list for the user in `row`.
-    pub fn recommend(&self, row: usize, wishes: &RecommendOptions) -> Recommendations {
-        let history = &self.dataset.histories[row];
-        let scores = self.scores(row);
-        let bought: &[u32] = if wishes.include_bought {
-            &[]
-        } else {
-            &history.items
+    /// Distinct items that the customer has, earliest first.
+    pub fn items_of(&self, customer: Customer<'_>) -> Vec<u32> {
+        let history = customer
+            .row
+            .map(|row| self.dataset.histories[row].items.as_slice());
+        let shopper = Shopper {
+            history: history.unwrap_or_default(),
+            session: customer.basket,
         };
-        let ranked = rank::best(&scores.values, &self.catalogue, bought, wishes.k);
-        let mut why = if wishes.explain && scores.personal {
-            reasons::of(&self.model, &self.catalogue, history, &ranked)
-        } else {
-            Vec::new()
+        shopper.items(self.catalogue.len())
+    }
+
+    /// Scores of all items for a customer. One without any item gets the scores of nobody in particular.
+    pub fn scores(&self, customer: Customer<'_>) -> Scores {
+        let items = self.items_of(customer);
+        let personal = !items.is_empty();
+        let values = match &self.ranker {
+            Ranker::Stack(stack, _) => {
+                let mut values = Vec::new();
+                stack.score(&items, &mut values);
+                values
+            }
+            Ranker::Model(model) => {
+                // Reproducible: the same question has the same answer until the model or the history changes.
+                let mut rng = stream(customer.row.unwrap_or_default() as u64, "recommend");
+                let user = match personal {
+                    true => model.fit_user(&self.history_of(customer, items), None, &[], &mut rng),
+                    false => self.nobody(model, &mut rng),
+                };
+                model.score_all(&user)
+            }
+        };
+        Scores { values, personal }
+    }
+
+    /// The list for a customer.
+    pub fn recommend(&self, customer: Customer<'_>, wishes: &RecommendOptions) -> Recommendations {
+        let own = self.items_of(customer);
+        let scores = self.scores(customer);
+        let left_out: &[u32] = if wishes.include_bought { &[] } else { &own };
+        let ranked = rank::best(&scores.values, &self.catalogue, left_out, wishes.k);
+        let mut why = match &self.ranker {
+            _ if !wishes.explain => Vec::new(),
+            Ranker::Stack(stack, _) => reasons::of_stack(stack, &self.catalogue, &own, &ranked),
+            Ranker::Model(model) if scores.personal => {
+                let history = self.history_of(customer, own.clone());
+                reasons::of(model, &self.catalogue, &history, &ranked)
+            }
+            Ranker::Model(_) => Vec::new(),
         };
         why.resize_with(ranked.len(), Vec::new);
         let items = ranked.iter().zip(why).enumerate().map(|(at, (row, reasons))| {
@@ -145,19 +212,36 @@ impl Recommendable {
                 reasons,
             }
         });
+        let user = customer.row.map(|row| self.dataset.users[row].clone());
         Recommendations {
-            user_id: self.dataset.users[row].clone(),
-            history: history.len(),
+            user_id: user.unwrap_or_default(),
+            history: own.len(),
             personal: scores.personal,
             items: items.collect(),
+            served_by: match &self.ranker {
+                Ranker::Model(_) => ServedBy::Model,
+                Ranker::Stack(_, by) => *by,
+            },
+            own_catalogue: self.own_catalogue,
+        }
+    }
+
+    /// A trained model knows when things were bought; what is in a basket is bought now.
+    fn history_of(&self, customer: Customer<'_>, items: Vec<u32>) -> History {
+        match customer.row {
+            Some(row) if customer.basket.is_empty() => self.dataset.histories[row].clone(),
+            _ => History {
+                times: vec![0; items.len()],
+                items,
+            },
         }
     }
 
     /// A vector for somebody of whom nothing is known: the model's own biases, or, where a model has none, the
     /// vector of somebody who touched every item once. No shop's sales figures enter.
-    fn nobody(&self, rng: &mut Stream) -> UserVector {
-        let blank = self.model.fit_user(&History::default(), None, &[], rng);
-        let scores = self.model.score_all(&blank);
+    fn nobody(&self, model: &Loaded, rng: &mut Stream) -> UserVector {
+        let blank = model.fit_user(&History::default(), None, &[], rng);
+        let scores = model.score_all(&blank);
         if scores
             .iter()
             .any(|score| (score - scores[0]).abs() > f32::EPSILON)
@@ -166,7 +250,7 @@ impl Recommendable {
         }
         let items: Vec<u32> = (0..self.catalogue.len() as u32).collect();
         let times = vec![0; items.len()];
-        self.model.fit_user(&History { items, times }, None, &[], rng)
+        model.fit_user(&History { items, times }, None, &[], rng)
     }
 }
 
@@ -210,7 +294,8 @@ pub(crate) mod tests {
             ],
         };
         Recommendable {
-            model: Arc::new(model),
+            ranker: Ranker::Model(Arc::new(model)),
+            own_catalogue: false,
             catalogue: Arc::new(catalogue),
             dataset: Arc::new(dataset),
         }
@@ -225,7 +310,7 @@ pub(crate) mod tests {
     #[test]
     fn bought_items_are_left_out_unless_asked_for() {
         let shelf = shelf();
-        let list = shelf.recommend(0, &WISHES);
+        let list = shelf.recommend(Customer::of(0), &WISHES);
         assert_eq!((list.items.len(), list.personal), (10, true));
         assert!(
             list.items
@@ -234,7 +319,7 @@ pub(crate) mod tests {
         );
         assert!(list.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
         let all = shelf.recommend(
-            0,
+            Customer::of(0),
             &RecommendOptions {
                 include_bought: true,
                 k: 100,
@@ -251,7 +336,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_list_says_why_and_the_reasons_are_the_users_own_items() {
-        let list = shelf().recommend(2, &WISHES);
+        let list = shelf().recommend(Customer::of(2), &WISHES);
         let reasons: Vec<_> = list.items.iter().flat_map(|item| &item.reasons).collect();
         assert!(!reasons.is_empty());
         assert!(
@@ -262,8 +347,37 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_basket_and_anybody_get_lists_of_a_model_too() {
+        let shelf = shelf();
+        let basket = shelf.find_items(&["i4".into(), "i6".into()]).unwrap();
+        let customer = Customer {
+            row: None,
+            basket: &basket,
+        };
+        let list = shelf.recommend(customer, &WISHES);
+        assert_eq!(
+            (list.user_id.as_str(), list.history, list.personal),
+            ("", 2, true)
+        );
+        assert!(
+            list.items
+                .iter()
+                .all(|item| !["i4", "i6"].contains(&item.item_id.as_str()))
+        );
+        let list = shelf.recommend(Customer::default(), &WISHES);
+        assert!(!list.personal && list.items.len() == 10);
+        assert!(
+            shelf
+                .find_items(&["i44".into()])
+                .unwrap_err()
+                .to_string()
+                .contains("\"i4\"")
+        );
+    }
+
+    #[test]
     fn a_user_without_history_gets_a_list_that_is_called_impersonal() {
-        let list = shelf().recommend(3, &WISHES);
+        let list = shelf().recommend(Customer::of(3), &WISHES);
         assert!(!list.personal && list.items.len() == 10);
         assert!(list.items[0].score > list.items[9].score, "{list:?}");
     }

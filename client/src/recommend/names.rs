@@ -1,35 +1,62 @@
-//! The user that was meant.
+//! The user, or the item, that was meant.
+
+use souk_common::catalogue::Catalogue;
 
 /// The row of `wanted` among `users`.
 ///
 /// # Errors
 /// When it is not there; the error names up to five that look like it.
-pub fn find(users: &[String], wanted: &str) -> Result<usize, UnknownUser> {
-    if let Some(row) = users.iter().position(|user| user == wanted) {
-        return Ok(row);
+pub fn find(users: &[String], wanted: &str) -> Result<usize, UnknownName> {
+    match users.iter().position(|user| user == wanted) {
+        Some(row) => Ok(row),
+        None => Err(unknown(
+            "user",
+            "this shop's",
+            users.iter().map(String::as_str),
+            wanted,
+        )),
     }
-    let mut near: Vec<(usize, &String)> = users
-        .iter()
-        .filter_map(|user| Some((distance(wanted, user)?, user)))
-        .collect();
-    near.sort();
-    Err(UnknownUser {
-        user: wanted.chars().take(80).collect(),
-        users: users.len(),
-        near: near
-            .into_iter()
-            .take(MOST_NEAR)
-            .map(|(_, user)| user.clone())
-            .collect(),
-    })
 }
 
-/// There is no such user.
+/// The row of the item called `wanted`.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_item(catalogue: &Catalogue, wanted: &str) -> Result<u32, UnknownName> {
+    let ids = || catalogue.items().iter().map(|item| item.id.as_str());
+    let error = || unknown("item", "the catalogue's", ids(), wanted);
+    catalogue.row(wanted).ok_or_else(error)
+}
+
+fn unknown<'a>(
+    what: &'static str,
+    whose: &'static str,
+    names: impl ExactSizeIterator<Item = &'a str>,
+    wanted: &str,
+) -> UnknownName {
+    let count = names.len();
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| Some((distance(wanted, name)?, name)))
+        .collect();
+    near.sort_unstable();
+    near.truncate(MOST_NEAR);
+    UnknownName {
+        what,
+        whose,
+        name: wanted.chars().take(80).collect(),
+        count,
+        near: near.into_iter().map(|(_, name)| name.to_owned()).collect(),
+    }
+}
+
+/// There is no such user or item.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no user {user:?} among this shop's {users}{}", hint(.near))]
-pub struct UnknownUser {
-    user: String,
-    users: usize,
+#[error("no {what} {name:?} among {whose} {count}{}", hint(.near))]
+pub struct UnknownName {
+    what: &'static str,
+    whose: &'static str,
+    name: String,
+    count: usize,
     near: Vec<String>,
 }
 
@@ -75,6 +102,19 @@ mod tests {
         let said = find(&users, "entirely else").expect_err("not there").to_string();
         assert!(said.ends_with("this shop's 4"), "{said}");
         assert!(find(&[], "x").is_err());
+    }
+
+    #[test]
+    fn an_unknown_item_is_told_with_the_nearest_ids() {
+        use souk_common::catalogue::Item;
+        let items = ["tea-1", "tea-2", "pot"].map(Item::bare).to_vec();
+        let catalogue = Catalogue::new(items).unwrap();
+        assert_eq!(find_item(&catalogue, "pot"), Ok(2));
+        let said = find_item(&catalogue, "tea").expect_err("not there").to_string();
+        assert_eq!(
+            said,
+            "no item \"tea\" among the catalogue's 3; near it: \"tea-1\", \"tea-2\""
+        );
     }
 
     #[test]

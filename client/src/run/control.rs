@@ -1,19 +1,23 @@
 //! Questions: over the control socket while `run` is up, from the store while it is not.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::control::ControlSocket;
+use souk_common::stack::StackStage;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Input;
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
-use crate::control::{Answer, Question, Service};
+use crate::control::{Answer, Question, Service, answer_lists};
 use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
+use crate::recommend::service::ListService;
 use crate::store::Store;
 use crate::training::Attempts;
 
@@ -24,6 +28,14 @@ use crate::training::Attempts;
 pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
     if question == Question::CheckData {
         return crate::control::check_data(folder);
+    }
+    let is_of_lists = matches!(
+        question,
+        Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain
+    );
+    if is_of_lists && !folder.membership().is_file() {
+        // Lists need no coordinator.
+        return Ok(answer_lists(&lists_at_once(folder, None), question));
     }
     let membership = Membership::load(folder)?;
     let store = Arc::new(Store::open(folder)?);
@@ -45,8 +57,29 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         Arc::clone(&store),
         SystemClock.now(),
     )?);
-    let service = Service::new(folder.clone(), store, workshop, Arc::new(SystemClock));
+    let lists = Arc::new(lists_at_once(folder, Some(Arc::clone(&store))));
+    let service = Service::new(folder.clone(), store, workshop, Arc::new(SystemClock), lists);
     Ok(service.answer(question))
+}
+
+/// Lists for somebody who waits for them: at a terminal, how far the stack is.
+fn lists_at_once(folder: &Folder, store: Option<Arc<Store>>) -> ListService {
+    let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+    ListService::new(folder.clone(), store, move |stage| {
+        if let Some(bar) = &bar {
+            bar.set_message(stage_words(stage));
+            bar.tick();
+        }
+    })
+}
+
+fn stage_words(stage: StackStage) -> &'static str {
+    match stage {
+        StackStage::Channels => "fitting to your customers: what they buy",
+        StackStage::Tails => "fitting to your customers: what they bought next",
+        StackStage::Weights => "fitting to your customers: weights",
+        StackStage::Gate => "fitting to your customers: whether other shops help",
+    }
 }
 
 pub(crate) async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {

@@ -6,12 +6,14 @@
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
+//! | [`refit`] | the shop's own stack, fitted again when its data or what was released have changed |
 //! | [`duplicate`] | whether another program has this shop's key |
 
 mod connection;
 mod control;
 mod duplicate;
 mod output;
+mod refit;
 mod stop;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use tokio::sync::oneshot;
 
 use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
-use crate::control::{Answer, Service};
+use crate::control::{Accounts, Answer, Service};
 use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::link::requests::{Came, RequestQueue};
@@ -39,6 +41,7 @@ use crate::link::{Heard, Link};
 use crate::membership::Membership;
 use crate::membership::renewal::Renewal;
 use crate::participate::{AttemptKey, Event, Note};
+use crate::recommend::service::ListService;
 use crate::store::Store;
 use crate::training::{Attempts, UnreleasedUpdate};
 
@@ -47,6 +50,7 @@ pub use control::answer_alone;
 use control::{leave, serve_control};
 use duplicate::Replaced;
 use output::Owner;
+use refit::Refit;
 use stop::Offline;
 pub use stop::StopRules;
 
@@ -89,6 +93,7 @@ pub fn run(folder: &Folder, ends: StopRules) -> anyhow::Result<bool> {
         .build()?;
     let ended = runtime.block_on(async {
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
+        driver.refit = Some(Refit::start(&driver.lists, driver.inputs_in.clone())?);
         driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.
@@ -145,6 +150,9 @@ struct Driver {
     ends: StopRules,
     alone: Offline,
     done: bool,
+    lists: Arc<ListService>,
+    /// None where whoever runs many shops in one program has no use for their lists.
+    refit: Option<Refit>,
     _control: tokio::task::JoinHandle<()>,
 }
 
@@ -160,12 +168,13 @@ impl Driver {
         let now = platform.clock.now();
         let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
-        let accounts = Arc::clone(&workshop);
+        let lists = Arc::new(ListService::beside_rounds(folder.clone(), Arc::clone(&store)));
         let service = Service::new(
             folder.clone(),
             Arc::clone(&store),
-            accounts,
+            Arc::clone(&workshop) as Arc<dyn Accounts>,
             Arc::clone(&platform.clock),
+            Arc::clone(&lists),
         );
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
         let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
@@ -199,6 +208,8 @@ impl Driver {
             ends,
             alone: Offline::since(now, ends),
             done: false,
+            lists,
+            refit: None,
             _control: control,
         })
     }
@@ -439,6 +450,7 @@ impl Driver {
         if let Note::Model(manifest) = note {
             let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
             self.owner.show_progress(manifest.id.round, rounds);
+            self.refit.iter().for_each(Refit::look);
         }
         match note {
             // Told with its reason already.

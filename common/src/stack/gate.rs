@@ -18,6 +18,35 @@ pub struct GateReport {
     pub loss_z: f64,
     /// Mean gain in expected hit rate@10 against 99, in points, out of fold.
     pub hit_gain: f64,
+    /// Standard error of that gain over customers, who are paired.
+    #[serde(default)]
+    pub hit_gain_error: f64,
+    /// Mean expected hit rate together, in points, out of fold.
+    #[serde(default)]
+    pub together_hit: f64,
+}
+
+/// Expected hit rate@10 against 99 drawn items, in points; each customer's by weights that were fitted to others.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct HitRate {
+    /// Customers measured on.
+    pub customers: usize,
+    /// Mean over them; 0 if there is none.
+    pub mean: f64,
+    /// Standard error of the mean.
+    pub standard_error: f64,
+}
+
+impl HitRate {
+    /// Of what [`measured`] found.
+    pub(super) fn of(cases: &[(f64, f64)]) -> Self {
+        let (mean, standard_error) = mean_and_error(cases.iter().map(|case| case.1));
+        Self {
+            customers: cases.len(),
+            mean,
+            standard_error,
+        }
+    }
 }
 
 /// How sure a shop must be.
@@ -48,40 +77,46 @@ impl GateRule {
     }
 }
 
-/// Compares `together` with `alone`; both look at the same cases.
-pub(super) fn compare(alone: &Problem<'_>, together: &Problem<'_>, seed: u64) -> GateReport {
-    let chosen = alone.chosen;
-    let fold_of = folds(chosen.len(), seed);
-    let mut gains = Vec::with_capacity(chosen.len());
+/// Loss and expected hit rate of each chosen case, by weights fitted to the other folds; fold by fold.
+pub(super) fn measured(problem: &Problem<'_>, seed: u64) -> Vec<(f64, f64)> {
+    let fold_of = folds(problem.chosen.len(), seed);
+    let mut found = Vec::with_capacity(fold_of.len());
     for fold in 0..FOLDS {
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
-        for (case, of) in chosen.iter().zip(&fold_of) {
+        for (case, of) in problem.chosen.iter().zip(&fold_of) {
             if *of == fold { &mut outside } else { &mut inside }.push(*case);
         }
-        let measured = |problem: &Problem<'_>| -> Vec<(f64, f64)> {
-            let part = Problem {
-                chosen: &inside,
-                ..*problem
-            };
-            let weights: Vec<f32> = fit(&part).into_iter().map(|weight| weight as f32).collect();
-            outside
-                .iter()
-                .map(|case| measure(problem, *case, &weights))
-                .collect()
+        let part = Problem {
+            chosen: &inside,
+            ..*problem
         };
-        let pairs = measured(alone).into_iter().zip(measured(together));
-        gains.extend(pairs.map(|((loss, hit), (new_loss, new_hit))| (loss - new_loss, new_hit - hit)));
+        let weights: Vec<f32> = fit(&part).into_iter().map(|weight| weight as f32).collect();
+        found.extend(outside.iter().map(|case| measure(problem, *case, &weights)));
     }
-    let count = gains.len().max(1) as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| gains.iter().map(of).sum::<f64>() / count;
-    let (loss_gain, hit_gain) = (mean(|gain| gain.0), mean(|gain| gain.1));
-    let variance = gains.iter().map(|gain| (gain.0 - loss_gain).powi(2)).sum::<f64>() / count;
+    found
+}
+
+/// Compares what was [`measured`] of the same cases alone and together.
+pub(super) fn compare(alone: &[(f64, f64)], together: &[(f64, f64)]) -> GateReport {
+    let pairs = || alone.iter().zip(together);
+    let (loss_gain, loss_error) = mean_and_error(pairs().map(|(old, new)| old.0 - new.0));
+    let (hit_gain, hit_gain_error) = mean_and_error(pairs().map(|(old, new)| new.1 - old.1));
     GateReport {
-        customers: gains.len(),
+        customers: alone.len(),
         loss_gain,
-        loss_z: loss_gain / ((variance / count).sqrt() + 1e-9),
+        loss_z: loss_gain / (loss_error + 1e-9),
         hit_gain,
+        hit_gain_error,
+        together_hit: HitRate::of(together).mean,
     }
+}
+
+/// The mean, and its standard error.
+fn mean_and_error(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let count = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean, (variance / count).sqrt())
 }
 
 /// Loss and expected hit rate in % of one case.

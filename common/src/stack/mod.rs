@@ -20,7 +20,7 @@ use std::cmp::Ordering;
 use rand::RngExt;
 use rayon::prelude::*;
 
-pub use gate::{GateReport, GateRule};
+pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
 use crate::channels::{self, Channels};
@@ -63,18 +63,39 @@ impl Stack {
         })
     }
 
+    /// Weights by the names of their channels, which are looked for among `channels`, in any order.
+    ///
+    /// # Errors
+    /// When a channel is missing, or a weight is not finite.
+    pub fn named<'a>(
+        weights: impl IntoIterator<Item = (&'a str, f32)>,
+        channels: &Channels,
+        items: usize,
+    ) -> Result<Self, StackError> {
+        let find = |(name, weight): (&str, f32)| {
+            let found = channels.iter().find(|channel| channel.name() == name);
+            let missing = || StackError::Missing {
+                channel: name.to_owned(),
+            };
+            Ok((found.cloned().ok_or_else(missing)?, weight))
+        };
+        let found: Vec<_> = weights.into_iter().map(find).collect::<Result<_, _>>()?;
+        let (channels, weights) = found.into_iter().unzip();
+        Self::new(channels, weights, items)
+    }
+
     /// The same weights on channels fitted anew: those of the same names, in any order.
     ///
     /// # Errors
     /// When a channel is missing.
     pub fn refitted(&self, channels: &Channels) -> Result<Self, StackError> {
-        let same = |name: &str| channels.iter().find(|channel| channel.name() == name).cloned();
-        let found = self.channels.iter().map(|channel| {
-            same(channel.name()).ok_or_else(|| StackError::Missing {
-                channel: channel.name().to_owned(),
-            })
-        });
-        Self::new(found.collect::<Result<_, _>>()?, self.weights.clone(), self.items)
+        Self::named(self.named_weights(), channels, self.items)
+    }
+
+    /// Each channel's name and weight, in order.
+    pub fn named_weights(&self) -> impl Iterator<Item = (&str, f32)> {
+        let names = self.channels.iter().map(|channel| channel.name());
+        names.zip(self.weights.iter().copied())
     }
 
     /// The channels, in the order of [`Stack::weights`].
@@ -158,8 +179,8 @@ pub struct Shopper<'a> {
 }
 
 impl Shopper<'_> {
-    /// Distinct items that the catalogue has, earliest first: this visit's are the latest.
-    fn items(&self, items: usize) -> Vec<u32> {
+    /// Distinct items that the catalogue of `items` items has, earliest first: this visit's are the latest.
+    pub fn items(&self, items: usize) -> Vec<u32> {
         let mut distinct: Vec<u32> = Vec::with_capacity(self.history.len() + self.session.len());
         let mut taken: std::collections::HashSet<u32> = self.session.iter().copied().collect();
         distinct.extend(self.history.iter().filter(|item| taken.insert(**item)));
@@ -277,6 +298,8 @@ pub struct StackFit {
     pub together: Option<Stack>,
     /// Content and federated channels; none without any.
     pub federated: Option<Stack>,
+    /// How often alone hits.
+    pub alone_hits: HitRate,
     /// How together compares with alone; none without federated channels.
     pub gate: Option<GateReport>,
 }
@@ -326,8 +349,10 @@ pub fn fit(
     };
     let own = fitting.channels.len() - federated.len();
     let alone = fitting.using((0..own).collect());
+    let measured = gate::measured(&fitting.problem(&alone), seed);
     let fitted = StackFit {
         alone: fitting.stack(&alone)?,
+        alone_hits: HitRate::of(&measured),
         together: None,
         federated: None,
         gate: None,
@@ -340,11 +365,13 @@ pub fn fit(
     let public = fitting.using(public.collect());
     let (stack, public) = (fitting.stack(&together)?, fitting.stack(&public)?);
     progress(StackStage::Gate);
-    let report = gate::compare(&fitting.problem(&alone), &fitting.problem(&together), seed);
     Ok(StackFit {
         together: Some(stack),
         federated: Some(public),
-        gate: Some(report),
+        gate: Some(gate::compare(
+            &measured,
+            &gate::measured(&fitting.problem(&together), seed),
+        )),
         ..fitted
     })
 }

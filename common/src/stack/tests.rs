@@ -103,6 +103,16 @@ fn the_gate_lets_in_what_helps_and_keeps_out_noise() {
     );
     let report = good.gate.expect("a report");
     assert!(report.customers == 12 && report.loss_gain > 0.0, "{report:?}");
+    let alone = good.alone_hits;
+    assert!(
+        alone.customers == 12 && alone.mean > 0.0 && alone.standard_error > 0.0,
+        "{alone:?}"
+    );
+    let sum = alone.mean + report.hit_gain;
+    assert!(
+        (sum - report.together_hit).abs() < 1e-9 && report.hit_gain_error > 0.0,
+        "{report:?}"
+    );
     assert!(std::ptr::eq(
         good.gated(GateRule::AnyGain),
         good.together.as_ref().expect("one")
