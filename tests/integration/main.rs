@@ -11,6 +11,7 @@ mod limits;
 mod masked;
 mod policy;
 mod private;
+mod releases;
 mod service_manager;
 mod terminal;
 mod verify;
