@@ -10,8 +10,7 @@ use souk_common::crypto::pki::{
 use souk_common::crypto::sign::SigningKey;
 use souk_common::features::Features;
 use souk_common::hex;
-use souk_common::ids::AttemptId;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::learned::{Releases, ReleasesFileError};
 use souk_common::model::UserVector;
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};

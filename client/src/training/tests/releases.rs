@@ -46,8 +46,8 @@ fn take_part(attempts: &Attempts, announcement: &Announcement) -> anyhow::Result
 }
 
 /// What the plan's first release makes of a sum.
-fn after_popularity(home: &Home) -> (Learner, Releases) {
-    let (plan, catalogue, _) = home.open().1.unwrap().fetched(&home.announcement).unwrap();
+fn after_popularity(attempts: &Attempts, home: &Home) -> (Learner, Releases) {
+    let (plan, catalogue, _) = attempts.fetched(&home.announcement).unwrap();
     let learner = Learner::new(&plan, &catalogue);
     let sum = NoisedSum {
         values: UpdateValues::B32((0..learner.items() as u32).map(|item| 1000 + item).collect()),
@@ -101,7 +101,7 @@ fn an_attempt_that_the_coordinator_does_not_count_is_counted_by_the_shops_own_le
 fn a_release_that_its_own_sum_does_not_make_is_refused_by_its_part() {
     let home = shop();
     let attempts = home.open().1.unwrap();
-    let (_, honest) = after_popularity(&home);
+    let (_, honest) = after_popularity(&attempts, &home);
     let last = honest.last.clone().unwrap();
     let changed = |change: &dyn Fn(&mut souk_common::release::state::Released)| {
         let mut last = last.clone();
@@ -152,7 +152,7 @@ fn a_release_that_its_own_sum_does_not_make_is_refused_by_its_part() {
 fn a_shop_that_joins_after_the_first_release_takes_the_same_noise_as_the_others() {
     let home = shop();
     let attempts = home.open().1.unwrap();
-    let (learner, honest) = after_popularity(&home);
+    let (learner, honest) = after_popularity(&attempts, &home);
     let noise = take_part(&attempts, &announced(&home, (2, 1), &honest)).unwrap();
     let (of_round, _) = learner.round(&Learned::Releases(honest), 2).unwrap();
     assert_eq!(Some(noise), of_round.privacy.noise_multiplier);
