@@ -59,7 +59,8 @@ fn verify(federation: &Federation) -> (i32, Value) {
 fn released(federation: &Federation) -> (Releases, PathBuf) {
     let hash = federation.coordinator_json(&["status"])["model_hash"].clone();
     let hash: Digest = serde_json::from_value(hash).expect("a digest");
-    let path = federation.home().join("files").join(hash.to_string());
+    let name = hash.to_string();
+    let path = federation.home().join("files").join(&name[..2]).join(&name);
     let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     (Releases::from_bytes(&bytes).expect("releases"), path)
 }

@@ -184,8 +184,7 @@ impl Checker {
 
     fn published(&mut self, manifest: &Manifest) {
         let (round, model) = (manifest.id.round, manifest.model);
-        // What a failed attempt is charged with is published behind the round that it leaves as it is.
-        if manifest.id.attempt == 0 && manifest.parent != Digest::ZERO {
+        if is_charge(manifest) {
             return;
         }
         let before = *self.models.entry(round).or_insert(model);
@@ -242,6 +241,7 @@ impl Checker {
         }
         let models: BTreeMap<u64, Manifest> = versions
             .into_iter()
+            .filter(|manifest| !is_charge(manifest))
             .map(|manifest| (manifest.id.round, manifest))
             .collect();
         for (round, model) in &self.models {
@@ -326,4 +326,9 @@ impl Checker {
             .last_key_value()
             .map(|(round, model)| (*round, *model))
     }
+}
+
+/// Whether it publishes what a failed attempt is charged with, behind the round that it leaves as it is.
+fn is_charge(manifest: &Manifest) -> bool {
+    manifest.id.attempt == 0 && manifest.parent != Digest::ZERO
 }

@@ -334,7 +334,11 @@ fn blow(args: &StormArgs, plant: Option<Mutation>) -> anyhow::Result<Report> {
     bar.finish_and_clear();
     let mut report = Report {
         federations: args.federations,
-        rounds_each: args.rounds,
+        rounds_each: if args.releases {
+            releases.plan.rounds
+        } else {
+            args.rounds
+        },
         ..Report::default()
     };
     (args.seed..)
@@ -447,6 +451,12 @@ impl Report {
             100.0 - share,
             self.programs_ended_by_disk_errors
         );
+        if self.budgets_spent > 0 {
+            println!(
+                "{} plans of releases had nothing left before their last one came",
+                self.budgets_spent
+            );
+        }
         for (name, times) in &self.went_wrong {
             println!("  {name:<26} {times}");
         }
