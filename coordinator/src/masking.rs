@@ -45,7 +45,7 @@ impl MaskedWord {
 }
 
 /// What shops are to be told.
-pub type Told = Vec<(Vec<ShopName>, Push)>;
+pub type Deliveries = Vec<(Vec<ShopName>, Push)>;
 
 /// The open masked attempt.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl MaskedAttempt {
     }
 
     /// Fixes R1 to these shops.
-    pub fn fix_roster(&mut self, shops: &[ShopName]) -> (MaskedList, Told) {
+    pub fn fix_roster(&mut self, shops: &[ShopName]) -> (MaskedList, Deliveries) {
         self.session.keep_only(shops);
         let digest = self.session.fix_roster(&self.terms).digest();
         (MaskedList::Roster(digest), self.tell(shops))
@@ -164,14 +164,14 @@ impl MaskedAttempt {
     }
 
     /// Passes the shares on that are here.
-    pub fn deliver(&mut self) -> Told {
+    pub fn deliver(&mut self) -> Deliveries {
         let makers = self.session.deliver();
         self.delivering = true;
         self.tell(&self.session.names(&makers))
     }
 
     /// Fixes R2 to all whose shares are good enough; those are its members.
-    pub fn fix_sharers(&mut self) -> (Vec<ShopName>, MaskedList, Told) {
+    pub fn fix_sharers(&mut self) -> (Vec<ShopName>, MaskedList, Deliveries) {
         let sharers = self.session.fix_sharers(&self.terms);
         self.delivering = false;
         let names = self.session.names(&sharers);
@@ -183,7 +183,10 @@ impl MaskedAttempt {
     ///
     /// # Errors
     /// When one of them is not in R2.
-    pub fn fix_survivors(&mut self, accepted: &[(ShopName, Digest)]) -> Result<(MaskedList, Told), Misfit> {
+    pub fn fix_survivors(
+        &mut self,
+        accepted: &[(ShopName, Digest)],
+    ) -> Result<(MaskedList, Deliveries), Misfit> {
         let shops: Vec<ShopName> = accepted.iter().map(|(shop, _)| shop.clone()).collect();
         self.session.fix_survivors(&shops)?;
         Ok((
@@ -193,13 +196,13 @@ impl MaskedAttempt {
     }
 
     /// Shows the signatures on R3.
-    pub fn show_confirmations(&mut self, shops: &[ShopName]) -> Told {
+    pub fn show_confirmations(&mut self, shops: &[ShopName]) -> Deliveries {
         self.shown = true;
         vec![(shops.to_vec(), self.confirmations())]
     }
 
     /// All that a shop which came back has to hear.
-    pub fn repeat(&self, shop: &ShopName) -> Told {
+    pub fn repeat(&self, shop: &ShopName) -> Deliveries {
         let shops = std::slice::from_ref(shop);
         let mut told = self.tell(shops);
         if self.shown {
@@ -209,7 +212,7 @@ impl MaskedAttempt {
     }
 
     /// The list that was fixed last.
-    fn tell(&self, shops: &[ShopName]) -> Told {
+    fn tell(&self, shops: &[ShopName]) -> Deliveries {
         let (session, id) = (&self.session, self.session.context().id);
         match (session.roster(), session.sharers(), session.survivors()) {
             (_, _, Some(survivors)) => {

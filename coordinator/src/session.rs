@@ -52,7 +52,7 @@ pub struct Caller {
 
 /// What a request comes to.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Handled {
     /// What its stream is for now.
     pub next: Next,
     /// What others hear, and the timer; an error ends the run. `next` holds in any case.
@@ -119,7 +119,7 @@ impl Dialogue {
     }
 
     /// What a request comes to.
-    pub fn answer(&self, engine: &mut Engine, now: Timestamp, caller: &Caller, request: Request) -> Answer {
+    pub fn answer(&self, engine: &mut Engine, now: Timestamp, caller: &Caller, request: Request) -> Handled {
         if let Request::Join { secret, csr } = request {
             return self.join(engine, now, (&secret, &csr), caller.from);
         }
@@ -149,11 +149,11 @@ impl Dialogue {
                 reply_or(spent.map(Reply::SignedSpent))
             }
             Request::Members => reply_or(registry::members(engine.store()).map(Reply::Members)),
-            Request::Subscribe { software, process_id } => Answer {
+            Request::Subscribe { software, process_id } => Handled {
                 next: Next::Subscribe { process_id },
                 outputs: welcome(engine, now, peer, &software),
             },
-            Request::Answer { id, answer } => Answer {
+            Request::Answer { id, answer } => Handled {
                 next: Next::Reply(Reply::Done),
                 outputs: engine.handle(now, Event::Answered { shop, id, answer }),
             },
@@ -221,7 +221,7 @@ impl Dialogue {
         })))
     }
 
-    fn renew(&self, engine: &mut Engine, now: Timestamp, peer: &PeerIdentity, csr: &[u8]) -> Answer {
+    fn renew(&self, engine: &mut Engine, now: Timestamp, peer: &PeerIdentity, csr: &[u8]) -> Handled {
         let certification = self.certification();
         let by = (certification.certifying(), self.life);
         match registry::renew(engine.store(), now, peer, csr, by) {
@@ -232,7 +232,7 @@ impl Dialogue {
         }
     }
 
-    fn leave(&self, engine: &mut Engine, now: Timestamp, shop: ShopName) -> Answer {
+    fn leave(&self, engine: &mut Engine, now: Timestamp, shop: ShopName) -> Handled {
         match registry::end(engine.store(), now, &shop, Standing::Left) {
             Ok(_) => {}
             Err(RegistryError::Store(error)) => return ended_by(error),
@@ -240,7 +240,7 @@ impl Dialogue {
         }
         self.forget(&shop);
         let kept = registry::KEPT_AFTER_LEAVING.to_owned();
-        Answer {
+        Handled {
             next: Next::Reply(Reply::Left { kept }),
             outputs: engine.handle(now, Event::Revoked(shop)),
         }
@@ -271,14 +271,14 @@ fn welcome(
 }
 
 /// Takes in a word for the open masked attempt.
-fn masked(engine: &mut Engine, now: Timestamp, shop: ShopName, word: MaskedWord) -> Answer {
+fn masked(engine: &mut Engine, now: Timestamp, shop: ShopName, word: MaskedWord) -> Handled {
     let outputs = engine.masked(now, shop.clone(), word);
     let (own, outputs) = split(&shop, outputs);
     let next = match own {
         Some(Own::Reply(reply)) => Next::Reply(reply),
         _ => Next::Reply(not_now()),
     };
-    Answer { next, outputs }
+    Handled { next, outputs }
 }
 
 /// What the engine wants of the stream whose request caused it to act.
@@ -307,7 +307,7 @@ fn split(
     (own, rest)
 }
 
-impl From<Next> for Answer {
+impl From<Next> for Handled {
     fn from(next: Next) -> Self {
         Self {
             next,
@@ -316,20 +316,20 @@ impl From<Next> for Answer {
     }
 }
 
-impl From<Reply> for Answer {
+impl From<Reply> for Handled {
     fn from(reply: Reply) -> Self {
         Next::Reply(reply).into()
     }
 }
 
-fn reply_or(reply: Result<Reply, StoreError>) -> Answer {
-    reply.map_or_else(ended_by, Answer::from)
+fn reply_or(reply: Result<Reply, StoreError>) -> Handled {
+    reply.map_or_else(ended_by, Handled::from)
 }
 
 /// A store that failed is of no use until it is opened anew: the run ends as it does when the engine meets the failure, instead of
 /// turning everybody away from then on.
-fn ended_by(error: StoreError) -> Answer {
-    Answer {
+fn ended_by(error: StoreError) -> Handled {
+    Handled {
         next: Next::Reply(failure(ErrorCode::Internal, &error.to_string())),
         outputs: Err(error.into()),
     }

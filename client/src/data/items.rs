@@ -8,7 +8,7 @@ use souk_common::catalogue::{Catalogue, Item};
 use crate::data::DataError;
 use crate::data::config::{FileFormat, ItemColumns};
 use crate::data::report::DataReport;
-use crate::data::table::Table;
+use crate::data::table::SourceTable;
 
 /// Reads a catalogue from a file of items, in the file's order; bad and repeated lines are passed over and reported.
 ///
@@ -44,7 +44,7 @@ pub(super) fn read_items(
     level: Option<&str>,
     report: &mut DataReport,
 ) -> Result<(Vec<Item>, HashMap<String, String>), DataError> {
-    let mut table = Table::open_items(path, format, delimiter)?;
+    let mut table = SourceTable::open_items(path, format, delimiter)?;
     let id = table.required("item_columns.item", columns.item.as_deref(), "item_id")?;
     let title = table.optional("item_columns.title", columns.title.as_deref(), "title")?;
     let category = table.optional("item_columns.category", columns.category.as_deref(), "category")?;

@@ -122,7 +122,7 @@ fn count_profiles(
     let Some(path) = existing(config.users.as_deref(), folder, "users.csv") else {
         return Ok(None);
     };
-    let mut table = table::Table::open(&path, config.format, config.delimiter)?;
+    let mut table = table::SourceTable::open(&path, config.format, config.delimiter)?;
     let file = path.display().to_string();
     report.files.push(file.clone());
     let mut count = 0;

@@ -10,7 +10,7 @@ use souk_common::dataset::{Dataset, History};
 use crate::data::config::ShopDataConfig;
 use crate::data::items::parse_price;
 use crate::data::report::{DataReport, MAX_EXAMPLES};
-use crate::data::table::Table;
+use crate::data::table::SourceTable;
 use crate::data::{DataError, time};
 
 /// Gathers orders: 24 bytes each, and each distinct id once.
@@ -59,7 +59,7 @@ struct Places {
 }
 
 impl Places {
-    fn find(table: &Table, config: &ShopDataConfig) -> Result<Self, DataError> {
+    fn find(table: &SourceTable, config: &ShopDataConfig) -> Result<Self, DataError> {
         let names = &config.columns;
         Ok(Self {
             user: table.required("columns.user", names.user.as_deref(), "user_id")?,
@@ -89,7 +89,7 @@ impl Orders {
         levels: Option<&HashMap<String, String>>,
         report: &mut DataReport,
     ) -> Result<(), DataError> {
-        let mut table = Table::open(path, config.format, config.delimiter)?;
+        let mut table = SourceTable::open(path, config.format, config.delimiter)?;
         let places = Places::find(&table, config)?;
         let file = path.display().to_string();
         report.files.push(file.clone());

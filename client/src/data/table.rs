@@ -13,7 +13,7 @@ use crate::data::config::FileFormat;
 use crate::data::lines::{Lines, MAX_LINE_BYTES, Raw};
 
 /// An open file of rows: its header is read, its rows come one by one.
-pub struct Table {
+pub struct SourceTable {
     path: PathBuf,
     format: FileFormat,
     delimiter: char,
@@ -34,7 +34,7 @@ pub struct Row {
     pub fields: Result<Vec<String>, String>,
 }
 
-impl Table {
+impl SourceTable {
     /// Opens `path`, in which each row is one line, and reads its header.
     ///
     /// # Errors

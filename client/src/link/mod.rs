@@ -66,7 +66,7 @@ pub struct Heard {
 
 /// What the coordinator tells of an update of this shop.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Told {
+pub struct ToldReceipt {
     /// Its word for it, verified.
     pub receipt: Receipt,
     /// The plan that it names.
@@ -199,7 +199,7 @@ impl Link {
     ///
     /// # Errors
     /// When the connection breaks, or a receipt is not the coordinator's word for this shop and bound.
-    pub async fn spent(&self, below: u64) -> anyhow::Result<Vec<Told>> {
+    pub async fn spent(&self, below: u64) -> anyhow::Result<Vec<ToldReceipt>> {
         let reply = self.request(Step::Ask, &Request::SignedSpent { below }).await?;
         self.voice.told(below, reply)
     }

@@ -16,7 +16,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{Signed, SigningKey, verify};
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::limits::MAX_BLOB_BYTES;
-use souk_common::round::statements::{Answer, Receipt, Sent, UploadHeader};
+use souk_common::round::statements::{Decision, Receipt, Sent, UploadHeader};
 use souk_common::storage::disk::{Access, DiskFile};
 use souk_common::wire::messages::{CheckIn, Reply, Request, SignedSpent};
 
@@ -24,7 +24,7 @@ use super::clock_skew::ClockSkew;
 use super::part::Part;
 use super::refusals::{not_to_the_question, unexpected};
 use super::timeouts::{Step, TimedOut};
-use super::{Heard, Told, is_here};
+use super::{Heard, ToldReceipt, is_here};
 use crate::folder::Folder;
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Event, Pending};
@@ -33,7 +33,7 @@ use crate::participate::{AttemptKey, Blob, Event, Pending};
 #[derive(Clone, Debug)]
 pub enum Outgoing {
     /// An answer to an announcement.
-    Answer(AttemptId, Answer),
+    Answer(AttemptId, Decision),
     /// A word of a masked attempt.
     Word(AttemptKey, Box<Request>),
     /// An update, not before its time.
@@ -432,7 +432,7 @@ impl Voice {
     ///
     /// # Errors
     /// When one is not the coordinator's word for this shop and bound.
-    pub fn told(&self, below: u64, reply: Reply) -> anyhow::Result<Vec<Told>> {
+    pub fn told(&self, below: u64, reply: Reply) -> anyhow::Result<Vec<ToldReceipt>> {
         let spent = match reply {
             Reply::SignedSpent(spent) => spent,
             error @ Reply::Error { .. } => return Err(unexpected(error)),
@@ -444,7 +444,7 @@ impl Voice {
             ensure!(asked_for, "the receipt is not one that was asked for");
             let body = Sent::of(&self.shop, spent.plan, &receipt.upload);
             let is_own = verify(&Signed { body, signature }, &self.signing.public()).is_ok();
-            Ok(Told {
+            Ok(ToldReceipt {
                 receipt,
                 plan: spent.plan,
                 is_own,

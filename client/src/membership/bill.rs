@@ -14,7 +14,7 @@ use souk_common::privacy::ledger::{Chain, Lost};
 use souk_common::round::statements::Receipt;
 
 use crate::error::CheckFailed;
-use crate::link::Told;
+use crate::link::ToldReceipt;
 
 /// What is charged.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -54,11 +54,11 @@ impl fmt::Display for Bill {
 }
 
 /// Refuses what this shop has not signed, unless the coordinator is to be trusted for it.
-pub(crate) fn check(chain: &Chain, told: &[Told], trusted: bool) -> anyhow::Result<()> {
+pub(crate) fn check(chain: &Chain, told: &[ToldReceipt], trusted: bool) -> anyhow::Result<()> {
     let missing = told
         .iter()
         .filter(|told| chain.must_account_for(&told.receipt.witnessed()).is_err());
-    let (own, foreign): (Vec<&Told>, Vec<&Told>) = missing.partition(|told| told.is_own);
+    let (own, foreign): (Vec<&ToldReceipt>, Vec<&ToldReceipt>) = missing.partition(|told| told.is_own);
     ensure!(
         !(own.is_empty() && foreign.is_empty()),
         "the coordinator does not show the receipt that it has told of"
@@ -85,7 +85,7 @@ pub(crate) fn check(chain: &Chain, told: &[Told], trusted: bool) -> anyhow::Resu
 pub(crate) fn weigh(
     chain: &Chain,
     newest: &Receipt,
-    told: &[Told],
+    told: &[ToldReceipt],
     plans: &HashMap<Digest, Plan>,
     trusted: bool,
 ) -> anyhow::Result<(Lost, Bill)> {
@@ -152,7 +152,7 @@ pub(crate) fn weigh(
 }
 
 /// What rests on the coordinator's word is no more than its plans can have.
-fn within_the_plans(bill: &Bill, new: &[&Told], plans: &HashMap<Digest, Plan>) -> anyhow::Result<()> {
+fn within_the_plans(bill: &Bill, new: &[&ToldReceipt], plans: &HashMap<Digest, Plan>) -> anyhow::Result<()> {
     if bill.trusted == 0 {
         return Ok(());
     }

@@ -23,7 +23,7 @@ use souk_common::privacy::ledger::{Chain, Ledger, Lost, MemorySink};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::ledger::open_ledger;
-use crate::link::{Link, Told, is_here};
+use crate::link::{Link, ToldReceipt, is_here};
 use crate::membership::Membership;
 use crate::participate::{Blob, BlobKind};
 use crate::recommend::cache::open_plan;
@@ -115,7 +115,7 @@ pub fn recover(
 
 /// All that the coordinator tells of this shop: a copy of the folder that ran elsewhere may have sent any between this
 /// one's.
-async fn all(link: &Link) -> anyhow::Result<Vec<Told>> {
+async fn all(link: &Link) -> anyhow::Result<Vec<ToldReceipt>> {
     let (mut all, mut below) = (Vec::new(), u64::MAX);
     loop {
         let told = link.spent(below).await?;
@@ -130,10 +130,10 @@ async fn plans_of(
     link: &Link,
     folder: &Folder,
     chain: &Chain,
-    told: &[Told],
+    told: &[ToldReceipt],
 ) -> anyhow::Result<HashMap<Digest, Plan>> {
     let mut plans: HashMap<Digest, Plan> = HashMap::new();
-    for Told { receipt, plan, .. } in told {
+    for ToldReceipt { receipt, plan, .. } in told {
         if plans.contains_key(plan) || chain.must_account_for(&receipt.witnessed()).is_ok() {
             continue;
         }

@@ -7,7 +7,7 @@ use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest};
 use souk_common::round::statements::{
-    Announcement, Answer, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Decision, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::masking::{MaskEffect, MaskEvent};
@@ -118,7 +118,7 @@ pub enum Effect {
     /// Look up what an attempt would take; answer by [`Event::Considered`].
     Consider(Announcement),
     /// Answer the announcement.
-    Answer(AttemptKey, Answer),
+    Answer(AttemptKey, Decision),
     /// Draw noise and users, and train; answer by [`Event::Computed`]. Under masks, beside keys and shares.
     Compute(Announcement),
     /// Charge the ledger, durably; answer by [`Event::SpendRecorded`].

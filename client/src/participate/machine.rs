@@ -10,7 +10,7 @@ use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::ids::AttemptId;
 use souk_common::round::statements::{
-    Announcement, Answer, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Decision, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::events::{Blob, Effect, Event, Note};
@@ -229,7 +229,7 @@ impl Machine {
             && declined == key
             && code != DeclineCode::RecordForked
         {
-            return Some(vec![Effect::Answer(key, Answer::Decline(code))]);
+            return Some(vec![Effect::Answer(key, Decision::Decline(code))]);
         }
         if self.memory.masking == Some(key) {
             // Its keys are known: without them there would be no masked update.
@@ -239,7 +239,7 @@ impl Machine {
             let mut effects = match self.memory.lost_masking == Some(key) {
                 true => self.decline(key, DeclineCode::ListRefused),
                 // The coordinator may have lost the answer in a crash; it takes no update without one.
-                false => vec![Effect::Answer(pending.key, Answer::Accept)],
+                false => vec![Effect::Answer(pending.key, Decision::Accept)],
             };
             effects.extend(self.upload(now));
             return Some(effects);
@@ -250,7 +250,7 @@ impl Machine {
             .filter(|current| current.announcement == *announcement)?;
         Some(match (&current.stage, current.masks) {
             (Stage::Fetching(_) | Stage::Considering, _) => Vec::new(),
-            (_, None) => vec![Effect::Answer(key, Answer::Accept)],
+            (_, None) => vec![Effect::Answer(key, Decision::Accept)],
             (_, Some(masks)) => self.advertise_again(key, masks),
         })
     }
@@ -305,11 +305,11 @@ impl Machine {
             return Vec::new();
         }
         match decide(&self.policy, consideration) {
-            Answer::Decline(code) => {
+            Decision::Decline(code) => {
                 self.current = None;
                 self.decline(key, code)
             }
-            Answer::Accept => self.accept(key, consideration),
+            Decision::Accept => self.accept(key, consideration),
         }
     }
 
@@ -328,7 +328,7 @@ impl Machine {
         // Under masks the keys are the acceptance; others wait for them, so they go first.
         let accept = match masked {
             true => Effect::Masked(MaskEffect::MakeKeys(announcement.clone())),
-            false => Effect::Answer(key, Answer::Accept),
+            false => Effect::Answer(key, Decision::Accept),
         };
         vec![
             Effect::Report(Note::Accepted(key)),
@@ -463,7 +463,7 @@ impl Machine {
         self.declined = Some((key, code));
         vec![
             Effect::Report(Note::Declined(key, code)),
-            Effect::Answer(key, Answer::Decline(code)),
+            Effect::Answer(key, Decision::Decline(code)),
         ]
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::Plan;
-use souk_common::round::statements::{Answer, DeclineCode};
+use souk_common::round::statements::{Decision, DeclineCode};
 
 /// `[policy]` of `shop.toml`, as the machine needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,10 +96,10 @@ impl Consideration {
 }
 
 /// The shop's answer.
-pub fn decide(policy: &Policy, consideration: &Consideration) -> Answer {
+pub fn decide(policy: &Policy, consideration: &Consideration) -> Decision {
     match refusal(policy, consideration) {
-        Some(code) => Answer::Decline(code),
-        None => Answer::Accept,
+        Some(code) => Decision::Decline(code),
+        None => Decision::Accept,
     }
 }
 
@@ -222,10 +222,10 @@ mod tests {
             known_shops: 9,
             ..policy()
         };
-        let decline = Answer::Decline;
+        let decline = Decision::Decline;
         // The plan has 2 and 6.
         let cases = [
-            (with(Some(2), Some(6)), Answer::Accept),
+            (with(Some(2), Some(6)), Decision::Accept),
             (with(Some(3), None), decline(DeclineCode::BelowColludingMinimum)),
             (with(None, Some(7)), decline(DeclineCode::BelowNeighbourMinimum)),
         ];
@@ -270,11 +270,11 @@ mod tests {
         let cases = [
             (
                 costs(Some(2.0), Some(1.0), 1),
-                Answer::Decline(DeclineCode::MaskingRequired),
+                Decision::Decline(DeclineCode::MaskingRequired),
             ),
-            (masked(3), Answer::Decline(DeclineCode::BelowShopMinimum)),
-            (masked(4), Answer::Accept),
-            (masked(6), Answer::Decline(DeclineCode::TooFewKnownShops)),
+            (masked(3), Decision::Decline(DeclineCode::BelowShopMinimum)),
+            (masked(4), Decision::Accept),
+            (masked(6), Decision::Decline(DeclineCode::TooFewKnownShops)),
         ];
         for (consideration, answer) in cases {
             assert_eq!(decide(&strict, &consideration), answer, "{consideration:?}");
@@ -283,9 +283,9 @@ mod tests {
 
     #[test]
     fn a_plan_within_every_limit_is_accepted_and_each_limit_declines_by_its_own_reason() {
-        let decline = Answer::Decline;
+        let decline = Decision::Decline;
         let cases = [
-            (costs(Some(1.0), Some(8.0), 900), Answer::Accept),
+            (costs(Some(1.0), Some(8.0), 900), Decision::Accept),
             (
                 costs(Some(0.99), Some(1.0), 1),
                 decline(DeclineCode::BelowNoiseMinimum),
@@ -315,6 +315,6 @@ mod tests {
             allow_no_privacy: true,
             ..policy()
         };
-        assert_eq!(decide(&open, &costs(None, None, 1)), Answer::Accept);
+        assert_eq!(decide(&open, &costs(None, None, 1)), Decision::Accept);
     }
 }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest};
-use souk_common::round::statements::{Answer, DeclineCode, Outcome};
+use souk_common::round::statements::{Decision, DeclineCode, Outcome};
 
 use super::*;
 use world::{Op, World, announcement, op, policy};
@@ -64,7 +64,7 @@ fn after_a_crash_between_spend_and_outbox_the_attempt_is_not_computed_again() {
     assert!(world.disk.spent.contains(key));
     assert_eq!(
         *answer,
-        Answer::Decline(DeclineCode::Interrupted),
+        Decision::Decline(DeclineCode::Interrupted),
         "nobody waits for it"
     );
 }
@@ -104,7 +104,7 @@ fn a_record_that_does_not_extend_the_last_is_declined() {
         let (key, answer) = world.answers.last().expect("answered");
         assert_eq!(
             (key.id, *answer),
-            (id, Answer::Decline(DeclineCode::RecordForked)),
+            (id, Decision::Decline(DeclineCode::RecordForked)),
             "{log:?}"
         );
     }
@@ -185,7 +185,7 @@ fn a_shop_that_does_not_get_what_was_announced_declines_after_a_few_tries_on_one
         assert!(matches!(fail(&mut machine)[..], [Effect::Fetch { .. }]));
     }
     let key = AttemptKey::from(&announced);
-    let decline = Effect::Answer(key, Answer::Decline(DeclineCode::NotFetched));
+    let decline = Effect::Answer(key, Decision::Decline(DeclineCode::NotFetched));
     assert!(fail(&mut machine).contains(&decline));
     let again = machine.handle(Timestamp(0), Event::Announced(announced));
     assert_eq!(again, [decline], "and says so again");

@@ -10,7 +10,7 @@ use crate::catalogue::{Catalogue, PRICE_BUCKETS};
 
 /// One named tensor, row-major.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Block {
+pub struct TensorSpec {
     /// Its name, as in the model file.
     pub name: String,
     /// Its shape.
@@ -19,7 +19,7 @@ pub struct Block {
     pub offset: usize,
 }
 
-impl Block {
+impl TensorSpec {
     /// How many elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -39,7 +39,7 @@ impl Block {
 /// All shared tensors of a model.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layout {
-    blocks: Vec<Block>,
+    blocks: Vec<TensorSpec>,
     /// Rows of the embedding tables: items first, then categories, brands, price buckets (as configured).
     rows: usize,
     width: usize,
@@ -115,12 +115,12 @@ impl Layout {
     }
 
     /// The tensors in order.
-    pub fn blocks(&self) -> &[Block] {
+    pub fn blocks(&self) -> &[TensorSpec] {
         &self.blocks
     }
 
     /// The tensor called `name`.
-    pub fn block(&self, name: &str) -> Option<&Block> {
+    pub fn block(&self, name: &str) -> Option<&TensorSpec> {
         self.blocks.iter().find(|block| block.name == name)
     }
 
@@ -137,7 +137,7 @@ impl Layout {
 
     /// Where the dense parameters begin: after the embedding tables and the item biases, of which a user touches few.
     pub fn dense_start(&self) -> usize {
-        let item_bias = self.block("item.bias").map_or(0, Block::len);
+        let item_bias = self.block("item.bias").map_or(0, TensorSpec::len);
         self.rows * self.width + item_bias
     }
 
@@ -163,7 +163,7 @@ impl Layout {
 
     fn push(&mut self, name: impl Into<String>, shape: Vec<usize>) {
         let offset = self.len();
-        self.blocks.push(Block {
+        self.blocks.push(TensorSpec {
             name: name.into(),
             shape,
             offset,

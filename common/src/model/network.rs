@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::config::{Activation, ModelConfig, ModelKind};
-use super::layout::{Block, Layout};
+use super::layout::{Layout, TensorSpec};
 use crate::numeric::Real;
 
 /// One dense layer: `s(W x + b)`.
@@ -47,7 +47,7 @@ impl<'a, F: Real> Network<'a, F> {
     /// If `dense` is shorter than the layout says.
     pub fn new(config: &ModelConfig, layout: &Layout, dense: &'a [F]) -> Self {
         let start = layout.dense_start();
-        let at = |block: &Block| block.offset - start..block.range().end - start;
+        let at = |block: &TensorSpec| block.offset - start..block.range().end - start;
         let slice = |name: &str| {
             layout
                 .block(name)

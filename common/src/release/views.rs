@@ -160,7 +160,7 @@ pub fn second_map(sum: &CollaborativeSum, popularity: &PopularityEstimate) -> Pu
 /// A score that is linear in the items a user has: `(r left) right'`, with r = k^-g at the item of rank k, normalised to add
 /// up to 1.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LowRank {
+pub struct ViewForm {
     /// The form, and g where it comes with several.
     pub name: String,
     /// g.
@@ -179,7 +179,7 @@ pub struct FederatedForms {
     /// log(p + 1 + .3 z). Shape: `[items]`.
     pub log_popularity: Vec<f32>,
     /// Views V and E at g = .3 and 1, if there is a collaborative sum.
-    pub forms: Vec<LowRank>,
+    pub forms: Vec<ViewForm>,
 }
 
 impl FederatedForms {
@@ -206,7 +206,7 @@ fn views(
     popularity: &PopularityEstimate,
     features: &Features,
     rank: usize,
-) -> Vec<LowRank> {
+) -> Vec<ViewForm> {
     let spectrum = sum.spectrum(rank);
     let rank = spectrum.right.len();
     let floored = popularity.floored(LEAST);
@@ -224,7 +224,7 @@ fn views(
     let lifts = single(&lifts(sum, &spectrum, popularity, features, &floored));
     let sides = [("V", single(&view), lifted), ("E", seen, lifts)];
     let forms = sides.into_iter().flat_map(|(name, left, right)| {
-        EXPONENTS.map(|g| LowRank {
+        EXPONENTS.map(|g| ViewForm {
             name: format!("view {name}"),
             g,
             rank,

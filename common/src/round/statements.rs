@@ -31,7 +31,7 @@ impl Signable for Announcement {
 
 /// A shop's answer to an announcement.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub enum Answer {
+pub enum Decision {
     /// It will send an update.
     Accept,
     /// It will not; the reason is computed from nothing about customers.

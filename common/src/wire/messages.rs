@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::crypto::sign::Signed;
 use crate::ids::{AttemptId, Digest, ShopName};
 use crate::round::statements::{
-    Announcement, Answer, Authorities, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Authorities, Decision, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 use crate::secagg::{
     Advertisement, Binding, Confirmation, Confirmed, DeliveredShare, Revealed, Roster, Shares,
@@ -53,7 +53,7 @@ pub enum Request {
         /// Which.
         id: AttemptId,
         /// How.
-        answer: Answer,
+        answer: Decision,
     },
     /// Asks for content by digest.
     Blob {

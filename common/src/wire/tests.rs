@@ -15,7 +15,7 @@ use crate::crypto::sign::Signed;
 use crate::ids::{AttemptId, Digest, ShopName};
 use crate::limits::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
 use crate::round::statements::{
-    Announcement, Answer, Authorities, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Authorities, Decision, DeclineCode, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 use crate::secagg::records::{SEALED_BYTES, ShareHashes};
 use crate::secagg::{
@@ -78,14 +78,14 @@ fn requests() -> Vec<(&'static str, Request)> {
             "request_accept",
             Request::Answer {
                 id: ID,
-                answer: Answer::Accept,
+                answer: Decision::Accept,
             },
         ),
         (
             "request_decline",
             Request::Answer {
                 id: ID,
-                answer: Answer::Decline(DeclineCode::RecordForked),
+                answer: Decision::Decline(DeclineCode::RecordForked),
             },
         ),
         (

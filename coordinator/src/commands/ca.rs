@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{At, ask, other_version, show, table};
-use crate::control::answer::{Authorities, Authority, Dependent};
+use crate::control::answer::{AuthoritiesView, AuthorityView, Dependent};
 use crate::control::{Answer, Question};
 use crate::error::Failure;
 
@@ -39,7 +39,7 @@ pub(super) fn run(command: CaCommand) -> Result<(), Failure> {
 }
 
 /// Who is left behind, or depends on the old one, comes first.
-fn authorities_table(now: &Authorities) -> String {
+fn authorities_table(now: &AuthoritiesView) -> String {
     let left_behind = now.left_behind.iter().flatten();
     let mut facts: Vec<(&str, String)> = left_behind
         .map(|shop| ("left behind", format!("{shop}: it has to be invited again")))
@@ -74,7 +74,7 @@ fn depends(member: &Dependent) -> String {
     )
 }
 
-fn row(authority: &Authority) -> [String; 3] {
+fn row(authority: &AuthorityView) -> [String; 3] {
     let whom = match (authority.certifies_shops, authority.certifies_the_coordinator) {
         (true, true) => "shops, the coordinator",
         (true, false) => "shops",

@@ -3,7 +3,7 @@
 use souk_common::ids::ShopName;
 
 use super::{At, ask, other_version, say, show, table};
-use crate::control::answer::Pending;
+use crate::control::answer::InvitationView;
 use crate::control::{Answer, Question};
 use crate::error::Failure;
 
@@ -65,7 +65,7 @@ pub(super) fn run(invite: Invite) -> Result<(), Failure> {
     }
 }
 
-fn row(code: &Pending) -> [String; 4] {
+fn row(code: &InvitationView) -> [String; 4] {
     let whom = match code.for_its_own_key_only {
         true => "its own key only",
         false => "any key",

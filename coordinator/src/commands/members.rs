@@ -4,7 +4,7 @@ use souk_common::date::date;
 use souk_common::ids::ShopName;
 
 use super::{At, ask, other_version, show, table};
-use crate::control::answer::{Member, Shops};
+use crate::control::answer::{MemberView, Shops};
 use crate::control::{Answer, Question};
 use crate::error::Failure;
 use crate::store::Standing;
@@ -44,7 +44,7 @@ fn shops_table(shops: &Shops) -> String {
     if shops.shops.is_empty() {
         return "no shop is enrolled: `invite NAME` makes a code for one".to_owned();
     }
-    let mut members: Vec<&Member> = shops.shops.iter().collect();
+    let mut members: Vec<&MemberView> = shops.shops.iter().collect();
     members.sort_by_key(|member| !needs_attention(member));
     table::columns(
         [
@@ -62,11 +62,11 @@ fn shops_table(shops: &Shops) -> String {
     )
 }
 
-fn needs_attention(member: &Member) -> bool {
+fn needs_attention(member: &MemberView) -> bool {
     member.clock_is_off && member.membership.standing == Standing::Enrolled
 }
 
-fn row(member: &Member) -> [String; 9] {
+fn row(member: &MemberView) -> [String; 9] {
     let held = &member.membership;
     let standing = match held.standing {
         Standing::Enrolled => "enrolled",

@@ -40,7 +40,7 @@ pub enum Answer {
     /// To `Rollback`.
     RolledBack(RolledBack),
     /// To `CaRotate`, `CaStatus` and `CaRetire`.
-    Authorities(Authorities),
+    Authorities(AuthoritiesView),
     /// To `Snapshot`.
     Snapshot(About),
 }
@@ -64,12 +64,12 @@ pub struct Invited {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Invitations {
     /// One a code.
-    pub invitations: Vec<Pending>,
+    pub invitations: Vec<InvitationView>,
 }
 
 /// A code that works, without its secret.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Pending {
+pub struct InvitationView {
     /// For whom.
     pub shop: ShopName,
     /// When it was made, if that was kept.
@@ -93,16 +93,16 @@ pub struct Cancelled {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Shops {
     /// By name.
-    pub shops: Vec<Member>,
+    pub shops: Vec<MemberView>,
 }
 
 /// A membership.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Member {
+pub struct MemberView {
     /// Whose.
     pub name: ShopName,
     /// What is recorded.
-    pub membership: Membership,
+    pub membership: MembershipView,
     /// What owners read aloud to each other (`souk-client shops`); none until it is known.
     pub key_fingerprint: Option<Digest>,
     /// Until when its certificate is valid.
@@ -113,9 +113,9 @@ pub struct Member {
     pub clock_is_off: bool,
 }
 
-/// The part of a member's record that people have a use for (see [`crate::store::Shop`]).
+/// The part of a member's record that people have a use for (see [`crate::store::ShopRecord`]).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Membership {
+pub struct MembershipView {
     /// Of its certificate.
     pub fingerprint: String,
     /// Whether it may take part.
@@ -302,13 +302,13 @@ pub struct RolledBack {
 
 /// Who certifies whom.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Authorities {
+pub struct AuthoritiesView {
     /// Whether one is about to take another's place.
     pub rotating: bool,
     /// Counts rotations and retirements.
     pub number: u64,
     /// Those that count.
-    pub authorities: Vec<Authority>,
+    pub authorities: Vec<AuthorityView>,
     /// Members that could not go on without the old one.
     pub dependents: Vec<Dependent>,
     /// To `CaRetire` only: who has to be invited again.
@@ -318,7 +318,7 @@ pub struct Authorities {
 
 /// An authority.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Authority {
+pub struct AuthorityView {
     /// Of its certificate.
     pub fingerprint: Digest,
     /// Until when that is valid.

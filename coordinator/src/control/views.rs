@@ -10,20 +10,20 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::limits::MAX_CLOCK_SKEW_SECS;
 use souk_common::secagg::records::fingerprint;
 
-use super::answer::{Authorities, Authority, Dependent, Member, Membership, Pending};
+use super::answer::{AuthoritiesView, AuthorityView, Dependent, InvitationView, MemberView, MembershipView};
 use super::{ControlError, refused};
 use crate::folder::FederationFolder;
 use crate::membership::authorities::Certification;
-use crate::store::{Invitation, Shop, Standing, Store, StoreError};
+use crate::store::{Invitation, ShopRecord, Standing, Store, StoreError};
 
-pub(super) fn member((name, shop): (ShopName, Shop)) -> Member {
-    Member {
+pub(super) fn member((name, shop): (ShopName, ShopRecord)) -> MemberView {
+    MemberView {
         name,
         key_fingerprint: key_of(&shop),
         certified_until: until(&shop.certificate).map(date),
         clock_ahead_secs: shop.clock_ahead_ms.map(|ms| ms as f64 / 1000.0),
         clock_is_off: is_off(&shop),
-        membership: Membership {
+        membership: MembershipView {
             fingerprint: shop.fingerprint,
             standing: shop.standing,
             enrolled_at: shop.enrolled_at,
@@ -37,8 +37,8 @@ pub(super) fn member((name, shop): (ShopName, Shop)) -> Member {
 }
 
 /// A code that works, and whether it is for a member's own key only.
-pub(super) fn pending((invitation, again): (Invitation, bool)) -> Pending {
-    Pending {
+pub(super) fn pending((invitation, again): (Invitation, bool)) -> InvitationView {
+    InvitationView {
         shop: invitation.shop,
         made_at: invitation.made_at.map(date),
         expires_at: date(invitation.expires_at),
@@ -55,23 +55,23 @@ pub(crate) fn keys(store: &Store) -> Result<HashMap<ShopName, Digest>, StoreErro
 }
 
 /// Members whose clock was off when they last checked in.
-pub(super) fn clocks_off(shops: Vec<(ShopName, Shop)>) -> Vec<ShopName> {
-    let off = |(_, shop): &(ShopName, Shop)| shop.standing == Standing::Enrolled && is_off(shop);
+pub(super) fn clocks_off(shops: Vec<(ShopName, ShopRecord)>) -> Vec<ShopName> {
+    let off = |(_, shop): &(ShopName, ShopRecord)| shop.standing == Standing::Enrolled && is_off(shop);
     shops.into_iter().filter(off).map(|(name, _)| name).collect()
 }
 
-pub(super) fn authorities(home: &FederationFolder, store: &Store) -> Result<Authorities, ControlError> {
+pub(super) fn authorities(home: &FederationFolder, store: &Store) -> Result<AuthoritiesView, ControlError> {
     let certification = Certification::load(home).map_err(refused)?;
     let dependents = certification.dependents(store).map_err(refused)?;
     let word = certification.word();
     let certifying = certification.certifying().certificate();
-    let authority = |certificate: &Vec<u8>| Authority {
+    let authority = |certificate: &Vec<u8>| AuthorityView {
         fingerprint: Digest::of(certificate),
         valid_until: valid_until(certificate).map(date),
         certifies_shops: certificate == certifying,
         certifies_the_coordinator: certificate == certification.serving().certificate(),
     };
-    let dependent = |(shop, held): (ShopName, Shop)| {
+    let dependent = |(shop, held): (ShopName, ShopRecord)| {
         let certificate = hex::bytes(&held.certificate).unwrap_or_default();
         Dependent {
             shop,
@@ -80,7 +80,7 @@ pub(super) fn authorities(home: &FederationFolder, store: &Store) -> Result<Auth
             seen_at: held.seen_at.map(date),
         }
     };
-    Ok(Authorities {
+    Ok(AuthoritiesView {
         rotating: certification.is_rotating(),
         number: word.number,
         authorities: word.certificates.iter().map(authority).collect(),
@@ -89,7 +89,7 @@ pub(super) fn authorities(home: &FederationFolder, store: &Store) -> Result<Auth
     })
 }
 
-fn key_of(shop: &Shop) -> Option<Digest> {
+fn key_of(shop: &ShopRecord) -> Option<Digest> {
     let key: [u8; 32] = hex::bytes(&shop.identity)?.try_into().ok()?;
     Some(fingerprint(&key))
 }
@@ -98,7 +98,7 @@ fn until(certificate: &str) -> Option<Timestamp> {
     valid_until(&hex::bytes(certificate)?)
 }
 
-fn is_off(shop: &Shop) -> bool {
+fn is_off(shop: &ShopRecord) -> bool {
     let most = i64::try_from(MAX_CLOCK_SKEW_SECS)
         .unwrap_or(i64::MAX)
         .saturating_mul(1000);

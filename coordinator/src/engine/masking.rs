@@ -6,7 +6,7 @@ use souk_common::secagg::{Binding, Misfit};
 use souk_common::wire::messages::{ErrorCode, Reply};
 
 use super::{Engine, EngineError, Output};
-use crate::masking::{MaskedWord, Told};
+use crate::masking::{Deliveries, MaskedWord};
 use crate::round::Event;
 use crate::store::{Entry, Fault, MaskedList, Named, StoreError};
 
@@ -173,7 +173,7 @@ impl Engine {
         &mut self,
         now: Timestamp,
         id: AttemptId,
-        fixed: Option<(MaskedList, Told)>,
+        fixed: Option<(MaskedList, Deliveries)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
         let Some(((list, told), masked)) = fixed.zip(self.masked.as_ref()) else {
@@ -204,7 +204,7 @@ impl Engine {
     }
 }
 
-fn tell(told: Told, outputs: &mut Vec<Output>) {
+fn tell(told: Deliveries, outputs: &mut Vec<Output>) {
     outputs.extend(told.into_iter().map(|(shops, push)| {
         let shops = Some(shops);
         Output::Push { shops, push }

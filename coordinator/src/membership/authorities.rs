@@ -22,7 +22,7 @@ use souk_common::round::statements::Authorities;
 use zeroize::Zeroizing;
 
 use crate::folder::{FIRST_AUTHORITY, FederationFolder, HomeError, store_authority};
-use crate::store::{Shop, Standing, Store, StoreError};
+use crate::store::{ShopRecord, Standing, Store, StoreError};
 use souk_common::ids::ShopName;
 use souk_common::storage::write_whole;
 
@@ -103,11 +103,11 @@ impl Certification {
     ///
     /// # Errors
     /// Of the store.
-    pub fn dependents(&self, store: &Store) -> Result<Vec<(ShopName, Shop)>, StoreError> {
+    pub fn dependents(&self, store: &Store) -> Result<Vec<(ShopName, ShopRecord)>, StoreError> {
         let Some(next) = &self.next else {
             return Ok(Vec::new());
         };
-        let depends = |(_, shop): &(ShopName, Shop)| {
+        let depends = |(_, shop): &(ShopName, ShopRecord)| {
             let held = hex::bytes(&shop.certificate).unwrap_or_default();
             let done = shop.authorities >= self.number && is_issued_by(&held, next.certificate());
             shop.standing == Standing::Enrolled && !done

@@ -21,7 +21,8 @@ use souk_common::transport::address_of;
 use super::invitations::{Code, enrolled, hashed, look_up};
 use super::tries::JoinTries;
 use crate::store::{
-    CodeEnd, Enrolled, Entry, Refusal, RefusalCause, Refusals, Shop, Standing, Store, StoreError,
+    CodeEnd, Enrolled, EnrolmentRefusal, Entry, RefusalCause, Refusals, ShopRecord, Standing, Store,
+    StoreError,
 };
 
 /// One who wants to enrol.
@@ -137,8 +138,9 @@ impl Desk {
         });
         refusals.tries += 1;
         let from = shown(from);
-        let same =
-            |one: &&mut Refusal| (one.cause, &one.from, &one.shop, one.key) == (cause, &from, &shop, key);
+        let same = |one: &&mut EnrolmentRefusal| {
+            (one.cause, &one.from, &one.shop, one.key) == (cause, &from, &shop, key)
+        };
         if let Some(one) = refusals.of.iter_mut().find(same) {
             one.tries += 1;
             return;
@@ -159,7 +161,7 @@ impl Desk {
         let tries = 1;
         refusals.of.insert(
             place,
-            Refusal {
+            EnrolmentRefusal {
                 cause,
                 from,
                 shop,
@@ -224,7 +226,7 @@ pub fn enrol(
     {
         return Err(refused(RefusalCause::NameEnrolled, Some(shop.clone()), key));
     }
-    let member = Shop {
+    let member = ShopRecord {
         fingerprint: Digest::of(certificate).to_string(),
         standing: Standing::Enrolled,
         enrolled_at: now,

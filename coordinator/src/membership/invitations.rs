@@ -9,7 +9,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, ShopName};
 
 use super::registry::RegistryError;
-use crate::store::{CodeEnd, Invitation, RefusalCause, Shop, Standing, Store, StoreError};
+use crate::store::{CodeEnd, Invitation, RefusalCause, ShopRecord, Standing, Store, StoreError};
 
 /// What is known of a code.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,7 +127,7 @@ pub(crate) fn look_up(store: &Store, now: Timestamp, secret: &[u8; 16]) -> Resul
     })
 }
 
-pub(crate) fn enrolled(store: &Store, shop: &ShopName) -> Result<Option<Shop>, StoreError> {
+pub(crate) fn enrolled(store: &Store, shop: &ShopName) -> Result<Option<ShopRecord>, StoreError> {
     Ok(store
         .shop(shop)?
         .filter(|member| member.standing == Standing::Enrolled))

@@ -20,7 +20,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::transport::PeerIdentity;
 use souk_common::wire::messages::{CheckIn, Member};
 
-use crate::store::{CodeEnd, Entry, Shop, Standing, Store, StoreError};
+use crate::store::{CodeEnd, Entry, ShopRecord, Standing, Store, StoreError};
 
 pub use crate::membership::desk::{Applicant, Desk, JoinError, enrol};
 pub use crate::membership::invitations::{cancel, invite, invite_again, pending};
@@ -114,7 +114,7 @@ pub fn end(
     now: Timestamp,
     shop: &ShopName,
     standing: Standing,
-) -> Result<Ended, RegistryError> {
+) -> Result<EndedMembership, RegistryError> {
     let by = match standing {
         Standing::Left => CodeEnd::Left,
         _ => CodeEnd::Revoked,
@@ -131,12 +131,12 @@ pub fn end(
     if !was_known && codes == 0 {
         return Err(RegistryError::Unknown { shop: shop.clone() });
     }
-    Ok(Ended { was_known, codes })
+    Ok(EndedMembership { was_known, codes })
 }
 
 /// What the end of a membership came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ended {
+pub struct EndedMembership {
     /// Whether there was a shop of that name.
     pub was_known: bool,
     /// Codes that worked until then.
@@ -152,7 +152,7 @@ pub fn allows(store: &Store, peer: &PeerIdentity) -> Result<bool, StoreError> {
 }
 
 /// By its key: certificates come and go, and a coordinator that was put back from a backup has not seen the last one.
-fn knows(member: &Shop, peer: &PeerIdentity) -> bool {
+fn knows(member: &ShopRecord, peer: &PeerIdentity) -> bool {
     let is_it = match member.identity.as_str() {
         "" => member.fingerprint == peer.fingerprint.to_string(),
         identity => identity == hex::text(&peer.identity),
@@ -169,7 +169,7 @@ pub fn members(store: &Store) -> Result<Vec<Member>, StoreError> {
         .shops()?
         .into_iter()
         .filter(|(_, shop)| shop.standing == Standing::Enrolled);
-    let member = |(shop, record): (ShopName, Shop)| {
+    let member = |(shop, record): (ShopName, ShopRecord)| {
         let identity = hex::bytes(&record.identity)?.try_into().ok()?;
         Some(Member { shop, identity })
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::round::statements::{Answer, DeclineCode, RejectCode, UploadHeader};
+use souk_common::round::statements::{Decision, DeclineCode, RejectCode, UploadHeader};
 
 use super::machine::{Machine, OpenAttempt};
 use super::masking::MaskSteps;
@@ -62,10 +62,10 @@ impl Attempt {
     }
 
     /// A later answer replaces an earlier one, until an update is on its way.
-    pub(super) fn answer(&mut self, shop: ShopName, answer: Answer) {
+    pub(super) fn answer(&mut self, shop: ShopName, answer: Decision) {
         let progress = match answer {
-            Answer::Accept => Progress::Accepted,
-            Answer::Decline(code) => Progress::Declined(code),
+            Decision::Accept => Progress::Accepted,
+            Decision::Decline(code) => Progress::Declined(code),
         };
         let said = self.shops.entry(shop).or_insert(progress);
         let takes_it_back = self.masked.is_some() && matches!(progress, Progress::Declined(_));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::round::statements::Answer;
+use souk_common::round::statements::Decision;
 
 use super::attempt::Attempt;
 use super::masking::{MaskSteps, RestoredStep, Turn};
@@ -219,7 +219,7 @@ impl Machine {
             Event::Answered { shop, id, answer } => {
                 // A masked attempt is accepted with keys.
                 if let Some(attempt) = self.open_as(id)
-                    && (attempt.masked.is_none() || answer != Answer::Accept)
+                    && (attempt.masked.is_none() || answer != Decision::Accept)
                 {
                     attempt.answer(shop, answer);
                 }
@@ -228,7 +228,7 @@ impl Machine {
                 if let Some(attempt) = self.open_as(id)
                     && attempt.masked.is_some()
                 {
-                    attempt.answer(shop, Answer::Accept);
+                    attempt.answer(shop, Decision::Accept);
                 }
             }
             Event::Shared { shop, id } => {

@@ -28,7 +28,7 @@ use std::time::Duration;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::plan::Plan;
-use souk_common::round::statements::{Answer, DeclineCode, Outcome, RejectCode, UploadHeader};
+use souk_common::round::statements::{Decision, DeclineCode, Outcome, RejectCode, UploadHeader};
 use souk_common::secagg::MaskingParams;
 
 pub use machine::{Machine, OpenAttempt, PauseReason, Phase, Restored};
@@ -123,7 +123,7 @@ pub enum Event {
         /// Which attempt.
         id: AttemptId,
         /// How.
-        answer: Answer,
+        answer: Decision,
     },
     /// A shop accepted a masked attempt, with keys that fit.
     Advertised {

@@ -17,7 +17,7 @@ use super::state::ServeState;
 use super::transfer::{Line, say, say_frame};
 use crate::engine::Engine;
 use crate::session::upload::Offer;
-use crate::session::{self, Answer, Caller, Dialogue, Next};
+use crate::session::{self, Caller, Dialogue, Handled, Next};
 
 /// Serves a connection to its end. `stranger` is its place among peers that are not known.
 pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: OwnedSemaphorePermit) {
@@ -231,11 +231,11 @@ impl Session<'_> {
     /// Lets the dialogue use the engine, and passes on what comes of it where the engine is.
     async fn converse(
         &self,
-        act: impl FnOnce(&Dialogue, &mut Engine, Timestamp) -> Answer + Send + 'static,
+        act: impl FnOnce(&Dialogue, &mut Engine, Timestamp) -> Handled + Send + 'static,
     ) -> (Next, Option<Pushes>) {
         let (hub, connection) = (Arc::clone(self.hub), self.connection.clone());
         let answered = self.hub.keeper.ask(move |engine: &mut Engine| {
-            let Answer { next, outputs } = act(&hub.dialogue, engine, hub.now());
+            let Handled { next, outputs } = act(&hub.dialogue, engine, hub.now());
             // A shop that subscribes hears what its request leads to.
             let pushes = match &next {
                 Next::Subscribe { process_id } => Some(hub.subscribe(&connection, *process_id)),

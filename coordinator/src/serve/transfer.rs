@@ -18,7 +18,7 @@ use super::quota::slots::{Lost, Place};
 use super::state::ServeState;
 use crate::engine::Staged;
 use crate::session;
-use crate::session::upload::{Ended, NotReceived, Offer, Receiving};
+use crate::session::upload::{NotReceived, Offer, Receiving, UploadEnd};
 
 /// A shop's connection, and what it may use.
 pub(crate) struct Line<'a> {
@@ -45,7 +45,7 @@ impl Line<'_> {
         let (hub, of) = (Arc::clone(self.hub), offer.clone());
         let mut update = on_disk(move || hub.dialogue.receive(&of)).await?;
         if say(send, &update.from()).await.is_err() {
-            return update.end(Some(Ended::BrokeOff));
+            return update.end(Some(UploadEnd::BrokeOff));
         }
         // Gathered into large pieces: a hash and a write for each datagram cost more than the copy.
         let mut piece = vec![0; CHUNK_BYTES];
@@ -188,22 +188,22 @@ async fn gather(
     piece: &mut [u8],
     turn: &Turn,
     place: &mut Place<'_>,
-) -> (usize, Option<Ended>) {
+) -> (usize, Option<UploadEnd>) {
     let mut filled = 0;
     while filled < piece.len() {
         let read = tokio::select! {
             biased;
             read = place.wait(receive.read(&mut piece[filled..])) => read,
-            () = turn.over.cancelled() => return (filled, Some(Ended::BrokeOff)),
+            () = turn.over.cancelled() => return (filled, Some(UploadEnd::BrokeOff)),
         };
         match read {
             Ok(Ok(Some(read))) => {
                 place.moved(read);
                 filled += read;
             }
-            Ok(Ok(None)) => return (filled, Some(Ended::TooShort)),
-            Ok(Err(_)) | Err(Lost::Silent) => return (filled, Some(Ended::BrokeOff)),
-            Err(Lost::Slow) => return (filled, Some(Ended::TooSlow)),
+            Ok(Ok(None)) => return (filled, Some(UploadEnd::TooShort)),
+            Ok(Err(_)) | Err(Lost::Silent) => return (filled, Some(UploadEnd::BrokeOff)),
+            Err(Lost::Slow) => return (filled, Some(UploadEnd::TooSlow)),
         }
     }
     (filled, None)

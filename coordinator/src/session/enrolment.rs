@@ -7,7 +7,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 use souk_common::wire::messages::{ErrorCode, Reply};
 
-use super::{Answer, Dialogue, Next, ended_by, failure};
+use super::{Dialogue, Handled, Next, ended_by, failure};
 use crate::engine::{Engine, Output};
 use crate::membership::registry::{Applicant, Desk, JoinError};
 use crate::round::Event;
@@ -21,7 +21,7 @@ impl Dialogue {
         now: Timestamp,
         (secret, csr): (&[u8; 16], &[u8]),
         from: IpAddr,
-    ) -> Answer {
+    ) -> Handled {
         let certification = self.certification();
         let issue = |shop: &ShopName| {
             certification
@@ -44,7 +44,7 @@ impl Dialogue {
                 };
                 let report = Output::Report(enrolled.to_string());
                 let outputs = engine.handle(now, Event::Enrolled(enrolled.shop));
-                Answer {
+                Handled {
                     next: Next::Reply(reply),
                     outputs: outputs.map(|outputs| [report].into_iter().chain(outputs).collect()),
                 }
@@ -52,7 +52,7 @@ impl Dialogue {
             Err(JoinError::Store(error)) => ended_by(error),
             Err(error) => {
                 tracing::info!(%from, %error, "a try to enrol was refused");
-                Answer {
+                Handled {
                     next: Next::Reply(refusal(&error)),
                     outputs: Ok(self.write_refusals(engine, now, false).into_iter().collect()),
                 }

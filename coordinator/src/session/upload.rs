@@ -9,7 +9,7 @@ use souk_common::secagg::Binding;
 use souk_common::transport::PeerIdentity;
 use souk_common::wire::messages::{ErrorCode, Reply};
 
-use super::{Answer, Dialogue, Next, Own, failure, not_now, split};
+use super::{Dialogue, Handled, Next, Own, failure, not_now, split};
 use crate::engine::{Engine, EngineError, Output, Staged};
 use crate::round::Event;
 use crate::store::StoreError;
@@ -32,7 +32,7 @@ pub struct Receiving {
 
 /// Why no more bytes come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ended {
+pub enum UploadEnd {
     /// The shop said that these were all.
     TooShort,
     /// The stream, or its connection; or a newer one takes its place.
@@ -118,11 +118,11 @@ impl Receiving {
     ///
     /// # Errors
     /// When it is not whole, or another one.
-    pub fn end(self, ended: Option<Ended>) -> Result<Staged, NotReceived> {
+    pub fn end(self, ended: Option<UploadEnd>) -> Result<Staged, NotReceived> {
         match ended {
-            Some(Ended::TooShort) => Err(NotReceived::Refused(RejectCode::WrongLength)),
-            Some(Ended::BrokeOff) => Err(NotReceived::BrokeOff(Box::new(self.staged))),
-            Some(Ended::TooSlow) => Err(NotReceived::TooSlow(Box::new(self.staged))),
+            Some(UploadEnd::TooShort) => Err(NotReceived::Refused(RejectCode::WrongLength)),
+            Some(UploadEnd::BrokeOff) => Err(NotReceived::BrokeOff(Box::new(self.staged))),
+            Some(UploadEnd::TooSlow) => Err(NotReceived::TooSlow(Box::new(self.staged))),
             None if self.staged.digest() != self.header.update => {
                 Err(NotReceived::Refused(RejectCode::WrongDigest))
             }
@@ -141,7 +141,7 @@ impl From<io::Error> for NotReceived {
 
 impl Dialogue {
     /// Whether the update is wanted: [`Next::Receive`], or the reply.
-    pub fn offered(&self, engine: &mut Engine, now: Timestamp, offer: Offer) -> Answer {
+    pub fn offered(&self, engine: &mut Engine, now: Timestamp, offer: Offer) -> Handled {
         if offer.is_for_open(engine) && !offer.is_signed_by_its_shop(engine) {
             // Its receipt would be signed for something that the shop never said.
             tracing::warn!(shop = %offer.peer.shop, "an update's signature is not by the shop's key, or not for this update");
@@ -150,7 +150,7 @@ impl Dialogue {
         }
         let outputs = engine.offer(now, offer.peer.shop.clone(), offer.header, offer.binding);
         match split(&offer.peer.shop, outputs) {
-            (Some(Own::Receive), outputs) => Answer {
+            (Some(Own::Receive), outputs) => Handled {
                 next: Next::Receive(Box::new(offer)),
                 outputs,
             },
@@ -178,7 +178,7 @@ impl Dialogue {
         now: Timestamp,
         offer: &Offer,
         received: Result<Staged, NotReceived>,
-    ) -> Answer {
+    ) -> Handled {
         let (shop, header) = (offer.peer.shop.clone(), offer.header);
         let why = match received {
             Ok(staged) => {
@@ -215,7 +215,7 @@ impl Dialogue {
         offer: &Offer,
         own: Option<Own>,
         mut outputs: Result<Vec<Output>, EngineError>,
-    ) -> Answer {
+    ) -> Handled {
         let reply = match own {
             Some(Own::Reply(reply)) => reply,
             _ => not_now(),
@@ -232,7 +232,7 @@ impl Dialogue {
             _ => {}
         }
         let next = Next::Reply(reply);
-        Answer { next, outputs }
+        Handled { next, outputs }
     }
 
     /// Notes, and says, that an update was discarded; once for each attempt.

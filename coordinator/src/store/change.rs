@@ -16,8 +16,8 @@ use souk_common::wire::messages::Spent;
 use super::backend::{List, Order, Table, Transaction};
 use super::words::spent_at;
 use super::{
-    Entry, LogRecord, NAMED, Named, Run, Shop, StoreError, Traffic, attempt_key, get, json, last_spent_key,
-    receipt_key,
+    Entry, LogRecord, NAMED, Named, Run, ShopRecord, StoreError, Traffic, attempt_key, get, json,
+    last_spent_key, receipt_key,
 };
 
 /// Changes of one transaction.
@@ -55,7 +55,7 @@ impl Change<'_> {
     ///
     /// # Errors
     /// Of the store.
-    pub fn set_shop(&mut self, name: &ShopName, shop: &Shop) -> Result<(), StoreError> {
+    pub fn set_shop(&mut self, name: &ShopName, shop: &ShopRecord) -> Result<(), StoreError> {
         self.put(Table::Shops, name.as_str(), shop)
     }
 

@@ -30,14 +30,14 @@ pub struct Refusals {
     /// How many there were.
     pub tries: u64,
     /// Those that are told apart; what was tried with a code that exists or existed comes first.
-    pub of: Vec<Refusal>,
+    pub of: Vec<EnrolmentRefusal>,
     /// How many others.
     pub others: u64,
 }
 
 /// Refused tries of one kind.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Refusal {
+pub struct EnrolmentRefusal {
     /// Why.
     pub cause: RefusalCause,
     /// From which address (IPv6: /64).
@@ -116,7 +116,7 @@ impl fmt::Display for Enrolled {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for EnrolmentRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} from {}", self.cause.words(), self.from)?;
         if let Some(shop) = &self.shop {

@@ -25,10 +25,11 @@ mod words;
 
 pub use change::Change;
 pub use codes::{CodeEnd, EndedCode, Invitation};
-pub use enrolments::{Enrolled, Refusal, RefusalCause, Refusals};
+pub use enrolments::{Enrolled, EnrolmentRefusal, RefusalCause, Refusals};
 pub use error::StoreError;
 pub use records::{
-    Entry, Fault, Keeping, KeepingModels, Late, LogRecord, MaskedList, Named, Run, Shop, Standing, Traffic,
+    Entry, Fault, Keeping, KeepingModels, Late, LogRecord, MaskedList, Named, Run, ShopRecord, Standing,
+    Traffic,
 };
 pub use snapshot::Snapshot;
 

@@ -12,7 +12,7 @@ use souk_common::wire::messages::Spent;
 
 use super::backend::{List, Order, Table};
 use super::{
-    LogRecord, NAMED, Named, Run, Shop, Store, StoreError, Traffic, all_from, attempt_key, get,
+    LogRecord, NAMED, Named, Run, ShopRecord, Store, StoreError, Traffic, all_from, attempt_key, get,
     last_spent_key, parse, receipt_key, spent_key,
 };
 
@@ -37,7 +37,7 @@ impl Store {
     ///
     /// # Errors
     /// Of the store.
-    pub fn shop(&self, name: &ShopName) -> Result<Option<Shop>, StoreError> {
+    pub fn shop(&self, name: &ShopName) -> Result<Option<ShopRecord>, StoreError> {
         self.get(Table::Shops, name.as_str())
     }
 
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// Of the store.
-    pub fn shops(&self) -> Result<Vec<(ShopName, Shop)>, StoreError> {
+    pub fn shops(&self) -> Result<Vec<(ShopName, ShopRecord)>, StoreError> {
         let named = self.all(Table::Shops)?.into_iter();
         named
             .map(|(name, shop)| Ok((name.parse().map_err(|_| StoreError::Damaged { key: name })?, shop)))

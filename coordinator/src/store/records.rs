@@ -72,7 +72,7 @@ impl KeepingModels {
 
 /// A shop that was invited successfully.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Shop {
+pub struct ShopRecord {
     /// SHA-256 fingerprint (or the transport's digest) of its certificate, in hexadecimal.
     pub fingerprint: String,
     /// Whether it may take part.

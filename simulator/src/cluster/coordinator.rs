@@ -20,8 +20,8 @@ use souk_coordinator::engine::{Engine, EngineError, Output, Settings};
 use souk_coordinator::membership::authorities::Certification;
 use souk_coordinator::membership::registry;
 use souk_coordinator::round::{Event, PauseReason};
-use souk_coordinator::session::upload::{Ended, Offer, Receiving};
-use souk_coordinator::session::{Answer, Caller, Dialogue, Next, no_such_blob};
+use souk_coordinator::session::upload::{Offer, Receiving, UploadEnd};
+use souk_coordinator::session::{Caller, Dialogue, Handled, Next, no_such_blob};
 use souk_coordinator::store::Store;
 
 use super::disk::FakeDisk;
@@ -149,7 +149,7 @@ impl Coordinator {
         let pushed = update.push(&bytes[..most]);
         let ended = match (update.left(), last) {
             (0, _) => None,
-            (_, true) => Some(Ended::TooShort),
+            (_, true) => Some(UploadEnd::TooShort),
             (_, false) if pushed.is_ok() => return Ok(Vec::new()),
             (_, false) => None,
         };
@@ -207,7 +207,7 @@ impl Coordinator {
         &mut self,
         now: Timestamp,
         stream: Stream,
-        act: impl FnOnce(&Dialogue, &mut Engine) -> Answer,
+        act: impl FnOnce(&Dialogue, &mut Engine) -> Handled,
     ) -> Result<Vec<Said>, Stopped> {
         let Some((engine, dialogue)) = &mut self.up else {
             return Ok(Vec::new());
@@ -216,8 +216,8 @@ impl Coordinator {
         self.follow(now, stream, answer)
     }
 
-    fn follow(&mut self, now: Timestamp, stream: Stream, answer: Answer) -> Result<Vec<Said>, Stopped> {
-        let Answer { next, outputs } = answer;
+    fn follow(&mut self, now: Timestamp, stream: Stream, answer: Handled) -> Result<Vec<Said>, Stopped> {
+        let Handled { next, outputs } = answer;
         if matches!(next, Next::Subscribe { .. }) {
             self.links.insert(stream.shop, stream.link);
         }
@@ -265,7 +265,7 @@ impl Coordinator {
         let Some((stream, offer, update)) = self.receiving.remove(&shop) else {
             return Ok(Vec::new());
         };
-        let received = update.end(Some(Ended::BrokeOff));
+        let received = update.end(Some(UploadEnd::BrokeOff));
         let mut said = self.converse(now, stream, |dialogue, engine| {
             dialogue.received(engine, now, &offer, received)
         })?;

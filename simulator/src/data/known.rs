@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use souk_client::data::table::Table;
+use souk_client::data::table::SourceTable;
 use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::Dataset;
@@ -162,7 +162,7 @@ impl Set {
             return Ok(Self::MovieLens);
         }
         if let Some(path) = find(dir, "transactions.csv") {
-            let table = Table::open(&path, FileFormat::Csv, ',')?;
+            let table = SourceTable::open(&path, FileFormat::Csv, ',')?;
             let has = |name: &str| table.header().iter().any(|column| column == name);
             if has("StockCode") && has("CustomerID") {
                 return Ok(Self::OnlineRetail);
@@ -303,7 +303,7 @@ impl Set {
             ),
         };
         let path = find(dir, file).with_context(|| format!("{} has no {file}", dir.display()))?;
-        let mut table = Table::open(&path, format, ',')?;
+        let mut table = SourceTable::open(&path, format, ',')?;
         let user = table.required("--by", Some(user), user)?;
         let column = table.required("--by", Some(column), column)?;
         let mut counts: HashMap<String, BTreeMap<String, usize>> = HashMap::new();
@@ -333,12 +333,12 @@ impl Set {
         let Some(path) = find(dir, "products.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = Table::open(&path, FileFormat::Csv, ',')?;
+        let mut table = SourceTable::open(&path, FileFormat::Csv, ',')?;
         let (id, columns) = match level {
             ItemLevel::Products => ("product_id", ["department", "manufacturer_id"]),
             ItemLevel::Types => (TYPE, ["department", "product_category"]),
         };
-        let column = |table: &Table, name: &'static str| table.required("--data", Some(name), name);
+        let column = |table: &SourceTable, name: &'static str| table.required("--data", Some(name), name);
         let id = column(&table, id)?;
         let places = [column(&table, columns[0])?, column(&table, columns[1])?];
         let mut tags: HashMap<String, BTreeSet<String>> = HashMap::new();
@@ -361,8 +361,8 @@ impl Set {
         let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = Table::open(&path, FileFormat::Csv, ',')?;
-        let column = |table: &Table, name: &'static str| table.required("--data", Some(name), name);
+        let mut table = SourceTable::open(&path, FileFormat::Csv, ',')?;
+        let column = |table: &SourceTable, name: &'static str| table.required("--data", Some(name), name);
         let (item, paid, quantity) = (
             column(&table, "product_id")?,
             column(&table, "sales_value")?,

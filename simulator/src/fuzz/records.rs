@@ -10,7 +10,7 @@ use souk_common::wire::frame::from_bytes;
 use souk_common::wire::messages::{Reply, Spent};
 use souk_coordinator::backup::About;
 use souk_coordinator::membership::authorities::State;
-use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, Shop, Traffic};
+use souk_coordinator::store::{Invitation, Keeping, KeepingModels, LogRecord, Run, ShopRecord, Traffic};
 
 use super::golden;
 use super::target::{FuzzTarget, json, json_and};
@@ -19,7 +19,7 @@ use super::wire::bytes_of;
 pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         json::<Run>("coordinator_run", &[golden!("records/coordinator_run.json")]),
-        json::<Shop>("coordinator_shop", &[golden!("records/coordinator_shop.json")]),
+        json::<ShopRecord>("coordinator_shop", &[golden!("records/coordinator_shop.json")]),
         json::<Invitation>(
             "coordinator_invitation",
             &[br#"{"shop":"north-1","expires_at":1800000000000}"#],

@@ -14,7 +14,7 @@ use souk_common::ids::{AttemptId, Digest, Digester, ShopName};
 use souk_common::limits::CHUNK_BYTES;
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
-use souk_common::round::statements::{Announcement, Answer, Outcome, UploadHeader};
+use souk_common::round::statements::{Announcement, Decision, Outcome, UploadHeader};
 use souk_common::secagg::{Binding, Checked, Context, Keys, MaskingParams, Sharing, UnmaskSecrets};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::messages::{Push, Reply, Request};
@@ -220,7 +220,7 @@ impl TakingPart {
             self.attempt = Attempt::Keys(Box::new(keys));
             return fetch(&self.connection, announcement.model).await;
         }
-        let answer = Answer::Accept;
+        let answer = Decision::Accept;
         self.say(&Request::Answer { id, answer }).await?;
         fetch(&self.connection, announcement.model).await?;
         // Another first coordinate for each shop and round: equal updates would share one file in the coordinator's store.

@@ -22,7 +22,7 @@ use souk_common::ids::Digest;
 use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::Stream;
-use souk_common::round::statements::{Announcement, Answer, UploadHeader};
+use souk_common::round::statements::{Announcement, Decision, UploadHeader};
 use souk_common::storage::write_whole;
 use souk_common::update::Grid;
 use souk_common::wire::update;
@@ -98,7 +98,7 @@ impl Common {
 impl Shop {
     pub(crate) fn new(
         number: usize,
-        member: &federation::Shop,
+        member: &federation::VirtualShop,
         common: Arc<Common>,
         luck: Stream,
     ) -> anyhow::Result<Self> {
@@ -209,7 +209,7 @@ impl Shop {
                         made: None,
                     });
                 }
-                self.say(Outgoing::Answer(id, Answer::Accept), link).await?;
+                self.say(Outgoing::Answer(id, Decision::Accept), link).await?;
                 self.fetch(announcement.model, link).await
             }
             Event::Ended { id, .. } => {

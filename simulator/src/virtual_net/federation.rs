@@ -59,11 +59,11 @@ pub struct Federation {
     /// The machine it runs on.
     pub coordinator: Arc<Host>,
     /// Its shops.
-    pub shops: Vec<Shop>,
+    pub shops: Vec<VirtualShop>,
 }
 
 /// A member, with a machine of its own.
-pub struct Shop {
+pub struct VirtualShop {
     /// Its name.
     pub name: ShopName,
     /// Its folder.
@@ -124,7 +124,7 @@ impl Federation {
     }
 
     /// Starts a shop; it ends by itself when it has the last model.
-    pub fn run(&self, shop: &Shop) -> Running<anyhow::Error> {
+    pub fn run(&self, shop: &VirtualShop) -> Running<anyhow::Error> {
         let ends = StopRules {
             when_finished: true,
             after_alone: None,
@@ -133,7 +133,7 @@ impl Federation {
     }
 
     /// The same; it ends by itself as `ends` says.
-    pub fn run_until(&self, shop: &Shop, ends: StopRules) -> Running<anyhow::Error> {
+    pub fn run_until(&self, shop: &VirtualShop, ends: StopRules) -> Running<anyhow::Error> {
         let (stop, said) = (CancellationToken::new(), Arc::default());
         let (folder, platform, shutdown) = (
             shop.folder.clone(),
@@ -153,7 +153,7 @@ impl Federation {
         move |line| lock(&said).push((clock.now(), line.to_owned()))
     }
 
-    fn member(&self, store: &mut Store, name: &ShopName, setting: &Setting) -> anyhow::Result<Shop> {
+    fn member(&self, store: &mut Store, name: &ShopName, setting: &Setting) -> anyhow::Result<VirtualShop> {
         let now = self.net.clock().now();
         let folder = Folder::new(self.dir.path().join(name.as_str()));
         let (authority, (key, request)) = (self.home.authority()?, shop_key()?);
@@ -186,7 +186,7 @@ impl Federation {
         .store(&folder)?;
         fs::write(folder.path().join("orders.csv"), setting.orders())?;
         fs::write(folder.config(), toml::to_string(&config()?)?)?;
-        Ok(Shop {
+        Ok(VirtualShop {
             name: name.clone(),
             folder,
             host: self.net.host(),

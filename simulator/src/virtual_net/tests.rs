@@ -334,7 +334,7 @@ fn every_shops_update_leaves_at_the_plans_offset_also_when_its_line_was_cut_whil
             "{:?}",
             running[0].said()
         );
-        let sent = |shop: &super::federation::Shop| {
+        let sent = |shop: &super::federation::VirtualShop| {
             let uploads = Store::open(&shop.folder).unwrap().uploads().unwrap();
             assert_eq!((uploads.len(), uploads[0].late_by()), (1, None));
             uploads[0].first_sent_at.unwrap().since(accepted)

@@ -47,7 +47,7 @@ use souk_coordinator::membership::authorities::Certification;
 use souk_coordinator::round::{Event, PauseReason};
 use souk_coordinator::session::Dialogue;
 use souk_coordinator::store::memory::MemoryRecords;
-use souk_coordinator::store::{Entry, Shop as Membership, Standing, Store};
+use souk_coordinator::store::{Entry, ShopRecord, Standing, Store};
 
 use crate::cluster::coordinator::{Coordinator, Said, Stopped, Stream};
 pub(crate) use network::Line;
@@ -474,8 +474,8 @@ fn open(
     Ok((engine, dialogue))
 }
 
-fn enrolled(identity: &[u8; 32]) -> Membership {
-    Membership {
+fn enrolled(identity: &[u8; 32]) -> ShopRecord {
+    ShopRecord {
         fingerprint: String::new(),
         standing: Standing::Enrolled,
         enrolled_at: Timestamp(0),

@@ -9,7 +9,7 @@ fn blob(kind: BlobKind, bytes: &[u8]) -> Blob {
 }
 
 fn answer(attempt: u32) -> Outgoing {
-    Outgoing::Answer(AttemptId { round: 1, attempt }, Answer::Accept)
+    Outgoing::Answer(AttemptId { round: 1, attempt }, Decision::Accept)
 }
 
 fn voice() -> Voice {

@@ -16,7 +16,7 @@ const PLAN: &str = "name = \"t\"\nrounds = 4\n[model]\nkind = \"neumf\"\ngmf_dim
 /// A ledger that was charged for `kept` rounds, and what the coordinator has of `sent` rounds.
 struct Case {
     ledger: Ledger<MemorySink>,
-    told: Vec<Told>,
+    told: Vec<ToldReceipt>,
     plans: HashMap<Digest, Plan>,
 }
 
@@ -34,7 +34,7 @@ impl Case {
             if round <= kept {
                 ledger.charge(spend, Timestamp(1)).unwrap();
             }
-            told.push(Told {
+            told.push(ToldReceipt {
                 receipt: receipt(id, head, 100 * round as i64),
                 plan: digest,
                 is_own: true,
@@ -131,7 +131,7 @@ fn what_only_the_coordinator_tells_of_is_not_charged_and_the_owner_hears_how_muc
 fn a_coordinator_that_is_trusted_charges_for_no_more_than_its_plans_can_have() {
     let mut case = Case::new(1, 2);
     let plan = case.told[0].plan;
-    let many = |round: u64, attempt: u32, length: u64| Told {
+    let many = |round: u64, attempt: u32, length: u64| ToldReceipt {
         receipt: receipt(
             AttemptId { round, attempt },
             LogHead {

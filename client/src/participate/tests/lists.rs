@@ -81,7 +81,7 @@ impl World {
                 let made = self.lists.keys(*key).is_some_and(|keys| keys.masked);
                 assert!(made, "charged before the masks were made");
             }
-            Effect::Answer(key, souk_common::round::statements::Answer::Accept) => {
+            Effect::Answer(key, souk_common::round::statements::Decision::Accept) => {
                 assert!(
                     !self.masked.contains(key),
                     "keys are the acceptance of a masked plan"

@@ -1,6 +1,6 @@
 //! Masked attempts, one by one.
 
-use souk_common::round::statements::{Answer, DeclineCode};
+use souk_common::round::statements::{Decision, DeclineCode};
 
 use super::lists::Said;
 use super::world::{Op, World};
@@ -24,7 +24,7 @@ fn until(stop: impl Fn(&Effect) -> bool) -> World {
     panic!("it never comes to that: {:?}", world.waiting);
 }
 
-fn last_answer(world: &World) -> Option<Answer> {
+fn last_answer(world: &World) -> Option<Decision> {
     world.answers.last().map(|(_, answer)| *answer)
 }
 
@@ -88,7 +88,7 @@ fn after_a_crash_before_the_outbox_the_keys_are_lost_and_the_attempt_is_declined
     world.settle();
     assert_eq!(
         last_answer(&world),
-        Some(Answer::Decline(DeclineCode::ListRefused))
+        Some(Decision::Decline(DeclineCode::ListRefused))
     );
     assert!(world.disk.spent.is_empty() && world.uploaded.is_empty());
     let mut world = until(|effect| matches!(effect, Effect::PutInOutbox(_)));
@@ -96,7 +96,7 @@ fn after_a_crash_before_the_outbox_the_keys_are_lost_and_the_attempt_is_declined
     world.settle();
     assert_eq!(
         last_answer(&world),
-        Some(Answer::Decline(DeclineCode::Interrupted))
+        Some(Decision::Decline(DeclineCode::Interrupted))
     );
 }
 
@@ -125,7 +125,7 @@ fn a_second_list_of_survivors_is_refused_also_after_a_crash_and_the_secrets_go()
     world.settle();
     assert_eq!(
         last_answer(&world),
-        Some(Answer::Decline(DeclineCode::ListRefused))
+        Some(Decision::Decline(DeclineCode::ListRefused))
     );
     assert_eq!(world.disk.masking, None);
     assert!(world.lists.signed.len() <= 1 && !world.lists.revealed);
@@ -138,7 +138,10 @@ fn a_masked_update_whose_secrets_are_lost_is_declined() {
     (world.disk.lost_masking, world.disk.masking) = (Some(key), None);
     world.apply(&Op::Crash);
     world.settle();
-    assert_eq!(world.answers, [(key, Answer::Decline(DeclineCode::ListRefused))]);
+    assert_eq!(
+        world.answers,
+        [(key, Decision::Decline(DeclineCode::ListRefused))]
+    );
     assert!(!world.lists.revealed);
 }
 

@@ -8,7 +8,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::round::statements::{
-    Announcement, Answer, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
+    Announcement, Decision, Manifest, Outcome, Receipt, RejectCode, UploadHeader,
 };
 
 use super::lists::{Lists, Said, said};
@@ -63,7 +63,7 @@ pub(crate) struct World {
     pub(crate) draws: u64,
     pub(crate) uploaded: BTreeMap<AttemptKey, BTreeSet<Digest>>,
     pub(crate) received: BTreeMap<AttemptId, UploadHeader>,
-    pub(crate) answers: Vec<(AttemptKey, Answer)>,
+    pub(crate) answers: Vec<(AttemptKey, Decision)>,
     pub(crate) finished: bool,
     /// Attempts of masked plans.
     pub(crate) masked: BTreeSet<AttemptKey>,

@@ -7,7 +7,7 @@ fn forms(vectors: &Vectors, features: &Features, noise: f64) -> FederatedForms {
     FederatedForms::new(&vectors.estimate(), features, Some((&sum, &map)), 4)
 }
 
-fn form<'a>(forms: &'a FederatedForms, view: &str, g: f64) -> &'a LowRank {
+fn form<'a>(forms: &'a FederatedForms, view: &str, g: f64) -> &'a ViewForm {
     let mut found = forms.forms.iter();
     let name = format!("view {view}");
     found
@@ -88,7 +88,7 @@ fn catalogues_smaller_than_the_map_and_releases_of_zeros_give_finite_scores() {
                         .collect();
                     let sum = CollaborativeSum::new(numbers, &map, noise).unwrap();
                     let forms = FederatedForms::new(&popularity, features, Some((&sum, &map)), RANK);
-                    let finite = |form: &LowRank| {
+                    let finite = |form: &ViewForm| {
                         form.left
                             .iter()
                             .chain(&*form.right)

@@ -9,7 +9,7 @@ use souk_common::accountant::gaussian::mu_of;
 use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
 use souk_common::ids::Digest;
 use souk_common::learned::Learner;
-use souk_common::model::layout::{Block, Layout, Vocabulary};
+use souk_common::model::layout::{Layout, TensorSpec, Vocabulary};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
@@ -232,7 +232,7 @@ fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
         .map(|terms| terms.weight.get() * terms.declared_users as f64 * plan.privacy.sampling_rate.get())
         .sum();
     let shops = plan.shops.len() as f64;
-    let of = |block: &Block| Tensor {
+    let of = |block: &TensorSpec| Tensor {
         name: block.name.clone(),
         coordinates: block.range().len(),
         most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {

@@ -207,7 +207,7 @@ fn pending_codes_are_listed_and_cancelled_and_old_ones_are_forgotten() {
     let ended = end(&mut store, now, &shop, Standing::Revoked).unwrap();
     assert_eq!(
         ended,
-        Ended {
+        EndedMembership {
             was_known: false,
             codes: 1
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::round::statements::{Answer, DeclineCode, UploadHeader};
+use souk_common::round::statements::{Decision, DeclineCode, UploadHeader};
 use souk_common::secagg::mask::MaskCipher;
 use souk_common::secagg::{MaskingParams, Safeguards};
 use souk_common::update::ModulusBits;
@@ -290,7 +290,7 @@ impl World {
             Op::Decline(shop) => Event::Answered {
                 shop: name(shop),
                 id,
-                answer: Answer::Decline(DeclineCode::ListRefused),
+                answer: Decision::Decline(DeclineCode::ListRefused),
             },
             Op::Shares(shop) => {
                 let listed = lists

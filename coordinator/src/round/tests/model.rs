@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::round::statements::{Answer, DeclineCode, UploadHeader};
+use souk_common::round::statements::{Decision, DeclineCode, UploadHeader};
 
 use crate::round::{Effect, Event, Machine, OpenAttempt, Phase, Restored, Rules};
 
@@ -253,9 +253,9 @@ impl World {
         match op {
             Op::Connect(shop) => self.tell(Event::Connected(name(shop))),
             Op::Disconnect(shop) => self.tell(Event::Disconnected(name(shop))),
-            Op::Accept(shop) => self.answer(shop, Answer::Accept),
-            Op::Decline(shop) => self.answer(shop, Answer::Decline(DeclineCode::Paused)),
-            Op::SitOut(shop) => self.answer(shop, Answer::Decline(DeclineCode::Interrupted)),
+            Op::Accept(shop) => self.answer(shop, Decision::Accept),
+            Op::Decline(shop) => self.answer(shop, Decision::Decline(DeclineCode::Paused)),
+            Op::SitOut(shop) => self.answer(shop, Decision::Decline(DeclineCode::Interrupted)),
             Op::Offer { shop, second } => {
                 let shop = name(shop);
                 if let Some(id) = self.heard.get(&shop).copied() {
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, shop: usize, answer: Answer) {
+    fn answer(&mut self, shop: usize, answer: Decision) {
         let shop = name(shop);
         if let Some(id) = self.heard.get(&shop).copied() {
             self.tell(Event::Answered { shop, id, answer });

@@ -18,7 +18,7 @@ use souk_common::transport::{
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 
 use super::*;
-use crate::virtual_net::federation::{Federation, Running, Setting, Shop};
+use crate::virtual_net::federation::{Federation, Running, Setting, VirtualShop};
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 /// A test that hangs fails; in virtual time.
@@ -67,7 +67,7 @@ async fn dial(federation: &Federation, host: &Arc<Host>, identity: Option<&Ident
     })
 }
 
-async fn member(federation: &Federation, shop: &Shop) -> Option<Peer> {
+async fn member(federation: &Federation, shop: &VirtualShop) -> Option<Peer> {
     let identity = Membership::load(&shop.folder)
         .unwrap()
         .identity(&shop.folder)
@@ -110,7 +110,7 @@ fn day<T>(day: impl Future<Output = T>) -> T {
         .expect("it hangs")
 }
 
-async fn completes_a_round(federation: &Federation, shop: &Shop) {
+async fn completes_a_round(federation: &Federation, shop: &VirtualShop) {
     let mut honest = federation.run(shop);
     honest.wait().await.unwrap();
     assert!(said(&honest, "received"), "{:?}", honest.said());
