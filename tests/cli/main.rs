@@ -6,5 +6,6 @@ mod client;
 mod coordinator;
 mod operator;
 mod refusals;
+mod releases;
 mod shops;
 mod simulator;

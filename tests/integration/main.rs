@@ -12,6 +12,7 @@ mod lists;
 mod masked;
 mod policy;
 mod private;
+mod releases;
 mod service_manager;
 mod terminal;
 mod verify;

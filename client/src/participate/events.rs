@@ -76,7 +76,7 @@ pub enum Event {
     /// The owner changed the file.
     PolicyChanged(Box<Policy>),
     /// What was asked by [`Effect::Consider`].
-    Considered(AttemptKey, Consideration),
+    Considered(Announcement, Consideration),
     /// The noisy sum is ready in memory, unfinished and uncharged.
     Computed(AttemptKey),
     /// The spend is durable.

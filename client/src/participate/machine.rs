@@ -114,7 +114,9 @@ impl Machine {
                 self.policy = *policy;
                 Vec::new()
             }
-            Event::Considered(key, consideration) => self.handle_considered(key, &consideration),
+            Event::Considered(announcement, consideration) => {
+                self.handle_considered(&announcement, &consideration)
+            }
             Event::Computed(key) => self.handle_computed(key),
             Event::SpendRecorded(key) => {
                 self.memory.spent.insert(key);
@@ -287,8 +289,19 @@ impl Machine {
         waiting.map(|pending| pending.due = None).is_some()
     }
 
-    fn handle_considered(&mut self, key: AttemptKey, consideration: &Consideration) -> Vec<Effect> {
-        if !self.is_at(key, &Stage::Considering) {
+    fn handle_considered(
+        &mut self,
+        announcement: &Announcement,
+        consideration: &Consideration,
+    ) -> Vec<Effect> {
+        let key = AttemptKey::from(announcement);
+        // What another word of the same attempt would have taken says nothing of this one: it may name other releases, and so
+        // other noise.
+        let is_current = self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.announcement == *announcement);
+        if !is_current || !self.is_at(key, &Stage::Considering) {
             return Vec::new();
         }
         match decide(&self.policy, consideration) {

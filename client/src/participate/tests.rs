@@ -190,3 +190,32 @@ fn a_shop_that_does_not_get_what_was_announced_declines_after_a_few_tries_on_one
     let again = machine.handle(Timestamp(0), Event::Announced(announced));
     assert_eq!(again, [decline], "and says so again");
 }
+
+/// A lying coordinator could have a shop agree to an attempt on releases that leave it much noise, and announce the same attempt
+/// on others before the answer is there.
+#[test]
+fn what_was_considered_of_another_word_of_the_same_attempt_accepts_nothing() {
+    let log = LogHead {
+        length: 1,
+        head: Digest::ZERO,
+    };
+    let id = AttemptId { round: 1, attempt: 1 };
+    let words = [b"one", b"two"].map(|model| announcement(id, Digest::of(model), log));
+    let mut machine = Machine::new(policy(), Memory::default());
+    machine.handle(Timestamp(0), Event::Started);
+    for word in &words {
+        machine.handle(Timestamp(1), Event::Announced(word.clone()));
+        for blob in Blob::all(word.plan, word.catalogue, word.model) {
+            machine.handle(Timestamp(2), Event::BlobReady(blob));
+        }
+    }
+    let [first, second] = words.map(|word| {
+        let cheap = world::costs(1.0, false);
+        machine.handle(Timestamp(3), Event::Considered(word, cheap))
+    });
+    assert_eq!(first, []);
+    assert!(
+        second.iter().any(|effect| matches!(effect, Effect::Compute(_))),
+        "{second:?}"
+    );
+}

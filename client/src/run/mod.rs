@@ -405,7 +405,7 @@ impl Driver {
                 let _ = inputs.send(Input::Tell(line));
             }
             let consideration = workshop.consider(&announcement, clock.now());
-            let event = Event::Considered(AttemptKey::from(&announcement), consideration);
+            let event = Event::Considered(announcement, consideration);
             // A driver that is gone asks nothing more.
             let _ = inputs.send(Input::Event(event));
         });

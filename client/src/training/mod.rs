@@ -19,7 +19,7 @@ use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::learned::{Learned, Learner};
+use souk_common::learned::Learner;
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
 use souk_common::params::Epsilon;
@@ -212,18 +212,18 @@ impl Attempts {
         if plan.is_of_releases() {
             let learner = Learner::new(&plan, &catalogue);
             let learned = learner.decode(&read_blob(&self.folder, &model)?)?;
-            if let Learned::Releases(releases) = &learned {
-                learner.check(releases)?;
-            }
-            let (plan, grid) = learner.round(&learned, announcement.id.round)?;
+            learner.check(&learned, announcement.id.round)?;
+            let (of_round, grid) = learner.round(&learned, announcement.id.round)?;
+            let spend = Spend::of_attempt(&of_round, announcement.plan, announcement.id);
+            self.must_be_within(&plan, &spend)?;
             let sum = release_update(
                 (&learner, &learned),
                 announcement.id.round,
                 &bench.data.dataset,
-                (&plan, &grid, terms),
+                (&of_round, &grid, terms),
                 &mut secret_stream()?,
             )?;
-            return Ok(UnreleasedUpdate::new(&plan, announcement, sum, told));
+            return Ok(UnreleasedUpdate::new(&of_round, announcement, sum, told));
         }
         let (params, _) = file::decode(&read_blob(&self.folder, &model)?, bench.recommender.layout())?;
         let round = announcement.id.round.saturating_sub(1);

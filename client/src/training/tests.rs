@@ -1,5 +1,7 @@
 //! A workshop over a folder as a member has it: crashes between charge and outbox, plans and ledgers that don't fit.
 
+mod releases;
+
 use super::*;
 use crate::masking::tests::Three;
 use souk_common::ids::AttemptId;

@@ -90,18 +90,38 @@ impl Learner {
         }
     }
 
-    /// Refuses a first release that is not what its own sum makes: p, v0 or the map were changed behind it. Later ones follow
-    /// from it, and are checked by whoever has the record.
+    /// Refuses what `round` can't follow on: another release than the one before it, or a first release that is not what its
+    /// own sum makes, so that p, v0 or the map were changed behind it. Later ones follow from it, and are checked by whoever
+    /// has the record.
     ///
     /// # Errors
     /// Which part it is.
-    pub fn check(&self, releases: &Releases) -> Result<(), LearnedError> {
-        match &releases.last {
-            Some(last) if last.kind == ReleaseKind::Popularity => {
-                Ok(last.verify(None, self.plan.rounds == 1, &self.public())?)
-            }
+    pub fn check(&self, learned: &Learned, round: u64) -> Result<(), LearnedError> {
+        let Learned::Releases(releases) = learned else {
+            return Ok(());
+        };
+        let before = round
+            .checked_sub(1)
+            .and_then(|before| self.plan.release_at(before));
+        if releases.last.as_ref().map(|last| last.kind) != before {
+            return Err(LearnedError::NotTheOneBefore { round });
+        }
+        match before {
+            Some(ReleaseKind::Popularity) => self.verify(releases, &Releases::default()),
             _ => Ok(()),
         }
+    }
+
+    /// Makes the last release again from its own sum and what was published `before`, and compares.
+    ///
+    /// # Errors
+    /// Which part is another.
+    pub fn verify(&self, releases: &Releases, before: &Releases) -> Result<(), LearnedError> {
+        let Some(last) = &releases.last else {
+            return Ok(());
+        };
+        let is_last = self.plan.release_at(self.plan.rounds) == Some(last.kind);
+        Ok(last.verify(before.last.as_ref(), is_last, &self.public())?)
     }
 
     /// The plan as it is for the round that follows on `learned`, and its grid.
@@ -233,6 +253,12 @@ pub enum LearnedError {
     /// Of another plan or catalogue.
     #[error("the releases are of another plan or catalogue")]
     NotThisPlan,
+    /// A round is to follow on something that is not the release before it.
+    #[error("round {round} does not follow on what was published: that is not the release before it")]
+    NotTheOneBefore {
+        /// The round.
+        round: u64,
+    },
     /// A sum that makes no release.
     #[error(transparent)]
     Release(#[from] ReleasedError),

@@ -79,8 +79,11 @@ pub(crate) fn charge(learner: &Learner, learned: &mut Learned, id: AttemptId) {
 }
 
 impl Engine {
-    /// Whether there can be another attempt.
-    pub(super) fn may_go_on(&self) -> Result<(), EngineError> {
+    /// Whether there can be another attempt; there is none needed after the last round.
+    ///
+    /// # Errors
+    /// When nothing is left of the budget of a plan of releases.
+    pub fn may_go_on(&self) -> Result<(), EngineError> {
         let next = self.run.published + 1;
         if next > self.plan().rounds {
             return Ok(());

@@ -291,9 +291,10 @@ impl Engine {
                 accepted,
                 quorum,
                 unmasking,
+                charged,
             } => {
                 let outcome = without_model(accepted, quorum, unmasking);
-                self.abandon(now, id, outcome, outputs)?;
+                self.abandon(now, id, (outcome, charged), outputs)?;
             }
             Effect::Paused(reason) => {
                 if reason == PauseReason::NotFinite {
@@ -400,15 +401,11 @@ impl Engine {
         &mut self,
         now: Timestamp,
         id: AttemptId,
-        outcome: Outcome,
+        (outcome, charged): (Outcome, bool),
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
         self.aggregator.abandon();
-        // Under masks no vector leaves before R2 is fixed.
-        let charged = self
-            .masked
-            .take()
-            .is_none_or(|masked| masked.session().sharers().is_some());
+        self.masked = None;
         let words = match &outcome {
             Outcome::NotUnmasked { survivors, revealed } => {
                 format!("could not be unmasked: of {survivors} shops {revealed} gave their shares in time")

@@ -42,6 +42,11 @@ impl Attempt {
         }
     }
 
+    /// Whether vectors may have left their shops.
+    pub(super) fn may_be_charged(&self) -> bool {
+        self.masked.as_ref().is_none_or(MaskSteps::may_be_charged)
+    }
+
     pub(super) fn resumed(id: AttemptId, open: OpenAttempt, least: impl Fn(usize) -> usize) -> Self {
         let counted = open.counted.into_iter();
         Self {

@@ -81,7 +81,8 @@ impl PauseReason {
                  rates, begin a new plan, or `rollback` and `resume`"
             }
             Self::Spent => {
-                "the attempt at the plan's last release was charged and failed: nothing is left of the plan's privacy budget, so                  this run has no further attempt; what was released before stays, and a new plan has a new budget"
+                "the attempt at the plan's last release was charged and failed: nothing is left of the plan's privacy budget, so \
+                 this run has no further attempt; what was released before stays, and a new plan has a new budget"
             }
             Self::Declined => {
                 "so many shops declined that no quorum can be reached; see to them, then `resume`"
@@ -408,6 +409,7 @@ impl Machine {
             accepted: attempt.counted_len(),
             quorum: self.rules.quorum,
             unmasking: None,
+            charged: attempt.may_be_charged(),
         });
         self.step = Step::Idle;
         self.ended = Some(attempt);
@@ -463,6 +465,7 @@ impl Machine {
             accepted: attempt.counted_len(),
             quorum: self.rules.quorum,
             unmasking: attempt.masked.as_ref().and_then(MaskSteps::unmasking),
+            charged: attempt.may_be_charged(),
         });
         self.step = Step::Idle;
         self.ended = Some(attempt.clone());
@@ -470,8 +473,7 @@ impl Machine {
             .invited()
             .filter(|shop| !attempt.declines_for_good(shop))
             .count();
-        let is_charged = attempt.masked.as_ref().is_none_or(MaskSteps::may_be_charged);
-        let reason = if is_charged && self.rules.last_release == Some(attempt.id.round) {
+        let reason = if attempt.may_be_charged() && self.rules.last_release == Some(attempt.id.round) {
             Some(PauseReason::Spent)
         } else if ready < self.rules.quorum {
             Some(PauseReason::Declined)

@@ -125,10 +125,12 @@ impl MaskSteps {
 
     /// Whether R2 is fixed: vectors may have left their shops.
     pub(super) fn may_be_charged(&self) -> bool {
-        matches!(
-            self.step,
-            Step::Uploads { .. } | Step::Confirming { .. } | Step::Revealing { .. }
-        )
+        match &self.step {
+            Step::Keys | Step::Shares { .. } | Step::Checks { .. } => false,
+            // A list that came out too short was told to nobody.
+            Step::Uploads { sharers, least } => sharers.len() >= *least,
+            Step::Confirming { .. } | Step::Revealing { .. } => true,
+        }
     }
 
     pub(super) fn takes_updates(&self) -> bool {

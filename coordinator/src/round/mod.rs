@@ -356,6 +356,8 @@ pub enum Effect {
         quorum: usize,
         /// Survivors and how many of them gave their shares, if that is where it failed.
         unmasking: Option<(usize, usize)>,
+        /// Whether vectors may have left their shops: under masks none does before R2 is fixed.
+        charged: bool,
     },
     /// No attempt begins until the operator says so.
     Paused(PauseReason),

@@ -9,7 +9,7 @@ use std::path::Path;
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::crypto::sign::{Signable, Signed, verify};
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::learned::Learner;
 use souk_common::model::file::ModelMeta;
 use souk_common::plan::Plan;
@@ -17,11 +17,11 @@ use souk_common::round::statements::{Announcement, Manifest, Outcome};
 use souk_common::secagg::{Context, MaskingParams, Session};
 
 use crate::aggregate::Aggregator;
-use crate::engine::charges::charge;
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_blob;
 use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
 
+mod charges;
 mod report;
 mod retention;
 #[cfg(test)]
@@ -68,6 +68,7 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
             head: record.digest(),
         };
     })?;
+    verifier.owes_nothing();
     verifier.ends(&end);
     verifier.models()?;
     let mut checks = verifier.checks.to_vec();
@@ -105,6 +106,8 @@ struct Verifier<'a> {
 struct RunSoFar {
     /// The current model.
     manifest: Option<Manifest>,
+    /// A failed attempt that the next entry has to charge.
+    owed: Option<AttemptId>,
     announced: Option<Announcement>,
     received: BTreeMap<ShopName, Digest>,
     lists: Vec<MaskedList>,
@@ -174,6 +177,9 @@ impl Verifier<'_> {
     }
 
     fn entry(&mut self, at: u64, record: &LogRecord) {
+        if !matches!(record.entry, Entry::Charged(_)) {
+            self.owes_nothing();
+        }
         match &record.entry {
             Entry::Began(manifest) => {
                 self.signed(manifest, || "the initial model's manifest".to_owned());
@@ -193,6 +199,7 @@ impl Verifier<'_> {
                     format!("the manifest that rolls back to {}", manifest.body.model.short())
                 });
                 self.named(&manifest.body);
+                self.rolled_back(&manifest.body);
                 self.run.state = None;
                 self.say(&manifest.body);
             }
@@ -209,6 +216,7 @@ impl Verifier<'_> {
                 self.signed(announcement, || {
                     format!("the announcement of {}", announcement.body.id)
                 });
+                self.begins_with_the_newest(&announcement.body);
                 self.run.announced = Some(announcement.body.clone());
                 self.run.received.clear();
                 self.run.lists.clear();
@@ -245,9 +253,12 @@ impl Verifier<'_> {
             }
             Entry::Ended(outcome) => {
                 self.signed(outcome, || "an outcome".to_owned());
-                if let Outcome::Published(manifest) = &outcome.body {
-                    self.published(manifest);
-                    self.say(manifest);
+                match &outcome.body {
+                    Outcome::Published(manifest) => {
+                        self.published(manifest);
+                        self.say(manifest);
+                    }
+                    Outcome::BelowQuorum { .. } | Outcome::NotUnmasked { .. } => self.failed(),
                 }
             }
         }
@@ -328,30 +339,6 @@ impl Verifier<'_> {
         });
     }
 
-    /// What was published before, with the attempt charged that ended last.
-    fn charged(&mut self, manifest: &Manifest) {
-        let Some((plan, catalogue)) = self.opened(manifest) else {
-            return;
-        };
-        let learner = Learner::new(&plan, &catalogue);
-        let before = self.store.files().read(&manifest.parent).ok();
-        let before = before.and_then(|bytes| learner.decode(&bytes).ok());
-        let (Some(mut learned), Some(announced)) = (before, self.run.announced.as_ref()) else {
-            self.checks[REPLAY].not_kept += 1;
-            return;
-        };
-        charge(&learner, &mut learned, announced.id);
-        let id = announced.id;
-        let meta = ModelMeta {
-            round: manifest.id.round,
-            plan: manifest.plan,
-        };
-        let made = Digest::of(&learner.encode(&learned, &meta));
-        self.checks[REPLAY].note(made == manifest.model, || {
-            format!("{id}: the charge of its failed attempt is not what was published")
-        });
-    }
-
     fn published(&mut self, manifest: &Manifest) {
         self.named(manifest);
         for (shop, update) in &manifest.updates {
@@ -371,6 +358,7 @@ impl Verifier<'_> {
             return;
         };
         self.sound(manifest, &plan, &catalogue);
+        self.released(manifest, &plan, &catalogue);
         let session = match plan.masking_params() {
             None => None,
             Some(terms) => self.masks(manifest, &terms).map(|session| (session, terms)),

@@ -7,9 +7,11 @@ use souk_client::participate::AttemptKey;
 use souk_common::chain::LogHead;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::limits::RECEIPTS_AT_ONCE;
+use souk_common::plan::Plan;
 use souk_common::round::statements::{Manifest, Outcome, Receipt, UploadHeader};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
+use souk_coordinator::verify;
 
 use super::coordinator::KEPT_MODELS;
 use super::leaks::Leaks;
@@ -182,6 +184,9 @@ impl Checker {
 
     fn published(&mut self, manifest: &Manifest) {
         let (round, model) = (manifest.id.round, manifest.model);
+        if is_charge(manifest) {
+            return;
+        }
         let before = *self.models.entry(round).or_insert(model);
         if before != model {
             self.fault(format!("two models of round {round} were published"));
@@ -236,6 +241,7 @@ impl Checker {
         }
         let models: BTreeMap<u64, Manifest> = versions
             .into_iter()
+            .filter(|manifest| !is_charge(manifest))
             .map(|manifest| (manifest.id.round, manifest))
             .collect();
         for (round, model) in &self.models {
@@ -260,11 +266,20 @@ impl Checker {
     }
 
     /// A shop has started again, or all is over: whatever left it must have been charged.
-    pub(crate) fn audit(&mut self, place: usize, shop: &Shop, plan: Digest) {
+    pub(crate) fn audit(&mut self, place: usize, shop: &Shop, (digest, plan): (Digest, &Plan)) {
         let folder = shop.folder();
         let charged: BTreeSet<AttemptKey> = match read_ledger_on(folder.disk(), &folder.ledger()) {
             Ok(chain) => {
-                let key = |id| AttemptKey { plan, id };
+                let key = |id| AttemptKey { plan: digest, id };
+                let noise = chain.spends().filter_map(|(_, spend)| spend.noise_multiplier);
+                let spent: f64 = noise.map(|noise| noise.get().powi(-2)).sum();
+                let all = plan.privacy.noise_multiplier.filter(|_| plan.is_of_releases());
+                let budget = all.map_or(f64::INFINITY, |all| all.get().powi(-2));
+                if spent > budget * (1.0 + 1e-9) {
+                    self.fault(format!(
+                        "shop {place} was charged for 1/z^2 = {spent} of a plan's {budget}"
+                    ));
+                }
                 chain.spends().map(|(_, spend)| key(spend.id())).collect()
             }
             Err(error) => {
@@ -275,7 +290,13 @@ impl Checker {
         let missing: Vec<AttemptId> = self
             .left
             .keys()
-            .filter(|(of, id)| *of == place && !charged.contains(&AttemptKey { plan, id: *id }))
+            .filter(|(of, id)| {
+                *of == place
+                    && !charged.contains(&AttemptKey {
+                        plan: digest,
+                        id: *id,
+                    })
+            })
             .map(|(_, id)| *id)
             .collect();
         for id in missing {
@@ -285,10 +306,29 @@ impl Checker {
         }
     }
 
+    /// What an auditor finds in the coordinator's record.
+    pub(crate) fn verify(&mut self, engine: Option<&mut Engine>) {
+        let Some(engine) = engine else { return };
+        let key = engine.public_key();
+        match verify::check_store(engine.store(), &key) {
+            Ok(report) if report.ok => {}
+            Ok(report) => {
+                let wrong = report.checks.iter().flat_map(|check| check.wrong.clone());
+                wrong.for_each(|wrong| self.fault(format!("an auditor says: {wrong}")));
+            }
+            Err(error) => self.fault(format!("the record can't be verified: {error}")),
+        }
+    }
+
     /// Rounds of which a model was seen.
     pub(crate) fn newest(&self) -> Option<(u64, Digest)> {
         self.models
             .last_key_value()
             .map(|(round, model)| (*round, *model))
     }
+}
+
+/// Whether it publishes what a failed attempt is charged with, behind the round that it leaves as it is.
+fn is_charge(manifest: &Manifest) -> bool {
+    manifest.id.attempt == 0 && manifest.parent != Digest::ZERO
 }

@@ -289,6 +289,12 @@ impl Coordinator {
         }
     }
 
+    /// Whether nothing is left of a plan of releases for the next one.
+    pub(crate) fn is_spent(&self) -> bool {
+        let engine = self.up.as_ref().map(|(engine, _)| engine);
+        engine.is_some_and(|engine| engine.machine().open().is_none() && engine.may_go_on().is_err())
+    }
+
     fn pass_on(&self, outputs: Vec<Output>) -> Vec<Said> {
         let mut said = Vec::new();
         for output in outputs {
@@ -300,7 +306,8 @@ impl Coordinator {
             }
         }
         let paused = self.up.as_ref().and_then(|(engine, _)| engine.machine().paused());
-        if paused.is_some_and(|reason| reason != PauseReason::Operator) {
+        // Nothing that an operator could do lets a plan of releases go on that has spent its budget.
+        if paused.is_some_and(|reason| reason != PauseReason::Operator) && !self.is_spent() {
             said.push(Said::Paused);
         }
         said

@@ -55,7 +55,8 @@ impl Storm {
         let started = wishes.is_ok();
         self.after_shop(shop, wishes);
         if started && self.shops[shop].is_up() {
-            self.referee.audit(shop, &self.shops[shop], self.plan);
+            self.referee
+                .audit(shop, &self.shops[shop], (self.plan, &self.setup.plan));
         }
     }
 

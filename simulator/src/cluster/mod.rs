@@ -59,6 +59,8 @@ pub(crate) struct Outcome {
     /// Attempts with a model, and without.
     pub(crate) published: u64,
     pub(crate) abandoned: u64,
+    /// Whether nothing was left of a plan of releases before its last one came.
+    pub(crate) spent: bool,
     /// Shops that the record names, once each time.
     pub(crate) named: Vec<String>,
     /// What each shop's ledger is charged for.
@@ -270,6 +272,9 @@ impl Storm {
     }
 
     fn is_over(&mut self) -> bool {
+        if self.coordinator.is_spent() {
+            return true;
+        }
         if !self.finished {
             return false;
         }
@@ -289,9 +294,15 @@ impl Storm {
     fn end(mut self) -> Outcome {
         self.examine();
         for shop in 0..self.shops.len() {
-            self.referee.audit(shop, &self.shops[shop], self.plan);
+            self.referee
+                .audit(shop, &self.shops[shop], (self.plan, &self.setup.plan));
+        }
+        self.outcome.spent = self.coordinator.is_spent();
+        if self.setup.plan.is_of_releases() {
+            self.referee.verify(self.coordinator.engine());
         }
         if self.referee.faults.is_empty()
+            && !self.outcome.spent
             && self.referee.newest().map(|newest| newest.0) != Some(self.setup.plan.rounds)
         {
             self.referee

@@ -40,6 +40,13 @@ impl Setup {
         )
     }
 
+    /// `shops` masked shops whose two rounds each release a statistic, for one budget.
+    pub(crate) fn of_releases(shops: usize) -> anyhow::Result<Self> {
+        let mut setup = Self::new(shops, 2, true)?;
+        setup.plan = Plan::from_toml(&releases_text(&setup.shops))?;
+        Ok(setup)
+    }
+
     fn of(shops: usize, rounds: u64, quorum: usize, masking: Option<(usize, &str)>) -> anyhow::Result<Self> {
         let names = (0..shops).map(|shop| format!("shop-{shop}").parse());
         let shops: Vec<ShopName> = names.collect::<Result<_, _>>()?;
@@ -151,6 +158,19 @@ fn plan_text(shops: &[ShopName], rounds: u64, quorum: usize, masking: Option<(us
          alpha = 0.1\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 8\nsampling_rate = 1\n\
          [cohort]\nquorum = {quorum}\ndeadline = '30s'\nupload_after = '3s'\nattempts = 8\n{masking}\
          [server]\noptimiser = 'adam'\nlearning_rate = 0.05\n"
+    );
+    for shop in shops {
+        text.push_str(&format!("[[shops]]\nname = '{shop}'\ndeclared_users = {USERS}\n"));
+    }
+    text
+}
+
+fn releases_text(shops: &[ShopName]) -> String {
+    let least = shops.len() - 1;
+    let mut text = format!(
+        "name = 'storm'\n[privacy]\nnoise_multiplier = 0.6\nplacement = 'distributed'\n[cohort]\nquorum = {least}\n\
+         deadline = '30s'\nupload_after = '3s'\nattempts = 8\n[masking]\nmin_shops = {least}\ncolluding = 1\nstep = '8s'\n\
+         [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n"
     );
     for shop in shops {
         text.push_str(&format!("[[shops]]\nname = '{shop}'\ndeclared_users = {USERS}\n"));

@@ -305,8 +305,7 @@ impl Shop {
             return Ok(Vec::new());
         };
         let consideration = agent.workshop().consider(announcement, now);
-        let key = AttemptKey::from(announcement);
-        self.event(now, Event::Considered(key, consideration))
+        self.event(now, Event::Considered(announcement.clone(), consideration))
     }
 
     /// The update was made.

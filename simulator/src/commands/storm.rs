@@ -98,6 +98,9 @@ pub(crate) struct StormArgs {
     /// be charged at most once more than they published, and the record must name the liar where it can be proved.
     #[arg(long, conflicts_with_all = ["plant", "plants", "every_write", "equivocate"])]
     lying_member: bool,
+    /// Masked federations that each release two statistics for one budget, in place of --rounds of training.
+    #[arg(long, conflicts_with_all = ["plant", "plants", "every_write", "equivocate", "lying_member"])]
+    releases: bool,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -111,6 +114,8 @@ struct Report {
     attempts_published: u64,
     attempts_without_model: u64,
     receipts: u64,
+    /// Plans of releases of which nothing was left before the last one.
+    budgets_spent: u64,
     programs_ended_by_disk_errors: u64,
     virtual_hours: f64,
     went_wrong: BTreeMap<&'static str, u64>,
@@ -300,6 +305,7 @@ fn blow(args: &StormArgs, plant: Option<Mutation>) -> anyhow::Result<Report> {
     let masked = Arc::new(Setup::new(SHOPS, args.rounds, true)?);
     let lies = args.equivocate || plant.is_some_and(Mutation::takes_a_liar);
     let ring = Arc::new(Setup::ring(args.rounds)?);
+    let releases = Arc::new(Setup::of_releases(SHOPS)?);
     // What goes wrong by itself hides what the lies come to: less of it.
     let pause_ms = if lies { args.pause_ms * 10 } else { args.pause_ms };
     let bar = progress(args.federations);
@@ -312,7 +318,9 @@ fn blow(args: &StormArgs, plant: Option<Mutation>) -> anyhow::Result<Report> {
             lies,
             member: None,
         };
-        let setup = if lies {
+        let setup = if args.releases {
+            &releases
+        } else if lies {
             &ring
         } else if weather.seed.is_multiple_of(3) {
             &plain
@@ -326,7 +334,11 @@ fn blow(args: &StormArgs, plant: Option<Mutation>) -> anyhow::Result<Report> {
     bar.finish_and_clear();
     let mut report = Report {
         federations: args.federations,
-        rounds_each: args.rounds,
+        rounds_each: if args.releases {
+            releases.plan.rounds
+        } else {
+            args.rounds
+        },
         ..Report::default()
     };
     (args.seed..)
@@ -393,6 +405,7 @@ impl Report {
         self.attempts_published += outcome.published;
         self.attempts_without_model += outcome.abandoned;
         self.receipts += outcome.receipts;
+        self.budgets_spent += u64::from(outcome.spent);
         self.programs_ended_by_disk_errors += outcome.ended_by_disk;
         self.virtual_hours += outcome.seconds / 3600.0;
         // A federation that panicked has none.
@@ -438,6 +451,12 @@ impl Report {
             100.0 - share,
             self.programs_ended_by_disk_errors
         );
+        if self.budgets_spent > 0 {
+            println!(
+                "{} plans of releases had nothing left before their last one came",
+                self.budgets_spent
+            );
+        }
         for (name, times) in &self.went_wrong {
             println!("  {name:<26} {times}");
         }

@@ -10,10 +10,12 @@ use souk_common::crypto::pki::{
 use souk_common::crypto::sign::SigningKey;
 use souk_common::features::Features;
 use souk_common::hex;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::learned::{Releases, ReleasesFileError};
 use souk_common::model::UserVector;
 use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
 use souk_common::model::layout::{Layout, Vocabulary};
+use souk_common::params::NoiseMultiplier;
 use souk_common::plan::Plan;
 use souk_common::privacy::ledger::Chain;
 use souk_common::privacy::{Ledger, LedgerSink, MemorySink};
@@ -30,6 +32,7 @@ pub(super) fn targets() -> Vec<FuzzTarget> {
     vec![
         model_file(),
         released(),
+        releases(),
         plan_json(),
         catalogue(),
         ledger("ledger"),
@@ -71,8 +74,29 @@ fn model_file() -> FuzzTarget {
     .repaired(set_lengths)
 }
 
+/// A plan's releases so far: none, failed attempts, and a first release behind them.
+fn releases() -> FuzzTarget {
+    let noise = NoiseMultiplier::new(0.9).ok();
+    let mut releases = Releases::default();
+    let mut golden = vec![releases.to_bytes()];
+    for attempt in 1..3 {
+        releases.charge(AttemptId { round: 1, attempt }, noise);
+        golden.push(releases.to_bytes());
+    }
+    releases.last = Released::from_bytes(&two_releases()[0]).ok();
+    golden.push(releases.to_bytes());
+    FuzzTarget::binary("releases", golden, |bytes| match Releases::from_bytes(bytes) {
+        Ok(releases) => {
+            assert!(releases.to_bytes() == bytes, "it reads back differently");
+            Stage::Decoded
+        }
+        Err(ReleasesFileError::Magic) => Stage::Header,
+        Err(_) => Stage::Body,
+    })
+}
+
 /// A first release, and one behind it, of two items.
-fn released() -> FuzzTarget {
+fn two_releases() -> Vec<Vec<u8>> {
     let features = Features::default();
     let public = PublicParameters {
         features: &features,
@@ -88,17 +112,22 @@ fn released() -> FuzzTarget {
         Released::compute(ReleaseKind::Popularity, sum(2), None, false, &public).expect("two numbers");
     let kind = ReleaseKind::Collaborative;
     let second = Released::compute(kind, sum(96), Some(&first), true, &public).expect("two rows of the map");
-    let golden = vec![first.to_bytes(), second.to_bytes()];
-    FuzzTarget::binary("released", golden, |bytes| match Released::from_bytes(bytes) {
-        Ok(released) => {
-            assert!(released.to_bytes() == bytes, "it reads back differently");
-            let _ = released.forms(&Features::default());
-            Stage::Decoded
+    vec![first.to_bytes(), second.to_bytes()]
+}
+
+fn released() -> FuzzTarget {
+    FuzzTarget::binary("released", two_releases(), |bytes| {
+        match Released::from_bytes(bytes) {
+            Ok(released) => {
+                assert!(released.to_bytes() == bytes, "it reads back differently");
+                let _ = released.forms(&Features::default());
+                Stage::Decoded
+            }
+            Err(
+                ReleaseFileError::Length { .. } | ReleaseFileError::Number { .. } | ReleaseFileError::Map(_),
+            ) => Stage::Body,
+            Err(_) => Stage::Header,
         }
-        Err(ReleaseFileError::Length { .. } | ReleaseFileError::Number { .. } | ReleaseFileError::Map(_)) => {
-            Stage::Body
-        }
-        Err(_) => Stage::Header,
     })
 }
 

@@ -408,8 +408,7 @@ impl World {
                 AgentAction::Consider(announcement) => {
                     let out = self.broadcast()?.out.clone();
                     let costs = self.shops[at].agent.holdings().consider(&out, &announcement)?;
-                    let key = AttemptKey::from(&announcement);
-                    self.tell(at, ShopEvent::Considered(key, costs))?;
+                    self.tell(at, ShopEvent::Considered(announcement, costs))?;
                 }
                 AgentAction::Compute(announcement) => {
                     let out = self.broadcast()?.out.clone();

@@ -46,7 +46,7 @@ impl Shop {
             }),
             upload_after,
         };
-        shop.at(1_500, Event::Considered(key, costs));
+        shop.at(1_500, Event::Considered(announcement, costs));
         shop
     }
 

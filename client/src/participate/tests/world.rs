@@ -212,7 +212,8 @@ impl World {
             Effect::Fetch { blob, .. } => self.give(Event::BlobReady(blob)),
             Effect::Consider(announcement) => {
                 let key = AttemptKey::from(&announcement);
-                self.give(Event::Considered(key, costs(1.0, self.masked.contains(&key))));
+                let costs = costs(1.0, self.masked.contains(&key));
+                self.give(Event::Considered(announcement, costs));
             }
             Effect::Compute(announcement) => self.give(Event::Computed(AttemptKey::from(&announcement))),
             Effect::RecordSpend(key) => {
@@ -333,7 +334,7 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-fn costs(epsilon: f64, masked: bool) -> Consideration {
+pub(crate) fn costs(epsilon: f64, masked: bool) -> Consideration {
     Consideration::Costs {
         noise_multiplier: Some(NoiseMultiplier::new(1.0).unwrap()),
         epsilon_after: Some(Epsilon::new(epsilon).unwrap()),

@@ -154,3 +154,68 @@ fn when_nothing_is_left_the_run_pauses_says_why_and_can_not_be_resumed() {
     );
     assert!(verified(dir.path(), engine).ok);
 }
+
+#[test]
+fn a_failed_attempt_that_the_record_does_not_charge_is_found_and_so_are_releases_rolled_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = engine_of(dir.path(), 9, None, &releases());
+    connect(&mut engine);
+    let before = engine.manifest().clone();
+    assert!(upload(&mut engine, "a"));
+    // Gone, so that no other attempt begins.
+    engine.set_paused(Timestamp(2), true).unwrap();
+    let_it_end(&mut engine);
+    let key = engine.public_key();
+    drop(engine);
+    let report = check(dir.path(), &key).unwrap();
+    assert!(report.ok, "{report:?}");
+    let said = |report: &Report| report.checks[0].wrong.join("; ");
+    // The charge stands last.
+    let charge = report.log_length - 1;
+    let entry = crate::store::tamper::entry(dir.path(), charge);
+    assert!(entry.starts_with(b"{") && String::from_utf8_lossy(&entry).contains("charged"));
+    crate::store::tamper::set_entry(dir.path(), charge, None);
+    let found = said(&check(dir.path(), &key).unwrap());
+    assert!(
+        found.contains("round 1 attempt 1") && found.contains("is not charged"),
+        "{found}"
+    );
+    crate::store::tamper::set_entry(dir.path(), charge, Some(&entry));
+    // A coordinator that lies as to its own record: charged twice, or taken back.
+    let mut store = Store::open(dir.path(), None).unwrap();
+    let charged = store.newest_model().unwrap().unwrap();
+    for (entry, words) in [
+        (Entry::Charged(charged), "has not just failed"),
+        (Entry::RolledBack(before), "takes back what was charged"),
+    ] {
+        store.change(|change| change.append(Timestamp(9), entry)).unwrap();
+        let found = said(&crate::verify::check_store(&store, &key).unwrap());
+        assert!(found.contains(words), "{found}");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_announced_on_older_releases_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = engine_of(dir.path(), 9, None, &releases());
+    connect(&mut engine);
+    let mut announcement = engine.run.open.clone().unwrap().body;
+    assert!(upload(&mut engine, "a"));
+    let_it_end(&mut engine);
+    // Without the charge of the first: with as little noise as that.
+    announcement.id.attempt = 7;
+    announcement.log = engine.store.log_head();
+    let announcement = engine.key.sign(announcement);
+    let append = |change: &mut crate::store::Change<'_>| {
+        change
+            .append(Timestamp(99), Entry::Announced(announcement))
+            .map(|_| ())
+    };
+    engine.store.change(append).unwrap();
+    let report = crate::verify::check_store(&engine.store, &engine.key.public()).unwrap();
+    let found = report.checks[0].wrong.join("; ");
+    assert!(
+        found.contains("round 1 attempt 7 was announced on something else"),
+        "{found}"
+    );
+}

@@ -5,7 +5,10 @@ mod reproduction;
 use super::*;
 
 fn blown(seed: u64, masked: bool, plant: Option<Mutation>) -> Outcome {
-    let setup = Arc::new(Setup::new(SHOPS, 6, masked).unwrap());
+    blown_over(&Arc::new(Setup::new(SHOPS, 6, masked).unwrap()), seed, plant)
+}
+
+fn blown_over(setup: &Arc<Setup>, seed: u64, plant: Option<Mutation>) -> Outcome {
     let weather = FaultConfig {
         seed,
         pause_ms: DEFAULT_PAUSE_MS,
@@ -14,7 +17,7 @@ fn blown(seed: u64, masked: bool, plant: Option<Mutation>) -> Outcome {
         lies: false,
         member: None,
     };
-    one(&setup, weather).unwrap()
+    one(setup, weather).unwrap()
 }
 
 #[test]
@@ -25,6 +28,20 @@ fn federations_come_through_and_lose_nothing() {
         assert_eq!(outcome.published, 6);
         assert!(!outcome.ops.is_empty());
     }
+}
+
+/// No shop is charged for more than the plan's budget, whatever fails, and an auditor finds nothing wrong.
+#[test]
+fn federations_that_release_statistics_stay_within_their_budget_and_their_records_verify() {
+    let setup = Arc::new(Setup::of_releases(SHOPS).unwrap());
+    let mut spent = 0;
+    for seed in 0..12 {
+        let outcome = blown_over(&setup, seed, None);
+        assert!(outcome.faults.is_empty(), "seed {seed}: {:?}", outcome.faults);
+        assert!(outcome.spent || outcome.published == 2);
+        spent += u64::from(outcome.spent);
+    }
+    assert!(spent < 12, "some come to their end");
 }
 
 /// Down to the last byte on every disk, noise and keys included.
