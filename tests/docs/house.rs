@@ -50,7 +50,7 @@ const CIRCLES: [(&str, &str); 3] = [
     ),
     ("coordinator/src/round/attempt.rs", "likewise on the other side"),
     (
-        "coordinator/src/membership/desk.rs",
+        "coordinator/src/membership/enrolment.rs",
         "the desk takes codes from the registry, which asks it who may come in",
     ),
 ];

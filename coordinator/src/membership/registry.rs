@@ -4,8 +4,8 @@
 //! | module | what |
 //! |---|---|
 //! | this one | memberships |
-//! | [`crate::membership::invitations`] | codes: made, listed, cancelled, looked up |
-//! | [`crate::membership::desk`] | what becomes of a try to enrol, and what the record says of it |
+//! | [`crate::membership::join_codes`] | codes: made, listed, cancelled, looked up |
+//! | [`crate::membership::enrolment`] | what becomes of a try to enrol, and what the record says of it |
 //! | [`crate::membership::tries`] | how many wrong codes an address may try |
 
 #[cfg(test)]
@@ -22,8 +22,8 @@ use souk_common::wire::messages::{CheckIn, Member};
 
 use crate::store::{CodeEnd, Entry, ShopRecord, Standing, Store, StoreError};
 
-pub use crate::membership::desk::{Applicant, Desk, JoinError, enrol};
-pub use crate::membership::invitations::{cancel, invite, invite_again, pending};
+pub use crate::membership::enrolment::{Applicant, Desk, JoinError, enrol};
+pub use crate::membership::join_codes::{cancel, invite, invite_again, pending};
 
 /// Notes what a member said of itself, and the certificate that it dialled with.
 ///

@@ -8,6 +8,7 @@ use souk_common::round::statements::Decision;
 
 use super::attempt::Attempt;
 use super::masking::{MaskSteps, RestoredStep, Turn};
+use super::pause::PauseReason;
 use super::{Effect, Event, Rules, ShopState};
 
 /// The coordinator's half of all rounds of one plan.
@@ -51,44 +52,6 @@ pub enum Phase {
     Paused,
     /// All rounds are published.
     Finished,
-}
-
-/// Why no attempt begins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PauseReason {
-    /// The operator said so.
-    Operator,
-    /// The plan's number of attempts at one round is used up.
-    Attempts,
-    /// So many shops declined that another attempt could only cost the others privacy.
-    Declined,
-    /// The updates of an attempt made a model that is not finite: so would those of another.
-    NotFinite,
-    /// The last release of the plan was charged, and failed: nothing is left of its privacy budget.
-    Spent,
-}
-
-impl PauseReason {
-    /// The reason in words, with what to do.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Operator => "the operator paused the run; `resume` lets it go on",
-            Self::Attempts => {
-                "all attempts at this round ended below quorum; see to the shops, then `resume`"
-            }
-            Self::NotFinite => {
-                "the updates would make a model that is not finite, so nothing was published; look at the plan's learning \
-                 rates, begin a new plan, or `rollback` and `resume`"
-            }
-            Self::Spent => {
-                "the attempt at the plan's last release was charged and failed: nothing is left of the plan's privacy budget, so \
-                 this run has no further attempt; what was released before stays, and a new plan has a new budget"
-            }
-            Self::Declined => {
-                "so many shops declined that no quorum can be reached; see to them, then `resume`"
-            }
-        }
-    }
 }
 
 /// What the store knows of a run that was begun before.

@@ -20,6 +20,7 @@
 mod attempt;
 mod machine;
 mod masking;
+mod pause;
 #[cfg(test)]
 mod tests;
 
@@ -31,8 +32,9 @@ use souk_common::plan::Plan;
 use souk_common::round::statements::{Decision, DeclineCode, Outcome, RejectCode, UploadHeader};
 use souk_common::secagg::MaskingParams;
 
-pub use machine::{Machine, OpenAttempt, PauseReason, Phase, Restored};
+pub use machine::{Machine, OpenAttempt, Phase, Restored};
 pub use masking::RestoredStep;
+pub use pause::PauseReason;
 
 /// What the machine needs of a plan.
 #[derive(Clone, Debug)]

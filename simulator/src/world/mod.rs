@@ -5,20 +5,20 @@
 //! |---|---|
 //! | this one | the loop, and what is said over the lines |
 //! | [`shop`] | a shop: an agent, with its users and its ledger in memory |
+//! | [`setup`] | users cut into shops; the coordinator's program over a store in memory |
 //! | [`network`] | how long words take, and when a line is cut |
 //!
 //! The coordinator is [`crate::cluster::coordinator`], over a store in memory. One seed makes one run, bit for bit, on any
 //! number of threads.
 
 mod network;
+mod setup;
 pub(crate) mod shop;
 
 #[cfg(test)]
 mod proofs;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use souk_client::agent::AgentAction;
@@ -27,11 +27,8 @@ use souk_client::participate::{AttemptKey, Blob, BlobKind, Event as ShopEvent};
 use souk_client::training::UnreleasedUpdate;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::pki::Authority;
 use souk_common::crypto::sign::SigningKey;
-use souk_common::dataset::Dataset;
-use souk_common::hex;
-use souk_common::ids::{Digest, ShopName};
+use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner, Releases};
 use souk_common::model::{Loaded, Recommender, file};
 use souk_common::params::Epsilon;
@@ -39,28 +36,18 @@ use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
 use souk_common::rng::Stream as Seeded;
 use souk_common::round::statements::Outcome as Ending;
-use souk_common::storage::blobs::MemoryBlobs;
 use souk_common::update::Counts;
 use souk_common::wire::messages::{Push, Reply, Request};
-use souk_coordinator::engine::{Engine, Settings};
-use souk_coordinator::membership::authorities::Certification;
+use souk_coordinator::engine::Engine;
 use souk_coordinator::round::{Event, PauseReason};
-use souk_coordinator::session::Dialogue;
-use souk_coordinator::store::memory::MemoryRecords;
-use souk_coordinator::store::{Entry, ShopRecord, Standing, Store};
+use souk_coordinator::store::Entry;
 
 use crate::cluster::coordinator::{Coordinator, Said, Stopped, Stream};
 pub(crate) use network::Line;
 use network::Network;
+use setup::open;
+pub(crate) use setup::{Members, members_of};
 use shop::Shop;
-
-/// A shop's users, as the world gets them.
-pub(crate) struct Members {
-    pub(crate) name: ShopName,
-    pub(crate) dataset: Dataset,
-    /// As in `souk_client::training::round_update::Customers`.
-    pub(crate) forbidden: Vec<Vec<u32>>,
-}
 
 /// The federation.
 pub(crate) struct World {
@@ -449,84 +436,10 @@ impl World {
     }
 }
 
-/// The coordinator's program, over a store in memory in which the shops are enrolled.
-fn open(
-    plan: Plan,
-    catalogue: &Catalogue,
-    key: SigningKey,
-    shops: &[Shop],
-) -> anyhow::Result<(Engine, Dialogue)> {
-    let (now, blobs) = (Timestamp(0), || MemoryBlobs::new(None));
-    let store = Store::of(MemoryRecords::default(), blobs(), blobs())?;
-    let settings = Settings {
-        keep_parts: 0,
-        keep_models: 1,
-        new_run: false,
-    };
-    let mut engine = Engine::begin(now, store, key, plan, catalogue, settings)?;
-    engine.store().change(|change| {
-        shops
-            .iter()
-            .try_for_each(|shop| change.set_shop(&shop.peer.shop, &enrolled(&shop.peer.identity)))
-    })?;
-    let certification = Certification::by(Authority::create("simulation", now)?);
-    let dialogue = Dialogue::new(&mut engine, certification, Duration::MAX, u64::MAX)?;
-    Ok((engine, dialogue))
-}
-
-fn enrolled(identity: &[u8; 32]) -> ShopRecord {
-    ShopRecord {
-        fingerprint: String::new(),
-        standing: Standing::Enrolled,
-        enrolled_at: Timestamp(0),
-        seen_at: None,
-        software: String::new(),
-        identity: hex::text(identity),
-        certificate: String::new(),
-        issued: String::new(),
-        authorities: 0,
-        clock_ahead_ms: None,
-    }
-}
-
 /// None is larger than any number.
 fn larger(a: Option<Epsilon>, b: Option<Epsilon>) -> Option<Epsilon> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if a.get() < b.get() { b } else { a }),
         _ => None,
     }
-}
-
-/// Users of `dataset` by shop, the names in the order of `shops`.
-pub(crate) fn members_of(
-    dataset: &Dataset,
-    forbidden: &[Vec<u32>],
-    shop_of: &[usize],
-    names: &[ShopName],
-) -> Vec<Members> {
-    let mut users: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (user, shop) in shop_of.iter().enumerate() {
-        users.entry(*shop).or_default().push(user);
-    }
-    names
-        .iter()
-        .enumerate()
-        .map(|(shop, name)| {
-            let users = users.remove(&shop).unwrap_or_default();
-            Members {
-                name: name.clone(),
-                dataset: Dataset {
-                    users: users.iter().map(|user| dataset.users[*user].clone()).collect(),
-                    histories: users
-                        .iter()
-                        .map(|user| dataset.histories[*user].clone())
-                        .collect(),
-                },
-                forbidden: match forbidden.is_empty() {
-                    true => Vec::new(),
-                    false => users.iter().map(|user| forbidden[*user].clone()).collect(),
-                },
-            }
-        })
-        .collect()
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use souk_common::accountant::Composition;
 use souk_common::catalogue::Item;
-use souk_common::dataset::History;
+use souk_common::dataset::{Dataset, History};
+use souk_common::ids::ShopName;
 use souk_common::model::init::initial_parameters;
 
 use super::*;

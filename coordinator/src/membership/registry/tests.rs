@@ -1,8 +1,8 @@
 use souk_common::crypto::pki::{SecretKey, request_for, shop_key, valid_until};
 
 use super::*;
-use crate::membership::desk::JoinError;
-use crate::membership::invitations::{Code, INVITATION_LASTS, look_up};
+use crate::membership::enrolment::JoinError;
+use crate::membership::join_codes::{Code, INVITATION_LASTS, look_up};
 use crate::store::{Enrolled, RefusalCause};
 
 const LIFE: Duration = Duration::from_secs(30 * 86_400);
@@ -117,7 +117,7 @@ fn an_invitation_an_enrolment_a_revocation_and_a_leave_end_all_earlier_codes_of_
             expires_at: now + INVITATION_LASTS,
             made_at: None,
         };
-        let secret = crate::membership::invitations::hashed(&[code; 16]);
+        let secret = crate::membership::join_codes::hashed(&[code; 16]);
         store
             .change(|change| change.invite(&secret, &invitation))
             .unwrap();

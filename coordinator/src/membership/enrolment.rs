@@ -18,7 +18,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::secagg::records::fingerprint;
 use souk_common::transport::address_of;
 
-use super::invitations::{Code, enrolled, hashed, look_up};
+use super::join_codes::{Code, enrolled, hashed, look_up};
 use super::tries::JoinTries;
 use crate::store::{
     CodeEnd, Enrolled, EnrolmentRefusal, Entry, RefusalCause, Refusals, ShopRecord, Standing, Store,
