@@ -33,6 +33,13 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
     let answer = match question {
         Question::Pause | Question::Resume => {
             let paused = matches!(question, Question::Pause);
+            if !paused {
+                // Asked first: what the engine refuses would end `serve`.
+                let asked = hub
+                    .keeper
+                    .ask_and_block(|engine| engine.may_go_on().map_err(refused));
+                asked.unwrap_or_else(|| Err(refused(STOPS)))?;
+            }
             hub.act_and_block(move |engine| engine.set_paused(clock.now(), paused));
             return Ok(Answer::Paused(Paused { paused }));
         }

@@ -453,7 +453,7 @@ impl Report {
         );
         if self.budgets_spent > 0 {
             println!(
-                "{} plans of releases had nothing left before their last one came",
+                "{} plans had nothing left before their last release",
                 self.budgets_spent
             );
         }
