@@ -12,7 +12,7 @@ pub struct Releases {
     /// Attempts that were charged, and at which z; none where the plan is without noise. Failed ones, too.
     pub charged: Vec<(AttemptId, NoiseMultiplier)>,
     /// The last release; it carries what is needed of those before.
-    pub last: Option<Released>,
+    pub last: Option<Box<Released>>,
 }
 
 impl Releases {
@@ -35,7 +35,7 @@ impl Releases {
             bytes.extend(id.attempt.to_le_bytes());
             bytes.extend(noise.get().to_le_bytes());
         }
-        bytes.extend(self.last.iter().flat_map(Released::to_bytes));
+        bytes.extend(self.last.iter().flat_map(|last| last.to_bytes()));
         bytes
     }
 
@@ -62,7 +62,7 @@ impl Releases {
         }
         let last = match rest.is_empty() {
             true => None,
-            false => Some(Released::from_bytes(rest)?),
+            false => Some(Box::new(Released::from_bytes(rest)?)),
         };
         Ok(Self { charged, last })
     }

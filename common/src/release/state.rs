@@ -198,8 +198,15 @@ impl Released {
     /// The channels of all shops: popularity, the discriminant of features under it, and the views.
     ///
     /// # Errors
-    /// When the sum has another length than its map.
+    /// When the sum has another length than its map, or the features are of another catalogue.
     pub fn channels(&self, features: &Features) -> Result<Channels, SumError> {
+        let items = self.direction.len();
+        if !features.is_empty() && features.items() != items {
+            return Err(SumError::Length {
+                got: items,
+                map: features.items(),
+            });
+        }
         let forms = self.forms(features)?;
         let popularity: Vec<f64> = self
             .popularity
