@@ -226,7 +226,7 @@ fn open_published(folder: &Folder, manifest: &Manifest) -> anyhow::Result<Publis
     {
         Says::Release(Arc::new(Release {
             digest: manifest.model,
-            released,
+            released: *released,
             epsilon: epsilon_of(&plan),
         }))
     } else {

@@ -125,7 +125,7 @@ impl Learner {
             return Ok(());
         };
         let is_last = self.plan.release_at(self.plan.rounds) == Some(last.kind);
-        Ok(last.verify(before.last.as_ref(), is_last, &self.public())?)
+        Ok(last.verify(before.last.as_deref(), is_last, &self.public())?)
     }
 
     /// The plan as it is for the round that follows on `learned`, and its grid.
@@ -181,12 +181,12 @@ impl Learner {
     ) -> Result<Releases, LearnedError> {
         let kind = self.plan.release_at(id.round).ok_or(LearnedError::NotThisPlan)?;
         let is_last = id.round >= self.plan.rounds;
-        let last = Released::compute(kind, sum, releases.last.as_ref(), is_last, &self.public())?;
+        let last = Released::compute(kind, sum, releases.last.as_deref(), is_last, &self.public())?;
         let mut charged = releases.charged.clone();
         charged.extend(noise.map(|noise| (id, noise)));
         Ok(Releases {
             charged,
-            last: Some(last),
+            last: Some(Box::new(last)),
         })
     }
 
