@@ -83,7 +83,7 @@ fn releases() -> FuzzTarget {
         releases.charge(AttemptId { round: 1, attempt }, noise);
         golden.push(releases.to_bytes());
     }
-    releases.last = Released::from_bytes(&two_releases()[0]).ok();
+    releases.last = Released::from_bytes(&two_releases()[0]).ok().map(Box::new);
     golden.push(releases.to_bytes());
     FuzzTarget::binary("releases", golden, |bytes| match Releases::from_bytes(bytes) {
         Ok(releases) => {
