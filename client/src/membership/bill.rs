@@ -8,6 +8,7 @@ use std::fmt;
 
 use anyhow::{Context, ensure};
 use souk_common::ids::Digest;
+use souk_common::params::NoiseMultiplier;
 use souk_common::plan::Plan;
 use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{Chain, Lost};
@@ -111,13 +112,18 @@ pub(crate) fn weigh(
     }
     new.sort_by_key(|told| (told.receipt.upload.ledger_length, told.receipt.stored_at));
     let mut known = Vec::with_capacity(new.len());
+    let mut releases: HashMap<Digest, Vec<NoiseMultiplier>> = HashMap::new();
     for told in &new {
         let (id, digest) = (told.receipt.upload.id, told.plan);
         let plan = plans.get(&digest).context("a plan that was not fetched")?;
         if (1..=plan.rounds).contains(&id.round) {
-            // Which attempts failed is not known here: the least noise that it can have had.
-            let plan = plan.for_first_attempt_at(id.round)?;
-            let spend = Spend::of_attempt(&plan, digest, id);
+            let spend = Spend::of_attempt(
+                &at_worst(plan, id.round, releases.entry(digest).or_default()),
+                digest,
+                id,
+            );
+            let noise = spend.noise_multiplier.filter(|_| plan.is_of_releases());
+            releases.entry(digest).or_default().extend(noise);
             known.push((told.receipt.upload.ledger_head, spend));
         } else {
             return Err(CheckFailed(format!(
@@ -149,6 +155,13 @@ pub(crate) fn weigh(
         newest: newest.witnessed(),
     };
     Ok((lost, bill))
+}
+
+/// The plan as it was for an attempt at `round`, at worst: with all the budget that what is charged already leaves. Which other
+/// attempts the coordinator said were charged is not known here, and a shop may have come late; once all of it is charged, an
+/// attempt more is charged like the whole plan.
+fn at_worst(plan: &Plan, round: u64, charged: &[NoiseMultiplier]) -> Plan {
+    plan.for_round(round, charged).unwrap_or_else(|_| plan.clone())
 }
 
 /// What rests on the coordinator's word is no more than its plans can have.

@@ -21,10 +21,6 @@ use crate::update::Grid;
 
 /// What was published last, in memory.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it, or two for a moment"
-)]
 pub enum Learned {
     /// The parameters of a model, in its layout.
     Model(Vec<f32>),

@@ -202,3 +202,21 @@ fn a_receipt_that_is_told_of_and_not_shown_is_charged_for_by_nothing() {
     let error = weigh(case.ledger.chain(), &other, &case.told, &case.plans, false).unwrap_err();
     assert!(error.to_string().contains("does not show"), "{error}");
 }
+
+#[test]
+fn a_release_that_is_recovered_is_charged_all_that_the_ones_before_leave() {
+    let text = "name = 'r'\n[privacy]\nnoise_multiplier = 0.6\n[cohort]\nquorum = 1\n\
+        [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n\
+        [[shops]]\nname = 'north'\ndeclared_users = 10\n";
+    let plan = Plan::from_toml(text).unwrap();
+    let budget = 0.6f64.powi(-2);
+    let square = |plan: &Plan| plan.privacy.noise_multiplier.unwrap().get().powi(-2) / budget;
+    let first = at_worst(&plan, 1, &[]);
+    assert!((square(&first) - 0.4).abs() < 1e-9);
+    let noise = first.privacy.noise_multiplier.unwrap();
+    assert!((square(&at_worst(&plan, 2, &[noise])) - 0.6).abs() < 1e-9);
+    // A shop that came late may have been told that nothing was charged before, and one whose attempt failed charges again.
+    assert!((square(&at_worst(&plan, 2, &[])) - 1.0).abs() < 1e-9);
+    let all = at_worst(&plan, 2, &[]).privacy.noise_multiplier.unwrap();
+    assert!((square(&at_worst(&plan, 2, &[all])) - 1.0).abs() < 1e-9);
+}
