@@ -136,6 +136,12 @@ fn a_shop_that_is_killed_in_the_first_release_costs_noise_and_in_the_last_ends_t
     until("the run is paused", || {
         federation.coordinator_json(&["status"])["state"] == "paused"
     });
+    let status = federation.coordinator_json(&["status"]);
+    let why = status["paused_because"].as_str().expect("a reason");
+    assert!(
+        why.contains("nothing is left") && why.contains("new plan"),
+        "{why}"
+    );
     let (_, said) = bad(&federation.coordinator(&["resume"]));
     assert!(said.contains("a new plan has a new budget"), "{said}");
     for shop in ["east", "north"] {

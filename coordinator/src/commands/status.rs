@@ -97,7 +97,11 @@ fn status_table(status: &Status) -> String {
 fn needs_attention(status: &Status) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if status.state == RunState::Paused {
-        facts.push(("! paused", "no attempt begins until `resume`".to_owned()));
+        let why = status.paused_because.clone();
+        facts.push((
+            "! paused",
+            why.unwrap_or_else(|| "no attempt begins until `resume`".to_owned()),
+        ));
     }
     let left_out = status.left_out.iter();
     facts.extend(left_out.map(|out| {
@@ -165,6 +169,7 @@ mod tests {
         };
         let code = DeclineCode::OverBudget;
         Status {
+            paused_because: None,
             left_out: vec![LeftOut {
                 shop: "liar".parse().unwrap(),
                 since: id,

@@ -190,6 +190,9 @@ pub struct Status {
     pub masked_step: Option<String>,
     /// What it is at.
     pub state: RunState,
+    /// Why no attempt begins, while `serve` runs; absent while attempts do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_because: Option<String>,
     /// Rounds that have a model.
     pub rounds_published: u64,
     /// Rounds of the plan; 0: no run was begun.

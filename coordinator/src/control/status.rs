@@ -14,6 +14,8 @@ use crate::store::{Store, Traffic};
 /// What only a running `serve` knows.
 pub(crate) struct Live {
     pub(crate) state: RunState,
+    /// Why it stands still, if it does.
+    pub(crate) paused: Option<String>,
     /// What a masked attempt waits for.
     pub(crate) step: Option<&'static str>,
     /// Of the connections that are open.
@@ -39,6 +41,7 @@ pub(super) fn status(
     let mut connections = store.traffic().map_err(refused)?;
     let state = live.as_ref().map_or(stored, |live| live.state);
     let masked_step = live.as_ref().and_then(|live| live.step).map(str::to_owned);
+    let paused_because = live.as_ref().and_then(|live| live.paused.clone());
     let certified_until = live.as_ref().map(|live| date(live.certified_until));
     let shops = live.map(|live| {
         live.traffic
@@ -61,6 +64,7 @@ pub(super) fn status(
         quality: quality.map(|(id, counts)| of_counts(id, &counts)),
         masked_step,
         state,
+        paused_because,
         rounds_published: run.as_ref().map_or(0, |run| run.published),
         rounds: run.as_ref().map_or(0, |run| run.rounds),
         attempt: run.as_ref().map_or(0, |run| run.attempt),

@@ -70,6 +70,7 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             let act = move |engine: &mut Engine| {
                 let live = Live {
                     state: state_of(engine),
+                    paused: why_paused(engine),
                     step: engine.machine().masked_step(),
                     traffic,
                     shops: shops_of(engine, &late)?,
@@ -115,6 +116,16 @@ fn follow_up(hub: &Arc<ServeState>, question: &Question, answer: &Answer) -> Res
         _ => {}
     }
     Ok(())
+}
+
+/// Why no attempt begins, and what to do about it; none while attempts do.
+fn why_paused(engine: &Engine) -> Option<String> {
+    let reason = engine.machine().paused()?;
+    Some(match engine.may_go_on() {
+        Ok(()) => reason.words().to_owned(),
+        // What `resume` would be refused with.
+        Err(spent) => spent.to_string(),
+    })
 }
 
 fn state_of(engine: &Engine) -> RunState {
