@@ -92,6 +92,7 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
                 .map(str::to_owned)
                 .collect(),
             numbers: known,
+            vector: Vec::new(),
         });
     }
     Catalogue::new(items).map_err(|source| ImportError::Items { path, source })
