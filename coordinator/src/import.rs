@@ -1,4 +1,6 @@
-//! A catalogue from the operator's CSV file.
+//! A catalogue from the operator's CSV file, and its items' vectors from another.
+
+pub mod vectors;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use ndarray::ArrayView2;
 
-use super::eigen::{add_scaled, largest};
-use super::{dot, gram};
+use super::eigen::{add_scaled, dot, largest};
+use super::gram;
 
 /// Rows on their principal components.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,28 +20,26 @@ pub struct Components {
 /// fewer; none where all rows are the same up to rounding. The same bits every time.
 ///
 /// # Shapes
-/// rows: `[rows, width]`.
-pub fn components(rows: ArrayView2<'_, f32>, most: usize) -> Option<Components> {
-    let width = rows.ncols();
-    let wide =
-        |row: ndarray::ArrayView1<'_, f32>| -> Vec<f64> { row.iter().map(|x| f64::from(*x)).collect() };
+/// rows: `[rows, width]`, row-major.
+///
+/// # Panics
+/// If `rows` does not have that shape.
+pub fn components(rows: &[f32], width: usize, most: usize) -> Option<Components> {
+    let count = rows.len().checked_div(width).unwrap_or(0);
+    let wide = |row: &[f32]| -> Vec<f64> { row.iter().map(|value| f64::from(*value)).collect() };
     let mut mean = vec![0.0; width];
     let mut square = 0.0;
-    for row in rows.rows() {
-        let row = wide(row);
+    for row in rows.chunks_exact(width.max(1)).map(wide) {
         square += dot(&row, &row);
-        add_scaled(1.0 / rows.nrows() as f64, &row, &mut mean);
+        add_scaled(1.0 / count as f64, &row, &mut mean);
     }
-    let mut centred = rows.to_owned();
-    for mut row in centred.rows_mut() {
-        row.iter_mut()
-            .zip(&mean)
-            .for_each(|(value, mean)| *value = (f64::from(*value) - mean) as f32);
-    }
-    let scatter = gram(centred.view());
+    let centred = rows.iter().zip(mean.iter().cycle());
+    let centred: Vec<f32> = centred
+        .map(|(value, mean)| (f64::from(*value) - mean) as f32)
+        .collect();
+    let scatter = gram(ArrayView2::from_shape((count, width), &centred).expect("rows of one width"));
     let all: f64 = (0..width).map(|at| scatter[at * width + at]).sum();
-    // An empty set has no rows that differ; and not a number is not above anything.
-    if !(all > EQUAL * square) {
+    if all.is_nan() || all <= EQUAL * square {
         return None;
     }
     let mut eigen = largest(width, most, |x| {
@@ -54,12 +52,12 @@ pub fn components(rows: ArrayView2<'_, f32>, most: usize) -> Option<Components> 
         .count();
     eigen.values.truncate(spanned);
     let kept: f64 = eigen.values.iter().sum();
-    let scale = (rows.nrows() as f64 / kept).sqrt();
+    let scale = (count as f64 / kept).sqrt();
     let axes = &eigen.vectors[..spanned];
-    let values = centred.rows().into_iter().flat_map(|row| {
-        let row = wide(row);
-        axes.iter().map(move |axis| (scale * dot(axis, &row)) as f32)
-    });
+    let values = centred
+        .chunks_exact(width)
+        .map(wide)
+        .flat_map(|row| axes.iter().map(move |axis| (scale * dot(axis, &row)) as f32));
     Some(Components {
         width: spanned,
         values: values.collect(),
@@ -74,7 +72,6 @@ const LEAST_SHARE: f64 = 1e-9;
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
     use rand::RngExt;
 
     use super::*;
@@ -105,8 +102,8 @@ mod tests {
         let mut rng = stream(3, "rows");
         // Wider than eigen's dense limit, with fewer directions than numbers.
         let (count, width) = (40, 200);
-        let rows = Array2::from_shape_fn((count, width), |_| rng.random::<f32>() - 0.5);
-        let all = components(rows.view(), width).expect("they differ");
+        let rows: Vec<f32> = (0..count * width).map(|_| rng.random::<f32>() - 0.5).collect();
+        let all = components(&rows, width, width).expect("they differ");
         assert_eq!(all.width, count - 1);
         let distance = |a: &[f32], b: &[f32]| {
             a.iter()
@@ -114,14 +111,14 @@ mod tests {
                 .map(|(a, b)| f64::from(a - b).powi(2))
                 .sum::<f64>()
         };
-        let row = |at: usize| rows.row(at).to_vec();
+        let row = |at: usize| &rows[at * width..][..width];
         let reduced = |at: usize| &all.values[at * all.width..][..all.width];
-        let ratio = distance(reduced(0), reduced(1)) / distance(&row(0), &row(1));
+        let ratio = distance(reduced(0), reduced(1)) / distance(row(0), row(1));
         for (a, b) in [(2, 3), (0, 39), (17, 8)] {
-            let other = distance(reduced(a), reduced(b)) / distance(&row(a), &row(b));
+            let other = distance(reduced(a), reduced(b)) / distance(row(a), row(b));
             assert!((ratio / other - 1.0).abs() < 1e-4, "{ratio} {other}");
         }
-        let few = components(rows.view(), 8).expect("they differ");
+        let few = components(&rows, width, 8).expect("they differ");
         assert_eq!(few.width, 8);
         assert!(
             few.variance_kept > 8.0 / 39.0 && few.variance_kept < 0.9,
@@ -135,15 +132,16 @@ mod tests {
                 .map(|value| value.to_bits())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(bits(&few), bits(&components(rows.view(), 8).expect("again")));
+        assert_eq!(bits(&few), bits(&components(&rows, width, 8).expect("again")));
     }
 
     #[test]
     fn rows_that_are_the_same_have_no_components() {
-        assert_eq!(components(Array2::from_elem((9, 4), 0.1).view(), 3), None);
-        assert_eq!(components(Array2::zeros((9, 4)).view(), 3), None);
-        assert_eq!(components(Array2::from_elem((1, 4), 2.0).view(), 3), None);
-        assert_eq!(components(Array2::zeros((0, 4)).view(), 3), None);
-        assert_eq!(components(Array2::from_elem((3, 2), f32::NAN).view(), 3), None);
+        assert_eq!(components(&[0.1; 36], 4, 3), None);
+        assert_eq!(components(&[0.0; 36], 4, 3), None);
+        assert_eq!(components(&[2.0; 4], 4, 3), None);
+        assert_eq!(components(&[], 4, 3), None);
+        assert_eq!(components(&[], 0, 3), None);
+        assert_eq!(components(&[f32::NAN; 6], 2, 3), None);
     }
 }
