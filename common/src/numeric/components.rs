@@ -26,6 +26,7 @@ pub struct Components {
 /// If `rows` does not have that shape.
 pub fn components(rows: &[f32], width: usize, most: usize) -> Option<Components> {
     let count = rows.len().checked_div(width).unwrap_or(0);
+    assert_eq!(rows.len(), count * width, "rows of one width");
     let wide = |row: &[f32]| -> Vec<f64> { row.iter().map(|value| f64::from(*value)).collect() };
     let mut mean = vec![0.0; width];
     let mut square = 0.0;
@@ -83,15 +84,14 @@ mod tests {
 
     #[test]
     fn rows_on_a_line_have_one_number_and_their_order_along_it() {
-        let rows = Array2::from_shape_fn((5, 3), |(row, column)| {
-            row as f32 * [1.0, -2.0, 2.0][column] + 7.0
-        });
-        let found = components(rows.view(), 2).expect("they differ");
+        let row = |at: u8| [1.0, -2.0, 3.0].map(|slope| f32::from(at) * slope + 7.0);
+        let rows = [0, 1, 2, 3, 4].map(row).concat();
+        let found = components(&rows, 3, 2).expect("they differ");
         assert_eq!((found.width, found.values.len()), (1, 5));
         assert!((found.variance_kept - 1.0).abs() < 1e-9);
         assert!((square(&found.values) / 5.0 - 1.0).abs() < 1e-6);
-        // -2, -1, 0, 1, 2 along (1, -2, 2), whose first entry of largest magnitude decides the sign.
-        let expected = [-2.0, -1.0, 0.0, 1.0, 2.0].map(|at: f32| -at / 2.0_f32.sqrt());
+        // Along (1, -2, 3), whose largest entry is positive.
+        let expected = [-2.0, -1.0, 0.0, 1.0, 2.0].map(|at: f32| at / 2.0_f32.sqrt());
         for (got, expected) in found.values.iter().zip(expected) {
             assert!((got - expected).abs() < 1e-5, "{found:?}");
         }

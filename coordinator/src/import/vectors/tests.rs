@@ -53,8 +53,14 @@ fn vectors_are_centred_reduced_rounded_and_counted() {
     ];
     let (catalogue, summary) = added(4, &tensors).expect("vectors");
     // (.6, 0, .8) twice and (-.6, 0, .8): one direction, on which they are 1, 1 and -2 times the root of a half.
-    let vectors: Vec<&[f32]> = catalogue.items().iter().map(|item| &item.vector[..]).collect();
-    assert_eq!(vectors, [&[0.7071][..], &[0.7071], &[], &[-1.4142]]);
+    let places = |item: &Item| {
+        item.vector
+            .iter()
+            .map(|value| (value * 1e4).round() as i32)
+            .collect()
+    };
+    let vectors: Vec<Vec<i32>> = catalogue.items().iter().map(places).collect();
+    assert_eq!(vectors, [vec![7071], vec![7071], vec![], vec![-14142]]);
     assert_eq!(
         (summary.with, summary.without, summary.unknown, summary.listed()),
         (3, 1, 2, "\"y\", \"z\"".to_owned())
