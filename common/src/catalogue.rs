@@ -34,6 +34,11 @@ pub struct Item {
     /// code, whose neighbours are alike. An empty map is not written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, f64>,
+    /// What a model from outside makes of the item: 1 to [`VECTOR_NUMBERS`] numbers within [`MOST_IN_VECTOR`] of 0, as
+    /// many for every item that has some. They are used as they stand; an import centres them and scales them to mean
+    /// square length 1. An empty list, of an item without, is not written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vector: Vec<f32>,
 }
 
 impl Item {
@@ -47,6 +52,7 @@ impl Item {
             price: None,
             tags: Vec::new(),
             numbers: BTreeMap::new(),
+            vector: Vec::new(),
         }
     }
 }
@@ -80,7 +86,8 @@ impl Catalogue {
     /// A catalogue of `items`, in this order.
     ///
     /// # Errors
-    /// An empty list, an empty or repeated id, a price that is negative or not finite, too many items.
+    /// An empty list, an empty or repeated id, a price that is negative or not finite, a vector that [`Item::vector`]
+    /// does not allow, too many items.
     pub fn new(items: Vec<Item>) -> Result<Self, CatalogueError> {
         if items.is_empty() {
             return Err(CatalogueError::Empty);
@@ -91,6 +98,11 @@ impl Catalogue {
                 most: MAX_ITEMS,
             });
         }
+        let vector_len = items
+            .iter()
+            .map(|item| item.vector.len())
+            .find(|len| *len > 0)
+            .unwrap_or(0);
         let mut index = HashMap::with_capacity(items.len());
         for (row, item) in items.iter().enumerate() {
             if item.id.is_empty() {
@@ -111,6 +123,7 @@ impl Catalogue {
                     value: *value,
                 });
             }
+            check_vector(item, vector_len)?;
             if index.insert(item.id.clone(), row as u32).is_some() {
                 return Err(CatalogueError::RepeatedId { id: item.id.clone() });
             }
@@ -227,6 +240,26 @@ fn later_format(number: usize, line: &[u8]) -> Option<u32> {
     (number == 0).then_some(head.format)
 }
 
+fn check_vector(item: &Item, expected: usize) -> Result<(), CatalogueError> {
+    let got = item.vector.len();
+    if got > VECTOR_NUMBERS || (got > 0 && got != expected) {
+        return Err(CatalogueError::VectorLength {
+            id: item.id.clone(),
+            got,
+            expected: expected.min(VECTOR_NUMBERS),
+        });
+    }
+    // Not a number is not within any bound.
+    let within = |value: &&f32| value.abs() <= MOST_IN_VECTOR;
+    match item.vector.iter().find(|value| !within(value)) {
+        Some(value) => Err(CatalogueError::VectorNumber {
+            id: item.id.clone(),
+            value: *value,
+        }),
+        None => Ok(()),
+    }
+}
+
 fn vocabulary<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let distinct: std::collections::BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
     std::iter::once("").chain(distinct).map(str::to_owned).collect()
@@ -292,6 +325,28 @@ pub enum CatalogueError {
         /// The number as read.
         value: f64,
     },
+    /// A vector of another length than the others', or of too many numbers.
+    #[error(
+        "item {id:?} has a vector of {got} numbers; here it must have {expected}, at most {VECTOR_NUMBERS}, or be left out"
+    )]
+    VectorLength {
+        /// The item's id.
+        id: String,
+        /// How many numbers it has.
+        got: usize,
+        /// How many the first vector of the catalogue has, or may have.
+        expected: usize,
+    },
+    /// A number of a vector that is none, or too large.
+    #[error(
+        "item {id:?} has {value} in its vector; these numbers are finite, from -{MOST_IN_VECTOR} to {MOST_IN_VECTOR}"
+    )]
+    VectorNumber {
+        /// The item's id.
+        id: String,
+        /// The number as read.
+        value: f32,
+    },
     /// Of another format.
     #[error("the catalogue: {0}")]
     Format(FormatError),
@@ -307,6 +362,13 @@ pub enum CatalogueError {
 
 /// Most items of a catalogue.
 pub const MAX_ITEMS: usize = 4_000_000;
+
+/// Most numbers of an item's vector.
+pub const VECTOR_NUMBERS: usize = 32;
+
+/// The largest magnitude of a number in a vector. At mean square length 1 even a lone vector among [`MAX_ITEMS`] is
+/// shorter than 2,001.
+pub const MOST_IN_VECTOR: f32 = 1e4;
 
 #[cfg(test)]
 mod tests {
@@ -352,6 +414,39 @@ mod tests {
         film.numbers.insert("year".into(), f64::INFINITY);
         let refused = Catalogue::new(vec![film]).expect_err("no number").to_string();
         assert!(refused.contains("\"year\""), "{refused}");
+    }
+
+    #[test]
+    fn vectors_survive_and_bad_ones_are_named() {
+        let with = |id: &str, vector: &[f32]| Item {
+            vector: vector.to_vec(),
+            ..item(id, None)
+        };
+        let catalogue =
+            Catalogue::new(vec![with("a", &[0.25, -1.0001]), item("b", None)]).expect("a catalogue");
+        let bytes = catalogue.to_bytes();
+        assert_eq!(
+            String::from_utf8(bytes.clone()).expect("text"),
+            "{\"id\":\"a\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null,\"vector\":[0.25,-1.0001]}\n\
+             {\"id\":\"b\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null}\n"
+        );
+        let again = Catalogue::from_bytes(&bytes).expect("the same");
+        assert_eq!(again.items(), catalogue.items());
+        for (second, named) in [
+            (vec![1.0], "\"b\" has a vector of 1 numbers; here it must have 2"),
+            (vec![1.0, f32::NAN], "\"b\" has NaN in its vector"),
+            (vec![1.0, f32::INFINITY], "\"b\" has inf"),
+            (vec![1.0, -2e4], "\"b\" has -20000"),
+        ] {
+            let items = vec![with("a", &[0.5, 1.0]), with("b", &second)];
+            let said = Catalogue::new(items).expect_err(named).to_string();
+            assert!(said.contains(named), "{said}");
+        }
+        let long = Catalogue::new(vec![with("a", &[0.0; 33])]).expect_err("too long");
+        assert!(
+            long.to_string().contains("33 numbers; here it must have 32"),
+            "{long}"
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! A column for each category, brand and tag; for each word of three or more letters in a title; and for numbers (the
 //! price, in logarithms, and every number column) triangular bins around quantiles of the catalogue's own values. Only
-//! columns that at least [`LEAST_ITEMS`] items have are kept. Nothing but the public catalogue goes in.
+//! columns that at least [`LEAST_ITEMS`] items have are kept. Behind them stands a column for each number of the items'
+//! vectors, as they are: at mean square length 1, as an import makes them, an item's vector weighs as much as its one
+//! category, whose column is 1. Nothing but the public catalogue goes in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,8 @@ pub enum ColumnKind {
     Word,
     /// A bin of a number.
     Number,
+    /// A number of the items' vectors.
+    Vector,
 }
 
 /// One column of features.
@@ -28,7 +32,7 @@ pub enum ColumnKind {
 pub struct Column {
     /// Where it comes from.
     pub kind: ColumnKind,
-    /// The value, the word, or the number's name and the middle of the bin.
+    /// The value, the word, the number's name and the middle of the bin, or the place in the vector.
     pub name: String,
 }
 
@@ -64,17 +68,29 @@ impl Features {
             .zip(counts.keys())
             .map(|(at, column)| (*column, at))
             .collect();
+        let dimensions = dimensions(items);
         let sparse = rows
             .iter()
-            .map(|row| {
+            .zip(items)
+            .map(|(row, item)| {
                 let kept = row
                     .iter()
                     .filter_map(|(column, value)| Some((*places.get(column)?, *value)));
-                kept.collect()
+                let vector = (places.len() as u32..)
+                    .zip(&dimensions)
+                    .filter_map(|(at, place)| {
+                        let value = item.vector.get(*place)?;
+                        (*value != 0.0).then_some((at, *value))
+                    });
+                kept.chain(vector).collect()
             })
             .collect();
-        let mut features = Self::from_rows(places.len(), sparse);
-        features.described = places.into_keys().cloned().collect();
+        let mut features = Self::from_rows(places.len() + dimensions.len(), sparse);
+        let vector = dimensions.iter().map(|place| Column {
+            kind: ColumnKind::Vector,
+            name: place.to_string(),
+        });
+        features.described = places.into_keys().cloned().chain(vector).collect();
         features.codes = items.iter().map(|item| item.numbers.get(CODE).copied()).collect();
         features
     }
@@ -188,6 +204,19 @@ fn knots(items: &[Item]) -> BTreeMap<&str, Vec<f64>> {
         *sorted = knots;
     }
     values
+}
+
+/// The places of the vectors at which enough items have a number other than 0, ascending.
+fn dimensions(items: &[Item]) -> Vec<usize> {
+    let mut counts = vec![0; items.iter().map(|item| item.vector.len()).max().unwrap_or(0)];
+    for vector in items.iter().map(|item| &item.vector) {
+        for (count, value) in counts.iter_mut().zip(vector) {
+            *count += usize::from(*value != 0.0);
+        }
+    }
+    (0..counts.len())
+        .filter(|place| counts[*place] >= LEAST_ITEMS)
+        .collect()
 }
 
 fn described(item: &Item, knots: &BTreeMap<&str, Vec<f64>>) -> BTreeMap<Column, f32> {
@@ -312,6 +341,40 @@ mod tests {
                 .map(|(_, v)| v)
                 .sum();
             assert!((sum - 1.0).abs() < 1e-6, "{item}: {sum}");
+        }
+    }
+
+    #[test]
+    fn vectors_stand_behind_the_other_columns_as_they_are() {
+        let vectors: [&[f32]; 5] = [
+            &[0.5, 1.0, 0.0],
+            &[0.25, 0.0, 1.0],
+            &[],
+            &[-1.0, 0.0, 2.0],
+            &[2.0, 1.0, 3.0],
+        ];
+        let items = vectors.iter().enumerate().map(|(at, vector)| Item {
+            vector: vector.to_vec(),
+            ..film(at, "")
+        });
+        let features = Features::of(&Catalogue::new(items.clone().collect()).unwrap());
+        let bare = items.map(|item| Item {
+            vector: Vec::new(),
+            ..item
+        });
+        let bare = Features::of(&Catalogue::new(bare.collect()).unwrap());
+        let (before, added) = features.described().split_at(bare.columns());
+        assert_eq!(before, bare.described());
+        // Two items only have something at place 1.
+        let names: Vec<&str> = added.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["0", "2"]);
+        assert!(added.iter().all(|column| column.kind == ColumnKind::Vector));
+        for (at, wanted) in [&[0.5][..], &[0.25, 1.0], &[], &[-1.0, 2.0], &[2.0, 3.0]]
+            .iter()
+            .enumerate()
+        {
+            let (known, values) = (bare.row(at).0.len(), features.row(at).1);
+            assert_eq!((&values[..known], &values[known..]), (bare.row(at).1, *wanted));
         }
     }
 

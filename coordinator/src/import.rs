@@ -1,4 +1,6 @@
-//! A catalogue from the operator's CSV file.
+//! A catalogue from the operator's CSV file, and its items' vectors from another.
+
+pub mod vectors;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,6 +94,7 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
                 .map(str::to_owned)
                 .collect(),
             numbers: known,
+            vector: Vec::new(),
         });
     }
     Catalogue::new(items).map_err(|source| ImportError::Items { path, source })

@@ -380,3 +380,75 @@ fn pending_codes_are_listed_without_their_secrets_and_cancelled_whether_serve_ru
         assert!(failed == 2 && said.contains("not enrolled"), "{said}");
     }
 }
+
+#[test]
+fn an_import_takes_in_vectors_and_says_what_it_did() {
+    let federation = Federation::prepare(SOUK, &plan(1, 1, &["north"]));
+    let near = |name: &str| federation.home().join("..").join(name);
+    let (items, file) = (near("items.csv"), near("items.safetensors"));
+    let import = ["catalogue", "import", text(&items), "--vectors", text(&file)];
+    let kept = || fs::read_to_string(federation.home().join("catalogue.jsonl")).expect("a catalogue");
+    let before = kept();
+    assert!(!before.contains("vector"));
+    // Forty numbers that vary on two: which half of the items it is in, and where.
+    let vector = |item: u8| {
+        let mut vector = vec![1.0f32; 40];
+        (vector[3], vector[7]) = (f32::from(item % 2) * 9.0, f32::from(item) / 9.0);
+        vector
+    };
+    let mut vectors: Vec<(String, Vec<f32>)> =
+        (0..38).map(|item| (format!("i{item}"), vector(item))).collect();
+    vectors.push(("sofa".into(), vector(0)));
+    fs::write(&file, safetensors(&vectors)).expect("a file");
+    let imported = federation.coordinator_json(&import);
+    let done = &imported["vectors"];
+    let count = |key: &str| done[key].as_u64();
+    assert_eq!(
+        ["with", "without", "unknown", "numbers_given"].map(count),
+        [38, 2, 1, 40].map(Some)
+    );
+    assert_eq!(done["unknown_names"], serde_json::json!(["sofa"]));
+    let share = done["variance_kept"].as_f64().expect("a share");
+    assert!(share > 0.99 && share <= 1.0, "{imported}");
+    assert!(
+        count("numbers_kept").is_some_and(|kept| (2..=32).contains(&kept)),
+        "{imported}"
+    );
+    let after = kept();
+    assert_eq!(after.matches("\"vector\":[").count(), 38);
+    let said = good(&federation.coordinator(&import));
+    for words in [
+        "38 items have one, 2 have none",
+        "from 40 numbers",
+        "1 names are no item's: \"sofa\"",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(kept(), after);
+    vectors[3].1[5] = f32::NAN;
+    fs::write(&file, safetensors(&vectors)).expect("a file");
+    let (code, said) = bad(&federation.coordinator(&import));
+    let named = ["items.safetensors", "\"i3\"", "number 5 is NaN"];
+    assert!(
+        code == 2 && named.iter().all(|words| said.contains(words)),
+        "{said}"
+    );
+    assert_eq!(kept(), after);
+    good(&federation.coordinator(&["catalogue", "import", text(&items)]));
+    assert_eq!(kept(), before);
+}
+
+/// A `safetensors` file: the header's length, the header, the numbers.
+fn safetensors(vectors: &[(String, Vec<f32>)]) -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, numbers) in vectors {
+        let start = data.len();
+        data.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        let tensor = serde_json::json!({
+            "dtype": "F32", "shape": [numbers.len()], "data_offsets": [start, data.len()]
+        });
+        header.insert(name.clone(), tensor);
+    }
+    let header = Value::Object(header).to_string().into_bytes();
+    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
+}

@@ -102,6 +102,7 @@ pub(super) fn read_items(
                 .map(str::to_owned)
                 .collect(),
             numbers,
+            vector: Vec::new(),
         };
         if let Some(level) = level {
             let group = fields[level].clone();

@@ -1,4 +1,5 @@
-//! Items that are alike by their public features: cosines, the cube of one, and neighbouring article codes.
+//! Items that are alike by their public features: cosines, the cube of one, neighbouring article codes, and vectors that a
+//! model from outside has made.
 //!
 //! Each is a kernel with an empty diagonal. They depend on the public catalogue alone.
 
@@ -13,7 +14,8 @@ use crate::numeric::Sparse;
 pub fn channels(features: &Features) -> Channels {
     let kinds = |kind| move |of: ColumnKind| of == kind;
     let mut channels = Channels::new();
-    if let Some(all) = unit_rows(features, 0.5, |_| true) {
+    // Vectors are dense: their cosines stand alone, so that those of all other features stay sparse.
+    if let Some(all) = unit_rows(features, 0.5, |kind| kind != ColumnKind::Vector) {
         let cube = cubed(&all);
         channels.extend(cosines("content", all));
         channels.extend(kernel::channels(
@@ -32,6 +34,9 @@ pub fn channels(features: &Features) -> Channels {
     if features.codes().iter().any(Option::is_some) {
         let kernel = neighbours(features.codes());
         channels.extend(kernel::channels("code", Group::Content, kernel, &BOTH_DECAYS));
+    }
+    if let Some(vectors) = unit_rows(features, 0.0, kinds(ColumnKind::Vector)) {
+        channels.extend(cosines("vectors", vectors));
     }
     channels
 }

@@ -186,6 +186,55 @@ fn empty_shops_lone_items_and_equal_features_give_finite_scores() {
     }
 }
 
+/// Items of two kinds that only their vectors tell apart, even and odd; the last has none.
+fn with_vectors() -> Features {
+    let vector = |at: usize| match at {
+        19 => Vec::new(),
+        at if at.is_multiple_of(2) => vec![1.0, at as f32 / 40.0],
+        at => vec![-1.0, at as f32 / 40.0],
+    };
+    let item = |at: usize| Item {
+        vector: vector(at),
+        ..Item::bare(at.to_string())
+    };
+    Features::of(&Catalogue::new((0..20).map(item).collect()).expect("a catalogue"))
+}
+
+#[test]
+fn an_item_that_nobody_has_is_found_by_its_vector() {
+    let features = with_vectors();
+    // Nobody has the items 16 to 19; this customer's are even.
+    let histories: Vec<Vec<u32>> = (0..8).map(|user| vec![user, user + 2, user + 4]).collect();
+    let channels = all_channels(&features, &dataset(&histories));
+    let by_vector: Vec<_> = channels
+        .iter()
+        .filter(|channel| channel.name().starts_with("vectors:") || channel.name() == "lda")
+        .collect();
+    assert_eq!(by_vector.len(), 3);
+    for channel in by_vector {
+        let scores = raw(&**channel, &[10, 12, 14], 20);
+        let others = (1..20).step_by(2).map(|odd| scores[odd]);
+        assert!(
+            others.clone().all(|other| scores[16].min(scores[18]) > other),
+            "{}: {scores:?}",
+            channel.name()
+        );
+        // Without a vector an item is neither near nor far.
+        assert!(channel.name() == "lda" || scores[19] == 0.0, "{scores:?}");
+    }
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
+    assert!(!names.iter().any(|name| name.starts_with("content")), "{names:?}");
+}
+
+#[test]
+fn an_item_does_not_vote_for_itself_by_its_vector() {
+    let channels = content::channels(&with_vectors());
+    for channel in channels {
+        let scores = raw(&*channel, &[4], 20);
+        assert!(scores[4].abs() < 1e-6 && scores[6] > 0.9, "{scores:?}");
+    }
+}
+
 #[test]
 fn large_catalogues_have_lists_and_no_ease() {
     let items = item_ease::MOST_ITEMS + 1;

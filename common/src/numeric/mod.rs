@@ -1,6 +1,7 @@
 //! Arithmetic under the recommenders: products, small solves, and the few loops that need the machine's vectors.
 
 pub mod cholesky;
+pub mod components;
 pub mod eigen;
 pub mod inverse;
 pub mod kernels;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalogue::{Catalogue, Item};
 use crate::release::vectors::{assert_close, vectors};
 
 fn estimate(values: &[f32]) -> PopularityEstimate {
@@ -48,6 +49,28 @@ fn a_map_is_centred_scaled_and_the_same_for_one_seed() {
     );
     assert_eq!(map, PublicMap::new(&popularity, &features, 3));
     assert_ne!(map, PublicMap::new(&popularity, &features, 4));
+}
+
+#[test]
+fn numbers_of_vectors_are_columns_like_others() {
+    let item = |at: u8| Item {
+        category: if at < 20 { "tea" } else { "cup" }.into(),
+        vector: match at.is_multiple_of(7) {
+            true => Vec::new(),
+            false => (1..=5)
+                .map(|place| f32::from(at * place % 11) / 9.0 - 0.5)
+                .collect(),
+        },
+        ..Item::bare(at.to_string())
+    };
+    let features = Features::of(&Catalogue::new((0..40).map(item).collect()).unwrap());
+    assert_eq!((features.columns(), map_columns(&features)), (7, 7 + 16));
+    let popularity = estimate(&(0..40).map(|item| item as f32 / 7.0).collect::<Vec<_>>());
+    let map = PublicMap::new(&popularity, &features, 3);
+    assert_eq!(map.columns(), map_columns(&features));
+    assert!(map.values().iter().all(|value| value.is_finite()));
+    let estimate = PopularityEstimate::new(&[3.0; 40], 1.0, &features);
+    assert!(estimate.values().iter().all(|value| (value - 3.0).abs() < 1e-3));
 }
 
 #[test]
