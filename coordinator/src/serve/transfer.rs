@@ -209,6 +209,24 @@ async fn gather(
     (filled, None)
 }
 
+/// Writes a frame to a peer that reads; one that does not is given up.
+pub(super) async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
+    say_frame(send, &to_bytes(message)?).await
+}
+
+/// As [`say`], of a frame that is encoded already.
+pub(super) async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
+    let written = tokio::time::timeout(PATIENCE, send.write_all(frame)).await;
+    match written {
+        Ok(written) => Ok(written.map_err(io::Error::from)?),
+        Err(_) => Err(stalled().into()),
+    }
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -245,22 +263,4 @@ mod tests {
             .unwrap();
         slow.await.unwrap();
     }
-}
-
-/// Writes a frame to a peer that reads; one that does not is given up.
-pub(super) async fn say<T: Framed>(send: &mut SendStream, message: &T) -> Result<(), FrameError> {
-    say_frame(send, &to_bytes(message)?).await
-}
-
-/// As [`say`], of a frame that is encoded already.
-pub(super) async fn say_frame(send: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
-    let written = tokio::time::timeout(PATIENCE, send.write_all(frame)).await;
-    match written {
-        Ok(written) => Ok(written.map_err(io::Error::from)?),
-        Err(_) => Err(stalled().into()),
-    }
-}
-
-fn stalled() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")
 }

@@ -110,13 +110,10 @@ fn catalogues_smaller_than_the_map_and_releases_of_zeros_give_finite_scores() {
 #[test]
 fn after_the_first_release_there_is_popularity() {
     let vectors = vectors();
-    let forms = FederatedForms::new(&vectors.estimate(), &vectors.features(), None, RANK);
-    assert_eq!(
-        (forms.forms.len(), forms.log_popularity.len()),
-        (1, vectors.items)
-    );
-    let bare = FederatedForms::new(&vectors.estimate(), &Features::default(), None, RANK);
-    assert!(bare.forms.is_empty());
+    for features in [vectors.features(), Features::default()] {
+        let forms = FederatedForms::new(&vectors.estimate(), &features, None, RANK);
+        assert!(forms.forms.is_empty() && forms.log_popularity.len() == vectors.items);
+    }
 }
 
 #[test]
