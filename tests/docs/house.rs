@@ -51,7 +51,7 @@ const CIRCLES: [(&str, &str); 3] = [
     ("coordinator/src/round/attempt.rs", "likewise on the other side"),
     (
         "coordinator/src/membership/enrolment.rs",
-        "the desk takes codes from the registry, which asks it who may come in",
+        "enrolments take members from the registry, which shows their module to others",
     ),
 ];
 

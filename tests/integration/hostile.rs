@@ -222,12 +222,7 @@ async fn updates_that_lie_are_refused_by_their_reason() {
     }
     let check = federation.coordinator_json(&["plan", "check", federation.plan().to_str().expect("plain")]);
     let length = check["bytes_per_update"].as_u64().expect("a size");
-    let (reply, mut send, mut receive) = peer
-        .ask(&Request::Upload(header(length)))
-        .await
-        .expect("an answer");
-    assert_eq!(reply, Reply::UploadFrom { offset: 0 });
-    // The same with a signature that is not its own: nothing is received, and no receipt would be signed for it.
+    // Signed, but not by its own key: nothing is received, and no receipt would be signed for it.
     let signed = Request::SignedUpload {
         header: header(length),
         signature: vec![7; 64],
@@ -238,6 +233,11 @@ async fn updates_that_lie_are_refused_by_their_reason() {
         matches!(&reply, Reply::Error { code: ErrorCode::BadRequest, detail } if detail.contains("signature")),
         "{reply:?}"
     );
+    let (reply, mut send, mut receive) = peer
+        .ask(&Request::Upload(header(length)))
+        .await
+        .expect("an answer");
+    assert_eq!(reply, Reply::UploadFrom { offset: 0 });
     in_time(send.write_all(&vec![7; length as usize]))
         .await
         .expect("sent");

@@ -19,6 +19,7 @@ use souk_common::plan::Plan;
 use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
 
 mod faithfulness;
+mod mean;
 mod report;
 
 use faithfulness::Faithfulness;

@@ -7,7 +7,7 @@ use souk_common::eval::Split;
 use souk_common::rng::stream;
 use souk_common::stack::{Shopper, Stack};
 
-use super::report::mean_and_error;
+use super::mean::mean_and_error;
 
 /// What deleting items does to the score of the first recommended one, over customers; in units of the stack's score.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -7,6 +7,7 @@ use souk_common::eval::{Metrics, Split};
 use souk_common::stack::GateReport;
 
 use super::faithfulness::Faithfulness;
+use super::mean::mean_and_error;
 use super::{Fits, Joining, Variant};
 use crate::check::Check;
 
@@ -60,14 +61,6 @@ impl Gain {
         };
         Variant::ALL[1..].iter().filter_map(one).collect()
     }
-}
-
-/// The mean, and its standard error.
-pub(super) fn mean_and_error(values: &[f64]) -> (f64, f64) {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-    (mean, (variance / count).sqrt())
 }
 
 /// One shop's gate under one seed of the noise.
