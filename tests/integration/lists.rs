@@ -27,9 +27,7 @@ fn a_shop_has_lists_before_any_round_and_better_informed_ones_after_each_release
         .map(|shop| federation.start_client(shop, &[]))
         .collect();
     let finished = |shop: &&str| federation.log(shop).contains("the run is complete");
-    until("both releases are out", || {
-        SHOPS.iter().all(&finished)
-    });
+    until("both releases are out", || SHOPS.iter().all(&finished));
     // Fitted on its own account, and told.
     until("the owner is told", || {
         federation.log("north").contains("together")
