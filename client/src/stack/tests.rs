@@ -228,7 +228,6 @@ fn taking_out_the_items_that_reasons_name_costs_more_than_taking_out_others() {
 }
 
 #[test]
-#[ignore = "the same for a thousand customers, with what all shops released: some seconds"]
 fn the_same_holds_for_a_larger_shop() {
     let mut sources = sources(1000, true);
     sources.release = Some(released(&sources, 1.0));
@@ -237,30 +236,4 @@ fn the_same_holds_for_a_larger_shop() {
         "score falls by {named:.3} without the named items, by {others:.3} without others"
     ));
     assert!(named > 0.5 && named > 2.0 * others.max(0.0), "{named} {others}");
-}
-
-#[test]
-#[ignore = "a measurement: lists over 10,000 items, some seconds"]
-fn a_list_over_ten_thousand_items_takes_less_than_five_milliseconds() {
-    use souk_common::clock::{Clock, SystemClock};
-    use souk_common::stack::Shopper;
-    let sources = sources_of(2000, true, 1667);
-    let start = SystemClock.now();
-    let stack = built(&sources);
-    let fitted = SystemClock.now().since(start);
-    let (stack, _) = stack.serving(FederatedUse::Gate);
-    let start = SystemClock.now();
-    for history in &sources.dataset.histories[..200] {
-        let shopper = Shopper {
-            history: &history.items,
-            session: &[],
-        };
-        assert_eq!(stack.top(shopper, 10, false).len(), 10);
-    }
-    let each = SystemClock.now().since(start) / 200;
-    let channels = stack.channels().len();
-    souk_common::terminal::tell(&format!(
-        "fitted in {fitted:.1?}; a list by {channels} channels takes {each:.2?}"
-    ));
-    assert!(each.as_millis() < 5, "{each:?}");
 }
