@@ -17,10 +17,6 @@ const ITEMS: u32 = GROUPS * GROUP;
 
 /// Customers who buy from two groups of items by turns; a group is a category where `described`.
 fn sources(customers: usize, described: bool) -> Sources {
-    sources_of(customers, described, GROUP)
-}
-
-fn sources_of(customers: usize, described: bool, group: u32) -> Sources {
     let mut rng = stream(5, "two groups each");
     let mut dataset = Dataset::default();
     for user in 0..customers {
@@ -30,7 +26,7 @@ fn sources_of(customers: usize, described: bool, group: u32) -> Sources {
         ];
         let mut items: Vec<u32> = Vec::new();
         while items.len() < 10 {
-            let item = groups[items.len() % 2] * group + rng.random_range(0..group);
+            let item = groups[items.len() % 2] * GROUP + rng.random_range(0..GROUP);
             if !items.contains(&item) {
                 items.push(item);
             }
@@ -43,12 +39,12 @@ fn sources_of(customers: usize, described: bool, group: u32) -> Sources {
     }
     let item = |row: u32| Item {
         category: match described {
-            true => format!("group {}", row / group),
+            true => format!("group {}", row / GROUP),
             false => String::new(),
         },
         ..Item::bare(format!("i{row:05}"))
     };
-    let catalogue = Catalogue::new((0..GROUPS * group).map(item).collect()).unwrap();
+    let catalogue = Catalogue::new((0..GROUPS * GROUP).map(item).collect()).unwrap();
     Sources {
         catalogue_digest: catalogue.digest(),
         catalogue: Arc::new(catalogue),
