@@ -122,20 +122,6 @@ pub enum Request {
     },
 }
 
-impl Request {
-    /// Offers an update without the shop's own word, as simulated shops do that recover nothing.
-    pub fn offer(header: UploadHeader, binding: Option<Binding>) -> Self {
-        match binding {
-            None => Self::Upload(header),
-            binding => Self::SignedUpload {
-                header,
-                signature: Vec::new(),
-                binding,
-            },
-        }
-    }
-}
-
 /// What a shop says of itself.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CheckIn {

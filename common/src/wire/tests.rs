@@ -154,7 +154,11 @@ fn requests() -> Vec<(&'static str, Request)> {
         ),
         (
             "request_masked_upload",
-            Request::offer(UPLOAD, Some(Binding([9; 64]))),
+            Request::SignedUpload {
+                header: UPLOAD,
+                signature: Vec::new(),
+                binding: Some(Binding([9; 64])),
+            },
         ),
         ("request_signed_spent", Request::SignedSpent { below: u64::MAX }),
     ]

@@ -14,7 +14,7 @@ use souk_common::ids::{AttemptId, Digest, Digester, ShopName};
 use souk_common::limits::CHUNK_BYTES;
 use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
-use souk_common::round::statements::{Announcement, Decision, Outcome, UploadHeader};
+use souk_common::round::statements::{Announcement, Decision, Outcome, Sent, UploadHeader};
 use souk_common::secagg::{Binding, Checked, Context, Keys, MaskingParams, Sharing, UnmaskSecrets};
 use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
 use souk_common::wire::messages::{Push, Reply, Request};
@@ -113,6 +113,7 @@ impl Shops {
                 identity: Arc::clone(&shop.identity),
                 connection: shop.connection.clone(),
                 shared: Arc::clone(&self.shared),
+                plan: Digest::ZERO,
                 attempt: Attempt::None,
             };
             tasks.spawn(taking_part.run());
@@ -147,6 +148,8 @@ struct TakingPart {
     identity: Arc<SigningKey>,
     connection: Connection,
     shared: Arc<Shared>,
+    /// As the last announcement named it.
+    plan: Digest,
     attempt: Attempt,
 }
 
@@ -208,6 +211,7 @@ impl TakingPart {
 
     async fn round(&mut self, announcement: &Announcement) -> anyhow::Result<()> {
         let id = announcement.id;
+        self.plan = announcement.plan;
         if let Some(terms) = self.shared.masking {
             let context = Context {
                 id,
@@ -226,7 +230,7 @@ impl TakingPart {
         // Another first coordinate for each shop and round: equal updates would share one file in the coordinator's store.
         let head = (self.number as u32 | (id.round as u32) << 16).to_le_bytes();
         let rest = &self.shared.update[head.len()..];
-        upload(&self.connection, &self.shared, (id, None), &head, rest).await
+        upload(self, id, None, (&head, rest)).await
     }
 
     async fn masked(&mut self, push: Push) -> anyhow::Result<()> {
@@ -254,7 +258,7 @@ impl TakingPart {
                 })?;
                 let binding = Some(masking.binding());
                 self.attempt = Attempt::Masking(Box::new(masking));
-                upload(&self.connection, &self.shared, (id, binding), &[], &update).await
+                upload(self, id, binding, (&[], &update)).await
             }
             (
                 Push::Survivors {
@@ -306,13 +310,14 @@ async fn fetch(connection: &Connection, digest: Digest) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Offers an update as real shops do, under the shop's own signature, and sends it.
 async fn upload(
-    connection: &Connection,
-    shared: &Shared,
-    (id, binding): (AttemptId, Option<Binding>),
-    head: &[u8],
-    rest: &[u8],
+    shop: &TakingPart,
+    id: AttemptId,
+    binding: Option<Binding>,
+    (head, rest): (&[u8], &[u8]),
 ) -> anyhow::Result<()> {
+    let (connection, shared) = (&shop.connection, &shop.shared);
     let header = UploadHeader {
         id,
         update: Digester::default().update(head).update(rest).finish(),
@@ -320,7 +325,12 @@ async fn upload(
         ledger_length: id.round,
         ledger_head: Digest::ZERO,
     };
-    let offer = Request::offer(header, binding);
+    let sent = Sent::of(&shop.name, shop.plan, &header);
+    let offer = Request::SignedUpload {
+        header,
+        signature: shop.identity.sign(sent).signature,
+        binding,
+    };
     let (reply, mut send, mut receive) = ask(connection, &offer, false).await?;
     ensure!(
         reply == Reply::UploadFrom { offset: 0 },
