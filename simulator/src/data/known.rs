@@ -14,6 +14,7 @@ use souk_common::eval::k_core;
 use souk_common::features::CODE;
 
 use super::cut::{By, assign};
+use super::market::{read_folders, shop_folders};
 
 /// A data set and how it is cut into shops, as typed.
 #[derive(Args, Debug)]
@@ -80,7 +81,7 @@ pub struct Known {
 
 /// Reads the set in `dir`, products as items. What is none takes what suits the set: MovieLens 100K whole, by zip, 10
 /// shops; Online Retail 5-core, by country, 8 shops; Complete Journey 20-core (5-core for types), by store, 10 shops; a
-/// plain shop's folder whole, by user-hash.
+/// plain shop's folder whole, by user-hash. Folders of shops, as `souk-sim split` writes them, are taken as they are.
 ///
 /// # Errors
 /// When the folder holds no set that is known, or it can't be read or cut so.
@@ -101,6 +102,9 @@ pub(super) fn load_level(
     by: Option<By>,
     shops: Option<usize>,
 ) -> anyhow::Result<Known> {
+    if is_of_shops(dir) {
+        return shops_as_they_are(dir, level, core, by, shops);
+    }
     let set = Set::detect(dir)?;
     let types = level == ItemLevel::Types;
     if types && set != Set::CompleteJourney {
@@ -144,6 +148,41 @@ pub(super) fn load_level(
         catalogue,
         shop_of,
         shops,
+        groups,
+    })
+}
+
+/// Whether `dir` is what `souk-sim split` writes: a catalogue, and a folder a shop.
+fn is_of_shops(dir: &Path) -> bool {
+    let has_no_orders = find(dir, "orders.csv").is_none();
+    has_no_orders && shop_folders(dir).is_ok_and(|folders| !folders.is_empty())
+}
+
+/// The folders of shops in `dir`, as they are.
+fn shops_as_they_are(
+    dir: &Path,
+    level: ItemLevel,
+    core: Option<usize>,
+    by: Option<By>,
+    shops: Option<usize>,
+) -> anyhow::Result<Known> {
+    if level == ItemLevel::Types || core.is_some() || by.is_some() || shops.is_some() {
+        bail!(
+            "{} has folders of shops, which are taken as they are: leave out --items, --core, --by and --shops",
+            dir.display()
+        );
+    }
+    let (dataset, catalogue, parts) = read_folders(dir)?;
+    let parts = (0..).zip(&parts);
+    let (shop_of, groups) = parts
+        .flat_map(|(shop, (name, users))| users.clone().map(move |_| (shop, name.to_string())))
+        .unzip();
+    Ok(Known {
+        name: "shops",
+        dataset,
+        catalogue,
+        shop_of,
+        shops: shop_folders(dir)?.len(),
         groups,
     })
 }

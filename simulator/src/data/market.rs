@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use souk_client::data::{FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
@@ -43,33 +43,7 @@ impl Market {
 
     /// Shops in folders, as `souk-sim split` writes them.
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
-        let items = dir.join("items.csv");
-        let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
-            .with_context(|| format!("reading {}", items.display()))?;
-        let mut folders: Vec<_> = fs::read_dir(dir)
-            .with_context(|| format!("reading {}", dir.display()))?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.join("orders.csv").is_file())
-            .collect();
-        folders.sort();
-        ensure!(
-            !folders.is_empty(),
-            "{} has no folder with an orders.csv: make some with `souk-sim split`",
-            dir.display()
-        );
-        let (mut dataset, mut shops) = (Dataset::default(), Vec::new());
-        for folder in folders {
-            let name = folder
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let read = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue))
-                .with_context(|| format!("reading {}", folder.display()))?;
-            let first = dataset.len();
-            dataset.users.extend(read.dataset.users);
-            dataset.histories.extend(read.dataset.histories);
-            shops.push((name.parse()?, first..dataset.len()));
-        }
+        let (dataset, catalogue, shops) = read_folders(dir)?;
         Ok(Self::new(dataset, catalogue, shops, dir.display().to_string()))
     }
 
@@ -168,6 +142,50 @@ impl Market {
     fn history(&self, user: usize) -> &History {
         &self.split.train.histories[user]
     }
+}
+
+/// The shops in the folders of `dir`, over the catalogue beside them: their customers, shop by shop.
+///
+/// # Errors
+/// When there is no such folder, or a file can't be read.
+pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<(Dataset, Catalogue, Vec<(ShopName, Range<usize>)>)> {
+    let items = dir.join("items.csv");
+    let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
+        .with_context(|| format!("reading {}", items.display()))?;
+    let folders = shop_folders(dir)?;
+    ensure!(
+        !folders.is_empty(),
+        "{} has no folder with an orders.csv: make some with `souk-sim split`",
+        dir.display()
+    );
+    let (mut dataset, mut shops) = (Dataset::default(), Vec::new());
+    for folder in folders {
+        let name = folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let read = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue))
+            .with_context(|| format!("reading {}", folder.display()))?;
+        let first = dataset.len();
+        dataset.users.extend(read.dataset.users);
+        dataset.histories.extend(read.dataset.histories);
+        shops.push((name.parse()?, first..dataset.len()));
+    }
+    Ok((dataset, catalogue, shops))
+}
+
+/// Folders of shops in `dir`, by name.
+///
+/// # Errors
+/// When `dir` can't be read.
+pub(crate) fn shop_folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders: Vec<_> = fs::read_dir(dir)
+        .with_context(|| format!("reading {}", dir.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("orders.csv").is_file())
+        .collect();
+    folders.sort();
+    Ok(folders)
 }
 
 /// Replaced in part by the shops at hand.
