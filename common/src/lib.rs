@@ -15,6 +15,7 @@
 //! | [`accountant`] | what turns rounds into epsilon |
 //! | [`update`] | what is summed: integers on a grid |
 //! | [`release`] | what one full-batch round teaches: popularity, and which items go together |
+//! | [`training`] | what follows the releases under the same budget: an MLP, and a model, that start from them |
 //! | [`crypto`] | certificates and signatures |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`plan`] | everything the operator fixes for a training run, its checks, and every number that follows from it |
@@ -53,6 +54,7 @@ pub mod stack;
 pub mod storage;
 pub mod telemetry;
 pub mod terminal;
+pub mod training;
 pub mod transport;
 pub mod update;
 pub mod wire;

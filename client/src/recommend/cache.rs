@@ -207,8 +207,8 @@ fn open_published(folder: &Folder, manifest: &Manifest) -> anyhow::Result<Publis
     let [plan, catalogue, learned] = blobs_of(manifest);
     let plan = open_plan(folder, &plan)?;
     let catalogue = Catalogue::from_bytes(&read_blob(folder, &catalogue)?)?;
+    let learner = Learner::new(&plan, &catalogue);
     let read = || {
-        let learner = Learner::new(&plan, &catalogue);
         let read = learner.decode(&read_blob(folder, &learned)?);
         read.with_context(|| folder.blob(&learned).display().to_string())
     };
@@ -222,11 +222,11 @@ fn open_published(folder: &Folder, manifest: &Manifest) -> anyhow::Result<Publis
         }
     } else if plan.is_of_releases()
         && let Learned::Releases(releases) = read()?
-        && let Some(released) = releases.last
+        && releases.last.is_some()
     {
         Says::Release(Arc::new(Release {
-            digest: manifest.model,
-            released: *released,
+            learner,
+            releases,
             epsilon: epsilon_of(&plan),
         }))
     } else {

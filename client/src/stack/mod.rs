@@ -59,7 +59,7 @@ impl ShopStack {
     ) -> anyhow::Result<Self> {
         let features = Features::of(&sources.catalogue);
         let content = content::channels(&features);
-        let federated = sources.federated(&features)?;
+        let federated = sources.federated(&content)?;
         let local = channels::local(&sources.dataset, &features);
         let all = [content.clone(), local, federated.clone()].concat();
         let again = kept.filter(|kept| kept.key == sources.key());

@@ -7,11 +7,10 @@ use souk_common::accountant::{Relation, SampledGaussian, gaussian};
 use souk_common::catalogue::Catalogue;
 use souk_common::channels::Channels;
 use souk_common::dataset::Dataset;
-use souk_common::features::Features;
 use souk_common::ids::Digest;
+use souk_common::learned::{Learner, Releases};
 use souk_common::params::SamplingRate;
 use souk_common::plan::Plan;
-use souk_common::release::Released;
 
 /// What a stack is fitted to.
 #[derive(Clone)]
@@ -28,12 +27,12 @@ pub struct Sources {
     pub release: Option<Arc<Release>>,
 }
 
-/// A release that was published.
+/// What the rounds of a plan of releases have published.
 pub struct Release {
-    /// Of its file.
-    pub digest: Digest,
+    /// How its plan learns.
+    pub learner: Learner,
     /// What it says.
-    pub released: Released,
+    pub releases: Releases,
     /// Epsilon of its plan at the plan's delta; none: without noise.
     pub epsilon: Option<f64>,
 }
@@ -41,10 +40,9 @@ pub struct Release {
 impl Sources {
     /// Changes when a stack has to be fitted anew.
     pub fn key(&self) -> Digest {
-        let release = self
-            .release
-            .as_ref()
-            .map_or(Digest::ZERO, |release| release.digest);
+        let release = self.release.as_ref().map_or(Digest::ZERO, |release| {
+            release.learner.channels_digest(&release.releases)
+        });
         let mut bytes = RECIPE.to_vec();
         for digest in [self.data_digest, self.catalogue_digest, release] {
             bytes.extend(digest.0);
@@ -56,18 +54,19 @@ impl Sources {
         self.release.as_ref()?.epsilon
     }
 
-    /// The channels of all shops; none before the first release.
-    pub(super) fn federated(&self, features: &Features) -> anyhow::Result<Channels> {
+    /// The channels of all shops; none before the first release. `content` are those of the catalogue.
+    pub(super) fn federated(&self, content: &Channels) -> anyhow::Result<Channels> {
         let Some(release) = &self.release else {
             return Ok(Channels::new());
         };
-        let (of, items) = (release.released.direction.len(), self.catalogue.len());
+        let (of, items) = (release.learner.items(), self.catalogue.len());
         ensure!(
             of == items,
             "the last release does not fit the catalogue: it is of {of} items, the catalogue of {items}"
         );
-        let channels = release.released.channels(features);
-        channels.context("the last release does not fit its own map")
+        let learner = release.learner.clone().with_content(content.clone());
+        let channels = learner.channels(&release.releases);
+        channels.context("what was released does not fit its own plan")
     }
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use souk_common::catalogue::{Catalogue, Item};
+use souk_common::learned::{Learner, Releases};
 use souk_common::model::update::UserUpdate;
+use souk_common::plan::Plan;
 use souk_common::release::popularity::contribution;
 use souk_common::release::{NoisedSum, PublicParameters, ReleaseKind, Released, for_release};
 use souk_common::rng::stream;
@@ -79,9 +81,16 @@ fn released(sources: &Sources, times: f64) -> Arc<Release> {
         noise_stddev: 1.0,
     };
     let released = Released::compute(ReleaseKind::Popularity, sum, None, false, &public).unwrap();
+    let plan = Plan::from_toml(
+        "name = 'r'\n[privacy]\nnoise_multiplier = 1.0\n[cohort]\nquorum = 1\n[[release]]\nkind = 'popularity'\nshare = 1.0\n\
+         [[shops]]\nname = 'a'\ndeclared_users = 40\n",
+    );
     Arc::new(Release {
-        digest: Digest::of(&times.to_le_bytes()),
-        released,
+        learner: Learner::new(&plan.unwrap(), &sources.catalogue),
+        releases: Releases {
+            last: Some(Box::new(released)),
+            ..Releases::default()
+        },
         epsilon: Some(8.0),
     })
 }

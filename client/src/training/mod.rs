@@ -5,6 +5,7 @@ pub mod release_update;
 pub mod round_update;
 #[cfg(test)]
 mod tests;
+pub mod training_update;
 mod unreleased;
 
 use std::collections::HashMap;
@@ -43,6 +44,7 @@ use crate::recommend::cache::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
+use crate::training::training_update::TrainingCache;
 
 pub use unreleased::UnreleasedUpdate;
 
@@ -62,6 +64,7 @@ struct Prepared {
     recommender: Arc<Recommender>,
     data: Arc<Data>,
     vectors: Vectors,
+    cache: TrainingCache,
 }
 
 /// The shop's files as they were read.
@@ -221,6 +224,7 @@ impl Attempts {
                 announcement.id.round,
                 &bench.data.dataset,
                 (&of_round, &grid, terms),
+                &mut bench.cache,
                 &mut secret_stream()?,
             )?;
             return Ok(UnreleasedUpdate::new(&of_round, announcement, sum, told));
@@ -387,6 +391,7 @@ impl Attempts {
             recommender,
             data,
             vectors,
+            cache: TrainingCache::default(),
         })
     }
 

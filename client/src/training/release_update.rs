@@ -1,10 +1,9 @@
-//! A shop's part in a release: noise, and every user's vector.
+//! A shop's part in a round of a plan of releases: noise, and every user's vector.
 
-use rayon::prelude::*;
-use souk_common::dataset::Dataset;
+use souk_common::dataset::{Dataset, History};
 use souk_common::learned::{Learned, LearnedError, Learner};
 use souk_common::model::update::UserUpdate;
-use souk_common::plan::{Plan, ShopTerms};
+use souk_common::plan::{Plan, RoundKind, ShopTerms};
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::release::collaborative::CollaborativeStatistic;
 use souk_common::release::schedule::ReleaseKind;
@@ -12,8 +11,10 @@ use souk_common::release::{ReleaseHistory, for_release, popularity};
 use souk_common::rng::Source;
 use souk_common::update::Grid;
 
-/// What a shop adds to the release that `round` makes of what was `learned` before: the noise of `plan`, the round's own, and
-/// the vectors of all its users. The latest item of each is left out; it is what the shop validates on.
+use super::training_update::{TrainingCache, add_all_with, training_update};
+
+/// What a shop adds to the release, or the step of training, that `round` makes of what was `learned` before: the noise of `plan`,
+/// the round's own, and the vectors of all its users. The latest item of each is in no release; it is what the shop validates on.
 ///
 /// The result is the same on any number of threads.
 ///
@@ -24,10 +25,18 @@ pub fn release_update<S: Source>(
     round: u64,
     dataset: &Dataset,
     (plan, grid, terms): (&Plan, &Grid, &ShopTerms),
+    cache: &mut TrainingCache,
     source: &mut S,
 ) -> Result<UserSum<S>, LearnedError> {
-    let (Learned::Releases(before), Some(kind)) = (learned, learner.plan().release_at(round)) else {
+    let (Learned::Releases(before), Some(kind)) = (learned, learner.plan().kind_at(round)) else {
         return Err(LearnedError::NotThisPlan);
+    };
+    let kind = match kind {
+        RoundKind::Release(kind) => kind,
+        RoundKind::Training { phase, step } => {
+            let of = (learner, before);
+            return training_update(of, (phase, step), dataset, (grid, terms), cache, source);
+        }
     };
     // Before any data is read.
     let noise = NoiseVector::draw(grid, plan.update_len(learner.coordinates(round)), source);
@@ -48,29 +57,10 @@ pub fn release_update<S: Source>(
             Some(statistic) => statistic.contribution(history),
         }
     };
-    // As many parts as threads, each as large as the release, not one a task.
-    let share = dataset
-        .len()
-        .div_ceil(rayon::current_num_threads())
-        .max(LEAST_SHARE);
-    let parts: Vec<_> = dataset
-        .histories
-        .par_chunks(share)
-        .map(|histories| {
-            let mut part = sum.part();
-            let vectors = histories
-                .iter()
-                .filter_map(|history| vector(&for_release(history)));
-            vectors.for_each(|vector| part.add(&vector));
-            part
-        })
-        .collect();
-    parts.into_iter().for_each(|part| sum.merge(part));
+    let update = |history: &History| Some((vector(&for_release(history))?, ()));
+    let _: Vec<()> = add_all_with(&mut sum, &dataset.histories, update);
     Ok(sum)
 }
-
-/// Fewer users than this are not worth a thread and a copy of the release's shape.
-const LEAST_SHARE: usize = 64;
 
 #[cfg(test)]
 mod tests;

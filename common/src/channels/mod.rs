@@ -96,7 +96,13 @@ pub trait Channel: Send + Sync {
     /// How fast older items fade: they count rank^-decay. None if the score is the same for everybody.
     fn decay(&self) -> Option<f32>;
 
-    /// Raw scores of all items, written over `out`; linear in `of`'s weights where [`Channel::decay`] is some.
+    /// Whether scores are linear in the weights of a user's items, so that they fall into parts of these; else only leaving an
+    /// item out tells what it adds.
+    fn is_linear(&self) -> bool {
+        true
+    }
+
+    /// Raw scores of all items, written over `out`.
     ///
     /// # Shapes
     /// out: `[items]`.

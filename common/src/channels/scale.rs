@@ -3,6 +3,8 @@
 //! Without the compression the weights of a stack diverge on sparse catalogues, where one score may stand a hundred
 //! standard deviations out.
 
+use super::{Channel, Channels, Recency, recency_weights};
+
 /// What turns a raw score into a standardised one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standard {
@@ -35,6 +37,31 @@ impl Standard {
     pub fn apply(self, score: f32) -> f32 {
         compress((score - self.mean) * self.rate)
     }
+}
+
+/// Standardised and compressed scores of `rows` for a history, earliest first.
+///
+/// # Shapes
+/// out: `[rows, channels]`.
+pub fn score_rows(channels: &Channels, history: &[u32], items: usize, rows: &[u32], out: &mut [f32]) {
+    let mut scores = vec![0.0; items];
+    for (at, channel) in channels.iter().enumerate() {
+        let standard = score_channel(&**channel, history, &mut scores);
+        for (row, values) in rows.iter().zip(out.chunks_exact_mut(channels.len())) {
+            values[at] = standard.apply(scores[*row as usize]);
+        }
+    }
+}
+
+/// Raw scores of all items for a history, earliest first, and what makes them standard.
+pub fn score_channel(channel: &dyn Channel, history: &[u32], scores: &mut [f32]) -> Standard {
+    let weights = recency_weights(history.len(), channel.decay().unwrap_or(0.0));
+    let of = Recency {
+        items: history,
+        weights: &weights,
+    };
+    channel.score(of, scores);
+    Standard::of(scores)
 }
 
 /// 3 asinh(z / 3): linear near 0, logarithmic far out. Within 1e-6 of the exact value, and the same on every machine.

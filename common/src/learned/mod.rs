@@ -3,20 +3,28 @@
 mod releases;
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use releases::{Releases, ReleasesFileError};
 
 use crate::catalogue::Catalogue;
+use crate::channels::{Channels, content};
 use crate::features::Features;
-use crate::ids::AttemptId;
+use crate::ids::{AttemptId, Digest};
+use crate::model::Recommender;
 use crate::model::file::{self, ModelFileError, ModelMeta};
 use crate::model::init::initial_parameters;
 use crate::model::layout::{Layout, Vocabulary};
 use crate::params::NoiseMultiplier;
-use crate::plan::{GridError, Plan};
+use crate::plan::{GridError, Plan, RoundKind};
 use crate::release::schedule::{ReleaseKind, ScheduleError};
 use crate::release::state::{NoisedSum, PublicParameters, Released, ReleasedError, coordinates};
+use crate::training::channels::{ModelChannel, TowerChannel};
+use crate::training::embeddings;
+use crate::training::inputs::TowerInputs;
+use crate::training::phases::{TrainingKind, TrainingPhase};
+use crate::training::tower::Tower;
+use crate::training::trained::{Trained, TrainedError};
 use crate::update::Grid;
 
 /// What was published last, in memory.
@@ -39,12 +47,16 @@ impl Learned {
 }
 
 /// How a plan over a catalogue learns: shapes, files, what it begins with, and what comes of a release's sum.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Learner {
     plan: Plan,
     layout: Layout,
     items: usize,
     features: Arc<Features>,
+    /// Of a plan one of whose phases trains its model.
+    recommender: Option<Arc<Recommender>>,
+    /// Made when a tower is fed.
+    content: Arc<OnceLock<Channels>>,
 }
 
 impl Learner {
@@ -57,8 +69,25 @@ impl Learner {
                 true => Features::of(catalogue),
                 false => Features::default(),
             }),
+            recommender: plan
+                .training
+                .iter()
+                .any(|phase| phase.kind == TrainingKind::Model)
+                .then(|| Recommender::new(&plan.model, &plan.train, catalogue)),
+            content: Arc::default(),
             plan: plan.clone(),
         }
+    }
+
+    /// With the catalogue's content channels, where they are made already.
+    pub fn with_content(self, content: Channels) -> Self {
+        let content = Arc::new(OnceLock::from(content));
+        Self { content, ..self }
+    }
+
+    /// The recommender that a phase trains; none if no phase does.
+    pub fn recommender(&self) -> Option<&Arc<Recommender>> {
+        self.recommender.as_ref()
     }
 
     /// The plan.
@@ -100,19 +129,42 @@ impl Learner {
         let Learned::Releases(releases) = learned else {
             return Ok(());
         };
-        let before = round
-            .checked_sub(1)
-            .and_then(|before| self.plan.release_at(before));
-        if releases.last.as_ref().map(|last| last.kind) != before {
+        let last = releases.last.as_ref().map(|last| last.kind);
+        let expected = match self.plan.kind_at(round) {
+            Some(RoundKind::Training { phase, step }) => {
+                let fits = self.plan.training[..=phase].iter().zip(0..).all(|(terms, at)| {
+                    let steps = if at < phase { terms.rounds } else { step };
+                    releases.trained.get(at).is_some_and(|trained| {
+                        (trained.kind, trained.state.steps) == (terms.kind, steps)
+                            && trained.params.len() == self.parameters(terms)
+                    })
+                });
+                if !fits || releases.trained.len() != phase + 1 {
+                    return Err(LearnedError::NotTheOneBefore { round });
+                }
+                self.last_release()
+            }
+            _ => round
+                .checked_sub(1)
+                .and_then(|before| self.plan.release_at(before)),
+        };
+        if last != expected {
             return Err(LearnedError::NotTheOneBefore { round });
         }
-        match before {
-            Some(ReleaseKind::Popularity) => self.verify(releases, &Releases::default()),
+        match last {
+            Some(ReleaseKind::Popularity) => {
+                let public = self.public();
+                let is_last = self.last_release() == last;
+                releases
+                    .last
+                    .as_ref()
+                    .map_or(Ok(()), |last| Ok(last.verify(None, is_last, &public)?))
+            }
             _ => Ok(()),
         }
     }
 
-    /// Makes the last release again from its own sum and what was published `before`, and compares.
+    /// Makes the last release, or the last step of training, again from its own sum and what was published `before`, and compares.
     ///
     /// # Errors
     /// Which part is another.
@@ -120,8 +172,94 @@ impl Learner {
         let Some(last) = &releases.last else {
             return Ok(());
         };
-        let is_last = self.plan.release_at(self.plan.rounds) == Some(last.kind);
-        Ok(last.verify(before.last.as_deref(), is_last, &self.public())?)
+        if releases.steps() > before.steps() {
+            let again = self.stepped(before, || {
+                let sum = releases
+                    .trained
+                    .iter()
+                    .rev()
+                    .find_map(|trained| trained.sum.clone());
+                sum.ok_or(LearnedError::NotThisPlan)
+            })?;
+            return match again.trained == releases.trained && before.last == releases.last {
+                true => Ok(()),
+                false => Err(LearnedError::OtherStep),
+            };
+        }
+        let is_last = self.last_release() == Some(last.kind);
+        last.verify(before.last.as_deref(), is_last, &self.public())?;
+        let begun = match is_last {
+            true => self.begun(last, Vec::new())?,
+            false => Vec::new(),
+        };
+        match begun == releases.trained {
+            true => Ok(()),
+            false => Err(LearnedError::OtherStep),
+        }
+    }
+
+    /// The last kind that the plan releases.
+    fn last_release(&self) -> Option<ReleaseKind> {
+        self.plan.release.last().map(|release| release.kind)
+    }
+
+    /// How many parameters a phase trains.
+    fn parameters(&self, phase: &TrainingPhase) -> usize {
+        match phase.kind {
+            TrainingKind::Model => self.layout.len(),
+            TrainingKind::Tower => Tower::len_of(phase.hidden),
+        }
+    }
+
+    /// With the next phase of training, about to begin, if there is one.
+    fn begun(&self, last: &Released, mut trained: Vec<Trained>) -> Result<Vec<Trained>, LearnedError> {
+        let Some(phase) = self.plan.training.get(trained.len()) else {
+            return Ok(trained);
+        };
+        let params = match phase.kind {
+            TrainingKind::Model => {
+                let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
+                let model = (&self.plan.model, &self.plan.train);
+                embeddings::initial(model, &self.layout, self.plan.seed, &forms)
+            }
+            TrainingKind::Tower => Tower::initial(phase.hidden, self.plan.seed).params().to_vec(),
+        };
+        trained.push(Trained::initial(phase, &self.plan.server, params));
+        Ok(trained)
+    }
+
+    /// What was published before, and one step of training more.
+    fn stepped(
+        &self,
+        before: &Releases,
+        sum: impl FnOnce() -> Result<NoisedSum, LearnedError>,
+    ) -> Result<Releases, LearnedError> {
+        let last = before.last.as_ref().ok_or(LearnedError::NotThisPlan)?;
+        let mut trained = before.trained.clone();
+        let here = trained.pop().ok_or(LearnedError::NotThisPlan)?;
+        let phase = self
+            .plan
+            .training
+            .get(trained.len())
+            .ok_or(LearnedError::NotThisPlan)?;
+        let customers: f64 = self
+            .plan
+            .shops
+            .iter()
+            .map(|terms| terms.declared_users as f64)
+            .sum();
+        let next = here.step(phase, &self.plan.server, customers, sum()?)?;
+        let is_done = next.state.steps >= phase.rounds;
+        trained.push(next);
+        Ok(Releases {
+            charged: before.charged.clone(),
+            last: Some(last.clone()),
+            trained: if is_done {
+                self.begun(last, trained)?
+            } else {
+                trained
+            },
+        })
     }
 
     /// The plan as it is for the round that follows on `learned`, and its grid.
@@ -136,15 +274,20 @@ impl Learner {
 
     /// Coordinates of what `round`, from 1, sums before its counts.
     pub fn coordinates(&self, round: u64) -> usize {
-        match self.plan.release_at(round) {
+        match self.plan.kind_at(round) {
             None => self.layout.len(),
-            Some(kind) => coordinates(kind, self.items, &self.features),
+            Some(RoundKind::Release(kind)) => coordinates(kind, self.items, &self.features),
+            Some(RoundKind::Training { phase, .. }) => self.parameters(&self.plan.training[phase]),
         }
     }
 
     /// Length of an update in bytes, by round; the last is that of all rounds that follow.
     pub fn update_bytes(&self) -> Vec<u64> {
-        let rounds = 1..=self.plan.release.len().max(1) as u64;
+        let releases = self.plan.release.len() as u64;
+        let phases = self.plan.training.split_last().map_or(0, |(_, before)| {
+            before.iter().map(|phase| phase.rounds).sum::<u64>() + 1
+        });
+        let rounds = 1..=(releases + phases).max(1);
         rounds
             .map(|round| self.plan.update_bytes(self.coordinates(round)))
             .collect()
@@ -164,10 +307,10 @@ impl Learner {
         }
     }
 
-    /// What the release of attempt `id` is, after those before.
+    /// What comes of the sum of attempt `id`, a release's or a step's of training, after what was released before.
     ///
     /// # Errors
-    /// When the sum is none of this release's.
+    /// When the sum is none of this round's.
     pub fn release(
         &self,
         releases: &Releases,
@@ -175,15 +318,81 @@ impl Learner {
         noise: Option<NoiseMultiplier>,
         sum: NoisedSum,
     ) -> Result<Releases, LearnedError> {
-        let kind = self.plan.release_at(id.round).ok_or(LearnedError::NotThisPlan)?;
-        let is_last = id.round >= self.plan.rounds;
-        let last = Released::compute(kind, sum, releases.last.as_deref(), is_last, &self.public())?;
-        let mut charged = releases.charged.clone();
-        charged.extend(noise.map(|noise| (id, noise)));
-        Ok(Releases {
-            charged,
-            last: Some(Box::new(last)),
-        })
+        let mut next = match self.plan.kind_at(id.round).ok_or(LearnedError::NotThisPlan)? {
+            RoundKind::Training { .. } => self.stepped(releases, || Ok(sum))?,
+            RoundKind::Release(kind) => {
+                let is_last = self.last_release() == Some(kind);
+                let last = Released::compute(kind, sum, releases.last.as_deref(), is_last, &self.public())?;
+                let trained = if is_last {
+                    self.begun(&last, Vec::new())?
+                } else {
+                    Vec::new()
+                };
+                Releases {
+                    charged: releases.charged.clone(),
+                    last: Some(Box::new(last)),
+                    trained,
+                }
+            }
+        };
+        next.charge(id, noise);
+        Ok(next)
+    }
+
+    /// The phases that came to their end: what is half trained is not used.
+    fn done<'a>(&'a self, releases: &'a Releases) -> impl Iterator<Item = &'a Trained> {
+        let phases = self.plan.training.iter().zip(&releases.trained);
+        let done = phases.filter(|(phase, trained)| trained.state.steps >= phase.rounds);
+        done.map(|(_, trained)| trained)
+    }
+
+    /// Changes when [`Self::channels`] do.
+    pub fn channels_digest(&self, releases: &Releases) -> Digest {
+        let last = releases.last.as_ref().map_or(Digest::ZERO, |last| last.digest());
+        let mut bytes = last.0.to_vec();
+        bytes.extend(self.done(releases).flat_map(Trained::to_bytes));
+        Digest::of(&bytes)
+    }
+
+    /// The channels of all shops: the release's, and those of the training that came to its end.
+    ///
+    /// # Errors
+    /// When the releases are of another plan or catalogue.
+    pub fn channels(&self, releases: &Releases) -> Result<Channels, LearnedError> {
+        let Some(last) = &releases.last else {
+            return Ok(Channels::new());
+        };
+        let mut channels = last.channels(&self.features).map_err(ReleasedError::from)?;
+        for trained in self.done(releases) {
+            match trained.kind {
+                TrainingKind::Model => {
+                    let recommender = self.recommender().ok_or(LearnedError::NotThisPlan)?;
+                    if trained.params.len() != recommender.layout().len() {
+                        return Err(LearnedError::NotThisPlan);
+                    }
+                    let model = recommender.load(trained.params.clone());
+                    channels.push(Arc::new(ModelChannel::new(Arc::new(model))));
+                }
+                TrainingKind::Tower => {
+                    let tower =
+                        Tower::from_params(trained.params.clone()).ok_or(LearnedError::NotThisPlan)?;
+                    let inputs = self.inputs(last)?;
+                    channels.push(Arc::new(TowerChannel::new(tower, inputs)));
+                }
+            }
+        }
+        Ok(channels)
+    }
+
+    /// What a tower over this release is fed.
+    ///
+    /// # Errors
+    /// When the release is of another catalogue.
+    pub fn inputs(&self, last: &Released) -> Result<TowerInputs, LearnedError> {
+        let federated = last.channels(&self.features).map_err(ReleasedError::from)?;
+        let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
+        let content = self.content.get_or_init(|| content::channels(&self.features));
+        Ok(TowerInputs::new(content, &federated, &forms, self.items))
     }
 
     fn public(&self) -> PublicParameters<'_> {
@@ -254,7 +463,9 @@ pub enum LearnedError {
     #[error("the releases are of another plan or catalogue")]
     NotThisPlan,
     /// A round is to follow on something that is not the release before it.
-    #[error("round {round} does not follow on what was published: that is not the release before it")]
+    #[error(
+        "round {round} does not follow on what was published: that is not the release, or the step, before it"
+    )]
     NotTheOneBefore {
         /// The round.
         round: u64,
@@ -262,6 +473,12 @@ pub enum LearnedError {
     /// A sum that makes no release.
     #[error(transparent)]
     Release(#[from] ReleasedError),
+    /// A sum that makes no step.
+    #[error(transparent)]
+    Trained(#[from] TrainedError),
+    /// Published parameters that the sums do not make.
+    #[error("the published training is not what the sum of its last step makes")]
+    OtherStep,
     /// Nothing is left of the budget.
     #[error(transparent)]
     Spent(#[from] ScheduleError),

@@ -4,6 +4,7 @@ use crate::ids::AttemptId;
 use crate::params::NoiseMultiplier;
 use crate::release::file::ReleaseFileError;
 use crate::release::state::Released;
+use crate::training::trained::{Trained, TrainedError};
 
 /// What is published behind each release, and behind each attempt that failed after vectors may have left: so everybody knows
 /// how much noise the next one takes.
@@ -13,6 +14,8 @@ pub struct Releases {
     pub charged: Vec<(AttemptId, NoiseMultiplier)>,
     /// The last release; it carries what is needed of those before.
     pub last: Option<Box<Released>>,
+    /// What the phases of training have made so far, in the plan's order; one that is about to begin is there, too.
+    pub trained: Vec<Trained>,
 }
 
 impl Releases {
@@ -26,16 +29,35 @@ impl Releases {
         self.charged.extend(noise.map(|noise| (id, noise)));
     }
 
-    /// Magic, charged attempts, and the last release as its own bytes. See `docs/formats.md`.
+    /// Steps of training so far.
+    pub fn steps(&self) -> u64 {
+        self.trained.iter().map(|trained| trained.state.steps).sum()
+    }
+
+    /// Magic, charged attempts, and the last release as its own bytes; where anything is trained, the length of that and
+    /// each phase behind its length. See `docs/formats.md`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = if self.trained.is_empty() {
+            MAGIC
+        } else {
+            MAGIC_TRAINED
+        }
+        .to_vec();
         bytes.extend((self.charged.len() as u32).to_le_bytes());
         for (id, noise) in &self.charged {
             bytes.extend(id.round.to_le_bytes());
             bytes.extend(id.attempt.to_le_bytes());
             bytes.extend(noise.get().to_le_bytes());
         }
-        bytes.extend(self.last.iter().flat_map(|last| last.to_bytes()));
+        let last = self.last.as_ref().map_or_else(Vec::new, |last| last.to_bytes());
+        if !self.trained.is_empty() {
+            bytes.extend((last.len() as u64).to_le_bytes());
+        }
+        bytes.extend(last);
+        for trained in self.trained.iter().map(Trained::to_bytes) {
+            bytes.extend((trained.len() as u64).to_le_bytes());
+            bytes.extend(trained);
+        }
         bytes
     }
 
@@ -44,7 +66,11 @@ impl Releases {
     /// # Errors
     /// When it is no such file, or one of its numbers can't be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ReleasesFileError> {
-        let rest = bytes.strip_prefix(&MAGIC).ok_or(ReleasesFileError::Magic)?;
+        let (rest, is_trained) = match (bytes.strip_prefix(&MAGIC), bytes.strip_prefix(&MAGIC_TRAINED)) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => return Err(ReleasesFileError::Magic),
+        };
         let (count, mut rest) = rest.split_first_chunk::<4>().ok_or(ReleasesFileError::Short)?;
         let mut charged = Vec::new();
         for _ in 0..u32::from_le_bytes(*count) {
@@ -60,12 +86,36 @@ impl Releases {
             charged.push((id, noise.map_err(|_| ReleasesFileError::Noise { id })?));
             rest = behind;
         }
-        let last = match rest.is_empty() {
+        let mut last = rest;
+        let mut trained = Vec::new();
+        if is_trained {
+            (last, rest) = piece(rest)?;
+            while !rest.is_empty() {
+                let (phase, behind) = piece(rest)?;
+                trained.push(Trained::from_bytes(phase)?);
+                rest = behind;
+            }
+            if trained.is_empty() {
+                return Err(ReleasesFileError::Short);
+            }
+        }
+        let last = match last.is_empty() {
             true => None,
-            false => Some(Box::new(Released::from_bytes(rest)?)),
+            false => Some(Box::new(Released::from_bytes(last)?)),
         };
-        Ok(Self { charged, last })
+        Ok(Self {
+            charged,
+            last,
+            trained,
+        })
     }
+}
+
+/// Bytes behind their length, and the rest.
+fn piece(bytes: &[u8]) -> Result<(&[u8], &[u8]), ReleasesFileError> {
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(ReleasesFileError::Short)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| ReleasesFileError::Short)?;
+    rest.split_at_checked(length).ok_or(ReleasesFileError::Short)
 }
 
 /// Why bytes are no releases.
@@ -86,9 +136,14 @@ pub enum ReleasesFileError {
     /// The release in it.
     #[error(transparent)]
     Release(#[from] ReleaseFileError),
+    /// What was trained.
+    #[error(transparent)]
+    Trained(#[from] TrainedError),
 }
 
 const MAGIC: [u8; 8] = *b"SOUKRLS1";
+/// With training.
+const MAGIC_TRAINED: [u8; 8] = *b"SOUKRLS2";
 const ENTRY_BYTES: usize = 8 + 4 + 8;
 
 #[cfg(test)]

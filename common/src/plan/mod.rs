@@ -8,7 +8,9 @@ mod releases;
 mod validate;
 
 pub use grid::GridError;
-pub use releases::{ReleaseTerms, ReleasesError};
+pub use releases::{ReleaseTerms, ReleasesError, RoundKind};
+
+pub use crate::training::optimiser::ServerPlan;
 
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crate::model::config::{ModelConfig, ModelConfigError, TrainConfig};
 use crate::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
 use crate::release::schedule::ReleaseShare;
 use crate::secagg::mask::MaskCipher;
+use crate::training::phases::TrainingPhase;
 use crate::update::ModulusBits;
 
 /// A training run.
@@ -52,9 +55,12 @@ pub struct Plan {
     /// Quality counts that travel with the updates; none: the operator sees none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<MetricsPlan>,
-    /// What the rounds release, one each; empty: they train the model.
+    /// What the first rounds release, one each; empty: all rounds train the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub release: Vec<ReleaseShare>,
+    /// What the rounds after the releases train.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub training: Vec<TrainingPhase>,
     /// The shops, their declared sizes and weights.
     #[serde(default)]
     pub shops: Vec<ShopTerms>,
@@ -154,34 +160,6 @@ pub struct CohortPlan {
     /// Attempts at a round before the run pauses for the operator.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
-}
-
-/// `[server]`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(tag = "optimiser", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ServerPlan {
-    /// model += learning_rate * mean update.
-    Plain {
-        /// Step size; 1 is federated averaging.
-        learning_rate: f64,
-    },
-    /// Adam with the mean update as the (negative) gradient (Reddi et al. 2021, FedAdam, with bias correction).
-    Adam {
-        /// Step size.
-        learning_rate: f64,
-        /// Decay of the mean.
-        #[serde(default = "default_beta1")]
-        beta1: f64,
-        /// Decay of the mean square.
-        #[serde(default = "default_beta2")]
-        beta2: f64,
-        /// Added to the root.
-        #[serde(default = "default_adam_epsilon")]
-        epsilon: f64,
-        /// The step size falls linearly to this fraction at the last round; 1 keeps it.
-        #[serde(default = "default_final_fraction")]
-        final_fraction: f64,
-    },
 }
 
 /// `[[shops]]`: what a shop declared, publicly.
@@ -340,20 +318,4 @@ fn default_attempts() -> u32 {
 
 fn default_weight() -> Weight {
     Weight::new(1.0).expect("1 is a weight")
-}
-
-fn default_beta1() -> f64 {
-    0.9
-}
-
-fn default_beta2() -> f64 {
-    0.99
-}
-
-fn default_adam_epsilon() -> f64 {
-    1e-8
-}
-
-fn default_final_fraction() -> f64 {
-    1.0
 }

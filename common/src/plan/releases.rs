@@ -1,7 +1,8 @@
-//! `[[release]]`: a plan whose rounds each release one statistic of all users, instead of training a model.
+//! `[[release]]` and `[[training]]`: a plan whose rounds each release one statistic of all users, and then, if it says so, train
+//! from there.
 //!
-//! A release is a Gaussian mechanism without sampling, so the releases of a plan compose exactly: `privacy.noise_multiplier` is
-//! 1/mu, the z of all of them together, and [`Schedule`] says how it is divided.
+//! Every user is in every round, so the rounds of such a plan compose exactly: `privacy.noise_multiplier` is 1/mu, the z of all of
+//! them together, and [`Schedule`] says how it is divided.
 
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use crate::accountant::gaussian::mu_of;
 use crate::catalogue::Catalogue;
 use crate::features::Features;
 use crate::params::{Delta, Epsilon, NoiseMultiplier};
-use crate::release::schedule::{ReleaseKind, Schedule, ScheduleError};
+use crate::release::schedule::{ReleaseKind, ReleaseShare, Schedule, ScheduleError};
 use crate::release::state::coordinates;
 use crate::secagg::mask::MaskCipher;
+use crate::training::phases::TrainingPhase;
 use crate::update::ModulusBits;
 
 /// What a plan of releases is made for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReleaseTerms {
     /// Of all releases together, user level, add/remove; none: without privacy.
     pub epsilon: Option<Epsilon>,
@@ -26,6 +28,8 @@ pub struct ReleaseTerms {
     pub delta: Delta,
     /// Who adds the noise. Distributed: three quarters of the shops, rounded up, make a sum, and one of them may collude.
     pub placement: Placement,
+    /// What is trained behind the releases; they share what these phases leave.
+    pub training: Vec<TrainingPhase>,
 }
 
 impl Plan {
@@ -53,17 +57,25 @@ impl Plan {
         let mu = terms.epsilon.map(|epsilon| mu_of(epsilon, terms.delta));
         let factor = (count as f64 / shares as f64).sqrt();
         // Without noise there is signal for all of them.
-        let schedule = Schedule::choose(
+        let releases = Schedule::choose(
             mu.unwrap_or(f64::from(u32::MAX)),
             users,
             catalogue.len(),
             factor,
             !features.is_empty(),
-        )?;
+        );
+        let trained: f64 = terms.training.iter().map(|phase| phase.share).sum();
+        let releases: Vec<ReleaseShare> = releases
+            .into_iter()
+            .map(|release| ReleaseShare {
+                share: release.share * (1.0 - trained),
+                ..release
+            })
+            .collect();
         let mut file = Table::new();
         file.insert(
             "release".to_owned(),
-            toml::Value::try_from(schedule.releases()).unwrap_or(toml::Value::Array(Vec::new())),
+            toml::Value::try_from(releases).unwrap_or(toml::Value::Array(Vec::new())),
         );
         file.insert("name".to_owned(), name.into());
         file.insert(
@@ -78,7 +90,8 @@ impl Plan {
         let mut plan: Self = file
             .try_into()
             .map_err(|source| PlanError::Syntax(Box::new(source)))?;
-        (plan.seed, plan.shops) = (seed, shops);
+        (plan.seed, plan.shops, plan.training) = (seed, shops, terms.training.clone());
+        plan.rounds = plan.rounds_of_phases();
         plan.cohort.quorum = if masked { min_shops } else { count };
         plan.privacy.delta = terms.delta;
         plan.privacy.enabled = mu.is_some();
@@ -111,15 +124,52 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether its rounds release statistics; else they train a model.
+    /// Whether its rounds release statistics, and train from there; else all of them train its model from nothing.
     pub fn is_of_releases(&self) -> bool {
         !self.release.is_empty()
     }
 
-    /// What `round`, from 1, releases; none in a plan that trains a model, or beyond the last.
+    /// What `round`, from 1, is of; none in a plan that is not of releases, or beyond the last.
+    pub fn kind_at(&self, round: u64) -> Option<RoundKind> {
+        if !self.is_of_releases() {
+            return None;
+        }
+        let mut behind = round.checked_sub(1)?;
+        if let Some(release) = self.release.get(usize::try_from(behind).ok()?) {
+            return Some(RoundKind::Release(release.kind));
+        }
+        behind -= self.release.len() as u64;
+        for (phase, training) in self.training.iter().enumerate() {
+            if behind < training.rounds {
+                return Some(RoundKind::Training { phase, step: behind });
+            }
+            behind -= training.rounds;
+        }
+        None
+    }
+
+    /// What `round`, from 1, releases; none in other rounds.
     pub fn release_at(&self, round: u64) -> Option<ReleaseKind> {
-        let index = usize::try_from(round.checked_sub(1)?).ok()?;
-        self.release.get(index).map(|release| release.kind)
+        match self.kind_at(round)? {
+            RoundKind::Release(kind) => Some(kind),
+            RoundKind::Training { .. } => None,
+        }
+    }
+
+    /// Rounds that follow from releases and training.
+    fn rounds_of_phases(&self) -> u64 {
+        let trained: u64 = self.training.iter().map(|phase| phase.rounds).sum();
+        self.release.len() as u64 + trained
+    }
+
+    /// rho of each round.
+    fn shares(&self) -> Vec<f64> {
+        let releases = self.release.iter().map(|release| release.share);
+        let training = self.training.iter().flat_map(|phase| {
+            let rounds = usize::try_from(phase.rounds).unwrap_or(usize::MAX);
+            std::iter::repeat_n(phase.share / phase.rounds as f64, rounds)
+        });
+        releases.chain(training).collect()
     }
 
     /// The plan as it is for the next attempt at `round`: with that release's own noise, after attempts that were charged at
@@ -131,7 +181,7 @@ impl Plan {
         let Some(all) = self.privacy.noise_multiplier.filter(|_| self.is_of_releases()) else {
             return Ok(self.clone());
         };
-        let schedule = Schedule::new(all.get().recip(), self.release.clone(), 0.0)?;
+        let schedule = Schedule::new(all.get().recip(), self.shares(), 0.0)?;
         let index = usize::try_from(round).unwrap_or(usize::MAX).wrapping_sub(1);
         let mut plan = self.clone();
         plan.privacy.noise_multiplier = Some(schedule.next_noise(charged, index)?);
@@ -144,7 +194,7 @@ impl Plan {
     /// When there is no such release.
     pub fn for_first_attempt_at(&self, round: u64) -> Result<Self, ScheduleError> {
         let mut charged = Vec::new();
-        for earlier in 1..round.min(self.release.len() as u64) {
+        for earlier in 1..round.min(self.rounds) {
             charged.extend(self.for_round(earlier, &charged)?.privacy.noise_multiplier);
         }
         self.for_round(round, &charged)
@@ -152,7 +202,14 @@ impl Plan {
 
     pub(super) fn validate_releases(&self) -> Result<(), PlanError> {
         if !self.is_of_releases() {
-            return Ok(());
+            return match self.training.is_empty() {
+                true => Ok(()),
+                false => Err(PlanError::Value {
+                    field: "training".into(),
+                    value: "set".into(),
+                    rule: "behind [[release]]: it starts from what was released".into(),
+                }),
+            };
         }
         let refuse = |field: &str, value: String, rule: &str| {
             Err(PlanError::Value {
@@ -161,20 +218,55 @@ impl Plan {
                 rule: rule.to_owned(),
             })
         };
-        // Budget aside, which has its own rule.
-        if let Err(error) = Schedule::new(1.0, self.release.clone(), 0.0) {
-            let shares = self.release.iter();
-            let said: Vec<String> = shares
-                .map(|release| format!("{:?} {}", release.kind, release.share))
+        if !ReleaseKind::in_order(self.release.iter().map(|release| release.kind)) {
+            let kinds: Vec<String> = self
+                .release
+                .iter()
+                .map(|release| format!("{:?}", release.kind))
                 .collect();
+            return refuse(
+                "release",
+                kinds.join(", ").to_lowercase(),
+                "popularity, then collaborative, then second_collaborative; later ones may be left out",
+            );
+        }
+        for (at, phase) in (1..).zip(&self.training) {
+            if let Some((key, value, rule)) = phase.fault() {
+                return refuse(&format!("{key} of [[training]] {at}"), value, &rule);
+            }
+            if self
+                .training
+                .iter()
+                .filter(|other| other.kind == phase.kind)
+                .count()
+                > 1
+            {
+                let kind = format!("{:?}", phase.kind).to_lowercase();
+                return refuse("training", format!("{kind} twice"), "each kind once");
+            }
+        }
+        // Budget aside, which has its own rule.
+        if let Err(error) = Schedule::new(1.0, self.shares(), 0.0) {
+            let releases = self
+                .release
+                .iter()
+                .map(|release| format!("{:?} {}", release.kind, release.share));
+            let training = self
+                .training
+                .iter()
+                .map(|phase| format!("{:?} {}", phase.kind, phase.share));
+            let said: Vec<String> = releases.chain(training).collect();
             return refuse(
                 "release",
                 said.join(", ").to_lowercase(),
                 &format!("made otherwise: {error}"),
             );
         }
-        if self.rounds != self.release.len() as u64 {
-            let rule = format!("the number of [[release]], {}, or absent", self.release.len());
+        if self.rounds != self.rounds_of_phases() {
+            let rule = format!(
+                "the number of [[release]] and of rounds of [[training]] together, {}, or absent",
+                self.rounds_of_phases()
+            );
             return refuse("rounds", self.rounds.to_string(), &rule);
         }
         if self.privacy.sampling_rate.get() < 1.0 {
@@ -218,18 +310,47 @@ pub(super) fn fill_in(file: &mut Table) {
     let Some(releases) = file.get("release").and_then(toml::Value::as_array).map(Vec::len) else {
         return;
     };
+    let phases = file
+        .get("training")
+        .and_then(toml::Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let number = |phase: &toml::Value| phase.get("rounds").and_then(toml::Value::as_integer).unwrap_or(0);
+    let trained = phases
+        .iter()
+        .fold(0i64, |sum, phase| sum.saturating_add(number(phase)));
+    let trains_a_model = phases
+        .iter()
+        .any(|phase| phase.get("kind").and_then(toml::Value::as_str) == Some("model"));
     let mut absent = |key: &str, value: toml::Value| {
         file.entry(key).or_insert(value);
     };
-    absent("rounds", (releases as i64).into());
+    absent("rounds", (releases as i64).saturating_add(trained).into());
     let table = |text: &str| toml::Value::Table(text.parse().unwrap_or_default());
-    absent("model", table("kind = 'mf'\ngmf_dim = 1\nitem_bias = false"));
-    absent("train", table("solver = 'ials'\nalpha = 0.1\nlambda = 1.0"));
-    absent("server", table("optimiser = 'plain'\nlearning_rate = 1.0"));
+    // With a phase that trains a model, the plan has to say which and how.
+    if !trains_a_model {
+        absent("model", table("kind = 'mf'\ngmf_dim = 1\nitem_bias = false"));
+        absent("train", table("solver = 'ials'\nalpha = 0.1\nlambda = 1.0"));
+        absent("server", table("optimiser = 'plain'\nlearning_rate = 1.0"));
+    }
     if let Some(privacy) = file.get_mut("privacy").and_then(toml::Value::as_table_mut) {
         privacy.entry("sampling_rate").or_insert(1.0.into());
         privacy.entry("clip_norm").or_insert(1.0.into());
     }
+}
+
+/// What a round of a plan of releases is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RoundKind {
+    /// A release.
+    Release(ReleaseKind),
+    /// A step of training.
+    Training {
+        /// Which `[[training]]`, from 0.
+        phase: usize,
+        /// Steps before it in the phase.
+        step: u64,
+    },
 }
 
 /// Why there is no plan of releases.

@@ -10,6 +10,8 @@ use crate::dataset::History;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ReleaseHistory {
     items: Vec<u32>,
+    /// The item that was left out.
+    latest: Option<u32>,
 }
 
 /// The history without its latest item, which is the shop's own validation item: a target that is in a release would be
@@ -22,15 +24,20 @@ pub fn for_release(history: &History) -> ReleaseHistory {
         .copied()
         .filter(|item| seen.insert(*item))
         .collect();
-    items.pop();
+    let latest = items.pop();
     items.reverse();
-    ReleaseHistory { items }
+    ReleaseHistory { items, latest }
 }
 
 impl ReleaseHistory {
     /// Distinct items, latest first.
     pub fn items(&self) -> &[u32] {
         &self.items
+    }
+
+    /// The item that was left out; none in an empty history. Only training may want it: it is in no release.
+    pub fn latest(&self) -> Option<u32> {
+        self.latest
     }
 
     /// The items with their weights k^-exponent, latest first.

@@ -32,7 +32,16 @@ pub enum ReleaseKind {
     SecondCollaborative,
 }
 
-/// One release of a schedule.
+impl ReleaseKind {
+    /// Whether these stand in an order that can be computed: popularity, then collaborative, then the second one; later ones may
+    /// be left out.
+    pub fn in_order(kinds: impl IntoIterator<Item = Self>) -> bool {
+        let mut order = ORDER.into_iter();
+        kinds.into_iter().all(|kind| order.next() == Some(kind))
+    }
+}
+
+/// One release of a plan.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseShare {
@@ -42,40 +51,27 @@ pub struct ReleaseShare {
     pub share: f64,
 }
 
-/// The releases of a plan in their order, with the budget that they share.
+/// The rounds of a plan in their order, with the budget that they share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     budget: f64,
-    releases: Vec<ReleaseShare>,
+    shares: Vec<f64>,
     reserve: f64,
 }
 
 impl Schedule {
-    /// Releases with these shares (adding up to 1) of `mu`^2. `reserve` is kept for attempts after a failure, as one more
+    /// Rounds with these shares (adding up to 1) of `mu`^2. `reserve` is kept for attempts after a failure, as one more
     /// share: 0 for none.
     ///
     /// # Errors
-    /// When `mu` or a share is not above 0, the shares do not add up to 1, the reserve is negative or above 1, or the kinds
-    /// stand in no order that can be computed.
-    pub fn new(mu: f64, releases: Vec<ReleaseShare>, reserve: f64) -> Result<Self, ScheduleError> {
+    /// When `mu` or a share is not above 0, the shares do not add up to 1, or the reserve is negative or above 1.
+    pub fn new(mu: f64, shares: Vec<f64>, reserve: f64) -> Result<Self, ScheduleError> {
         let budget = mu * mu;
         if !(mu > 0.0 && budget.is_finite() && budget > 0.0) {
             return Err(ScheduleError::Budget { mu });
         }
-        let kinds = [
-            ReleaseKind::Popularity,
-            ReleaseKind::Collaborative,
-            ReleaseKind::SecondCollaborative,
-        ];
-        let ordered = releases
-            .iter()
-            .zip(kinds)
-            .all(|(release, kind)| release.kind == kind);
-        if releases.is_empty() || releases.len() > kinds.len() || !ordered {
-            return Err(ScheduleError::Order);
-        }
-        let sum: f64 = releases.iter().map(|release| release.share).sum();
-        let are_shares = releases.iter().all(|release| release.share > 0.0) && (sum - 1.0).abs() <= 1e-9;
+        let sum: f64 = shares.iter().sum();
+        let are_shares = shares.iter().all(|share| *share > 0.0) && (sum - 1.0).abs() <= 1e-9;
         if !are_shares {
             return Err(ScheduleError::Shares { sum });
         }
@@ -84,7 +80,7 @@ impl Schedule {
         }
         Ok(Self {
             budget,
-            releases,
+            shares,
             reserve,
         })
     }
@@ -92,34 +88,28 @@ impl Schedule {
     /// The releases that a federation of this size should make, by its signal S = mu N / (sqrt(M) f): `users` is N, declared
     /// users with at least two items, `items` M, and `noise_factor` f, the noise of the sum over z (1 for central noise).
     ///
-    /// # Errors
-    /// When `mu` is not above 0.
     pub fn choose(
         mu: f64,
         users: u64,
         items: usize,
         noise_factor: f64,
         has_features: bool,
-    ) -> Result<Self, ScheduleError> {
+    ) -> Vec<ReleaseShare> {
         let signal = mu * users as f64 / ((items.max(1) as f64).sqrt() * noise_factor.max(1.0));
         let shares: &[f64] = match has_features {
             true if signal >= SIGNAL_WITH_FEATURES => &[0.4, 0.6],
             false if signal >= SIGNAL_WITHOUT => &[0.2, 0.4, 0.4],
             _ => &[1.0],
         };
-        let kinds = [
-            ReleaseKind::Popularity,
-            ReleaseKind::Collaborative,
-            ReleaseKind::SecondCollaborative,
-        ];
-        let releases = kinds.into_iter().zip(shares);
-        let releases = releases.map(|(kind, share)| ReleaseShare { kind, share: *share });
-        Self::new(mu, releases.collect(), 0.0)
+        let releases = ORDER.into_iter().zip(shares);
+        releases
+            .map(|(kind, share)| ReleaseShare { kind, share: *share })
+            .collect()
     }
 
-    /// The releases in their order.
-    pub fn releases(&self) -> &[ReleaseShare] {
-        &self.releases
+    /// The shares of the rounds, in their order.
+    pub fn shares(&self) -> &[f64] {
+        &self.shares
     }
 
     /// z of the next attempt, at the release of index `release`. `charged` are the z of all attempts that vectors left a shop
@@ -132,10 +122,10 @@ impl Schedule {
         charged: &[NoiseMultiplier],
         release: usize,
     ) -> Result<NoiseMultiplier, ScheduleError> {
-        let rest = self.releases.get(release..).filter(|rest| !rest.is_empty());
+        let rest = self.shares.get(release..).filter(|rest| !rest.is_empty());
         let rest = rest.ok_or(ScheduleError::NoRelease {
             release,
-            releases: self.releases.len(),
+            releases: self.shares.len(),
         })?;
         let spent: f64 = charged
             .iter()
@@ -143,7 +133,7 @@ impl Schedule {
             .sum();
         // What rounding may have hidden is not spent again.
         let left = self.budget - spent - ROUNDING * self.budget;
-        let shares: f64 = rest.iter().map(|release| release.share).sum::<f64>() + self.reserve;
+        let shares: f64 = rest.iter().sum::<f64>() + self.reserve;
         let exhausted = ScheduleError::Exhausted {
             spent,
             budget: self.budget,
@@ -153,7 +143,7 @@ impl Schedule {
             return Err(exhausted);
         }
         // Quotients and roots are the same on every machine.
-        NoiseMultiplier::new(1.0 / (left * rest[0].share / shares).sqrt()).map_err(|_| exhausted)
+        NoiseMultiplier::new(1.0 / (left * rest[0] / shares).sqrt()).map_err(|_| exhausted)
     }
 }
 
@@ -166,13 +156,10 @@ pub enum ScheduleError {
         /// As given.
         mu: f64,
     },
-    /// Kinds in another order.
-    #[error(
-        "releases are popularity, then collaborative, then second_collaborative; later ones may be left out"
-    )]
-    Order,
     /// Shares that are none.
-    #[error("the shares of the releases add up to {sum}; each must be above 0, and together they must be 1")]
+    #[error(
+        "the shares of releases and training add up to {sum}; each must be above 0, and together they must be 1"
+    )]
     Shares {
         /// As given.
         sum: f64,
@@ -184,7 +171,7 @@ pub enum ScheduleError {
         reserve: f64,
     },
     /// Not in the plan.
-    #[error("there is no release {release}; the plan has {releases}, from 0")]
+    #[error("there is no round {release} of the budget; the plan has {releases}, from 0")]
     NoRelease {
         /// As asked.
         release: usize,
@@ -206,6 +193,11 @@ pub enum ScheduleError {
     },
 }
 
+const ORDER: [ReleaseKind; 3] = [
+    ReleaseKind::Popularity,
+    ReleaseKind::Collaborative,
+    ReleaseKind::SecondCollaborative,
+];
 const SIGNAL_WITH_FEATURES: f64 = 15.0;
 const SIGNAL_WITHOUT: f64 = 50.0;
 /// Of the budget: more than sums and roots of a few hundred attempts lose.
@@ -221,22 +213,10 @@ mod tests {
     use crate::accountant::gaussian::mu_of;
     use crate::params::{Delta, Epsilon};
 
-    fn shares(of: &[f64]) -> Vec<ReleaseShare> {
-        let kinds = [
-            ReleaseKind::Popularity,
-            ReleaseKind::Collaborative,
-            ReleaseKind::SecondCollaborative,
-        ];
-        let pairs = kinds.into_iter().zip(of);
-        pairs
-            .map(|(kind, share)| ReleaseShare { kind, share: *share })
-            .collect()
-    }
-
     /// z of every attempt, when the first ones at each release fail so many times; whether all releases came.
     fn run(schedule: &Schedule, failures: &[u8]) -> (Vec<f64>, bool) {
         let mut charged = Vec::new();
-        for (release, failures) in failures.iter().enumerate().take(schedule.releases().len()) {
+        for (release, failures) in failures.iter().enumerate().take(schedule.shares().len()) {
             for _ in 0..=*failures {
                 match schedule.next_noise(&charged, release) {
                     Ok(noise) => charged.push(noise),
@@ -267,7 +247,9 @@ mod tests {
         ] {
             let mu = mu_of(Epsilon::new(epsilon).unwrap(), delta);
             let check = |has_features: bool, users: u64, wanted: &[f64]| {
-                let schedule = Schedule::choose(mu, users, 1600, 1.2, has_features).unwrap();
+                let releases = Schedule::choose(mu, users, 1600, 1.2, has_features);
+                let shares = releases.iter().map(|release| release.share).collect();
+                let schedule = Schedule::new(mu, shares, 0.0).unwrap();
                 let (noises, all) = run(&schedule, &[0; 3]);
                 assert!(all && noises.len() == wanted.len(), "{noises:?}");
                 for (got, wanted) in noises.iter().zip(wanted) {
@@ -288,23 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn kinds_have_an_order_whose_end_may_be_left_out() {
+        let [first, second, third] = ORDER;
+        assert!(ReleaseKind::in_order([]) && ReleaseKind::in_order([first, second]));
+        for wrong in [
+            &[second][..],
+            &[second, first],
+            &[first, third],
+            &[first, second, third, third],
+        ] {
+            assert!(!ReleaseKind::in_order(wrong.iter().copied()), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn signal_decides_which_releases_there_are() {
-        let kinds = |users, has_features| {
-            Schedule::choose(1.0, users, 10_000, 1.0, has_features)
-                .unwrap()
-                .releases()
-                .len()
-        };
+        let kinds = |users, has_features| Schedule::choose(1.0, users, 10_000, 1.0, has_features).len();
         // S = users / 100.
         assert_eq!([kinds(1499, true), kinds(1500, true)], [1, 2]);
         assert_eq!([kinds(4999, false), kinds(5000, false)], [1, 3]);
-        assert_eq!(
-            Schedule::choose(1.0, 1500, 10_000, 1.2, true)
-                .unwrap()
-                .releases()
-                .len(),
-            1
-        );
+        assert_eq!(Schedule::choose(1.0, 1500, 10_000, 1.2, true).len(), 1);
     }
 
     proptest! {
@@ -314,7 +299,7 @@ mod tests {
             mu in 0.01f64..5.0, reserve in prop_oneof![Just(0.0), 0.01f64..1.0],
         ) {
             let rest = 1.0 - first;
-            let of = shares(&[first, rest * second, rest * (1.0 - second)]);
+            let of = vec![first, rest * second, rest * (1.0 - second)];
             let schedule = Schedule::new(mu, of, reserve).unwrap();
             let (noises, _) = run(&schedule, &failures);
             prop_assert!(spent(&noises) <= mu * mu);
@@ -334,18 +319,13 @@ mod tests {
 
     #[test]
     fn without_a_reserve_the_last_release_has_one_attempt_and_with_one_more() {
-        let run = |reserve| {
-            run(
-                &Schedule::new(1.5, shares(&[0.4, 0.6]), reserve).unwrap(),
-                &[0, 1],
-            )
-        };
+        let run = |reserve| run(&Schedule::new(1.5, vec![0.4, 0.6], reserve).unwrap(), &[0, 1]);
         assert!(!run(0.0).1);
         let (noises, all) = run(0.1);
         assert!(all);
         // Of what the first left, 6/7; then 6/7 of the seventh.
         assert!(((noises[2] / noises[1]).powi(2) - 7.0).abs() < 1e-6, "{noises:?}");
-        let exhausted = Schedule::new(1.5, shares(&[1.0]), 0.0).unwrap();
+        let exhausted = Schedule::new(1.5, vec![1.0], 0.0).unwrap();
         let noise = exhausted.next_noise(&[], 0).unwrap();
         let error = exhausted.next_noise(&[noise], 0).unwrap_err();
         assert!(error.to_string().contains("1 charged attempts"), "{error}");
@@ -353,31 +333,30 @@ mod tests {
 
     #[test]
     fn senseless_schedules_are_refused() {
-        let refused = |mu, of: Vec<ReleaseShare>, reserve| Schedule::new(mu, of, reserve).unwrap_err();
+        let refused = |mu, of: Vec<f64>, reserve| Schedule::new(mu, of, reserve).unwrap_err();
         for mu in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-200] {
             assert!(matches!(
-                refused(mu, shares(&[1.0]), 0.0),
+                refused(mu, vec![1.0], 0.0),
                 ScheduleError::Budget { .. }
             ));
         }
-        for of in [&[0.5][..], &[1.5, -0.5], &[f64::NAN, 1.0], &[1.0, 0.0]] {
+        for of in [&[0.5][..], &[1.5, -0.5], &[f64::NAN, 1.0], &[1.0, 0.0], &[]] {
             assert!(
-                matches!(refused(1.0, shares(of), 0.0), ScheduleError::Shares { .. }),
+                matches!(refused(1.0, of.to_vec(), 0.0), ScheduleError::Shares { .. }),
                 "{of:?}"
             );
         }
-        let mut turned = shares(&[0.5, 0.5]);
-        turned.reverse();
-        assert_eq!(refused(1.0, turned, 0.0), ScheduleError::Order);
-        assert_eq!(refused(1.0, Vec::new(), 0.0), ScheduleError::Order);
         assert!(matches!(
-            refused(1.0, shares(&[1.0]), -0.1),
+            refused(1.0, vec![1.0], -0.1),
             ScheduleError::Reserve { .. }
         ));
-        let error = Schedule::new(1.0, shares(&[1.0]), 0.0)
+        let error = Schedule::new(1.0, vec![1.0], 0.0)
             .unwrap()
             .next_noise(&[], 1)
             .unwrap_err();
-        assert_eq!(error.to_string(), "there is no release 1; the plan has 1, from 0");
+        assert_eq!(
+            error.to_string(),
+            "there is no round 1 of the budget; the plan has 1, from 0"
+        );
     }
 }

@@ -28,7 +28,7 @@ pub struct NoisedSum {
 
 impl NoisedSum {
     /// In units of one user's length.
-    fn scaled(&self) -> Vec<f64> {
+    pub(crate) fn scaled(&self) -> Vec<f64> {
         let scale = 1.0 / self.clip_units;
         match &self.values {
             UpdateValues::B32(values) => values

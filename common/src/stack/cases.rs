@@ -4,8 +4,8 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::StackInput;
-use crate::channels::scale::Standard;
-use crate::channels::{Channel, Channels, Recency, recency_weights};
+use crate::channels::Channels;
+use crate::channels::scale::score_rows;
 use crate::rng::stream;
 
 /// Cases of one kind: the wanted item first, then the drawn ones.
@@ -111,28 +111,6 @@ fn new_case(channels: &Channels) -> Cases {
         channels: channels.len(),
         ..Cases::default()
     }
-}
-
-/// Standardised and compressed scores of `rows`. Shape of out: `[rows, channels]`.
-fn score_rows(channels: &Channels, history: &[u32], items: usize, rows: &[u32], out: &mut [f32]) {
-    let mut scores = vec![0.0; items];
-    for (at, channel) in channels.iter().enumerate() {
-        let standard = score_channel(&**channel, history, &mut scores);
-        for (row, values) in rows.iter().zip(out.chunks_exact_mut(channels.len())) {
-            values[at] = standard.apply(scores[*row as usize]);
-        }
-    }
-}
-
-/// Raw scores of all items for a history, earliest first, and what makes them standard.
-pub(super) fn score_channel(channel: &dyn Channel, history: &[u32], scores: &mut [f32]) -> Standard {
-    let weights = recency_weights(history.len(), channel.decay().unwrap_or(0.0));
-    let of = Recency {
-        items: history,
-        weights: &weights,
-    };
-    channel.score(of, scores);
-    Standard::of(scores)
 }
 
 /// How many of a training history's items are wanted in turn: a third, at most [`MOST_TAIL`].

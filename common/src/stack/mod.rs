@@ -23,6 +23,7 @@ use rayon::prelude::*;
 pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
+use crate::channels::scale::score_channel;
 use crate::channels::{self, Channels};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
@@ -119,7 +120,7 @@ impl Stack {
         out.clear();
         out.resize(self.items, 0.0);
         let add = |at: usize, scores: &mut [f32], out: &mut [f32]| {
-            let standard = cases::score_channel(&*self.channels[at], history, scores);
+            let standard = score_channel(&*self.channels[at], history, scores);
             let weight = self.weights[at];
             for (sum, score) in out.iter_mut().zip(scores) {
                 *sum += weight * standard.apply(*score);

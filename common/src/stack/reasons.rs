@@ -1,15 +1,14 @@
-//! Why an item scores as it does. Every channel but popularity is linear in the user's items, so that its part of the
-//! score falls into parts of these items, which add up.
+//! Why an item scores as it does. Channels but popularity and what is trained are linear in the user's items, so that their part of
+//! the score falls into parts of these items, which add up.
 
 use super::Stack;
-use super::cases::score_channel;
-use crate::channels::scale::{Standard, compress};
+use crate::channels::scale::{Standard, compress, score_channel};
 use crate::channels::{Recency, recency_weights};
 
 /// What one of the user's items adds to a score through one channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evidence {
-    /// The user's item; none for popularity.
+    /// The user's item; none for popularity, and for what no single item of a trained channel accounts for.
     pub item: Option<u32>,
     /// Position of the channel in the stack.
     pub channel: usize,
@@ -47,6 +46,11 @@ impl Stack {
                 }
                 continue;
             };
+            if !channel.is_linear() {
+                let alone: Vec<f32> = factors.iter().map(|(_, part)| *part).collect();
+                self.left_out(at, history, wanted, &alone, &mut all);
+                continue;
+            }
             for (item, weight) in history.iter().zip(recency_weights(history.len(), decay)) {
                 let of = Recency {
                     items: &[*item],
@@ -64,5 +68,34 @@ impl Stack {
             }
         }
         all
+    }
+
+    /// Of a channel that is not linear: an item's part is what the score falls by without it; what is beyond these parts is
+    /// nobody's.
+    fn left_out(&self, at: usize, history: &[u32], wanted: &[u32], whole: &[f32], all: &mut [Vec<Evidence>]) {
+        let mut rest = whole.to_vec();
+        let mut scores = vec![0.0; self.items()];
+        for (position, item) in history.iter().enumerate() {
+            let mut others = history.to_vec();
+            others.remove(position);
+            let standard = score_channel(&*self.channels()[at], &others, &mut scores);
+            for (((parts, wanted), whole), rest) in all.iter_mut().zip(wanted).zip(whole).zip(&mut rest) {
+                let without = self.weights()[at] * standard.apply(scores[*wanted as usize]);
+                let part = whole - without;
+                *rest -= part;
+                parts.push(Evidence {
+                    item: Some(*item),
+                    channel: at,
+                    part,
+                });
+            }
+        }
+        for (parts, part) in all.iter_mut().zip(rest) {
+            parts.push(Evidence {
+                item: None,
+                channel: at,
+                part,
+            });
+        }
     }
 }

@@ -3,9 +3,35 @@
 //! Only `+ - * /` and the square root on f64, in the order of the coordinates, without fused multiply-add or functions of
 //! a maths library, and powers by repeated multiplication: IEEE 754 then fixes every bit on every machine.
 
-use souk_common::plan::ServerPlan;
+use serde::{Deserialize, Serialize};
 
-use super::accumulator::Accumulator;
+/// `[server]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "optimiser", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ServerPlan {
+    /// model += learning_rate * mean update.
+    Plain {
+        /// Step size; 1 is federated averaging.
+        learning_rate: f64,
+    },
+    /// Adam with the mean update as the (negative) gradient (Reddi et al. 2021, FedAdam, with bias correction).
+    Adam {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the mean.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the mean square.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Added to the root.
+        #[serde(default = "default_adam_epsilon")]
+        epsilon: f64,
+        /// The step size falls linearly to this fraction at the last round; 1 keeps it.
+        #[serde(default = "default_final_fraction")]
+        final_fraction: f64,
+    },
+}
 
 /// Plain averaging, or Adam with its moments.
 #[derive(Clone, Debug)]
@@ -99,23 +125,11 @@ impl ServerOptimiser {
         self.coordinates
     }
 
-    /// One step: `model += rate * f(sum / denominator)`.
-    ///
-    /// # Panics
-    /// If `model` or `sum` has another length than this was made for.
-    pub fn step(&mut self, model: &mut [f32], sum: &Accumulator, denominator: f64) {
-        assert!(
-            sum.len() >= self.coordinates,
-            "the model's coordinates come first in the sum"
-        );
-        self.step_by(model, |coordinate| sum.lifted(coordinate) as f64 / denominator);
-    }
-
     /// One step by the mean update that `mean_update` tells of each coordinate: `model += rate * f(mean)`.
     ///
     /// # Panics
     /// If `model` has another length than this was made for.
-    pub fn step_by(&mut self, model: &mut [f32], mean_update: impl Fn(usize) -> f64) {
+    pub fn step(&mut self, model: &mut [f32], mean_update: impl Fn(usize) -> f64) {
         assert!(
             model.len() == self.coordinates,
             "model and optimiser are of one layout"
@@ -180,11 +194,24 @@ fn power(base: f64, exponent: u64) -> f64 {
     product
 }
 
+fn default_beta1() -> f64 {
+    0.9
+}
+
+fn default_beta2() -> f64 {
+    0.99
+}
+
+fn default_adam_epsilon() -> f64 {
+    1e-8
+}
+
+fn default_final_fraction() -> f64 {
+    1.0
+}
+
 #[cfg(test)]
 mod tests {
-    use souk_common::update::ModulusBits;
-
-    use super::super::accumulator::Integers;
     use super::*;
 
     fn adam() -> ServerPlan {
@@ -201,10 +228,8 @@ mod tests {
     fn ten_steps(optimiser: &mut ServerOptimiser) -> [f32; 3] {
         let mut model = [0.5f32, -0.25, 1.0];
         for step in 1..=10i32 {
-            let mut sum = Accumulator::new(ModulusBits::B32, 3);
-            let parts = [step * 1000, -(step * step * 77), (step % 3 - 1) * 5000];
-            sum.add(Integers::B32(&parts.map(i32::cast_unsigned))).unwrap();
-            optimiser.step(&mut model, &sum, 40_960.0);
+            let sum = [step * 1000, -(step * step * 77), (step % 3 - 1) * 5000];
+            optimiser.step(&mut model, |at| f64::from(sum[at]) / 40_960.0);
         }
         model
     }
@@ -236,10 +261,8 @@ mod tests {
     #[test]
     fn plain_averaging_adds_the_mean() {
         let mut optimiser = ServerOptimiser::new(&ServerPlan::Plain { learning_rate: 0.5 }, 1, 2);
-        let mut sum = Accumulator::new(ModulusBits::B32, 2);
-        sum.add(Integers::B32(&[8, 8u32.wrapping_neg()])).unwrap();
         let mut model = [1.0, 1.0];
-        optimiser.step(&mut model, &sum, 4.0);
+        optimiser.step(&mut model, |at| [8.0, -8.0][at] / 4.0);
         assert_eq!(model, [2.0, 0.0]);
         assert!(
             optimiser.state().mean.is_empty(),

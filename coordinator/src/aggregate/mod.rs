@@ -4,10 +4,9 @@
 //! the parts can make the same model again, bit for bit (PRIVACY: the mechanism, step 4).
 
 mod accumulator;
-mod optimiser;
 
 pub use accumulator::{Accumulator, AccumulatorError, Integers};
-pub use optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
+pub use souk_common::training::optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
 
 use souk_common::ids::{AttemptId, ShopName};
 use souk_common::learned::{Learned, LearnedError, Learner};
@@ -127,7 +126,9 @@ impl Aggregator {
     pub fn step<'a>(&mut self, model: &mut [f32], accepted: impl IntoIterator<Item = &'a ShopName>) {
         let denominator = self.plan.denominator(&self.grid, accepted);
         if denominator > 0.0 {
-            self.optimiser.step(model, &self.accumulator, denominator);
+            let sum = &self.accumulator;
+            self.optimiser
+                .step(model, |at| sum.lifted(at) as f64 / denominator);
         }
         self.accumulator.clear();
     }

@@ -148,7 +148,9 @@ impl Market {
 ///
 /// # Errors
 /// When there is no such folder, or a file can't be read.
-pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<(Dataset, Catalogue, Vec<(ShopName, Range<usize>)>)> {
+pub(crate) fn read_folders(
+    dir: &Path,
+) -> anyhow::Result<(Dataset, Catalogue, Vec<(ShopName, Range<usize>)>)> {
     let items = dir.join("items.csv");
     let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
         .with_context(|| format!("reading {}", items.display()))?;

@@ -6,9 +6,9 @@ use anyhow::{Context, ensure};
 use souk_common::accountant::calibrate::{CalibrationTarget, noise_multiplier};
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
-use souk_common::model::config::ModelKind;
+use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
 use souk_common::params::{ClipNorm, Delta, Epsilon};
-use souk_common::plan::{Plan, ShopTerms};
+use souk_common::plan::{Plan, ServerPlan, ShopTerms};
 use souk_common::update::ModulusBits;
 
 use crate::error::WrongUsage;
@@ -70,6 +70,12 @@ impl Template {
         (config.kind, config.gmf_dim, config.mlp_dim) = (kind, width, width);
         template.plan.name = template.plan.name.replace("neumf", model);
         Ok(template)
+    }
+
+    /// Its model, how a customer trains it, and what becomes of the mean update.
+    pub(crate) fn learning(&self) -> (ModelConfig, TrainConfig, ServerPlan) {
+        let plan = &self.plan;
+        (plan.model.clone(), plan.train.clone(), plan.server.clone())
     }
 
     /// Where it is from.

@@ -84,7 +84,7 @@ impl Centralised<'_> {
             .collect();
         let count = drawn.len() as f64;
         let mean = |at: usize| parts.iter().map(|(part, _)| f64::from(part[at])).sum::<f64>() / count;
-        optimiser.step_by(params, mean);
+        optimiser.step(params, mean);
         let learned = parts.into_iter().flat_map(|(_, learned)| learned);
         for (user, vector) in drawn.iter().zip(learned) {
             vectors[*user] = Some(vector);

@@ -4,6 +4,8 @@
 //! view B over all draws of the 99 items: one draw is far noisier. Nothing is tuned here: weights are fitted in each
 //! shop, to its customers' validation items.
 
+use std::borrow::Cow;
+
 use anyhow::ensure;
 use rayon::prelude::*;
 use souk_common::channels::{Channels, content};
@@ -52,7 +54,13 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         true => None,
         false => {
             let sizes: Vec<usize> = users.iter().map(Vec::len).collect();
-            let plan = releases::plan(&known, &sizes, &args.release_terms()?, args.seed)?;
+            let plan = releases::plan(
+                &known,
+                &sizes,
+                &args.release_terms()?,
+                args.trained_model(),
+                args.seed,
+            )?;
             eprintln!("{}", releases::describe(&plan));
             Some(plan)
         }
@@ -116,28 +124,47 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
 enum Variant {
     Alone,
     Federated,
+    /// What the plan trained, by itself.
+    Model,
+    Tower,
     Together,
     Gated,
 }
 
 impl Variant {
-    const ALL: [Self; 4] = [Self::Alone, Self::Federated, Self::Together, Self::Gated];
+    const ALL: [Self; 6] = [
+        Self::Alone,
+        Self::Federated,
+        Self::Model,
+        Self::Tower,
+        Self::Together,
+        Self::Gated,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Alone => "alone+",
             Self::Federated => "federated",
+            Self::Model => "model",
+            Self::Tower => "tower",
             Self::Together => "together",
             Self::Gated => "together, gated",
         }
     }
 
-    fn of(self, fit: &StackFit, rule: GateRule) -> Option<&Stack> {
+    fn of(self, fit: &StackFit, rule: GateRule) -> Option<Cow<'_, Stack>> {
         match self {
-            Self::Alone => Some(&fit.alone),
-            Self::Federated => fit.federated.as_ref(),
-            Self::Together => fit.together.as_ref(),
-            Self::Gated => fit.gate.map(|_| fit.gated(rule)),
+            Self::Alone => Some(Cow::Borrowed(&fit.alone)),
+            Self::Federated => fit.federated.as_ref().map(Cow::Borrowed),
+            Self::Model | Self::Tower => {
+                let all = fit.together.as_ref()?;
+                let weights = [(self.name(), 1.0)];
+                Stack::named(weights, all.channels(), all.items())
+                    .ok()
+                    .map(Cow::Owned)
+            }
+            Self::Together => fit.together.as_ref().map(Cow::Borrowed),
+            Self::Gated => fit.gate.map(|_| Cow::Borrowed(fit.gated(rule))),
         }
     }
 }
@@ -165,7 +192,7 @@ impl Joining<'_> {
         let seeds = if plan.privacy.enabled { self.args.seeds } else { 1 };
         (self.args.seed..self.args.seed + seeds)
             .map(|seed| {
-                let released = releases::channels(self.known, split, &self.features, plan, seed)?;
+                let released = releases::channels(self.known, split, &self.content, plan, seed)?;
                 self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released)
             })
             .collect()

@@ -26,6 +26,7 @@ use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::{Plan, ReleaseTerms};
+use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
 use crate::check::Check;
 use crate::commands::epsilon::{delta, epsilon};
@@ -71,6 +72,10 @@ pub struct EvaluateArgs {
     /// Who adds the noise of releases.
     #[arg(long, value_enum, default_value_t, requires = "stack")]
     placement: NoisePlacement,
+    /// What is trained behind the releases, of which share of the budget: `tower=30:0.05` is 30 rounds of the tower for a
+    /// twentieth of it; ials, mf, mlp and neumf are the examples' models, which start from what was released.
+    #[arg(long, value_name = "KIND=ROUNDS:SHARE", value_parser = training_phase, requires = "stack")]
+    training: Vec<TypedPhase>,
     /// At this delta.
     #[arg(long, value_parser = delta)]
     delta: Option<Delta>,
@@ -95,9 +100,10 @@ pub struct EvaluateArgs {
 }
 
 /// Which recommender.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 enum Model {
     /// Dot products, the closed-form solver.
+    #[default]
     Ials,
     /// Dot products, sampled negatives.
     Mf,
@@ -127,6 +133,12 @@ impl EvaluateArgs {
         }
     }
 
+    /// The model that a phase trains.
+    fn trained_model(&self) -> &'static str {
+        let trained = self.training.iter().find_map(|typed| typed.model);
+        trained.unwrap_or_default().name()
+    }
+
     fn release_terms(&self) -> anyhow::Result<ReleaseTerms> {
         Ok(ReleaseTerms {
             epsilon: self.epsilon_or_default(),
@@ -135,7 +147,39 @@ impl EvaluateArgs {
                 None => Delta::new(DEFAULT_DELTA)?,
             },
             placement: self.placement.into(),
+            training: self.training.iter().map(|typed| typed.phase).collect(),
         })
+    }
+}
+
+/// A phase as typed, and which model it trains.
+#[derive(Clone, Debug)]
+struct TypedPhase {
+    phase: TrainingPhase,
+    model: Option<Model>,
+}
+
+fn training_phase(text: &str) -> Result<TypedPhase, String> {
+    let wrong = || format!("{text:?} is no KIND=ROUNDS:SHARE, like tower=30:0.05");
+    let (kind, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let (rounds, share) = rest.split_once(':').ok_or_else(wrong)?;
+    let (kind, model) = match (kind, Model::from_str(kind, true)) {
+        ("tower", _) => (TrainingKind::Tower, None),
+        (_, Ok(model)) => (TrainingKind::Model, Some(model)),
+        _ => {
+            return Err(format!(
+                "{kind:?} can't be trained; it is tower, ials, mf, mlp or neumf"
+            ));
+        }
+    };
+    let (rounds, share) = (
+        rounds.parse().map_err(|_| wrong())?,
+        share.parse().map_err(|_| wrong())?,
+    );
+    let phase = TrainingPhase::new(kind, rounds, share);
+    match phase.fault() {
+        Some((key, value, rule)) => Err(format!("{key} is {value}; it must be {rule}")),
+        None => Ok(TypedPhase { phase, model }),
     }
 }
 

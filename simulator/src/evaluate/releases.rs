@@ -5,12 +5,14 @@ use clap::ValueEnum;
 use souk_common::channels::Channels;
 use souk_common::dataset::Dataset;
 use souk_common::eval::Split;
-use souk_common::features::Features;
+use souk_common::learned::Learner;
 use souk_common::params::Weight;
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 
 use super::Known;
-use crate::data::plans::{coarse, names};
+use souk_common::training::phases::TrainingKind;
+
+use crate::data::plans::{Template, coarse, names};
 use crate::world::{Line, World, members_of};
 
 /// Who adds the noise.
@@ -27,7 +29,13 @@ pub(crate) enum NoisePlacement {
 ///
 /// # Errors
 /// When there are too few shops, or no grid holds the sums.
-pub(super) fn plan(known: &Known, sizes: &[usize], terms: &ReleaseTerms, seed: u64) -> anyhow::Result<Plan> {
+pub(super) fn plan(
+    known: &Known,
+    sizes: &[usize],
+    terms: &ReleaseTerms,
+    model: &str,
+    seed: u64,
+) -> anyhow::Result<Plan> {
     let shops = (1..)
         .zip(sizes)
         .map(|(number, size)| -> anyhow::Result<ShopTerms> {
@@ -39,7 +47,17 @@ pub(super) fn plan(known: &Known, sizes: &[usize], terms: &ReleaseTerms, seed: u
         });
     let shops = shops.collect::<anyhow::Result<_>>()?;
     let name = format!("{}-releases", known.name);
-    Ok(Plan::of_releases(&name, seed, shops, terms, &known.catalogue)?)
+    let mut plan = Plan::of_releases(&name, seed, shops, terms, &known.catalogue)?;
+    if plan
+        .training
+        .iter()
+        .any(|phase| phase.kind == TrainingKind::Model)
+    {
+        let example = Template::for_model(known.name, model, plan.privacy.enabled)?;
+        (plan.model, plan.train, plan.server) = example.learning();
+        plan.validate()?;
+    }
+    Ok(plan)
 }
 
 /// The plan in a line.
@@ -48,6 +66,11 @@ pub(super) fn describe(plan: &Plan) -> String {
         .release
         .iter()
         .map(|release| format!("{:?} {}", release.kind, release.share))
+        .chain(
+            plan.training
+                .iter()
+                .map(|phase| format!("{} rounds of {:?} {}", phase.rounds, phase.kind, phase.share)),
+        )
         .collect();
     let noise = plan
         .privacy
@@ -76,7 +99,7 @@ impl From<NoisePlacement> for Placement {
 pub(super) fn channels(
     known: &Known,
     split: &Split,
-    features: &Features,
+    content: &Channels,
     plan: &Plan,
     seed: u64,
 ) -> anyhow::Result<Channels> {
@@ -103,6 +126,6 @@ pub(super) fn channels(
         .run(|_, _| {})?
         .releases
         .context("a plan of releases releases")?;
-    let last = releases.last.context("nothing was released")?;
-    Ok(last.channels(features)?)
+    let learner = Learner::new(plan, &known.catalogue).with_content(content.clone());
+    Ok(learner.channels(&releases)?)
 }

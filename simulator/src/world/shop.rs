@@ -14,6 +14,7 @@ use souk_client::store::Store;
 use souk_client::training::UnreleasedUpdate;
 use souk_client::training::release_update::release_update;
 use souk_client::training::round_update::{Customers, Vectors, round_update};
+use souk_client::training::training_update::TrainingCache;
 use souk_common::accountant::Composition;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
@@ -52,6 +53,7 @@ pub(super) struct InMemory {
     terms: ShopTerms,
     members: Members,
     vectors: Vectors,
+    cache: TrainingCache,
     ledger: Ledger<MemorySink>,
     secret: Seeded,
     outbox: Vec<u8>,
@@ -74,6 +76,7 @@ impl Shop {
         let holdings = InMemory {
             terms,
             vectors: vec![None; members.dataset.len()],
+            cache: TrainingCache::default(),
             members,
             ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
             secret: stream(seed, &format!("shop {name}")),
@@ -169,6 +172,7 @@ impl InMemory {
                     announcement.id.round,
                     &self.members.dataset,
                     (&plan, &grid, &self.terms),
+                    &mut self.cache,
                     &mut self.secret,
                 )?;
                 self.tally.merge(sum.tally());

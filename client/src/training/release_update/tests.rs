@@ -14,7 +14,11 @@ use souk_common::update::UpdateValues;
 use super::*;
 
 const PLAN: &str = "name = 'r'\n[privacy]\nenabled = false\n[cohort]\nquorum = 1\n\
-    [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n\
+    [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.4\n\
+    [[training]]\nkind = 'tower'\nrounds = 1\nshare = 0.1\n[[training]]\nkind = 'model'\nrounds = 1\nshare = 0.1\n\
+    [model]\nkind = 'neumf'\ngmf_dim = 4\nmlp_dim = 4\ntower = [4]\n\
+    [train]\nsolver = 'sgd'\nlearning_rate = 0.5\n\
+    [server]\noptimiser = 'plain'\nlearning_rate = 1.0\n\
     [[shops]]\nname = 'a'\ndeclared_users = 100\n";
 
 fn learner() -> Learner {
@@ -49,6 +53,7 @@ fn sent(learner: &Learner, learned: &Learned, round: u64, dataset: &Dataset) -> 
         round,
         dataset,
         (&plan, &grid, &terms),
+        &mut TrainingCache::default(),
         &mut source,
     )
     .unwrap();
@@ -65,16 +70,25 @@ fn sent(learner: &Learner, learned: &Learned, round: u64, dataset: &Dataset) -> 
     )
 }
 
-fn after_popularity(learner: &Learner, dataset: &Dataset) -> Learned {
-    let initial = learner.initial();
-    let (values, grid) = sent(learner, &initial, 1, dataset);
+/// What is published after `round`, which follows on `learned`.
+fn after(learner: &Learner, learned: &Learned, round: u64, dataset: &Dataset) -> Learned {
+    let Learned::Releases(before) = learned else {
+        panic!("a plan of releases")
+    };
+    let (values, grid) = sent(learner, learned, round, dataset);
     let sum = NoisedSum {
         values: UpdateValues::B32(values.into_iter().map(|value| value as u32).collect()),
         clip_units: grid.clip_units(),
         noise_stddev: 0.0,
     };
-    let id = AttemptId { round: 1, attempt: 1 };
-    Learned::Releases(learner.release(&Releases::default(), id, None, sum).unwrap())
+    let id = AttemptId { round, attempt: 1 };
+    let after = learner.release(before, id, None, sum).unwrap();
+    learner.verify(&after, before).unwrap();
+    Learned::Releases(after)
+}
+
+fn after_popularity(learner: &Learner, dataset: &Dataset) -> Learned {
+    after(learner, &learner.initial(), 1, dataset)
 }
 
 fn items() -> impl Strategy<Value = Vec<u32>> {
@@ -89,16 +103,25 @@ proptest! {
         let learner = learner();
         let without = dataset(&others);
         let with = dataset(&[&others[..], std::slice::from_ref(&one)].concat());
-        let after = after_popularity(&learner, &without);
-        let initial = learner.initial();
-        for (round, learned) in [(1, &initial), (2, &after)] {
+        let mut learned = learner.initial();
+        for round in 1..=learner.plan().rounds {
+            if round > 1 {
+                learned = after(&learner, &learned, round - 1, &without);
+                learner.check(&learned, round).unwrap();
+                let beyond = learner.check(&learned, round + 1);
+                prop_assert!(beyond.is_err(), "round {round} is not {}", round + 1);
+            }
+            let learned = &learned;
             let (before, grid) = sent(&learner, learned, round, &without);
             let (behind, _) = sent(&learner, learned, round, &with);
             let moved: Vec<i64> = behind.iter().zip(&before).map(|(a, b)| a - b).collect();
             let squares: i128 = moved.iter().map(|by| i128::from(*by).pow(2)).sum();
             prop_assert!(squares <= 1i128 << (2 * grid.log2_clip), "round {round}: {squares}");
             // Alone, the customer adds the same: nothing of the others is in it.
-            let (alone, _) = sent(&learner, learned, round, &dataset(std::slice::from_ref(&one)));
+            let mut alone = dataset(std::slice::from_ref(&one));
+            // What is drawn for a customer follows from the id.
+            alone.users = with.users[others.len()..].to_vec();
+            let (alone, _) = sent(&learner, learned, round, &alone);
             prop_assert_eq!(alone, moved);
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
             true => Placement::Local,
             false => Placement::Distributed,
         },
+        training: Vec::new(),
     };
     let plan = Plan::of_releases("releases", 1, wishes.shops.clone(), &terms, &catalogue).map_err(usage)?;
     let text = written(&plan, wishes.epsilon);
