@@ -94,6 +94,60 @@ fn three_shops_publish_both_releases_for_the_epsilon_of_the_plan_and_the_record_
     assert_eq!(report["checks"][5]["not_kept"], 0, "{report}");
 }
 
+const TRAINING: &str = "\n[[training]]\nkind = \"tower\"\nrounds = 2\nshare = 0.05\n\n[[training]]\nkind = \"model\"\nrounds = 2\nshare = 0.05\n\n\
+    [model]\nkind = \"neumf\"\ngmf_dim = 4\nmlp_dim = 4\ntower = [4]\n\n[train]\nsolver = \"sgd\"\nlearning_rate = 0.5\n\n\
+    [server]\noptimiser = \"adam\"\nlearning_rate = 0.01\n";
+
+#[test]
+fn training_follows_the_releases_under_the_same_epsilon_and_its_channels_are_served() {
+    let with_training = |plan: String| {
+        let collaborative = plan.replace("share = 0.6", "share = 0.5");
+        assert_ne!(collaborative, plan, "{plan}");
+        let (head, shops) = collaborative.split_once("\n[[shops]]").expect("shops");
+        format!("{head}{TRAINING}\n[[shops]]{shops}")
+    };
+    let mut federation = federation(with_training, &["--exit-when-finished"]);
+    let mut running = start_all(&federation);
+    for (process, shop) in running.iter_mut().zip(SHOPS) {
+        assert!(process.wait(), "{shop}: {}", federation.log(shop));
+    }
+    assert!(federation.wait_for_coordinator(), "{}", federation.complaints());
+    let status = federation.coordinator_json(&["status"]);
+    assert_eq!(status["rounds_published"], 6, "{status}");
+    for shop in SHOPS {
+        let budget = federation.client_json(shop, &["budget"]);
+        assert_eq!(budget["rounds_charged"], 6, "{budget}");
+        let epsilon = budget["epsilon"].as_f64().expect("a number");
+        assert!(epsilon <= 8.0 && epsilon > 8.0 - 1e-6, "{budget}");
+    }
+    let (releases, _) = released(&federation);
+    let steps: Vec<u64> = releases
+        .trained
+        .iter()
+        .map(|trained| trained.state.steps)
+        .collect();
+    assert_eq!(steps, [2, 2]);
+    let (code, report) = verify(&federation);
+    assert_eq!((code, &report["ok"]), (0, &true.into()), "{report}");
+    assert_eq!(report["checks"][5]["good"], 7, "{report}");
+    // Each shop's own stack has them among its channels, and lists come with reasons.
+    let gain = federation.client_json("east", &["gain"]);
+    assert!(gain["together"].is_number(), "{gain}");
+    let kept = fs::read_to_string(federation.shop("east").join("stack.json")).expect("kept weights");
+    let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    let together = kept["together"].to_string();
+    assert!(
+        together.contains("\"tower\"") && together.contains("\"model\""),
+        "{together}"
+    );
+    let list = federation.client_json("east", &["recommend", "east-3", "--explain"]);
+    let first = &list["items"][0]["reasons"];
+    assert!(
+        first.as_array().is_some_and(|reasons| !reasons.is_empty()),
+        "{list}"
+    );
+}
+
 /// Updates leave some seconds after R2, so that a shop can be stopped in between.
 fn slow(plan: String) -> String {
     plan.replace("step = \"30s\"", "step = \"3s\"")

@@ -41,12 +41,15 @@ pub enum Through {
     BoughtTogether,
     /// The two are alike.
     Alike,
+    /// By what all shops have trained; which of the other ways it goes is not said.
+    Trained,
 }
 
 impl Through {
     fn of(stack: &Stack, channel: usize) -> Self {
         let channel = &stack.channels()[channel];
         match channel.group() {
+            _ if !channel.is_linear() => Self::Trained,
             Group::Popularity if channel.is_federated() => Self::BestsellerInRegion,
             Group::Popularity => Self::BestsellerHere,
             Group::Local if channel.name().starts_with("sequence") => Self::BoughtAfter,
@@ -59,7 +62,7 @@ impl Through {
 /// What one of the user's items, or an item's sales, add to its score through all channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
-    /// The user's item; none for sales.
+    /// The user's item; none for sales, and for what no single item accounts for.
     pub item: Option<u32>,
     /// The way that adds most.
     pub through: Through,
@@ -217,6 +220,12 @@ impl Reason {
             Some(Through::BoughtTogether) => format!("bought by customers who bought {name} ({share})"),
             Some(Through::Alike) if tail.is_empty() => format!("like {name} ({share})"),
             Some(Through::Alike) => format!("like {name}: {tail} ({share})"),
+            Some(Through::Trained) if name.is_empty() => {
+                format!("what customers like this one buy, by what all shops have trained ({share})")
+            }
+            Some(Through::Trained) => format!(
+                "bought by customers who bought {name}, or like it, as all shops have trained ({share})"
+            ),
             None if tail.is_empty() => format!("bought {name} ({share})"),
             None => format!("bought {name} ({share}, {tail})"),
         }

@@ -171,4 +171,29 @@ mod tests {
         assert_eq!(Releases::from_bytes(&wrong), Err(ReleasesFileError::Noise { id }));
         assert!(Releases::from_bytes(&[bytes, vec![0; 9]].concat()).is_err());
     }
+
+    #[test]
+    fn training_is_read_as_it_was_written_and_is_never_cut_off_without_a_word() {
+        use crate::training::optimiser::ServerPlan;
+        use crate::training::phases::{TrainingKind, TrainingPhase};
+        let phase = TrainingPhase::new(TrainingKind::Tower, 2, 0.1);
+        let trained = Trained::initial(&phase, &ServerPlan::Plain { learning_rate: 1.0 }, vec![1.0, 2.0]);
+        let mut releases = Releases {
+            trained: vec![trained.clone(), trained],
+            ..Releases::default()
+        };
+        releases.charge(AttemptId { round: 1, attempt: 1 }, NoiseMultiplier::new(0.5).ok());
+        let bytes = releases.to_bytes();
+        assert_eq!(Releases::from_bytes(&bytes).unwrap(), releases);
+        let whole_phases: Vec<usize> = (0..bytes.len())
+            .filter(|end| Releases::from_bytes(&bytes[..*end]).is_ok())
+            .collect();
+        // Behind a whole phase it can't know that there was another; the plan knows.
+        assert_eq!(whole_phases.len(), 1);
+        releases.trained.truncate(1);
+        assert_eq!(Releases::from_bytes(&bytes[..whole_phases[0]]).unwrap(), releases);
+        let mut wrong = bytes;
+        wrong[8 + 4 + 20..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(Releases::from_bytes(&wrong).is_err());
+    }
 }

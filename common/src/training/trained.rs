@@ -230,3 +230,81 @@ pub enum TrainedError {
 }
 
 const HEADER_BYTES: usize = 36;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase() -> TrainingPhase {
+        TrainingPhase::new(TrainingKind::Tower, 3, 0.1)
+    }
+
+    const PLAIN: ServerPlan = ServerPlan::Plain { learning_rate: 1.0 };
+
+    fn sum(values: &[i32]) -> NoisedSum {
+        NoisedSum {
+            values: UpdateValues::B32(values.iter().map(|value| value.cast_unsigned()).collect()),
+            clip_units: 10.0,
+            noise_stddev: 0.5,
+        }
+    }
+
+    #[test]
+    fn a_step_goes_by_the_mean_over_a_public_number_of_customers() {
+        let model = TrainingPhase::new(TrainingKind::Model, 3, 0.1);
+        let before = Trained::initial(&model, &PLAIN, vec![1.0, -1.0]);
+        let after = before.step(&model, &PLAIN, 4.0, sum(&[80, -20])).unwrap();
+        assert_eq!(after.params, [3.0, -1.5]);
+        assert_eq!((before.state.steps, after.state.steps), (0, 1));
+        // A tower has an Adam of its own, whatever the plan's server does: its first step has the size of its rate.
+        let tower = Trained::initial(&phase(), &PLAIN, vec![0.0, 0.0]);
+        let after = tower.step(&phase(), &PLAIN, 4.0, sum(&[80, -20])).unwrap();
+        assert!((after.params[0] - 0.05).abs() < 1e-6 && (after.params[1] + 0.05).abs() < 1e-6);
+        let wrong = tower.step(&phase(), &PLAIN, 4.0, sum(&[1])).unwrap_err();
+        assert_eq!(wrong, TrainedError::Length { got: 1, expected: 2 });
+    }
+
+    #[test]
+    fn bytes_come_back_and_damage_is_refused() {
+        let before = Trained::initial(&phase(), &PLAIN, vec![0.5, -0.25, 4.0]);
+        let after = before.step(&phase(), &PLAIN, 2.0, sum(&[7, 0, -3])).unwrap();
+        let mut wide = after.clone();
+        wide.sum = Some(NoisedSum {
+            values: UpdateValues::B64(vec![1, u64::MAX, 0]),
+            ..sum(&[])
+        });
+        let model = Trained::initial(
+            &TrainingPhase::new(TrainingKind::Model, 1, 0.1),
+            &PLAIN,
+            vec![1.0],
+        );
+        for trained in [&before, &after, &wide, &model] {
+            let bytes = trained.to_bytes();
+            assert_eq!(Trained::from_bytes(&bytes).as_ref(), Ok(trained));
+            for end in 0..bytes.len() {
+                assert!(Trained::from_bytes(&bytes[..end]).is_err(), "{end}");
+            }
+            assert!(Trained::from_bytes(&[bytes, vec![0]].concat()).is_err());
+        }
+        let bytes = after.to_bytes();
+        for (at, value) in [
+            (0, 3),
+            (1, 7),
+            (1, 0),
+            (2, 1),
+            (8, 2),
+            (19, 0xff),
+            (27, 0xff),
+            (39, 0x7f),
+            (38, 0xff),
+        ] {
+            let mut wrong = bytes.clone();
+            wrong[at] = value;
+            if at == 38 {
+                wrong[39] = 0x7f;
+            }
+            let read = Trained::from_bytes(&wrong);
+            assert!(read.is_err() || at == 39, "byte {at}: {read:?}");
+        }
+    }
+}

@@ -170,7 +170,8 @@ fn releases_text(shops: &[ShopName]) -> String {
     let mut text = format!(
         "name = 'storm'\n[privacy]\nnoise_multiplier = 0.6\nplacement = 'distributed'\n[cohort]\nquorum = {least}\n\
          deadline = '30s'\nupload_after = '3s'\nattempts = 8\n[masking]\nmin_shops = {least}\ncolluding = 1\nstep = '8s'\n\
-         [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n"
+         [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.5\n\
+         [[training]]\nkind = 'tower'\nrounds = 2\nshare = 0.1\nhidden = 1\n"
     );
     for shop in shops {
         text.push_str(&format!("[[shops]]\nname = '{shop}'\ndeclared_users = {USERS}\n"));

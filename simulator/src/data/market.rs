@@ -10,8 +10,11 @@ use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
-use souk_common::plan::{Placement, Plan, ShopTerms};
+use souk_common::params::{Delta, Epsilon, Weight};
+use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
+use souk_common::training::phases::TrainingPhase;
 
+use crate::data::known::Known;
 use crate::data::plans::coarse;
 use crate::data::split::{write_items, write_orders};
 use crate::data::synthetic;
@@ -77,7 +80,56 @@ impl Market {
         self.shops.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// The plan that the federation runs.
+    /// The same as a set that can be evaluated: all that the shops have, and what was kept back.
+    pub(crate) fn known(&self) -> Known {
+        let mut shop_of = vec![0; self.split.train.len()];
+        let mut groups = vec![String::new(); self.split.train.len()];
+        for (shop, (name, users)) in self.shops.iter().enumerate() {
+            shop_of[users.clone()].fill(shop);
+            groups[users.clone()].fill(name.to_string());
+        }
+        Known {
+            name: "demo",
+            dataset: self.split.train.clone(),
+            catalogue: self.catalogue.clone(),
+            shop_of,
+            shops: self.shops.len(),
+            groups,
+        }
+    }
+
+    /// The plan of releases, and of training behind them, at `epsilon`.
+    pub(crate) fn plan_of_releases(
+        &self,
+        seed: u64,
+        epsilon: Epsilon,
+        training: Vec<TrainingPhase>,
+    ) -> anyhow::Result<Plan> {
+        let shops: Vec<ShopTerms> = self
+            .shops
+            .iter()
+            .map(|(name, users)| -> anyhow::Result<ShopTerms> {
+                Ok(ShopTerms {
+                    name: name.clone(),
+                    declared_users: coarse(users.len()),
+                    weight: Weight::new(1.0)?,
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let terms = ReleaseTerms {
+            epsilon: Some(epsilon),
+            delta: Delta::new(1e-5)?,
+            // Nobody to share noise with.
+            placement: match shops.len() {
+                0..3 => Placement::Local,
+                _ => Placement::Distributed,
+            },
+            training,
+        };
+        Ok(Plan::of_releases("demo", seed, shops, &terms, &self.catalogue)?)
+    }
+
+    /// A plan that trains a model from nothing.
     pub(crate) fn plan(&self, seed: u64, rounds: Option<u64>) -> anyhow::Result<Plan> {
         let mut plan = Plan::from_toml(PLAN).context("the demo's plan")?;
         plan.seed = seed;
@@ -108,7 +160,7 @@ impl Market {
         Ok(plan)
     }
 
-    /// Writes `items.csv`, `plan.toml` and each shop's training data below `dir`.
+    /// Writes `items.csv`, `plan.toml` and each shop's data below `dir`: all but the customers' latest items.
     pub(crate) fn write(&self, dir: &Path, plan: &Plan) -> anyhow::Result<()> {
         write_items(&dir.join("items.csv"), &self.catalogue)?;
         let text = toml::to_string(plan).context("writing the plan")?;
@@ -116,10 +168,8 @@ impl Market {
         for (name, users) in &self.shops {
             let folder = dir.join("data").join(name.as_str());
             fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-            let train = &self.split.train;
-            let rows = train.users[users.clone()]
-                .iter()
-                .zip(&train.histories[users.clone()]);
+            let histories: Vec<History> = users.clone().map(|user| self.shown(user)).collect();
+            let rows = self.split.train.users[users.clone()].iter().zip(&histories);
             write_orders(&folder.join("orders.csv"), &self.catalogue, rows)?;
         }
         Ok(())
@@ -137,6 +187,18 @@ impl Market {
             .find(|user| self.history(*user).len() >= 12)
             .unwrap_or(users.start);
         (name, &self.split.train.users[chosen])
+    }
+
+    /// What the shop has of a user: the training items and the one that it validates on.
+    fn shown(&self, user: usize) -> History {
+        let mut history = self.history(user).clone();
+        if let Some(held) = self.split.held_out[user] {
+            history.items.push(held.validation);
+            history
+                .times
+                .push(history.times.last().map_or(0, |last| last + 1));
+        }
+        history
     }
 
     fn history(&self, user: usize) -> &History {

@@ -9,11 +9,15 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use souk_common::clock::Stopwatch;
+use souk_common::learned::Learner;
+use souk_common::params::Epsilon;
+use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
 mod check;
 mod report;
 mod score;
 
+use crate::commands::epsilon::epsilon;
 use crate::data::market::Market;
 use crate::processes::federation::Federation;
 use report::Report;
@@ -38,9 +42,9 @@ pub struct DemoArgs {
     /// Seed of the made-up data and of the model's initial values (noise and sampling have none).
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Rounds to train.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    rounds: Option<u64>,
+    /// What all rounds together may cost each customer, at delta 1e-5.
+    #[arg(long, default_value = "4", value_parser = epsilon)]
+    epsilon: Epsilon,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -68,7 +72,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         None => Market::synthetic(args.seed)?,
     };
     say(args, &market.describe());
-    let plan = market.plan(args.seed, args.rounds)?;
+    let plan = market.plan_of_releases(args.seed, args.epsilon, training())?;
     market.write(dir, &plan)?;
 
     say(
@@ -88,10 +92,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
 
     say(
         args,
-        "scoring the federated model beside popularity and each shop alone ...",
+        "measuring each shop alone and together, on purchases that none of them has ...",
     );
-    let model = federation.folders.export_model()?;
-    let scores = score::score(&market, &plan, &model, args.check, args.seed)?;
+    let learner = Learner::new(&plan, &market.catalogue);
+    let published = federation.folders.published()?;
+    let scores = score::score(&market, &learner, &published, args.epsilon, args.seed)?;
     let records = check::Records::gather(&federation, &market)?;
     let checks = args.check.then(|| check::check(&federation, &records, &scores));
     let (shop, user) = market.named_customer();
@@ -104,6 +109,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         trained_secs,
         checks,
         plan,
+        learner,
     };
     let good = report
         .checks
@@ -149,6 +155,11 @@ fn progress(args: &DemoArgs, rounds: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// What is trained behind the releases.
+fn training() -> Vec<TrainingPhase> {
+    vec![TrainingPhase::new(TrainingKind::Tower, 20, 0.05)]
 }
 
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
-use souk_common::accountant::{Composition, SampledGaussian};
-use souk_common::params::NoiseMultiplier;
+use souk_common::learned::Learner;
 use souk_common::plan::Plan;
 use souk_common::privacy::SharedNoise;
+use souk_common::training::phases::TrainingKind;
 
 use super::check::Records;
-use super::score::{Quality, Scores, ShopScores};
+use super::score::{Points, Scores};
 use crate::check::Check;
 
 /// Everything that the demo found.
@@ -21,33 +21,39 @@ pub(super) struct Report {
     pub(super) trained_secs: f64,
     pub(super) checks: Option<Vec<Check>>,
     pub(super) plan: Plan,
+    pub(super) learner: Learner,
 }
 
 impl Report {
     /// For people.
     pub(super) fn to_text(&self, secs: f64) -> String {
-        let mut text =
-            String::from("\nHit rate @ 10, the latest purchase among sampled(99) others, leak-free\n\n");
-        let line = |text: &str| -> String { format!("{text}\n") };
-        text += &line("  shop              users   federated   popularity   alone   alone (EASE)");
+        let mut text = String::from(
+            "\nHit rate @ 10 of the purchase that no shop has, among 99 others (leak-free, in expectation over the draw), in %\n\n\
+             \x20 shop       customers   bestsellers    alone+   together            gain   by training   the shop's gate\n",
+        );
+        let signed = |points: &Points| format!("{:+.1} ± {:.1}", points.mean, points.standard_error);
         for shop in self.scores.shops.iter().chain([&self.scores.all]) {
-            text += &line(&format!(
-                "  {:<16}{:>7}{:>11}{:>12}{:>9}{:>13}",
-                shop.name,
-                shop.users,
-                percent(&shop.federated),
-                percent(&shop.popularity),
-                percent(&shop.local_only),
-                percent(&shop.ease)
-            ));
+            let gate = match shop.gate {
+                Some(true) => "lets the others in",
+                Some(false) => "keeps the others out",
+                None => "",
+            };
+            let _ = writeln!(
+                text,
+                "  {:<9}{:>11}{:>14.1}{:>10.1}{:>11.1}{:>16}{:>14}   {gate}",
+                shop.shop,
+                shop.customers,
+                shop.bestsellers,
+                shop.alone.mean,
+                shop.together.mean,
+                signed(&shop.gain),
+                shop.training.as_ref().map_or_else(String::new, signed),
+            );
         }
-        if let Some(central) = &self.scores.all.central {
-            text += &line(&format!(
-                "\n  all data in one place, no privacy: {}",
-                percent(central)
-            ));
-        }
+        text += "\n  alone+: the best stack of recommenders of the shop's own data, which costs no privacy; together: the same with what all \
+                 shops\n  released and trained. In each shop weights are fitted, and the gate decides, on other purchases than those measured here.\n";
         text += &self.privacy();
+        text += &self.phases();
         text += &self.masks();
         text += &format!(
             "\nThe coordinator received {} and sent {} in {} rounds; training took {:.0} s, everything {secs:.0} s.\n",
@@ -92,12 +98,46 @@ impl Report {
         })
     }
 
-    /// What sharing the noise under masks bought.
+    /// What each phase of the plan took of the budget, and to send.
+    fn phases(&self) -> String {
+        let mut text = String::from(
+            "\nWhat it took\n\n  phase                    rounds   of the budget   a shop sends, a round\n",
+        );
+        let bytes = |round: u64| mebibytes(self.plan.update_bytes(self.learner.coordinates(round)));
+        let mut line = |name: String, rounds: u64, share: f64, first: u64| {
+            let _ = writeln!(
+                text,
+                "  {name:<25}{rounds:>6}{:>14.0} %{:>23}",
+                100.0 * share,
+                bytes(first)
+            );
+        };
+        let mut round = 1;
+        for release in &self.plan.release {
+            line(
+                format!("{:?}", release.kind).to_lowercase(),
+                1,
+                release.share,
+                round,
+            );
+            round += 1;
+        }
+        for phase in &self.plan.training {
+            let name = match phase.kind {
+                TrainingKind::Model => "item embeddings",
+                TrainingKind::Tower => "tower (MLP)",
+            };
+            line(name.to_owned(), phase.rounds, phase.share, round);
+            round += phase.rounds;
+        }
+        text
+    }
+
+    /// What sharing the noise under masks means.
     fn masks(&self) -> String {
         let (Some(masking), Some(shared)) = (&self.plan.masking, SharedNoise::of(&self.plan)) else {
             return String::new();
         };
-        let shops = self.plan.shops.len() as f64;
         let mut text = format!(
             "\nMasked: the coordinator saw only sums of at least {} shops, and the shops shared the noise ({} of {} shares \
              count, the others may collude).\n",
@@ -105,33 +145,6 @@ impl Report {
             shared.counted(),
             self.plan.shops.len()
         );
-        let alike = self.scores.all.local_noise;
-        let (ours, local) = (&self.scores.all.federated, alike.as_ref().map(percent));
-        if let Some(local) = local {
-            text += &format!(
-                "  with local noise and the same epsilon: {local} in place of {} (simulated here, the same rounds)\n",
-                percent(ours)
-            );
-        }
-        // Local noise of this multiplier makes a sum as noisy as the masked one.
-        let alike = self
-            .plan
-            .charged_noise_multiplier()
-            .and_then(|noise| NoiseMultiplier::new(noise.get() / shared.counted().sqrt()).ok());
-        if let Some(noise_multiplier) = alike {
-            let mechanism = SampledGaussian {
-                noise_multiplier,
-                sampling_rate: self.plan.privacy.sampling_rate,
-            };
-            let epsilon = Composition::of(mechanism, self.plan.rounds).epsilon(self.plan.privacy.delta);
-            text += &format!(
-                "  with local noise and as little noise in the sum: epsilon {}\n",
-                epsilon.map_or("without bound".to_owned(), |epsilon| format!(
-                    "{:.2}",
-                    epsilon.get()
-                ))
-            );
-        }
         if let Some(shop) = self.records.shops.first()
             && let (Some(readers), Some(alone)) = (shop.budget.epsilon_readers, shop.budget.epsilon_if_alone)
         {
@@ -139,28 +152,16 @@ impl Report {
                 "  against readers of the models: epsilon {readers:.2}; if all other shops were invented: {alone:.2}\n"
             );
         }
-        if let Some(counted) = &self.records.status.quality
-            && let (Some(rate), Some(stddev)) = (counted.hit_rate_at_10, counted.noise_stddev)
-        {
-            text += &format!(
-                "  quality as the operator saw it, counted under masks: {:.1} % (noise: {:.1}) of drawn customers' newest \
-                 purchases among the first ten of all {:.0} shops' products\n",
-                100.0 * rate,
-                100.0 * stddev,
-                shops
-            );
-        }
         text
     }
 
     fn privacy(&self) -> String {
         let mut text = format!(
-            "\nPrivacy spent (noise multiplier {}, sampling rate {}, {} rounds)\n\n",
+            "\nPrivacy spent (noise multiplier {} for all {} rounds together, every customer in each)\n\n",
             self.plan
                 .privacy
                 .noise_multiplier
-                .map_or("none".into(), |z| z.to_string()),
-            self.plan.privacy.sampling_rate,
+                .map_or("none".into(), |z| format!("{:.4}", z.get())),
             self.plan.rounds
         );
         for shop in &self.records.shops {
@@ -178,27 +179,6 @@ impl Report {
         }
         text
     }
-}
-
-/// A shop's share of the table, as JSON needs no more than the numbers.
-impl serde::Serialize for ShopScores {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json!({
-            "shop": self.name,
-            "users": self.users,
-            "federated": self.federated,
-            "popularity": self.popularity,
-            "local_only": self.local_only,
-            "ease": self.ease,
-            "central": self.central,
-            "local_noise": self.local_noise,
-        })
-        .serialize(serializer)
-    }
-}
-
-fn percent(quality: &Quality) -> String {
-    format!("{:.1} %", 100.0 * quality.hit_rate_at_10)
 }
 
 fn mebibytes(bytes: u64) -> String {

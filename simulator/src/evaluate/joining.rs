@@ -21,7 +21,7 @@ use souk_common::plan::Plan;
 use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
 
 mod faithfulness;
-mod mean;
+pub(crate) mod mean;
 mod report;
 
 use faithfulness::Faithfulness;
@@ -49,11 +49,10 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         known.catalogue.len(),
         features.columns()
     );
-    let users = users_of_shops(&known);
     let plan = match args.quick {
         true => None,
         false => {
-            let sizes: Vec<usize> = users.iter().map(Vec::len).collect();
+            let sizes: Vec<usize> = users_of_shops(&known).iter().map(Vec::len).collect();
             let plan = releases::plan(
                 &known,
                 &sizes,
@@ -65,13 +64,11 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
             Some(plan)
         }
     };
+    let epsilon = plan.as_ref().and(args.epsilon_or_default());
     let joining = Joining {
-        users,
-        content: content::channels(&features),
-        features,
-        known: &known,
-        args,
+        seeds: args.seeds,
         plan,
+        ..Joining::new(&known, args.seed, epsilon)
     };
     let hidden: Vec<Vec<u32>> = (0..known.dataset.len())
         .map(|user| split.forbidden(View::Literature, user))
@@ -121,7 +118,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
 
 /// Which of a shop's stacks.
 #[derive(Clone, Copy)]
-enum Variant {
+pub(crate) enum Variant {
     Alone,
     Federated,
     /// What the plan trained, by itself.
@@ -169,9 +166,14 @@ impl Variant {
     }
 }
 
-struct Joining<'a> {
-    args: &'a EvaluateArgs,
+/// What joining is worth to the shops of a set.
+pub(crate) struct Joining<'a> {
     known: &'a Known,
+    seed: u64,
+    /// Of the noise, and of the draws.
+    seeds: u64,
+    /// That what was released cost, by which the gate's rule goes; none without noise.
+    epsilon: Option<Epsilon>,
     users: Vec<Vec<usize>>,
     features: Features,
     content: Channels,
@@ -180,17 +182,37 @@ struct Joining<'a> {
 }
 
 /// The stacks of every shop, for every seed of the federation's noise; for one, if there is none.
-type Fits = Vec<Vec<StackFit>>;
+pub(crate) type Fits = Vec<Vec<StackFit>>;
 
-impl Joining<'_> {
+impl<'a> Joining<'a> {
+    /// With one seed of the noise, and nothing released yet.
+    pub(crate) fn new(known: &'a Known, seed: u64, epsilon: Option<Epsilon>) -> Self {
+        let features = Features::of(&known.catalogue);
+        Self {
+            users: users_of_shops(known),
+            content: content::channels(&features),
+            features,
+            known,
+            seed,
+            seeds: 1,
+            epsilon,
+            plan: None,
+        }
+    }
+
+    /// The catalogue's content channels.
+    pub(crate) fn content(&self) -> &Channels {
+        &self.content
+    }
+
     /// Every shop's stacks on a split.
     fn fit(&self, what: &str, split: &Split, hidden: &[Vec<u32>]) -> anyhow::Result<Fits> {
         let Some(plan) = &self.plan else {
             return Ok(vec![self.fit_with(what, split, hidden, &Channels::new())?]);
         };
         // Without noise one seed is as good as another.
-        let seeds = if plan.privacy.enabled { self.args.seeds } else { 1 };
-        (self.args.seed..self.args.seed + seeds)
+        let seeds = if plan.privacy.enabled { self.seeds } else { 1 };
+        (self.seed..self.seed + seeds)
             .map(|seed| {
                 let released = releases::channels(self.known, split, &self.content, plan, seed)?;
                 self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released)
@@ -198,7 +220,11 @@ impl Joining<'_> {
             .collect()
     }
 
-    fn fit_with(
+    /// Every shop's stacks, with these channels of all shops.
+    ///
+    /// # Errors
+    /// When the channels are of another catalogue.
+    pub(crate) fn fit_with(
         &self,
         what: &str,
         split: &Split,
@@ -225,7 +251,7 @@ impl Joining<'_> {
                 hidden: &hidden,
                 features: &self.features,
             };
-            fits.push(fit(&input, &self.content, federated, self.args.seed, |stage| {
+            fits.push(fit(&input, &self.content, federated, self.seed, |stage| {
                 bar.set_message(format!("{} customers, {stage:?}", users.len()));
             })?);
             bar.inc(1);
@@ -234,9 +260,9 @@ impl Joining<'_> {
         Ok(fits)
     }
 
-    fn rule(&self) -> GateRule {
-        let plan = self.plan.as_ref().filter(|plan| plan.privacy.enabled);
-        GateRule::of(plan.and(self.args.epsilon_or_default()).map(Epsilon::get))
+    /// By which the gate lets channels of all shops in.
+    pub(crate) fn rule(&self) -> GateRule {
+        GateRule::of(self.epsilon.map(Epsilon::get))
     }
 
     /// Every user's scores by one kind of stack, if there is one.
@@ -262,7 +288,7 @@ impl Joining<'_> {
     }
 
     /// Every evaluated user's expected hit rate by one kind of stack, mean over the noise.
-    fn expected(&self, split: &Split, fits: &Fits, variant: Variant) -> Option<Vec<Option<f64>>> {
+    pub(crate) fn expected(&self, split: &Split, fits: &Fits, variant: Variant) -> Option<Vec<Option<f64>>> {
         let mut sums: Vec<Option<f64>> = vec![None; split.train.len()];
         for fits in fits {
             let scored = self.scores(split, fits, variant)?;
@@ -277,7 +303,7 @@ impl Joining<'_> {
     /// The figures of one kind of stack, if there is one.
     fn measure(&self, split: &Split, fits: &Fits, variant: Variant, view: View) -> Option<Figures> {
         let items = self.known.catalogue.len();
-        let candidates: Vec<Candidates> = (self.args.seed..self.args.seed + self.args.seeds)
+        let candidates: Vec<Candidates> = (self.seed..self.seed + self.seeds)
             .map(|seed| Candidates::draw(split, items, seed))
             .collect();
         // Alone, the noise of others changes nothing.
@@ -321,7 +347,7 @@ impl Joining<'_> {
         let shops: Vec<(&[usize], &Stack)> = served
             .map(|(users, fit)| (users.as_slice(), fit.gated(self.rule())))
             .collect();
-        Faithfulness::of(split, &shops, self.args.seed)
+        Faithfulness::of(split, &shops, self.seed)
     }
 
     /// Of every shop and seed of the noise: what the gate found, and what came of it on the test items.
@@ -340,7 +366,7 @@ impl Joining<'_> {
                     .collect();
                 gates.push(Gate {
                     shop: shop + 1,
-                    seed: self.args.seed + seed as u64,
+                    seed: self.seed + seed as u64,
                     open: self.rule().opens(&found),
                     test_gain: 100.0 * gains.iter().sum::<f64>() / gains.len().max(1) as f64,
                     found,

@@ -10,7 +10,7 @@
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
-mod joining;
+pub(crate) mod joining;
 mod releases;
 mod row;
 mod trial;

@@ -17,10 +17,13 @@ use souk_common::model::file::{ModelFileError, ModelMeta, decode, encode};
 use souk_common::model::layout::{Layout, Vocabulary};
 use souk_common::params::NoiseMultiplier;
 use souk_common::plan::Plan;
+use souk_common::plan::ServerPlan;
 use souk_common::privacy::ledger::Chain;
 use souk_common::privacy::{Ledger, LedgerSink, MemorySink};
 use souk_common::release::file::ReleaseFileError;
 use souk_common::release::{NoisedSum, PublicParameters, ReleaseKind, Released};
+use souk_common::training::phases::{TrainingKind, TrainingPhase};
+use souk_common::training::trained::Trained;
 use souk_common::update::UpdateValues;
 use souk_common::wire::codec;
 use zeroize::Zeroizing;
@@ -84,6 +87,20 @@ fn releases() -> FuzzTarget {
         golden.push(releases.to_bytes());
     }
     releases.last = Released::from_bytes(&two_releases()[0]).ok().map(Box::new);
+    golden.push(releases.to_bytes());
+    let phase = |kind| TrainingPhase::new(kind, 2, 0.1);
+    let server = ServerPlan::Plain { learning_rate: 1.0 };
+    let begun = Trained::initial(&phase(TrainingKind::Model), &server, vec![0.5, -1.0]);
+    let tower = Trained::initial(&phase(TrainingKind::Tower), &server, vec![0.25; 2]);
+    let sum = NoisedSum {
+        values: UpdateValues::B32(vec![7, 9]),
+        clip_units: 10.0,
+        noise_stddev: 1.0,
+    };
+    releases.trained = vec![begun];
+    releases
+        .trained
+        .extend(tower.step(&phase(TrainingKind::Tower), &server, 2.0, sum));
     golden.push(releases.to_bytes());
     FuzzTarget::binary("releases", golden, |bytes| match Releases::from_bytes(bytes) {
         Ok(releases) => {

@@ -32,15 +32,6 @@ pub(crate) struct Status {
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) connections: Vec<Connection>,
-    /// How the model before the last round ranked, by the counts under masks.
-    pub(crate) quality: Option<Counted>,
-}
-
-/// Quality counts, as the coordinator decoded them.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Counted {
-    pub(crate) hit_rate_at_10: Option<f64>,
-    pub(crate) noise_stddev: Option<f64>,
 }
 
 /// One shop's connections, as the coordinator saw them.
@@ -157,9 +148,9 @@ impl Folders {
             .with_context(|| format!("the budget of {shop} is not as expected: {said}"))
     }
 
-    /// The last published model.
-    pub(crate) fn export_model(&self) -> anyhow::Result<Vec<u8>> {
-        let file = self.dir.join("model.safetensors");
+    /// What was published last.
+    pub(crate) fn published(&self) -> anyhow::Result<Vec<u8>> {
+        let file = self.dir.join("published");
         let home = text(&self.home());
         output([
             "coordinator",

@@ -57,7 +57,7 @@ fn the_update_is_the_negative_gradient_of_the_loss() {
         );
         seen += usize::from(value.abs() > 1e-3);
     }
-    assert!(seen > 20, "{seen} gradients are not 0");
+    assert!(seen > 8, "{seen} gradients are not 0");
 }
 
 #[test]
