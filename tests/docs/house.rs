@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     "ids",
     "hex",
     "chain",
@@ -31,6 +31,7 @@ const ORDER: [&str; 33] = [
     "accountant",
     "update",
     "release",
+    "training",
     "crypto",
     "secagg",
     "plan",

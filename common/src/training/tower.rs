@@ -1,8 +1,9 @@
-//! The tower: mixing weights beside a hidden layer, z = w x + v tanh(W x + b), over the inputs x of a customer and an item.
+//! The tower: mixing weights beside a hidden layer, z = w x + v s(W x + b), over the inputs x of a customer and an item.
 //!
 //! It is the multi-layer perceptron of neural collaborative filtering (He et al. 2017), whose embeddings are those that the
 //! releases gave; W1 and W2 of the usual two layers are W and v. The mixing weights begin where a stack's do, W at random
-//! from the public seed, v at zero: before its first step the tower is a stack that nobody has fitted.
+//! from the public seed, v at zero: before its first step the tower is a stack that nobody has fitted. s is the soft sign, a / (1 + |a|), which costs a
+//! division where others cost a transcendental function.
 //!
 //! A customer's loss is the softmax loss of the latest item against drawn ones, some at a time, from what comes before it. That item
 //! is in no release.
@@ -110,7 +111,7 @@ impl Tower {
         for (at, row) in rows.iter().enumerate() {
             let units = &mut hidden[at * self.hidden..][..self.hidden];
             for ((unit, weights), bias) in units.iter_mut().zip(weights.chunks_exact(WIDTH)).zip(bias) {
-                *unit = (dot(weights, row) + bias).tanh();
+                *unit = softsign(dot(weights, row) + bias);
             }
             scores[at] = dot(linear, &row[..CHANNELS.len()]) + dot(out, units);
         }
@@ -124,7 +125,7 @@ impl Tower {
             add_scaled(error, &row[..CHANNELS.len()], to_linear);
             let units = &hidden[at * self.hidden..][..self.hidden];
             for (unit, value) in units.iter().enumerate() {
-                let back = error * out[unit] * (1.0 - value * value);
+                let back = error * out[unit] * (1.0 - value.abs()).powi(2);
                 to_out[unit] += error * value;
                 to_bias[unit] += back;
                 add_scaled(back, row, &mut to_weights[unit * WIDTH..][..WIDTH]);
@@ -156,11 +157,15 @@ impl Tower {
                 add_scaled(*weight, column, &mut unit);
             }
             for (score, unit) in scores.iter_mut().zip(&unit) {
-                *score += to_out * unit.tanh();
+                *score += to_out * softsign(*unit);
             }
         }
         out.copy_from_slice(&scores);
     }
+}
+
+fn softsign(a: f32) -> f32 {
+    a / (1.0 + a.abs())
 }
 
 /// Each score's part of the negative gradient of the loss, and the loss: softmax losses of the first against [`AT_A_TIME`] others
