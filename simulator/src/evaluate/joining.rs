@@ -120,6 +120,8 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
 #[derive(Clone, Copy)]
 pub(crate) enum Variant {
     Alone,
+    /// The shop's own bestsellers.
+    Popularity,
     Federated,
     /// What the plan trained, by itself.
     Model,
@@ -129,8 +131,9 @@ pub(crate) enum Variant {
 }
 
 impl Variant {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Alone,
+        Self::Popularity,
         Self::Federated,
         Self::Model,
         Self::Tower,
@@ -141,6 +144,7 @@ impl Variant {
     fn name(self) -> &'static str {
         match self {
             Self::Alone => "alone+",
+            Self::Popularity => "popularity",
             Self::Federated => "federated",
             Self::Model => "model",
             Self::Tower => "tower",
@@ -153,8 +157,8 @@ impl Variant {
         match self {
             Self::Alone => Some(Cow::Borrowed(&fit.alone)),
             Self::Federated => fit.federated.as_ref().map(Cow::Borrowed),
-            Self::Model | Self::Tower => {
-                let all = fit.together.as_ref()?;
+            Self::Popularity | Self::Model | Self::Tower => {
+                let all = fit.together.as_ref().unwrap_or(&fit.alone);
                 let weights = [(self.name(), 1.0)];
                 Stack::named(weights, all.channels(), all.items())
                     .ok()
