@@ -64,7 +64,7 @@ impl ShopStack {
             }
             FederatedUse::Gate => {
                 let asked = match self.rule() {
-                    GateRule::AnyGain => "above 0",
+                    GateRule::AnyGain => "above 0, with hits not surely fewer",
                     GateRule::Strict => "above 1, with more hits, since the plan adds much noise",
                 };
                 let (z, gain) = (report.loss_z, report.hit_gain);

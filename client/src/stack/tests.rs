@@ -142,7 +142,11 @@ fn what_all_shops_released_is_on_off_or_up_to_the_gate_and_the_owner_is_told_why
         );
         let (by, why) = told(FederatedUse::Gate);
         let report = stack.kept().gate.unwrap();
-        assert_eq!(by == ServedBy::Together, report.loss_z > 0.0, "{why}");
+        assert_eq!(
+            by == ServedBy::Together,
+            GateRule::AnyGain.opens(&report),
+            "{why}"
+        );
         assert!(why.starts_with("the gate: ") && !why.contains("NaN"), "{why}");
         let gain = stack.gain(FederatedUse::Gate, false);
         let words = gain.words();
