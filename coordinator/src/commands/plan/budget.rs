@@ -107,8 +107,8 @@ impl Budget {
             more => format!("the first {more} releases stay published"),
         };
         lines.push(format!(
-            "a charged failure at the last release ends the run: {kept}, epsilon {:.3} is spent, and another plan like this one \
-             brings it to {:.3}",
+            "a charged failure at the last release ends the run: {kept}, epsilon {:.3} is spent, the run pauses for good, and \
+             another plan like this one, under another name or seed, brings it to {:.3}",
             self.courses[0].epsilon, self.with_another
         ));
         let years: Vec<String> = self

@@ -51,20 +51,24 @@ impl Place {
         }
     }
 
-    /// The mean of the sets, each weighed by how alike it is: one a factor of e away counts an eleventh of one that is the same.
+    /// The mean of the two most alike sets, each weighed by how alike it is: one a factor of e away counts an eleventh of one that
+    /// is the same.
     fn points(&self) -> Option<f64> {
-        let weight = |distance: f64| 1.0 / (distance * distance + 0.1);
-        let weights: f64 = self.nearest.iter().map(|(distance, _)| weight(*distance)).sum();
-        let sum: f64 = self
-            .nearest
-            .iter()
-            .map(|(distance, row)| weight(*distance) * row.points)
-            .sum();
-        (self.is_within && weights > 0.0).then(|| sum / weights)
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (distance, row) in self.nearest.iter().take(MOST_ALIKE) {
+            let weight = 1.0 / (distance * distance + 0.1);
+            sum += weight * row.points;
+            weights += weight;
+        }
+        self.is_within.then(|| sum / weights)
     }
 
     fn most_alike(&self) -> Vec<String> {
-        self.nearest.iter().take(2).map(|(_, row)| row.text()).collect()
+        self.nearest
+            .iter()
+            .take(MOST_ALIKE)
+            .map(|(_, row)| row.text())
+            .collect()
     }
 }
 
@@ -127,7 +131,7 @@ impl Expected {
     pub(super) fn lines(&self) -> Vec<String> {
         let (signals, sizes) = reach(&self.rows);
         let mut lines = vec![format!(
-            "expected gain over a shop's own best lists, in points of the hit rate (HR@10 of 99), at S = {:.0}, which is what noise \
+            "expected gain over a shop's own best lists, in points of the hit rate (HR@10 of 99), at S = {:.1}, which is what noise \
              leaves of the counts; measured were S from {:.0} to {:.0} and from {:.0} to {:.0} customers a shop:",
             self.signal, signals.least, signals.most, sizes.least, sizes.most
         )];
@@ -221,6 +225,8 @@ pub(super) fn drowned(plan: &Plan, items: usize) -> Option<String> {
     ))
 }
 
+/// Sets that an expectation is made of.
+const MOST_ALIKE: usize = 2;
 /// Of the noise over what a shop's own counts are off by.
 const MOST_WIDER: f64 = 2.0;
 

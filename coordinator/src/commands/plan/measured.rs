@@ -44,12 +44,12 @@ impl Measured {
     }
 
     pub(super) fn per_shop(&self) -> f64 {
-        f64::from(self.customers) / f64::from(self.shops)
+        (f64::from(self.customers) / f64::from(self.shops)).round()
     }
 }
 
 impl Row {
-    /// How unlike two federations are,, in S and customers a shop: 1 is a factor of e in one of them.
+    /// How unlike two federations are, in S and customers a shop: 1 is a factor of e in one of them.
     pub(super) fn distance(&self, signal: f64, customers: f64) -> f64 {
         (self.signal / signal).ln().abs() + (self.set.per_shop() / customers).ln().abs()
     }
@@ -69,7 +69,7 @@ impl Row {
 
     pub(super) fn text(&self) -> String {
         format!(
-            "{}, {:.0} customers a shop at S {:.0}: {:+.1} ± {:.1}",
+            "{}, {:.0} customers a shop at S {:.0}: {:+.2} ± {:.2}",
             self.set.set,
             self.set.per_shop(),
             self.signal,
@@ -200,6 +200,6 @@ mod tests {
         assert!((retail.signal - 95.713).abs() < 0.01, "{}", retail.signal);
         let (signals, sizes) = reach(&rows);
         assert!(signals.most == retail.signal && signals.least < 6.0 && signals.least > 5.0);
-        assert!(sizes.holds(100.0) && !sizes.holds(30.0) && !sizes.holds(510.0));
+        assert!(sizes.holds(100.0) && !sizes.holds(30.0) && !sizes.holds(511.0));
     }
 }

@@ -86,7 +86,8 @@ impl Phase {
                 (false, _) => format!("rounds {} to {}", phase.first, phase.last),
             };
             let seconds = match phase.cpu_seconds {
-                Some(seconds) if phase.bytes_up > 0 => format!(", {seconds:.3} CPU s"),
+                Some(seconds) if phase.bytes_up > 0 && seconds < 0.01 => ", under 0.01 CPU s".to_owned(),
+                Some(seconds) if phase.bytes_up > 0 => format!(", {seconds:.2} CPU s"),
                 _ => String::new(),
             };
             format!(
