@@ -110,7 +110,14 @@ fn the_page_of_plans_has_every_key() {
     for (file, structs) in [
         (
             "plan/mod.rs",
-            &["Plan", "PrivacyPlan", "MaskingPlan", "MetricsPlan", "CohortPlan", "ShopTerms"][..],
+            &[
+                "Plan",
+                "PrivacyPlan",
+                "MaskingPlan",
+                "MetricsPlan",
+                "CohortPlan",
+                "ShopTerms",
+            ][..],
         ),
         ("model/config.rs", &["ModelConfig", "IalsConfig", "SgdConfig"]),
         ("release/schedule.rs", &["ReleaseShare"]),
@@ -123,8 +130,10 @@ fn the_page_of_plans_has_every_key() {
             for key in fields.filter_map(|line| line.split_once(':')).map(|(key, _)| key) {
                 let forms = ["`", "`[", "`[["].map(|open| format!("{open}{key}"));
                 let is_there = forms.iter().any(|form| {
-                    let ends = |after: &str| !after.starts_with(|next: char| next == '_' || next.is_alphanumeric());
-                    page.match_indices(form.as_str()).any(|(at, _)| ends(&page[at + form.len()..]))
+                    let ends =
+                        |after: &str| !after.starts_with(|next: char| next == '_' || next.is_alphanumeric());
+                    page.match_indices(form.as_str())
+                        .any(|(at, _)| ends(&page[at + form.len()..]))
                 });
                 assert!(is_there, "docs/plans.md has no line for {key} of {name}");
                 count += 1;

@@ -474,4 +474,4 @@ fn words(epsilon: Option<Epsilon>) -> String {
 }
 
 /// Of a coordinate in a model file.
-pub(super) const MODEL_BYTES: usize = 4;
+const MODEL_BYTES: usize = 4;

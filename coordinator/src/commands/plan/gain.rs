@@ -115,6 +115,7 @@ impl Expected {
                 "shop": terms.name.as_str(),
                 "customers": terms.declared_users,
                 "points": place.points(),
+                "outside": self.outside(terms.declared_users as f64),
                 "most_alike": place.most_alike(),
             })
         };
@@ -292,7 +293,11 @@ mod tests {
         ] {
             assert!(said.contains(words), "{words}: {said}");
         }
-        assert!(expected.json()["shops"][0]["points"].is_null());
+        let smallest = &expected.json()["shops"][0];
+        assert!(
+            smallest["points"].is_null() && smallest["outside"].as_array().is_some_and(|why| why.len() == 2),
+            "{smallest}"
+        );
     }
 
     #[test]

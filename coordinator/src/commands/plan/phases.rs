@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 use souk_common::learned::Learner;
 use souk_common::release::schedule::ReleaseKind;
 
-use super::cost::MODEL_BYTES;
-
 /// Rounds that are alike, as a shop has them.
 pub(super) struct Phase {
     name: &'static str,
@@ -28,7 +26,7 @@ impl Phase {
                 name: "training",
                 first: 1,
                 last: plan.rounds,
-                bytes_down: (learner.coordinates(1) * MODEL_BYTES) as u64,
+                bytes_down: (learner.coordinates(1) * size_of::<f32>()) as u64,
                 bytes_up: up(1),
                 cpu_seconds: None,
             }];
