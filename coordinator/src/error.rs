@@ -9,6 +9,8 @@ use crate::serve::ServeError;
 
 /// Wrong usage or configuration.
 pub(crate) const EXIT_USAGE: u8 = 64;
+/// A check failed.
+const EXIT_CHECK: u8 = 1;
 /// Everything else that failed.
 const EXIT_ERROR: u8 = 2;
 
@@ -28,6 +30,14 @@ impl Failure {
             code: if is_usage { EXIT_USAGE } else { EXIT_ERROR },
             text: error.to_string(),
         }
+    }
+}
+
+/// A check failed, and its answer stands: exit code 1.
+pub(crate) fn refused(error: impl Display) -> Failure {
+    Failure {
+        code: EXIT_CHECK,
+        text: error.to_string(),
     }
 }
 

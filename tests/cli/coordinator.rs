@@ -317,7 +317,8 @@ fn plan_check_says_when_updates_leave_and_refuses_what_makes_no_finite_model() {
     );
     let told = said(&bare.replace("deadline = \"50s\"", "deadline = \"50s\"\nupload_after = \"20s\""));
     assert!(
-        told.contains("leaves 20s after the announcement") && !told.contains("warning"),
+        told.contains("leaves 20s after the announcement")
+            && !told.contains("warning: without cohort.upload_after"),
         "{told}"
     );
     let refused = |text: String, words: &[&str]| {

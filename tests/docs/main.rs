@@ -104,6 +104,46 @@ fn the_page_of_formats_has_every_message() {
 }
 
 #[test]
+fn the_page_of_plans_has_every_key() {
+    let page = fs::read_to_string(root().join("docs/plans.md")).expect("the page");
+    let mut count = 0;
+    for (file, structs) in [
+        (
+            "plan/mod.rs",
+            &[
+                "Plan",
+                "PrivacyPlan",
+                "MaskingPlan",
+                "MetricsPlan",
+                "CohortPlan",
+                "ShopTerms",
+            ][..],
+        ),
+        ("model/config.rs", &["ModelConfig", "IalsConfig", "SgdConfig"]),
+        ("release/schedule.rs", &["ReleaseShare"]),
+    ] {
+        let source = fs::read_to_string(root().join("common/src").join(file)).expect("the source");
+        for name in structs {
+            let (_, body) = source.split_once(&format!("pub struct {name} {{\n")).expect(name);
+            let (body, _) = body.split_once("\n}").expect("its end");
+            let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
+            for key in fields.filter_map(|line| line.split_once(':')).map(|(key, _)| key) {
+                let forms = ["`", "`[", "`[["].map(|open| format!("{open}{key}"));
+                let is_there = forms.iter().any(|form| {
+                    let ends =
+                        |after: &str| !after.starts_with(|next: char| next == '_' || next.is_alphanumeric());
+                    page.match_indices(form.as_str())
+                        .any(|(at, _)| ends(&page[at + form.len()..]))
+                });
+                assert!(is_there, "docs/plans.md has no line for {key} of {name}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     for folder in ["docs", "docs/adr", "docs/research"] {

@@ -1,4 +1,4 @@
-//! A plan of releases with real processes: made by `plan new --releases`, run, charged, verified; what fails, and who lies.
+//! A plan of releases with real processes: made by `plan new`, run, charged, verified; what fails, and who lies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,20 @@ use souk_tests::federation::{Federation, Running, bad, good, run, text, until};
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 const SHOPS: [&str; 3] = ["east", "north", "west"];
 
-/// A federation whose plan is the one that `plan new --releases` makes, at epsilon 8, with everything kept.
+/// A federation whose plan is the one that `plan new` makes, at epsilon 8, but for the time that updates wait, with everything kept.
 fn federation(change: impl Fn(String) -> String, flags: &[&str]) -> Federation {
     let mut federation = Federation::prepare(SOUK, "");
     fs::remove_file(federation.plan()).expect("it was there");
     let plan = federation.plan();
-    let mut args = vec!["plan", "new", text(&plan), "--releases"];
+    let mut args = vec!["plan", "new", text(&plan)];
     for shop in ["east=100", "north=100", "west=100"] {
         args.extend(["--shop", shop]);
     }
     good(&federation.coordinator(&args));
-    fs::write(&plan, change(fs::read_to_string(&plan).expect("a plan"))).expect("a file");
+    let made = fs::read_to_string(&plan).expect("a plan");
+    let soon = made.replace("upload_after = \"10s\"", "upload_after = \"1s\"");
+    assert_ne!(made, soon);
+    fs::write(&plan, change(soon)).expect("a file");
     let config = federation.home().join("coordinator.toml");
     let sample = fs::read_to_string(&config).expect("a file");
     let kept = sample.replace("# keep_parts = ", "keep_parts = 9\n# keep_parts = ");
@@ -151,7 +154,8 @@ fn training_follows_the_releases_under_the_same_epsilon_and_its_channels_are_ser
 /// Updates leave some seconds after R2, so that a shop can be stopped in between.
 fn slow(plan: String) -> String {
     plan.replace("step = \"30s\"", "step = \"3s\"")
-        .replace("deadline = \"10m\"", "deadline = \"15s\"\nupload_after = \"3s\"")
+        .replace("deadline = \"10m\"", "deadline = \"15s\"")
+        .replace("upload_after = \"1s\"", "upload_after = \"3s\"")
 }
 
 /// Waits until a shop's ledger has so many charges: then R2 of the attempt is fixed, and its update still waits.

@@ -85,9 +85,13 @@ impl Schedule {
         })
     }
 
-    /// The releases that a federation of this size should make, by its signal S = mu N / (sqrt(M) f): `users` is N, declared
-    /// users with at least two items, `items` M, and `noise_factor` f, the noise of the sum over z (1 for central noise).
-    ///
+    /// S = mu N / (sqrt(M) f), what noise leaves of the counts: `users` is N, declared users with at least two items, `items`
+    /// M, and `noise_factor` f, the noise of the sum over z (1 for central noise).
+    pub fn signal(mu: f64, users: u64, items: usize, noise_factor: f64) -> f64 {
+        mu * users as f64 / ((items.max(1) as f64).sqrt() * noise_factor.max(1.0))
+    }
+
+    /// The releases that a federation of this size should make, by its [`Self::signal`].
     pub fn choose(
         mu: f64,
         users: u64,
@@ -95,7 +99,7 @@ impl Schedule {
         noise_factor: f64,
         has_features: bool,
     ) -> Vec<ReleaseShare> {
-        let signal = mu * users as f64 / ((items.max(1) as f64).sqrt() * noise_factor.max(1.0));
+        let signal = Self::signal(mu, users, items, noise_factor);
         let shares: &[f64] = match has_features {
             true if signal >= SIGNAL_WITH_FEATURES => &[0.4, 0.6],
             false if signal >= SIGNAL_WITHOUT => &[0.2, 0.4, 0.4],

@@ -13,12 +13,14 @@ use souk_common::model::layout::{Layout, TensorSpec, Vocabulary};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
-use souk_common::release::schedule::{ReleaseKind, ReleaseShare, ScheduleError};
+use souk_common::release::schedule::{ReleaseShare, ScheduleError};
 use souk_common::secagg::MaskingParams;
 use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
 use souk_common::update::Grid;
 
+use super::outlook::Outlook;
+use super::phases::name_of;
 use super::read;
 use crate::error::{Failure, failed, usage};
 use crate::folder::{FederationFolder, HomeError};
@@ -36,6 +38,7 @@ pub(super) struct Cost {
     privacy: Option<Privacy>,
     target: Option<Wanted>,
     size: Option<Size>,
+    outlook: Outlook,
 }
 
 /// The noise that an epsilon takes.
@@ -87,10 +90,11 @@ struct Tensor {
 /// Looks at a plan, and at the catalogue in `home` if there is one.
 pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions) -> Result<Cost, Failure> {
     let plan = read(file)?;
-    let size = match home.catalogue() {
+    let refuse = |error: &dyn std::fmt::Display| usage(format!("{}: {error}", file.display()));
+    let outlook = |learner: Option<&Learner>| Outlook::of(&plan, learner).map_err(|error| refuse(&error));
+    let (size, outlook) = match home.catalogue() {
         Ok(catalogue) => {
             let learner = Learner::new(&plan, &catalogue);
-            let refuse = |error: &dyn std::fmt::Display| usage(format!("{}: {error}", file.display()));
             // Releases differ in length: the longest is what counts.
             let rounds = 1..=plan.release.len().max(1) as u64;
             let longest = rounds
@@ -104,7 +108,7 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
             let headroom = of_round.headroom_on(&grid);
             let update_bytes = plan.update_bytes(coordinates) as usize;
             let bytes = update_bytes + coordinates * MODEL_BYTES;
-            Some(Size {
+            let size = Size {
                 coordinates,
                 update_bytes,
                 grid,
@@ -114,14 +118,15 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
                     true => of_releases(&plan, &learner).map_err(|error| refuse(&error))?,
                     false => tensors(&plan, &Layout::new(&plan.model, &Vocabulary::from(&catalogue))),
                 },
-            })
+            };
+            (Some(size), outlook(Some(&learner))?)
         }
         Err(HomeError::NoCatalogue) => {
             tell(&format!(
                 "no catalogue in {}: sizes are not known yet",
                 home.path().display()
             ));
-            None
+            (None, outlook(None)?)
         }
         Err(error) => return Err(failed(error)),
     };
@@ -133,6 +138,7 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
             .map(|epsilon| wanted(&plan, epsilon))
             .transpose()?,
         size,
+        outlook,
         plan,
     })
 }
@@ -203,11 +209,7 @@ fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleEr
     let of = |(round, release): (u64, &ReleaseShare)| {
         let of_round = plan.for_first_attempt_at(round)?;
         let coordinates = learner.coordinates(round);
-        let kind = match release.kind {
-            ReleaseKind::Popularity => "popularity",
-            ReleaseKind::Collaborative => "collaborative",
-            ReleaseKind::SecondCollaborative => "second_collaborative",
-        };
+        let kind = name_of(Some(release.kind));
         let noise = of_round.privacy.noise_multiplier.map(NoiseMultiplier::get);
         Ok(Tensor {
             name: match noise {
@@ -288,6 +290,20 @@ impl Cost {
         lines
     }
 
+    /// Of the plan as a whole.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let timing = self
+            .timing()
+            .into_iter()
+            .filter(|line| line.starts_with("warning: "));
+        timing.chain(self.outlook.warnings.iter().cloned()).collect()
+    }
+
+    /// Why the plan had better not be begun.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.outlook.refusal.as_deref()
+    }
+
     fn bytes_per_round(&self, size: &Size) -> usize {
         self.plan.shops.len() * (size.update_bytes + size.model_bytes())
     }
@@ -347,6 +363,8 @@ impl Cost {
             };
             said["tensors"] = size.tensors.iter().map(tensor).collect();
         }
+        self.outlook.json(&mut said);
+        said["warnings"] = json!(self.warnings());
         said
     }
 
@@ -445,6 +463,8 @@ impl Cost {
                 });
             }
         }
+        lines.extend(self.outlook.lines());
+        lines.extend(self.outlook.warnings.iter().cloned());
         lines.join("\n")
     }
 }

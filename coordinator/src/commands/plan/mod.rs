@@ -1,7 +1,13 @@
-//! `plan new` and `plan check`: a sample, and what a plan will cost.
+//! `plan new` and `plan check`: plans that work as they are, and what a plan will cost and may gain.
 
+mod budget;
 mod cost;
+mod gain;
+mod measured;
+mod outlook;
+mod phases;
 mod releases;
+mod trained;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -12,31 +18,39 @@ use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 
 use super::{At, home_at, show};
-use crate::error::{Failure, failed, usage};
+use crate::error::{Failure, failed, refused, usage};
 
 #[derive(Subcommand)]
 pub(super) enum PlanCommand {
-    /// Writes a commented sample plan.
+    /// Writes a plan for these shops, ready to be served.
     ///
-    /// With --releases a plan that suits the catalogue and these shops: two or three rounds that release statistics of all
-    /// customers, for the shops' own recommenders.
+    /// With --shop a plan of releases that suits the catalogue: one to three rounds that release statistics of all customers
+    /// under one budget, for the shops' own recommenders. It is not written (exit 1) if every shop's own bestsellers
+    /// would be better than what it releases; --anyway writes it all the same. Without --shop, or with --training, a
+    /// commented sample that trains a model.
     #[command(
-        after_help = "Examples:\n  souk-coordinator plan new plan.toml --rounds 60\n  \
-                            souk-coordinator plan new plan.toml --releases --epsilon 8 --shop north=5000 --shop south=2000 \
-                            --shop west=900 --dir federation"
+        after_help = "Examples:\n  souk-coordinator plan new plan.toml --epsilon 8 --shop north=5000 --shop south=2000 \
+                            --shop west=900 --dir federation\n  \
+                            souk-coordinator plan new plan.toml --epsilon 8 --per year --times 4 --shop north=5000 \
+                            --shop south=900 --dir federation\n  \
+                            souk-coordinator plan new plan.toml --training --rounds 60"
     )]
     New {
         /// The file; it must not exist.
         file: PathBuf,
-        /// Rounds.
-        #[arg(long, conflicts_with = "releases")]
+        /// Rounds of training.
+        #[arg(long, conflicts_with = "shops")]
         rounds: Option<u64>,
         #[command(flatten)]
         releases: releases::Wishes,
         #[command(flatten)]
         at: At,
     },
-    /// Says what a plan will cost.
+    /// Says what a plan will cost and may gain.
+    ///
+    /// A plan of releases whose popularity would be worse than every shop's own bestsellers is refused: all is said, and the
+    /// exit code is 1 unless --anyway is given. Plans that train a model where such models were measured to be worse than
+    /// bestsellers are warned of; with --strict a warning makes the exit code 1.
     #[command(
         after_help = "Examples:\n  souk-coordinator plan check plan.toml --dir federation --json\n  \
                             souk-coordinator plan check plan.toml --target-epsilon 8"
@@ -50,6 +64,12 @@ pub(super) enum PlanCommand {
         /// Of one shop's line, for the estimate of seconds.
         #[arg(long, default_value_t = 20.0, value_name = "MBIT/S", value_parser = bandwidth)]
         bandwidth: f64,
+        /// Exit with 0 also if the plan is refused.
+        #[arg(long)]
+        anyway: bool,
+        /// Exit with 1 also if there are warnings.
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         at: At,
     },
@@ -73,6 +93,8 @@ pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
             file,
             target_epsilon,
             bandwidth,
+            anyway,
+            strict,
             at,
         } => {
             let wishes = cost::CheckOptions {
@@ -80,7 +102,15 @@ pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
                 bytes_per_sec: bandwidth * 1e6 / 8.0,
             };
             let cost = cost::check(&file, &home_at(&at.dir)?, &wishes)?;
-            show(&at, &cost.json(), || cost.text())
+            show(&at, &cost.json(), || cost.text())?;
+            let shown = file.display();
+            if let Some(why) = cost.refusal().filter(|_| !anyway) {
+                return Err(refused(format!("{shown} is refused: {why}. --anyway goes on")));
+            }
+            match cost.warnings().first() {
+                Some(first) if strict => Err(refused(format!("{shown}: {first}"))),
+                _ => Ok(()),
+            }
         }
     }
 }

@@ -1,36 +1,73 @@
-//! `plan new --releases`: the plan of releases that suits a catalogue and its shops, as a file for people.
+//! `plan new --shop`: the plan of releases that suits a catalogue and its shops, as a file for people.
 
-use souk_common::params::{Delta, Epsilon, Weight};
+use std::time::Duration;
+
+use humantime_serde::re::humantime::format_duration;
+use souk_common::accountant::gaussian::mu_of;
+use souk_common::learned::Learner;
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::release::schedule::{ReleaseKind, ReleaseShare};
+use souk_common::terminal::tell;
 
-use super::epsilon;
-use crate::error::{Failure, failed, usage};
+use super::{budget, gain, phases};
+use crate::error::{Failure, failed, refused, usage};
 use crate::folder::{FederationFolder, HomeError};
 
 /// What is typed of a plan of releases.
 #[derive(clap::Args, Debug)]
 pub(in crate::commands) struct Wishes {
-    /// Statistics of all customers instead of a trained model.
+    /// A plan of releases, as --shop alone means.
     #[arg(long, requires = "shops")]
     releases: bool,
-    /// Of all releases together: user level, add/remove.
-    #[arg(long, default_value = "8", value_parser = epsilon, requires = "releases")]
+    /// A sample plan that trains a model, as without --shop.
+    #[arg(long, conflicts_with_all = ["releases", "shops"])]
+    training: bool,
+    /// Of all releases together, above 0: user level, add/remove.
+    #[arg(long, default_value = "8", value_parser = spendable, requires = "shops")]
     epsilon: Epsilon,
     /// At this delta.
-    #[arg(long, default_value = "1e-5", value_parser = delta, requires = "releases")]
+    #[arg(long, default_value = "1e-5", value_parser = delta, requires = "shops")]
     delta: Delta,
+    /// Epsilon is for all plans of this time, and this is one of them.
+    #[arg(long, value_enum, requires = "shops")]
+    per: Option<Per>,
+    /// How many such plans there are in that time.
+    #[arg(long, default_value_t = 4, value_name = "N", requires = "per", value_parser = clap::value_parser!(u32).range(1..=366))]
+    times: u32,
     /// A shop and its declared, coarse number of customers with at least two products; once for each.
-    #[arg(long = "shop", value_name = "NAME=CUSTOMERS", value_parser = shop, requires = "releases")]
+    #[arg(long = "shop", value_name = "NAME=CUSTOMERS", value_parser = shop)]
     shops: Vec<ShopTerms>,
-    /// Every shop adds all of the noise, so that nothing rests on masks; with the same epsilon the sums are noisier.
-    #[arg(long, requires = "releases")]
+    /// Every shop adds all of the noise, so that nothing rests on masks; with the same epsilon the sums are noisier. One or two
+    /// shops do so in any case: three are the fewest that can share it.
+    #[arg(long, requires = "shops")]
     local_noise: bool,
+    /// Write it also if every shop's own bestsellers would be better than what it releases.
+    #[arg(long, requires = "shops")]
+    anyway: bool,
+}
+
+/// What a budget is for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Per {
+    /// Twelve months.
+    Year,
 }
 
 impl Wishes {
     pub(super) fn are_wanted(&self) -> bool {
-        self.releases
+        !self.shops.is_empty()
+    }
+
+    /// Of the one plan: plans of equal mu cost together the root of their number times mu.
+    fn of_one_plan(&self) -> Result<Epsilon, Failure> {
+        if self.per.is_none() || self.times == 1 {
+            return Ok(self.epsilon);
+        }
+        let mu = mu_of(self.epsilon, self.delta) / f64::from(self.times).sqrt();
+        let noise = NoiseMultiplier::new(mu.recip()).map_err(usage)?;
+        // A little below, so that the rounding of the way back costs nothing that was not asked for.
+        Epsilon::new(budget::epsilon(&[(noise, 1)], self.delta) * (1.0 - 1e-9)).map_err(usage)
     }
 }
 
@@ -43,17 +80,29 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
         )),
         error => failed(error),
     })?;
+    let are_few = wishes.shops.len() < FEWEST_MASKED;
     let terms = ReleaseTerms {
-        epsilon: Some(wishes.epsilon),
+        epsilon: Some(wishes.of_one_plan()?),
         delta: wishes.delta,
-        placement: match wishes.local_noise {
+        placement: match wishes.local_noise || are_few {
             true => Placement::Local,
             false => Placement::Distributed,
         },
         training: Vec::new(),
     };
-    let plan = Plan::of_releases("releases", 1, wishes.shops.clone(), &terms, &catalogue).map_err(usage)?;
-    let text = written(&plan, wishes.epsilon);
+    let mut plan =
+        Plan::of_releases("releases", 1, wishes.shops.clone(), &terms, &catalogue).map_err(usage)?;
+    plan.cohort.upload_after = Some(upload_after(&plan, &Learner::new(&plan, &catalogue)));
+    if let Some(why) = gain::drowned(&plan, catalogue.len()).filter(|_| !wishes.anyway) {
+        return Err(refused(format!("{why}. Nothing was written; --anyway goes on")));
+    }
+    if are_few && !wishes.local_noise {
+        tell(&format!(
+            "{} of the {FEWEST_MASKED} shops that it takes to share noise under masks: each adds all of it, as with --local-noise",
+            wishes.shops.len()
+        ));
+    }
+    let text = written(&plan, wishes);
     // What is written is read again before it is promised to work.
     let read = Plan::from_toml(&text).map_err(failed)?;
     match read.begun_now() == plan {
@@ -64,38 +113,84 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
     }
 }
 
-fn written(plan: &Plan, epsilon: Epsilon) -> String {
+/// Longer than the slowest shop works, so that the time tells nothing (ADR 0017): twenty times the estimate for the largest one,
+/// in whole seconds, and at most half of what masks leave of the deadline.
+fn upload_after(plan: &Plan, learner: &Learner) -> Duration {
+    let customers = plan
+        .shops
+        .iter()
+        .map(|terms| terms.declared_users)
+        .max()
+        .unwrap_or(0);
+    let longest = (1..=plan.release.len() as u64)
+        .map(|round| phases::cpu_seconds(customers, learner.coordinates(round)))
+        .fold(0.0, f64::max);
+    let mut at_once = plan.clone();
+    at_once.cohort.upload_after = Some(Duration::ZERO);
+    let masks = at_once.latest_upload().unwrap_or_default();
+    let room = plan.cohort.deadline.saturating_sub(masks).as_secs() / 2;
+    Duration::from_secs(((20.0 * longest).ceil() as u64).clamp(LEAST_OFFSET, room.max(LEAST_OFFSET)))
+}
+
+fn written(plan: &Plan, wishes: &Wishes) -> String {
     let privacy = &plan.privacy;
-    let noise = privacy.noise_multiplier.map_or(0.0, |noise| noise.get());
+    let (epsilon, noise) = (
+        wishes.epsilon,
+        privacy.noise_multiplier.map_or(0.0, |noise| noise.get()),
+    );
+    let cost = match wishes.per {
+        None => format!("epsilon {epsilon} at this delta, exactly"),
+        Some(Per::Year) => {
+            let own = privacy
+                .noise_multiplier
+                .map_or(0.0, |noise| budget::epsilon(&[(noise, 1)], privacy.delta));
+            format!(
+                "epsilon {own:.3} at this delta. For {} such plans a year,\n# each under its own name or seed: together epsilon {epsilon}",
+                wishes.times
+            )
+        }
+    };
     let mut lines = vec![
         "# A plan of releases: each round publishes one noised statistic of all customers, which the shops' own recommenders use."
             .to_owned(),
-        "# What it costs: souk-coordinator plan check".to_owned(),
+        "# What it costs and may gain: souk-coordinator plan check".to_owned(),
         format!("name = {:?}", plan.name),
         format!("seed = {}                 # of the public map", plan.seed),
         "\n[privacy]".to_owned(),
-        format!("# z of all releases together: epsilon {epsilon} at this delta, exactly. One of share s has z / sqrt(s)."),
+        format!("# z of all releases together: {cost}.\n# One of share s has z / sqrt(s)."),
         format!("noise_multiplier = {noise:?}"),
         format!("delta = {:?}", privacy.delta.get()),
         format!("modulus_bits = {}", privacy.modulus_bits.bits()),
         format!("headroom = {}             # times declared_users that a sum has room for", plan.headroom()),
     ];
-    if let Some(masking) = &plan.masking {
-        lines.push("placement = \"distributed\"  # the shops share the noise, under masks".to_owned());
-        lines.push("\n[masking]".to_owned());
-        lines.push(format!(
-            "min_shops = {}            # fewer are never unmasked",
-            masking.min_shops
-        ));
-        lines.push(format!(
-            "colluding = {}            # shops that may work together with the coordinator",
-            masking.colluding
-        ));
-        lines.push("step = \"30s\"".to_owned());
+    match &plan.masking {
+        Some(masking) => {
+            lines.push("placement = \"distributed\"  # the shops share the noise, under masks".to_owned());
+            lines.push("\n[masking]".to_owned());
+            lines.push(format!(
+                "min_shops = {}            # fewer are never unmasked",
+                masking.min_shops
+            ));
+            lines.push(format!(
+                "colluding = {}            # shops that may work together with the coordinator",
+                masking.colluding
+            ));
+            lines.push("step = \"30s\"".to_owned());
+        }
+        None => lines.push(
+            "placement = \"local\"        # every shop adds all of the noise; three or more could share it under masks".to_owned(),
+        ),
     }
     lines.push("\n[cohort]".to_owned());
     lines.push(format!("quorum = {}", plan.cohort.quorum));
     lines.push("deadline = \"10m\"".to_owned());
+    lines.extend(plan.cohort.upload_after.map(|after| {
+        let from = if plan.masking.is_some() { "R2" } else { "the announcement" };
+        format!(
+            "upload_after = {:?}      # after {from}, so that the time of an update tells nobody how long it took",
+            format_duration(after).to_string()
+        )
+    }));
     lines.extend(plan.release.iter().map(release));
     lines.extend(plan.shops.iter().map(|terms| {
         format!(
@@ -125,6 +220,14 @@ fn release(release: &ReleaseShare) -> String {
     )
 }
 
+fn spendable(text: &str) -> Result<Epsilon, String> {
+    let epsilon = super::epsilon(text)?;
+    match epsilon.get() > 0.0 {
+        true => Ok(epsilon),
+        false => Err("nothing can be released for an epsilon of 0; it must be above".to_owned()),
+    }
+}
+
 fn delta(text: &str) -> Result<Delta, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     Delta::new(number).map_err(|error| error.to_string())
@@ -142,3 +245,8 @@ fn shop(text: &str) -> Result<ShopTerms, String> {
         weight: Weight::new(1.0).map_err(|error| error.to_string())?,
     })
 }
+
+/// Fewer can't share noise under masks.
+const FEWEST_MASKED: usize = 3;
+/// Seconds that every update waits at least.
+const LEAST_OFFSET: u64 = 10;
