@@ -74,8 +74,8 @@ pub(super) fn score(
         .channels(&releases)?;
     let fits = vec![joining.fit_with("fitting each shop's stack", &market.split, &[], &channels)?];
     let measured = |variant| {
-        let hits = joining.expected(&market.split, &fits, variant);
-        hits.context("there is no such stack")
+        let measured = joining.measure(&market.split, &fits, variant, &[]);
+        anyhow::Ok(measured.context("there is no such stack")?.hits.mean())
     };
     let (alone, together) = (measured(Variant::Alone)?, measured(Variant::Gated)?);
     let untrained = match releases.trained.is_empty() {
@@ -84,7 +84,8 @@ pub(super) fn score(
             let released = releases.last.as_ref().context("nothing was released")?;
             let channels = released.channels(learner.features())?;
             let fits = vec![joining.fit_with("the same without training", &market.split, &[], &channels)?];
-            joining.expected(&market.split, &fits, Variant::Gated)
+            let measured = joining.measure(&market.split, &fits, Variant::Gated, &[]);
+            measured.map(|measured| measured.hits.mean())
         }
     };
     let candidates = Candidates::draw(&market.split, market.catalogue.len(), seed);

@@ -77,6 +77,32 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     let leak_free = joining.fit("views B and C", &split, &[])?;
     let visits = next_visit(&known.dataset);
     let by_visit = joining.fit("view D", &visits, &[])?;
+    let (mut rows, mut measured) = (Vec::new(), Vec::new());
+    for variant in Variant::ALL {
+        let views = [View::LeakFree, View::Full];
+        let (Some(a), Some(b), Some(d)) = (
+            joining.measure(&split, &literature, variant, &[View::Literature]),
+            joining.measure(&split, &leak_free, variant, &views),
+            joining.measure(&visits, &by_visit, variant, &[View::LeakFree]),
+        ) else {
+            continue;
+        };
+        let mut figures = [a.figures, b.figures, d.figures].into_iter().flatten();
+        let mut next = || figures.next().unwrap_or_default();
+        rows.push(Row {
+            model: variant.name(),
+            literature: next(),
+            leak_free: next(),
+            full: next(),
+            next_visit: next(),
+        });
+        measured.push((variant, b.hits, d.hits));
+    }
+    let hits = |wanted: Variant| measured.iter().find(|(variant, ..)| *variant == wanted);
+    let gates = match (hits(Variant::Alone), hits(Variant::Together)) {
+        (Some((_, alone, _)), Some((_, together, _))) => joining.gates(&leak_free, alone, together),
+        _ => Vec::new(),
+    };
     let report = Report {
         set: known.name,
         users: known.dataset.len(),
@@ -85,20 +111,9 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         items: known.catalogue.len(),
         features: joining.features.columns(),
         seeds: args.seeds,
-        rows: Variant::ALL
-            .into_iter()
-            .filter_map(|variant| {
-                Some(Row {
-                    model: variant.name(),
-                    literature: joining.measure(&split, &literature, variant, View::Literature)?,
-                    leak_free: joining.measure(&split, &leak_free, variant, View::LeakFree)?,
-                    full: joining.measure(&split, &leak_free, variant, View::Full)?,
-                    next_visit: joining.measure(&visits, &by_visit, variant, View::LeakFree)?,
-                })
-            })
-            .collect(),
-        gains: Gain::all(&joining, (&split, &leak_free), (&visits, &by_visit)),
-        gates: joining.gates(&split, &leak_free),
+        rows,
+        gains: Gain::all(&measured),
+        gates,
         faithfulness: joining.faithfulness(&split, &leak_free),
         seconds: watch.secs(),
     };
@@ -117,7 +132,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
 }
 
 /// Which of a shop's stacks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Variant {
     Alone,
     /// The shop's own bestsellers.
@@ -291,57 +306,55 @@ impl<'a> Joining<'a> {
         Some(Scored(scores))
     }
 
-    /// Every evaluated user's expected hit rate by one kind of stack, mean over the noise.
-    pub(crate) fn expected(&self, split: &Split, fits: &Fits, variant: Variant) -> Option<Vec<Option<f64>>> {
-        let mut sums: Vec<Option<f64>> = vec![None; split.train.len()];
-        for fits in fits {
-            let scored = self.scores(split, fits, variant)?;
-            for (user, sum) in sums.iter_mut().enumerate() {
-                *sum = scored.expected(split, user).map(|hit| sum.unwrap_or(0.0) + hit);
-            }
-        }
-        let seeds = fits.len() as f64;
-        Some(sums.into_iter().map(|sum| sum.map(|sum| sum / seeds)).collect())
-    }
-
-    /// The figures of one kind of stack, if there is one.
-    fn measure(&self, split: &Split, fits: &Fits, variant: Variant, view: View) -> Option<Figures> {
+    /// The figures of one kind of stack, if there is one. Everybody is scored once.
+    pub(crate) fn measure(
+        &self,
+        split: &Split,
+        fits: &Fits,
+        variant: Variant,
+        views: &[View],
+    ) -> Option<Measured> {
         let items = self.known.catalogue.len();
         let candidates: Vec<Candidates> = (self.seed..self.seed + self.seeds)
             .map(|seed| Candidates::draw(split, items, seed))
             .collect();
         // Alone, the noise of others changes nothing.
         let fits = match variant {
-            Variant::Alone => &fits[..1],
+            Variant::Alone | Variant::Popularity => &fits[..1],
             _ => fits,
         };
         let scored: Vec<Scored> = fits
             .iter()
             .map(|fits| self.scores(split, fits, variant))
             .collect::<Option<_>>()?;
-        let figures = |users: &[usize]| {
-            let draws = scored
-                .iter()
-                .flat_map(|scored| candidates.iter().map(move |drawn| (scored, drawn)));
-            let seeds: Vec<Metrics> = draws
-                .map(|(scored, drawn)| {
-                    evaluate_users(scored, split, drawn, users, items, (view, Target::Test, K))
-                })
-                .collect();
-            let mean = |user: &usize| -> Option<f64> {
-                let hits: Option<Vec<f64>> = scored
-                    .iter()
-                    .map(|scored| scored.expected(split, *user))
-                    .collect();
-                hits.map(|hits| hits.iter().sum::<f64>() / hits.len() as f64)
-            };
-            let hits: Vec<f64> = users.iter().filter_map(mean).collect();
-            Figures::new(&seeds, &hits)
+        let of_seed = |scored: &Scored| -> Vec<Option<f64>> {
+            let users = (0..split.train.len()).into_par_iter();
+            users.map(|user| scored.expected(split, user)).collect()
         };
+        let hits = Hits(scored.iter().map(of_seed).collect());
+        let mean = hits.mean();
         let everybody: Vec<usize> = (0..split.train.len()).collect();
-        Some(Figures {
-            shops: self.users.iter().map(|users| figures(users)).collect(),
-            ..figures(&everybody)
+        let figures = |view: &View| {
+            let of = |users: &[usize]| {
+                let draws = scored
+                    .iter()
+                    .flat_map(|scored| candidates.iter().map(move |drawn| (scored, drawn)));
+                let seeds: Vec<Metrics> = draws
+                    .map(|(scored, drawn)| {
+                        evaluate_users(scored, split, drawn, users, items, (*view, Target::Test, K))
+                    })
+                    .collect();
+                let hits: Vec<f64> = users.iter().filter_map(|user| mean[*user]).collect();
+                Figures::new(&seeds, &hits)
+            };
+            Figures {
+                shops: self.users.iter().map(|users| of(users)).collect(),
+                ..of(&everybody)
+            }
+        };
+        Some(Measured {
+            figures: views.iter().map(figures).collect(),
+            hits,
         })
     }
 
@@ -355,22 +368,18 @@ impl<'a> Joining<'a> {
     }
 
     /// Of every shop and seed of the noise: what the gate found, and what came of it on the test items.
-    fn gates(&self, split: &Split, fits: &Fits) -> Vec<Gate> {
+    fn gates(&self, fits: &Fits, alone: &Hits, together: &Hits) -> Vec<Gate> {
         let mut gates = Vec::new();
-        for (seed, fits) in fits.iter().enumerate() {
-            let pair = [Variant::Alone, Variant::Together].map(|variant| self.scores(split, fits, variant));
-            let [Some(alone), Some(together)] = pair else {
-                return gates;
-            };
-            for (shop, (users, fit)) in self.users.iter().zip(fits).enumerate() {
+        for ((seed, fits), together) in (self.seed..).zip(fits).zip(&together.0) {
+            for (shop, (users, fit)) in (1..).zip(self.users.iter().zip(fits)) {
                 let Some(found) = fit.gate else { continue };
                 let gains: Vec<f64> = users
                     .iter()
-                    .filter_map(|user| Some(together.expected(split, *user)? - alone.expected(split, *user)?))
+                    .filter_map(|user| Some(together[*user]? - alone.0[0][*user]?))
                     .collect();
                 gates.push(Gate {
-                    shop: shop + 1,
-                    seed: self.seed + seed as u64,
+                    shop,
+                    seed,
                     open: self.rule().opens(&found),
                     test_gain: 100.0 * gains.iter().sum::<f64>() / gains.len().max(1) as f64,
                     found,
@@ -378,6 +387,28 @@ impl<'a> Joining<'a> {
             }
         }
         gates
+    }
+}
+
+/// What one kind of stack is worth.
+pub(crate) struct Measured {
+    /// One a view that was asked for.
+    figures: Vec<Figures>,
+    pub(crate) hits: Hits,
+}
+
+/// Expected hit rates, for every seed of the noise one a user; none of users who are not evaluated.
+pub(crate) struct Hits(Vec<Vec<Option<f64>>>);
+
+impl Hits {
+    /// Over the noise.
+    pub(crate) fn mean(&self) -> Vec<Option<f64>> {
+        let users = self.0.first().map_or(0, Vec::len);
+        let mean = |user: usize| -> Option<f64> {
+            let hits: Option<Vec<f64>> = self.0.iter().map(|seed| seed[user]).collect();
+            hits.map(|hits| hits.iter().sum::<f64>() / hits.len() as f64)
+        };
+        (0..users).map(mean).collect()
     }
 }
 

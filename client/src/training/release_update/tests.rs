@@ -5,7 +5,6 @@ use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::Timestamp;
 use souk_common::dataset::History;
 use souk_common::ids::AttemptId;
-use souk_common::learned::Releases;
 use souk_common::privacy::{Ledger, MemorySink, Spend};
 use souk_common::release::state::NoisedSum;
 use souk_common::rng::stream;

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use souk_common::eval::{Metrics, Split};
+use souk_common::eval::Metrics;
 use souk_common::stack::GateReport;
 
 use super::faithfulness::Faithfulness;
 use super::mean::mean_and_error;
-use super::{Fits, Joining, Variant};
+use super::{Hits, Variant};
 use crate::check::Check;
 
 /// One kind of stack.
@@ -34,32 +34,30 @@ pub(super) struct Gain {
 }
 
 impl Gain {
-    pub(super) fn all(
-        joining: &Joining<'_>,
-        leak_free: (&Split, &Fits),
-        by_visit: (&Split, &Fits),
-    ) -> Vec<Self> {
-        let paired = |(split, fits): (&Split, &Fits), variant| -> Option<(f64, f64)> {
-            let alone = joining.expected(split, fits, Variant::Alone)?;
-            let other = joining.expected(split, fits, variant)?;
-            let pairs = alone.into_iter().zip(other);
+    /// Of all kinds but the first, over it: with each kind's hits in views B and D.
+    pub(super) fn all(measured: &[(Variant, Hits, Hits)]) -> Vec<Self> {
+        let Some(((_, alone, alone_by_visit), others)) = measured.split_first() else {
+            return Vec::new();
+        };
+        let paired = |alone: &Hits, other: &Hits| {
+            let pairs = alone.mean().into_iter().zip(other.mean());
             let gains: Vec<f64> = pairs
                 .filter_map(|(alone, other)| Some(100.0 * (other? - alone?)))
                 .collect();
-            Some(mean_and_error(&gains))
+            mean_and_error(&gains)
         };
-        let one = |variant: &Variant| -> Option<Self> {
-            let (points, standard_error) = paired(leak_free, *variant)?;
-            let (next_visit_points, next_visit_standard_error) = paired(by_visit, *variant)?;
-            Some(Self {
+        let one = |(variant, hits, by_visit): &(Variant, Hits, Hits)| {
+            let (points, standard_error) = paired(alone, hits);
+            let (next_visit_points, next_visit_standard_error) = paired(alone_by_visit, by_visit);
+            Self {
                 model: variant.name(),
                 points,
                 standard_error,
                 next_visit_points,
                 next_visit_standard_error,
-            })
+            }
         };
-        Variant::ALL[1..].iter().filter_map(one).collect()
+        others.iter().map(one).collect()
     }
 }
 
