@@ -102,6 +102,12 @@ pub trait Channel: Send + Sync {
         true
     }
 
+    /// Where scores are not linear: what each of the user's items adds to the raw scores of `wanted` to the first order, if the
+    /// channel can say; for each wanted item, pairs of the user's item and its part.
+    fn attributed(&self, _history: &[u32], _wanted: &[u32]) -> Option<Vec<Vec<(u32, f32)>>> {
+        None
+    }
+
     /// Raw scores of all items, written over `out`.
     ///
     /// # Shapes

@@ -16,7 +16,7 @@ use crate::params::{Delta, Epsilon, NoiseMultiplier};
 use crate::release::schedule::{ReleaseKind, ReleaseShare, Schedule, ScheduleError};
 use crate::release::state::coordinates;
 use crate::secagg::mask::MaskCipher;
-use crate::training::phases::TrainingPhase;
+use crate::training::phases::{TrainingKind, TrainingPhase};
 use crate::update::ModulusBits;
 
 /// What a plan of releases is made for.
@@ -28,8 +28,9 @@ pub struct ReleaseTerms {
     pub delta: Delta,
     /// Who adds the noise. Distributed: three quarters of the shops, rounded up, make a sum, and one of them may collude.
     pub placement: Placement,
-    /// What is trained behind the releases; they share what these phases leave.
-    pub training: Vec<TrainingPhase>,
+    /// What is trained behind the releases, which share what these phases leave; none: a tower for a twentieth of the budget, where
+    /// there are collaborative statistics to feed it.
+    pub training: Option<Vec<TrainingPhase>>,
 }
 
 impl Plan {
@@ -64,7 +65,11 @@ impl Plan {
             factor,
             !features.is_empty(),
         );
-        let trained: f64 = terms.training.iter().map(|phase| phase.share).sum();
+        let training = terms.training.clone().unwrap_or_else(|| match releases.len() {
+            0 | 1 => Vec::new(),
+            _ => vec![TrainingPhase::new(TrainingKind::Tower, TOWER_ROUNDS, TOWER_SHARE)],
+        });
+        let trained: f64 = training.iter().map(|phase| phase.share).sum();
         let releases: Vec<ReleaseShare> = releases
             .into_iter()
             .map(|release| ReleaseShare {
@@ -90,7 +95,7 @@ impl Plan {
         let mut plan: Self = file
             .try_into()
             .map_err(|source| PlanError::Syntax(Box::new(source)))?;
-        (plan.seed, plan.shops, plan.training) = (seed, shops, terms.training.clone());
+        (plan.seed, plan.shops, plan.training) = (seed, shops, training);
         plan.rounds = plan.rounds_of_phases();
         plan.cohort.quorum = if masked { min_shops } else { count };
         plan.privacy.delta = terms.delta;
@@ -380,6 +385,10 @@ const COLLUDING: usize = 1;
 /// n_min - t must be 1 at least, and a sum of two with one colluding is the other one's.
 const LEAST_MASKED: usize = 3;
 
+/// Of a tower that nobody asked for; what it adds is in docs/accuracy.md.
+const TOWER_ROUNDS: u64 = 30;
+const TOWER_SHARE: f64 = 0.05;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -529,14 +538,7 @@ mod tests {
                 .contains("missing field")
         );
         let mut alone = plan();
-        (alone.training, alone.release) = (
-            vec![TrainingPhase::new(
-                crate::training::phases::TrainingKind::Tower,
-                2,
-                1.0,
-            )],
-            Vec::new(),
-        );
+        (alone.training, alone.release) = (vec![TrainingPhase::new(TrainingKind::Tower, 2, 1.0)], Vec::new());
         assert!(
             alone
                 .validate()

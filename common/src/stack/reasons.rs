@@ -47,8 +47,24 @@ impl Stack {
                 continue;
             };
             if !channel.is_linear() {
-                let alone: Vec<f32> = factors.iter().map(|(_, part)| *part).collect();
-                self.left_out(at, history, wanted, &alone, &mut all);
+                let found = match channel.attributed(history, wanted) {
+                    Some(raw) => {
+                        let scaled = raw.into_iter().zip(&factors).map(|(parts, (factor, _))| {
+                            parts
+                                .into_iter()
+                                .map(|(item, part)| (item, factor * part))
+                                .collect()
+                        });
+                        scaled.collect()
+                    }
+                    None => {
+                        let whole: Vec<f32> = factors.iter().map(|(_, part)| *part).collect();
+                        self.left_out(at, history, wanted, &whole)
+                    }
+                };
+                for ((parts, found), (_, whole)) in all.iter_mut().zip(found).zip(&factors) {
+                    push(parts, at, &found, *whole);
+                }
                 continue;
             }
             for (item, weight) in history.iter().zip(recency_weights(history.len(), decay)) {
@@ -70,32 +86,34 @@ impl Stack {
         all
     }
 
-    /// Of a channel that is not linear: an item's part is what the score falls by without it; what is beyond these parts is
-    /// nobody's.
-    fn left_out(&self, at: usize, history: &[u32], wanted: &[u32], whole: &[f32], all: &mut [Vec<Evidence>]) {
-        let mut rest = whole.to_vec();
+    /// Of a channel that can't say more: an item's part is what the score falls by without it.
+    fn left_out(&self, at: usize, history: &[u32], wanted: &[u32], whole: &[f32]) -> Vec<Vec<(u32, f32)>> {
+        let mut all = vec![Vec::with_capacity(history.len()); wanted.len()];
         let mut scores = vec![0.0; self.items()];
         for (position, item) in history.iter().enumerate() {
             let mut others = history.to_vec();
             others.remove(position);
             let standard = score_channel(&*self.channels()[at], &others, &mut scores);
-            for (((parts, wanted), whole), rest) in all.iter_mut().zip(wanted).zip(whole).zip(&mut rest) {
+            for ((parts, wanted), whole) in all.iter_mut().zip(wanted).zip(whole) {
                 let without = self.weights()[at] * standard.apply(scores[*wanted as usize]);
-                let part = whole - without;
-                *rest -= part;
-                parts.push(Evidence {
-                    item: Some(*item),
-                    channel: at,
-                    part,
-                });
+                parts.push((*item, whole - without));
             }
         }
-        for (parts, part) in all.iter_mut().zip(rest) {
-            parts.push(Evidence {
-                item: None,
-                channel: at,
-                part,
-            });
-        }
+        all
     }
+}
+
+/// Parts of a channel that is not linear; what is beyond them is no single item's, so that all add up to its score.
+fn push(parts: &mut Vec<Evidence>, channel: usize, found: &[(u32, f32)], whole: f32) {
+    let named: f32 = found.iter().map(|(_, part)| part).sum();
+    parts.extend(found.iter().map(|(item, part)| Evidence {
+        item: Some(*item),
+        channel,
+        part: *part,
+    }));
+    parts.push(Evidence {
+        item: None,
+        channel,
+        part: whole - named,
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::inputs::TowerInputs;
+use super::inputs::{TowerInputs, WIDTH};
 use super::tower::Tower;
 use crate::channels::{Channel, Group, Recency};
 use crate::dataset::History;
@@ -41,6 +41,16 @@ impl Channel for TowerChannel {
 
     fn is_linear(&self) -> bool {
         false
+    }
+
+    fn attributed(&self, history: &[u32], wanted: &[u32]) -> Option<Vec<Vec<(u32, f32)>>> {
+        let mut rows = Vec::new();
+        self.inputs.rows(history, wanted, &mut rows);
+        let slopes: Vec<Vec<f32>> = rows
+            .chunks_exact(WIDTH)
+            .map(|row| self.tower.slopes(row))
+            .collect();
+        Some(self.inputs.attributed(history, wanted, &slopes))
     }
 
     fn score(&self, of: Recency<'_>, out: &mut [f32]) {

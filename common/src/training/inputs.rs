@@ -8,7 +8,7 @@
 //! | 1 | how much the customer has bought: log(1 + n) / 2 - 1 |
 
 use crate::channels::scale::{Standard, compress, score_channel, score_rows};
-use crate::channels::{Channels, recency_weights};
+use crate::channels::{Channels, Recency, recency_weights};
 use crate::numeric::add_scaled;
 use crate::release::views::{FederatedForms, RANK};
 
@@ -79,15 +79,16 @@ impl View {
     /// The customer's vector.
     fn user(&self, history: &[u32]) -> Vec<f32> {
         let mut user = vec![0.0; self.rank];
-        let width = self.left.len() / (self.right.len() / self.means.len());
         for (item, weight) in history.iter().zip(recency_weights(history.len(), self.decay)) {
-            add_scaled(
-                weight,
-                &self.left[*item as usize * width..][..self.rank],
-                &mut user,
-            );
+            add_scaled(weight, self.left_of(*item), &mut user);
         }
         user
+    }
+
+    /// What an item adds to it.
+    fn left_of(&self, item: u32) -> &[f32] {
+        let width = self.means.len();
+        &self.left[item as usize * width..][..self.rank]
     }
 
     /// 1 over the deviation of the whole score over all items.
@@ -186,6 +187,65 @@ impl TowerInputs {
         }
         out[(WIDTH - 1) * self.items..].fill(amount(history));
     }
+}
+
+impl TowerInputs {
+    /// What each item of a history adds to the score of each wanted item, to the first order: its part of every input, as the
+    /// channel that is linear in it has it, times how the score rises with that input.
+    ///
+    /// # Shapes
+    /// slopes: `[wanted, WIDTH]`.
+    pub fn attributed(&self, history: &[u32], wanted: &[u32], slopes: &[Vec<f32>]) -> Vec<Vec<(u32, f32)>> {
+        let mut parts: Vec<Vec<(u32, f32)>> =
+            vec![history.iter().map(|item| (*item, 0.0)).collect(); wanted.len()];
+        let mut scores = vec![0.0; self.items];
+        for (channel, column) in self.channels.iter().zip(&self.columns) {
+            let Some(decay) = channel.decay() else { continue };
+            let standard = score_channel(&**channel, history, &mut scores);
+            let bends: Vec<f32> = wanted
+                .iter()
+                .map(|item| bend((scores[*item as usize] - standard.mean) * standard.rate) * standard.rate)
+                .collect();
+            for (at, (item, weight)) in history
+                .iter()
+                .zip(recency_weights(history.len(), decay))
+                .enumerate()
+            {
+                let of = Recency {
+                    items: &[*item],
+                    weights: &[weight],
+                };
+                channel.score(of, &mut scores);
+                let mean = Standard::of(&scores).mean;
+                for (place, wanted) in wanted.iter().enumerate() {
+                    let part = bends[place] * (scores[*wanted as usize] - mean);
+                    parts[place][at].1 += slopes[place][*column] * part;
+                }
+            }
+        }
+        let Some(view) = &self.view else { return parts };
+        let user = view.user(history);
+        let rate = PRODUCTS * view.rate(&user, self.items);
+        for (at, (item, weight)) in history
+            .iter()
+            .zip(recency_weights(history.len(), view.decay))
+            .enumerate()
+        {
+            for (k, own) in view.left_of(*item).iter().enumerate() {
+                for (place, wanted) in wanted.iter().enumerate() {
+                    let right = view.right[k * self.items + *wanted as usize] - view.means[k];
+                    let part = bend(user[k] * right * rate) * weight * own * right * rate;
+                    parts[place][at].1 += slopes[place][CHANNELS.len() + k] * part;
+                }
+            }
+        }
+        parts
+    }
+}
+
+/// What compression leaves of a standardised score.
+fn bend(z: f32) -> f32 {
+    if z == 0.0 { 1.0 } else { compress(z) / z }
 }
 
 fn amount(history: &[u32]) -> f32 {

@@ -139,6 +139,21 @@ impl Tower {
         (update, loss)
     }
 
+    /// How a score rises with each of its inputs, near them.
+    ///
+    /// # Shapes
+    /// row, result: `[WIDTH]`.
+    pub fn slopes(&self, row: &[f32]) -> Vec<f32> {
+        let [linear, weights, bias, out] = self.parts();
+        let mut slopes = linear.to_vec();
+        slopes.resize(WIDTH, 0.0);
+        for ((weights, bias), out) in weights.chunks_exact(WIDTH).zip(bias).zip(out) {
+            let unit = softsign(dot(weights, row) + bias);
+            add_scaled(out * (1.0 - unit.abs()).powi(2), weights, &mut slopes);
+        }
+        slopes
+    }
+
     /// Scores of all items, from their inputs.
     ///
     /// # Shapes

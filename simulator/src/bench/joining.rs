@@ -1,10 +1,11 @@
 //! Releases and the stack: what a customer costs in a release, how long a shop's stack takes to fit, and a list to make.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use rand::RngExt;
 use souk_common::catalogue::{Catalogue, Item};
-use souk_common::channels::content;
+use souk_common::channels::{Channel, Channels, LowRank, content};
 use souk_common::clock::Stopwatch;
 use souk_common::dataset::{Dataset, History};
 use souk_common::features::Features;
@@ -14,8 +15,11 @@ use souk_common::release::collaborative::CollaborativeStatistic;
 use souk_common::release::for_release;
 use souk_common::release::map::PublicMap;
 use souk_common::release::popularity::PopularityEstimate;
+use souk_common::release::views::{CollaborativeSum, FederatedForms, RANK, ViewForm};
 use souk_common::rng::stream;
 use souk_common::stack::{Shopper, Stack, StackInput, fit};
+use souk_common::training::inputs::TowerInputs;
+use souk_common::training::tower::{Tower, TowerCase};
 use souk_common::update::{Grid, ModulusBits};
 
 use super::row::Row;
@@ -54,6 +58,61 @@ pub(super) fn customer(short: bool) -> anyhow::Result<Vec<Row>> {
             )
             .with("items", ITEMS_OF_A_RELEASE)
             .with("columns", map.columns()),
+    ])
+}
+
+/// `tower_case` and `tower_step`: what a customer costs before the first step of a tower, and in each, on one core.
+pub(super) fn tower(short: bool) -> anyhow::Result<Vec<Row>> {
+    let shop = Shop::make(CUSTOMERS_OF_A_RELEASE, ITEMS_OF_A_RELEASE)?;
+    let popular: Vec<f32> = (0..ITEMS_OF_A_RELEASE)
+        .map(|item| (1 + item % 29) as f32)
+        .collect();
+    let estimate = PopularityEstimate::published(popular, 0.9);
+    let map = PublicMap::new(&estimate, &shop.features, 1);
+    let mut rng = stream(1, "bench sum");
+    let sum = map.values().iter().map(|_| rng.random_range(-1.0..1.0)).collect();
+    let sum = CollaborativeSum::new(sum, &map, 0.9)?;
+    let forms = FederatedForms::new(&estimate, &shop.features, Some((&sum, &map)), RANK);
+    let view = |form: &ViewForm| -> Arc<dyn Channel> {
+        let left = Arc::new(form.left.to_vec());
+        Arc::new(LowRank::new(
+            &form.name,
+            form.g as f32,
+            form.rank,
+            left,
+            &form.right,
+        ))
+    };
+    let federated: Channels = forms.forms.iter().map(view).collect();
+    let inputs = TowerInputs::new(
+        &content::channels(&shop.features),
+        &federated,
+        &forms,
+        ITEMS_OF_A_RELEASE,
+    );
+    let customers = shop.dataset.users.iter().zip(&shop.dataset.histories);
+    let customers: Vec<_> = customers
+        .map(|(id, history)| (id, for_release(history)))
+        .collect();
+    let tower = Tower::initial(8, 1);
+    let (mut case_secs, mut step_secs) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..if short { 2 } else { 10 } {
+        let watch = Stopwatch::start();
+        let cases: Vec<_> = customers
+            .iter()
+            .filter_map(|(id, past)| TowerCase::new(&inputs, past, id, 1))
+            .collect();
+        case_secs = case_secs.min(watch.secs() / cases.len() as f64);
+        let watch = Stopwatch::start();
+        for case in &cases {
+            black_box(tower.update(black_box(case)));
+        }
+        step_secs = step_secs.min(watch.secs() / cases.len() as f64);
+    }
+    let row = |name, secs: f64| Row::new(name, secs * 1e6, "us/customer").with("items", ITEMS_OF_A_RELEASE);
+    Ok(vec![
+        row("tower_case", case_secs),
+        row("tower_step", step_secs).with("parameters", Tower::len_of(8)),
     ])
 }
 

@@ -79,6 +79,7 @@ enum Theme {
     CoordinatorMemory100x10m,
     ReleaseCustomer,
     Stack,
+    Tower,
 }
 
 /// Runs the benchmarks; false when a bound was missed and that was asked for.
@@ -123,6 +124,7 @@ impl Theme {
             Self::Secagg1000 => unmasking::server(short)?,
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
             Self::ReleaseCustomer => joining::customer(short)?,
+            Self::Tower => joining::tower(short)?,
             Self::Stack => joining::stack(short)?,
         })
     }

@@ -124,7 +124,7 @@ impl Market {
                 0..3 => Placement::Local,
                 _ => Placement::Distributed,
             },
-            training,
+            training: Some(training),
         };
         Ok(Plan::of_releases("demo", seed, shops, &terms, &self.catalogue)?)
     }

@@ -72,10 +72,13 @@ pub struct EvaluateArgs {
     /// Who adds the noise of releases.
     #[arg(long, value_enum, default_value_t, requires = "stack")]
     placement: NoisePlacement,
-    /// What is trained behind the releases, of which share of the budget: `tower=30:0.05` is 30 rounds of the tower for a
+    /// What is trained behind the releases in place of what `plan new` writes, for which share of the budget: `tower=30:0.05` is 30 rounds of the tower for a
     /// twentieth of it; ials, mf, mlp and neumf are the examples' models, which start from what was released.
     #[arg(long, value_name = "KIND=ROUNDS:SHARE", value_parser = training_phase, requires = "stack")]
     training: Vec<TypedPhase>,
+    /// Releases alone.
+    #[arg(long, requires = "stack", conflicts_with = "training")]
+    no_training: bool,
     /// At this delta.
     #[arg(long, value_parser = delta)]
     delta: Option<Delta>,
@@ -147,7 +150,11 @@ impl EvaluateArgs {
                 None => Delta::new(DEFAULT_DELTA)?,
             },
             placement: self.placement.into(),
-            training: self.training.iter().map(|typed| typed.phase).collect(),
+            training: match (self.no_training, self.training.is_empty()) {
+                (true, _) => Some(Vec::new()),
+                (false, true) => None,
+                (false, false) => Some(self.training.iter().map(|typed| typed.phase).collect()),
+            },
         })
     }
 }

@@ -112,3 +112,31 @@ fn a_tower_begins_as_a_stack_that_nobody_has_fitted_and_has_its_length() {
     assert!(Tower::from_params(vec![0.0; CHANNELS.len() + 1]).is_none());
     assert!(Tower::from_params(vec![0.0; 3]).is_none());
 }
+
+#[test]
+fn parts_of_items_are_the_score_to_the_first_order() {
+    let (inputs, past) = (inputs(), [4, 0, 1]);
+    let start = Tower::initial(3, 7);
+    // A tower that only weighs the products: then nothing is beyond the first order but compression.
+    let mut params = vec![0.0; start.params().len()];
+    for at in 0..2 {
+        // Small, so that the unit is nearly straight.
+        params[CHANNELS.len() + CHANNELS.len() + at] = 1e-3 * (1.0 + at as f32);
+    }
+    params[Tower::len_of(3) - 3] = 1.0;
+    let tower = Tower::from_params(params).unwrap();
+    let wanted = [2, 3, 5];
+    let mut rows = Vec::new();
+    inputs.rows(&past, &wanted, &mut rows);
+    let slopes: Vec<Vec<f32>> = rows.chunks_exact(WIDTH).map(|row| tower.slopes(row)).collect();
+    let mut columns = Vec::new();
+    inputs.columns(&past, &mut columns);
+    let mut scores = vec![0.0; 6];
+    tower.score(&columns, &mut scores);
+    for (parts, wanted) in inputs.attributed(&past, &wanted, &slopes).iter().zip(wanted) {
+        assert_eq!(parts.iter().map(|(item, _)| *item).collect::<Vec<_>>(), past);
+        let sum: f32 = parts.iter().map(|(_, part)| part).sum();
+        let score = scores[wanted as usize];
+        assert!((sum - score).abs() < 0.02 * score.abs(), "{sum} of {score}");
+    }
+}

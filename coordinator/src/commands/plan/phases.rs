@@ -66,7 +66,7 @@ impl Phase {
                 bytes_up: up(first),
                 cpu_seconds: match phase.kind {
                     TrainingKind::Model => None,
-                    TrainingKind::Tower => Some(customers as f64 * SECONDS_PER_TOWER_STEP),
+                    TrainingKind::Tower => Some(tower_seconds(customers)),
                 },
             });
             first += phase.rounds;
@@ -140,6 +140,11 @@ fn released_bytes(learner: &Learner, round: u64) -> u64 {
 /// What a shop of so many customers works for a release of so many coordinates: a customer's vector is at most as long as the sum.
 pub(super) fn cpu_seconds(customers: u64, coordinates: usize) -> f64 {
     customers as f64 * coordinates as f64 * SECONDS_PER_COORDINATE
+}
+
+/// What a shop of so many customers works for a step of a tower; before the first one it makes cases, which takes a few times as long.
+pub(super) fn tower_seconds(customers: u64) -> f64 {
+    customers as f64 * SECONDS_PER_TOWER_STEP
 }
 
 pub(super) fn name_of(kind: Option<ReleaseKind>) -> &'static str {

@@ -9,6 +9,7 @@ use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::release::schedule::{ReleaseKind, ReleaseShare};
 use souk_common::terminal::tell;
+use souk_common::training::phases::TrainingKind;
 
 use super::{budget, gain, phases};
 use crate::error::{Failure, failed, refused, usage};
@@ -42,6 +43,9 @@ pub(in crate::commands) struct Wishes {
     /// shops do so in any case: three are the fewest that can share it.
     #[arg(long, requires = "shops")]
     local_noise: bool,
+    /// Releases alone: no tower trained behind them.
+    #[arg(long, requires = "shops")]
+    no_training: bool,
     /// Write it also if every shop's own bestsellers would be better than what it releases.
     #[arg(long, requires = "shops")]
     anyway: bool,
@@ -88,7 +92,7 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
             true => Placement::Local,
             false => Placement::Distributed,
         },
-        training: Vec::new(),
+        training: wishes.no_training.then(Vec::new),
     };
     let mut plan =
         Plan::of_releases("releases", 1, wishes.shops.clone(), &terms, &catalogue).map_err(usage)?;
@@ -122,8 +126,10 @@ fn upload_after(plan: &Plan, learner: &Learner) -> Duration {
         .map(|terms| terms.declared_users)
         .max()
         .unwrap_or(0);
-    let longest = (1..=plan.release.len() as u64)
+    let releases = 1..=plan.release.len() as u64;
+    let longest = releases
         .map(|round| phases::cpu_seconds(customers, learner.coordinates(round)))
+        .chain(plan.training.iter().map(|_| phases::tower_seconds(customers)))
         .fold(0.0, f64::max);
     let mut at_once = plan.clone();
     at_once.cohort.upload_after = Some(Duration::ZERO);
@@ -151,13 +157,13 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         }
     };
     let mut lines = vec![
-        "# A plan of releases: each round publishes one noised statistic of all customers, which the shops' own recommenders use."
+        "# A plan of releases: each round publishes one noised sum over all customers, which the shops' own recommenders use."
             .to_owned(),
         "# What it costs and may gain: souk-coordinator plan check".to_owned(),
         format!("name = {:?}", plan.name),
         format!("seed = {}                 # of the public map", plan.seed),
         "\n[privacy]".to_owned(),
-        format!("# z of all releases together: {cost}.\n# One of share s has z / sqrt(s)."),
+        format!("# z of all rounds together: {cost}.\n# One of share s has z / sqrt(s)."),
         format!("noise_multiplier = {noise:?}"),
         format!("delta = {:?}", privacy.delta.get()),
         format!("modulus_bits = {}", privacy.modulus_bits.bits()),
@@ -192,6 +198,17 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         )
     }));
     lines.extend(plan.release.iter().map(release));
+    lines.extend(plan.training.iter().map(|phase| {
+        let kind = match phase.kind {
+            TrainingKind::Model => "model",
+            TrainingKind::Tower => "tower",
+        };
+        format!(
+            "\n[[training]]             # a small network over what was released, for shops that can fit little themselves\nkind = \"{kind}\"\nrounds = {}\n\
+             share = {:?}             # of all its rounds together",
+            phase.rounds, phase.share
+        )
+    }));
     lines.extend(plan.shops.iter().map(|terms| {
         format!(
             "\n[[shops]]\nname = {:?}\ndeclared_users = {}",
