@@ -51,7 +51,7 @@ fn is_eight(cost: &Value) {
 #[test]
 fn a_catalogue_with_features_and_enough_customers_makes_two_releases_at_epsilon_eight() {
     let federation = federation();
-    good(&new(&federation, &[4000, 2000, 3000], &[]));
+    good(&new(&federation, &[4000, 2000, 3000], &["--no-training"]));
     let cost = check(&federation);
     is_eight(&cost);
     let names: Vec<String> = releases(&cost).into_iter().map(|(name, _)| name).collect();
@@ -75,6 +75,37 @@ fn a_catalogue_with_features_and_enough_customers_makes_two_releases_at_epsilon_
     }
 }
 
+/// Where noise leaves much, a tower is trained behind the releases, under the same budget.
+#[test]
+fn many_customers_make_a_tower_and_it_costs_no_epsilon() {
+    let federation = federation();
+    good(&new(&federation, &[4000, 2000, 3000], &[]));
+    let cost = check(&federation);
+    is_eight(&cost);
+    let names: Vec<String> = releases(&cost).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "release 1, popularity (share 0.38, z 0.974)",
+            "release 2, collaborative (share 0.57, z 0.795)",
+            "rounds 3 to 32, tower (share 0.05 together, z 14.703)"
+        ]
+    );
+    assert_eq!(cost["rounds"], 32);
+    let phases = cost["phases"].as_array().expect("a list");
+    assert_eq!(
+        (&phases[2]["name"], &phases[2]["rounds"]),
+        (&"tower".into(), &serde_json::json!([3, 32]))
+    );
+    assert_eq!(cost["failure_at_last_release"]["releases_kept"], 31);
+    // Of 300 customers noise leaves too little.
+    good(&new(&federation, &[100, 100, 100], &[]));
+    let few = check(&federation);
+    assert_eq!(few["rounds"], 2, "{few}");
+    good(&new(&federation, &[100, 100, 100], &["--no-training"]));
+    assert_eq!(check(&federation), few);
+}
+
 #[test]
 fn fewer_than_three_shops_add_all_of_the_noise_by_themselves_and_more_do_when_told() {
     let federation = federation();
@@ -89,7 +120,7 @@ fn fewer_than_three_shops_add_all_of_the_noise_by_themselves_and_more_do_when_to
         assert_eq!(said.contains("2 of the 3 shops"), says, "{flags:?}: {said}");
         let cost = check(&federation);
         is_eight(&cost);
-        assert!(cost["masking"].is_null() && releases(&cost).len() == 2, "{cost}");
+        assert!(cost["masking"].is_null() && releases(&cost).len() == 3, "{cost}");
     }
 }
 
@@ -112,7 +143,7 @@ fn releases_is_said_by_shops_alone_and_training_by_none() {
 fn updates_of_a_new_plan_leave_at_an_offset_that_fits_its_deadline() {
     let federation = federation();
     let offset = |customers: &[u64]| {
-        good(&new(&federation, customers, &[]));
+        good(&new(&federation, customers, &["--no-training"]));
         let cost = check(&federation);
         let latest = cost["latest_upload_seconds"].as_f64().expect("a number");
         assert!(
@@ -166,7 +197,7 @@ fn four_plans_a_year_cost_together_the_epsilon_that_was_typed() {
 #[test]
 fn plan_check_says_what_failures_and_years_cost_and_what_there_is_to_gain() {
     let federation = federation();
-    good(&new(&federation, &[400, 200, 300], &[]));
+    good(&new(&federation, &[400, 200, 300], &["--no-training"]));
     let cost = check(&federation);
     let courses = cost["after_charged_failures"].as_array().expect("a list");
     assert_eq!(courses.len(), 3);
@@ -346,7 +377,7 @@ fn few_customers_leave_popularity_and_no_features_take_three_releases() {
     let items = federation.home().join("bare.csv");
     fs::write(&items, format!("item_id,title,category,brand,price\n{bare}")).expect("a file");
     good(&federation.coordinator(&["catalogue", "import", text(&items)]));
-    good(&new(&federation, &[4000, 2000, 3000], &[]));
+    good(&new(&federation, &[4000, 2000, 3000], &["--no-training"]));
     let cost = check(&federation);
     is_eight(&cost);
     let names: Vec<String> = releases(&cost).into_iter().map(|(name, _)| name).collect();

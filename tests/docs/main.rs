@@ -121,6 +121,7 @@ fn the_page_of_plans_has_every_key() {
         ),
         ("model/config.rs", &["ModelConfig", "IalsConfig", "SgdConfig"]),
         ("release/schedule.rs", &["ReleaseShare"]),
+        ("training/phases.rs", &["TrainingPhase"]),
     ] {
         let source = fs::read_to_string(root().join("common/src").join(file)).expect("the source");
         for name in structs {

@@ -464,7 +464,7 @@ pub enum LearnedError {
     NotThisPlan,
     /// A round is to follow on something that is not the release before it.
     #[error(
-        "round {round} does not follow on what was published: that is not the release, or the step, before it"
+        "round {round} does not follow on what was published: that is not the release before it, nor the step"
     )]
     NotTheOneBefore {
         /// The round.

@@ -29,7 +29,7 @@ pub struct ReleaseTerms {
     /// Who adds the noise. Distributed: three quarters of the shops, rounded up, make a sum, and one of them may collude.
     pub placement: Placement,
     /// What is trained behind the releases, which share what these phases leave; none: a tower for a twentieth of the budget, where
-    /// there are collaborative statistics to feed it.
+    /// customers are many enough for it to pay.
     pub training: Option<Vec<TrainingPhase>>,
 }
 
@@ -58,17 +58,16 @@ impl Plan {
         let mu = terms.epsilon.map(|epsilon| mu_of(epsilon, terms.delta));
         let factor = (count as f64 / shares as f64).sqrt();
         // Without noise there is signal for all of them.
-        let releases = Schedule::choose(
-            mu.unwrap_or(f64::from(u32::MAX)),
-            users,
-            catalogue.len(),
-            factor,
-            !features.is_empty(),
-        );
-        let training = terms.training.clone().unwrap_or_else(|| match releases.len() {
-            0 | 1 => Vec::new(),
-            _ => vec![TrainingPhase::new(TrainingKind::Tower, TOWER_ROUNDS, TOWER_SHARE)],
-        });
+        let most = mu.unwrap_or(f64::from(u32::MAX));
+        let releases = Schedule::choose(most, users, catalogue.len(), factor, !features.is_empty());
+        let signal = Schedule::signal(most, users, catalogue.len(), factor);
+        let training = terms
+            .training
+            .clone()
+            .unwrap_or_else(|| match signal < TOWER_SIGNAL {
+                true => Vec::new(),
+                false => vec![TrainingPhase::new(TrainingKind::Tower, TOWER_ROUNDS, TOWER_SHARE)],
+            });
         let trained: f64 = training.iter().map(|phase| phase.share).sum();
         let releases: Vec<ReleaseShare> = releases
             .into_iter()
@@ -385,7 +384,9 @@ const COLLUDING: usize = 1;
 /// n_min - t must be 1 at least, and a sum of two with one colluding is the other one's.
 const LEAST_MASKED: usize = 3;
 
-/// Of a tower that nobody asked for; what it adds is in docs/accuracy.md.
+/// [`Schedule::signal`] from which a tower adds to the releases; below, what it takes of them is as much (docs/accuracy.md).
+const TOWER_SIGNAL: f64 = 50.0;
+/// Of a tower that nobody asked for.
 const TOWER_ROUNDS: u64 = 30;
 const TOWER_SHARE: f64 = 0.05;
 

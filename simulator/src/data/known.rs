@@ -14,7 +14,7 @@ use souk_common::eval::k_core;
 use souk_common::features::CODE;
 
 use super::cut::{By, assign};
-use super::market::{read_folders, shop_folders};
+use super::folders::{read_folders, shop_folders};
 
 /// A data set and how it is cut into shops, as typed.
 #[derive(Args, Debug)]

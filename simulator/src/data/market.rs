@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, ensure};
-use souk_client::data::{FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use anyhow::Context;
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 use souk_common::eval::{Split, leave_last_two_out};
@@ -14,6 +13,7 @@ use souk_common::params::{Delta, Epsilon, Weight};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::training::phases::TrainingPhase;
 
+use crate::data::folders::read_folders;
 use crate::data::known::Known;
 use crate::data::plans::coarse;
 use crate::data::split::{write_items, write_orders};
@@ -184,7 +184,7 @@ impl Market {
             .unwrap_or(&self.shops[0]);
         let chosen = users
             .clone()
-            .find(|user| self.history(*user).len() >= 12)
+            .find(|user| self.history(*user).len() >= 8)
             .unwrap_or(users.start);
         (name, &self.split.train.users[chosen])
     }
@@ -204,52 +204,6 @@ impl Market {
     fn history(&self, user: usize) -> &History {
         &self.split.train.histories[user]
     }
-}
-
-/// The shops in the folders of `dir`, over the catalogue beside them: their customers, shop by shop.
-///
-/// # Errors
-/// When there is no such folder, or a file can't be read.
-pub(crate) fn read_folders(
-    dir: &Path,
-) -> anyhow::Result<(Dataset, Catalogue, Vec<(ShopName, Range<usize>)>)> {
-    let items = dir.join("items.csv");
-    let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
-        .with_context(|| format!("reading {}", items.display()))?;
-    let folders = shop_folders(dir)?;
-    ensure!(
-        !folders.is_empty(),
-        "{} has no folder with an orders.csv: make some with `souk-sim split`",
-        dir.display()
-    );
-    let (mut dataset, mut shops) = (Dataset::default(), Vec::new());
-    for folder in folders {
-        let name = folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let read = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue))
-            .with_context(|| format!("reading {}", folder.display()))?;
-        let first = dataset.len();
-        dataset.users.extend(read.dataset.users);
-        dataset.histories.extend(read.dataset.histories);
-        shops.push((name.parse()?, first..dataset.len()));
-    }
-    Ok((dataset, catalogue, shops))
-}
-
-/// Folders of shops in `dir`, by name.
-///
-/// # Errors
-/// When `dir` can't be read.
-pub(crate) fn shop_folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut folders: Vec<_> = fs::read_dir(dir)
-        .with_context(|| format!("reading {}", dir.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join("orders.csv").is_file())
-        .collect();
-    folders.sort();
-    Ok(folders)
 }
 
 /// Replaced in part by the shops at hand.

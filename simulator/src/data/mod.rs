@@ -7,6 +7,7 @@
 //! | [`plans`] | a plan for each data set |
 
 pub(crate) mod cut;
+pub(crate) mod folders;
 pub(crate) mod known;
 pub(crate) mod market;
 pub(crate) mod plans;

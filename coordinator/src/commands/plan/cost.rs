@@ -96,8 +96,8 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
         Ok(catalogue) => {
             let learner = Learner::new(&plan, &catalogue);
             // Releases differ in length: the longest is what counts.
-            let rounds = 1..=plan.release.len().max(1) as u64;
-            let longest = rounds
+            let phases = 1..=learner.update_bytes().len() as u64;
+            let longest = phases
                 .max_by_key(|round| learner.coordinates(*round))
                 .unwrap_or(1);
             let of_round = plan
@@ -203,9 +203,13 @@ fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
     })
 }
 
-/// Each release as a tensor of its own, under its own noise.
+/// Each release, and each phase of training, as a tensor of its own, under its own noise.
 fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleError> {
     let users: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
+    let most_signal = |coordinates: usize, noise: f64| {
+        let shares = plan.noise_shares() as f64;
+        users / (noise * (plan.shops.len() as f64 / shares * coordinates as f64).sqrt())
+    };
     let of = |(round, release): (u64, &ReleaseShare)| {
         let of_round = plan.for_first_attempt_at(round)?;
         let coordinates = learner.coordinates(round);
@@ -217,13 +221,31 @@ fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleEr
                 None => format!("release {round}, {kind}"),
             },
             coordinates,
-            most_signal_to_noise: noise.map(|noise| {
-                let shares = plan.noise_shares() as f64;
-                users / (noise * (plan.shops.len() as f64 / shares * coordinates as f64).sqrt())
-            }),
+            most_signal_to_noise: noise.map(|noise| most_signal(coordinates, noise)),
         })
     };
-    (1..).zip(&plan.release).map(of).collect()
+    let releases = (1..).zip(&plan.release).map(of);
+    let mut first = plan.release.len() as u64 + 1;
+    let training = plan.training.iter().map(|phase| {
+        let (round, kind) = (first, format!("{:?}", phase.kind).to_lowercase());
+        first += phase.rounds;
+        let of_round = plan.for_first_attempt_at(round)?;
+        let noise = of_round.privacy.noise_multiplier.map(NoiseMultiplier::get);
+        let coordinates = learner.coordinates(round);
+        Ok(Tensor {
+            name: match noise {
+                Some(noise) => format!(
+                    "rounds {round} to {}, {kind} (share {} together, z {noise:.3})",
+                    first - 1,
+                    phase.share
+                ),
+                None => format!("rounds {round} to {}, {kind}", first - 1),
+            },
+            coordinates,
+            most_signal_to_noise: noise.map(|noise| most_signal(coordinates, noise)),
+        })
+    });
+    releases.chain(training).collect()
 }
 
 fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {

@@ -136,7 +136,7 @@ impl<'a> Year<'a> {
     }
 
     fn shop(mut self, draws: &mut Draws) -> History {
-        let wanted = ((2.8 + 0.55 * draws.normal()).exp().round() as usize).clamp(10, 60);
+        let wanted = ((1.85 + 0.5 * draws.normal()).exp().round() as usize).clamp(5, 40);
         let start = draws.unit() * 270.0;
         let gap = (365.0 - start) / wanted as f64;
         let (mut day, mut last) = (start, None);
