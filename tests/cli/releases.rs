@@ -98,11 +98,11 @@ fn many_customers_make_a_tower_and_it_costs_no_epsilon() {
         (&"tower".into(), &serde_json::json!([3, 32]))
     );
     assert_eq!(cost["failure_at_last_release"]["releases_kept"], 31);
-    // Of 300 customers noise leaves too little.
-    good(&new(&federation, &[100, 100, 100], &[]));
+    // Of 200 customers noise leaves too little.
+    good(&new(&federation, &[80, 60, 60], &[]));
     let few = check(&federation);
     assert_eq!(few["rounds"], 2, "{few}");
-    good(&new(&federation, &[100, 100, 100], &["--no-training"]));
+    good(&new(&federation, &[80, 60, 60], &["--no-training"]));
     assert_eq!(check(&federation), few);
 }
 

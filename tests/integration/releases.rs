@@ -18,7 +18,7 @@ fn federation(change: impl Fn(String) -> String, flags: &[&str]) -> Federation {
     let mut federation = Federation::prepare(SOUK, "");
     fs::remove_file(federation.plan()).expect("it was there");
     let plan = federation.plan();
-    let mut args = vec!["plan", "new", text(&plan)];
+    let mut args = vec!["plan", "new", text(&plan), "--no-training"];
     for shop in ["east=100", "north=100", "west=100"] {
         args.extend(["--shop", shop]);
     }
