@@ -221,11 +221,9 @@ impl Reason {
             Some(Through::Alike) if tail.is_empty() => format!("like {name} ({share})"),
             Some(Through::Alike) => format!("like {name}: {tail} ({share})"),
             Some(Through::Trained) if name.is_empty() => {
-                format!("what customers like this one buy, by what all shops have trained ({share})")
+                format!("what customers like this one buy, as all shops learned ({share})")
             }
-            Some(Through::Trained) => format!(
-                "bought by customers who bought {name}, or like it, as all shops have trained ({share})"
-            ),
+            Some(Through::Trained) => format!("a match for {name}, as all shops learned ({share})"),
             None if tail.is_empty() => format!("bought {name} ({share})"),
             None => format!("bought {name} ({share}, {tail})"),
         }
