@@ -160,7 +160,7 @@ pub(super) fn name_of(kind: Option<ReleaseKind>) -> &'static str {
 const SECONDS_PER_COORDINATE: f64 = 25e-6 / (3_000.0 * 48.0);
 
 /// `tower_step` of `souk-sim bench`.
-const SECONDS_PER_TOWER_STEP: f64 = 60e-6;
+const SECONDS_PER_TOWER_STEP: f64 = 25e-6;
 
 #[cfg(test)]
 mod tests {
