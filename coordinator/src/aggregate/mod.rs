@@ -10,7 +10,7 @@ pub use souk_common::training::optimiser::{OptimiserState, OptimiserStateError, 
 
 use souk_common::ids::{AttemptId, ShopName};
 use souk_common::learned::{Learned, LearnedError, Learner};
-use souk_common::plan::{GridError, Plan};
+use souk_common::plan::{GridError, Plan, ServerPlan};
 use souk_common::release::state::NoisedSum;
 use souk_common::secagg::Misfit;
 use souk_common::update::{BlockName, Counts, Grid};
@@ -44,12 +44,16 @@ impl Aggregator {
         round: u64,
         state: Option<OptimiserState>,
     ) -> Result<Self, AggregatorError> {
-        let plan = match learner.round(learned, round) {
+        let mut plan = match learner.round(learned, round) {
             Ok((plan, _)) => plan,
             // No round follows: nothing is added to this one.
             Err(LearnedError::Spent(_)) => learner.plan().clone(),
             Err(error) => return Err(error.into()),
         };
+        if plan.is_of_releases() {
+            // What a phase of training remembers is published with it.
+            plan.server = ServerPlan::Plain { learning_rate: 1.0 };
+        }
         let mut optimiser = ServerOptimiser::new(&plan.server, plan.rounds, learner.coordinates(round));
         if let Some(state) = state {
             optimiser = optimiser.with_state(state)?;
