@@ -134,12 +134,12 @@ impl Trained {
         if header[2..4] != [0, 0] || !(moments == 0 || moments == params) {
             return Err(TrainedError::Field { what: "shape" });
         }
-        let has_sum = bits.is_some();
-        if !is_number(noise_stddev)
-            || !is_number(clip_units)
-            || has_sum != (clip_units >= 1.0)
-            || has_sum != (steps > 0)
-        {
+        let sum_fits = match bits {
+            Some(_) => is_number(noise_stddev) && is_number(clip_units) && clip_units >= 1.0 && steps > 0,
+            // As they are written, bit for bit.
+            None => [clip_units, noise_stddev].map(f64::to_bits) == [0, 0] && steps == 0,
+        };
+        if !sum_fits {
             return Err(TrainedError::Field { what: "sum" });
         }
         let width = bits.map_or(0, |bits| bits.bytes() as u64);
@@ -285,6 +285,12 @@ mod tests {
                 assert!(Trained::from_bytes(&bytes[..end]).is_err(), "{end}");
             }
             assert!(Trained::from_bytes(&[bytes, vec![0]].concat()).is_err());
+        }
+        // Before the first step there is no sum, and nothing of one.
+        for (at, value) in [(18, 1), (19, 0x3f), (26, 1), (27, 0x80), (28, 1)] {
+            let mut wrong = before.to_bytes();
+            wrong[at] = value;
+            assert!(Trained::from_bytes(&wrong).is_err(), "byte {at}");
         }
         let bytes = after.to_bytes();
         for (at, value) in [
