@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use souk_common::learned::Learner;
+use souk_common::plan::Plan;
 use souk_common::release::schedule::ReleaseKind;
 use souk_common::training::phases::TrainingKind;
 
@@ -32,12 +33,7 @@ impl Phase {
                 cpu_seconds: None,
             }];
         }
-        let customers = plan
-            .shops
-            .iter()
-            .map(|terms| terms.declared_users)
-            .max()
-            .unwrap_or(0);
+        let customers = largest(plan);
         let releases = plan.release.len() as u64;
         let round = |round: u64| Self {
             name: name_of(plan.release_at(round)),
@@ -137,6 +133,12 @@ fn released_bytes(learner: &Learner, round: u64) -> u64 {
     plan.update_bytes(learner.coordinates(round)) + (floats * size_of::<f32>()) as u64
 }
 
+/// Declared customers of the largest shop.
+pub(super) fn largest(plan: &Plan) -> u64 {
+    let declared = plan.shops.iter().map(|terms| terms.declared_users);
+    declared.max().unwrap_or(0)
+}
+
 /// What a shop of so many customers works for a release of so many coordinates: a customer's vector is at most as long as the sum.
 pub(super) fn cpu_seconds(customers: u64, coordinates: usize) -> f64 {
     customers as f64 * coordinates as f64 * SECONDS_PER_COORDINATE
@@ -167,7 +169,6 @@ mod tests {
     use souk_common::catalogue::{Catalogue, Item};
     use souk_common::ids::AttemptId;
     use souk_common::learned::Releases;
-    use souk_common::plan::Plan;
     use souk_common::release::state::NoisedSum;
     use souk_common::update::UpdateValues;
 

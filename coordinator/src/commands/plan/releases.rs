@@ -120,12 +120,7 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
 /// Longer than the slowest shop works, so that the time tells nothing (ADR 0017): twenty times the estimate for the largest one,
 /// in whole seconds, and at most half of what masks leave of the deadline.
 fn upload_after(plan: &Plan, learner: &Learner) -> Duration {
-    let customers = plan
-        .shops
-        .iter()
-        .map(|terms| terms.declared_users)
-        .max()
-        .unwrap_or(0);
+    let customers = phases::largest(plan);
     let releases = 1..=plan.release.len() as u64;
     let longest = releases
         .map(|round| phases::cpu_seconds(customers, learner.coordinates(round)))
