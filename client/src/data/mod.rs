@@ -10,6 +10,7 @@ use souk_common::catalogue::{Catalogue, CatalogueError, Item};
 use souk_common::dataset::Dataset;
 
 pub mod config;
+pub mod interaction;
 mod items;
 mod lines;
 mod orders;
