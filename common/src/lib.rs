@@ -16,6 +16,7 @@
 //! | [`update`] | what is summed: integers on a grid |
 //! | [`release`] | what one full-batch round teaches: popularity, and which items go together |
 //! | [`training`] | what follows the releases under the same budget: an MLP, and a model, that start from them |
+//! | [`transfer`] | what a version is worth to another run, or over another catalogue |
 //! | [`crypto`] | certificates and signatures |
 //! | [`secagg`] | masks that cancel in the sum, and what becomes of them when shops drop out |
 //! | [`plan`] | everything the operator fixes for a training run, its checks, and every number that follows from it |
@@ -55,6 +56,7 @@ pub mod storage;
 pub mod telemetry;
 pub mod terminal;
 pub mod training;
+pub mod transfer;
 pub mod transport;
 pub mod update;
 pub mod wire;

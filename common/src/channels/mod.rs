@@ -6,7 +6,7 @@
 //! | [`content`] | items that are alike by their public features |
 //! | [`lda`] | the features that a user's items have more of than the catalogue |
 //! | [`item_ease`], [`knn`], [`sequence`] | items that customers of this shop have together, or one after the other |
-//! | [`low_rank`] | a released view: user and item vectors |
+//! | [`low_rank`], [`named`] | a released view: user and item vectors; a channel under another name |
 //! | [`kernel`] | an item-to-item matrix, whole or as lists |
 //! | [`scale`] | how scores of different channels are made comparable |
 //! | [`ease`] | EASE as a baseline that stands alone |
@@ -21,6 +21,7 @@ pub mod kernel;
 pub mod knn;
 pub mod lda;
 pub mod low_rank;
+pub mod named;
 pub mod popularity;
 pub mod scale;
 pub mod sequence;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 pub use ease::Ease;
 pub use lda::Lda;
 pub use low_rank::LowRank;
+pub use named::Named;
 pub use popularity::{FederatedPopularity, LocalPopularity, Popularity};
 
 use crate::dataset::{Dataset, History};

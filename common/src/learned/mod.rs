@@ -1,11 +1,13 @@
 //! What a plan's rounds publish: a model, or what its releases say so far. One file each, which the manifest names.
 
 mod releases;
+mod start;
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 pub use releases::{Releases, ReleasesFileError};
+pub use start::{StartError, Version};
 
 use crate::catalogue::Catalogue;
 use crate::channels::{Channels, content};
@@ -25,6 +27,7 @@ use crate::training::inputs::TowerInputs;
 use crate::training::phases::{TrainingKind, TrainingPhase};
 use crate::training::tower::Tower;
 use crate::training::trained::{Trained, TrainedError};
+use crate::transfer::{Carried, CarriedError};
 use crate::update::Grid;
 
 /// What was published last, in memory.
@@ -53,6 +56,8 @@ pub struct Learner {
     layout: Layout,
     items: usize,
     features: Arc<Features>,
+    /// Of a plan of releases.
+    catalogue: Option<Arc<Catalogue>>,
     /// Of a plan one of whose phases trains its model.
     recommender: Option<Arc<Recommender>>,
     /// Made when a tower is fed.
@@ -69,6 +74,7 @@ impl Learner {
                 true => Features::of(catalogue),
                 false => Features::default(),
             }),
+            catalogue: plan.is_of_releases().then(|| Arc::new(catalogue.clone())),
             recommender: plan
                 .training
                 .iter()
@@ -181,15 +187,19 @@ impl Learner {
                     .find_map(|trained| trained.sum.clone());
                 sum.ok_or(LearnedError::NotThisPlan)
             })?;
-            return match again.trained == releases.trained && before.last == releases.last {
+            let kept = before.last == releases.last && before.carried == releases.carried;
+            return match again.trained == releases.trained && kept {
                 true => Ok(()),
                 false => Err(LearnedError::OtherStep),
             };
         }
+        if releases.carried != before.carried {
+            return Err(LearnedError::OtherCarried);
+        }
         let is_last = self.last_release() == Some(last.kind);
         last.verify(before.last.as_deref(), is_last, &self.public())?;
         let begun = match is_last {
-            true => self.begun(last, Vec::new())?,
+            true => self.begun(last, Vec::new(), &releases.carried)?,
             false => Vec::new(),
         };
         match begun == releases.trained {
@@ -212,7 +222,12 @@ impl Learner {
     }
 
     /// With the next phase of training, about to begin, if there is one.
-    fn begun(&self, last: &Released, mut trained: Vec<Trained>) -> Result<Vec<Trained>, LearnedError> {
+    fn begun(
+        &self,
+        last: &Released,
+        mut trained: Vec<Trained>,
+        carried: &[Carried],
+    ) -> Result<Vec<Trained>, LearnedError> {
         let Some(phase) = self.plan.training.get(trained.len()) else {
             return Ok(trained);
         };
@@ -220,7 +235,14 @@ impl Learner {
             TrainingKind::Model => {
                 let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
                 let model = (&self.plan.model, &self.plan.train);
-                embeddings::initial(model, &self.layout, self.plan.seed, &forms)
+                let started = self.plan.start.and(carried.first());
+                match started
+                    .zip(self.catalogue.as_ref())
+                    .and_then(|(started, catalogue)| self.continued(started, catalogue))
+                {
+                    Some((params, _)) => params,
+                    None => embeddings::initial(model, &self.layout, self.plan.seed, &forms),
+                }
             }
             TrainingKind::Tower => Tower::initial(phase.hidden, self.plan.seed).params().to_vec(),
         };
@@ -255,10 +277,11 @@ impl Learner {
             charged: before.charged.clone(),
             last: Some(last.clone()),
             trained: if is_done {
-                self.begun(last, trained)?
+                self.begun(last, trained, &before.carried)?
             } else {
                 trained
             },
+            carried: before.carried.clone(),
         })
     }
 
@@ -324,7 +347,7 @@ impl Learner {
                 let is_last = self.last_release() == Some(kind);
                 let last = Released::compute(kind, sum, releases.last.as_deref(), is_last, &self.public())?;
                 let trained = if is_last {
-                    self.begun(&last, Vec::new())?
+                    self.begun(&last, Vec::new(), &releases.carried)?
                 } else {
                     Vec::new()
                 };
@@ -332,6 +355,7 @@ impl Learner {
                     charged: releases.charged.clone(),
                     last: Some(Box::new(last)),
                     trained,
+                    carried: releases.carried.clone(),
                 }
             }
         };
@@ -351,6 +375,7 @@ impl Learner {
         let last = releases.last.as_ref().map_or(Digest::ZERO, |last| last.digest());
         let mut bytes = last.0.to_vec();
         bytes.extend(self.done(releases).flat_map(Trained::to_bytes));
+        bytes.extend(releases.carried.iter().flat_map(Carried::to_bytes));
         Digest::of(&bytes)
     }
 
@@ -359,8 +384,9 @@ impl Learner {
     /// # Errors
     /// When the releases are of another plan or catalogue.
     pub fn channels(&self, releases: &Releases) -> Result<Channels, LearnedError> {
+        let carried = self.carried_channels(releases)?;
         let Some(last) = &releases.last else {
-            return Ok(Channels::new());
+            return Ok(carried);
         };
         let mut channels = last.channels(&self.features).map_err(ReleasedError::from)?;
         for trained in self.done(releases) {
@@ -381,6 +407,7 @@ impl Learner {
                 }
             }
         }
+        channels.extend(carried);
         Ok(channels)
     }
 
@@ -391,8 +418,11 @@ impl Learner {
     pub fn inputs(&self, last: &Released) -> Result<TowerInputs, LearnedError> {
         let federated = last.channels(&self.features).map_err(ReleasedError::from)?;
         let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
-        let content = self.content.get_or_init(|| content::channels(&self.features));
-        Ok(TowerInputs::new(content, &federated, &forms, self.items))
+        Ok(TowerInputs::new(self.content(), &federated, &forms, self.items))
+    }
+
+    fn content(&self) -> &Channels {
+        self.content.get_or_init(|| content::channels(&self.features))
     }
 
     fn public(&self) -> PublicParameters<'_> {
@@ -431,9 +461,14 @@ impl Learner {
             return Ok(Learned::Model(file::decode(bytes, &self.layout)?.0));
         }
         let releases = Releases::from_bytes(bytes)?;
-        match &releases.last {
-            Some(last) if last.direction.len() != self.items => Err(LearnedError::NotThisPlan),
-            _ => Ok(Learned::Releases(releases)),
+        let fits = releases
+            .last
+            .as_ref()
+            .is_none_or(|last| last.direction.len() == self.items)
+            && releases.carried.iter().all(|carried| carried.items == self.items);
+        match fits {
+            true => Ok(Learned::Releases(releases)),
+            false => Err(LearnedError::NotThisPlan),
         }
     }
 
@@ -479,6 +514,12 @@ pub enum LearnedError {
     /// Published parameters that the sums do not make.
     #[error("the published training is not what the sum of its last step makes")]
     OtherStep,
+    /// Versions that stand beside the run are other ones than before.
+    #[error("the versions that the plan carries are not the ones it began with")]
+    OtherCarried,
+    /// A carried version that does not fit.
+    #[error(transparent)]
+    Carried(#[from] CarriedError),
     /// Nothing is left of the budget.
     #[error(transparent)]
     Spent(#[from] ScheduleError),

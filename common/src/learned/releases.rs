@@ -5,6 +5,7 @@ use crate::params::NoiseMultiplier;
 use crate::release::file::ReleaseFileError;
 use crate::release::state::Released;
 use crate::training::trained::{Trained, TrainedError};
+use crate::transfer::{Carried, CarriedError};
 
 /// What is published behind each release, and behind each attempt that failed after vectors may have left: so everybody knows
 /// how much noise the next one takes.
@@ -16,6 +17,8 @@ pub struct Releases {
     pub last: Option<Box<Released>>,
     /// What the phases of training have made so far, in the plan's order; one that is about to begin is there, too.
     pub trained: Vec<Trained>,
+    /// Versions of other runs, or of this one over an older catalogue, that stand beside it in every stack.
+    pub carried: Vec<Carried>,
 }
 
 impl Releases {
@@ -34,15 +37,23 @@ impl Releases {
         self.trained.iter().map(|trained| trained.state.steps).sum()
     }
 
+    /// Whether it says anything that lists can be made by.
+    pub fn says_something(&self) -> bool {
+        self.last.is_some() || !self.carried.is_empty()
+    }
+
     /// Magic, charged attempts, and the last release as its own bytes; where anything is trained, the length of that and
-    /// each phase behind its length. See `docs/formats.md`.
+    /// each phase behind its length; where anything is carried, how many phases there are before them, and each carried version
+    /// behind its length. See `docs/formats.md`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = if self.trained.is_empty() {
-            MAGIC
-        } else {
-            MAGIC_TRAINED
-        }
-        .to_vec();
+        let is_carrying = !self.carried.is_empty();
+        let is_long = is_carrying || !self.trained.is_empty();
+        let magic = match (is_carrying, is_long) {
+            (true, _) => MAGIC_CARRIED,
+            (false, true) => MAGIC_TRAINED,
+            (false, false) => MAGIC,
+        };
+        let mut bytes = magic.to_vec();
         bytes.extend((self.charged.len() as u32).to_le_bytes());
         for (id, noise) in &self.charged {
             bytes.extend(id.round.to_le_bytes());
@@ -50,13 +61,17 @@ impl Releases {
             bytes.extend(noise.get().to_le_bytes());
         }
         let last = self.last.as_ref().map_or_else(Vec::new, |last| last.to_bytes());
-        if !self.trained.is_empty() {
+        if is_long {
             bytes.extend((last.len() as u64).to_le_bytes());
         }
         bytes.extend(last);
-        for trained in self.trained.iter().map(Trained::to_bytes) {
-            bytes.extend((trained.len() as u64).to_le_bytes());
-            bytes.extend(trained);
+        if is_carrying {
+            bytes.extend((self.trained.len() as u64).to_le_bytes());
+        }
+        let trained = self.trained.iter().map(Trained::to_bytes);
+        for piece in trained.chain(self.carried.iter().map(Carried::to_bytes)) {
+            bytes.extend((piece.len() as u64).to_le_bytes());
+            bytes.extend(piece);
         }
         bytes
     }
@@ -66,11 +81,11 @@ impl Releases {
     /// # Errors
     /// When it is no such file, or one of its numbers can't be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ReleasesFileError> {
-        let (rest, is_trained) = match (bytes.strip_prefix(&MAGIC), bytes.strip_prefix(&MAGIC_TRAINED)) {
-            (Some(rest), _) => (rest, false),
-            (None, Some(rest)) => (rest, true),
-            (None, None) => return Err(ReleasesFileError::Magic),
-        };
+        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(ReleasesFileError::Magic)?;
+        if ![MAGIC, MAGIC_TRAINED, MAGIC_CARRIED].contains(magic) {
+            return Err(ReleasesFileError::Magic);
+        }
+        let (is_long, is_carrying) = (*magic != MAGIC, *magic == MAGIC_CARRIED);
         let (count, mut rest) = rest.split_first_chunk::<4>().ok_or(ReleasesFileError::Short)?;
         let mut charged = Vec::new();
         for _ in 0..u32::from_le_bytes(*count) {
@@ -87,15 +102,27 @@ impl Releases {
             rest = behind;
         }
         let mut last = rest;
-        let mut trained = Vec::new();
-        if is_trained {
+        let (mut trained, mut carried) = (Vec::new(), Vec::new());
+        if is_long {
             (last, rest) = piece(rest)?;
+            let mut phases = u64::MAX;
+            if is_carrying {
+                let (count, behind) = rest.split_first_chunk::<8>().ok_or(ReleasesFileError::Short)?;
+                (phases, rest) = (u64::from_le_bytes(*count), behind);
+            }
             while !rest.is_empty() {
-                let (phase, behind) = piece(rest)?;
-                trained.push(Trained::from_bytes(phase)?);
+                let (one, behind) = piece(rest)?;
+                match (trained.len() as u64) < phases {
+                    true => trained.push(Trained::from_bytes(one)?),
+                    false => carried.push(Carried::from_bytes(one)?),
+                }
                 rest = behind;
             }
-            if trained.is_empty() {
+            let is_whole = match is_carrying {
+                true => trained.len() as u64 == phases && !carried.is_empty(),
+                false => !trained.is_empty(),
+            };
+            if !is_whole {
                 return Err(ReleasesFileError::Short);
             }
         }
@@ -107,6 +134,7 @@ impl Releases {
             charged,
             last,
             trained,
+            carried,
         })
     }
 }
@@ -139,11 +167,16 @@ pub enum ReleasesFileError {
     /// What was trained.
     #[error(transparent)]
     Trained(#[from] TrainedError),
+    /// What was carried.
+    #[error(transparent)]
+    Carried(#[from] CarriedError),
 }
 
 const MAGIC: [u8; 8] = *b"SOUKRLS1";
 /// With training.
 const MAGIC_TRAINED: [u8; 8] = *b"SOUKRLS2";
+/// With versions that are carried.
+const MAGIC_CARRIED: [u8; 8] = *b"SOUKRLS3";
 const ENTRY_BYTES: usize = 8 + 4 + 8;
 
 #[cfg(test)]

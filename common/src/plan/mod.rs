@@ -23,6 +23,7 @@ use crate::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
 use crate::release::schedule::ReleaseShare;
 use crate::secagg::mask::MaskCipher;
 use crate::training::phases::TrainingPhase;
+use crate::transfer::carried::VersionName;
 use crate::update::ModulusBits;
 
 /// A training run.
@@ -61,6 +62,15 @@ pub struct Plan {
     /// What the rounds after the releases train.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub training: Vec<TrainingPhase>,
+    /// The version that the run begins with: `start = "run 3 round 40"`, or `"run 3"` for that run's last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<VersionName>,
+    /// Further versions that stand beside a run of releases in every shop's stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<VersionName>,
+    /// Which run of its coordinator this is, from 2; the first one's has none. The coordinator writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
     /// The shops, their declared sizes and weights.
     #[serde(default)]
     pub shops: Vec<ShopTerms>,
@@ -191,6 +201,13 @@ impl Plan {
             // From the text, so that an error knows its line.
             false => toml::from_str(text).map_err(syntax)?,
         };
+        if let Some(run) = plan.run {
+            return Err(PlanError::Value {
+                field: "run".to_owned(),
+                value: run.to_string(),
+                rule: "absent: the coordinator counts runs".to_owned(),
+            });
+        }
         plan.validate()?;
         Ok(plan)
     }

@@ -75,6 +75,18 @@ impl Plan {
             let field = format!("declared_users of shop {}", terms.name);
             return refuse(&field, terms.declared_users.to_string(), "1 to 1,000,000,000");
         }
+        if !self.beside.is_empty() && !self.is_of_releases() {
+            let named: Vec<String> = self.beside.iter().map(ToString::to_string).collect();
+            let rule = "absent: only shops' stacks have room for further versions, which a plan with [[release]] feeds";
+            return refuse("beside", named.join(", "), rule);
+        }
+        if self.beside.len() > MOST_BESIDE {
+            return refuse(
+                "beside",
+                format!("{} versions", self.beside.len()),
+                "at most 8 versions",
+            );
+        }
         self.validate_releases()?;
         self.validate_masking()?;
         self.validate_training()
@@ -198,6 +210,8 @@ impl Plan {
     }
 }
 
+/// Each is in every file that the run publishes.
+const MOST_BESIDE: usize = 8;
 const MAX_ROUNDS: u64 = 1_000_000;
 const MAX_HEADROOM: u32 = 1000;
 const MAX_USERS: u64 = 1_000_000_000;

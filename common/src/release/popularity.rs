@@ -85,13 +85,6 @@ impl PopularityEstimate {
         floored.iter().map(|value| (value / norm) as f32).collect()
     }
 
-    /// log(p + 1 + .3 z): the channel of federated popularity.
-    pub fn log(&self) -> Vec<f32> {
-        let shift = 1.0 + 0.3 * self.noise_stddev;
-        let log = |value: &f32| libm::log(f64::from(*value) + shift) as f32;
-        self.values.iter().map(log).collect()
-    }
-
     /// q: p by shares that add up to 1; equal ones where nothing is bought.
     pub(super) fn shares(&self) -> Vec<f64> {
         shares(self.values.iter().map(|value| f64::from(*value)))

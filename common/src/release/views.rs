@@ -176,8 +176,6 @@ pub struct ViewForm {
 /// Everything that the releases give a shop to score with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FederatedForms {
-    /// log(p + 1 + .3 z). Shape: `[items]`.
-    pub log_popularity: Vec<f32>,
     /// Views V and E at g = .3 and 1, if there is a collaborative sum.
     pub forms: Vec<ViewForm>,
 }
@@ -192,10 +190,7 @@ impl FederatedForms {
     ) -> Self {
         let forms =
             collaborative.map_or_else(Vec::new, |(sum, map)| views(sum, map, popularity, features, rank));
-        Self {
-            log_popularity: popularity.log(),
-            forms,
-        }
+        Self { forms }
     }
 }
 

@@ -7,7 +7,6 @@ use crate::release::views::FederatedForms;
 
 fn inputs() -> TowerInputs {
     let forms = FederatedForms {
-        log_popularity: vec![0.0; 6],
         forms: vec![crate::release::views::ViewForm {
             name: "view V".into(),
             g: 0.3,
