@@ -120,6 +120,7 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::Received(_) => "received",
             Entry::Ended(_) => "ended",
             Entry::RolledBack(_) => "rolled_back",
+            Entry::Grown(_) => "grown",
             Entry::Charged(_) => "charged",
             Entry::Masked { .. } => "masked",
             Entry::Stepped { .. } => "stepped",

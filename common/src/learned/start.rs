@@ -7,7 +7,6 @@ use crate::ids::Digest;
 use crate::model::layout::{Layout, Vocabulary};
 use crate::release::state::ReleasedError;
 use crate::training::embeddings;
-use crate::training::optimiser::OptimiserState;
 use crate::training::phases::TrainingKind;
 use crate::transfer::carried::{CarriedModel, VersionName};
 use crate::transfer::parameters::{Shape, transferred};
@@ -218,34 +217,6 @@ impl Learner {
                 };
                 Ok((Learned::Releases(grown), vec![items.words()]))
             }
-        }
-    }
-
-    /// What the optimiser of a plan of a model remembers, over a grown catalogue: of new items nothing.
-    pub fn grown_moments(
-        &self,
-        catalogue: &Catalogue,
-        before: &Catalogue,
-        state: &OptimiserState,
-    ) -> OptimiserState {
-        let items = ItemMap::new(before, catalogue);
-        let (from, to) = self.shapes(before, catalogue);
-        // Sums of squares of gradients: a new item's are not the mean of others', it has had none.
-        let moved = |moments: &[f32]| match moments.is_empty() {
-            true => Vec::new(),
-            false => {
-                transferred(
-                    (from, moments),
-                    (to, vec![0.0; self.layout.len()]),
-                    &items.without_likeness(),
-                )
-                .0
-            }
-        };
-        OptimiserState {
-            steps: state.steps,
-            mean: moved(&state.mean),
-            square: moved(&state.square),
         }
     }
 

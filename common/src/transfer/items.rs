@@ -71,18 +71,6 @@ impl ItemMap {
         self.rows.iter().filter(stranger).count()
     }
 
-    /// The same, with nothing for new items.
-    pub fn without_likeness(&self) -> Self {
-        let bare = |origin: &Origin| match origin {
-            Origin::Same(row) => Origin::Same(*row),
-            Origin::Like(_) => Origin::Like(Vec::new()),
-        };
-        Self {
-            rows: self.rows.iter().map(bare).collect(),
-            before: self.before,
-        }
-    }
-
     /// How many items are as they were, new and gone, for people.
     pub fn words(&self) -> String {
         format!(

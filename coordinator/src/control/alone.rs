@@ -47,7 +47,7 @@ pub fn execute(home: &FederationFolder, question: &Question) -> Result<Answer, C
             home.catalogue().map_err(refused)?,
         );
         let mut engine = Engine::begin(now, store, key, plan, &catalogue, settings).map_err(refused)?;
-        engine.roll_back(now, *round).map_err(refused)?;
+        engine.roll_back(now, engine.version(*round)).map_err(refused)?;
         let model_hash = engine.manifest().body.model;
         return Ok(Answer::RolledBack(RolledBack { model_hash }));
     }

@@ -6,7 +6,7 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{AttemptId, Digest};
-use souk_common::learned::{Learned, LearnedError, Learner};
+use souk_common::learned::{Learned, LearnedError, Learner, StartError};
 use souk_common::model::file::ModelMeta;
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Manifest, Outcome};
@@ -16,12 +16,13 @@ use super::charges::Charge;
 use super::models::KeptModels;
 use super::prune::keep_only;
 use super::publish::read_state;
+use super::runs::{NoVersion, as_it_was_begun, number_of, numbered, read_version};
 use super::staging::add_blob;
 use super::{Engine, EngineError};
 use crate::aggregate::{Aggregator, AggregatorError};
 use crate::masking::MaskedAttempt;
 use crate::round::{Machine, OpenAttempt, Restored, Rules};
-use crate::store::{Entry, Run, Standing, Store, StoreError};
+use crate::store::{BegunRun, Entry, RUNS, Run, Standing, Store, StoreError};
 
 /// What the operator decides about a run that shops need not know.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ pub struct Settings {
     pub keep_parts: u64,
     /// Model versions whose files are kept: the newest so many, and what kept parts need. 0: all.
     pub keep_models: u64,
-    /// Begin anew if the store holds an unfinished run of another plan.
+    /// Begin anew if the store holds an unfinished run of another plan, or if all rounds of this one are published.
     pub new_run: bool,
 }
 
@@ -50,24 +51,53 @@ impl Engine {
         catalogue: &Catalogue,
         settings: Settings,
     ) -> Result<Self, BeginError> {
-        let stored = store.run()?;
-        let plan = as_it_was_begun(plan, stored.as_ref());
-        let learner = Learner::new(&plan, catalogue);
-        let initial = learner.initial();
-        // A plan without a grid is begun by nobody.
-        Aggregator::for_round(&learner, &initial, 1, None)?;
-        let digests = (plan.digest(), catalogue.digest());
+        let (stored, runs) = (store.run()?, store.runs()?);
+        let mut plan = as_it_was_begun(plan, stored.as_ref(), &runs);
+        let (digest, mut told) = (plan.digest(), Vec::new());
         let run = match stored {
-            Some(run) if (run.plan, run.catalogue) == digests => run,
-            Some(run) if run.published < run.rounds && !settings.new_run => {
+            Some(run) if run.plan == digest && (run.published < run.rounds || !settings.new_run) => {
+                if run.published >= run.rounds {
+                    told.push(format!(
+                        "all {} rounds of this plan are published: there is nothing to do; --new-run begins it again as run {}",
+                        run.rounds,
+                        runs.len() + 1
+                    ));
+                }
+                run
+            }
+            Some(run) if run.plan != digest && run.published < run.rounds && !settings.new_run => {
                 return Err(BeginError::OtherRun {
                     plan: run.plan,
                     published: run.published,
                     rounds: run.rounds,
                 });
             }
-            _ => first_model(now, &mut store, &key, (&learner, &initial), catalogue)?,
+            _ => {
+                plan = numbered(plan, &runs, settings.new_run).map_err(|run| BeginError::RunBefore {
+                    run,
+                    next: runs.len() + 1,
+                })?;
+                let learner = Learner::new(&plan, catalogue);
+                let (initial, parent, notes) = first(&store, &learner, catalogue)?;
+                told.extend(notes);
+                // A plan without a grid is begun by nobody.
+                Aggregator::for_round(&learner, &initial, 1, None)?;
+                first_model(now, &mut store, &key, (&learner, &initial, parent), catalogue)?
+            }
         };
+        // A run goes on over the catalogue that it has, until it can take in the other.
+        let other = (run.catalogue != catalogue.digest()).then_some(catalogue);
+        let current = match other {
+            None => None,
+            Some(_) => {
+                let bytes = store.files().read(&run.catalogue).map_err(StoreError::from)?;
+                Some(Catalogue::from_bytes(&bytes).map_err(|_| StoreError::Damaged {
+                    key: format!("catalogue {}", run.catalogue.short()),
+                })?)
+            }
+        };
+        let learner = Learner::new(&plan, current.as_ref().unwrap_or(catalogue));
+        let number = number_of(&store.runs()?, &run.plan).unwrap_or(1);
         let manifest = store.newest_model()?.ok_or(StoreError::Damaged {
             key: "models".to_owned(),
         })?;
@@ -99,7 +129,7 @@ impl Engine {
         };
         keep_only(now, &mut store, &run, settings.keep_parts)?;
         let kept_models = KeptModels::only(now, &mut store, settings)?;
-        Ok(Self {
+        let mut engine = Self {
             machine: Machine::new(Rules::of(&plan, learner.update_bytes()), restored),
             store,
             key,
@@ -114,17 +144,34 @@ impl Engine {
             masked,
             counts: None,
             kept_models,
-        })
+            number,
+            next_catalogue: None,
+            told,
+            is_news: false,
+        };
+        if let Some(other) = other {
+            engine.take_in(now, other.clone())?;
+        }
+        Ok(engine)
     }
 }
 
-/// A run that was begun from the same file before plans had headroom goes on without: its sums are made on its own grid.
-fn as_it_was_begun(plan: Plan, run: Option<&Run>) -> Plan {
-    let before = plan.clone().begun_before_headroom();
-    match run.is_some_and(|run| run.plan == before.digest()) {
-        true => before,
-        false => plan,
+/// What a run begins with: its plan's own initial model, or what other versions say; the file that it was made from, if there is
+/// one, and what is to be told.
+fn first(
+    store: &Store,
+    learner: &Learner,
+    catalogue: &Catalogue,
+) -> Result<(Learned, Digest, Vec<String>), BeginError> {
+    let plan = learner.plan();
+    let start = plan.start.map(|name| read_version(store, name)).transpose()?;
+    let beside = plan.beside.iter().map(|name| read_version(store, *name));
+    let beside = beside.collect::<Result<Vec<_>, _>>()?;
+    let (learned, mut notes) = learner.started(catalogue, start.as_ref(), &beside)?;
+    if let Some(version) = &start {
+        notes.insert(0, format!("this run begins with {}", version.name));
     }
+    Ok((learned, start.map_or(Digest::ZERO, |version| version.file), notes))
 }
 
 /// Publishes the initial model and records that the run began.
@@ -132,7 +179,7 @@ fn first_model(
     now: Timestamp,
     store: &mut Store,
     key: &SigningKey,
-    (learner, initial): (&Learner, &Learned),
+    (learner, initial, parent): (&Learner, &Learned, Digest),
     catalogue: &Catalogue,
 ) -> Result<Run, StoreError> {
     let plan = learner.plan();
@@ -146,7 +193,7 @@ fn first_model(
     let manifest = key.sign(Manifest {
         id: AttemptId { round: 0, attempt: 0 },
         model,
-        parent: Digest::ZERO,
+        parent,
         plan: plan_digest,
         catalogue: catalogue_digest,
         updates: Vec::new(),
@@ -163,9 +210,15 @@ fn first_model(
         optimiser: None,
         began: store.log_head().length,
     };
+    let mut runs = store.runs()?;
+    runs.push(BegunRun {
+        plan: plan_digest,
+        began: run.began,
+    });
     store.change(|change| {
         change.add_model(&manifest)?;
         change.append(now, Entry::Began(manifest.clone()))?;
+        change.set_meta(RUNS, &runs)?;
         change.set_run(&run)
     })?;
     Ok(run)
@@ -276,6 +329,20 @@ pub enum BeginError {
         /// Rounds planned.
         rounds: u64,
     },
+    /// It was a run before, and that is over.
+    #[error("this plan was run {run}, which is over; --new-run begins it again as run {next}")]
+    RunBefore {
+        /// Its number.
+        run: u32,
+        /// That of the run that would begin.
+        next: usize,
+    },
+    /// A version that it starts from, or that stands beside it, can't be had.
+    #[error("this plan can't begin: {0}")]
+    Version(#[from] NoVersion),
+    /// A version that it starts from is of no use to it.
+    #[error("this plan can't begin: {0}")]
+    Start(#[from] StartError),
     /// The plan does not fit the catalogue, or the stored state is none of this plan.
     #[error(transparent)]
     Aggregator(#[from] AggregatorError),

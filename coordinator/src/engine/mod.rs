@@ -7,6 +7,7 @@ mod models;
 mod prune;
 pub(crate) mod publish;
 mod receipts;
+pub(crate) mod runs;
 pub(crate) mod staging;
 
 mod masking;
@@ -15,6 +16,7 @@ pub(crate) mod tests;
 
 use std::collections::HashMap;
 
+use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::{Signable, Signed, SigningKey};
 use souk_common::ids::{AttemptId, ShopName};
@@ -34,6 +36,7 @@ use charges::Charge;
 use models::KeptModels;
 
 pub use begin::{BeginError, Settings};
+pub use runs::NoVersion;
 pub use staging::{Staged, Staging};
 
 /// A run with its store: the coordinator without its sockets.
@@ -53,6 +56,14 @@ pub struct Engine {
     /// Of the step that is about to be published.
     counts: Option<Counts>,
     kept_models: KeptModels,
+    /// Of the run.
+    number: u32,
+    /// A catalogue that waits for the run to be able to take it in.
+    next_catalogue: Option<Catalogue>,
+    /// Lines for the operator that wait for the next event.
+    told: Vec<String>,
+    /// Whether the current model is another one by the operator's word: all who are connected are to hear of it.
+    is_news: bool,
 }
 
 /// What comes of an event, for the outside.
@@ -99,6 +110,11 @@ impl Engine {
             for effect in self.machine.handle(now, event) {
                 events.extend(self.carry_out(now, effect, &mut outputs)?);
             }
+        }
+        self.grow(now)?;
+        outputs.extend(self.told.drain(..).map(Output::Report));
+        if std::mem::take(&mut self.is_news) {
+            outputs.extend(self.welcome_all());
         }
         Ok(outputs)
     }
@@ -315,6 +331,7 @@ impl Engine {
     }
 
     fn open(&mut self, now: Timestamp, id: AttemptId, deadline: Timestamp) -> Result<(), EngineError> {
+        self.grow(now)?;
         let announcement = self.key.sign(Announcement {
             id,
             plan: self.run.plan,

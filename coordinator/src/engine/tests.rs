@@ -185,16 +185,46 @@ fn an_older_model_can_be_made_current_between_attempts() {
     let initial = engine.manifest().body.model;
     connect(&mut engine);
     engine.set_paused(Timestamp(2), true).unwrap();
-    assert!(engine.roll_back(Timestamp(2), 0).is_err(), "an attempt is open");
+    assert!(
+        engine
+            .roll_back(
+                Timestamp(2),
+                VersionName {
+                    run: 1,
+                    round: Some(0)
+                }
+            )
+            .is_err(),
+        "an attempt is open"
+    );
     assert!(upload(&mut engine, "a") && upload(&mut engine, "b"));
     assert_ne!(engine.manifest().body.model, initial);
-    engine.roll_back(Timestamp(4), 0).unwrap();
+    engine
+        .roll_back(
+            Timestamp(4),
+            VersionName {
+                run: 1,
+                round: Some(0),
+            },
+        )
+        .unwrap();
     let manifest = engine.manifest().body.clone();
     assert_eq!(
         (manifest.model, manifest.id.round, manifest.id.attempt),
         (initial, 1, 0)
     );
-    assert!(engine.roll_back(Timestamp(4), 7).is_err(), "no such round");
+    assert!(
+        engine
+            .roll_back(
+                Timestamp(4),
+                VersionName {
+                    run: 1,
+                    round: Some(7)
+                }
+            )
+            .is_err(),
+        "no such round"
+    );
     engine.set_paused(Timestamp(5), false).unwrap();
     assert_eq!(engine.run.open.as_ref().unwrap().body.model, initial);
 }
@@ -277,10 +307,35 @@ fn old_models_go(open: &dyn Fn() -> Store) {
     engine.set_paused(Timestamp(4), true).unwrap();
     publish_more(&mut engine, 1);
     assert_eq!(models(&engine), [false, false, true, true, true]);
-    let gone = engine.roll_back(Timestamp(5), 1).unwrap_err().to_string();
+    let gone = engine
+        .roll_back(
+            Timestamp(5),
+            VersionName {
+                run: 1,
+                round: Some(1),
+            },
+        )
+        .unwrap_err()
+        .to_string();
     assert!(gone.contains("round 1") && gone.contains("keep_models"), "{gone}");
-    engine.roll_back(Timestamp(5), 2).unwrap();
-    engine.roll_back(Timestamp(6), 2).unwrap();
+    engine
+        .roll_back(
+            Timestamp(5),
+            VersionName {
+                run: 1,
+                round: Some(2),
+            },
+        )
+        .unwrap();
+    engine
+        .roll_back(
+            Timestamp(6),
+            VersionName {
+                run: 1,
+                round: Some(2),
+            },
+        )
+        .unwrap();
     // Rounds 0 to 4, and round 2 twice again: versions 2, 5 and 6 are one file.
     assert_eq!(models(&engine), [false, false, true, false, true, true, true]);
     engine.set_paused(Timestamp(7), false).unwrap();

@@ -109,6 +109,21 @@ impl Machine {
         }
     }
 
+    /// Another catalogue gives updates another length.
+    pub fn set_update_bytes(&mut self, update_bytes: Vec<u64>) {
+        self.rules.update_bytes = update_bytes;
+    }
+
+    /// Another run takes this one's place, with so many rounds published; shops are as they were.
+    pub fn turn_to(&mut self, rules: Rules, published: u64) {
+        let rules = Rules {
+            rounds: published,
+            ..rules
+        };
+        (self.rules, self.published, self.step) = (rules, published, Step::Idle);
+        (self.opened, self.tries, self.paused, self.ended) = (0, 0, None, None);
+    }
+
     /// Rounds published.
     pub fn published(&self) -> u64 {
         self.published

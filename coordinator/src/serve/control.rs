@@ -46,7 +46,9 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
         Question::Rollback(round) => {
             let round = *round;
             hub.keeper.ask_and_block(move |engine| {
-                engine.roll_back(clock.now(), round).map_err(refused)?;
+                engine
+                    .roll_back(clock.now(), engine.version(round))
+                    .map_err(refused)?;
                 let model_hash = engine.manifest().body.model;
                 Ok(Answer::RolledBack(RolledBack { model_hash }))
             })

@@ -28,8 +28,8 @@ pub use codes::{CodeEnd, EndedCode, Invitation};
 pub use enrolments::{Enrolled, EnrolmentRefusal, RefusalCause, Refusals};
 pub use error::StoreError;
 pub use records::{
-    Entry, Fault, Keeping, KeepingModels, Late, LogRecord, MaskedList, Named, Run, ShopRecord, Standing,
-    Traffic,
+    BegunRun, Entry, Fault, Keeping, KeepingModels, Late, LogRecord, MaskedList, Named, Run, ShopRecord,
+    Standing, Traffic,
 };
 pub use snapshot::Snapshot;
 
@@ -239,6 +239,8 @@ fn last_spent_key(shop: &ShopName) -> String {
     format!("{shop} last")
 }
 
+/// Where all runs are listed.
+pub(crate) const RUNS: &str = "runs";
 /// Where records and blobs are in a federation's folder, and in a backup of it.
 pub(crate) const RECORDS: &str = "coordinator.redb";
 pub(crate) const FOLDERS: [&str; 2] = ["files", "private"];

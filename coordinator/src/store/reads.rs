@@ -12,8 +12,8 @@ use souk_common::wire::messages::Spent;
 
 use super::backend::{List, Order, Table};
 use super::{
-    LogRecord, NAMED, Named, Run, ShopRecord, Store, StoreError, Traffic, all_from, attempt_key, get,
-    last_spent_key, parse, receipt_key, spent_key,
+    BegunRun, Entry, LogRecord, NAMED, Named, RUNS, Run, ShopRecord, Store, StoreError, Traffic, all_from,
+    attempt_key, get, last_spent_key, parse, receipt_key, spent_key,
 };
 
 impl Store {
@@ -196,6 +196,27 @@ impl Store {
             },
         )?;
         Ok(models)
+    }
+
+    /// All runs that were begun, oldest first: run 1 is the first.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn runs(&self) -> Result<Vec<BegunRun>, StoreError> {
+        if let Some(runs) = self.meta(RUNS)? {
+            return Ok(runs);
+        }
+        // Of a store from before runs were listed.
+        let mut runs: Vec<BegunRun> = Vec::new();
+        self.each_entry(|began, record| {
+            if let Entry::Began(manifest) = &record.entry {
+                let plan = manifest.body.plan;
+                // Begun again over another catalogue, it was no other run to anybody who took part in it.
+                runs.retain(|run| run.plan != plan);
+                runs.push(BegunRun { plan, began });
+            }
+        })?;
+        Ok(runs)
     }
 
     /// The newest model version.

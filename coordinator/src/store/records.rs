@@ -34,6 +34,15 @@ pub struct Run {
     pub began: u64,
 }
 
+/// A run that was begun, by its number: the first is 1.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BegunRun {
+    /// Its plan, which no other run has.
+    pub plan: Digest,
+    /// As [`Run::began`].
+    pub began: u64,
+}
+
 /// Of which rounds the parts are kept: those since `from`, and of them the last `rounds`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Keeping {
@@ -159,6 +168,8 @@ pub enum Entry {
     Ended(Signed<Outcome>),
     /// The operator made an older model the current one.
     RolledBack(Signed<Manifest>),
+    /// The catalogue was replaced: what was published before, over the new one.
+    Grown(Signed<Manifest>),
     /// A list of a masked attempt was fixed.
     Masked {
         /// Which attempt.

@@ -100,14 +100,4 @@ impl Verifier<'_> {
                 .push(format!("release of round {round}: {model}: {error}"));
         }
     }
-
-    /// An older model was made current again: with it, charges would be forgotten.
-    pub(super) fn rolled_back(&mut self, manifest: &Manifest) {
-        let plan = self.opened(manifest).map(|(plan, _)| plan);
-        if plan.is_some_and(|plan| plan.is_of_releases()) {
-            self.checks[CHAIN]
-                .wrong
-                .push("releases were rolled back: that takes back what was charged".to_owned());
-        }
-    }
 }

@@ -19,11 +19,12 @@ use souk_common::secagg::{Context, MaskingParams, Session};
 use crate::aggregate::Aggregator;
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_blob;
-use crate::store::{Entry, LogRecord, MaskedList, Store, StoreError};
+use crate::store::{BegunRun, Entry, LogRecord, MaskedList, Store, StoreError};
 
 mod charges;
 mod report;
 mod retention;
+mod runs;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,8 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
         checks: NAMES.map(Check::new),
         store,
         said: Vec::new(),
+        versions: Vec::new(),
+        runs: Vec::new(),
         run: RunSoFar::default(),
         parts_since: kept.parts_since(),
         second_rules: false,
@@ -92,6 +95,10 @@ struct Verifier<'a> {
     checks: [Check; 6],
     /// Digests of all manifests that the record has said, in order.
     said: Vec<Digest>,
+    /// The same, without their updates.
+    versions: Vec<Manifest>,
+    /// All runs that have begun.
+    runs: Vec<BegunRun>,
     run: RunSoFar,
     /// Where the last run began, and from which of its rounds on the parts are kept.
     parts_since: Option<(u64, u64)>,
@@ -192,6 +199,10 @@ impl Verifier<'_> {
                 };
                 self.named(&manifest.body);
                 self.initial(&manifest.body);
+                self.runs.push(BegunRun {
+                    plan: manifest.body.plan,
+                    began: at,
+                });
                 self.say(&manifest.body);
             }
             Entry::RolledBack(manifest) => {
@@ -200,6 +211,13 @@ impl Verifier<'_> {
                 });
                 self.named(&manifest.body);
                 self.rolled_back(&manifest.body);
+                self.run.state = None;
+                self.say(&manifest.body);
+            }
+            Entry::Grown(manifest) => {
+                self.signed(manifest, || "the manifest over a new catalogue".to_owned());
+                self.named(&manifest.body);
+                self.grown(&manifest.body);
                 self.run.state = None;
                 self.say(&manifest.body);
             }
@@ -267,6 +285,10 @@ impl Verifier<'_> {
     /// A model is the current one.
     fn say(&mut self, manifest: &Manifest) {
         self.said.push(digest_of(manifest));
+        self.versions.push(Manifest {
+            updates: Vec::new(),
+            ..manifest.clone()
+        });
         self.run.manifest = Some(manifest.clone());
     }
 
@@ -316,27 +338,6 @@ impl Verifier<'_> {
         let plan = Plan::from_bytes(&self.store.files().read(&manifest.plan).ok()?).ok()?;
         let catalogue = Catalogue::from_bytes(&self.store.files().read(&manifest.catalogue).ok()?).ok()?;
         Some((plan, catalogue))
-    }
-
-    /// The initial model follows from plan and catalogue.
-    fn initial(&mut self, manifest: &Manifest) {
-        let Some((plan, catalogue)) = self.opened(manifest) else {
-            return;
-        };
-        self.sound(manifest, &plan, &catalogue);
-        let learner = Learner::new(&plan, &catalogue);
-        let meta = ModelMeta {
-            round: 0,
-            plan: manifest.plan,
-        };
-        let made = Digest::of(&learner.encode(&learner.initial(), &meta));
-        self.checks[REPLAY].note(made == manifest.model, || {
-            format!(
-                "the plan's seed makes model {}, published was {}",
-                made.short(),
-                manifest.model.short()
-            )
-        });
     }
 
     fn published(&mut self, manifest: &Manifest) {

@@ -24,7 +24,7 @@ impl Kept {
                 (self.began, self.parts, self.published) = (Some(at), None, 0);
                 self.versions += 1;
             }
-            Entry::RolledBack(_) | Entry::Charged(_) => self.versions += 1,
+            Entry::RolledBack(_) | Entry::Grown(_) | Entry::Charged(_) => self.versions += 1,
             Entry::Ended(outcome) => {
                 if let Outcome::Published(manifest) = &outcome.body {
                     self.published = manifest.id.round;

@@ -321,30 +321,3 @@ fn a_finished_run_goes_on_over_a_grown_catalogue_and_one_with_rounds_to_come_doe
     let refused = learner.grown(&small, &half).err().unwrap().to_string();
     assert!(refused.contains("2 of 3 rounds are done"), "{refused}");
 }
-
-#[test]
-fn what_an_optimiser_remembers_grows_with_its_model() {
-    let (small, large) = (catalogue(3), catalogue(0));
-    let learner = Learner::new(&plan(MODEL), &large);
-    let before = Learner::new(&plan(MODEL), &small);
-    let Learned::Model(params) = before.initial() else {
-        unreachable!()
-    };
-    let mean: Vec<f32> = (0..params.len()).map(|at| 1.0 + at as f32).collect();
-    let state = OptimiserState {
-        steps: 9,
-        mean: mean.clone(),
-        square: mean.clone(),
-    };
-    let grown = learner.grown_moments(&large, &small, &state);
-    assert_eq!(grown.steps, 9);
-    assert_eq!(grown.mean[..12], [0.0; 12], "new items");
-    assert_eq!(grown.mean[12..24 * 4], mean[..21 * 4]);
-    assert_eq!(grown.square, grown.mean);
-    let none = OptimiserState {
-        steps: 2,
-        mean: Vec::new(),
-        square: Vec::new(),
-    };
-    assert_eq!(learner.grown_moments(&large, &small, &none), none);
-}
