@@ -135,12 +135,29 @@ impl Engine {
     /// Of the store.
     pub fn take_in(&mut self, now: Timestamp, catalogue: Catalogue) -> Result<(), EngineError> {
         self.next_catalogue = Some(catalogue);
+        if let Some(reason) = self.must_wait() {
+            self.told
+                .push(format!("the new catalogue is not taken in yet: {reason}"));
+        }
         self.grow(now)
+    }
+
+    /// Why no other catalogue can be taken in now.
+    fn must_wait(&self) -> Option<String> {
+        let (done, rounds) = (self.run.published, self.plan().rounds);
+        if self.plan().is_of_releases() && (1..rounds).contains(&done) {
+            return Some(StartError::Unfinished { done, rounds }.to_string());
+        }
+        let open = self.run.open.as_ref()?;
+        Some(format!(
+            "{} is open, and ends over the one it began with",
+            open.body.id
+        ))
     }
 
     /// Takes in the catalogue that waits, if it can be.
     pub(super) fn grow(&mut self, now: Timestamp) -> Result<(), EngineError> {
-        if self.run.open.is_some() {
+        if self.next_catalogue.is_none() || self.must_wait().is_some() {
             return Ok(());
         }
         let Some(catalogue) = self.next_catalogue.take() else {

@@ -5,6 +5,7 @@ use std::path::Path;
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::crypto::sign::verify;
 use souk_common::ids::Digest;
+use souk_common::transfer::carried::VersionName;
 
 use super::*;
 use crate::store::conformance::every_store;
@@ -13,6 +14,7 @@ mod finite;
 #[cfg(test)]
 mod masking;
 mod releases;
+mod runs;
 
 const QUORUM: usize = 2;
 
@@ -44,9 +46,14 @@ fn engine_of(dir: &Path, keep_parts: u64, limit: Option<u64>, plan: &Plan) -> En
     let settings = Settings {
         keep_parts,
         keep_models: 0,
-        new_run: true,
+        new_run: is_other_plan(dir, limit, plan),
     };
     engine_with(dir, settings, limit, plan)
+}
+
+fn is_other_plan(dir: &Path, limit: Option<u64>, plan: &Plan) -> bool {
+    let run = Store::open(dir, limit).unwrap().run().unwrap();
+    run.is_some_and(|run| run.plan != plan.digest())
 }
 
 fn engine_with(dir: &Path, settings: Settings, limit: Option<u64>, plan: &Plan) -> Engine {
@@ -58,6 +65,13 @@ fn engine_on(store: Store, settings: Settings, plan: &Plan) -> Engine {
     let mut engine = Engine::begin(Timestamp(0), store, key, plan.clone(), &catalogue(), settings).unwrap();
     engine.handle(Timestamp(0), Event::Started).unwrap();
     engine
+}
+
+fn version(run: u32, round: u64) -> VersionName {
+    VersionName {
+        run,
+        round: Some(round),
+    }
 }
 
 fn shop(name: &str) -> ShopName {
@@ -186,43 +200,19 @@ fn an_older_model_can_be_made_current_between_attempts() {
     connect(&mut engine);
     engine.set_paused(Timestamp(2), true).unwrap();
     assert!(
-        engine
-            .roll_back(
-                Timestamp(2),
-                VersionName {
-                    run: 1,
-                    round: Some(0)
-                }
-            )
-            .is_err(),
+        engine.roll_back(Timestamp(2), version(1, 0)).is_err(),
         "an attempt is open"
     );
     assert!(upload(&mut engine, "a") && upload(&mut engine, "b"));
     assert_ne!(engine.manifest().body.model, initial);
-    engine
-        .roll_back(
-            Timestamp(4),
-            VersionName {
-                run: 1,
-                round: Some(0),
-            },
-        )
-        .unwrap();
+    engine.roll_back(Timestamp(4), version(1, 0)).unwrap();
     let manifest = engine.manifest().body.clone();
     assert_eq!(
         (manifest.model, manifest.id.round, manifest.id.attempt),
         (initial, 1, 0)
     );
     assert!(
-        engine
-            .roll_back(
-                Timestamp(4),
-                VersionName {
-                    run: 1,
-                    round: Some(7)
-                }
-            )
-            .is_err(),
+        engine.roll_back(Timestamp(4), version(1, 7)).is_err(),
         "no such round"
     );
     engine.set_paused(Timestamp(5), false).unwrap();
@@ -308,34 +298,12 @@ fn old_models_go(open: &dyn Fn() -> Store) {
     publish_more(&mut engine, 1);
     assert_eq!(models(&engine), [false, false, true, true, true]);
     let gone = engine
-        .roll_back(
-            Timestamp(5),
-            VersionName {
-                run: 1,
-                round: Some(1),
-            },
-        )
+        .roll_back(Timestamp(5), version(1, 1))
         .unwrap_err()
         .to_string();
     assert!(gone.contains("round 1") && gone.contains("keep_models"), "{gone}");
-    engine
-        .roll_back(
-            Timestamp(5),
-            VersionName {
-                run: 1,
-                round: Some(2),
-            },
-        )
-        .unwrap();
-    engine
-        .roll_back(
-            Timestamp(6),
-            VersionName {
-                run: 1,
-                round: Some(2),
-            },
-        )
-        .unwrap();
+    engine.roll_back(Timestamp(5), version(1, 2)).unwrap();
+    engine.roll_back(Timestamp(6), version(1, 2)).unwrap();
     // Rounds 0 to 4, and round 2 twice again: versions 2, 5 and 6 are one file.
     assert_eq!(models(&engine), [false, false, true, false, true, true, true]);
     engine.set_paused(Timestamp(7), false).unwrap();

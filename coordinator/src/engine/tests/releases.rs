@@ -147,13 +147,7 @@ fn when_nothing_is_left_the_run_pauses_says_why_and_can_not_be_resumed() {
     assert!(engine.machine().open().is_none() && engine.machine().paused().is_some());
     assert!(
         engine
-            .roll_back(
-                Timestamp(99),
-                VersionName {
-                    run: 1,
-                    round: Some(0)
-                }
-            )
+            .roll_back(Timestamp(99), version(1, 0))
             .unwrap_err()
             .to_string()
             .contains("can't be taken back")
