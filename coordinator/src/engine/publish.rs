@@ -138,11 +138,12 @@ impl Engine {
     }
 
     /// Makes the model of `round` the current one again, for the next round. The manifest that says so has attempt 0
-    /// and no updates. The optimiser's moments belong to the model that is left: they begin anew.
+    /// and no updates. The optimiser's moments belong to the model that is left: they begin anew. Shops that are connected are
+    /// told at once, also after the last round; others when they come.
     ///
     /// # Errors
     /// While an attempt is open, when there is no such model, or of the store.
-    pub fn roll_back(&mut self, now: Timestamp, round: u64) -> Result<(), EngineError> {
+    pub fn roll_back(&mut self, now: Timestamp, round: u64) -> Result<Vec<Output>, EngineError> {
         if matches!(self.machine.phase(), Phase::Collecting | Phase::Publishing) {
             let text = "an attempt is open; `pause`, wait for its end, then roll back";
             return Err(EngineError::Rollback(text.to_owned()));
@@ -180,7 +181,13 @@ impl Engine {
         })?;
         self.aggregator.reset_optimiser();
         (self.learned, self.manifest) = (learned, manifest);
-        self.forget_old_models()
+        self.forget_old_models()?;
+        let mut outputs = self.welcome_all();
+        outputs.push(Output::Report(format!(
+            "rolled back to the model of round {round}, {}: shops that are connected fetch it now, others when they come",
+            self.manifest.body.model.short()
+        )));
+        Ok(outputs)
     }
 }
 

@@ -44,9 +44,9 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             return Ok(Answer::Paused(Paused { paused }));
         }
         Question::Rollback(round) => {
-            let round = *round;
+            let (round, told) = (*round, Arc::clone(hub));
             hub.keeper.ask_and_block(move |engine| {
-                engine.roll_back(clock.now(), round).map_err(refused)?;
+                told.pass_on(engine.roll_back(clock.now(), round).map_err(refused)?);
                 let model_hash = engine.manifest().body.model;
                 Ok(Answer::RolledBack(RolledBack { model_hash }))
             })
