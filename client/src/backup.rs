@@ -2,9 +2,12 @@
 //!
 //! `shop.redb` can't be copied by a file manager while a program writes to it; whoever has it open copies it, table by table.
 //! The ledger is copied after it: every update that the store knows is then in the ledger, and a line that is just being
-//! written is charged for when the copy is opened. Models, plans and catalogues are not copied: they are fetched again.
+//! written is charged for when the copy is opened. Of models, plans and catalogues, what is in use and what makes lists is
+//! copied, so that a restored shop recommends at once; older ones are not.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -12,7 +15,7 @@ use anyhow::{Context, ensure};
 use souk_common::storage::private::{make_folder, narrow};
 
 use crate::folder::{Folder, sync_folder};
-use crate::store::Store;
+use crate::store::{Store, needed};
 use souk_common::storage::write_whole;
 
 /// Copies to `to`; how many files.
@@ -51,8 +54,43 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
             files += 1;
         }
     }
+    files += copy_learned(folder, store, &there)?;
     // Last, so that it never knows of more than the ledger beside it.
     fs::rename(&aside, there.store())?;
     sync_folder(to)?;
+    Ok(files)
+}
+
+/// Copies what lists are made of besides orders; what an earlier backup has of it is left away. How many files.
+fn copy_learned(folder: &Folder, store: &Store, there: &Folder) -> anyhow::Result<u64> {
+    let mut wanted = Vec::new();
+    for blob in needed(store)? {
+        wanted.push((folder.blob(&blob), there.blob(&blob)));
+    }
+    let kept: Vec<&Path> = wanted.iter().map(|(_, to)| to.as_path()).collect();
+    let folders: BTreeSet<&Path> = kept.iter().filter_map(|to| to.parent()).collect();
+    for folder in folders {
+        make_folder(folder).with_context(|| format!("can't make {}", folder.display()))?;
+        for old in fs::read_dir(folder)?.flatten().map(|entry| entry.path()) {
+            if !kept.contains(&old.as_path()) {
+                fs::remove_file(&old).with_context(|| format!("can't remove {}", old.display()))?;
+            }
+        }
+    }
+    wanted.extend([
+        (folder.catalogue(), there.catalogue()),
+        (folder.stack(), there.stack()),
+    ]);
+    let mut files = 0;
+    for (from, to) in wanted {
+        let bytes = match fs::read(&from) {
+            Ok(bytes) => bytes,
+            // `run` fetches again what the folder itself lacks.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", from.display())),
+        };
+        write_whole(&to, &bytes, false).with_context(|| format!("can't write {}", to.display()))?;
+        files += 1;
+    }
     Ok(files)
 }

@@ -1,6 +1,6 @@
 //! Lists by a shop's own stack: before any round, after releases, while `run` is up and when it is not.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use souk_tests::federation::{Federation, Running, good, until};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
@@ -44,13 +44,22 @@ fn a_shop_has_lists_before_any_round_and_better_informed_ones_after_each_release
         said.contains(", together ") && said.contains("the gate: "),
         "{said}"
     );
-    let list = ask();
+    let mut list = ask();
     assert_eq!(list["served_by"], gain["served_by"]);
     for process in &mut running {
         assert!(process.stop("-TERM"));
     }
     assert_eq!(federation.client_json("north", &["gain"]), gain);
-    assert_eq!(ask(), list);
+    let mut again = ask();
+    for list in [&mut again, &mut list] {
+        let learned = &mut list["serving"]["learned"];
+        assert_eq!(
+            (&learned["plan"]["name"], &learned["round"]),
+            (&json!("releases"), &json!(2))
+        );
+        assert!(learned["age_secs"].take().is_u64());
+    }
+    assert_eq!(again, list);
     let config = federation.shop("north").join("shop.toml");
     let text = std::fs::read_to_string(&config).expect("a file");
     for (value, by) in [("true", "together"), ("false", "alone")] {

@@ -13,6 +13,7 @@ mod masked;
 mod policy;
 mod private;
 mod releases;
+mod rollback;
 mod service_manager;
 mod terminal;
 mod verify;

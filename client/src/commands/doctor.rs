@@ -9,8 +9,9 @@ use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::crypto::pki::Validity;
 use souk_common::privacy::ledger::Chain;
 
-use super::{Shown, say};
+use super::{Shown, ask, say, strange};
 use crate::config::ShopConfig;
+use crate::control::{Answer, Question};
 use crate::data::outgrown::outgrown;
 use crate::data::read_shop;
 use crate::folder::Folder;
@@ -92,6 +93,7 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("disk", disk(folder)),
         check("ledger", ledger(folder, heard.as_ref())),
         check("customers", customers(folder, &config)),
+        check("lists", lists(folder, now)),
     ])
 }
 
@@ -172,6 +174,24 @@ fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
         true => "no more than the last plan declared, as far as one is known".to_owned(),
         false => lines.join("; "),
     })
+}
+
+/// Which model or release lists rest on.
+fn lists(folder: &Folder, now: Timestamp) -> anyhow::Result<String> {
+    let Answer::Serving(serving) = ask(folder, Question::Serving)? else {
+        return Err(strange());
+    };
+    let serving = serving.aged(now);
+    let mut text = match &serving.learned {
+        Some(learned) => format!("what was learned together is that of {}", learned.words()),
+        None => {
+            "of this shop's own customers alone: nothing has been trained by the federation yet".to_owned()
+        }
+    };
+    if let (Some(plan), Some(_)) = (&serving.untrained, &serving.learned) {
+        text += &format!("; {} has taught nothing yet", plan.words());
+    }
+    Ok(text)
 }
 
 fn check(name: &'static str, found: anyhow::Result<String>) -> Check {

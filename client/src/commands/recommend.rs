@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::storage::write_whole;
 use souk_common::terminal::tell;
 
@@ -98,13 +99,24 @@ fn recommend_all(folder: &Folder, wishes: RecommendOptions, out: &Path, json: bo
     let bytes = render::csv(&lists)?;
     write_whole(out, &bytes, false).with_context(|| format!("can't write {}", out.display()))?;
     let rows: usize = lists.iter().map(|list| list.items.len()).sum();
-    let said = serde_json::json!({ "users": lists.len(), "rows": rows, "file": out });
+    let made = lists.first().map(|list| {
+        let serving = list.serving.clone().aged(SystemClock.now());
+        (list.served_by, serving)
+    });
+    let (served_by, serving) = made.clone().unzip();
+    let said = serde_json::json!({
+        "users": lists.len(), "rows": rows, "file": out, "served_by": served_by, "serving": serving,
+    });
     say(&match json {
         true => said.to_string(),
         false => format!(
-            "{rows} recommendations for {} users in {}",
+            "{rows} recommendations for {} users in {}{}",
             lists.len(),
-            out.display()
+            out.display(),
+            made.map_or(String::new(), |(by, serving)| format!(
+                ", made {}",
+                serving.words(by)
+            ))
         ),
     })?;
     Ok(true)
@@ -125,7 +137,10 @@ fn ask_for_list(
             picture,
         },
     )? {
-        Answer::Recommended { list, picture } => Ok((list, picture)),
+        Answer::Recommended { mut list, picture } => {
+            list.serving = list.serving.aged(SystemClock.now());
+            Ok((list, picture))
+        }
         _ => Err(strange()),
     }
 }

@@ -62,6 +62,7 @@ pub(crate) fn list(list: &Recommendations) -> String {
     if list.items.is_empty() {
         text.push_str("  nothing is left to recommend\n");
     }
+    let _ = writeln!(text, "Made {}.", list.serving.words(list.served_by));
     text.truncate(text.trim_end().len());
     text
 }
@@ -263,6 +264,7 @@ fn outcome(record: &UploadRecord) -> String {
 mod tests {
     use super::*;
     use crate::recommend::Recommended;
+    use crate::recommend::serving::Serving;
 
     fn one(title: &str) -> Recommendations {
         Recommendations {
@@ -280,6 +282,7 @@ mod tests {
                 reasons: Vec::new(),
             }],
             served_by: ServedBy::Model,
+            serving: Serving::default(),
             own_catalogue: false,
         }
     }

@@ -14,6 +14,7 @@ use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::recommend::picture::Picture;
 use crate::recommend::service::{Asked, ListService};
+use crate::recommend::serving::Serving;
 use crate::recommend::{RecommendOptions, Recommendations};
 use crate::stack::gain::Gain;
 use crate::store::{Store, UploadRecord};
@@ -38,6 +39,8 @@ pub enum Question {
     RecommendAll(RecommendOptions),
     /// How well lists do, alone and with other shops.
     Gain,
+    /// Which model or release lists rest on.
+    Serving,
     /// What was spent.
     Budget,
     /// What left this building.
@@ -71,6 +74,8 @@ pub enum Answer {
     },
     /// To [`Question::Gain`].
     Gain(Gain),
+    /// To [`Question::Serving`].
+    Serving(Serving),
     /// To [`Question::Budget`].
     Budget(Budget),
     /// To [`Question::Sent`].
@@ -178,7 +183,10 @@ impl Service {
     /// The answer. [`Question::Leave`] needs a connection and is not answered here.
     pub fn answer(&self, question: Question) -> Answer {
         let answered = match question {
-            question @ (Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain) => {
+            question @ (Question::Recommend { .. }
+            | Question::RecommendAll(_)
+            | Question::Gain
+            | Question::Serving) => {
                 return answer_lists(&self.lists, question);
             }
             Question::Budget => self.budget().map(Answer::Budget),
@@ -231,6 +239,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
             made.map(|lists| Answer::RecommendedAll { lists })
         }
         Question::Gain => lists.gain().map(Answer::Gain),
+        Question::Serving => lists.serving().map(Answer::Serving),
         _ => Err(anyhow::anyhow!("this is no question about lists")),
     };
     answered.unwrap_or_else(|error| failed(&error))

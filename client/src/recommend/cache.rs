@@ -17,6 +17,7 @@ use crate::config::ShopConfig;
 use crate::data::read_shop;
 use crate::folder::Folder;
 use crate::participate::Blob;
+use crate::recommend::serving::Serving;
 use crate::stack::sources::{Release, Sources, digest_of, epsilon_of};
 use crate::store::{Store, blobs_of};
 
@@ -36,8 +37,6 @@ struct Published {
 #[derive(Clone)]
 enum Says {
     Model(Arc<Loaded>),
-    /// Nothing that was learned: the initial model, or a plan of releases before its first.
-    Nothing,
     Release(Arc<Release>),
 }
 
@@ -57,6 +56,8 @@ pub struct ListSources {
     pub own_catalogue: bool,
     /// The trained model, where one was published: it scores then.
     pub model: Option<Arc<Loaded>>,
+    /// Which model or release that is.
+    pub serving: Serving,
 }
 
 impl ShelfCache {
@@ -65,9 +66,10 @@ impl ShelfCache {
     /// # Errors
     /// When a file is missing or damaged.
     pub fn get(&mut self, folder: &Folder, store: Option<&Store>) -> anyhow::Result<ListSources> {
-        let manifest = store.map(Store::current_model).transpose()?.flatten();
-        let published = manifest
-            .map(|manifest| self.published(folder, &manifest))
+        let served = store.map(Store::served_model).transpose()?.flatten();
+        let serving = store.map(|store| Serving::of(folder, store)).transpose()?;
+        let published = served
+            .map(|served| self.published(folder, &served.manifest))
             .transpose()?;
         let federations = match &published {
             Some((published, digest)) => Some((Arc::clone(&published.catalogue), *digest)),
@@ -76,7 +78,10 @@ impl ShelfCache {
                 (Arc::new(catalogue), digest)
             }),
         };
-        let data = self.data(folder, federations.as_ref())?;
+        let data = match (self.data(folder, federations.as_ref()), &published) {
+            (Err(error), None) if store.is_some() => return Err(error.context(NO_TRAINED_MODEL)),
+            (data, _) => data?,
+        };
         let own_catalogue = federations.is_none();
         let (catalogue, catalogue_digest) = federations
             .or_else(|| {
@@ -88,7 +93,7 @@ impl ShelfCache {
         let (model, release) = match published.map(|(published, _)| published.says) {
             Some(Says::Model(model)) => (Some(model), None),
             Some(Says::Release(release)) => (None, Some(release)),
-            Some(Says::Nothing) | None => (None, None),
+            None => (None, None),
         };
         let sources = Sources {
             catalogue,
@@ -101,6 +106,7 @@ impl ShelfCache {
             sources,
             own_catalogue,
             model,
+            serving: serving.unwrap_or_default(),
         })
     }
 
@@ -186,54 +192,43 @@ pub fn open_plan(folder: &Folder, blob: &Blob) -> anyhow::Result<Plan> {
     Ok(Plan::from_bytes(&read_blob(folder, blob)?)?)
 }
 
-/// Whether a trained model was published last; nothing but its plan is read for that.
+/// Whether a trained model makes lists; of files, its plan's is read for that, and the model's.
 ///
 /// # Errors
 /// When the plan is missing or damaged.
 pub fn has_model(folder: &Folder, store: &Store) -> anyhow::Result<bool> {
-    let Some(manifest) = store.current_model()? else {
+    let Some(served) = store.served_model()? else {
         return Ok(false);
     };
-    let [plan, _, _] = blobs_of(&manifest);
-    Ok(is_of_a_model(&manifest, &open_plan(folder, &plan)?))
+    let [plan, _, _] = blobs_of(&served.manifest);
+    Ok(!open_plan(folder, &plan)?.is_of_releases())
 }
 
-/// The initial model has learned nothing: it makes no lists.
-fn is_of_a_model(manifest: &Manifest, plan: &Plan) -> bool {
-    manifest.id.round > 0 && !plan.is_of_releases()
-}
-
+/// Of a manifest that taught something.
 fn open_published(folder: &Folder, manifest: &Manifest) -> anyhow::Result<Published> {
     let [plan, catalogue, learned] = blobs_of(manifest);
     let plan = open_plan(folder, &plan)?;
     let catalogue = Catalogue::from_bytes(&read_blob(folder, &catalogue)?)?;
     let learner = Learner::new(&plan, &catalogue);
-    let read = || {
-        let read = learner.decode(&read_blob(folder, &learned)?);
-        read.with_context(|| folder.blob(&learned).display().to_string())
-    };
-    let says = if is_of_a_model(manifest, &plan) {
-        match read()? {
-            Learned::Model(params) => {
-                let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
-                Says::Model(Arc::new(recommender.load(params)))
-            }
-            Learned::Releases(_) => Says::Nothing,
+    let read = learner.decode(&read_blob(folder, &learned)?);
+    let says = match read.with_context(|| folder.blob(&learned).display().to_string())? {
+        Learned::Model(params) => {
+            let recommender = Recommender::new(&plan.model, &plan.train, &catalogue);
+            Says::Model(Arc::new(recommender.load(params)))
         }
-    } else if plan.is_of_releases()
-        && let Learned::Releases(releases) = read()?
-        && releases.last.is_some()
-    {
-        Says::Release(Arc::new(Release {
+        Learned::Releases(releases) => Says::Release(Arc::new(Release {
             learner,
             releases,
             epsilon: epsilon_of(&plan),
-        }))
-    } else {
-        Says::Nothing
+        })),
     };
     Ok(Published {
         catalogue: Arc::new(catalogue),
         says,
     })
 }
+
+/// To somebody whose own orders make no lists either.
+pub(super) const NO_TRAINED_MODEL: &str = "no trained model has come from the federation yet, and until one has, lists are made \
+                                           of this shop's own orders: mend what follows (`souk-client check-data` says more), or \
+                                           wait for the first round (`souk-client run` takes part in it)";

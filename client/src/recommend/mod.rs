@@ -7,6 +7,7 @@
 //! | [`rank`] | from scores to a list |
 //! | [`reasons`] | why an item stands in it |
 //! | [`names`] | the user, or the item, that was meant |
+//! | [`serving`] | which model or release it rests on |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
 pub mod cache;
@@ -15,6 +16,7 @@ pub mod picture;
 pub mod rank;
 pub mod reasons;
 pub mod service;
+pub mod serving;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ use souk_common::stack::{Shopper, Stack};
 use crate::stack::ServedBy;
 use names::UnknownName;
 use reasons::Reason;
+use serving::Serving;
 
 /// Scores over a catalogue, and the shop's histories.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ pub struct Recommendable {
     pub own_catalogue: bool,
     /// The shop's users.
     pub dataset: Arc<Dataset>,
+    /// Which model or release the ranker rests on.
+    pub serving: Serving,
 }
 
 /// What scores items for a user.
@@ -95,6 +100,9 @@ pub struct Recommendations {
     /// What made it.
     #[serde(default)]
     pub served_by: ServedBy,
+    /// Which model or release that rests on.
+    #[serde(default)]
+    pub serving: Serving,
     /// Whether the items are those of the shop's own files, since no catalogue has come from the federation yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_catalogue: bool,
@@ -222,6 +230,7 @@ impl Recommendable {
                 Ranker::Model(_) => ServedBy::Model,
                 Ranker::Stack(_, by) => *by,
             },
+            serving: self.serving.clone(),
             own_catalogue: self.own_catalogue,
         }
     }
@@ -295,6 +304,7 @@ pub(crate) mod tests {
         };
         Recommendable {
             ranker: Ranker::Model(Arc::new(model)),
+            serving: Serving::default(),
             own_catalogue: false,
             catalogue: Arc::new(catalogue),
             dataset: Arc::new(dataset),

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use souk_common::stack::StackStage;
 
-use super::cache::{ListSources, ShelfCache, has_model};
+use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
 use super::picture::Picture;
+use super::serving::Serving;
 use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations, rank};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
@@ -147,6 +148,15 @@ impl ListService {
         let ranker = match &source.model {
             Some(model) => Ranker::Model(Arc::clone(model)),
             None => {
+                let has_orders = source.sources.dataset.histories.iter().any(|own| !own.is_empty());
+                // Without any purchase and any release, all items score the same: an order that nobody chose.
+                ensure!(
+                    has_orders || source.sources.release.is_some(),
+                    "{}no customer of this shop has bought anything yet",
+                    self.store
+                        .as_ref()
+                        .map_or(String::new(), |_| format!("{NO_TRAINED_MODEL}: "))
+                );
                 let older = self.stack().clone().filter(|stack| {
                     self.beside_rounds && stack.catalogue() == source.sources.catalogue_digest
                 });
@@ -164,6 +174,7 @@ impl ListService {
             catalogue: source.sources.catalogue,
             own_catalogue: source.own_catalogue,
             dataset: source.sources.dataset,
+            serving: source.serving,
         })
     }
 
@@ -192,6 +203,18 @@ impl ListService {
         }?;
         *self.stack() = Some(Arc::clone(&stack));
         Ok(Some(stack))
+    }
+
+    /// Which model or release lists rest on now.
+    ///
+    /// # Errors
+    /// When the store is damaged or a plan can't be read.
+    pub fn serving(&self) -> anyhow::Result<Serving> {
+        let serving = self
+            .store
+            .as_deref()
+            .map(|store| Serving::of(&self.folder, store));
+        Ok(serving.transpose()?.unwrap_or_default())
     }
 
     fn source(&self) -> anyhow::Result<ListSources> {

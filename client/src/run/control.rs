@@ -31,7 +31,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     }
     let is_of_lists = matches!(
         question,
-        Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain
+        Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain | Question::Serving
     );
     if is_of_lists && !folder.membership().is_file() {
         // Lists need no coordinator.

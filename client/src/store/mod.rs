@@ -1,6 +1,7 @@
 //! Where a shop's program stands, on disk: one `redb` file, and the outbox's bytes beside it.
 
 mod masking;
+mod models;
 mod records;
 mod secrets;
 mod sweep;
@@ -16,15 +17,17 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::Signed;
 use souk_common::format::FormatError;
 use souk_common::ids::Digest;
-use souk_common::round::statements::{Manifest, Receipt, RejectCode};
+use souk_common::round::statements::{Receipt, RejectCode};
 use souk_common::secagg::UnmaskSecrets;
 use souk_common::storage::disk::open_database;
 use souk_common::storage::patience::open_patiently;
 
 use crate::folder::Folder;
+pub(crate) use models::needed;
+pub use models::{ServedModel, blobs_of};
 pub use records::{ModelWord, UploadRecord};
 
-use crate::participate::{AttemptKey, Blob, BlobKind, Memory, Pending};
+use crate::participate::{AttemptKey, Memory, Pending};
 
 /// The store of one shop; one process at a time has it open.
 pub struct Store {
@@ -125,7 +128,11 @@ impl Store {
             }),
             heads,
             announced: self.fact("announced")?,
-            model: self.current_model()?.map(|manifest| manifest.model),
+            // What is not all there is fetched again.
+            model: self
+                .current_model()?
+                .filter(|manifest| self.has_files_of(manifest))
+                .map(|manifest| manifest.model),
         })
     }
 
@@ -280,45 +287,6 @@ impl Store {
             .sum())
     }
 
-    /// Makes a fetched model the one in use; keeps the one before, removes older ones.
-    ///
-    /// # Errors
-    /// When it can't be stored, or the word names no model.
-    pub fn use_model(&self, word: &ModelWord) -> Result<(), StoreError> {
-        let manifest = word.manifest().ok_or(StoreError::NoModel)?;
-        let before = self.current_model()?;
-        let [_, catalogue, _] = blobs_of(manifest);
-        let bytes = self
-            .folder
-            .disk()
-            .read(&self.folder.blob(&catalogue))
-            .map_err(StoreError::Blob)?;
-        self.folder
-            .write_whole(&self.folder.catalogue(), &bytes, false)
-            .map_err(StoreError::Blob)?;
-        let write = self.db.begin_write()?;
-        write.open_table(FACTS)?.insert("model", json(word).as_slice())?;
-        write.commit()?;
-        self.prune_models([Some(manifest.model), before.map(|before| before.model)]);
-        Ok(())
-    }
-
-    /// What the coordinator signed about the model in use.
-    ///
-    /// # Errors
-    /// When the store is damaged.
-    pub fn model_word(&self) -> Result<Option<ModelWord>, StoreError> {
-        self.fact("model")
-    }
-
-    /// The manifest of the model in use.
-    ///
-    /// # Errors
-    /// When the store is damaged.
-    pub fn current_model(&self) -> Result<Option<Manifest>, StoreError> {
-        Ok(self.model_word()?.and_then(|word| word.manifest().cloned()))
-    }
-
     /// Users' own vectors under a model architecture, as bytes; the caller reads them.
     ///
     /// # Errors
@@ -389,29 +357,6 @@ impl Store {
             tracing::warn!(path = %path.display(), %error, "an old file could not be removed");
         }
     }
-
-    fn prune_models(&self, kept: [Option<Digest>; 2]) {
-        let kept = kept.map(|digest| {
-            digest.map(|digest| {
-                self.folder.blob(&Blob {
-                    kind: BlobKind::Model,
-                    digest,
-                })
-            })
-        });
-        let models = self.folder.path().join("models");
-        for path in self.folder.disk().list(&models).into_iter().flatten() {
-            let is_model = path.extension().is_some_and(|ending| ending == "safetensors");
-            if is_model && !kept.iter().flatten().any(|keep| *keep == path) {
-                self.remove(&path);
-            }
-        }
-    }
-}
-
-/// Plan, catalogue and model of a manifest.
-pub fn blobs_of(manifest: &Manifest) -> [Blob; 3] {
-    Blob::all(manifest.plan, manifest.catalogue, manifest.model)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::participate::{Blob, BlobKind};
 use souk_common::ids::AttemptId;
 use souk_common::round::statements::UploadHeader;
 

@@ -81,6 +81,12 @@ fn header(layout: &Layout, meta: &ModelMeta) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The round that a model file says made it, 0 for an initial one; none if `bytes` are no model file.
+pub fn round_of(bytes: &[u8]) -> Option<u64> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    header.metadata().as_ref()?.get("round")?.parse().ok()
+}
+
 /// Reads a model file and checks it against the layout.
 ///
 /// # Errors

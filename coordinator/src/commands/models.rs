@@ -10,7 +10,7 @@ use souk_common::ids::Digest;
 
 use super::{At, ask, other_version, show, table};
 use crate::control::answer::{Model, Models};
-use crate::control::{Answer, Question};
+use crate::control::{Answer, Choice, Question};
 use crate::engine::publish::not_kept;
 use crate::error::{Failure, failed};
 
@@ -25,6 +25,9 @@ pub(super) enum ModelsCommand {
         /// The round; the latest if absent.
         #[arg(long)]
         round: Option<u64>,
+        /// The run that it is of; the current one if absent.
+        #[arg(long)]
+        run: Option<u32>,
         #[command(flatten)]
         at: At,
     },
@@ -39,14 +42,23 @@ pub(super) enum ModelsCommand {
         /// The round; the latest if absent.
         #[arg(long)]
         round: Option<u64>,
+        /// The run that it is of; the current one if absent.
+        #[arg(long)]
+        run: Option<u32>,
         #[command(flatten)]
         at: At,
     },
-    /// Makes an older model the current one, for the next round.
-    #[command(after_help = "Example: souk-coordinator models rollback 3 --dir federation")]
+    /// Makes an older model the current one: of this run, for its next round; of another one, which ends this run.
+    #[command(
+        after_help = "Examples:\n  souk-coordinator models rollback 3 --dir federation\n  \
+                      souk-coordinator models rollback 40 --run 1 --dir federation"
+    )]
     Rollback {
         /// The round whose model it is.
         round: u64,
+        /// The run that it is of; the current one if absent.
+        #[arg(long)]
+        run: Option<u32>,
         #[command(flatten)]
         at: At,
     },
@@ -58,12 +70,12 @@ pub(super) fn run(command: ModelsCommand) -> Result<(), Failure> {
             Answer::Models(models) => show(&at, &models, || list(&models)),
             _ => Err(other_version()),
         },
-        ModelsCommand::Show { round, at } => {
-            let model = ask_for(round, &at)?;
+        ModelsCommand::Show { round, run, at } => {
+            let model = ask_for(Choice { run, round }, &at)?;
             show(&at, &model, || facts(&model))
         }
-        ModelsCommand::Export { out, round, at } => export(out, round, &at),
-        ModelsCommand::Rollback { round, at } => match ask(&at, &Question::Rollback(round))? {
+        ModelsCommand::Export { out, round, run, at } => export(out, Choice { run, round }, &at),
+        ModelsCommand::Rollback { round, run, at } => match ask(&at, &back_to(run, round))? {
             Answer::RolledBack(back) => show(&at, &back, || {
                 table::facts(&[
                     ("round", round.to_string()),
@@ -75,8 +87,15 @@ pub(super) fn run(command: ModelsCommand) -> Result<(), Failure> {
     }
 }
 
-fn ask_for(round: Option<u64>, at: &At) -> Result<Model, Failure> {
-    match ask(at, &Question::Model(round))? {
+fn back_to(run: Option<u32>, round: u64) -> Question {
+    Question::Rollback(Choice {
+        run,
+        round: Some(round),
+    })
+}
+
+fn ask_for(choice: Choice, at: &At) -> Result<Model, Failure> {
+    match ask(at, &Question::Model(choice))? {
         Answer::Model(model) => Ok(model),
         _ => Err(other_version()),
     }
@@ -88,8 +107,8 @@ struct Exported {
     model_hash: Digest,
 }
 
-fn export(out: PathBuf, round: Option<u64>, at: &At) -> Result<(), Failure> {
-    let model = ask_for(round, at)?;
+fn export(out: PathBuf, choice: Choice, at: &At) -> Result<(), Failure> {
+    let model = ask_for(choice, at)?;
     let manifest = &model.manifest.body;
     let Some(path) = model.path else {
         return Err(failed(not_kept(manifest.id.round)));
@@ -118,6 +137,7 @@ fn list(models: &Models) -> String {
         let manifest = &listed.manifest;
         [
             if index == last { "current" } else { "" }.to_owned(),
+            listed.run.to_string(),
             manifest.id.round.to_string(),
             manifest.id.attempt.to_string(),
             date(manifest.published_at),
@@ -126,7 +146,16 @@ fn list(models: &Models) -> String {
             manifest.model.to_string(),
         ]
     });
-    let header = ["", "round", "attempt", "published", "updates", "kept", "model"];
+    let header = [
+        "",
+        "run",
+        "round",
+        "attempt",
+        "published",
+        "updates",
+        "kept",
+        "model",
+    ];
     table::columns(header, rows)
 }
 
@@ -141,6 +170,7 @@ fn facts(model: &Model) -> String {
         parent => parent.to_string(),
     };
     let mut facts = vec![
+        ("run", model.run.to_string()),
         ("round", manifest.id.round.to_string()),
         ("attempt", manifest.id.attempt.to_string()),
         ("published", date(manifest.published_at)),

@@ -1,5 +1,6 @@
 //! Answers from the store while no `serve` runs.
 
+use souk_common::catalogue::Catalogue;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::plan::Plan;
 use souk_common::storage::patience::open_patiently;
@@ -38,16 +39,18 @@ pub fn execute(home: &FederationFolder, question: &Question) -> Result<Answer, C
     let Some(mut run) = store.run().map_err(refused)? else {
         return Err(refused("no run was begun yet; `serve --plan FILE` begins one"));
     };
-    if let Question::Rollback(round) = question {
+    if let Question::Rollback(choice) = question {
         let plan = store.files().read(&run.plan).map_err(refused)?;
         let plan = Plan::from_bytes(&plan).map_err(refused)?;
         let settings = config.store.settings(false);
-        let (key, catalogue) = (
-            home.signing_key().map_err(refused)?,
-            home.catalogue().map_err(refused)?,
-        );
+        let key = home.signing_key().map_err(refused)?;
+        // The one that the run is over: a newer one is for `serve` to take in.
+        let catalogue = store.files().read(&run.catalogue).map_err(refused)?;
+        let catalogue = Catalogue::from_bytes(&catalogue).map_err(refused)?;
         let mut engine = Engine::begin(now, store, key, plan, &catalogue, settings).map_err(refused)?;
-        engine.roll_back(now, engine.version(*round)).map_err(refused)?;
+        engine
+            .roll_back(now, choice.in_run(engine.run_number()))
+            .map_err(refused)?;
         let model_hash = engine.manifest().body.model;
         return Ok(Answer::RolledBack(RolledBack { model_hash }));
     }

@@ -37,6 +37,8 @@ pub enum Answer {
     Models(Models),
     /// To `Model`.
     Model(Model),
+    /// To `TakeInCatalogue`.
+    TakenIn(TakenIn),
     /// To `Rollback`.
     RolledBack(RolledBack),
     /// To `CaRotate`, `CaStatus` and `CaRetire`.
@@ -280,6 +282,8 @@ pub struct Models {
 /// A version, and whether its file is kept.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ListedModel {
+    /// Number of its run, from 1.
+    pub run: u32,
     /// What the coordinator said of it.
     #[serde(flatten)]
     pub manifest: Manifest,
@@ -290,10 +294,19 @@ pub struct ListedModel {
 /// A version with its signature.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Model {
+    /// Number of its run, from 1.
+    pub run: u32,
     /// The coordinator's signed word.
     pub manifest: Signed<Manifest>,
     /// Its file; none of an older version whose file is not kept.
     pub path: Option<PathBuf>,
+}
+
+/// What became of an imported catalogue.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TakenIn {
+    /// For people.
+    pub words: Vec<String>,
 }
 
 /// A model that was made current.

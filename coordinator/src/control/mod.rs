@@ -22,7 +22,7 @@ use souk_common::control;
 
 pub use alone::execute;
 pub use answer::Answer;
-pub use question::Question;
+pub use question::{Choice, Question};
 
 use crate::folder::FederationFolder;
 

@@ -8,11 +8,13 @@ use souk_common::round::statements::Manifest;
 use zeroize::Zeroizing;
 
 use super::answer::{
-    Cancelled, Invitations, Invited, ListedModel, Model, Models, Readmitted, Revoked, Shops,
+    Cancelled, Invitations, Invited, ListedModel, Model, Models, Readmitted, Revoked, Shops, TakenIn,
 };
 use super::status::{Live, status};
 use super::{Answer, ControlError, Question, refused, views};
 use crate::backup;
+use crate::engine::NoVersion;
+use crate::engine::runs::number_of;
 use crate::folder::FederationFolder;
 use crate::membership::{authorities, registry};
 use crate::store::{Standing, Store};
@@ -61,8 +63,10 @@ pub(crate) fn answer_on_store(
         }
         Question::Status => Answer::Status(Box::new(status(home, store, live)?)),
         Question::Models => {
+            let runs = store.runs().map_err(refused)?;
             let models = store.models().map_err(refused)?.into_iter();
             let listed = models.map(|signed| ListedModel {
+                run: number_of(&runs, &signed.body.plan).unwrap_or(1),
                 kept: store.files().contains(&signed.body.model),
                 manifest: signed.body,
             });
@@ -70,18 +74,35 @@ pub(crate) fn answer_on_store(
                 models: listed.collect(),
             })
         }
-        Question::Model(round) => {
-            let wanted = |manifest: &Manifest| round.is_none_or(|round| manifest.id.round == round);
+        Question::Model(choice) => {
+            let runs = store.runs().map_err(refused)?;
+            let current = store
+                .run()
+                .map_err(refused)?
+                .and_then(|run| number_of(&runs, &run.plan));
+            let name = choice.in_run(current.unwrap_or(1));
+            let plan = (name.run as usize)
+                .checked_sub(1)
+                .and_then(|at| runs.get(at))
+                .map(|run| run.plan);
+            // The newest of its round, whatever it came from.
+            let wanted = |manifest: &Manifest| {
+                Some(manifest.plan) == plan && name.round.is_none_or(|round| manifest.id.round == round)
+            };
             let Some(manifest) = store.find_model(wanted).map_err(refused)? else {
-                return Err(refused("there is no such model; `models list` shows them"));
+                return Err(refused(NoVersion::Unknown { name }));
             };
             let file = &manifest.body.model;
             let path = match store.files().contains(file) {
                 true => Some(store.files().as_file(file, &home.exported()).map_err(refused)?),
                 false => None,
             };
-            Answer::Model(Model { manifest, path })
+            let run = name.run;
+            Answer::Model(Model { run, manifest, path })
         }
+        Question::TakeInCatalogue => Answer::TakenIn(TakenIn {
+            words: vec!["the next `serve` takes it in".to_owned()],
+        }),
         Question::CaRotate => {
             let config = home.config().map_err(refused)?;
             authorities::rotate(home, &config.name, now).map_err(refused)?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use souk_common::ids::ShopName;
+use souk_common::transfer::carried::VersionName;
 
 /// A question; it is answered whether `serve` runs or not.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,10 +30,12 @@ pub enum Question {
     Resume,
     /// All model versions.
     Models,
-    /// Where a round's model file is; none: the current one's.
-    Model(Option<u64>),
-    /// An older model for the next round.
-    Rollback(u64),
+    /// Where a version's file is.
+    Model(Choice),
+    /// An older version in place of the current one.
+    Rollback(Choice),
+    /// The catalogue that was imported, for the run.
+    TakeInCatalogue,
     /// A new certificate authority beside the old one.
     CaRotate,
     /// Who certifies whom, and who depends on the old authority.
@@ -44,4 +47,23 @@ pub enum Question {
     },
     /// Makes a snapshot to copy (see [`crate::backup`]).
     Snapshot,
+}
+
+/// A version, as the operator names it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Choice {
+    /// None: the run that is under way, or was last.
+    pub run: Option<u32>,
+    /// None: the last one.
+    pub round: Option<u64>,
+}
+
+impl Choice {
+    /// With the number of the current run.
+    pub fn in_run(self, current: u32) -> VersionName {
+        VersionName {
+            run: self.run.unwrap_or(current),
+            round: self.round,
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod models;
 mod prune;
 pub(crate) mod publish;
 mod receipts;
+mod rollback;
 pub(crate) mod runs;
 pub(crate) mod staging;
 
@@ -112,11 +113,18 @@ impl Engine {
             }
         }
         self.grow(now)?;
-        outputs.extend(self.told.drain(..).map(Output::Report));
-        if std::mem::take(&mut self.is_news) {
-            outputs.extend(self.welcome_all());
-        }
+        outputs.extend(self.news());
         Ok(outputs)
+    }
+
+    /// What waits to be told: to the operator, and to all who are connected if the current model is another one.
+    pub fn news(&mut self) -> Vec<Output> {
+        let mut outputs = match std::mem::take(&mut self.is_news) {
+            true => self.welcome_all(),
+            false => Vec::new(),
+        };
+        outputs.extend(self.told.drain(..).map(Output::Report));
+        outputs
     }
 
     /// A shop offers an update. One that was stored before is answered by its receipt, even when its attempt is over.

@@ -2,21 +2,17 @@
 
 use std::io::{self, Write};
 
-use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 
 use souk_common::model::file::ModelMeta;
 use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::storage::blobs::Blobs;
-use souk_common::transfer::carried::VersionName;
 use souk_common::wire::messages::Push;
 
 use super::prune::state_key;
-use super::runs::{NoVersion, find_version, opened};
 use super::{Engine, EngineError, Output};
 use crate::aggregate::{Aggregator, AggregatorError, OptimiserState};
-use crate::round::Phase;
 use crate::store::Entry;
 
 impl Engine {
@@ -138,75 +134,6 @@ impl Engine {
             model.short()
         )));
         Ok(())
-    }
-
-    /// Makes an older version the current one again: of this run, for its next round; of another one, which ends this one. The manifest that says so has attempt 0
-    /// and no updates. The optimiser's moments belong to the model that is left: they begin anew.
-    ///
-    /// # Errors
-    /// While an attempt is open, when there is no such model, or of the store.
-    pub fn roll_back(&mut self, now: Timestamp, to: VersionName) -> Result<(), EngineError> {
-        if matches!(self.machine.phase(), Phase::Collecting | Phase::Publishing) {
-            let text = "an attempt is open; `pause`, wait for its end, then roll back";
-            return Err(EngineError::Rollback(text.to_owned()));
-        }
-        if to.run != self.number {
-            return self.turn_back_to(now, to);
-        }
-        let round = to.round.unwrap_or(self.run.published);
-        if self.plan().is_of_releases() {
-            let text = "this plan releases statistics: what was released can't be taken back, nor what was charged for it";
-            return Err(EngineError::Rollback(text.to_owned()));
-        }
-        let name = VersionName {
-            round: Some(round),
-            ..to
-        };
-        let refused = |error: NoVersion| EngineError::Rollback(error.to_string());
-        let target = find_version(&self.store, name).map_err(refused)?;
-        let version = opened(&self.store, name, &target).map_err(refused)?;
-        let (learned, model) = match target.catalogue == self.run.catalogue {
-            true => (version.learned, target.model),
-            // From before the catalogue grew.
-            false => {
-                let bytes = self.store.files().read(&self.run.catalogue)?;
-                let catalogue = Catalogue::from_bytes(&bytes)
-                    .map_err(|error| EngineError::Rollback(error.to_string()))?;
-                let (learned, notes) = self
-                    .learner
-                    .grown(&catalogue, &version)
-                    .map_err(|error| EngineError::Rollback(error.to_string()))?;
-                self.told.extend(notes);
-                let meta = ModelMeta {
-                    round: self.run.published,
-                    plan: self.run.plan,
-                };
-                let model = self.store.files().put(&self.learner.encode(&learned, &meta))?;
-                (learned, model)
-            }
-        };
-        let manifest = self.key.sign(Manifest {
-            id: AttemptId {
-                round: self.run.published,
-                attempt: 0,
-            },
-            model,
-            parent: self.manifest.body.model,
-            catalogue: self.run.catalogue,
-            updates: Vec::new(),
-            published_at: now,
-            ..target
-        });
-        self.run.optimiser = None;
-        let run = &self.run;
-        self.store.change(|change| {
-            change.add_model(&manifest)?;
-            change.append(now, Entry::RolledBack(manifest.clone()))?;
-            change.set_run(run)
-        })?;
-        self.aggregator.reset_optimiser();
-        (self.learned, self.manifest) = (learned, manifest);
-        self.forget_old_models()
     }
 }
 

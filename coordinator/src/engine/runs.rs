@@ -234,61 +234,6 @@ impl Engine {
         self.is_news = true;
         self.forget_old_models()
     }
-
-    /// Makes the newest version of another run the current one. The run that it was is over with that: nothing goes on from it
-    /// before a further one is begun.
-    pub(super) fn turn_back_to(&mut self, now: Timestamp, name: VersionName) -> Result<(), EngineError> {
-        let refused = |error: NoVersion| EngineError::Rollback(error.to_string());
-        let target = find_version(&self.store, name).map_err(refused)?;
-        let version = opened(&self.store, name, &target).map_err(refused)?;
-        let plan = version.learner.plan().clone();
-        let newest = find_version(&self.store, VersionName { round: None, ..name }).map_err(refused)?;
-        if plan.is_of_releases() && newest.model != target.model {
-            return Err(EngineError::Rollback(format!(
-                "run {} releases statistics: what was released and charged can't be taken back; only its last version can be current again",
-                name.run
-            )));
-        }
-        let published = newest.id.round;
-        let runs = self.store.runs()?;
-        let began = (name.run as usize).checked_sub(1).and_then(|at| runs.get(at));
-        let run = Run {
-            plan: target.plan,
-            catalogue: target.catalogue,
-            rounds: published,
-            published,
-            attempt: 0,
-            open: None,
-            paused: false,
-            optimiser: None,
-            began: began.map_or(0, |run| run.began),
-        };
-        let manifest = self.key.sign(Manifest {
-            id: AttemptId {
-                round: published,
-                attempt: 0,
-            },
-            model: target.model,
-            parent: self.manifest.body.model,
-            plan: target.plan,
-            catalogue: target.catalogue,
-            updates: Vec::new(),
-            published_at: now,
-        });
-        let aggregator = Aggregator::for_round(&version.learner, &version.learned, published + 1, None)?;
-        self.store.change(|change| {
-            change.add_model(&manifest)?;
-            change.append(now, Entry::RolledBack(manifest.clone()))?;
-            change.set_run(&run)
-        })?;
-        let rules = crate::round::Rules::of(&plan, version.learner.update_bytes());
-        self.machine.turn_to(rules, published);
-        (self.learner, self.aggregator, self.learned) = (version.learner, aggregator, version.learned);
-        (self.run, self.manifest, self.number) = (run, manifest, name.run);
-        self.next_catalogue = None;
-        self.is_news = true;
-        self.forget_old_models()
-    }
 }
 
 /// Why there is no such version.

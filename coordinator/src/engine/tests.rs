@@ -205,7 +205,13 @@ fn an_older_model_can_be_made_current_between_attempts() {
     );
     assert!(upload(&mut engine, "a") && upload(&mut engine, "b"));
     assert_ne!(engine.manifest().body.model, initial);
-    engine.roll_back(Timestamp(4), version(1, 0)).unwrap();
+    let told = engine.roll_back(Timestamp(4), version(1, 0)).unwrap();
+    let manifest = engine.manifest().clone();
+    let welcome = Push::Welcome { manifest };
+    assert!(
+        matches!(&told[..], [Output::Push { shops: None, push }, Output::Report(_)] if *push == welcome),
+        "everybody who is connected is told at once: {told:?}"
+    );
     let manifest = engine.manifest().body.clone();
     assert_eq!(
         (manifest.model, manifest.id.round, manifest.id.attempt),

@@ -9,11 +9,11 @@ use souk_common::ids::{Digest, ShopName};
 
 use super::state::ServeState;
 use crate::backup;
-use crate::control::answer::{Paused, RolledBack, RunState, ShopStatus};
+use crate::control::answer::{Paused, RolledBack, RunState, ShopStatus, TakenIn};
 use crate::control::on_store::answer_on_store;
 use crate::control::status::Live;
 use crate::control::{Answer, ControlError, PATIENCE, Question, refused, views};
-use crate::engine::Engine;
+use crate::engine::{Engine, Output};
 use crate::round::{Event, Phase, ShopState};
 use crate::store::Late;
 
@@ -43,14 +43,28 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             hub.act_and_block(move |engine| engine.set_paused(clock.now(), paused));
             return Ok(Answer::Paused(Paused { paused }));
         }
-        Question::Rollback(round) => {
-            let round = *round;
+        Question::Rollback(choice) => {
+            let (choice, told) = (*choice, Arc::clone(hub));
             hub.keeper.ask_and_block(move |engine| {
-                engine
-                    .roll_back(clock.now(), engine.version(round))
-                    .map_err(refused)?;
+                let version = choice.in_run(engine.run_number());
+                told.pass_on(engine.roll_back(clock.now(), version).map_err(refused)?);
                 let model_hash = engine.manifest().body.model;
                 Ok(Answer::RolledBack(RolledBack { model_hash }))
+            })
+        }
+        Question::TakeInCatalogue => {
+            let catalogue = hub.home.catalogue().map_err(refused)?;
+            let told = Arc::clone(hub);
+            hub.keeper.ask_and_block(move |engine| {
+                engine.take_in(clock.now(), catalogue).map_err(refused)?;
+                let outputs = engine.news();
+                let words = outputs.iter().filter_map(|output| match output {
+                    Output::Report(line) => Some(line.clone()),
+                    _ => None,
+                });
+                let words = words.collect();
+                told.pass_on(outputs);
+                Ok(Answer::TakenIn(TakenIn { words }))
             })
         }
         Question::Snapshot => {

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::stack::ServedBy;
 
+mod trained;
+
 /// A shop that is no member: two tastes, 8 items each, 30 customers of 5 items, one of whom has a single one.
 fn shop(dir: &std::path::Path) -> Folder {
     fs::write(dir.join("shop.toml"), "").unwrap();
