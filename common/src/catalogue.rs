@@ -3,8 +3,11 @@
 //! All shops use one catalogue, so that row `i` of the item table means the same product everywhere. It is public,
 //! travels by digest, and its features may be used freely.
 
+mod changes;
+
 use std::collections::{BTreeMap, HashMap};
 
+pub use changes::Changes;
 use serde::{Deserialize, Serialize};
 
 use crate::format::FormatError;
@@ -46,6 +49,9 @@ pub struct Item {
     /// square length 1. An empty list, of an item without, is not written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vector: Vec<f32>,
+    /// It is sold no more: it keeps its row, and nobody is recommended it. False is not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
 }
 
 impl Item {
@@ -62,6 +68,7 @@ impl Item {
             gtin: String::new(),
             aliases: Vec::new(),
             vector: Vec::new(),
+            retired: false,
         }
     }
 }

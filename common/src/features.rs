@@ -355,11 +355,13 @@ mod tests {
         ];
         let items = vectors.iter().enumerate().map(|(at, vector)| Item {
             vector: vector.to_vec(),
+            retired: false,
             ..film(at, "")
         });
         let features = Features::of(&Catalogue::new(items.clone().collect()).unwrap());
         let bare = items.map(|item| Item {
             vector: Vec::new(),
+            retired: false,
             ..item
         });
         let bare = Features::of(&Catalogue::new(bare.collect()).unwrap());

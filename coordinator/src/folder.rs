@@ -203,6 +203,11 @@ impl FederationFolder {
         write_whole(&self.0.join(CATALOGUE), &catalogue.to_bytes(), false)
     }
 
+    /// Whether one was imported.
+    pub fn has_catalogue(&self) -> bool {
+        self.0.join(CATALOGUE).is_file()
+    }
+
     /// The catalogue.
     ///
     /// # Errors

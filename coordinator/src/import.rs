@@ -103,6 +103,7 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
             gtin: row.gtin.trim().to_owned(),
             aliases: list(&row.aliases, '|'),
             vector: Vec::new(),
+            retired: false,
         });
     }
     Catalogue::new(items).map_err(|source| ImportError::Items { path, source })

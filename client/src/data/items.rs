@@ -107,6 +107,7 @@ pub(super) fn read_items(
             gtin: text(gtin),
             aliases: list(aliases),
             vector: Vec::new(),
+            retired: false,
         };
         if let Some(level) = level {
             let group = fields[level].clone();

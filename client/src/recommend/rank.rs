@@ -7,11 +7,12 @@ use souk_common::catalogue::{Catalogue, Item};
 
 /// Rows of the `k` best items, best first; equal scores in catalogue order, scores that are no number never.
 ///
-/// Items in `left_out` are not listed, and of several items with one title and brand only the best.
+/// Items in `left_out` and those that the catalogue has retired are not listed, and of several items with one title and brand only the best.
 pub fn best(scores: &[f32], catalogue: &Catalogue, left_out: &[u32], k: usize) -> Vec<u32> {
     let left_out: BTreeSet<u32> = left_out.iter().copied().collect();
     let mut rows: Vec<u32> = (0..scores.len() as u32)
         .filter(|row| scores[*row as usize].is_finite() && !left_out.contains(row))
+        .filter(|row| !catalogue.items()[*row as usize].retired)
         .collect();
     let better =
         |a: &u32, b: &u32| -> Ordering { scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)) };

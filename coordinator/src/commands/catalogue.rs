@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde::Serialize;
+use souk_common::catalogue::Changes;
 use souk_common::ids::Digest;
 
-use super::{At, configured, show, table};
+use super::{At, ask, configured, other_version, show, table};
+use crate::control::{Answer, Question};
 use crate::error::{Failure, failed};
 use crate::import::vectors::{self, Summary};
 use crate::import::{self, FeatureColumns};
@@ -28,6 +30,9 @@ pub(super) enum CatalogueCommand {
         /// item, named by its item_id. They are reduced to at most 32 numbers and are public with the catalogue.
         #[arg(long, value_name = "FILE")]
         vectors: Option<PathBuf>,
+        /// Forget the catalogue that was imported before: its items are not retired but gone.
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         at: At,
     },
@@ -37,6 +42,12 @@ pub(super) enum CatalogueCommand {
 struct Imported {
     items: usize,
     digest: Digest,
+    /// None at the first import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Changes>,
+    retired: usize,
+    /// What became of it in the run.
+    run: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vectors: Option<Summary>,
 }
@@ -46,6 +57,7 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         file,
         columns,
         vectors,
+        replace,
         at,
     } = command;
     let home = configured(&at)?;
@@ -55,10 +67,29 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         let (with, done) = vectors::add(&catalogue, &vectors).map_err(failed)?;
         (catalogue, summary) = (with, Some(done));
     }
+    let mut changes = None;
+    if home.has_catalogue() && !replace {
+        let (updated, found) = home
+            .catalogue()
+            .map_err(failed)?
+            .updated(catalogue.items().to_vec())
+            .map_err(failed)?;
+        (catalogue, changes) = (updated, Some(found));
+    }
     home.set_catalogue(&catalogue).map_err(failed)?;
+    let taken_in = match &changes {
+        Some(_) => match ask(&at, &Question::TakeInCatalogue)? {
+            Answer::TakenIn(taken_in) => taken_in.words,
+            _ => return Err(other_version()),
+        },
+        None => Vec::new(),
+    };
     let imported = Imported {
         items: catalogue.len(),
         digest: catalogue.digest(),
+        retired: catalogue.items().iter().filter(|item| item.retired).count(),
+        changes,
+        run: taken_in,
         vectors: summary,
     };
     show(&at, &imported, || {
@@ -66,10 +97,33 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
             ("items", imported.items.to_string()),
             ("digest", imported.digest.to_string()),
         ];
+        facts.extend(imported.changes.iter().flat_map(told));
+        facts.extend(imported.run.iter().map(|line| ("run", line.clone())));
         facts.extend(imported.vectors.iter().flat_map(described));
         table::facts(&facts)
     })
 }
+
+/// What has changed since the import before, for people.
+fn told(changes: &Changes) -> Vec<(&'static str, String)> {
+    let listed = |ids: &[String]| {
+        let first: Vec<&str> = ids.iter().take(MOST_NAMED).map(String::as_str).collect();
+        let more = if ids.len() > first.len() { ", ..." } else { "" };
+        match ids.len() {
+            0 => "none".to_owned(),
+            count => format!("{count}: {}{more}", first.join(", ")),
+        }
+    };
+    vec![
+        ("new", listed(&changes.new)),
+        ("retired", listed(&changes.gone)),
+        ("back", listed(&changes.back)),
+        ("changed", listed(&changes.changed)),
+    ]
+}
+
+/// Most items that are named.
+const MOST_NAMED: usize = 5;
 
 /// What an import did with vectors, for people.
 fn described(done: &Summary) -> Vec<(&'static str, String)> {
