@@ -7,7 +7,7 @@ use souk_common::model::file::ModelMeta;
 use souk_common::round::statements::Manifest;
 use souk_common::transfer::carried::VersionName;
 
-use super::runs::{NoVersion, find_version, opened};
+use super::runs::{NoVersion, find_version, opened, taught_in};
 use super::{Engine, EngineError, Output};
 use crate::aggregate::Aggregator;
 use crate::round::{Phase, Rules};
@@ -64,7 +64,7 @@ impl Engine {
                     .map_err(|error| EngineError::Rollback(error.to_string()))?;
                 self.told.extend(notes);
                 let meta = ModelMeta {
-                    round: self.run.published,
+                    round: taught_in(&self.store, &target),
                     plan: self.run.plan,
                 };
                 let model = self.store.files().put(&self.learner.encode(&learned, &meta))?;

@@ -4,7 +4,7 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest};
 use souk_common::learned::{Learner, StartError, Version};
-use souk_common::model::file::ModelMeta;
+use souk_common::model::file::{ModelMeta, round_of};
 use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
 use souk_common::transfer::carried::VersionName;
@@ -114,6 +114,13 @@ pub(crate) fn opened(store: &Store, name: VersionName, manifest: &Manifest) -> R
     })
 }
 
+/// Which round taught a version, as the file of its model says; releases say nothing of a round.
+pub(crate) fn taught_in(store: &Store, manifest: &Manifest) -> u64 {
+    let file = store.files().read(&manifest.model).ok();
+    file.and_then(|bytes| round_of(&bytes))
+        .unwrap_or(manifest.id.round)
+}
+
 impl Engine {
     /// The number of this run.
     pub fn run_number(&self) -> u32 {
@@ -200,7 +207,7 @@ impl Engine {
         };
         self.store.files().put(&catalogue.to_bytes())?;
         let meta = ModelMeta {
-            round: published,
+            round: taught_in(&self.store, &self.manifest.body),
             plan: self.run.plan,
         };
         let model = self.store.files().put(&learner.encode(&learned, &meta))?;

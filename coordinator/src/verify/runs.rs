@@ -8,7 +8,7 @@ use souk_common::transfer::carried::VersionName;
 
 use super::Verifier;
 use super::report::{CHAIN, REPLAY};
-use crate::engine::runs::{is_meant, number_of, opened};
+use crate::engine::runs::{is_meant, number_of, opened, taught_in};
 
 impl Verifier<'_> {
     /// The initial model follows from plan, catalogue, and the versions that the plan starts from.
@@ -40,7 +40,10 @@ impl Verifier<'_> {
             "a run did not begin with the version that its plan names".to_owned()
         });
         match learner.started(&catalogue, start.as_ref(), &beside) {
-            Ok((learned, _)) => self.made(manifest, &learner, &learned, "the plan's seed and start make"),
+            Ok((learned, _)) => {
+                let how = "the plan's seed and start make";
+                self.made(manifest, (&learner, &learned, 0), how);
+            }
             Err(error) => self.checks[REPLAY].wrong.push(error.to_string()),
         }
     }
@@ -68,15 +71,18 @@ impl Verifier<'_> {
         };
         let learner = Learner::new(&plan, &catalogue);
         match learner.grown(&catalogue, &Version { name, ..version }) {
-            Ok((learned, _)) => self.made(manifest, &learner, &learned, "the version before makes"),
+            Ok((learned, _)) => {
+                let taught = taught_in(self.store, before);
+                self.made(manifest, (&learner, &learned, taught), "the version before makes");
+            }
             Err(error) => self.checks[REPLAY].wrong.push(error.to_string()),
         }
     }
 
     /// The model of a manifest is what was made again.
-    fn made(&mut self, manifest: &Manifest, learner: &Learner, learned: &Learned, how: &str) {
+    fn made(&mut self, manifest: &Manifest, (learner, learned, round): (&Learner, &Learned, u64), how: &str) {
         let meta = ModelMeta {
-            round: manifest.id.round,
+            round,
             plan: manifest.plan,
         };
         let made = Digest::of(&learner.encode(learned, &meta));
@@ -121,16 +127,16 @@ impl Verifier<'_> {
             run: number_of(&self.runs, &manifest.plan).unwrap_or(0),
             round: Some(0),
         };
-        let meta = ModelMeta {
-            round: manifest.id.round,
-            plan: manifest.plan,
-        };
         let older = self
             .versions
             .iter()
             .filter(|version| version.plan == manifest.plan && version.catalogue != manifest.catalogue);
         let (mut made, mut gone) = (false, false);
         for version in older {
+            let meta = ModelMeta {
+                round: taught_in(self.store, version),
+                plan: manifest.plan,
+            };
             match opened(self.store, name, version) {
                 Ok(version) => {
                     let grown = learner.grown(&catalogue, &version);
