@@ -318,7 +318,7 @@ fn restore(
 pub enum BeginError {
     /// Another plan's run is unfinished.
     #[error(
-        "the store holds an unfinished run of another plan or catalogue ({published} of {rounds} rounds, plan {}); \
+        "the store holds an unfinished run of another plan ({published} of {rounds} rounds, plan {}); \
          finish it, or begin anew with --new-run", plan.short()
     )]
     OtherRun {

@@ -27,7 +27,7 @@ mod report;
 use faithfulness::Faithfulness;
 use report::{Figures, Gain, Gate, Report, Row};
 
-use super::releases;
+use super::releases::{self, Earlier};
 use super::{EvaluateArgs, K, Known, progress, users_of_shops};
 
 /// Runs the command; false when a check failed.
@@ -68,6 +68,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     let joining = Joining {
         seeds: args.seeds,
         plan,
+        earlier: args.earlier(),
         ..Joining::new(&known, args.seed, epsilon)
     };
     let hidden: Vec<Vec<u32>> = (0..known.dataset.len())
@@ -198,6 +199,8 @@ pub(crate) struct Joining<'a> {
     content: Channels,
     /// Of the federation; none to look at shops alone.
     plan: Option<Plan>,
+    /// Runs of it that came before.
+    earlier: Earlier,
 }
 
 /// The stacks of every shop, for every seed of the federation's noise; for one, if there is none.
@@ -216,6 +219,7 @@ impl<'a> Joining<'a> {
             seeds: 1,
             epsilon,
             plan: None,
+            earlier: Earlier::default(),
         }
     }
 
@@ -233,7 +237,8 @@ impl<'a> Joining<'a> {
         let seeds = if plan.privacy.enabled { self.seeds } else { 1 };
         (self.seed..self.seed + seeds)
             .map(|seed| {
-                let released = releases::channels(self.known, split, &self.content, plan, seed)?;
+                let released =
+                    releases::channels(self.known, split, &self.content, (plan, self.earlier), seed)?;
                 self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released)
             })
             .collect()

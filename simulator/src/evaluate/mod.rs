@@ -32,7 +32,7 @@ use crate::check::Check;
 use crate::commands::epsilon::{delta, epsilon};
 use crate::data::plans::Template;
 use crate::data::split::{Cut, Known};
-use releases::NoisePlacement;
+use releases::{Earlier, NoisePlacement};
 use row::Table;
 use trial::Trial;
 
@@ -79,6 +79,16 @@ pub struct EvaluateArgs {
     /// Releases alone.
     #[arg(long, requires = "stack", conflicts_with = "training")]
     no_training: bool,
+    /// So many runs of the same plan came before this one, each at its own epsilon; their last versions stand beside it in every
+    /// stack.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=8), requires = "stack")]
+    earlier_runs: u64,
+    /// The catalogue of the earlier runs lacked this share of today's items, which are then scored by what they are like.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, requires = "earlier_runs")]
+    new_items: f64,
+    /// The earlier runs alone: what they are worth before this one has released anything.
+    #[arg(long, requires = "earlier_runs")]
+    no_run: bool,
     /// At this delta.
     #[arg(long, value_parser = delta)]
     delta: Option<Delta>,
@@ -142,6 +152,14 @@ impl EvaluateArgs {
         trained.unwrap_or_default().name()
     }
 
+    fn earlier(&self) -> Earlier {
+        Earlier {
+            runs: self.earlier_runs,
+            new_items: self.new_items,
+            alone: self.no_run,
+        }
+    }
+
     fn release_terms(&self) -> anyhow::Result<ReleaseTerms> {
         Ok(ReleaseTerms {
             epsilon: self.epsilon_or_default(),
@@ -164,6 +182,14 @@ impl EvaluateArgs {
 struct TypedPhase {
     phase: TrainingPhase,
     model: Option<Model>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    match (0.0..0.9).contains(&share) {
+        true => Ok(share),
+        false => Err(format!("{share} is no share of the items; it must be 0 to 0.9")),
+    }
 }
 
 fn training_phase(text: &str) -> Result<TypedPhase, String> {
