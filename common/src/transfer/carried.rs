@@ -388,7 +388,7 @@ impl Carried {
                 .validate()
                 .map_err(|_| CarriedError::Shape { what: "model" })?;
         }
-        Ok(Self {
+        let carried = Self {
             of: header.of,
             file: header.file,
             items: header.items,
@@ -396,7 +396,12 @@ impl Carried {
             forms: forms.ok_or(CarriedError::Shape { what: "views" })?,
             tower,
             model,
-        })
+        };
+        // One file, one form: JSON alone could say the same in many ways.
+        match carried.to_bytes() == bytes {
+            true => Ok(carried),
+            false => Err(CarriedError::Shape { what: "header" }),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use souk_common::release::file::ReleaseFileError;
 use souk_common::release::{NoisedSum, PublicParameters, ReleaseKind, Released};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 use souk_common::training::trained::Trained;
+use souk_common::transfer::Carried;
+use souk_common::transfer::carried::VersionName;
 use souk_common::update::UpdateValues;
 use souk_common::wire::codec;
 use zeroize::Zeroizing;
@@ -101,6 +103,19 @@ fn releases() -> FuzzTarget {
     releases
         .trained
         .extend(tower.step(&phase(TrainingKind::Tower), &server, 2.0, sum));
+    golden.push(releases.to_bytes());
+    releases.carried = vec![Carried {
+        of: VersionName {
+            run: 1,
+            round: Some(2),
+        },
+        file: plan().digest(),
+        items: 2,
+        popularity: Some((vec![1.0, 0.5], 0.25)),
+        forms: Vec::new(),
+        tower: None,
+        model: None,
+    }];
     golden.push(releases.to_bytes());
     FuzzTarget::binary("releases", golden, |bytes| match Releases::from_bytes(bytes) {
         Ok(releases) => {
