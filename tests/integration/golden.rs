@@ -130,6 +130,7 @@ fn records(coordinator: &Store, shop: &ShopStore) -> Vec<(String, Vec<u8>)> {
             Entry::KeepingModels(_) => "keeping_models",
             Entry::Named { .. } => "named",
             Entry::Readmitted { .. } => "readmitted",
+            Entry::WentOn { .. } => "went_on",
             Entry::Enrolled(_) => "enrolled",
             Entry::EnrolmentsRefused(_) => "enrolments_refused",
         };

@@ -117,6 +117,23 @@ fn strangers_are_not_counted_until_the_owner_confirms_them() {
     assert!(north.stop("-TERM"));
 }
 
+#[test]
+fn a_run_that_stands_still_for_keys_that_are_not_confirmed_goes_on_by_itself_when_they_are() {
+    let federation = Federation::start(SOUK, &masked_plan(1, 3, &SHOPS), &[]);
+    SHOPS.iter().for_each(|shop| drop(federation.join(shop, 10)));
+    let _running: Vec<Running> = SHOPS
+        .iter()
+        .map(|shop| federation.start_client(shop, &[]))
+        .collect();
+    let status = || federation.coordinator_json(&["status"]);
+    until("it stands still", || status()["state"] == "paused");
+    assert_eq!(published(&federation), 0);
+    federation.trust_each_other(&SHOPS);
+    until("the round is published", || published(&federation) == 1);
+    let log = federation.log("north");
+    assert!(log.contains("would take part in the next attempt"), "{log}");
+}
+
 /// Ten rounds over lines that lose one datagram in thirty each way and are cut for seconds at a time.
 #[test]
 fn ten_masked_rounds_over_bad_lines_come_to_their_end() {

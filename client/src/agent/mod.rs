@@ -49,6 +49,8 @@ pub struct Agent<H: Holdings = OnDisk> {
     draw: Option<(AttemptKey, UnreleasedUpdate<H::Source>)>,
     masks: MaskState,
     policy: Policy,
+    /// Why the owner's file could not be read, if it could not.
+    unreadable: Option<String>,
     acts: Vec<AgentAction>,
 }
 
@@ -143,6 +145,7 @@ impl<H: Holdings> Agent<H> {
             draw: None,
             masks: MaskState::new(shop, identity, masking),
             policy,
+            unreadable: None,
             acts,
         }
     }
@@ -193,10 +196,12 @@ impl<H: Holdings> Agent<H> {
         if let (Some(model), Some(word)) = (model.map(|manifest| manifest.model), &word) {
             self.models.insert(model, word.clone());
         }
-        if matches!(event, Event::Announced(_)) {
-            self.reload_policy(now);
-        }
-        self.handle(now, event).map(Ok)
+        let mut acts = match event {
+            Event::Announced(_) => self.look_at_policy(now)?,
+            _ => Vec::new(),
+        };
+        acts.extend(self.handle(now, event)?);
+        Ok(Ok(acts))
     }
 
     /// Takes in a receipt whose signature was checked.
@@ -248,18 +253,35 @@ impl<H: Holdings> Agent<H> {
         self.handle(now, refused)
     }
 
-    /// The owner may have changed the file since the last round.
-    fn reload_policy(&mut self, now: Timestamp) {
-        match self.holdings.policy() {
-            Ok(policy) => {
-                if policy != self.policy {
-                    self.policy = policy.clone();
-                    // Changes the machine's rules, and nothing else.
-                    self.machine.handle(now, Event::PolicyChanged(Box::new(policy)));
-                }
-            }
-            Err(error) => self.tell(format!("shop.toml is not read again: {error}")),
+    /// Looks whether the owner has changed the file.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn look_at_policy(&mut self, now: Timestamp) -> anyhow::Result<Vec<AgentAction>> {
+        match self.reload_policy() {
+            Some(changed) => self.handle(now, changed),
+            None => Ok(std::mem::take(&mut self.acts)),
         }
+    }
+
+    /// The owner may have changed the file since the last round.
+    fn reload_policy(&mut self) -> Option<Event> {
+        match self.holdings.policy() {
+            Ok(policy) if policy != self.policy => {
+                (self.policy, self.unreadable) = (policy.clone(), None);
+                return Some(Event::PolicyChanged(Box::new(policy)));
+            }
+            Ok(_) => self.unreadable = None,
+            Err(error) => {
+                let line = format!("shop.toml is not read again: {error}");
+                // Once, however often it is looked at.
+                if self.unreadable.replace(line.clone()) != Some(line.clone()) {
+                    self.tell(line);
+                }
+                return None;
+            }
+        }
+        None
     }
 
     /// Carries out one effect; the event that follows from it at once, if any.

@@ -3,6 +3,7 @@
 mod backup;
 mod budget;
 mod check_data;
+mod confirm;
 mod doctor;
 mod gain;
 mod join;
@@ -110,6 +111,9 @@ enum Command {
     /// Show the other shops' keys, and confirm them: only confirmed shops count in sums under masks.
     #[command(after_help = shops::HELP)]
     Shops(shops::Shops),
+    /// Confirm all other shops' keys in one step: from the operator's signed list, by a phrase that another owner reads to you.
+    #[command(after_help = confirm::HELP)]
+    Confirm(confirm::Confirm),
     /// Look whether everything is in order: name, connection, clock, certificate, disk, ledger.
     #[command(after_help = "Exit code 1 when something is not.\n\nExample:\n  souk-client doctor --dir shop")]
     Doctor(Shown),
@@ -155,6 +159,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Sent(args) => sent::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Shops(args) => shops::run(args),
+        Command::Confirm(args) => confirm::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Leave(place) => leave::run(place),
     }

@@ -2,6 +2,7 @@
 
 mod bill;
 pub mod join;
+pub mod listed;
 pub mod peers;
 pub mod recover;
 pub mod renewal;

@@ -168,6 +168,8 @@ pub enum Note {
     Accepted(AttemptKey),
     /// An attempt was declined.
     Declined(AttemptKey, DeclineCode),
+    /// What an attempt was declined for is gone: the shop would take part in the next one.
+    Ready(AttemptKey),
     /// An update was received.
     Received(UploadHeader),
     /// An update was refused.
@@ -215,6 +217,11 @@ impl fmt::Display for Note {
         match self {
             Self::Accepted(key) => write!(f, "{}: accepted, training", key.id),
             Self::Declined(key, code) => write!(f, "{}: declined, {}", key.id, code.words()),
+            Self::Ready(key) => write!(
+                f,
+                "what {} was declined for is gone: the coordinator is told that this shop would take part in the next attempt",
+                key.id
+            ),
             Self::Received(header) => write!(
                 f,
                 "{}: update of {} bytes received ({})",

@@ -17,11 +17,12 @@ use super::events::{Blob, Effect, Event, Note};
 use super::masking::{MaskEffect, MaskEvent, MaskProgress};
 use super::memory::{AttemptKey, Memory, Pending};
 use super::policy::{Consideration, Policy, decide};
+use super::readiness::Declined;
 
 /// One shop.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    policy: Policy,
+    pub(super) policy: Policy,
     pub(super) memory: Memory,
     pub(super) current: Option<Attempt>,
     /// A published model and what is still missing for its use.
@@ -29,7 +30,7 @@ pub struct Machine {
     pub(super) fetching: BTreeSet<Blob>,
     /// Tries that failed while the connection stood.
     pub(super) failed: BTreeMap<Blob, u32>,
-    declined: Option<(AttemptKey, DeclineCode)>,
+    pub(super) declined: Option<Declined>,
     uploading: bool,
     failures: u32,
     forked: bool,
@@ -112,7 +113,7 @@ impl Machine {
             Event::BlobFailed(blob) => self.handle_blob_failed(now, blob),
             Event::PolicyChanged(policy) => {
                 self.policy = *policy;
-                Vec::new()
+                self.think_again()
             }
             Event::Considered(announcement, consideration) => {
                 self.handle_considered(&announcement, &consideration)
@@ -166,6 +167,8 @@ impl Machine {
         let mut effects = self.erase_masking(past);
         self.wait_no_more(now, past);
         effects.extend(self.want(now, manifest));
+        // If it is not, it is announced again.
+        effects.extend(self.note_over(None));
         if let Some(Attempt {
             stage: Stage::Fetching(missing),
             ..
@@ -225,10 +228,7 @@ impl Machine {
     /// The answer to an announcement that was seen before; none if it is new.
     fn handle_announced_again(&mut self, now: Timestamp, announcement: &Announcement) -> Option<Vec<Effect>> {
         let key = AttemptKey::from(announcement);
-        if let Some((declined, code)) = self.declined
-            && declined == key
-            && code != DeclineCode::RecordForked
-        {
+        if let Some(code) = self.still_declines(key) {
             return Some(vec![Effect::Answer(key, Decision::Decline(code))]);
         }
         if self.memory.masking == Some(key) {
@@ -261,6 +261,7 @@ impl Machine {
             effects.push(Effect::Discard(current.key()));
         }
         effects.extend(self.erase_masking(|stored| stored.id == id));
+        effects.extend(self.note_over(Some(id)));
         if self.wait_no_more(now, |waiting| waiting.id == id) {
             self.uploading = false;
             effects.extend(self.upload(now));
@@ -307,7 +308,9 @@ impl Machine {
         match decide(&self.policy, consideration) {
             Decision::Decline(code) => {
                 self.current = None;
-                self.decline(key, code)
+                let effects = self.decline(key, code);
+                self.declined = Some(Declined::new(key, code, Some(*consideration)));
+                effects
             }
             Decision::Accept => self.accept(key, consideration),
         }
@@ -460,7 +463,7 @@ impl Machine {
     }
 
     pub(super) fn decline(&mut self, key: AttemptKey, code: DeclineCode) -> Vec<Effect> {
-        self.declined = Some((key, code));
+        self.declined = Some(Declined::new(key, code, None));
         vec![
             Effect::Report(Note::Declined(key, code)),
             Effect::Answer(key, Decision::Decline(code)),

@@ -8,6 +8,7 @@
 //! | [`masking`] | what masked attempts have beside that: keys, lists, secrets |
 //! | [`memory`] | what has to survive a crash, as read back from the shop's store |
 //! | [`policy`] | the shop's own rules: accept, or decline with a reason |
+//! | `readiness` | what was declined for is gone |
 //!
 //! The order that keeps the promise: noise and draw, masks, ledger (durable), outbox (durable), upload. A retry sends the
 //! outbox's bytes again; an attempt that was charged is never computed a second time.
@@ -18,6 +19,7 @@ pub mod machine;
 pub mod masking;
 pub mod memory;
 pub mod policy;
+mod readiness;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +28,4 @@ pub use machine::Machine;
 pub use masking::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
 pub use policy::{Consideration, MaskingOffered, Policy, decide};
+pub use readiness::ready_word;

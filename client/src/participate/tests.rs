@@ -6,10 +6,12 @@
 //! | [`lists`] | what they have beside that in masked attempts |
 //! | [`masking`] | masked attempts, one by one |
 //! | [`offset`] | when an update leaves |
+//! | [`readiness`] | what was declined for is gone |
 
 mod lists;
 mod masking;
 mod offset;
+mod readiness;
 mod world;
 
 use proptest::prelude::*;

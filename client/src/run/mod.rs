@@ -24,7 +24,7 @@ use rand::RngExt;
 use souk_common::clock::Timestamp;
 use souk_common::control::ControlSocket;
 use souk_common::rng::{Secret, secret_stream};
-use souk_common::round::statements::Announcement;
+use souk_common::round::statements::{Announcement, Decision};
 use souk_common::telemetry::ServiceManager;
 use souk_common::transport::{CloseCode, Platform, in_place};
 use souk_common::wire::messages::Push;
@@ -36,11 +36,11 @@ use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
 use crate::error::CheckFailed;
 use crate::folder::Folder;
-use crate::link::requests::{Came, RequestQueue};
+use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
 use crate::membership::renewal::Renewal;
-use crate::participate::{AttemptKey, Event, Note};
+use crate::participate::{AttemptKey, Event, Note, ready_word};
 use crate::recommend::service::ListService;
 use crate::store::Store;
 use crate::training::{Attempts, UnreleasedUpdate};
@@ -150,6 +150,8 @@ struct Driver {
     ends: StopRules,
     alone: Offline,
     done: bool,
+    /// Whether this program has been welcomed before.
+    greeted: bool,
     lists: Arc<ListService>,
     /// None where whoever runs many shops in one program has no use for their lists.
     refit: Option<Refit>,
@@ -208,6 +210,7 @@ impl Driver {
             ends,
             alone: Offline::since(now, ends),
             done: false,
+            greeted: false,
             lists,
             refit: None,
             _control: control,
@@ -249,6 +252,9 @@ impl Driver {
                     if let Some(input) = input {
                         self.take(input)?;
                     }
+                }
+                () = tokio::time::sleep(LOOK_AT_RULES), if self.agent.machine().waits_for_owner() => {
+                    self.act(Agent::look_at_policy)?;
                 }
                 () = tokio::time::sleep(look_again) => {
                     let acts = self.standing.look(self.platform.clock.now());
@@ -337,6 +343,7 @@ impl Driver {
             Ok(acts) => {
                 self.perform(acts);
                 if is_welcome {
+                    self.say_ready_once();
                     let acts = self.standing.welcomed(self.platform.clock.now());
                     self.go_on(acts);
                 }
@@ -349,6 +356,14 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// A program that was started again does not know what it declined before: it says that it would take part now.
+    fn say_ready_once(&mut self) {
+        if !std::mem::replace(&mut self.greeted, true) {
+            let ready = Outgoing::Answer(ready_word(0), Decision::Accept);
+            self.requests.post(self.platform.clock.now(), ready);
+        }
     }
 
     fn handle(&mut self, event: Event) -> anyhow::Result<()> {
@@ -467,3 +482,5 @@ impl Driver {
 
 /// After the coordinator closed a connection for too many, or too slow, words: its limits let ten seconds' worth be saved up.
 const WHEN_ASKED_TO_WAIT: Duration = Duration::from_secs(10);
+/// After an attempt was declined by the owner's rules, they are looked at so often.
+const LOOK_AT_RULES: Duration = Duration::from_secs(2);

@@ -1,15 +1,71 @@
 //! `shops`, `revoke` and `readmit`: who is a member.
 
+use std::path::PathBuf;
+
+use serde::Serialize;
 use souk_common::date::date;
 use souk_common::ids::ShopName;
+use souk_common::storage::write_whole;
 
 use super::{At, ask, other_version, show, table};
 use crate::control::answer::{MemberView, Shops};
 use crate::control::{Answer, Question};
-use crate::error::Failure;
+use crate::error::{Failure, failed};
 use crate::store::Standing;
 
-pub(super) fn shops(at: &At) -> Result<(), Failure> {
+pub(super) const HELP: &str = "--export writes the members and their keys, signed, to a file: give it to every owner when all \
+shops have joined. Each confirms all others in one step (`souk-client confirm --list FILE`), by a phrase that another owner \
+reads to them: compare nothing for them, it is you whom the phrase is to keep honest.
+
+Examples:
+  souk-coordinator shops --dir federation
+  souk-coordinator shops --export shops.json --dir federation";
+
+#[derive(clap::Args)]
+pub(super) struct ShopsArgs {
+    /// Writes the signed list of members and their keys there.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    file: PathBuf,
+    shops: Vec<ShopName>,
+}
+
+pub(super) fn shops(args: ShopsArgs) -> Result<(), Failure> {
+    let ShopsArgs { export, at } = args;
+    match export {
+        Some(file) => export_to(file, &at),
+        None => list(&at),
+    }
+}
+
+fn export_to(file: PathBuf, at: &At) -> Result<(), Failure> {
+    let Answer::SignedShops(list) = ask(at, &Question::SignedShops)? else {
+        return Err(other_version());
+    };
+    let bytes = serde_json::to_vec(&list).map_err(failed)?;
+    write_whole(&file, &bytes, false)
+        .map_err(|error| failed(format!("can't write {}: {error}", file.display())))?;
+    let shops = list.body.shops.into_iter().map(|member| member.shop).collect();
+    let exported = Exported { file, shops };
+    show(at, &exported, || {
+        let names: Vec<String> = exported.shops.iter().map(ToString::to_string).collect();
+        format!(
+            "{} shops in {}: {}\ngive the file to every owner: `souk-client confirm --list {}`",
+            names.len(),
+            exported.file.display(),
+            names.join(", "),
+            exported.file.display()
+        )
+    })
+}
+
+fn list(at: &At) -> Result<(), Failure> {
     match ask(at, &Question::Shops)? {
         Answer::Shops(shops) => show(at, &shops, || shops_table(&shops)),
         _ => Err(other_version()),

@@ -55,8 +55,8 @@ enum Command {
     #[command(after_help = invite::HELP)]
     Invite(invite::Invite),
     /// Who is enrolled, and seen when.
-    #[command(after_help = "Example: souk-coordinator shops --dir federation")]
-    Shops(At),
+    #[command(after_help = members::HELP)]
+    Shops(members::ShopsArgs),
     /// Ends a shop's membership, at once, and every pending code of its name.
     #[command(after_help = "Example: souk-coordinator revoke north --dir federation")]
     Revoke {
@@ -147,7 +147,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plan(command) => plan::run(command),
         Command::Catalogue(command) => catalogue::run(command),
         Command::Invite(invite) => invite::run(invite),
-        Command::Shops(at) => members::shops(&at),
+        Command::Shops(args) => members::shops(args),
         Command::Revoke { shop, at } => members::revoke(shop, &at),
         Command::Readmit { shop, at } => members::readmit(shop, &at),
         Command::Ca(command) => ca::run(command),

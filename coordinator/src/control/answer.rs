@@ -7,6 +7,7 @@ use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::Signed;
 use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::round::shop_list::ShopList;
 use souk_common::round::statements::{DeclineCode, Manifest};
 
 use crate::backup::About;
@@ -25,6 +26,8 @@ pub enum Answer {
     Cancelled(Cancelled),
     /// To `Shops`.
     Shops(Shops),
+    /// To `SignedShops`.
+    SignedShops(Signed<ShopList>),
     /// To `Revoke`.
     Revoked(Revoked),
     /// To `Readmit`.

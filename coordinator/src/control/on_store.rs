@@ -4,6 +4,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
 use souk_common::rng::secret_bytes;
+use souk_common::round::shop_list::{ListedShop, ShopList};
 use souk_common::round::statements::Manifest;
 use zeroize::Zeroizing;
 
@@ -46,6 +47,15 @@ pub(crate) fn answer_on_store(
             Answer::Shops(Shops {
                 shops: shops.into_iter().map(views::member).collect(),
             })
+        }
+        Question::SignedShops => {
+            let members = registry::members(store).map_err(refused)?;
+            let listed = members.into_iter().map(|member| ListedShop {
+                shop: member.shop,
+                identity: member.identity,
+            });
+            let list = ShopList::new(now, listed.collect());
+            Answer::SignedShops(home.signing_key().map_err(refused)?.sign(list))
         }
         Question::Revoke(shop) => {
             let ended = registry::end(store, now, shop, Standing::Revoked).map_err(refused)?;

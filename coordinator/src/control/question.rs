@@ -18,6 +18,8 @@ pub enum Question {
     CancelInvitation(ShopName),
     /// Who is enrolled.
     Shops,
+    /// The members and their keys, signed, for owners to compare.
+    SignedShops,
     /// Ends a membership.
     Revoke(ShopName),
     /// Lets a shop back that is left out because it lied in a masked attempt.

@@ -330,6 +330,14 @@ impl Engine {
                 }
                 outputs.push(Output::Report(format!("paused: {}", reason.words())));
             }
+            Effect::WentOn { id, reason } => {
+                self.store
+                    .change(|change| change.append(now, Entry::WentOn { id, reason }).map(drop))?;
+                outputs.push(Output::Report(format!(
+                    "goes on with {id}: {}",
+                    reason.words_when_gone()
+                )));
+            }
             Effect::Finish => {
                 let (shops, push) = (None, Push::Finished);
                 outputs.extend([Output::Push { shops, push }, Output::Finished]);

@@ -7,6 +7,7 @@ use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::Decision;
 
 use super::attempt::Attempt;
+use super::heal::is_ready_word;
 use super::masking::{MaskSteps, RestoredStep, Turn};
 use super::pause::PauseReason;
 use super::{Effect, Event, Rules, ShopState};
@@ -24,11 +25,16 @@ pub struct Machine {
     /// Attempts at the next round that were opened.
     opened: u32,
     /// Of those, the ones that count against the plan's limit.
-    tries: u32,
-    paused: Option<PauseReason>,
+    pub(super) tries: u32,
+    pub(super) paused: Option<PauseReason>,
     step: Step,
     /// The attempt that ended last, for who asks how it went.
-    ended: Option<Attempt>,
+    pub(super) ended: Option<Attempt>,
+    /// Whom the attempts at this round lacked, when they were used up; whether one of them came back.
+    pub(super) missing: BTreeSet<ShopName>,
+    pub(super) has_returned: bool,
+    /// How often the run went on by itself in this round.
+    pub(super) heals: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +112,9 @@ impl Machine {
             paused: restored.paused.then_some(PauseReason::Operator),
             step,
             ended: None,
+            missing: BTreeSet::new(),
+            has_returned: false,
+            heals: 0,
         }
     }
 
@@ -194,6 +203,7 @@ impl Machine {
             Event::Enrolled(shop) => {
                 self.revoked.remove(&shop);
             }
+            Event::Answered { shop, id, answer } if is_ready_word(id, answer) => self.is_ready_again(&shop),
             Event::Answered { shop, id, answer } => {
                 // A masked attempt is accepted with keys.
                 if let Some(attempt) = self.open_as(id)
@@ -262,7 +272,7 @@ impl Machine {
             Event::Pause => self.paused = Some(PauseReason::Operator),
             Event::Resume => {
                 self.paused = None;
-                self.tries = 0;
+                (self.tries, self.heals) = (0, 0);
             }
         }
         self.settle(now, &mut effects);
@@ -295,6 +305,7 @@ impl Machine {
                 }
             }
         }
+        self.heal(effects);
         if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
             self.open_attempt(now, effects);
         }
@@ -411,17 +422,15 @@ impl Machine {
         }
         // One that is left out may be let back while it is connected.
         if self.rules.shops.contains(&shop) && !self.revoked.contains(&shop) {
+            self.note_return(&shop);
             self.connected.insert(shop);
         }
     }
 
     fn open_attempt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let id = self.next_id();
         self.opened += 1;
         self.tries += 1;
-        let id = AttemptId {
-            round: self.published + 1,
-            attempt: self.opened,
-        };
         let deadline = now + self.rules.deadline;
         let shops = self.present().cloned().collect();
         let masked = self
@@ -447,13 +456,9 @@ impl Machine {
         });
         self.step = Step::Idle;
         self.ended = Some(attempt.clone());
-        let ready = self
-            .invited()
-            .filter(|shop| !attempt.declines_for_good(shop))
-            .count();
         let reason = if attempt.may_be_charged() && self.rules.last_release == Some(attempt.id.round) {
             Some(PauseReason::Spent)
-        } else if ready < self.rules.quorum {
+        } else if self.ready() < self.rules.quorum {
             Some(PauseReason::Declined)
         } else if self.tries >= self.rules.attempts {
             Some(PauseReason::Attempts)
@@ -462,7 +467,16 @@ impl Machine {
         };
         if let (Some(reason), None) = (reason, self.paused) {
             self.paused = Some(reason);
+            self.note_missing();
             effects.push(Effect::Paused(reason));
+        }
+    }
+
+    /// Of the attempt that would be opened now.
+    pub(super) fn next_id(&self) -> AttemptId {
+        AttemptId {
+            round: self.published + 1,
+            attempt: self.opened + 1,
         }
     }
 
@@ -476,7 +490,7 @@ impl Machine {
         self.ended = Some(attempt.clone());
         self.step = Step::Idle;
         self.published = id.round;
-        (self.opened, self.tries) = (0, 0);
+        (self.opened, self.tries, self.heals) = (0, 0, 0);
         if self.published >= self.rules.rounds {
             effects.push(Effect::Finish);
         }

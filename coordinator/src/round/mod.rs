@@ -14,10 +14,13 @@
 //!   +---------+                                                                  +------------+
 //! ```
 //!
+//! A pause for which shops are the reason heals (`heal`); any other is the operator's to end.
+//!
 //! The driver carries out the effects in their order and feeds back what came of them. An update is counted only once
 //! the driver has said that it is durable ([`Event::Recorded`]), so a receipt never promises what a crash can take back.
 
 mod attempt;
+mod heal;
 mod machine;
 mod masking;
 mod pause;
@@ -361,8 +364,15 @@ pub enum Effect {
         /// Whether vectors may have left their shops: under masks none does before R2 is fixed.
         charged: bool,
     },
-    /// No attempt begins until the operator says so.
+    /// No attempt begins until the reason is gone or the operator says so.
     Paused(PauseReason),
+    /// What the run stood still for is gone: it goes on by itself.
+    WentOn {
+        /// The attempt that comes next.
+        id: AttemptId,
+        /// Why it stood still.
+        reason: PauseReason,
+    },
     /// The last round is published.
     Finish,
 }

@@ -1,7 +1,10 @@
 //! Why a run stands still, and what to do about it.
 
+use serde::{Deserialize, Serialize};
+
 /// Why no attempt begins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PauseReason {
     /// The operator said so.
     Operator,
@@ -21,7 +24,8 @@ impl PauseReason {
         match self {
             Self::Operator => "the operator paused the run; `resume` lets it go on",
             Self::Attempts => {
-                "all attempts at this round ended below quorum; see to the shops, then `resume`"
+                "all attempts at this round ended below quorum; it goes on by itself when a shop that was missing is back, or see to \
+                 the shops, then `resume`"
             }
             Self::NotFinite => {
                 "the updates would make a model that is not finite, so nothing was published; look at the plan's learning \
@@ -32,8 +36,18 @@ impl PauseReason {
                  this run has no further attempt; what was released before stays, and a new plan has a new budget"
             }
             Self::Declined => {
-                "so many shops declined that no quorum can be reached; see to them, then `resume`"
+                "so many shops declined that no quorum can be reached; it goes on by itself when enough of them are ready (`status` \
+                 says why each declined), or `resume`"
             }
+        }
+    }
+
+    /// What is gone when the run goes on by itself.
+    pub fn words_when_gone(self) -> &'static str {
+        match self {
+            Self::Attempts => "a shop that was missing is back",
+            Self::Declined => "enough of the shops that declined are ready now",
+            Self::Operator | Self::NotFinite | Self::Spent => "the operator resumed the run",
         }
     }
 }

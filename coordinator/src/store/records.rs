@@ -8,6 +8,7 @@ use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt};
 use souk_common::update::Counts;
 
 use super::{Enrolled, Refusals};
+use crate::round::PauseReason;
 
 /// Where the run stands.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -226,6 +227,13 @@ pub enum Entry {
     EnrolmentsRefused(Refusals),
     /// An attempt at a release ended without one after vectors may have left: what was published, with that attempt charged.
     Charged(Signed<Manifest>),
+    /// A run that stood still went on by itself, since the reason was gone.
+    WentOn {
+        /// The attempt that comes next.
+        id: AttemptId,
+        /// Why it stood still.
+        reason: PauseReason,
+    },
 }
 
 /// A list of a masked attempt, by its digest (see [`souk_common::secagg`]).

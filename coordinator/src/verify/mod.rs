@@ -262,6 +262,7 @@ impl Verifier<'_> {
             | Entry::KeepingModels(_)
             | Entry::Named { .. }
             | Entry::Readmitted { .. }
+            | Entry::WentOn { .. }
             // What they say, nobody else has signed: the chain alone keeps them from being changed.
             | Entry::Enrolled(_) => {}
             Entry::EnrolmentsRefused(refusals) => {

@@ -246,6 +246,7 @@ impl World {
             | Effect::Receipt { .. }
             | Effect::Reject { .. }
             | Effect::Paused(_)
+            | Effect::WentOn { .. }
             | Effect::Finish => {}
         }
         None

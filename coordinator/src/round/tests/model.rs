@@ -8,7 +8,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::{Decision, DeclineCode, UploadHeader};
 
-use crate::round::{Effect, Event, Machine, OpenAttempt, Phase, Restored, Rules};
+use crate::round::{Effect, Event, Machine, OpenAttempt, PauseReason, Phase, Restored, Rules};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -18,6 +18,8 @@ enum Op {
     Decline(usize),
     /// The shop was interrupted in this attempt and will send nothing for it.
     SitOut(usize),
+    /// The shop would take part in the next attempt.
+    Ready(usize),
     /// Offers the update for the attempt that the shop heard of last; `second` makes it a different one.
     Offer {
         shop: usize,
@@ -50,6 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => shop.clone().prop_map(Op::Accept),
         1 => shop.clone().prop_map(Op::Decline),
         1 => shop.clone().prop_map(Op::SitOut),
+        1 => shop.clone().prop_map(Op::Ready),
         6 => (shop.clone(), prop::bool::weighted(0.1)).prop_map(|(shop, second)| Op::Offer { shop, second }),
         6 => Just(Op::Arrive),
         1 => Just(Op::Lose),
@@ -74,6 +77,8 @@ struct World {
     receipts: Vec<(ShopName, UploadHeader)>,
     store_works: bool,
     published: Vec<AttemptId>,
+    /// Attempts that came about since a pause healed.
+    healed: Vec<(u32, PauseReason)>,
 }
 
 #[derive(Default)]
@@ -126,6 +131,7 @@ impl World {
             receipts: Vec::new(),
             store_works: true,
             published: Vec::new(),
+            healed: Vec::new(),
         };
         world.tell(Event::Started);
         world
@@ -201,6 +207,13 @@ impl World {
                 assert!(accepted < quorum && accepted == self.disk.parts.len());
                 self.disk.open = None;
             }
+            Effect::WentOn { id, reason } => {
+                assert!(
+                    !self.disk.paused,
+                    "what the operator paused is the operator's to resume"
+                );
+                self.healed.push((id.attempt, reason));
+            }
             Effect::Reject { .. } | Effect::SetTimer(_) | Effect::Paused(_) | Effect::Finish => {}
             Effect::FixRoster { .. }
             | Effect::DeliverShares { .. }
@@ -256,6 +269,11 @@ impl World {
             Op::Accept(shop) => self.answer(shop, Decision::Accept),
             Op::Decline(shop) => self.answer(shop, Decision::Decline(DeclineCode::Paused)),
             Op::SitOut(shop) => self.answer(shop, Decision::Decline(DeclineCode::Interrupted)),
+            Op::Ready(shop) => self.tell(Event::Answered {
+                shop: name(shop),
+                id: AttemptId { round: 1, attempt: 0 },
+                answer: Decision::Accept,
+            }),
             Op::Offer { shop, second } => {
                 let shop = name(shop);
                 if let Some(id) = self.heard.get(&shop).copied() {
@@ -392,7 +410,7 @@ fn shops_that_all_declined_are_not_asked_again_and_again() {
         "an owner may think better of it"
     );
     world.apply(Op::Wait(100));
-    assert_eq!(world.machine.paused(), Some(crate::round::PauseReason::Declined));
+    assert_eq!(world.machine.paused(), Some(PauseReason::Declined));
 }
 
 #[test]
@@ -407,4 +425,62 @@ fn an_attempt_without_hope_of_a_quorum_ends_at_once_and_the_next_one_begins() {
     });
     (0..2).for_each(|shop| world.apply(Op::SitOut(shop)));
     assert_eq!(world.published.len(), 1, "nobody waits for those who sit out");
+}
+
+#[test]
+fn a_run_that_lacked_ready_shops_goes_on_by_itself_when_enough_of_them_are() {
+    let mut world = World::new();
+    (0..4).for_each(|shop| world.apply(Op::Connect(shop)));
+    (0..3).for_each(|shop| world.apply(Op::Decline(shop)));
+    // Too early: the attempt is open, and the shop is not asked twice in one.
+    world.apply(Op::Wait(100));
+    assert_eq!(world.machine.paused(), Some(PauseReason::Declined));
+    // A shop that did not decline has nothing to be ready for.
+    world.apply(Op::Ready(3));
+    assert_eq!(world.machine.phase(), Phase::Paused);
+    world.apply(Op::Ready(0));
+    assert_eq!(world.machine.open().map(|(id, _)| id.attempt), Some(2));
+    assert_eq!(world.healed, [(2, PauseReason::Declined)]);
+    // As often as the plan has attempts; then the operator looks.
+    for attempt in 2..9 {
+        (0..3).for_each(|shop| world.apply(Op::Decline(shop)));
+        world.apply(Op::Wait(100));
+        world.apply(Op::Ready(0));
+        assert_eq!(
+            world.machine.phase() == Phase::Collecting,
+            attempt < 4,
+            "{attempt}"
+        );
+    }
+    assert_eq!(world.healed.len(), 3);
+    world.apply(Op::Resume);
+    assert_eq!(world.machine.phase(), Phase::Collecting);
+}
+
+#[test]
+fn a_run_whose_attempts_ran_out_goes_on_by_itself_when_a_missing_shop_is_back() {
+    let mut world = World::new();
+    (0..2).for_each(|shop| world.apply(Op::Connect(shop)));
+    world.apply(Op::Offer {
+        shop: 1,
+        second: false,
+    });
+    world.apply(Op::Arrive);
+    (0..3).for_each(|_| world.apply(Op::Wait(100)));
+    assert_eq!(world.machine.paused(), Some(PauseReason::Attempts));
+    world.apply(Op::Ready(2));
+    assert_eq!(world.machine.phase(), Phase::Paused, "it is not back");
+    world.apply(Op::Connect(2));
+    assert_eq!(world.machine.open().map(|(id, _)| id.attempt), Some(4));
+    world.apply(Op::Wait(100));
+    assert_eq!(
+        world.machine.phase(),
+        Phase::Paused,
+        "one attempt more, not a fresh number"
+    );
+    assert_eq!(world.healed, [(4, PauseReason::Attempts)]);
+    // What the operator paused stays so.
+    world.apply(Op::Pause);
+    world.apply(Op::Connect(3));
+    assert_eq!(world.machine.phase(), Phase::Paused);
 }
