@@ -230,7 +230,7 @@ impl Times {
             );
         }
         let micro = number / 1e6;
-        if self.has(micro as i64) {
+        if micro >= 1e8 && self.has(micro as i64) {
             return TimeFault::new(
                 "microseconds",
                 format!(
