@@ -15,6 +15,8 @@ pub mod number;
 mod row;
 mod sniff;
 mod split;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use header::column;

@@ -13,6 +13,7 @@ pub struct Row {
     /// What is wrong with it, if anything is.
     pub fault: Option<Fault>,
     pub(super) text: String,
+    pub(super) spare: String,
     pub(super) fields: Vec<Range<usize>>,
 }
 

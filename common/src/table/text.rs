@@ -104,7 +104,13 @@ impl TextTable {
             Style::Quoted => said.unwrap_or_else(|| sniff::delimiter(&text)),
         };
         let mut fields = Vec::new();
-        if let Some(fault) = split(&mut text, &mut fields, delimiter, style == Style::Quoted) {
+        if let Some(fault) = split(
+            &mut text,
+            &mut String::new(),
+            &mut fields,
+            delimiter,
+            style == Style::Quoted,
+        ) {
             return Err(broken(fault_of(fault, 1).to_string()));
         }
         let header = fields.into_iter().map(|range| match style {
@@ -140,7 +146,13 @@ impl TextTable {
         let quotes = self.style == Style::Quoted;
         let spans = self.spans && row.text.contains('"');
         let own = if spans { row.text.clone() } else { String::new() };
-        let mut broken = split(&mut row.text, &mut row.fields, self.delimiter, quotes);
+        let mut broken = split(
+            &mut row.text,
+            &mut row.spare,
+            &mut row.fields,
+            self.delimiter,
+            quotes,
+        );
         if broken == Some(Broken::Open) {
             match self.spans {
                 true => broken = self.close_quote(own, row)?,
@@ -177,7 +189,13 @@ impl TextTable {
                 break;
             }
             row.text.clone_from(&text);
-            let broken = split(&mut row.text, &mut row.fields, self.delimiter, true);
+            let broken = split(
+                &mut row.text,
+                &mut row.spare,
+                &mut row.fields,
+                self.delimiter,
+                true,
+            );
             if broken != Some(Broken::Open) {
                 self.lines.skip(at + 1);
                 row.lines = at as u64 + 2;
