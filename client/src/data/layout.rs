@@ -202,7 +202,7 @@ pub(super) fn layout(config: &ShopDataConfig, rows: &dyn Rows) -> (&'static Layo
     };
     let told = LAYOUTS
         .iter()
-        .find(|layout| layout.format != FileFormat::Recbole && layout.signature.iter().all(|name| has(name)));
+        .find(|layout| layout.format != FileFormat::Recbole && layout.signature.iter().all(has));
     match told {
         // What everything is called by default is no guess.
         Some(layout) => (layout, layout.name != COLUMNS.name),

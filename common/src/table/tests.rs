@@ -32,8 +32,7 @@ fn spanning() -> Options {
 
 #[test]
 fn fields_before_a_fault_are_given_and_none_where_they_can_not_be_told_apart() {
-    let text = "a,b,c\n1, 2 ,\"x\n1,\"2\"3,4\n1,2\n\n\"1\" , \"2,\"\"\",3\n1,2,3,4\n1,2 \",3\n";
-    let open_since = Some(3);
+    let text = "a,b,c\n1, 2 ,\"x\n1,\"2\"3,4\n1,2\n\n\"1\" ,\"2,\"\"\",3\n1,2,3,4\n1,2 \",3\n";
     let strings = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect::<Vec<_>>();
     let fields = |have, open_since| {
         Some(Fault::Fields {
@@ -51,8 +50,7 @@ fn fields_before_a_fault_are_given_and_none_where_they_can_not_be_told_apart() {
             (6, strings(&["1", "2,\"", "3"]), None),
             (7, vec![], fields(4, None)),
             (8, strings(&["1", "2 \"", "3"]), None),
-        ],
-        "{open_since:?}"
+        ]
     );
 }
 
@@ -151,7 +149,7 @@ proptest! {
         let (mut row, mut seen, mut last) = (Row::default(), 0, 1);
         while table.next_row(&mut row).expect("memory") {
             prop_assert!(row.line > last);
-            prop_assert_eq!(row.fault.is_none(), row.len() == 2 && row.fault.is_none());
+            prop_assert!(row.fault.is_some() || row.len() == 2);
             last = row.line + row.lines - 1;
             seen += row.lines;
         }
