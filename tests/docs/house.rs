@@ -20,6 +20,7 @@ const ORDER: [&str; 35] = [
     "terminal",
     "telemetry",
     "storage",
+    "table",
     "catalogue",
     "features",
     "dataset",
