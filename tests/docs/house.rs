@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 35] = [
+const ORDER: [&str; 36] = [
     "ids",
     "hex",
     "chain",

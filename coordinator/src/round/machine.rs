@@ -130,7 +130,8 @@ impl Machine {
             ..rules
         };
         (self.rules, self.published, self.step) = (rules, published, Step::Idle);
-        (self.opened, self.tries, self.paused, self.ended) = (0, 0, None, None);
+        (self.opened, self.tries, self.heals) = (0, 0, 0);
+        (self.paused, self.ended) = (None, None);
     }
 
     /// Rounds published.

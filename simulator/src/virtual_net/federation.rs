@@ -107,13 +107,23 @@ impl Federation {
         Ok(federation)
     }
 
+    /// The plan that its shops are members for.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Starts the coordinator; it ends by itself when all rounds are published and every shop knows.
     pub fn serve(&self) -> Running<ServeError> {
+        self.serve_plan(&self.plan, false)
+    }
+
+    /// The same with any plan, in place of what was before if `new_run` says so.
+    pub fn serve_plan(&self, plan: &Plan, new_run: bool) -> Running<ServeError> {
         let options = Options {
-            plan: self.plan.clone(),
+            plan: plan.clone(),
             listen: None,
             exit_when_finished: true,
-            new_run: false,
+            new_run,
         };
         let (stop, said) = (CancellationToken::new(), Arc::default());
         let shutdown = stop.clone().cancelled_owned();

@@ -4,6 +4,8 @@
 mod enrolment;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod year;
 
 use std::time::Duration;
 
