@@ -82,9 +82,51 @@ pub struct ParameterError {
     value: f64,
 }
 
+/// `value`, 0 or more, with `digits` behind the point, rounded up: an epsilon, or the noise that it takes, is never told smaller
+/// than it is. One part in 10^9 is left out of account: accountants round up by more.
+pub fn rounded_up(value: f64, digits: usize) -> String {
+    rounded(value, digits, 1.0)
+}
+
+/// The same, rounded down: what is left of a budget is never told larger than it is.
+pub fn rounded_down(value: f64, digits: usize) -> String {
+    rounded(value, digits, -1.0)
+}
+
+fn rounded(value: f64, digits: usize, up: f64) -> String {
+    let text = format!("{value:.digits$}");
+    let told: f64 = text.parse().unwrap_or(value);
+    if up * (value - told) <= 1e-9 * value.abs() {
+        return text;
+    }
+    let unit = 10f64.powi(-i32::try_from(digits).unwrap_or(i32::MAX));
+    format!("{:.digits$}", told + up * unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epsilon_is_never_told_smaller_and_what_is_left_never_larger_than_it_is() {
+        for (value, up, down) in [
+            (0.0, "0.000", "0.000"),
+            (1e-12, "0.001", "0.000"),
+            (0.0004, "0.001", "0.000"),
+            (1.2341, "1.235", "1.234"),
+            (1.2349, "1.235", "1.234"),
+            (4.0, "4.000", "4.000"),
+            (4.000_000_000_001, "4.000", "4.000"),
+            (3.999_999, "4.000", "3.999"),
+            (9.9999, "10.000", "9.999"),
+        ] {
+            assert_eq!(
+                (rounded_up(value, 3).as_str(), rounded_down(value, 3).as_str()),
+                (up, down)
+            );
+        }
+        assert_eq!(rounded_up(f64::INFINITY, 3), "inf");
+    }
 
     #[test]
     fn senseless_numbers_are_refused_by_name() {

@@ -1,6 +1,6 @@
 //! The federation's folder: configuration, keys, and where everything else is.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -225,13 +225,31 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
         Err(HomeError::Value { key, value, rule })
     };
     let parts = address.rsplit_once(':');
-    if !parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
-        return refuse("address", address, "host:port, like coordinator.example:4433");
+    if !parts.is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok()) {
+        return refuse(
+            "address",
+            address,
+            "host:port, like coordinator.example:4433, 192.0.2.7:4433 or [2001:db8::7]:4433",
+        );
     }
     if listen.parse::<SocketAddr>().is_err() {
         return refuse("listen", listen, LISTEN_RULE);
     }
     Ok(())
+}
+
+/// Whether it is a name or an address that can be dialled: without a scheme, a path or blanks.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        return inner
+            .strip_suffix(']')
+            .is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_label = |label: &str| {
+        let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(letters) && !label.starts_with('-')
+    };
+    host.len() <= 253 && host.trim_end_matches('.').split('.').all(is_label)
 }
 
 /// What is wrong with a federation's folder.

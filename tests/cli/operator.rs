@@ -212,3 +212,38 @@ fn people_get_tables_with_units_and_dates_and_what_needs_attention_first() {
     said(&federation, &["revoke", "north"]);
     assert!(said(&federation, &["shops"]).contains("revoked"));
 }
+
+#[test]
+fn an_invitation_of_a_name_that_no_plan_has_is_warned_of_and_an_address_that_can_not_be_dialled_is_refused() {
+    let federation = published();
+    for (name, warned) in [("nroth", true), ("south", true), ("north", false)] {
+        let said = federation.coordinator(&["invite", name]);
+        let warning = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert_eq!(
+            warning.contains("the plan does not name"),
+            warned,
+            "{name}: {warning}"
+        );
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    for address in [
+        "https://souk.example:4433",
+        "souk example:4433",
+        ":4433",
+        "souk..example:1",
+        "[::1:4433",
+        "souk.example",
+    ] {
+        let folder = dir.path().join("fed");
+        let said = souk_tests::federation::run(
+            std::path::Path::new(SOUK),
+            "coordinator",
+            &["init", text(&folder), "--address", address],
+        );
+        let words = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(
+            said.status.code() == Some(64) && words.contains("host:port"),
+            "{address}: {words}"
+        );
+    }
+}

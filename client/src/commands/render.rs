@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use souk_common::params::{rounded_down, rounded_up};
 use souk_common::terminal::printable;
 
 use crate::control::{Budget, CheckedData};
@@ -103,7 +104,7 @@ pub(crate) fn csv(lists: &[Recommendations]) -> anyhow::Result<Vec<u8>> {
 /// The budget for people.
 pub(crate) fn budget(budget: &Budget) -> String {
     let figure =
-        |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.3}"));
+        |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| rounded_up(epsilon, 3));
     let mut text = format!(
         "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged\n",
         figure(budget.epsilon),
@@ -132,7 +133,10 @@ pub(crate) fn budget(budget: &Budget) -> String {
     let left = budget
         .epsilon_in_period
         .map_or("nothing is left".to_owned(), |spent| {
-            format!("{:.3} are left", (budget.max_epsilon - spent).max(0.0))
+            format!(
+                "{} are left",
+                rounded_down((budget.max_epsilon - spent).max(0.0), 3)
+            )
         });
     let _ = writeln!(
         text,

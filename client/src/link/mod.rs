@@ -115,7 +115,10 @@ impl Link {
         let remote = resolve(address).await?;
         let trust = Trust::AnyOf(membership.roots());
         let endpoint = client_endpoint_on(platform, remote, trust, Some(identity))?;
-        let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
+        let dialled = within(Step::Dial, connect(&endpoint, remote)).await;
+        let connection = dialled.with_context(|| {
+            format!("no answer from {address} ({remote}) over UDP: is it up, and does every firewall on the way let UDP pass?")
+        })??;
         let signing = SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?;
         Ok(Self {
             connection,

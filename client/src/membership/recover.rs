@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::{Digest, ShopName};
-use souk_common::params::{Delta, Epsilon};
+use souk_common::params::{Delta, Epsilon, rounded_up};
 use souk_common::plan::Plan;
 use souk_common::privacy::ledger::{Chain, Ledger, Lost, MemorySink};
 
@@ -96,9 +96,7 @@ pub fn recover(
     let before = ledger.epsilon(config.policy.delta);
     let after = epsilon_after(folder, &membership.shop, &lost, config.policy.delta)?;
     let figure = |epsilon: Option<Epsilon>| {
-        epsilon.map_or("without bound".to_owned(), |epsilon| {
-            format!("{:.3}", epsilon.get())
-        })
+        epsilon.map_or("without bound".to_owned(), |epsilon| rounded_up(epsilon.get(), 3))
     };
     let words = format!(
         "this ledger has lost: {bill}. Charging for it takes epsilon from {} to {}; your limit is {}",

@@ -167,7 +167,6 @@ impl Machine {
         let mut effects = self.erase_masking(past);
         self.wait_no_more(now, past);
         effects.extend(self.want(now, manifest));
-        // If it is not, it is announced again.
         effects.extend(self.note_over(None));
         if let Some(Attempt {
             stage: Stage::Fetching(missing),

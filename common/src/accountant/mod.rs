@@ -112,6 +112,9 @@ impl Composition {
         let epsilon = match accountant {
             Accountant::Rdp => by_rdp(),
             Accountant::Pld => {
+                if pld::delta_covers(&rounds, delta, relation) {
+                    return Epsilon::new(0.0).ok();
+                }
                 // What holds without sampling holds with it, too.
                 let unsampled = gaussian::epsilon(&rounds, delta, relation);
                 let sampled = |(mechanism, _): &(SampledGaussian, u64)| mechanism.sampling_rate.get() < 1.0;

@@ -1,6 +1,7 @@
 //! `invite`: join codes, made, listed and ended.
 
 use souk_common::ids::ShopName;
+use souk_common::terminal::tell;
 
 use super::{At, ask, other_version, say, show, table};
 use crate::control::answer::InvitationView;
@@ -47,7 +48,15 @@ pub(super) fn run(invite: Invite) -> Result<(), Failure> {
     };
     match ask(at, &question)? {
         // Alone on its line: it is sent on as it is.
-        Answer::Invited(invited) => show(at, &invited, || invited.code.clone()),
+        Answer::Invited(invited) => {
+            if invited.not_in_plan {
+                tell(&format!(
+                    "warning: the plan does not name {}: it can join, and takes part in nothing; is the name right?",
+                    invited.shop
+                ));
+            }
+            show(at, &invited, || invited.code.clone())
+        }
         Answer::Cancelled(ended) => show(at, &ended, || {
             format!("{} codes of {} ended", ended.codes_ended, ended.cancelled)
         }),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use souk_common::clock::{Clock, SystemClock};
+use souk_common::date::date;
 use souk_common::telemetry;
 
 use super::{home_at, plan, say};
@@ -46,7 +48,15 @@ pub(super) fn run(serve: Serve) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    Ok(runtime.block_on(async { serve::run(home, options, stopped(), say).await })?)
+    Ok(runtime.block_on(async { serve::run(home, options, stopped(), say_when).await })?)
+}
+
+/// Says a line with the time. The first one, which says where it listens, is read by programs and stays as it is.
+fn say_when(line: &str) {
+    match line.starts_with("listening on ") {
+        true => say(line),
+        false => say(&format!("{} {line}", date(SystemClock.now()))),
+    }
 }
 
 /// Listens for signals from the call on, not only from the first wait.

@@ -63,6 +63,9 @@ pub struct Invited {
     pub for_its_own_key_only: bool,
     /// Earlier codes of that name that worked until now.
     pub codes_ended: u64,
+    /// Whether there is a plan and it does not name the shop: it would be a member that takes part in nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_in_plan: bool,
 }
 
 /// The codes that work.

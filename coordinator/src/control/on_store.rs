@@ -1,8 +1,11 @@
 //! Answers by whoever has the store open: a command, or `serve`.
 
+use std::fs;
+
 use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::ids::ShopName;
+use souk_common::plan::Plan;
 use souk_common::rng::secret_bytes;
 use souk_common::round::shop_list::{ListedShop, ShopList};
 use souk_common::round::statements::Manifest;
@@ -159,5 +162,14 @@ fn invite(
         expires_at,
         for_its_own_key_only: again,
         codes_ended,
+        not_in_plan: plan_in_use(home, store).is_some_and(|plan| plan.terms_of(shop).is_none()),
     })
+}
+
+/// The plan of the run; before there is one, the `plan.toml` in the folder, if there is any that can be read.
+fn plan_in_use(home: &FederationFolder, store: &Store) -> Option<Plan> {
+    match store.run().ok()? {
+        Some(run) => Plan::from_bytes(&store.files().read(&run.plan).ok()?).ok(),
+        None => Plan::from_toml(&fs::read_to_string(home.path().join("plan.toml")).ok()?).ok(),
+    }
 }

@@ -21,7 +21,8 @@ mod session;
 mod state;
 mod transfer;
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use souk_common::plan::Plan;
 use souk_common::storage::patience::open_patiently_async;
 use souk_common::transport::{
-    CloseCode, Door, Platform, ResetKey, TransportError, admit, server_endpoint_on,
+    CloseCode, Door, Identity, Platform, ResetKey, TransportError, admit, server_endpoint_on,
 };
 use tokio_util::task::TaskTracker;
 
@@ -103,8 +104,22 @@ pub async fn run_on(
     drop(catalogue);
     let own = certificates::own(&certification, config.certificates, clock.now())?;
     let serving = certification.serving();
-    let resets = ResetKey::derive(serving.key());
-    let endpoint = server_endpoint_on(&platform, address, own.identity, serving.certificate(), resets)?;
+    let bind = |address| {
+        let identity = Identity {
+            chain: own.identity.chain.clone(),
+            key: own.identity.key.clone(),
+        };
+        let resets = ResetKey::derive(serving.key());
+        server_endpoint_on(&platform, address, identity, serving.certificate(), resets)
+    };
+    let mut without_ipv6 = None;
+    let endpoint = match bind(address) {
+        Err(error) if let Some(instead) = instead_of(address, &error) => {
+            without_ipv6 = Some(instead);
+            bind(instead)
+        }
+        bound => bound,
+    }?;
     let local = endpoint.local_addr()?;
     let certificates = Certificates::new(
         config.certificates,
@@ -124,6 +139,11 @@ pub async fn run_on(
     hub.certify(hub.now())?;
     let socket = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
+    if let Some(instead) = without_ipv6 {
+        hub.report(&format!(
+            "this machine has no IPv6, so {address} can't be listened on: {instead} takes shops by IPv4 only"
+        ));
+    }
     if headroom != asked {
         hub.report(&format!(
             "this run was begun before plans had headroom: its sums have room for {headroom} times the declared users, not \
@@ -172,6 +192,19 @@ pub async fn run_on(
     // The store is closed with the engine.
     ended.await;
     failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Where to listen if `address` is every one of a machine that turns out to have no IPv6.
+fn instead_of(address: SocketAddr, error: &TransportError) -> Option<SocketAddr> {
+    let TransportError::Bind { source, .. } = error else {
+        return None;
+    };
+    let is_all = address.is_ipv6() && address.ip().is_unspecified();
+    let is_missing = matches!(
+        source.kind(),
+        ErrorKind::AddrNotAvailable | ErrorKind::Unsupported
+    ) || source.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    (is_all && is_missing).then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
 }
 
 /// Opens the store; a command that is just reading it has a moment to finish.
@@ -283,3 +316,24 @@ const LINGER: Duration = Duration::from_secs(20);
 const FAREWELL: Duration = Duration::from_secs(3);
 /// For members that are not connected to hear that the run is complete.
 const MOMENT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_listens_by_ipv4_and_any_other_failure_stays_one() {
+        let all: SocketAddr = "[::]:4433".parse().unwrap();
+        let fails =
+            |address, source: std::io::Error| instead_of(address, &TransportError::Bind { address, source });
+        let missing = || std::io::Error::from_raw_os_error(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+        assert_eq!(fails(all, missing()), Some("0.0.0.0:4433".parse().unwrap()));
+        assert_eq!(
+            fails(all, ErrorKind::AddrNotAvailable.into()),
+            Some("0.0.0.0:4433".parse().unwrap())
+        );
+        assert_eq!(fails(all, ErrorKind::PermissionDenied.into()), None);
+        assert_eq!(fails("[2001:db8::7]:4433".parse().unwrap(), missing()), None);
+        assert_eq!(instead_of(all, &TransportError::Taken { address: all }), None);
+    }
+}

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use souk_common::accountant::calibrate::{self, CalibrationError, CalibrationTarget};
 use souk_common::accountant::{self, Composition, SampledGaussian, UNIT};
-use souk_common::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate, rounded_up};
 
 /// Epsilon of rounds of the Poisson-sampled Gaussian mechanism, for one user's whole data.
 #[derive(Debug, Args)]
@@ -118,11 +118,10 @@ fn calibrated(epsilon: Epsilon, setting: &Setting) -> Result<NoiseMultiplier, Ep
         relation: setting.relation.into(),
         accountant: setting.accountant.into(),
     };
-    Ok(calibrate::noise_multiplier(
-        setting.sampling_rate,
-        setting.rounds,
-        &target,
-    )?)
+    let noise = calibrate::noise_multiplier(setting.sampling_rate, setting.rounds, &target)?;
+    // As many digits as people copy, rounded up: what is copied keeps the promise.
+    let copied = rounded_up(noise.get(), 4).parse().ok().map(NoiseMultiplier::new);
+    Ok(copied.and_then(Result::ok).unwrap_or(noise))
 }
 
 fn answer(noise_multiplier: NoiseMultiplier, setting: &Setting) -> Result<Answer, EpsilonError> {
@@ -205,17 +204,17 @@ fn finish(answer: Result<Answer, EpsilonError>, json: bool) -> ExitCode {
 impl Answer {
     fn text(&self) -> String {
         format!(
-            "noise multiplier {:.4}, sampling rate {}, {} rounds: epsilon {:.4} at delta {} (unit: {}; relation: {}; \
-             accountant: {})\nif sampling were not secret: epsilon {:.4}",
+            "noise multiplier {}, sampling rate {}, {} rounds: epsilon {} at delta {} (unit: {}; relation: {}; \
+             accountant: {})\nif sampling were not secret: epsilon {}",
             self.noise_multiplier,
             self.sampling_rate,
             self.rounds,
-            self.epsilon,
+            rounded_up(self.epsilon, 4),
             self.delta,
             self.unit,
             typed(self.relation),
             typed(self.accountant),
-            self.epsilon_without_sampling
+            rounded_up(self.epsilon_without_sampling, 4)
         )
     }
 }
@@ -287,7 +286,11 @@ mod tests {
             panic!("{line}")
         };
         let noise = calibrated(args.epsilon, &args.setting).unwrap();
-        assert!((noise.get() - 1.0).abs() < 1e-4, "{noise}");
+        let copied = noise.get() - 1.0;
+        assert!(
+            (-1e-6..=1.01e-4).contains(&copied),
+            "{noise}: rounded up to four digits"
+        );
     }
 
     #[test]

@@ -170,7 +170,8 @@ fn prose(report: &Report<'_>, outcome: &Outcome) -> String {
         || "no noise and no guarantee".to_owned(),
         |epsilon| {
             format!(
-                "epsilon {epsilon:.3} at delta {} for the shop that spent most (unit: {UNIT}; relation: {RELATION})",
+                "epsilon {} at delta {} for the shop that spent most (unit: {UNIT}; relation: {RELATION})",
+                souk_common::params::rounded_up(epsilon, 3),
                 report.delta
             )
         },

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 use souk_common::ids::ShopName;
-use souk_common::params::Delta;
+use souk_common::params::{Delta, rounded_up};
 
 use super::score::{Scores, ShopScores};
 use crate::check::Check;
@@ -143,7 +143,7 @@ fn epsilon_within_budget(records: &Records) -> Check {
         .shops
         .iter()
         .map(|shop| match shop.recomputed {
-            Some(epsilon) => format!("{} {epsilon:.3}", shop.name),
+            Some(epsilon) => format!("{} {}", shop.name, rounded_up(epsilon, 3)),
             None => format!("{} without bound", shop.name),
         })
         .collect();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 use souk_common::learned::Learner;
+use souk_common::params::rounded_up;
 use souk_common::plan::Plan;
 use souk_common::privacy::SharedNoise;
 use souk_common::training::phases::TrainingKind;
@@ -149,7 +150,9 @@ impl Report {
             && let (Some(readers), Some(alone)) = (shop.budget.epsilon_readers, shop.budget.epsilon_if_alone)
         {
             text += &format!(
-                "  against readers of the models: epsilon {readers:.2}; if all other shops were invented: {alone:.2}\n"
+                "  against readers of the models: epsilon {}; if all other shops were invented: {}\n",
+                rounded_up(readers, 2),
+                rounded_up(alone, 2)
             );
         }
         text
@@ -167,7 +170,7 @@ impl Report {
         for shop in &self.records.shops {
             let epsilon = shop
                 .recomputed
-                .map_or("without bound".to_owned(), |epsilon| format!("{epsilon:.2}"));
+                .map_or("without bound".to_owned(), |epsilon| rounded_up(epsilon, 2));
             let _ = writeln!(
                 text,
                 "  {:<16}epsilon {epsilon} at delta {:e}, unit: one {}, relation: {}",

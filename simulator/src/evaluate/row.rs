@@ -292,8 +292,9 @@ pub(super) fn text(plan: &Plan, table: &Table, seeds: u64) -> String {
     let _ = match table.epsilon {
         Some(epsilon) => writeln!(
             out,
-            "Each shop's epsilon: {epsilon:.3} at delta {} (unit: {UNIT}; relation: {RELATION}; local noise); {:.0} % of the \
+            "Each shop's epsilon: {} at delta {} (unit: {UNIT}; relation: {RELATION}; local noise); {:.0} % of the \
              updates were clipped.",
+            souk_common::params::rounded_up(epsilon, 3),
             plan.privacy.delta.get(),
             100.0 * tally.clipped as f64 / tally.users.max(1) as f64
         ),

@@ -11,13 +11,14 @@
 //! A composition's losses are sums, so its distribution is a convolution power. The window of the transform holds all
 //! but a stated mass (Chernoff's bound, evaluated on the grid): what is too high for it is counted as infinite, what is too low
 //! wraps around to the top and is counted as worse than it is. So is the transform's own rounding: what comes
-//! out negative tells its size, and twice that is added.
+//! out negative tells its size, and twice that is added. Where that leaves nothing of delta, [`tails`] has another bound.
 //!
 //! This is for the continuous Gaussian. Ours is discrete, on the integer grid: its integer Rényi orders are exactly the
 //! continuous ones, and its loss distribution is the continuous one up to exp(-2 pi^2 stddev^2), where a plan's standard
 //! deviation is at least 16 grid units. The latter is an argument, not a proof.
 
 mod pair;
+mod tails;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use realfft::num_complex::Complex;
 use super::{Relation, SampledGaussian};
 use crate::params::Delta;
 use pair::{Direction, Losses, Pair};
+pub use tails::delta_covers;
 
 /// Epsilon of all these rounds together, rounded up; infinite when it is beyond the window that can be computed.
 pub fn epsilon(rounds: &[(SampledGaussian, u64)], delta: Delta, relation: Relation) -> f64 {
@@ -57,10 +59,17 @@ fn one_way(rounds: &[(SampledGaussian, u64)], direction: Direction, delta: f64) 
             (pair, *count)
         })
         .collect();
+    match by_transform(&pairs, total, delta) {
+        epsilon if epsilon.is_finite() => epsilon,
+        _ => tails::epsilon(&pairs, delta),
+    }
+}
+
+fn by_transform(pairs: &[(Pair, u64)], total: f64, delta: f64) -> f64 {
     // So little that it can't be seen in epsilon, and so much that the window stays small.
     let lost = delta * LOST;
     let mass = lost / total;
-    let window = Window::choose(&pairs, lost, mass);
+    let window = Window::choose(pairs, lost, mass);
     if !window.step.is_finite() || window.step > COARSEST {
         return f64::INFINITY;
     }

@@ -149,7 +149,10 @@ mod tests {
             assert_ne!(other.phrase(), phrase);
         }
         // Phrases that owners have compared stay what they are.
-        assert_eq!(list(&[("north", 1)]).phrase(), "PINNED");
+        assert_eq!(
+            list(&[("north", 1)]).phrase(),
+            "pencil puzzle candle otter berry tomato piano nickel attic berry flannel yogurt"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use souk_common::accountant::gaussian;
 use souk_common::accountant::{Relation, SampledGaussian};
-use souk_common::params::{Delta, NoiseMultiplier, SamplingRate};
+use souk_common::params::{Delta, NoiseMultiplier, SamplingRate, rounded_up};
 use souk_common::plan::Plan;
 use souk_common::release::schedule::ScheduleError;
 
@@ -89,9 +89,9 @@ impl Budget {
                 let noise = course.noise[..shown].iter();
                 let noise: Vec<String> = noise.map(|noise| format!("{:.3}", noise.get())).collect();
                 format!(
-                    "after {} epsilon {:.3} and z {}",
+                    "after {} epsilon {} and z {}",
                     course.failures,
-                    course.epsilon,
+                    rounded_up(course.epsilon, 3),
                     noise.join(", ")
                 )
             };
@@ -109,14 +109,15 @@ impl Budget {
             more => format!("the first {more} releases stay published"),
         };
         lines.push(format!(
-            "a charged failure at the last round ends the run: {kept}, epsilon {:.3} is spent, the run pauses for good, and \
-             another plan like this one, under another name or seed, brings it to {:.3}",
-            self.courses[0].epsilon, self.with_another
+            "a charged failure at the last round ends the run: {kept}, epsilon {} is spent, the run pauses for good, and \
+             another plan like this one, under another name or seed, brings it to {}",
+            rounded_up(self.courses[0].epsilon, 3),
+            rounded_up(self.with_another, 3)
         ));
         let years: Vec<String> = self
             .per_year
             .iter()
-            .map(|(times, epsilon)| format!("{epsilon:.2} at {times}"))
+            .map(|(times, epsilon)| format!("{} at {times}", rounded_up(*epsilon, 2)))
             .collect();
         lines.push(format!(
             "epsilon a year, of a customer who is there all year, by how many such plans there are in it: {}",

@@ -10,7 +10,7 @@ use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, 
 use souk_common::ids::Digest;
 use souk_common::learned::Learner;
 use souk_common::model::layout::{Layout, TensorSpec, Vocabulary};
-use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier, rounded_up};
 use souk_common::plan::{MaskingPlan, Plan};
 use souk_common::privacy::SharedNoise;
 use souk_common::release::schedule::{ReleaseShare, ScheduleError};
@@ -451,9 +451,9 @@ impl Cost {
         lines.extend(self.timing());
         if let Some(target) = &self.target {
             lines.push(format!(
-                "epsilon {} at this delta takes noise_multiplier = {:.6}",
+                "epsilon {} at this delta takes noise_multiplier = {}",
                 target.epsilon,
-                target.noise_multiplier.get()
+                rounded_up(target.noise_multiplier.get(), 6)
             ));
         }
         if let Some(size) = &self.size {
@@ -492,7 +492,7 @@ impl Cost {
 }
 
 fn words(epsilon: Option<Epsilon>) -> String {
-    epsilon.map_or("unbounded".to_owned(), |epsilon| format!("{:.3}", epsilon.get()))
+    epsilon.map_or("unbounded".to_owned(), |epsilon| rounded_up(epsilon.get(), 3))
 }
 
 /// Of a coordinate in a model file.

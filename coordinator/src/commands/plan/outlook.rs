@@ -16,7 +16,7 @@ pub(super) struct Outlook {
     budget: Option<Budget>,
     phases: Vec<Phase>,
     expected: Option<Expected>,
-    /// Of plans that train a model.
+    /// Of plans that train a model, and of a delta that says little.
     pub(super) warnings: Vec<String>,
     /// Why this plan would be worse than having none.
     pub(super) refusal: Option<String>,
@@ -32,7 +32,7 @@ impl Outlook {
             phases: learner.map(Phase::all).unwrap_or_default(),
             expected: learner
                 .and_then(|learner| Expected::of(plan, learner.items(), !learner.features().is_empty())),
-            warnings: trained::warnings(plan, items),
+            warnings: [trained::warnings(plan, items), large_delta(plan)].concat(),
             refusal: items.and_then(|items| gain::drowned(plan, items)),
         })
     }
@@ -58,5 +58,46 @@ impl Outlook {
         }
         lines.extend(self.expected.iter().flat_map(Expected::lines));
         lines
+    }
+}
+
+/// A mechanism that publishes one customer of N whole has delta 1/N: with that or more, a small epsilon promises nothing.
+fn large_delta(plan: &Plan) -> Vec<String> {
+    let delta = plan.privacy.delta.get();
+    let most = plan.shops.iter().max_by_key(|terms| terms.declared_users);
+    let too_large = most.filter(|most| plan.privacy.enabled && delta * most.declared_users as f64 > 1.0);
+    let line = too_large.map(|most| {
+        format!(
+            "warning: delta {delta} is more than one over the {} customers that {} declares: publishing a customer's records \
+             outright would be within it, so no epsilon at this delta promises anything; take {:e} or less",
+            most.declared_users,
+            most.name,
+            10f64.powf(-(most.declared_users as f64).log10().floor() - 1.0)
+        )
+    });
+    line.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_above_one_over_the_declared_customers_is_warned_of() {
+        let plan = |delta: &str| {
+            let text = format!(
+                "name = 't'\nrounds = 1\n[model]\nkind = 'mf'\n[train]\nsolver = 'ials'\nalpha = 0.1\nlambda = 1.0\n\
+                 [privacy]\nclip_norm = 1.0\nnoise_multiplier = 2.0\nsampling_rate = 0.5\ndelta = {delta}\n[cohort]\nquorum = 1\n\
+                 [server]\noptimiser = 'plain'\nlearning_rate = 1.0\n[[shops]]\nname = 'north'\ndeclared_users = 10\n\
+                 [[shops]]\nname = 'south'\ndeclared_users = 2000\n"
+            );
+            Plan::from_toml(&text).unwrap()
+        };
+        assert!(large_delta(&plan("5e-4")).is_empty());
+        let said = large_delta(&plan("0.5"));
+        assert!(
+            matches!(&said[..], [line] if line.contains("2000 customers") && line.contains("south") && line.contains("1e-4")),
+            "{said:?}"
+        );
     }
 }

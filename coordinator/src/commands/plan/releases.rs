@@ -5,7 +5,7 @@ use std::time::Duration;
 use humantime_serde::re::humantime::format_duration;
 use souk_common::accountant::gaussian::mu_of;
 use souk_common::learned::Learner;
-use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight};
+use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight, rounded_up};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::release::schedule::{ReleaseKind, ReleaseShare};
 use souk_common::terminal::tell;
@@ -146,7 +146,8 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
                 .noise_multiplier
                 .map_or(0.0, |noise| budget::epsilon(&[(noise, 1)], privacy.delta));
             format!(
-                "epsilon {own:.3} at this delta. For {} such plans a year,\n# each under its own name or seed: together epsilon {epsilon}",
+                "epsilon {} at this delta. For {} such plans a year,\n# each under its own name or seed: together epsilon {epsilon}",
+                rounded_up(own, 3),
                 wishes.times
             )
         }
