@@ -229,7 +229,7 @@ pub enum DataError {
     NoOrder {
         /// The first file.
         path: PathBuf,
-        /// RowSource read.
+        /// Rows read.
         rows: u64,
         /// Bad ones.
         bad_lines: u64,

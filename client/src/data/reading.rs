@@ -1,4 +1,4 @@
-//! RowSource of orders into interactions, one by one: whatever is wrong with one costs that one only.
+//! Rows of orders into interactions, one by one: whatever is wrong with one costs that one only.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

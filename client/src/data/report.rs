@@ -28,7 +28,7 @@ pub struct DataReport {
     pub first: Option<String>,
     /// Time of the last order, RFC 3339.
     pub last: Option<String>,
-    /// RowSource of returns: each takes back what the same customer bought of the same item.
+    /// Rows of returns: each takes back what the same customer bought of the same item.
     pub returns: u64,
     /// Pairs that were bought and wholly returned; they do not count.
     #[serde(default)]
