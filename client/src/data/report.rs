@@ -52,7 +52,7 @@ pub struct DataReport {
     pub catalogue_items: usize,
     /// Users with fewer than three distinct items: they train, but can't be used to measure.
     pub short_users: usize,
-    /// RowSource of the users file; none if there is no such file.
+    /// Rows of the users file; none if there is no such file.
     pub profiles: Option<u64>,
     /// Items whose row goes on over several lines, within quotes; left out of the JSON if there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
