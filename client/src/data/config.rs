@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use souk_common::table::Style;
 
-use crate::data::{customers, layout};
+use crate::data::customers;
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///
@@ -70,7 +70,7 @@ impl Default for ShopDataConfig {
             users: None,
             delimiter: None,
             events: Vec::new(),
-            not_bought: owned(&layout::NOT_BOUGHT),
+            not_bought: owned(&customers::NOT_BOUGHT),
             leave_out: owned(&customers::LEAVE_OUT),
             nobody: owned(&customers::NOBODY),
             time_format: None,

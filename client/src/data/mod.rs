@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
-use souk_common::table::{Options, Row, Rows, TableError, TextTable};
+use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable};
 
 #[cfg(test)]
 mod cases;
@@ -153,7 +153,7 @@ fn count_profiles(
 /// # Errors
 /// When it can't be read, is empty, or is no text.
 pub fn open_orders(path: &Path, config: &ShopDataConfig) -> Result<TextTable, DataError> {
-    let options = Options {
+    let options = TextOptions {
         style: FileFormat::style(config.format),
         delimiter: config.delimiter,
         spans: false,

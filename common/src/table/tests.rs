@@ -5,12 +5,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn open(text: &[u8], options: Options) -> Result<TextTable, TableError> {
+fn open(text: &[u8], options: TextOptions) -> Result<TextTable, TableError> {
     TextTable::new(Path::new("t.csv"), Box::new(Cursor::new(text.to_vec())), options)
 }
 
 /// Each row's line, fields and fault.
-fn rows(text: &str, options: Options) -> Vec<(u64, Vec<String>, Option<Fault>)> {
+fn rows(text: &str, options: TextOptions) -> Vec<(u64, Vec<String>, Option<RowFault>)> {
     let mut table = open(text.as_bytes(), options).expect("a table");
     let (mut row, mut all) = (Row::default(), Vec::new());
     while table.next_row(&mut row).expect("memory") {
@@ -23,10 +23,10 @@ fn rows(text: &str, options: Options) -> Vec<(u64, Vec<String>, Option<Fault>)> 
     all
 }
 
-fn spanning() -> Options {
-    Options {
+fn spanning() -> TextOptions {
+    TextOptions {
         spans: true,
-        ..Options::default()
+        ..TextOptions::default()
     }
 }
 
@@ -35,17 +35,17 @@ fn fields_before_a_fault_are_given_and_none_where_they_can_not_be_told_apart() {
     let text = "a,b,c\n1, 2 ,\"x\n1,\"2\"3,4\n1,2\n\n\"1\" ,\"2,\"\"\",3\n1,2,3,4\n1,2 \",3\n";
     let strings = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect::<Vec<_>>();
     let fields = |have, open_since| {
-        Some(Fault::Fields {
+        Some(RowFault::Fields {
             have,
             want: 3,
             open_since,
         })
     };
     assert_eq!(
-        rows(text, Options::default()),
+        rows(text, TextOptions::default()),
         [
-            (2, strings(&["1", "2"]), Some(Fault::OpenQuote { within: 1 })),
-            (3, strings(&["1"]), Some(Fault::AfterQuote)),
+            (2, strings(&["1", "2"]), Some(RowFault::OpenQuote { within: 1 })),
+            (3, strings(&["1"]), Some(RowFault::AfterQuote)),
             (4, vec![], fields(2, Some(2))),
             (6, strings(&["1", "2,\"", "3"]), None),
             (7, vec![], fields(4, None)),
@@ -62,7 +62,7 @@ fn public_files_may_hold_line_breaks_within_quotes() {
         (all[0].0, all[0].1.as_slice()),
         (2, &["x\ny".to_owned(), "1".to_owned()][..])
     );
-    assert_eq!(all[1].2, Some(Fault::OpenQuote { within: 32 }));
+    assert_eq!(all[1].2, Some(RowFault::OpenQuote { within: 32 }));
     assert_eq!((all[2].0, all[2].1[0].as_str()), (5, "z"));
 }
 
@@ -78,7 +78,7 @@ fn headers_tell_the_delimiter_and_used_columns_must_be_one() {
         ("user:token,item:x\n", &["user:token", "item:x"]),
     ] {
         assert_eq!(
-            open(text.as_bytes(), Options::default())
+            open(text.as_bytes(), TextOptions::default())
                 .expect("a table")
                 .header(),
             header
@@ -101,10 +101,10 @@ fn what_is_no_table_is_named() {
         (b"a,\"b\nc\n", "header line is unusable"),
         (b"\x1f\x8b....", "a gzip archive inside"),
     ] {
-        let error = open(bytes, Options::default()).err().expect(part).to_string();
+        let error = open(bytes, TextOptions::default()).err().expect(part).to_string();
         assert!(error.contains(part), "{error}");
     }
-    let missing = TextTable::open(Path::new("not/here.csv"), Options::default()).err();
+    let missing = TextTable::open(Path::new("not/here.csv"), TextOptions::default()).err();
     assert!(missing.is_some_and(|error| error.to_string().starts_with("not/here.csv can't be read")));
 }
 
@@ -145,7 +145,7 @@ proptest! {
         spans: bool,
     ) {
         let text = format!("a,b{end}{}{end}", lines.join(end));
-        let mut table = open(text.as_bytes(), Options { spans, ..Options::default() }).expect("a table");
+        let mut table = open(text.as_bytes(), TextOptions { spans, ..TextOptions::default() }).expect("a table");
         let (mut row, mut seen, mut last) = (Row::default(), 0, 1);
         while table.next_row(&mut row).expect("memory") {
             prop_assert!(row.line > last);

@@ -44,7 +44,7 @@ impl Taken {
 fn try_read(settings: &str, text: &[u8]) -> Result<(Taken, DataReport), DataError> {
     let config: ShopDataConfig = toml::from_str(settings).expect("settings");
     let (mut taken, mut report) = (Taken::default(), DataReport::default());
-    let options = Options {
+    let options = TextOptions {
         style: FileFormat::style(config.format),
         delimiter: config.delimiter,
         spans: false,
