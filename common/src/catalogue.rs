@@ -34,6 +34,13 @@ pub struct Item {
     /// code, whose neighbours are alike. An empty map is not written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, f64>,
+    /// The number on its barcode (GTIN, EAN, UPC): up to 14 digits, by which shops with article numbers of their own find
+    /// it. An empty one is not written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub gtin: String,
+    /// Other ids that shops have for it. An empty list is not written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// What a model from outside makes of the item: 1 to [`VECTOR_NUMBERS`] numbers within [`MOST_IN_VECTOR`] of 0, as
     /// many for every item that has some. They are used as they stand; an import centres them and scales them to mean
     /// square length 1. An empty list, of an item without, is not written.
@@ -52,9 +59,19 @@ impl Item {
             price: None,
             tags: Vec::new(),
             numbers: BTreeMap::new(),
+            gtin: String::new(),
+            aliases: Vec::new(),
             vector: Vec::new(),
         }
     }
+}
+
+/// A barcode's number without leading zeros: an EAN of 13 digits and a GTIN of 14 are the same. None of what is no such
+/// number.
+pub fn bare_gtin(text: &str) -> Option<&str> {
+    let is_number = (1..=GTIN_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = text.trim_start_matches('0');
+    (is_number && !bare.is_empty()).then_some(bare)
 }
 
 /// The items in order, with their features as small integers.
@@ -87,7 +104,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// An empty list, an empty or repeated id, a price that is negative or not finite, a vector that [`Item::vector`]
-    /// does not allow, too many items.
+    /// does not allow, a barcode's number that is none, one or an alias that two items have, too many items.
     pub fn new(items: Vec<Item>) -> Result<Self, CatalogueError> {
         if items.is_empty() {
             return Err(CatalogueError::Empty);
@@ -128,6 +145,7 @@ impl Catalogue {
                 return Err(CatalogueError::RepeatedId { id: item.id.clone() });
             }
         }
+        check_other_names(&items, &index)?;
         let categories = vocabulary(items.iter().map(|item| item.category.as_str()));
         let brands = vocabulary(items.iter().map(|item| item.brand.as_str()));
         let price_edges = price_edges(&items);
@@ -260,6 +278,37 @@ fn check_vector(item: &Item, expected: usize) -> Result<(), CatalogueError> {
     }
 }
 
+/// Whatever else an item is called, it is called alone.
+fn check_other_names(items: &[Item], index: &HashMap<String, u32>) -> Result<(), CatalogueError> {
+    let (mut gtins, mut aliases) = (HashMap::new(), HashMap::new());
+    for (row, item) in items.iter().enumerate() {
+        let shared = |name: &str, other: &str| CatalogueError::SharedName {
+            name: name.to_owned(),
+            ids: [other.to_owned(), item.id.clone()],
+        };
+        if !item.gtin.is_empty() {
+            let bare = bare_gtin(&item.gtin).ok_or_else(|| CatalogueError::Gtin {
+                id: item.id.clone(),
+                gtin: item.gtin.clone(),
+            })?;
+            if let Some(other) = gtins.insert(bare, &item.id) {
+                return Err(shared(&item.gtin, other));
+            }
+        }
+        for alias in &item.aliases {
+            let other = aliases
+                .insert(alias.as_str(), &item.id)
+                .filter(|other| **other != item.id);
+            let named = index.get(alias).filter(|named| **named as usize != row);
+            let named = named.map(|named| &items[*named as usize].id);
+            if let Some(other) = other.or(named) {
+                return Err(shared(alias, other));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn vocabulary<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let distinct: std::collections::BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
     std::iter::once("").chain(distinct).map(str::to_owned).collect()
@@ -347,6 +396,24 @@ pub enum CatalogueError {
         /// The number as read.
         value: f32,
     },
+    /// A barcode's number that is none.
+    #[error(
+        "item {id:?} has the gtin {gtin:?}; one has up to {GTIN_DIGITS} digits and nothing else, or is left out"
+    )]
+    Gtin {
+        /// The item's id.
+        id: String,
+        /// As read.
+        gtin: String,
+    },
+    /// A barcode's number or an alias of two items.
+    #[error("{name:?} is a name of two items, {:?} and {:?}: take it away from one", ids[0], ids[1])]
+    SharedName {
+        /// The number or alias.
+        name: String,
+        /// The items' ids.
+        ids: [String; 2],
+    },
     /// Of another format.
     #[error("the catalogue: {0}")]
     Format(FormatError),
@@ -363,6 +430,9 @@ pub enum CatalogueError {
 /// Most items of a catalogue.
 pub const MAX_ITEMS: usize = 4_000_000;
 
+/// Most digits of a barcode's number.
+pub const GTIN_DIGITS: usize = 14;
+
 /// Most numbers of an item's vector.
 pub const VECTOR_NUMBERS: usize = 32;
 
@@ -371,107 +441,4 @@ pub const VECTOR_NUMBERS: usize = 32;
 pub const MOST_IN_VECTOR: f32 = 1e4;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(id: &str, price: Option<f64>) -> Item {
-        Item {
-            category: "tea".into(),
-            price,
-            ..Item::bare(id)
-        }
-    }
-
-    #[test]
-    fn bad_catalogues_are_named() {
-        assert!(matches!(Catalogue::new(vec![]), Err(CatalogueError::Empty)));
-        let twice = vec![item("a", None), item("a", None)];
-        assert!(matches!(
-            Catalogue::new(twice),
-            Err(CatalogueError::RepeatedId { .. })
-        ));
-        assert!(matches!(
-            Catalogue::new(vec![item("a", Some(f64::NAN))]),
-            Err(CatalogueError::Price { .. })
-        ));
-        assert!(matches!(
-            Catalogue::new(vec![item("", None)]),
-            Err(CatalogueError::EmptyId { row: 0 })
-        ));
-    }
-
-    #[test]
-    fn tags_and_numbers_survive_and_an_item_without_them_is_written_as_ever() {
-        let mut film = item("a", None);
-        (film.tags, film.numbers) = (vec!["drama".into()], BTreeMap::from([("year".into(), 1995.0)]));
-        let catalogue = Catalogue::new(vec![film.clone(), item("b", None)]).expect("a catalogue");
-        let bytes = catalogue.to_bytes();
-        assert!(bytes.ends_with(
-            b"{\"id\":\"b\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null}\n"
-        ));
-        let again = Catalogue::from_bytes(&bytes).expect("the same");
-        assert_eq!(again.items(), catalogue.items());
-        film.numbers.insert("year".into(), f64::INFINITY);
-        let refused = Catalogue::new(vec![film]).expect_err("no number").to_string();
-        assert!(refused.contains("\"year\""), "{refused}");
-    }
-
-    #[test]
-    fn vectors_survive_and_bad_ones_are_named() {
-        let with = |id: &str, vector: &[f32]| Item {
-            vector: vector.to_vec(),
-            ..item(id, None)
-        };
-        let catalogue =
-            Catalogue::new(vec![with("a", &[0.25, -1.0001]), item("b", None)]).expect("a catalogue");
-        let bytes = catalogue.to_bytes();
-        assert_eq!(
-            String::from_utf8(bytes.clone()).expect("text"),
-            "{\"id\":\"a\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null,\"vector\":[0.25,-1.0001]}\n\
-             {\"id\":\"b\",\"title\":\"\",\"category\":\"tea\",\"brand\":\"\",\"price\":null}\n"
-        );
-        let again = Catalogue::from_bytes(&bytes).expect("the same");
-        assert_eq!(again.items(), catalogue.items());
-        for (second, named) in [
-            (vec![1.0], "\"b\" has a vector of 1 numbers; here it must have 2"),
-            (vec![1.0, f32::NAN], "\"b\" has NaN in its vector"),
-            (vec![1.0, f32::INFINITY], "\"b\" has inf"),
-            (vec![1.0, -2e4], "\"b\" has -20000"),
-        ] {
-            let items = vec![with("a", &[0.5, 1.0]), with("b", &second)];
-            let said = Catalogue::new(items).expect_err(named).to_string();
-            assert!(said.contains(named), "{said}");
-        }
-        let long = Catalogue::new(vec![with("a", &[0.0; 33])]).expect_err("too long");
-        assert!(
-            long.to_string().contains("33 numbers; here it must have 32"),
-            "{long}"
-        );
-    }
-
-    #[test]
-    fn a_catalogue_of_a_later_format_says_so_and_a_line_that_is_no_item_is_another_matter() {
-        let said = |text: &str| Catalogue::from_bytes(text.as_bytes()).unwrap_err().to_string();
-        assert!(said("{\"format\":2}\n{}\n").contains("format 2 and this program reads format 1"));
-        assert!(said("{\"id\":\"a\"}\n{\"format\":2}\n").contains("line 2"));
-        assert!(said("{\"item\":2}\n").contains("line 1"));
-    }
-
-    #[test]
-    fn bytes_survive_and_features_are_in_range() {
-        let items = (0..20)
-            .map(|i| item(&format!("i{i}"), (i % 3 != 0).then_some(f64::from(i))))
-            .collect();
-        let catalogue = Catalogue::new(items).expect("a catalogue");
-        let again = Catalogue::from_bytes(&catalogue.to_bytes()).expect("the same");
-        assert_eq!(catalogue.digest(), again.digest());
-        assert_eq!(catalogue.features(), again.features());
-        assert!(
-            catalogue
-                .features()
-                .iter()
-                .all(|f| f.price_bucket as usize <= PRICE_BUCKETS && f.category == 1)
-        );
-        assert_eq!(catalogue.features()[0].price_bucket, 0);
-    }
-}
+mod tests;

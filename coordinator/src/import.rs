@@ -20,6 +20,10 @@ struct Row {
     brand: String,
     #[serde(default)]
     price: String,
+    #[serde(default)]
+    gtin: String,
+    #[serde(default)]
+    aliases: String,
 }
 
 /// Further columns that say what an item is.
@@ -37,7 +41,7 @@ pub struct FeatureColumns {
     pub numbers: Vec<String>,
 }
 
-/// Reads `item_id,title,category,brand,price`, of which all but the first may be missing or empty, and the further
+/// Reads `item_id,title,category,brand,price,gtin,aliases` (aliases separated by `|`), of which all but the first may be missing or empty, and the further
 /// columns that are named.
 ///
 /// # Errors
@@ -81,19 +85,23 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
         for (name, at) in &numbers {
             known.extend(number(name, text(*at))?.map(|value| ((*name).clone(), value)));
         }
-        let tags = tags.map_or("", text).split(columns.tag_separator);
+        let list = |text: &str, separator: char| {
+            let parts = text
+                .split(separator)
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
         items.push(Item {
             id: row.item_id,
             title: row.title,
             category: row.category,
             brand: row.brand,
             price,
-            tags: tags
-                .map(str::trim)
-                .filter(|tag| !tag.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            tags: list(tags.map_or("", text), columns.tag_separator),
             numbers: known,
+            gtin: row.gtin.trim().to_owned(),
+            aliases: list(&row.aliases, '|'),
             vector: Vec::new(),
         });
     }
@@ -173,6 +181,26 @@ mod tests {
         let file = dir.path().join("items.csv");
         std::fs::write(&file, text).expect("written");
         read(&file, columns)
+    }
+
+    #[test]
+    fn barcodes_and_the_shops_own_numbers_are_taken_in() {
+        let text = "item_id,gtin,aliases\na, 4006381333931 ,A-1| 77\nb,,\n";
+        let catalogue = read_text(text, &FeatureColumns::default()).expect("a catalogue");
+        let [a, b] = catalogue.items() else {
+            panic!("two items")
+        };
+        assert_eq!(
+            (a.gtin.as_str(), &a.aliases[..]),
+            ("4006381333931", &["A-1".to_owned(), "77".to_owned()][..])
+        );
+        assert_eq!(*b, Item::bare("b"));
+        let twice = read_text(
+            "item_id,gtin\na,4006381333931\nb,04006381333931\n",
+            &FeatureColumns::default(),
+        );
+        let twice = twice.expect_err("one barcode").to_string();
+        assert!(twice.contains("two items, \"a\" and \"b\""), "{twice}");
     }
 
     #[test]

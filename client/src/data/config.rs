@@ -124,6 +124,11 @@ pub struct ItemColumns {
     pub price: Option<String>,
     /// What else the item is, separated by `|`; optional, default `tags`.
     pub tags: Option<String>,
+    /// The number on the barcode (GTIN, EAN), by which a shop's article is found in the federation's catalogue; optional,
+    /// default `gtin`.
+    pub gtin: Option<String>,
+    /// Other ids of the item, separated by `|`; optional, default `aliases`.
+    pub aliases: Option<String>,
     /// Columns of numbers, such as `numbers = ["year"]`; default none. The one called `code` is an article code, whose
     /// neighbours are alike.
     pub numbers: Vec<String>,

@@ -51,6 +51,8 @@ pub(super) fn read_items(
     let brand = table.optional("item_columns.brand", columns.brand.as_deref(), "brand")?;
     let price = table.optional("item_columns.price", columns.price.as_deref(), "price")?;
     let tags = table.optional("item_columns.tags", columns.tags.as_deref(), "tags")?;
+    let gtin = table.optional("item_columns.gtin", columns.gtin.as_deref(), "gtin")?;
+    let aliases = table.optional("item_columns.aliases", columns.aliases.as_deref(), "aliases")?;
     let numbers = columns
         .numbers
         .iter()
@@ -89,19 +91,21 @@ pub(super) fn read_items(
             }
         };
         let text = |column: Option<usize>| column.map_or_else(String::new, |column| fields[column].clone());
+        let list = |column: Option<usize>| {
+            let text = text(column);
+            let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
         let mut item = Item {
             id: fields[id].clone(),
             title: text(title),
             category: text(category),
             brand: text(brand),
             price,
-            tags: text(tags)
-                .split('|')
-                .map(str::trim)
-                .filter(|tag| !tag.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            tags: list(tags),
             numbers,
+            gtin: text(gtin),
+            aliases: list(aliases),
             vector: Vec::new(),
         };
         if let Some(level) = level {
@@ -116,6 +120,8 @@ pub(super) fn read_items(
                 brand: String::new(),
                 price: None,
                 numbers: BTreeMap::new(),
+                gtin: String::new(),
+                aliases: Vec::new(),
                 ..item
             };
         }

@@ -13,7 +13,7 @@ use crate::import::{self, FeatureColumns};
 
 #[derive(Subcommand)]
 pub(super) enum CatalogueCommand {
-    /// From a CSV file: item_id,title,category,brand,price.
+    /// From a CSV file: item_id,title,category,brand,price,gtin,aliases; all but the first may be left out.
     #[command(
         after_help = "Examples:\n  souk-coordinator catalogue import items.csv --dir federation\n  \
                       souk-coordinator catalogue import films.csv --tags genres --number year --dir federation\n  \
