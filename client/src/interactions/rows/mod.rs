@@ -1,0 +1,61 @@
+//! Containers of rows: whatever a source is kept in, opened as [`Rows`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `digested` | a file whose digest is that of what was read |
+//! | `expanded` | gzip and zstd, within limits |
+//! | `jsonl` | JSON lines |
+
+mod digested;
+mod expanded;
+mod jsonl;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::Path;
+
+use souk_common::table::{Options, Rows, TableError, TextTable};
+
+pub(crate) use digested::{Rest, digest_of};
+
+use crate::data::sources::FileKind;
+use crate::data::{DataError, ShopDataConfig};
+use digested::DigestedSource;
+
+/// Opens the file at `path`, which is of this `kind`, or of the one that its name tells.
+///
+/// # Errors
+/// When it can't be read, or is no table.
+pub(crate) fn open(
+    path: &Path,
+    kind: Option<FileKind>,
+    config: &ShopDataConfig,
+) -> Result<(Box<dyn Rows>, Rest), DataError> {
+    let unreadable = |source: io::Error| TableError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let (source, rest) = DigestedSource::open(path).map_err(unreadable)?;
+    let kind = kind.unwrap_or_else(|| kind_by_name(path));
+    let text = || expanded::expanded(source, config.max_bytes).map_err(unreadable);
+    let rows: Box<dyn Rows> = match kind {
+        FileKind::File => Box::new(TextTable::new(path, text()?, config.text_options())?),
+        FileKind::Jsonl => Box::new(jsonl::JsonLines::new(path, text()?)?),
+        FileKind::Xlsx => todo!(),
+        FileKind::Parquet => todo!(),
+    };
+    Ok((rows, rest))
+}
+
+/// What a file's name says of its kind; a further ending of a compressed file is not looked at.
+fn kind_by_name(path: &Path) -> FileKind {
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().to_lowercase());
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "jsonl" | "ndjson" => FileKind::Jsonl,
+        "xlsx" | "xlsm" | "xls" | "ods" => FileKind::Xlsx,
+        "parquet" => FileKind::Parquet,
+        _ => FileKind::File,
+    }
+}
