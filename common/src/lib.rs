@@ -52,6 +52,7 @@ pub mod round;
 pub mod secagg;
 pub mod stack;
 pub mod storage;
+pub mod table;
 pub mod telemetry;
 pub mod terminal;
 pub mod training;

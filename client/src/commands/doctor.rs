@@ -156,7 +156,7 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
 /// Whether the plan has room for the shop's customers.
 fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
     let catalogue = catalogue_in_use(folder)?;
-    let data = match read_shop(&config.data, folder.path(), catalogue.as_ref()) {
+    let data = match read_shop(&config.data, folder.path(), catalogue.as_ref(), SystemClock.now()) {
         Ok(data) => data,
         // A matter of its own, with a command of its own.
         Err(error) => {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use souk_common::clock::Clock;
+use souk_common::clock::{Clock, SystemClock};
 
 use crate::config::ShopConfig;
 use crate::data::DataReport;
@@ -250,7 +250,7 @@ fn failed(error: &anyhow::Error) -> Answer {
 pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let config = ShopConfig::load(folder)?;
     let catalogue = crate::recommend::cache::catalogue_in_use(folder)?;
-    let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref())?;
+    let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref(), SystemClock.now())?;
     let outgrown = outgrown(folder, &data.dataset);
     Ok(Answer::Data(CheckedData {
         notes: outgrown.lines().map(str::to_owned).collect(),

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use souk_common::table::Style;
+
+use crate::data::{customers, layout};
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///
@@ -11,9 +14,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShopDataConfig {
-    /// How the files are written: `"csv"` (a header line, then one order line each; the default) or `"recbole"` (RecBole
-    /// atomic files: tabs, and a header like `user_id:token`). Either may be gzipped, whatever its name.
-    pub format: FileFormat,
+    /// How the files with orders are laid out: `"columns"` (one order line each, columns as named under `[data.columns]`;
+    /// also `"csv"`), `"recbole"` (RecBole atomic files: tabs, and a header like `user_id:token`), or what a shop system
+    /// exports: `"shopify"`, `"woocommerce"`, `"square"`, `"magento"`, `"amazon"`. Default: told from the header, and said.
+    pub format: Option<FileFormat>,
     /// The files with orders, read one after another: `orders = ["orders.csv"]` (the default) or a single name.
     pub orders: Paths,
     /// The file with the shop's own catalogue: `items = "items.csv"`. Default: `items.csv` if there is one. Not needed
@@ -22,10 +26,29 @@ pub struct ShopDataConfig {
     /// The file with what the shop knows of its users: `users = "users.csv"`. Only counted, never sent. Default:
     /// `users.csv` if there is one.
     pub users: Option<PathBuf>,
-    /// What separates the columns of a `csv` file, one character: `delimiter = ";"`. Default `","`.
-    pub delimiter: char,
-    /// Which kinds of event count, by the event column's values: `events = ["purchase"]`. Default: all.
+    /// What separates the columns, one character: `delimiter = ";"`. Default: the one of `,` `;` tab and `|` that the header
+    /// has most of, or what a first line such as `sep=;` says.
+    pub delimiter: Option<char>,
+    /// Which kinds of event count, by the event column's values: `events = ["purchase", "view"]`. Default: purchases, in
+    /// the words that shop systems have for them.
     pub events: Vec<String>,
+    /// Which statuses of an order or a line mean that nothing was bought, whatever their case: `not_bought = ["cancelled"]`.
+    /// Default: cancelled, refunded, voided and the like.
+    pub not_bought: Vec<String>,
+    /// Lines that are no products, by item id or title, whatever their case; a `*` at the end stands for anything:
+    /// `leave_out = ["postage", "gift card*"]`. Default: postage, vouchers, gift cards, fees, tips in their usual words.
+    pub leave_out: Vec<String>,
+    /// Customer ids that stand for no customer, whatever their case: `nobody = ["0", "guest", "counter sale"]`. Default:
+    /// `0`, `nan`, `null`, `guest`, `-` and the like. An empty id is always no customer.
+    pub nobody: Vec<String>,
+    /// How times are written: `"excel"`, `"seconds"`, `"milliseconds"`, `"microseconds"`, or a pattern of strptime such as
+    /// `time_format = "%d/%m/%Y %H:%M"`. Default: every unambiguous way, told from each value by itself.
+    pub time_format: Option<String>,
+    /// Where times without an offset are from, an IANA name: `time_zone = "Europe/Berlin"`. Default UTC.
+    pub time_zone: Option<String>,
+    /// The first day on which an order can have been, in UTC: `earliest = "1985-06-01"`. Default `"1990-01-01"`: what is
+    /// before is more likely a number that means something else.
+    pub earliest: Option<String>,
     /// Recommend groups of products instead of products: a column of the items file, such as
     /// `item_level = "product_type"`, whose value takes the item's place. Default: products.
     pub item_level: Option<String>,
@@ -41,12 +64,18 @@ pub struct ShopDataConfig {
 impl Default for ShopDataConfig {
     fn default() -> Self {
         Self {
-            format: FileFormat::Csv,
+            format: None,
             orders: Paths::One("orders.csv".into()),
             items: None,
             users: None,
-            delimiter: ',',
+            delimiter: None,
             events: Vec::new(),
+            not_bought: owned(&layout::NOT_BOUGHT),
+            leave_out: owned(&customers::LEAVE_OUT),
+            nobody: owned(&customers::NOBODY),
+            time_format: None,
+            time_zone: None,
+            earliest: None,
             item_level: None,
             keep_unlisted: false,
             columns: OrderColumns::default(),
@@ -55,15 +84,40 @@ impl Default for ShopDataConfig {
     }
 }
 
-/// How a file of rows is written.
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// How a file of orders is laid out.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
-    /// Comma separated values with a header line; quotes as in RFC 4180.
+    /// One order line each, its columns as the owner names them.
     #[default]
-    Csv,
+    #[serde(alias = "csv")]
+    Columns,
     /// RecBole atomic files: tab separated, header fields `name:type`, no quotes.
     Recbole,
+    /// Orders exported from Shopify's admin.
+    Shopify,
+    /// WooCommerce, by the common export plugins.
+    Woocommerce,
+    /// Square's item details.
+    Square,
+    /// Magento (Adobe Commerce): order items with their orders.
+    Magento,
+    /// Amazon's order reports that name buyers.
+    Amazon,
+}
+
+impl FileFormat {
+    /// The style of the text, where the format settles it.
+    pub(super) fn style(format: Option<Self>) -> Option<Style> {
+        format.map(|format| match format {
+            Self::Recbole => Style::Recbole,
+            _ => Style::Quoted,
+        })
+    }
 }
 
 /// One path or several.
@@ -91,18 +145,27 @@ impl Paths {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OrderColumns {
-    /// Who bought; default `user_id`.
+    /// Who bought; default `user_id`. E-mail addresses are compared without case.
     pub user: Option<String>,
     /// What; default `item_id`.
     pub item: Option<String>,
-    /// When: seconds or milliseconds since 1970, RFC 3339, or `YYYY-MM-DD[ HH:MM:SS]` (UTC); default `timestamp`.
+    /// When; default `timestamp`. Seconds or milliseconds since 1970, RFC 3339, `YYYY-MM-DD[ HH:MM[:SS]][ offset]`,
+    /// `YYYYMMDD`, Excel's day numbers, or as `time_format` says.
     pub timestamp: Option<String>,
+    /// The time of day, where `timestamp` is only a date; optional, no default.
+    pub time: Option<String>,
     /// The kind of event; optional, default `event`.
     pub event: Option<String>,
-    /// How many; optional, default `quantity`. Less than zero is a return and does not count.
+    /// The status of the order; optional, default `status`.
+    pub status: Option<String>,
+    /// The order's number; optional, default `order_id`.
+    pub order: Option<String>,
+    /// How many; optional, default `quantity`. Less than zero is a return, which takes a purchase back.
     pub quantity: Option<String>,
     /// What one cost; optional, default `price`.
     pub price: Option<String>,
+    /// What the item is called; optional, default `title`. Only used to leave out what is no product.
+    pub title: Option<String>,
     /// Stars; optional, default `rating`. Only checked to be a number.
     pub rating: Option<String>,
 }

@@ -1,14 +1,16 @@
 //! Reading a catalogue.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use souk_common::catalogue::{Catalogue, Item};
+use souk_common::catalogue::{Catalogue, Item, bare_gtin};
+use souk_common::table::{Options, Row, Rows, TextTable, number};
 
 use crate::data::DataError;
 use crate::data::config::{FileFormat, ItemColumns};
+use crate::data::layout::{optional, required};
 use crate::data::report::DataReport;
-use crate::data::table::SourceTable;
 
 /// Reads a catalogue from a file of items, in the file's order; bad and repeated lines are passed over and reported.
 ///
@@ -17,8 +19,8 @@ use crate::data::table::SourceTable;
 pub fn read_catalogue(
     path: &Path,
     columns: &ItemColumns,
-    format: FileFormat,
-    delimiter: char,
+    format: Option<FileFormat>,
+    delimiter: Option<char>,
 ) -> Result<(Catalogue, DataReport), DataError> {
     let mut report = DataReport::default();
     let (items, _) = read_items(path, columns, format, delimiter, None, &mut report)?;
@@ -39,77 +41,106 @@ pub fn read_catalogue(
 pub(super) fn read_items(
     path: &Path,
     columns: &ItemColumns,
-    format: FileFormat,
-    delimiter: char,
+    format: Option<FileFormat>,
+    delimiter: Option<char>,
     level: Option<&str>,
     report: &mut DataReport,
 ) -> Result<(Vec<Item>, HashMap<String, String>), DataError> {
-    let mut table = SourceTable::open_items(path, format, delimiter)?;
-    let id = table.required("item_columns.item", columns.item.as_deref(), "item_id")?;
-    let title = table.optional("item_columns.title", columns.title.as_deref(), "title")?;
-    let category = table.optional("item_columns.category", columns.category.as_deref(), "category")?;
-    let brand = table.optional("item_columns.brand", columns.brand.as_deref(), "brand")?;
-    let price = table.optional("item_columns.price", columns.price.as_deref(), "price")?;
-    let tags = table.optional("item_columns.tags", columns.tags.as_deref(), "tags")?;
-    let gtin = table.optional("item_columns.gtin", columns.gtin.as_deref(), "gtin")?;
-    let aliases = table.optional("item_columns.aliases", columns.aliases.as_deref(), "aliases")?;
+    let options = Options {
+        style: FileFormat::style(format.filter(|format| *format == FileFormat::Recbole)),
+        delimiter,
+        spans: true,
+    };
+    let mut table = TextTable::open(path, options)?;
+    let decimal_commas = table.has_decimal_commas();
+    let id = required(
+        &table,
+        "item_columns.item",
+        &[columns.item.as_deref().unwrap_or("item_id")],
+    )?;
+    let title = optional(&table, "item_columns.title", columns.title.as_deref(), "title")?;
+    let category = optional(
+        &table,
+        "item_columns.category",
+        columns.category.as_deref(),
+        "category",
+    )?;
+    let brand = optional(&table, "item_columns.brand", columns.brand.as_deref(), "brand")?;
+    let price = optional(&table, "item_columns.price", columns.price.as_deref(), "price")?;
+    let tags = optional(&table, "item_columns.tags", columns.tags.as_deref(), "tags")?;
+    let gtin_column = optional(&table, "item_columns.gtin", columns.gtin.as_deref(), "gtin")?;
+    let aliases = optional(&table, "item_columns.aliases", columns.aliases.as_deref(), "aliases")?;
     let numbers = columns
         .numbers
         .iter()
-        .map(|name| {
-            Ok((
-                name.as_str(),
-                table.required("item_columns.numbers", Some(name), name)?,
-            ))
-        })
+        .map(|name| Ok((name.as_str(), required(&table, "item_columns.numbers", &[name])?)))
         .collect::<Result<Vec<_>, DataError>>()?;
     let level = level
-        .map(|name| table.required("item_level", Some(name), name))
+        .map(|name| required(&table, "item_level", &[name]))
         .transpose()?;
-    let file = path.display().to_string();
-    report.files.push(file.clone());
+    report.begin(table.name());
     let (mut items, mut levels, mut seen) = (Vec::new(), HashMap::new(), HashMap::new());
     let mut groups = HashSet::new();
-    while let Some(row) = table.next_row()? {
+    let mut row = Row::default();
+    while table.next_row(&mut row)? {
         report.note_lines(row.line, row.lines);
-        let parsed = row.fields.and_then(|fields| {
-            let price = price.map_or(Ok(None), |column| parse_price(&fields[column]))?;
-            if fields[id].is_empty() {
-                return Err("the item id is empty".into());
-            }
-            if let Some(first) = seen.insert(fields[id].clone(), row.line) {
-                return Err(format!("item {:?} is already on line {first}", fields[id]));
-            }
-            let numbers = parse_numbers(&numbers, &fields)?;
-            Ok((fields, price, numbers))
-        });
-        let (fields, price, numbers) = match parsed {
-            Ok(parsed) => parsed,
-            Err(reason) => {
-                report.add_bad(&file, row.line, reason);
-                continue;
-            }
+        let id = row.get(id);
+        let fault = match &row.fault {
+            Some(fault) => Some((fault.kind(), fault.to_string())),
+            None if id.is_empty() => Some(("empty id", "the item id is empty".to_owned())),
+            None => match seen.entry(id.to_owned()) {
+                Entry::Occupied(first) => {
+                    let reason = format!("item {id:?} is already on line {}", first.get());
+                    Some(("item listed twice", reason))
+                }
+                Entry::Vacant(new) => {
+                    new.insert(row.line);
+                    None
+                }
+            },
         };
-        let text = |column: Option<usize>| column.map_or_else(String::new, |column| fields[column].clone());
-        let list = |column: Option<usize>| {
-            let text = text(column);
+        if let Some((kind, reason)) = fault {
+            report.add_bad(row.line, kind, reason);
+            continue;
+        }
+        let text = |column: Option<usize>| column.map_or("", |column| row.get(column));
+        let mut number = |name: &str, text: &str| {
+            let number = number::parse(text, decimal_commas);
+            if number.is_none() && !text.is_empty() {
+                report.missing(name);
+            }
+            number
+        };
+        // A price below zero is none.
+        let price = number("price", text(price)).filter(|price| *price >= 0.0);
+        let known = numbers.iter().filter_map(|(name, at)| {
+            let value = number(name, row.get(*at))?;
+            Some(((*name).to_owned(), value))
+        });
+        let numbers: BTreeMap<String, f64> = known.collect();
+        let gtin = Some(text(gtin_column)).filter(|gtin| bare_gtin(gtin).is_some());
+        if gtin.is_none() && !text(gtin_column).is_empty() {
+            report.missing("gtin");
+        }
+        report.take_row();
+        let list = |text: &str| {
             let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
             parts.map(str::to_owned).collect()
         };
         let mut item = Item {
-            id: fields[id].clone(),
-            title: text(title),
-            category: text(category),
-            brand: text(brand),
+            id: id.to_owned(),
+            title: text(title).to_owned(),
+            category: text(category).to_owned(),
+            brand: text(brand).to_owned(),
             price,
-            tags: list(tags),
+            tags: list(text(tags)),
             numbers,
-            gtin: text(gtin),
-            aliases: list(aliases),
+            gtin: gtin.unwrap_or_default().to_owned(),
+            aliases: list(text(aliases)),
             vector: Vec::new(),
         };
         if let Some(level) = level {
-            let group = fields[level].clone();
+            let group = row.get(level).to_owned();
             levels.insert(item.id.clone(), group.clone());
             if group.is_empty() || !groups.insert(group.clone()) {
                 continue;
@@ -127,27 +158,8 @@ pub(super) fn read_items(
         }
         items.push(item);
     }
+    for told in table.guessed() {
+        report.guessed(told);
+    }
     Ok((items, levels))
-}
-
-/// The numbers of a line; an empty one is unknown.
-fn parse_numbers(columns: &[(&str, usize)], fields: &[String]) -> Result<BTreeMap<String, f64>, String> {
-    let known = columns.iter().filter(|(_, at)| !fields[*at].is_empty());
-    known
-        .map(|(name, at)| match fields[*at].parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(((*name).to_owned(), number)),
-            _ => Err(format!("{name} {:?} is not a number", fields[*at])),
-        })
-        .collect()
-}
-
-/// A price: empty (unknown), or a finite number, 0 or more.
-pub(super) fn parse_price(text: &str) -> Result<Option<f64>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse::<f64>() {
-        Ok(price) if price.is_finite() && price >= 0.0 => Ok(Some(price)),
-        _ => Err(format!("price {text:?} is not a number, 0 or more")),
-    }
 }

@@ -7,23 +7,27 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
+use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
+use souk_common::table::{Options, Row, Rows, TableError, TextTable};
 
 pub mod config;
+mod customers;
 pub mod interaction;
 mod items;
-mod lines;
+mod layout;
 mod orders;
 pub mod outgrown;
+pub mod reading;
 pub mod report;
-pub mod table;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use config::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig};
 pub use items::read_catalogue;
-pub use report::{BadLine, DataReport};
+pub use reading::{Reading, read_interactions};
+pub use report::{BadLine, DataReport, SourceReport};
 
 /// A shop's data, read.
 #[derive(Debug)]
@@ -47,6 +51,7 @@ pub fn read_shop(
     config: &ShopDataConfig,
     folder: &Path,
     catalogue: Option<&Catalogue>,
+    now: Timestamp,
 ) -> Result<ShopData, DataError> {
     let mut report = DataReport::default();
     let (items, levels) = read_own_items(config, folder, catalogue.is_none(), &mut report)?;
@@ -58,8 +63,10 @@ pub fn read_shop(
         .map(|path| folder.join(path))
         .collect();
     let mut orders = orders::Orders::default();
+    let reading = Reading { config, levels, now };
     for path in &paths {
-        orders.read(path, config, levels, &mut report)?;
+        let mut rows = open_orders(path, config)?;
+        read_interactions(&mut rows, &reading, &mut orders, &mut report)?;
     }
     report.profiles = count_profiles(config, folder, &mut report)?;
     let first = paths.first().cloned().unwrap_or_else(|| folder.to_owned());
@@ -123,17 +130,33 @@ fn count_profiles(
     let Some(path) = existing(config.users.as_deref(), folder, "users.csv") else {
         return Ok(None);
     };
-    let mut table = table::SourceTable::open(&path, config.format, config.delimiter)?;
-    let file = path.display().to_string();
-    report.files.push(file.clone());
+    let mut table = open_orders(&path, config)?;
+    report.begin(table.name());
+    let mut row = Row::default();
     let mut count = 0;
-    while let Some(row) = table.next_row()? {
-        match row.fields {
-            Ok(_) => count += 1,
-            Err(reason) => report.add_bad(&file, row.line, reason),
+    while table.next_row(&mut row)? {
+        match &row.fault {
+            None => {
+                count += 1;
+                report.take_row();
+            }
+            Some(fault) => report.add_bad(row.line, fault.kind(), fault.to_string()),
         }
     }
     Ok(Some(count))
+}
+
+/// Opens a file about customers, in which each row is one line.
+///
+/// # Errors
+/// When it can't be read, is empty, or is no text.
+pub fn open_orders(path: &Path, config: &ShopDataConfig) -> Result<TextTable, DataError> {
+    let options = Options {
+        style: FileFormat::style(config.format),
+        delimiter: config.delimiter,
+        spans: false,
+    };
+    Ok(TextTable::open(path, options)?)
 }
 
 /// The file that was named, or `default` if it is there.
@@ -159,28 +182,9 @@ fn no_order(path: PathBuf, report: &DataReport) -> DataError {
 /// Why files can't be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It can't be read.
-    #[error("{} can't be read: check that it exists and is complete", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Nothing in it.
-    #[error("{} is empty: its first line must name the columns", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its first line is no header.
-    #[error("{}: the header line is unusable: {reason}", path.display())]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// A file is no table.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A column is missing.
     #[error(
         "{} has no column {column:?}; it has: {have}; name the right one as {key} under [data] in shop.toml",
@@ -195,6 +199,22 @@ pub enum DataError {
         key: &'static str,
         /// What there is.
         have: String,
+    },
+    /// A setting under `[data]` says nothing.
+    #[error("{key} = {value:?} under [data] in shop.toml: {reason}")]
+    Setting {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was read could not be kept.
+    #[error("what was read can't be kept")]
+    Sink {
+        /// Why.
+        source: std::io::Error,
     },
     /// Items by level, but no items file.
     #[error("item_level needs an items file: set items under [data] in shop.toml")]

@@ -2,16 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
 
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 
-use crate::data::config::ShopDataConfig;
-use crate::data::items::parse_price;
+use crate::data::interaction::{Interaction, Kind, Sink};
 use crate::data::report::{DataReport, MAX_EXAMPLES};
-use crate::data::table::SourceTable;
-use crate::data::{DataError, time};
 
 /// Gathers orders: 24 bytes each, and each distinct id once.
 #[derive(Default)]
@@ -27,6 +24,8 @@ struct Order {
     item: u32,
     time: i64,
     sequence: u32,
+    /// Pieces; less than zero came back.
+    quantity: f32,
 }
 
 #[derive(Default)]
@@ -47,90 +46,25 @@ impl Names {
     }
 }
 
-/// Where the columns of an open file of orders are.
-struct Places {
-    user: usize,
-    item: usize,
-    time: usize,
-    event: Option<usize>,
-    quantity: Option<usize>,
-    price: Option<usize>,
-    rating: Option<usize>,
-}
-
-impl Places {
-    fn find(table: &SourceTable, config: &ShopDataConfig) -> Result<Self, DataError> {
-        let names = &config.columns;
-        Ok(Self {
-            user: table.required("columns.user", names.user.as_deref(), "user_id")?,
-            item: table.required("columns.item", names.item.as_deref(), "item_id")?,
-            time: table.required("columns.timestamp", names.timestamp.as_deref(), "timestamp")?,
-            event: table.optional("columns.event", names.event.as_deref(), "event")?,
-            quantity: table.optional("columns.quantity", names.quantity.as_deref(), "quantity")?,
-            price: table.optional("columns.price", names.price.as_deref(), "price")?,
-            rating: table.optional("columns.rating", names.rating.as_deref(), "rating")?,
-        })
+impl Sink for Orders {
+    fn take(&mut self, interaction: &Interaction<'_>) -> io::Result<()> {
+        let quantity = match interaction.kind {
+            Kind::Return => -interaction.quantity,
+            Kind::Purchase | Kind::View | Kind::Cart => interaction.quantity,
+        };
+        let order = Order {
+            user: self.users.intern(interaction.user),
+            item: self.items.intern(interaction.item),
+            time: interaction.time,
+            sequence: self.rows.len() as u32,
+            quantity,
+        };
+        self.rows.push(order);
+        Ok(())
     }
-}
-
-/// What a good line says.
-enum Line {
-    Order { time: i64 },
-    Return,
-    OtherEvent,
 }
 
 impl Orders {
-    /// Reads one file; `levels` maps item ids to the groups that take their place, if any.
-    pub(super) fn read(
-        &mut self,
-        path: &Path,
-        config: &ShopDataConfig,
-        levels: Option<&HashMap<String, String>>,
-        report: &mut DataReport,
-    ) -> Result<(), DataError> {
-        let mut table = SourceTable::open(path, config.format, config.delimiter)?;
-        let places = Places::find(&table, config)?;
-        let file = path.display().to_string();
-        report.files.push(file.clone());
-        while let Some(row) = table.next_row()? {
-            report.rows += 1;
-            let parsed = row
-                .fields
-                .and_then(|fields| parse(&fields, &places, config).map(|line| (line, fields)));
-            match parsed {
-                Err(reason) => report.add_bad(&file, row.line, reason),
-                Ok((Line::Return, _)) => report.returns += 1,
-                Ok((Line::OtherEvent, fields)) => {
-                    let event = places.event.map_or("", |column| &fields[column]);
-                    let known =
-                        report.other_events.len() < MAX_EVENTS || report.other_events.contains_key(event);
-                    let event = if known { event } else { "(others)" };
-                    *report.other_events.entry(event.to_owned()).or_default() += 1;
-                }
-                Ok((Line::Order { time }, fields)) => {
-                    let item = fields[places.item].as_str();
-                    // An item without a group counts as one that the catalogue does not have.
-                    let grouped = levels
-                        .and_then(|levels| levels.get(item))
-                        .filter(|group| !group.is_empty());
-                    self.add(&fields[places.user], grouped.map_or(item, String::as_str), time);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, user: &str, item: &str, time: i64) {
-        let order = Order {
-            user: self.users.intern(user),
-            item: self.items.intern(item),
-            time,
-            sequence: self.rows.len() as u32,
-        };
-        self.rows.push(order);
-    }
-
     /// The ids of all items that were ordered, sorted.
     pub(super) fn item_ids(&self) -> Vec<String> {
         let mut ids = self.items.names.clone();
@@ -157,28 +91,46 @@ impl Orders {
         report.items_not_in_catalogue = unknown.len();
         report.examples_not_in_catalogue = unknown.into_iter().take(MAX_EXAMPLES).cloned().collect();
         report.catalogue_items = catalogue.len();
-        let all = self.rows.len();
+        let orders_of = |row: &Order| row.quantity > 0.0;
+        let all = self.rows.iter().filter(|row| orders_of(row)).count();
+        let mut sizes = vec![0u64; self.users.names.len()];
+        for order in self.rows.iter().filter(|row| orders_of(row)) {
+            sizes[order.user as usize] += 1;
+        }
+        let customers = self.users.names.iter().zip(&sizes);
+        report.note_customers(customers.map(|(name, orders)| (name.as_str(), *orders)));
         let mut orders: Vec<Order> = self
             .rows
             .into_iter()
             .filter_map(|order| rows[order.item as usize].map(|item| Order { item, ..order }))
             .collect();
-        report.rows_not_in_catalogue = (all - orders.len()) as u64;
+        let counted = orders.iter().filter(|row| orders_of(row)).count();
+        report.rows_not_in_catalogue = (all - counted) as u64;
+        orders.sort_unstable_by_key(|order| (order.user, order.item, order.sequence));
+        let mut bought = 0;
+        let mut net = Vec::with_capacity(orders.len());
+        for pair in orders.chunk_by(|a, b| (a.user, a.item) == (b.user, b.item)) {
+            let Some(first) = pair.iter().find(|order| orders_of(order)) else {
+                continue;
+            };
+            bought += 1;
+            if is_kept(pair) {
+                let times = pair
+                    .iter()
+                    .filter(|order| orders_of(order))
+                    .map(|order| order.time);
+                let time = times.min().unwrap_or(first.time);
+                net.push(Order { time, ..*first });
+            }
+        }
+        let mut orders = net;
+        report.pairs = orders.len();
+        report.returned_pairs = bought - orders.len();
+        report.duplicates = (counted - bought) as u64;
         report.note_span(orders.iter().fold(None, |span, order| {
             let (first, last) = span.unwrap_or((order.time, order.time));
             Some((first.min(order.time), last.max(order.time)))
         }));
-        let counted = orders.len();
-        orders.sort_unstable_by_key(|order| (order.user, order.item, order.sequence));
-        orders.dedup_by(|next, kept| {
-            let same = (next.user, next.item) == (kept.user, kept.item);
-            if same {
-                kept.time = kept.time.min(next.time);
-            }
-            same
-        });
-        report.pairs = orders.len();
-        report.duplicates = (counted - orders.len()) as u64;
         orders.sort_unstable_by_key(|order| (order.user, order.time, Reverse(order.sequence)));
         let mut distinct: Vec<u32> = orders.iter().map(|order| order.item).collect();
         distinct.sort_unstable();
@@ -202,43 +154,11 @@ impl Orders {
     }
 }
 
-fn parse(fields: &[String], places: &Places, config: &ShopDataConfig) -> Result<Line, String> {
-    for (name, column) in [("user", places.user), ("item", places.item)] {
-        if fields[column].is_empty() {
-            return Err(format!("the {name} id is empty"));
-        }
-        if fields[column].len() > MAX_ID_BYTES {
-            return Err(format!("the {name} id is longer than {MAX_ID_BYTES} bytes"));
-        }
-    }
-    let when = &fields[places.time];
-    let time = time::parse(when).map_err(|reason| format!("timestamp {when:?} {reason}"))?;
-    if let Some(column) = places.price {
-        parse_price(&fields[column])?;
-    }
-    let number = |name: &str, column: Option<usize>| match column.map(|column| fields[column].as_str()) {
-        None | Some("") => Ok(None),
-        Some(text) => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Some(number)),
-            _ => Err(format!("{name} {text:?} is not a number")),
-        },
-    };
-    number("rating", places.rating)?;
-    let returned = number("quantity", places.quantity)?.is_some_and(|quantity| quantity < 0.0);
-    if let Some(column) = places.event
-        && !config.events.is_empty()
-        && !config.events.contains(&fields[column])
-    {
-        return Ok(Line::OtherEvent);
-    }
-    Ok(if returned {
-        Line::Return
-    } else {
-        Line::Order { time }
-    })
+/// Whether more was bought than came back, beyond what rounding leaves.
+fn is_kept(pair: &[Order]) -> bool {
+    let net: f64 = pair.iter().map(|order| f64::from(order.quantity)).sum();
+    let all: f64 = pair.iter().map(|order| f64::from(order.quantity.abs())).sum();
+    net > all * ROUNDING
 }
 
-/// Longest id of a user or an item.
-const MAX_ID_BYTES: usize = 256;
-/// Most kinds of event that are counted one by one.
-const MAX_EVENTS: usize = 20;
+const ROUNDING: f64 = 1e-6;

@@ -1,11 +1,12 @@
 //! What reading a shop's data found, for people and for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use souk_common::terminal::printable;
 
+use crate::data::interaction::Kind;
 use crate::data::time;
 
 /// What reading a shop's data found.
@@ -27,10 +28,20 @@ pub struct DataReport {
     pub first: Option<String>,
     /// Time of the last order, RFC 3339.
     pub last: Option<String>,
-    /// Orders of less than zero pieces: returns, which do not count.
+    /// Rows of returns: each takes back what the same customer bought of the same item.
     pub returns: u64,
-    /// Orders left out because of their kind of event, by kind.
-    pub other_events: BTreeMap<String, u64>,
+    /// Pairs that were bought and wholly returned; they do not count.
+    #[serde(default)]
+    pub returned_pairs: usize,
+    /// What became of every row of every file.
+    #[serde(default)]
+    pub sources: Vec<SourceReport>,
+    /// The customers with the most orders, the largest first.
+    #[serde(default)]
+    pub largest: Vec<(String, u64)>,
+    /// What the owner should look at, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Orders of items that the catalogue does not have; they do not count.
     pub rows_not_in_catalogue: u64,
     /// How many such items there are.
@@ -55,6 +66,37 @@ pub struct DataReport {
     pub bad: Vec<BadLine>,
 }
 
+/// What became of the rows of one file: `rows` = `taken` + all of `left_out` + all of `bad`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct SourceReport {
+    /// The file, as given, or a query's name.
+    pub name: String,
+    /// Its rows, headers and blank lines not counted.
+    pub rows: u64,
+    /// Those that were taken: as interactions, items or users.
+    pub taken: u64,
+    /// Those that are fine and do not count, by reason.
+    pub left_out: BTreeMap<String, u64>,
+    /// Those that make no sense, by kind of fault.
+    pub bad: BTreeMap<String, u64>,
+    /// Optional values that make no sense and are taken as missing, by column; their rows count.
+    pub missing: BTreeMap<String, u64>,
+    /// How it was taken to be written where nobody said so, a sentence each.
+    pub guessed: Vec<String>,
+}
+
+impl SourceReport {
+    /// How many rows were left out.
+    pub fn left_out_rows(&self) -> u64 {
+        self.left_out.values().sum()
+    }
+
+    /// How many rows are bad.
+    pub fn bad_rows(&self) -> u64 {
+        self.bad.values().sum()
+    }
+}
+
 /// A line that was passed over.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct BadLine {
@@ -72,14 +114,107 @@ impl DataReport {
         self.bad_lines == 0 && self.rows_not_in_catalogue == 0
     }
 
-    pub(super) fn add_bad(&mut self, file: &str, line: u64, reason: String) {
+    /// Begins a file: what is counted from here on is of it.
+    pub fn begin(&mut self, name: &str) {
+        self.files.push(name.to_owned());
+        self.sources.push(SourceReport {
+            name: name.to_owned(),
+            ..SourceReport::default()
+        });
+    }
+
+    /// Counts a row that was taken.
+    pub fn take(&mut self, kind: Kind) {
+        self.returns += u64::from(kind == Kind::Return);
+        self.take_row();
+    }
+
+    pub(super) fn take_row(&mut self) {
+        let source = self.source();
+        source.rows += 1;
+        source.taken += 1;
+    }
+
+    /// Counts a row that is left out.
+    pub fn leave_out(&mut self, reason: &str) {
+        let source = self.source();
+        source.rows += 1;
+        count(&mut source.left_out, reason);
+    }
+
+    /// Counts a row that is left out for its kind of event.
+    pub fn leave_out_event(&mut self, event: &str) {
+        let reason = format!("event {event:?}");
+        let out = &self.source().left_out;
+        let known = out.len() < MAX_REASONS || out.contains_key(&reason);
+        self.leave_out(if known { &reason } else { "other events" });
+    }
+
+    /// Counts a bad row, and lists it if it is among the first: `kind` is what faults are counted by.
+    pub fn add_bad(&mut self, line: u64, kind: &str, reason: String) {
+        let source = self.source();
+        source.rows += 1;
+        count(&mut source.bad, kind);
+        let file = source.name.clone();
         self.bad_lines += 1;
         if self.bad.len() < MAX_LISTED {
-            self.bad.push(BadLine {
-                file: file.to_owned(),
-                line,
-                reason,
-            });
+            self.bad.push(BadLine { file, line, reason });
+        }
+    }
+
+    /// Counts an optional value that is taken as missing.
+    pub fn missing(&mut self, column: &str) {
+        count(&mut self.source().missing, column);
+    }
+
+    /// Says how the file was taken to be written.
+    pub fn guessed(&mut self, told: String) {
+        self.source().guessed.push(told);
+    }
+
+    fn source(&mut self) -> &mut SourceReport {
+        if self.sources.is_empty() {
+            self.begin("");
+        }
+        let last = self.sources.len() - 1;
+        &mut self.sources[last]
+    }
+
+    /// Looks at each customer and how many orders it has: who is largest, and whose ids look like one another's.
+    pub fn note_customers<'a>(&mut self, customers: impl Iterator<Item = (&'a str, u64)> + Clone) {
+        let mut largest: Vec<(&str, u64)> = Vec::with_capacity(MAX_EXAMPLES + 1);
+        let (mut all, mut count) = (0, 0usize);
+        for customer in customers.clone() {
+            (all, count) = (all + customer.1, count + 1);
+            let at = largest.partition_point(|other| (other.1, customer.0) >= (customer.1, other.0));
+            largest.insert(at, customer);
+            largest.truncate(MAX_EXAMPLES);
+        }
+        if let Some((name, orders)) = largest.first()
+            && count >= FEW_CUSTOMERS
+            && orders * LARGE_SHARE > all
+        {
+            self.warnings.push(format!(
+                "customer {name:?} has {orders} of {all} orders: if that is no person, add it to nobody under [data]"
+            ));
+        }
+        self.largest = largest
+            .into_iter()
+            .map(|(name, orders)| (name.to_owned(), orders))
+            .collect();
+        // Numbers that went through a table of decimals.
+        let whole = |name: &'a str| name.strip_suffix(".0").filter(|name| !name.is_empty());
+        let decimals: BTreeSet<&str> = customers.clone().filter_map(|(name, _)| whole(name)).collect();
+        if !decimals.is_empty() {
+            let mut twins = customers
+                .map(|(name, _)| name)
+                .filter(|name| decimals.contains(name));
+            if let Some(first) = twins.next() {
+                self.warnings.push(format!(
+                    "{} customers stand there twice, such as {first:?} and \"{first}.0\", and count as two: export whole                      numbers",
+                    1 + twins.count()
+                ));
+            }
         }
     }
 
@@ -122,10 +257,51 @@ impl DataReport {
             line("users file", format!("{profiles} rows"));
         }
         if self.returns > 0 {
-            line("returns", format!("{} left out", self.returns));
+            line(
+                "returns",
+                format!("{}; {} pairs wholly returned", self.returns, self.returned_pairs),
+            );
         }
-        for (event, count) in &self.other_events {
-            line("event", format!("{event:?}: {count} left out"));
+        for source in &self.sources {
+            let counted = |counts: &BTreeMap<String, u64>| {
+                let each = counts.iter().map(|(reason, count)| format!("{count} {reason}"));
+                each.collect::<Vec<_>>().join(", ")
+            };
+            if source.left_out_rows() > 0 {
+                let told = format!(
+                    "{} of {}: {}",
+                    source.left_out_rows(),
+                    source.name,
+                    counted(&source.left_out)
+                );
+                line("left out", told);
+            }
+            if source.bad_rows() > 0 {
+                let told = format!(
+                    "{} of {}: {}",
+                    source.bad_rows(),
+                    source.name,
+                    counted(&source.bad)
+                );
+                line("bad", told);
+            }
+            if !source.missing.is_empty() {
+                let told = format!("{}: {}", source.name, counted(&source.missing));
+                line("missing", told);
+            }
+            for guess in &source.guessed {
+                line("taken as", format!("{}: {guess}", source.name));
+            }
+        }
+        if !self.largest.is_empty() {
+            let each = self
+                .largest
+                .iter()
+                .map(|(name, orders)| format!("{name} {orders}"));
+            line("largest", each.collect::<Vec<_>>().join(", "));
+        }
+        for warning in &self.warnings {
+            line("look at", warning.clone());
         }
         if self.rows_not_in_catalogue > 0 {
             let examples = self.examples_not_in_catalogue.join(", ");
@@ -168,6 +344,15 @@ impl DataReport {
     }
 }
 
+fn count(counts: &mut BTreeMap<String, u64>, what: &str) {
+    match counts.get_mut(what) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(what.to_owned(), 1);
+        }
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -176,3 +361,9 @@ fn is_zero(count: &u64) -> bool {
 pub const MAX_LISTED: usize = 50;
 /// Most unknown items that are named.
 pub(super) const MAX_EXAMPLES: usize = 5;
+/// Most reasons that are counted one by one.
+const MAX_REASONS: usize = 30;
+/// A customer with more than one in so many orders is no ordinary one.
+const LARGE_SHARE: u64 = 20;
+/// Among fewer customers than this, large shares mean nothing.
+const FEW_CUSTOMERS: usize = 50;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner};
@@ -135,6 +136,7 @@ impl ShelfCache {
             &config.data,
             folder.path(),
             catalogue.map(|(catalogue, _)| &**catalogue),
+            SystemClock.now(),
         )?;
         let data = ReadData {
             digest: digest_of(&read.dataset),

@@ -17,7 +17,7 @@ use anyhow::{Context, ensure};
 use souk_common::accountant::{Composition, RELATION, UNIT};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::learned::Learner;
@@ -335,7 +335,12 @@ impl Attempts {
         if let Some(known) = known.filter(|known| known.stamp == stamp) {
             return Ok((Arc::clone(known), None));
         }
-        let read = match read_shop(&config.data, self.folder.path(), Some(catalogue)) {
+        let read = match read_shop(
+            &config.data,
+            self.folder.path(),
+            Some(catalogue),
+            SystemClock.now(),
+        ) {
             Ok(data) => Ok((
                 data.dataset,
                 "your files have changed and were read again".to_owned(),

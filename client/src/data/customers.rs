@@ -1,0 +1,106 @@
+//! Who is a customer, and what is a product.
+
+use std::collections::HashSet;
+
+/// Words of the owner's, compared whole and without case; a `*` at the end of one stands for anything.
+pub(super) struct Words {
+    whole: HashSet<String>,
+    starts: Vec<String>,
+    longest: usize,
+}
+
+impl Words {
+    pub(super) fn new(words: &[String]) -> Self {
+        let lower: Vec<String> = words.iter().map(|word| word.trim().to_lowercase()).collect();
+        let starts = lower.iter().filter_map(|word| word.strip_suffix('*'));
+        let whole = lower.iter().filter(|word| !word.ends_with('*'));
+        Self {
+            starts: starts.map(str::to_owned).collect(),
+            longest: whole.clone().map(String::len).max().unwrap_or(0),
+            whole: whole.cloned().collect(),
+        }
+    }
+
+    /// Whether `text` is one of them; `scratch` is a buffer that is used again.
+    pub(super) fn have(&self, text: &str, scratch: &mut String) -> bool {
+        if text.is_empty() || (text.len() > self.longest && self.starts.is_empty()) {
+            return false;
+        }
+        lower(text, scratch);
+        self.whole.contains(scratch.as_str()) || self.starts.iter().any(|start| scratch.starts_with(start))
+    }
+}
+
+/// Puts `text` in lower case into `into`.
+pub(super) fn lower(text: &str, into: &mut String) {
+    into.clear();
+    if text.is_ascii() {
+        into.push_str(text);
+        into.make_ascii_lowercase();
+    } else {
+        into.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// The id as it is compared: an e-mail address in lower case, anything else as it is.
+pub(super) fn compared<'a>(id: &'a str, scratch: &'a mut String) -> &'a str {
+    let address = id
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'));
+    if !address || !id.chars().any(char::is_uppercase) {
+        return id;
+    }
+    lower(id, scratch);
+    scratch
+}
+
+/// What shop systems write where there is no customer.
+pub(super) const NOBODY: [&str; 18] = [
+    "0",
+    "0.0",
+    "-1",
+    "-",
+    "--",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "n/a",
+    "na",
+    "#n/a",
+    "guest",
+    "guest checkout",
+    "anonymous",
+    "unknown",
+    "undefined",
+    "walk-in",
+];
+/// What shop systems call lines that are no products.
+pub(super) const LEAVE_OUT: [&str; 26] = [
+    "post",
+    "postage",
+    "dotcom postage",
+    "carriage",
+    "shipping",
+    "shipping fee",
+    "shipping cost",
+    "delivery",
+    "delivery fee",
+    "freight",
+    "gift card*",
+    "gift voucher*",
+    "giftcard*",
+    "gift_0001_*",
+    "voucher",
+    "gift wrap",
+    "gift wrapping",
+    "tip",
+    "discount",
+    "bank charges",
+    "amazonfee",
+    "amazon fee",
+    "service fee",
+    "handling fee",
+    "deposit",
+    "donation",
+];

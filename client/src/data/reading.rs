@@ -1,0 +1,352 @@
+//! Rows of orders into interactions, one by one: whatever is wrong with one costs that one only.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use souk_common::clock::Timestamp;
+use souk_common::table::{Fault, Row, Rows, number};
+
+use crate::data::DataError;
+use crate::data::config::ShopDataConfig;
+use crate::data::customers::{self, Words};
+use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::layout::{Layout, Places, layout};
+use crate::data::report::DataReport;
+use crate::data::time::Times;
+
+/// How rows are to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// What the owner says of the files.
+    pub config: &'a ShopDataConfig,
+    /// Which group takes an item's place, by item id, if groups are recommended; an item without one keeps its id, which
+    /// is then none of the catalogue's.
+    pub levels: Option<&'a HashMap<String, String>>,
+    /// The time now: nothing can have been bought after tomorrow.
+    pub now: Timestamp,
+}
+
+/// Reads all `rows` of orders; every row is counted in the `report`: as taken, as left out, or as bad.
+///
+/// # Errors
+/// When the source can't be read on, lacks a column, a setting says nothing, or the sink fails.
+pub fn read_interactions(
+    rows: &mut dyn Rows,
+    reading: &Reading<'_>,
+    sink: &mut dyn Sink,
+    report: &mut DataReport,
+) -> Result<(), DataError> {
+    let (layout, guessed) = layout(reading.config, rows);
+    let mut lines = Lines::new(layout, reading, rows)?;
+    report.begin(rows.name());
+    if guessed {
+        report.guessed(format!("format: {} (by the header)", layout.name));
+    }
+    let mut row = Row::default();
+    while rows.next_row(&mut row)? {
+        report.rows += 1;
+        match lines.read(&row) {
+            Ok(Line { interaction, missing }) => {
+                sink.take(&interaction)
+                    .map_err(|source| DataError::Sink { source })?;
+                report.take(interaction.kind);
+                for what in missing.into_iter().flatten() {
+                    report.missing(what);
+                }
+            }
+            Err(Lost::Out(reason)) => report.leave_out(reason),
+            Err(Lost::Event(event)) => report.leave_out_event(event),
+            Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
+        }
+    }
+    for told in rows.guessed().into_iter().chain(lines.times.told()) {
+        report.guessed(told);
+    }
+    Ok(())
+}
+
+/// An interaction, and which optional values its row lacks though it has a text for them.
+struct Line<'r> {
+    interaction: Interaction<'r>,
+    missing: [Option<&'static str>; 3],
+}
+
+/// Why a row is no interaction.
+enum Lost<'r> {
+    /// Left out, by this reason.
+    Out(&'r str),
+    /// Left out for its kind of event.
+    Event(&'r str),
+    /// Bad: what kind of fault, and which.
+    Bad(&'static str, String),
+}
+
+impl Lost<'_> {
+    fn bad(kind: &'static str) -> Self {
+        Self::Bad(kind, kind.to_owned())
+    }
+}
+
+/// What is needed to read a row, and what has to be kept from one to the next.
+struct Lines<'a> {
+    places: Places,
+    needed: usize,
+    decimal_commas: bool,
+    events: Option<&'a [String]>,
+    levels: Option<&'a HashMap<String, String>>,
+    nobody: Words,
+    leave_out: Words,
+    times: Times,
+    standing: Standing,
+    /// The last line that was a row although a quote on it does not close.
+    cut: Option<u64>,
+    user: String,
+    when: String,
+    scratch: String,
+}
+
+impl<'a> Lines<'a> {
+    fn new(layout: &Layout, reading: &Reading<'a>, rows: &dyn Rows) -> Result<Self, DataError> {
+        let config = reading.config;
+        let places = Places::find(layout, &config.columns, rows)?;
+        Ok(Self {
+            needed: places.needed(),
+            places,
+            decimal_commas: rows.has_decimal_commas(),
+            events: (!config.events.is_empty()).then_some(&config.events),
+            levels: reading.levels,
+            nobody: Words::new(&config.nobody),
+            leave_out: Words::new(&config.leave_out),
+            times: Times::new(config, reading.now)?,
+            standing: Standing::new(layout, &config.not_bought),
+            cut: None,
+            user: String::new(),
+            when: String::new(),
+            scratch: String::new(),
+        })
+    }
+
+    fn read<'r>(&'r mut self, row: &'r Row) -> Result<Line<'r>, Lost<'r>> {
+        let cut = self.is_cut(row)?;
+        let places = &self.places;
+        let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
+        if let Some(reason) = self.standing.of(places, row)? {
+            return Err(Lost::Out(reason));
+        }
+        let mut kind = match places.event {
+            Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
+            None => Kind::Purchase,
+        };
+        let (user, item) = (row.get(places.user), row.get(places.item));
+        if user.is_empty() || self.nobody.have(user, &mut self.scratch) {
+            return Err(Lost::Out(NO_CUSTOMER));
+        }
+        let title = get(places.title);
+        if self.leave_out.have(item, &mut self.scratch) || self.leave_out.have(title, &mut self.scratch) {
+            return Err(Lost::Out(NO_PRODUCT));
+        }
+        check_id("user", user)?;
+        check_id("item", item)?;
+        let when = match places.time.map(|at| row.get(at)) {
+            None | Some("") => row.get(places.timestamp),
+            Some(time) => {
+                self.when.clear();
+                self.when.extend([row.get(places.timestamp), " ", time]);
+                &self.when
+            }
+        };
+        let time = self.times.parse(when).map_err(|fault| {
+            Lost::Bad(
+                fault.kind,
+                format!("timestamp {:?} {}", shortened(when), fault.reason),
+            )
+        })?;
+        let pieces = |name: &str, place: Option<usize>| match get(place) {
+            "" => Ok(None),
+            text => number::parse(text, self.decimal_commas).map(Some).ok_or_else(|| {
+                let reason = format!("{name} {:?} is not a number", shortened(text));
+                Lost::Bad("quantity is no number", reason)
+            }),
+        };
+        let quantity = pieces("quantity", places.quantity)?.unwrap_or(1.0)
+            - pieces("returned quantity", places.returned)?.unwrap_or(0.0);
+        if quantity == 0.0 {
+            return Err(Lost::Out(NO_PIECES));
+        }
+        if quantity < 0.0 {
+            kind = Kind::Return;
+        }
+        let text = get(places.price);
+        let price = number::parse(text, self.decimal_commas).filter(|price| *price >= 0.0);
+        let lacks_price = !text.is_empty() && price.is_none();
+        let text = get(places.rating);
+        let lacks_rating = !text.is_empty() && number::parse(text, self.decimal_commas).is_none();
+        let missing = [
+            lacks_price.then_some("price"),
+            lacks_rating.then_some("rating"),
+            cut.then_some("what follows an unclosed quote"),
+        ];
+        // An item without a group counts as one that the catalogue does not have.
+        let group = self.levels.and_then(|levels| levels.get(item));
+        let interaction = Interaction {
+            user: customers::compared(user, &mut self.user),
+            item: group
+                .filter(|group| !group.is_empty())
+                .map_or(item, String::as_str),
+            time,
+            kind,
+            quantity: quantity.abs() as f32,
+            price: price.map(|price| price as f32),
+        };
+        Ok(Line { interaction, missing })
+    }
+
+    /// Whether a row is cut short after what is needed of it, by a quote in a column that nobody uses.
+    fn is_cut(&mut self, row: &Row) -> Result<bool, Lost<'static>> {
+        match &row.fault {
+            None => Ok(false),
+            Some(fault @ (Fault::OpenQuote { .. } | Fault::AfterQuote)) if row.len() >= self.needed => {
+                if matches!(fault, Fault::OpenQuote { .. }) {
+                    self.cut = Some(row.line);
+                }
+                Ok(true)
+            }
+            Some(Fault::Fields { open_since, .. }) if open_since.is_some() && *open_since == self.cut => {
+                Err(Lost::Out(REST))
+            }
+            Some(fault) => Err(Lost::Bad(fault.kind(), fault.to_string())),
+        }
+    }
+}
+
+/// What kind of event a word is, by the owner's list or by the usual words.
+fn kind_of<'r>(event: &'r str, wanted: Option<&[String]>, scratch: &mut String) -> Result<Kind, Lost<'r>> {
+    if let Some(wanted) = wanted {
+        let wanted = wanted.iter().any(|wanted| wanted == event);
+        return wanted.then_some(Kind::Purchase).ok_or(Lost::Event(event));
+    }
+    customers::lower(event, scratch);
+    match scratch.as_str() {
+        word if PURCHASES.contains(&word) => Ok(Kind::Purchase),
+        word if RETURNS.contains(&word) => Ok(Kind::Return),
+        _ => Err(Lost::Event(event)),
+    }
+}
+
+/// Whether an order was bought, where one line may say it of all.
+struct Standing {
+    not_bought: Words,
+    on_first_line: bool,
+    /// By an order's hash: the place of its reason in `reasons`, if it was not bought. 16 bytes an order.
+    orders: HashMap<u64, Option<u8>>,
+    hasher: RandomState,
+    reasons: Vec<String>,
+    scratch: String,
+}
+
+impl Standing {
+    fn new(layout: &Layout, words: &[String]) -> Self {
+        let more = layout.not_bought.iter().map(|word| (*word).to_owned());
+        let words: Vec<String> = words.iter().cloned().chain(more).collect();
+        Self {
+            not_bought: Words::new(&words),
+            on_first_line: layout.status_on_first_line,
+            orders: HashMap::new(),
+            hasher: RandomState::new(),
+            reasons: Vec::new(),
+            scratch: String::new(),
+        }
+    }
+
+    /// Why the row's order counts for nothing, if so.
+    fn of(&mut self, places: &Places, row: &Row) -> Result<Option<&str>, Lost<'static>> {
+        let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
+        let (status, cancelled) = (get(places.status), !get(places.cancelled).is_empty());
+        let order = match places.order {
+            Some(at) if self.on_first_line && places.status.is_some() => Some(row.get(at)),
+            _ => None,
+        };
+        let key = order.map(|order| self.hasher.hash_one(order));
+        if let Some(key) = key
+            && status.is_empty()
+            && !cancelled
+        {
+            return match self.orders.get(&key) {
+                Some(reason) => Ok(reason.map(|at| self.reasons[usize::from(at)].as_str())),
+                None => Err(Lost::bad(
+                    "the order's first line, which has its status, is missing",
+                )),
+            };
+        }
+        let reason = match self.not_bought.have(status, &mut self.scratch) {
+            true => Some(self.scratch.clone()),
+            false => cancelled.then(|| "cancelled".to_owned()),
+        };
+        let at = reason.map(|reason| self.place_of(&format!("order {reason}")));
+        if let Some(key) = key {
+            self.orders.insert(key, at);
+        }
+        Ok(at.map(|at| self.reasons[usize::from(at)].as_str()))
+    }
+
+    fn place_of(&mut self, reason: &str) -> u8 {
+        let known = self.reasons.iter().position(|known| known == reason);
+        let at = known.unwrap_or_else(|| {
+            // A `*` of the owner's may stand for many.
+            if self.reasons.len() >= MOST_REASONS {
+                return MOST_REASONS - 1;
+            }
+            self.reasons.push(reason.to_owned());
+            self.reasons.len() - 1
+        });
+        at as u8
+    }
+}
+
+fn check_id(name: &'static str, id: &str) -> Result<(), Lost<'static>> {
+    if id.is_empty() {
+        return Err(Lost::Bad("empty id", format!("the {name} id is empty")));
+    }
+    if id.len() > MAX_ID_BYTES {
+        let reason = format!("the {name} id is longer than {MAX_ID_BYTES} bytes");
+        return Err(Lost::Bad("id too long", reason));
+    }
+    if id.contains(char::REPLACEMENT_CHARACTER) {
+        let reason = format!("the {name} id {id:?} has a letter that was lost in an export: export as UTF-8");
+        return Err(Lost::Bad("id with lost letters", reason));
+    }
+    Ok(())
+}
+
+/// Enough of a text to find it by.
+fn shortened(text: &str) -> &str {
+    text.char_indices()
+        .nth(MOST_SHOWN)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// Longest id of a user or an item.
+const MAX_ID_BYTES: usize = 256;
+/// Most letters of a value that are shown.
+const MOST_SHOWN: usize = 60;
+const MOST_REASONS: usize = 50;
+const NO_CUSTOMER: &str = "no customer";
+const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";
+const NO_PIECES: &str = "no pieces (quantity 0)";
+const REST: &str = "the rest of a row whose quotes hold a line break";
+const PURCHASES: [&str; 12] = [
+    "purchase",
+    "purchased",
+    "buy",
+    "bought",
+    "order",
+    "ordered",
+    "sale",
+    "sold",
+    "transaction",
+    "payment",
+    "checkout",
+    "completed",
+];
+const RETURNS: [&str; 4] = ["return", "returned", "refund", "refunded"];
