@@ -5,8 +5,10 @@ mod budget;
 mod check_data;
 mod doctor;
 mod gain;
+mod import;
 mod join;
 mod leave;
+mod notice;
 mod recommend;
 mod render;
 mod sent;
@@ -67,7 +69,10 @@ enum Command {
     /// Join a federation with the one-time code its operator gave you; the key is made here and stays here.
     #[command(after_help = "Example:\n  souk-client join souk1-... --dir shop --data /srv/orders")]
     Join(join::Join),
-    /// Read the shop's files and say what is in them and what is wrong, line by line.
+    /// Bring the store of interactions, which everything else reads, up to date with the shop's files and databases.
+    #[command(after_help = import::HELP)]
+    Import(import::Import),
+    /// Say what is in the shop's data and what is wrong, line by line.
     #[command(
         after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop"
     )]
@@ -113,6 +118,9 @@ enum Command {
     /// Look whether everything is in order: name, connection, clock, certificate, disk, ledger.
     #[command(after_help = "Exit code 1 when something is not.\n\nExample:\n  souk-client doctor --dir shop")]
     Doctor(Shown),
+    /// Print a paragraph that tells your customers what becomes of their orders.
+    #[command(after_help = notice::HELP)]
+    Notice(notice::Notice),
     /// End the membership, and say what the coordinator keeps.
     #[command(after_help = "Example:\n  souk-client leave --dir shop")]
     Leave(Place),
@@ -146,6 +154,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn carry_out(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Join(args) => join::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Notice(args) => notice::run(args),
         Command::CheckData(args) => check_data::run(args),
         Command::Run { place, ends } => crate::run::run(&place.folder()?, ends),
         Command::Recommend(args) => recommend::recommend(args),

@@ -81,7 +81,9 @@ fn epsilon(plan: &Plan) -> Option<f64> {
     // z of a plan of releases is that of all of them together.
     let rounds = if plan.is_of_releases() { 1 } else { plan.rounds };
     let composition = Composition::of(mechanism, rounds);
-    composition.epsilon(plan.privacy.delta).map(|epsilon| epsilon.get())
+    composition
+        .epsilon(plan.privacy.delta)
+        .map(|epsilon| epsilon.get())
 }
 
 /// Rounded up: a bound is never told too small.
@@ -90,18 +92,29 @@ fn up(epsilon: f64) -> String {
 }
 
 fn english(facts: &Facts) -> String {
-    let Facts { shop, coordinator, .. } = facts;
+    let Facts {
+        shop, coordinator, ..
+    } = facts;
     let within = facts
         .period_days
         .map_or("in all".to_owned(), |days| format!("within any {days} days"));
-    let most = format!("at most epsilon {} at delta {:e} {within}", up(facts.max_epsilon), facts.delta);
+    let most = format!(
+        "at most epsilon {} at delta {:e} {within}",
+        up(facts.max_epsilon),
+        facts.delta
+    );
     let guarantee = match (facts.allows_no_privacy, &facts.plan) {
-        (true, _) => "This shop is set up to take part in training without added noise as well; then the guarantee of \
+        (true, _) => {
+            "This shop is set up to take part in training without added noise as well; then the guarantee of \
                       differential privacy does not hold."
-            .to_owned(),
+                .to_owned()
+        }
         (false, plan) => {
             let plan = plan.as_ref().map_or(String::new(), |(name, epsilon, delta)| {
-                format!(" The plan in use, \"{name}\", spends epsilon {} at delta {delta:e}.", up(*epsilon))
+                format!(
+                    " The plan in use, \"{name}\", spends epsilon {} at delta {delta:e}.",
+                    up(*epsilon)
+                )
             });
             format!(
                 "Before anything is sent, each customer's contribution is limited and random noise is added to the sum, so that \
@@ -123,16 +136,25 @@ fn english(facts: &Facts) -> String {
 }
 
 fn chinese(facts: &Facts) -> String {
-    let Facts { shop, coordinator, .. } = facts;
+    let Facts {
+        shop, coordinator, ..
+    } = facts;
     let within = facts
         .period_days
         .map_or("累计".to_owned(), |days| format!("任意 {days} 天之内"));
-    let most = format!("{within} epsilon 不超过 {}，delta 为 {:e}", up(facts.max_epsilon), facts.delta);
+    let most = format!(
+        "{within} epsilon 不超过 {}，delta 为 {:e}",
+        up(facts.max_epsilon),
+        facts.delta
+    );
     let guarantee = match (facts.allows_no_privacy, &facts.plan) {
         (true, _) => "本店的设置也允许参加不加噪声的训练；在那种情况下，差分隐私的保证不成立。".to_owned(),
         (false, plan) => {
             let plan = plan.as_ref().map_or(String::new(), |(name, epsilon, delta)| {
-                format!("当前使用的计划“{name}”共花费 epsilon {}（delta 为 {delta:e}）。", up(*epsilon))
+                format!(
+                    "当前使用的计划“{name}”共花费 epsilon {}（delta 为 {delta:e}）。",
+                    up(*epsilon)
+                )
             });
             format!(
                 "在发送之前，每位顾客的影响都受到限制，并在总和中加入随机噪声，因此无论其中是否包含某一位顾客，离开本店的\
@@ -176,7 +198,16 @@ mod tests {
     fn both_languages_name_shop_coordinator_limit_and_plan_and_round_no_epsilon_down() {
         let facts = facts(Some(("spring".to_owned(), 2.991, 1e-6)), false);
         for text in [english(&facts), chinese(&facts)] {
-            for said in ["north", "souk.example.org:4433", "8.00", "1e-5", "365", "spring", "3.00", "1e-6"] {
+            for said in [
+                "north",
+                "souk.example.org:4433",
+                "8.00",
+                "1e-5",
+                "365",
+                "spring",
+                "3.00",
+                "1e-6",
+            ] {
                 assert!(text.contains(said), "{said}: {text}");
             }
         }
@@ -200,6 +231,10 @@ mod tests {
         };
         let plan = Plan::from_toml(&text("noise_multiplier = 2.0")).unwrap();
         // Four rounds at z 2 are one at z 1, whose epsilon at 1e-5 is 4.377 (Balle and Wang 2018).
-        assert!((epsilon(&plan).unwrap() - 4.377).abs() < 0.001, "{:?}", epsilon(&plan));
+        assert!(
+            (epsilon(&plan).unwrap() - 4.377).abs() < 0.001,
+            "{:?}",
+            epsilon(&plan)
+        );
     }
 }

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item, bare_gtin};
+use souk_common::table::{Options, Row, Rows, TextTable};
+
+use crate::data::layout::required;
+use crate::data::report::DataReport;
+use crate::data::{DataError, ShopDataConfig, existing};
 
 /// Finds rows by a shop's own numbers: as the federation's id, by `item_map.csv`, by the barcode's number, by an alias, in
 /// this order.
 #[derive(Debug)]
 pub(crate) struct ItemNames<'a> {
     catalogue: &'a Catalogue,
-    /// Groups that take items' places.
-    levels: Option<&'a HashMap<String, String>>,
     map: &'a HashMap<String, String>,
     gtins: HashMap<&'a str, u32>,
     aliases: HashMap<&'a str, u32>,
@@ -23,18 +26,17 @@ impl<'a> ItemNames<'a> {
     /// Of a shop with its own items, as far as it has a file of them.
     pub(crate) fn new(
         catalogue: &'a Catalogue,
-        levels: Option<&'a HashMap<String, String>>,
         map: &'a HashMap<String, String>,
         own_items: &'a [Item],
     ) -> Self {
         let rows = || catalogue.items().iter().zip(0u32..);
         let gtins = rows().filter_map(|(item, row)| Some((bare_gtin(&item.gtin)?, row)));
-        let aliases = rows().flat_map(|(item, row)| item.aliases.iter().map(move |alias| (alias.as_str(), row)));
+        let aliases =
+            rows().flat_map(|(item, row)| item.aliases.iter().map(move |alias| (alias.as_str(), row)));
         let own = own_items.iter();
         let own_gtins = own.filter_map(|item| Some((item.id.as_str(), bare_gtin(&item.gtin)?)));
         Self {
             catalogue,
-            levels,
             map,
             gtins: gtins.collect(),
             aliases: aliases.collect(),
@@ -44,16 +46,60 @@ impl<'a> ItemNames<'a> {
 
     /// The row of what the shop calls `id`.
     pub(crate) fn row(&self, id: &str) -> Option<u32> {
-        let group = self.levels.and_then(|levels| levels.get(id)).filter(|group| !group.is_empty());
-        let id = group.map_or(id, String::as_str);
-        let mapped = || self.map.get(id).and_then(|federations| self.catalogue.row(federations));
+        let mapped = || {
+            self.map
+                .get(id)
+                .and_then(|federations| self.catalogue.row(federations))
+        };
         let by_gtin = || {
             let own = self.own_gtins.get(id).copied();
-            [bare_gtin(id), own].into_iter().flatten().find_map(|gtin| self.gtins.get(gtin).copied())
+            [bare_gtin(id), own]
+                .into_iter()
+                .flatten()
+                .find_map(|gtin| self.gtins.get(gtin).copied())
         };
         let found = self.catalogue.row(id).or_else(mapped).or_else(by_gtin);
         found.or_else(|| self.aliases.get(id).copied())
     }
+}
+
+/// The federation's ids by the shop's own numbers, from the map that is named, or `item_map.csv` if there is one.
+///
+/// # Errors
+/// When the file is unreadable or lacks a column.
+pub(super) fn read_map(
+    config: &ShopDataConfig,
+    folder: &Path,
+    report: &mut DataReport,
+) -> Result<HashMap<String, String>, DataError> {
+    let Some(path) = existing(config.item_map.as_deref(), folder, "item_map.csv") else {
+        return Ok(HashMap::new());
+    };
+    let mut table = TextTable::open(&path, Options::default())?;
+    let own = required(&table, "item_map", &["item_id"])?;
+    let federations = required(&table, "item_map", &["federation_id"])?;
+    report.begin(table.name());
+    let (mut map, mut row) = (HashMap::new(), Row::default());
+    while table.next_row(&mut row)? {
+        let (own, federations) = (row.get(own), row.get(federations));
+        let known = map.get(own).filter(|known| *known != federations);
+        match (&row.fault, known) {
+            (Some(fault), _) => report.add_bad(row.line, fault.kind(), fault.to_string()),
+            (None, Some(known)) => {
+                let reason = format!(
+                    "item {own:?} is {known:?} on an earlier line, and can't be {federations:?} as well"
+                );
+                report.add_bad(row.line, "item mapped twice", reason);
+            }
+            // Not mapped yet, as in a list that is still being filled in.
+            (None, None) if own.is_empty() || federations.is_empty() => report.leave_out("no id"),
+            (None, None) => {
+                map.insert(own.to_owned(), federations.to_owned());
+                report.take_row();
+            }
+        }
+    }
+    Ok(map)
 }
 
 #[cfg(test)]
@@ -73,10 +119,18 @@ mod tests {
             item("jam", "96385074", &["J-1", "own-5"]),
         ])
         .unwrap();
-        let pairs = [("own-1", "tea"), ("tea", "jam"), ("own-2", "gone"), ("own-5", "tea")];
-        let map = pairs.map(|(own, id)| (own.to_owned(), id.to_owned())).into_iter().collect();
+        let pairs = [
+            ("own-1", "tea"),
+            ("tea", "jam"),
+            ("own-2", "gone"),
+            ("own-5", "tea"),
+        ];
+        let map = pairs
+            .map(|(own, id)| (own.to_owned(), id.to_owned()))
+            .into_iter()
+            .collect();
         let own = [item("own-3", "4006381333931", &[]), item("own-4", "5", &[])];
-        let names = ItemNames::new(&catalogue, None, &map, &own);
+        let names = ItemNames::new(&catalogue, &map, &own);
         for (id, row) in [
             ("tea", Some(0)),
             ("own-1", Some(0)),

@@ -69,7 +69,12 @@ pub(super) fn read_items(
     let price = optional(&table, "item_columns.price", columns.price.as_deref(), "price")?;
     let tags = optional(&table, "item_columns.tags", columns.tags.as_deref(), "tags")?;
     let gtin_column = optional(&table, "item_columns.gtin", columns.gtin.as_deref(), "gtin")?;
-    let aliases = optional(&table, "item_columns.aliases", columns.aliases.as_deref(), "aliases")?;
+    let aliases = optional(
+        &table,
+        "item_columns.aliases",
+        columns.aliases.as_deref(),
+        "aliases",
+    )?;
     let numbers = columns
         .numbers
         .iter()

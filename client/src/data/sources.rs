@@ -128,9 +128,11 @@ impl SourceKeys {
         let url = self.url.ok_or_else(|| needs("a url"))?;
         if has_password(&url) {
             // Not shown: that is the point.
-            return Err("the url of a source has a password in it: take it out, and name an environment variable as \
+            return Err(
+                "the url of a source has a password in it: take it out, and name an environment variable as \
                         password_env, or a file as password_file"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(SourceConfig {
             name: self.name.ok_or_else(|| needs("a name"))?,
@@ -216,7 +218,9 @@ impl TryFrom<f64> for BadShare {
     fn try_from(share: f64) -> Result<Self, String> {
         match (0.0..=1.0).contains(&share) {
             true => Ok(Self(share)),
-            false => Err(format!("max_bad is {share}; it is a share of the lines, from 0 to 1, such as 0.05")),
+            false => Err(format!(
+                "max_bad is {share}; it is a share of the lines, from 0 to 1, such as 0.05"
+            )),
         }
     }
 }
@@ -238,17 +242,24 @@ mod tests {
     #[test]
     fn sources_are_written_as_they_are_read_and_what_makes_no_sense_is_named() {
         let file = parse("kind = 'jsonl'\npath = 'a.jsonl'\n[columns]\nuser = 'customer.id'").unwrap();
-        let query = "name = 'web'\nkind = 'query'\nurl = 'postgres://r@h/d'\nquery = 'SELECT 1'\nwatermark = 'id'";
+        let query =
+            "name = 'web'\nkind = 'query'\nurl = 'postgres://r@h/d'\nquery = 'SELECT 1'\nwatermark = 'id'";
         for source in [file.clone(), parse(query).unwrap()] {
             assert_eq!(parse(&toml::to_string(&source).unwrap()).unwrap(), source);
         }
         assert_eq!(file.name, "a.jsonl");
         for (text, said) in [
             ("kind = 'file'", "needs a path"),
-            ("kind = 'file'\npath = 'a'\nquery = 'b'", "for a source of kind \"query\""),
+            (
+                "kind = 'file'\npath = 'a'\nquery = 'b'",
+                "for a source of kind \"query\"",
+            ),
             ("kind = 'query'\nname = 'a'\nquery = 'b'", "needs a url"),
             ("kind = 'query'\nurl = 'sqlite://a'\nquery = 'b'", "needs a name"),
-            ("kind = 'query'\nname = 'a'\nurl = 'sqlite://a'\npath = 'b'", "no path"),
+            (
+                "kind = 'query'\nname = 'a'\nurl = 'sqlite://a'\npath = 'b'",
+                "no path",
+            ),
             ("kind = 'file'\npath = 'a'\npasword_env = 'b'", "pasword_env"),
         ] {
             let error = parse(text).unwrap_err();
@@ -257,7 +268,10 @@ mod tests {
         for url in ["mysql://r:hunter2@h/d", "postgres://h/d?user=r&password=hunter2"] {
             let text = format!("kind = 'query'\nname = 'a'\nquery = 'b'\nurl = '{url}'");
             let error = parse(&text).unwrap_err();
-            assert!(error.contains("password_env") && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains("password_env") && !error.contains("hunter2"),
+                "{error}"
+            );
         }
     }
 

@@ -1,9 +1,9 @@
 //! Bringing the store up to date with its sources, one transaction a source.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 
 use super::ImportError;
@@ -15,7 +15,7 @@ use super::rows;
 use super::segment::{SegmentWriter, segment_path, verify_segment};
 use super::source::{Wanted, WhatFor};
 use crate::data::sources::FileKind;
-use crate::data::{DataError, DataReport, ShopDataConfig, read_interactions};
+use crate::data::{DataError, DataReport, Reading, ShopDataConfig, read_interactions};
 use crate::folder::Folder;
 
 /// Imports what `[data]` names and has changed since it was last imported, as far as that is told without reading: queries
@@ -24,7 +24,11 @@ use crate::folder::Folder;
 ///
 /// # Errors
 /// When another program imports, the store is damaged, or of its disk.
-pub fn import_changed(folder: &Folder, config: &ShopDataConfig) -> Result<ImportOutcome, ImportError> {
+pub fn import_changed(
+    folder: &Folder,
+    config: &ShopDataConfig,
+    now: Timestamp,
+) -> Result<ImportOutcome, ImportError> {
     let manifest = StoreManifest::load(folder)?;
     let wanted = Wanted::configured(folder, config);
     let is_as_seen = |wanted: &Wanted| wanted.is_as_seen(folder, manifest.find(&wanted.name));
@@ -32,7 +36,7 @@ pub fn import_changed(folder: &Folder, config: &ShopDataConfig) -> Result<Import
     if wanted.iter().all(is_as_seen) && names_only(&manifest, &wanted) {
         return Ok(ImportOutcome::unchanged(&manifest));
     }
-    let mut import = Import::begin(folder)?;
+    let mut import = Import::begin(folder, now)?;
     for wanted in &wanted {
         let known = import.manifest.find(&wanted.name);
         match known.filter(|known| wanted.is_as_seen(folder, Some(known))) {
@@ -45,7 +49,7 @@ pub fn import_changed(folder: &Folder, config: &ShopDataConfig) -> Result<Import
 }
 
 /// Imports all that `[data]` names, or the `given` files: asks queries, compares files by their digest, and fills in for
-/// segments that are damaged.
+/// segments that are damaged; `afresh`, reads all of it again.
 ///
 /// # Errors
 /// As [`import_changed`].
@@ -53,13 +57,18 @@ pub fn import(
     folder: &Folder,
     config: &ShopDataConfig,
     given: &[PathBuf],
+    afresh: bool,
+    now: Timestamp,
 ) -> Result<ImportOutcome, ImportError> {
     let wanted = match given {
         [] => Wanted::configured(folder, config),
         given => Wanted::given(folder, config, given),
     };
-    let mut import = Import::begin(folder)?;
-    import.drop_damaged();
+    let mut import = Import::begin(folder, now)?;
+    match afresh {
+        true => import.forget_versions(),
+        false => import.drop_damaged(),
+    }
     wanted.iter().try_for_each(|wanted| import.source(wanted))?;
     if given.is_empty() {
         import.let_go(&wanted)?;
@@ -72,7 +81,7 @@ pub fn import(
 /// # Errors
 /// As [`import_changed`].
 pub fn forget(folder: &Folder, name: &str) -> Result<bool, ImportError> {
-    let mut import = Import::begin(folder)?;
+    let mut import = Import::begin(folder, Timestamp(0))?;
     let before = import.manifest.sources.len();
     import.manifest.sources.retain(|source| source.name != name);
     let is_gone = import.manifest.sources.len() < before;
@@ -86,29 +95,41 @@ pub fn forget(folder: &Folder, name: &str) -> Result<bool, ImportError> {
 /// Whether the store has nothing but the sources that are wanted, in their order, and files that were given once.
 fn names_only(manifest: &StoreManifest, wanted: &[Wanted]) -> bool {
     let kept = manifest.sources.iter().filter(|source| !source.given);
-    kept.map(|source| &source.name).eq(wanted.iter().map(|wanted| &wanted.name))
+    kept.map(|source| &source.name)
+        .eq(wanted.iter().map(|wanted| &wanted.name))
 }
 
 /// An import under way: it holds the store.
 struct Import<'a> {
     folder: &'a Folder,
+    now: Timestamp,
     manifest: StoreManifest,
     outcomes: Vec<SourceOutcome>,
     _held: Box<dyn souk_common::storage::disk::DiskFile>,
 }
 
 impl<'a> Import<'a> {
-    fn begin(folder: &'a Folder) -> Result<Self, ImportError> {
+    fn begin(folder: &'a Folder, now: Timestamp) -> Result<Self, ImportError> {
         let held = lock(folder)?;
         // Only now: another may have changed it.
         let manifest = StoreManifest::load(folder)?;
         sweep(folder, &manifest);
         Ok(Self {
             folder,
+            now,
             manifest,
             outcomes: Vec::new(),
             _held: held,
         })
+    }
+
+    fn reading<'w>(&self, wanted: &'w Wanted) -> Reading<'w> {
+        Reading {
+            config: &wanted.config,
+            // Groups take items' places when the store is read.
+            levels: None,
+            now: self.now,
+        }
     }
 
     fn end(self) -> ImportOutcome {
@@ -126,10 +147,14 @@ impl<'a> Import<'a> {
             let mut segments = source.segments.iter();
             if segments.any(|digest| verify_segment(disk, &segment_path(&store, digest), digest).is_err()) {
                 tracing::warn!("a segment of {} is damaged: it is read again", source.name);
-                source.read = None;
-                source.watermark = None;
+                source.outdate();
             }
         }
+    }
+
+    /// Has everything read again.
+    fn forget_versions(&mut self) {
+        self.manifest.sources.iter_mut().for_each(ImportedSource::outdate);
     }
 
     /// Lets go of what `shop.toml` no longer names, once all that it does name was read, and puts the rest in its order.
@@ -145,7 +170,9 @@ impl<'a> Import<'a> {
         kept.sort_by_key(|source| place(source).unwrap_or(usize::MAX));
         self.manifest.sources = kept;
         self.manifest.store(self.folder)?;
-        let gone = gone.iter().map(|source| SourceOutcome::of(source, ImportState::LetGo));
+        let gone = gone
+            .iter()
+            .map(|source| SourceOutcome::of(source, ImportState::LetGo));
         self.outcomes.extend(gone);
         Ok(())
     }
@@ -155,7 +182,14 @@ impl<'a> Import<'a> {
         let entry = known.unwrap_or_else(|| ImportedSource::new(&wanted.name, wanted.given));
         let outcome = match &wanted.what {
             WhatFor::File(path, kind) => self.file(wanted, path, *kind, entry)?,
-            WhatFor::Query(_) => todo!(),
+            WhatFor::Query(_) => SourceOutcome::failed(
+                &entry,
+                DataError::NotBuilt {
+                    name: wanted.name.clone(),
+                    what: "a query",
+                    feature: "sql",
+                },
+            ),
         };
         self.outcomes.push(outcome);
         Ok(())
@@ -173,7 +207,11 @@ impl<'a> Import<'a> {
             Ok(file) => FileStamp::of(&file),
             Err(error) => return Ok(SourceOutcome::failed(&entry, DataError::read(path, error))),
         };
-        if entry.is_whole(self.folder) && entry.seen_last().is_some_and(|seen| seen.settings == wanted.settings) {
+        if entry.is_whole(self.folder)
+            && entry
+                .seen_last()
+                .is_some_and(|seen| seen.settings == wanted.settings)
+        {
             match rows::digest_of(path) {
                 Ok(digest) if is_touched(&mut entry, &wanted.version(Some(stamp), digest)) => {
                     if self.manifest.find(&entry.name) != Some(&entry) {
@@ -189,7 +227,7 @@ impl<'a> Import<'a> {
         let mut digest = Digest::ZERO;
         let read = self.segment(wanted, |sink, report| {
             let (mut rows, rest) = rows::open(path, kind, &wanted.config)?;
-            read_interactions(&mut *rows, &wanted.config, sink, report)?;
+            read_interactions(&mut *rows, &self.reading(wanted), sink, report)?;
             drop(rows);
             digest = rest.finish().map_err(|error| DataError::read(path, error))?;
             Ok(())
@@ -222,7 +260,7 @@ impl<'a> Import<'a> {
         let read = read(&mut writer, &mut report);
         let refused = match read {
             Ok(()) => too_bad(&wanted.config, &report),
-            Err(DataError::Sink(source)) => return Err(of_disk(source)),
+            Err(DataError::Sink { source }) => return Err(of_disk(source)),
             Err(error) => {
                 drop(writer);
                 // At the latest it is swept with the next import.
@@ -235,7 +273,11 @@ impl<'a> Import<'a> {
             drop(writer);
             let _ = disk.remove(&aside);
             let digest = None;
-            return Ok(Ok(Segment { digest, report, refused }));
+            return Ok(Ok(Segment {
+                digest,
+                report,
+                refused,
+            }));
         }
         let digest = writer.finish(disk).map_err(of_disk)?;
         disk.sync_folder(&store_folder(self.folder)).map_err(of_disk)?;
@@ -257,7 +299,11 @@ impl<'a> Import<'a> {
         let state = match read.refused {
             Some(reason) => {
                 let report = read.report;
-                entry.refused = Some(RefusedImport { version, reason, report });
+                entry.refused = Some(RefusedImport {
+                    version,
+                    reason,
+                    report,
+                });
                 ImportState::Refused
             }
             None => {
@@ -268,7 +314,9 @@ impl<'a> Import<'a> {
                         entry.report = read.report;
                     }
                 }
-                entry.segments.extend(read.digest.filter(|digest| !entry.segments.contains(digest)));
+                entry
+                    .segments
+                    .extend(read.digest.filter(|digest| !entry.segments.contains(digest)));
                 entry.read = Some(version);
                 entry.refused = None;
                 ImportState::Imported

@@ -68,10 +68,21 @@ impl ImportedSource {
         }
     }
 
+    /// Has it read again, whole, at the next occasion.
+    pub(crate) fn outdate(&mut self) {
+        let refused = self.refused.as_mut().map(|refused| &mut refused.version);
+        for version in self.read.iter_mut().chain(refused) {
+            version.settings = Digest::ZERO;
+        }
+        self.watermark = None;
+    }
+
     /// Whether its segments are there.
     pub(crate) fn is_whole(&self, folder: &Folder) -> bool {
         let store = store_folder(folder);
-        self.segments.iter().all(|digest| folder.disk().is_file(&segment_path(&store, digest)))
+        self.segments
+            .iter()
+            .all(|digest| folder.disk().is_file(&segment_path(&store, digest)))
     }
 }
 
@@ -113,7 +124,8 @@ pub struct FileStamp {
 
 impl FileStamp {
     pub(crate) fn of(file: &Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             bytes: file.len(),
             inode: file.ino(),
@@ -131,7 +143,9 @@ impl StoreManifest {
     pub fn load(folder: &Folder) -> Result<Self, ImportError> {
         let path = manifest_path(folder);
         match folder.disk().read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| ImportError::Manifest { path, source }),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|source| ImportError::Manifest { path, source })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(ImportError::Disk { path, source }),
         }
@@ -148,7 +162,11 @@ impl StoreManifest {
 
     /// A digest that changes with what the store holds, and with nothing else.
     pub fn contents(&self) -> Digest {
-        let named: Vec<_> = self.sources.iter().map(|source| (&source.name, &source.segments)).collect();
+        let named: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| (&source.name, &source.segments))
+            .collect();
         Digest::of(&serde_json::to_vec(&named).expect("names and digests have a JSON form"))
     }
 
@@ -209,7 +227,8 @@ pub(crate) fn sweep(folder: &Folder, manifest: &StoreManifest) {
         ending == Some("new") || ending == Some(SEGMENT_ENDING)
     };
     for path in disk.list(&store).unwrap_or_default() {
-        if is_ours(&path) && !named.contains(&path)
+        if is_ours(&path)
+            && !named.contains(&path)
             && let Err(error) = disk.remove(&path)
         {
             // It is of no harm but its size; the next import tries again.

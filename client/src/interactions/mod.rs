@@ -5,17 +5,21 @@
 //! |---|---|
 //! | `segment` | files of interactions, by column, named by their digest |
 //! | [`manifest`] | which of them make up the store, and of which version of which source |
-//! | [`source`] | what `shop.toml` and the owner name, opened |
+//! | `source` | what `shop.toml` and the owner name |
+//! | `rows` | files of any kind, opened |
 //! | [`import`] | bringing the store up to date, one transaction a source |
 //! | [`outcome`] | what came of that |
 //! | [`read`] | the store as histories over a catalogue |
+//! | [`refresh`] | both, for whoever needs the shop's data as they are now |
 
 pub mod import;
 pub mod manifest;
 pub mod outcome;
 pub mod read;
+pub mod refresh;
+mod rows;
 mod segment;
-pub mod source;
+mod source;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,12 @@
 //! What came of an import, for people and for programs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use souk_common::terminal::printable;
 
 use super::manifest::{ImportedSource, StoreManifest};
+use super::read::HistoriesError;
 use crate::data::{DataError, DataReport};
 
 /// What came of each source.
@@ -70,6 +74,13 @@ impl ImportOutcome {
         self.sources.iter().any(|source| is_change(source.state))
     }
 
+    /// The same but for files that only grew meanwhile.
+    pub fn not_imported(&self) -> impl Iterator<Item = String> {
+        let is_lost = |state| matches!(state, ImportState::Refused | ImportState::Failed);
+        let lost = self.sources.iter().filter(move |source| is_lost(source.state));
+        lost.filter_map(SourceOutcome::trouble)
+    }
+
     /// What the owner has to be told of whatever is not in the store, a line each.
     pub fn troubles(&self) -> impl Iterator<Item = String> {
         self.sources.iter().filter_map(SourceOutcome::trouble)
@@ -80,9 +91,39 @@ impl ImportOutcome {
         self.sources.iter().filter_map(SourceOutcome::news)
     }
 
-    /// The error of the first source that failed.
-    pub fn into_error(self) -> Option<DataError> {
-        self.sources.into_iter().find_map(|source| source.error)
+    /// One line a source, whatever became of it, and the troubles.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |source: &SourceOutcome| match source.state {
+            ImportState::Unchanged => Some(format!(
+                "{} is as imported before: {}",
+                source.name,
+                source.report.summary()
+            )),
+            _ => source.news(),
+        };
+        self.sources
+            .iter()
+            .filter_map(line)
+            .chain(self.troubles())
+            .collect()
+    }
+
+    /// What reading found, of all sources together: also of those that were refused.
+    pub fn report(&self) -> DataReport {
+        let mut all = DataReport::default();
+        self.sources.iter().for_each(|source| all.add(&source.report));
+        all
+    }
+
+    /// Why the store has nothing.
+    pub fn nothing(self) -> HistoriesError {
+        let reasons: Vec<String> = self.troubles().collect();
+        match self.sources.into_iter().find_map(|source| source.error) {
+            Some(error) => HistoriesError::Data(error),
+            None => HistoriesError::Nothing {
+                reasons: reasons.join("; "),
+            },
+        }
     }
 }
 
@@ -118,12 +159,42 @@ impl SourceOutcome {
         }
     }
 
+    /// What reading found of what a line can't say: counts by reason, guesses, bad lines; a line each, ended.
+    pub fn found(&self) -> String {
+        let counted = |counts: &BTreeMap<String, u64>| {
+            let each = counts.iter().map(|(reason, count)| format!("{count} {reason}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let mut lines = Vec::new();
+        for source in &self.report.sources {
+            let counts = [
+                ("left out", &source.left_out),
+                ("bad", &source.bad),
+                ("missing", &source.missing),
+            ];
+            let counts = counts.into_iter().filter(|(_, counts)| !counts.is_empty());
+            lines.extend(counts.map(|(name, counts)| format!("{name:<11} {}", counted(counts))));
+            lines.extend(source.guessed.iter().map(|guess| format!("taken as    {guess}")));
+        }
+        let bad = self.report.bad.iter();
+        lines.extend(bad.map(|bad| format!("  {}:{}: {}", bad.file, bad.line, bad.reason)));
+        let more = self.report.bad_lines.saturating_sub(self.report.bad.len() as u64);
+        lines.extend((more > 0).then(|| format!("  and {more} more")));
+        lines
+            .iter()
+            .flat_map(|line| [printable(line).to_string(), "\n".to_owned()])
+            .collect()
+    }
+
     fn trouble(&self) -> Option<String> {
         let kept = match self.has_earlier {
             true => "what was imported before is used",
             false => "nothing of it is used",
         };
-        let (name, grew) = (&self.name, "it was written to while it was read; the next import reads it again");
+        let (name, grew) = (
+            &self.name,
+            "it was written to while it was read; the next import reads it again",
+        );
         match (&self.reason, &self.error) {
             (Some(reason), _) => Some(format!("{name} was not imported: {reason}; {kept}")),
             (None, Some(error)) => Some(format!("{name} was not imported: {error}; {kept}")),
@@ -135,7 +206,10 @@ impl SourceOutcome {
     fn news(&self) -> Option<String> {
         match self.state {
             ImportState::Imported => Some(format!("{} was imported: {}", self.name, self.report.summary())),
-            ImportState::LetGo => Some(format!("{} is no longer named in shop.toml: the store has let it go", self.name)),
+            ImportState::LetGo => Some(format!(
+                "{} is no longer named in shop.toml: the store has let it go",
+                self.name
+            )),
             ImportState::Unchanged | ImportState::Refused | ImportState::Failed => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The store as histories over a catalogue.
 
+use std::collections::HashMap;
 use std::io;
 
 use souk_common::catalogue::Catalogue;
@@ -8,9 +9,8 @@ use souk_common::ids::Digest;
 use super::ImportError;
 use super::manifest::{StoreManifest, store_folder};
 use super::segment::{SegmentVisitor, StoredRow, read_segment, segment_path};
-use crate::data::histories::Gathered;
 use crate::data::interaction::Interaction;
-use crate::data::{DataError, DataReport, ShopData, ShopDataConfig, over_catalogue};
+use crate::data::{DataError, DataReport, Orders, OwnFiles, ShopData, ShopDataConfig};
 use crate::folder::Folder;
 
 /// Why there are no histories.
@@ -22,6 +22,19 @@ pub enum HistoriesError {
     /// A file beside it is of no use, or no interaction is left.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Nothing was good enough to be imported yet.
+    #[error("nothing was imported yet: {reasons}")]
+    Nothing {
+        /// Why, by source.
+        reasons: String,
+    },
+}
+
+impl HistoriesError {
+    /// Whether the shop has no customer to train on, rather than that nobody knows: it takes part with noise alone then.
+    pub fn is_of_no_customers(&self) -> bool {
+        matches!(self, Self::Nothing { .. } | Self::Data(DataError::NoOrder { .. }))
+    }
 }
 
 /// What was read from the store, and of which contents.
@@ -46,10 +59,12 @@ pub fn read_store(
     config: &ShopDataConfig,
     catalogue: Option<&Catalogue>,
 ) -> Result<StoredShop, HistoriesError> {
+    let mut report = DataReport::default();
+    let own = OwnFiles::read(config, folder.path(), catalogue, &mut report)?;
     let mut manifest = StoreManifest::load(folder)?;
-    let gathered = loop {
-        match gather(folder, &manifest) {
-            Ok(gathered) => break gathered,
+    let orders = loop {
+        match gather(folder, &manifest, own.levels.as_ref()) {
+            Ok(orders) => break orders,
             // An import may have put others in the place of these segments since the manifest was read.
             Err(error) => {
                 let now = StoreManifest::load(folder)?;
@@ -60,25 +75,29 @@ pub fn read_store(
             }
         }
     };
-    let mut report = DataReport::default();
     for source in &manifest.sources {
         report.add(&source.report);
     }
-    let shop = over_catalogue(config, folder.path(), catalogue, gathered, report)?;
+    let shop = own.over_catalogue(config, folder.path(), catalogue, orders, report)?;
     Ok(StoredShop {
         shop,
         contents: manifest.contents(),
     })
 }
 
-fn gather(folder: &Folder, manifest: &StoreManifest) -> Result<Gathered, ImportError> {
-    let mut gathered = Gathered::default();
+fn gather(
+    folder: &Folder,
+    manifest: &StoreManifest,
+    levels: Option<&HashMap<String, String>>,
+) -> Result<Orders, ImportError> {
+    let mut orders = Orders::default();
     for source in &manifest.sources {
         for digest in &source.segments {
-            gathered.begin_piece();
+            orders.begin_piece();
             let path = segment_path(&store_folder(folder), digest);
             let mut piece = Piece {
-                gathered: &mut gathered,
+                orders: &mut orders,
+                levels,
                 users: Vec::new(),
                 items: Vec::new(),
             };
@@ -96,23 +115,29 @@ fn gather(folder: &Folder, manifest: &StoreManifest) -> Result<Gathered, ImportE
             })?;
         }
     }
-    Ok(gathered)
+    Ok(orders)
 }
 
 /// A segment on its way in: the numbers that its ids have among those of all.
 struct Piece<'a> {
-    gathered: &'a mut Gathered,
+    orders: &'a mut Orders,
+    levels: Option<&'a HashMap<String, String>>,
     users: Vec<u32>,
     items: Vec<u32>,
 }
 
 impl SegmentVisitor for Piece<'_> {
     fn user(&mut self, id: &str) {
-        self.users.push(self.gathered.users.number(id));
+        self.users.push(self.orders.user(id));
     }
 
     fn item(&mut self, id: &str) {
-        self.items.push(self.gathered.items.number(id));
+        let group = self
+            .levels
+            .and_then(|levels| levels.get(id))
+            .filter(|group| !group.is_empty());
+        self.items
+            .push(self.orders.item(group.map_or(id, String::as_str)));
     }
 
     fn row(&mut self, row: StoredRow) {
@@ -125,6 +150,6 @@ impl SegmentVisitor for Piece<'_> {
             quantity: row.quantity,
             price: row.price,
         };
-        self.gathered.add(user, item, &interaction);
+        self.orders.add(user, item, &interaction);
     }
 }

@@ -181,7 +181,9 @@ fn write_column<T: Copy + PartialEq, const N: usize>(
     let is_constant = values.iter().all(|value| *value == values[0]);
     file.write_all(&[u8::from(!is_constant)])?;
     let written = if is_constant { &values[..1] } else { values };
-    written.iter().try_for_each(|value| file.write_all(&bytes(*value)))
+    written
+        .iter()
+        .try_for_each(|value| file.write_all(&bytes(*value)))
 }
 
 /// Where the segment of this digest is, in the store's folder.
@@ -272,7 +274,12 @@ fn read_blocks(file: &mut impl Read, visitor: &mut impl SegmentVisitor) -> io::R
     }
 }
 
-fn read_ids(file: &mut impl Read, most: usize, id: &mut Vec<u8>, mut take: impl FnMut(&str)) -> io::Result<u32> {
+fn read_ids(
+    file: &mut impl Read,
+    most: usize,
+    id: &mut Vec<u8>,
+    mut take: impl FnMut(&str),
+) -> io::Result<u32> {
     let many = u32::from_le_bytes(read_array(file)?);
     if many as usize > most {
         return Err(damaged("a block has more ids than rows"));

@@ -40,7 +40,10 @@ impl Wanted {
             config.source.is_empty() || config.orders != Paths::default() || folder.path().join(path).exists()
         });
         let orders = orders.map(|path| Self::file(folder, config, path, false));
-        let sources = config.source.iter().map(|source| Self::source(folder, config, source));
+        let sources = config
+            .source
+            .iter()
+            .map(|source| Self::source(folder, config, source));
         orders.chain(sources).collect()
     }
 
@@ -55,7 +58,9 @@ impl Wanted {
             // One that is not there is named as it was given.
             let whole = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
             let known = configured.iter().find(|wanted| same(wanted, &whole));
-            known.cloned().unwrap_or_else(|| Self::file(folder, config, &whole, true))
+            known
+                .cloned()
+                .unwrap_or_else(|| Self::file(folder, config, &whole, true))
         });
         given.collect()
     }
@@ -136,7 +141,11 @@ fn settings_of(config: &ShopDataConfig, what: &WhatFor) -> Digest {
             digester.update(&serde_json::to_vec(kind).expect("a kind has a JSON form"));
         }
         WhatFor::Query(query) => {
-            let text = [&query.url, &query.query, query.watermark.as_deref().unwrap_or_default()];
+            let text = [
+                &query.url,
+                &query.query,
+                query.watermark.as_deref().unwrap_or_default(),
+            ];
             digester.update(&serde_json::to_vec(&text).expect("texts have a JSON form"));
         }
     }

@@ -49,7 +49,9 @@ impl ZstdFrames {
         }
         match self.decoder.init(&mut self.source) {
             Ok(()) => self.within = true,
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => {
                 io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
             }
             Err(error) => return Err(damaged(error)),
@@ -79,7 +81,9 @@ impl Read for ZstdFrames {
                 self.within = false;
             } else {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
-                self.decoder.decode_blocks(&mut self.source, one).map_err(damaged)?;
+                self.decoder
+                    .decode_blocks(&mut self.source, one)
+                    .map_err(damaged)?;
             }
         }
     }

@@ -85,7 +85,10 @@ impl JsonLines {
                 }
                 return Ok(Some((self.line, Err(Fault::TooLong))));
             }
-            let text = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.line == 1).unwrap_or(&line);
+            let text = line
+                .strip_prefix(BYTE_ORDER_MARK)
+                .filter(|_| self.line == 1)
+                .unwrap_or(&line);
             if !text.iter().all(u8::is_ascii_whitespace) {
                 let parsed = serde_json::from_slice(text)
                     .map_err(|error| Fault::Other(format!("the line is no JSON object: {error}")));

@@ -15,12 +15,12 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-use souk_common::table::{Options, Rows, TableError, TextTable};
+use souk_common::table::{Rows, TableError, TextTable};
 
 pub(crate) use digested::{Rest, digest_of};
 
 use crate::data::sources::FileKind;
-use crate::data::{DataError, ShopDataConfig};
+use crate::data::{DataError, ShopDataConfig, text_of_orders};
 use digested::DigestedSource;
 
 /// Opens the file at `path`, which is of this `kind`, or of the one that its name tells.
@@ -40,17 +40,27 @@ pub(crate) fn open(
     let kind = kind.unwrap_or_else(|| kind_by_name(path));
     let text = || expanded::expanded(source, config.max_bytes).map_err(unreadable);
     let rows: Box<dyn Rows> = match kind {
-        FileKind::File => Box::new(TextTable::new(path, text()?, config.text_options())?),
+        FileKind::File => Box::new(TextTable::new(path, text()?, text_of_orders(config))?),
         FileKind::Jsonl => Box::new(jsonl::JsonLines::new(path, text()?)?),
-        FileKind::Xlsx => todo!(),
-        FileKind::Parquet => todo!(),
+        FileKind::Xlsx => return Err(not_built(path, "a workbook", "xlsx")),
+        FileKind::Parquet => return Err(not_built(path, "a Parquet file", "parquet")),
     };
     Ok((rows, rest))
 }
 
+fn not_built(path: &Path, what: &'static str, feature: &'static str) -> DataError {
+    DataError::NotBuilt {
+        name: path.display().to_string(),
+        what,
+        feature,
+    }
+}
+
 /// What a file's name says of its kind; a further ending of a compressed file is not looked at.
 fn kind_by_name(path: &Path) -> FileKind {
-    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().to_lowercase());
+    let name = path
+        .file_name()
+        .map_or(String::new(), |name| name.to_string_lossy().to_lowercase());
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
     match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "jsonl" | "ndjson" => FileKind::Jsonl,
