@@ -6,25 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use serde::Deserialize;
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
-
-#[derive(Deserialize)]
-struct Row {
-    item_id: String,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    category: String,
-    #[serde(default)]
-    brand: String,
-    #[serde(default)]
-    price: String,
-    #[serde(default)]
-    gtin: String,
-    #[serde(default)]
-    aliases: String,
-}
+use souk_common::table::{Options, Row, Rows, TableError, TextTable, column, number};
 
 /// Further columns that say what an item is.
 #[derive(Args, Clone, Debug, Default)]
@@ -41,26 +24,37 @@ pub struct FeatureColumns {
     pub numbers: Vec<String>,
 }
 
-/// Reads `item_id,title,category,brand,price,gtin,aliases` (aliases separated by `|`), of which all but the first may be missing or empty, and the further
-/// columns that are named.
+/// Reads `item_id,title,category,brand,price,gtin,aliases` (aliases separated by `|`), of which all but the first may be missing
+/// or empty, and the further columns that are named; as shops' files are read (`souk_common::table`).
 ///
 /// # Errors
 /// The first line that makes no sense: a catalogue is public and exact, so none is left out. A named column that is not
 /// there.
 pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportError> {
     let path = file.display().to_string();
-    let refused = |error: csv::Error| ImportError::csv(&path, &error);
-    let mut reader = csv::Reader::from_path(file).map_err(refused)?;
-    let header = reader.headers().map_err(refused)?.clone();
+    let options = Options {
+        spans: true,
+        ..Options::default()
+    };
+    let mut table = TextTable::open(file, options)?;
+    let decimal_commas = table.has_decimal_commas();
+    let optional = |name: &str| column(table.name(), table.header(), name);
     let place = |name: &str| {
-        let found = || ImportError::Column {
+        optional(name)?.ok_or_else(|| ImportError::Column {
             path: path.clone(),
             column: name.to_owned(),
-            found: header.iter().collect::<Vec<_>>().join(", "),
-        };
-        header.iter().position(|column| column == name).ok_or_else(found)
+            found: table.header().join(", "),
+        })
     };
-    place("item_id")?;
+    let id = place("item_id")?;
+    let [title, category, brand, price, gtin, aliases] = [
+        optional("title")?,
+        optional("category")?,
+        optional("brand")?,
+        optional("price")?,
+        optional("gtin")?,
+        optional("aliases")?,
+    ];
     let tags = columns.tags.as_deref().map(place).transpose()?;
     let numbers = columns
         .numbers
@@ -68,22 +62,27 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
         .map(|name| Ok((name, place(name)?)))
         .collect::<Result<Vec<_>, ImportError>>()?;
     let mut items = Vec::new();
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(refused)? {
-        let row: Row = record.deserialize(Some(&header)).map_err(refused)?;
-        let number = |name: &str, text: &str| match text.trim() {
-            "" => Ok(None),
-            text => text.parse::<f64>().map(Some).map_err(|_| ImportError::Line {
-                path: path.clone(),
-                line: record.position().map_or(0, csv::Position::line),
-                reason: format!("{name} is {text:?}; it must be a number, or empty"),
-            }),
+    let mut row = Row::default();
+    while table.next_row(&mut row)? {
+        let refused = |reason: String| ImportError::Line {
+            path: path.clone(),
+            line: row.line,
+            reason,
         };
-        let price = number("price", &row.price)?;
-        let text = |at: usize| record.get(at).unwrap_or_default();
+        if let Some(fault) = &row.fault {
+            return Err(refused(fault.to_string()));
+        }
+        let number = |name: &str, text: &str| match (text, number::parse(text, decimal_commas)) {
+            ("", _) => Ok(None),
+            (_, Some(number)) => Ok(Some(number)),
+            (_, None) => Err(refused(format!(
+                "{name} is {text:?}; it must be a number, or empty"
+            ))),
+        };
+        let text = |at: Option<usize>| at.map_or("", |at| row.get(at));
         let mut known = BTreeMap::new();
         for (name, at) in &numbers {
-            known.extend(number(name, text(*at))?.map(|value| ((*name).clone(), value)));
+            known.extend(number(name, row.get(*at))?.map(|value| ((*name).clone(), value)));
         }
         let list = |text: &str, separator: char| {
             let parts = text
@@ -93,15 +92,15 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
             parts.map(str::to_owned).collect()
         };
         items.push(Item {
-            id: row.item_id,
-            title: row.title,
-            category: row.category,
-            brand: row.brand,
-            price,
-            tags: list(tags.map_or("", text), columns.tag_separator),
+            id: row.get(id).to_owned(),
+            title: text(title).to_owned(),
+            category: text(category).to_owned(),
+            brand: text(brand).to_owned(),
+            price: number("price", text(price))?,
+            tags: list(text(tags), columns.tag_separator),
             numbers: known,
-            gtin: row.gtin.trim().to_owned(),
-            aliases: list(&row.aliases, '|'),
+            gtin: text(gtin).to_owned(),
+            aliases: list(text(aliases), '|'),
             vector: Vec::new(),
         });
     }
@@ -111,14 +110,9 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
 /// Why a file is no catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// It can't be read.
-    #[error("{path}: {reason}")]
-    File {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        reason: String,
-    },
+    /// It is no table.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A column is not there.
     #[error("{path}: there is no column {column}; it has: {found}")]
     Column {
@@ -147,29 +141,6 @@ pub enum ImportError {
         /// What is wrong.
         source: CatalogueError,
     },
-}
-
-impl ImportError {
-    fn csv(path: &str, error: &csv::Error) -> Self {
-        let path = path.to_owned();
-        let reason = match error.kind() {
-            csv::ErrorKind::UnequalLengths {
-                expected_len, len, ..
-            } => {
-                format!("{len} fields where the header has {expected_len}")
-            }
-            csv::ErrorKind::Utf8 { .. } => "it is no UTF-8 text".to_owned(),
-            _ => error.to_string(),
-        };
-        match error.position() {
-            Some(position) => Self::Line {
-                path,
-                line: position.line(),
-                reason,
-            },
-            None => Self::File { path, reason },
-        }
-    }
 }
 
 #[cfg(test)]
@@ -224,5 +195,23 @@ mod tests {
         assert!(wrong.to_string().contains("line 2: year is \"soon\""), "{wrong}");
         let missing = read_text("item_id,genres\na,\n", &columns).expect_err("no year");
         assert!(missing.to_string().contains("no column year"), "{missing}");
+    }
+
+    #[test]
+    fn ids_are_trimmed_and_delimiters_told_as_in_shops_files() {
+        let none = FeatureColumns::default();
+        let ids = |text: &str| {
+            let catalogue = read_text(text, &none).expect("a catalogue");
+            let ids = catalogue.items().iter().map(|item| (item.id.clone(), item.price));
+            ids.collect::<Vec<_>>()
+        };
+        let comma = ids("item_id,title,category,brand,price\n\" a\",A,x,b,1\nb ,B,x,b,1.5\n");
+        assert_eq!(comma, [("a".to_owned(), Some(1.0)), ("b".to_owned(), Some(1.5))]);
+        let semicolons = "\u{feff}item_id;title;price\r\n a;\"A; or so\nmore\";1\r\nb\t;B;1,5\r\n";
+        assert_eq!(ids(semicolons), comma);
+        let zip = read_text("PK\u{3}\u{4}rest", &none)
+            .expect_err("a zip archive")
+            .to_string();
+        assert!(zip.contains("items.csv is a zip archive"), "{zip}");
     }
 }

@@ -78,7 +78,11 @@ fn a_bad_configuration_is_64_before_anything_else() {
 fn data_is_checked_line_by_line_before_there_is_any_coordinator() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let folder = dir.path().to_str().expect("plain");
-    fs::write(dir.path().join("shop.toml"), "[data]\norders = \"o.csv\"\n").expect("a file");
+    fs::write(
+        dir.path().join("shop.toml"),
+        "[data]\norders = \"o.csv\"\nearliest = \"1970-01-01\"\n",
+    )
+    .expect("a file");
     let check = |orders: &str| {
         fs::write(dir.path().join("o.csv"), orders).expect("a file");
         client(&["check-data", "--dir", folder, "--json"])
@@ -107,7 +111,11 @@ fn data_is_checked_line_by_line_before_there_is_any_coordinator() {
 fn lists_and_their_figures_take_no_coordinator() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let folder = dir.path().to_str().expect("plain");
-    fs::write(dir.path().join("shop.toml"), "").expect("a file");
+    fs::write(
+        dir.path().join("shop.toml"),
+        "[data]\nearliest = \"1970-01-01\"\n",
+    )
+    .expect("a file");
     let orders: String = (0..60)
         .map(|at| format!("u{},i{},{at}\n", at % 12, (at % 2) * 6 + (at / 12 + at) % 6))
         .collect();

@@ -263,7 +263,7 @@ fn sample_files_are_accepted_and_a_plan_says_what_it_costs() {
     fs::copy(sample("shop.toml"), shop.join("shop.toml")).expect("a copy");
     fs::write(
         shop.join("orders.csv"),
-        "user_id,item_id,timestamp\na,x,1\na,y,2\n",
+        "user_id,item_id,timestamp\na,x,1700000001\na,y,1700000002\n",
     )
     .expect("a file");
     good(&federation.client("north", &["check-data"]));

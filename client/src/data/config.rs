@@ -161,7 +161,7 @@ impl Paths {
 }
 
 /// Names of the columns of the orders. A column that is named here must exist; the optional ones are used under their
-/// default names if they exist.
+/// default names if they exist, unless they are named `""`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OrderColumns {

@@ -232,6 +232,7 @@ impl Places {
     /// Of a source in a layout, whose columns the owner may name otherwise.
     pub(super) fn find(layout: &Layout, names: &OrderColumns, rows: &dyn Rows) -> Result<Self, DataError> {
         let optional = |key: &'static str, wanted: &Option<String>, names: &[&str]| match wanted {
+            Some(name) if name.is_empty() => Ok(None),
             Some(name) => required(rows, key, &[name]).map(Some),
             None => first_of(rows, names),
         };
@@ -306,6 +307,7 @@ pub(super) fn optional(
     default: &str,
 ) -> Result<Option<usize>, DataError> {
     match wanted {
+        Some("") => Ok(None),
         Some(name) => required(rows, key, &[name]).map(Some),
         None => first_of(rows, &[default]),
     }

@@ -11,6 +11,8 @@ use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::table::{Options, Row, Rows, TableError, TextTable};
 
+#[cfg(test)]
+mod cases;
 pub mod config;
 mod customers;
 pub mod interaction;

@@ -230,7 +230,7 @@ impl Times {
             );
         }
         let micro = number / 1e6;
-        if self.has(micro as i64) {
+        if micro >= 1e8 && self.has(micro as i64) {
             return TimeFault::new(
                 "microseconds",
                 format!(
@@ -479,3 +479,6 @@ const MILLISECONDS_FROM: f64 = 1e11;
 const EXCEL_DAYS: f64 = 100_000.0;
 const EXCEL_ZERO: DateTime = DateTime::constant(1899, 12, 30, 0, 0, 0, 0);
 const SAMPLE: DateTime = DateTime::constant(2024, 1, 15, 6, 7, 8, 0);
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,8 @@ fn home_with(plan: &str, orders: &str, policy: &str) -> Home {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path());
     std::fs::write(dir.path().join("orders.csv"), orders).unwrap();
-    std::fs::write(folder.config(), policy).unwrap();
+    let config = format!("[data]\nearliest = \"1970-01-01\"\n{policy}");
+    std::fs::write(folder.config(), config).unwrap();
     let plan = Plan::from_toml(plan).unwrap();
     let lines: Vec<String> = (0..6).map(|row| format!("{{\"id\":\"i{row}\"}}\n")).collect();
     let catalogue = Catalogue::from_bytes(lines.concat().as_bytes()).unwrap();

@@ -125,7 +125,7 @@ impl Setup {
         for user in 0..USERS {
             for step in 0..3 {
                 let item = (shop + user + step * (user + 1)) % ITEMS;
-                orders.push_str(&format!("user-{user},item-{item},{step}\n"));
+                orders.push_str(&format!("user-{user},item-{item},{}\n", 1_700_000_000 + step));
             }
         }
         fs::write(folder.join("orders.csv"), orders)?;

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use souk_client::data::{FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use souk_client::data::{ItemColumns, ShopDataConfig, read_catalogue, read_shop};
 use souk_common::catalogue::Catalogue;
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::ids::ShopName;
 
@@ -19,7 +20,7 @@ pub(crate) type ShopFolders = (Dataset, Catalogue, Vec<(ShopName, Range<usize>)>
 /// When there is no such folder, or a file can't be read.
 pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<ShopFolders> {
     let items = dir.join("items.csv");
-    let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), FileFormat::Csv, ',')
+    let (catalogue, _) = read_catalogue(&items, &ItemColumns::default(), None, None)
         .with_context(|| format!("reading {}", items.display()))?;
     let folders = shop_folders(dir)?;
     ensure!(
@@ -33,8 +34,13 @@ pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<ShopFolders> {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let read = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue))
-            .with_context(|| format!("reading {}", folder.display()))?;
+        let read = read_shop(
+            &ShopDataConfig::default(),
+            &folder,
+            Some(&catalogue),
+            SystemClock.now(),
+        )
+        .with_context(|| format!("reading {}", folder.display()))?;
         let first = dataset.len();
         dataset.users.extend(read.dataset.users);
         dataset.histories.extend(read.dataset.histories);

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use souk_client::data::table::SourceTable;
 use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig, read_shop};
 use souk_common::catalogue::{Catalogue, Item};
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
+use souk_common::table::{Options, Row, Rows, Style, TextTable, column};
 
 use super::cut::{By, assign};
 use super::folders::{read_folders, shop_folders};
@@ -121,7 +122,8 @@ pub(super) fn load_level(
         item_level: types.then(|| TYPE.to_owned()),
         ..set.config(dir)
     };
-    let read = read_shop(&config, dir, None).with_context(|| format!("reading {}", dir.display()))?;
+    let read = read_shop(&config, dir, None, SystemClock.now())
+        .with_context(|| format!("reading {}", dir.display()))?;
     let wanted = core.unwrap_or(default_core);
     let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
     if dataset.is_empty() {
@@ -201,7 +203,7 @@ impl Set {
             return Ok(Self::MovieLens);
         }
         if let Some(path) = find(dir, "transactions.csv") {
-            let table = SourceTable::open(&path, FileFormat::Csv, ',')?;
+            let table = TextTable::open(&path, Options::default())?;
             let has = |name: &str| table.header().iter().any(|column| column == name);
             if has("StockCode") && has("CustomerID") {
                 return Ok(Self::OnlineRetail);
@@ -244,7 +246,7 @@ impl Set {
         let file = |name: &str| file_in(dir, name).unwrap_or_else(|| name.into());
         match self {
             Self::MovieLens => ShopDataConfig {
-                format: FileFormat::Recbole,
+                format: Some(FileFormat::Recbole),
                 orders: Paths::One(file("ml-100k.inter")),
                 items: file_in(dir, "ml-100k.item"),
                 item_columns: ItemColumns {
@@ -272,6 +274,8 @@ impl Set {
                     price: named("median_price"),
                     ..ItemColumns::default()
                 },
+                // Its reference figures count postage as well.
+                leave_out: Vec::new(),
                 ..ShopDataConfig::default()
             },
             Self::CompleteJourney => ShopDataConfig {
@@ -281,6 +285,8 @@ impl Set {
                     user: named("household_id"),
                     item: named("product_id"),
                     timestamp: named("ts"),
+                    // Its reference figures count baskets' lines, also those of no pieces.
+                    quantity: named(""),
                     ..OrderColumns::default()
                 },
                 item_columns: ItemColumns {
@@ -327,14 +333,12 @@ impl Set {
 
     /// Each user's most frequent store, country or zip digit; of equals, the first by name.
     fn groups(self, dir: &Path, by: By) -> anyhow::Result<HashMap<String, String>> {
-        let (file, format, user, column) = match (self, by) {
+        let (file, style, user, group) = match (self, by) {
             (_, By::UserHash) => return Ok(HashMap::new()),
-            (Self::MovieLens, By::Zip) => ("ml-100k.user", FileFormat::Recbole, "user_id", "zip_code"),
-            (Self::OnlineRetail, By::Country) => {
-                ("transactions.csv", FileFormat::Csv, "CustomerID", "Country")
-            }
+            (Self::MovieLens, By::Zip) => ("ml-100k.user", Style::Recbole, "user_id", "zip_code"),
+            (Self::OnlineRetail, By::Country) => ("transactions.csv", Style::Quoted, "CustomerID", "Country"),
             (Self::CompleteJourney, By::Store) => {
-                ("transactions.csv", FileFormat::Csv, "household_id", "store_id")
+                ("transactions.csv", Style::Quoted, "household_id", "store_id")
             }
             _ => bail!(
                 "{} does not say the {by:?} of a user: use --by user-hash",
@@ -342,19 +346,24 @@ impl Set {
             ),
         };
         let path = find(dir, file).with_context(|| format!("{} has no {file}", dir.display()))?;
-        let mut table = SourceTable::open(&path, format, ',')?;
-        let user = table.required("--by", Some(user), user)?;
-        let column = table.required("--by", Some(column), column)?;
+        let options = Options {
+            style: Some(style),
+            ..Options::default()
+        };
+        let mut table = TextTable::open(&path, options)?;
+        let (user, column) = (required(&table, user)?, required(&table, group)?);
         let mut counts: HashMap<String, BTreeMap<String, usize>> = HashMap::new();
-        while let Some(row) = table.next_row()? {
-            let Ok(mut fields) = row.fields else { continue };
-            let group = if by == By::Zip {
-                digit(&fields[column])
-            } else {
-                std::mem::take(&mut fields[column])
+        let mut row = Row::default();
+        while table.next_row(&mut row)? {
+            if row.fault.is_some() {
+                continue;
+            }
+            let group = match by {
+                By::Zip => digit(row.get(column)),
+                _ => row.get(column).to_owned(),
             };
-            let user = std::mem::take(&mut fields[user]);
-            *counts.entry(user).or_default().entry(group).or_default() += 1;
+            let of_user = counts.entry(row.get(user).to_owned()).or_default();
+            *of_user.entry(group).or_default() += 1;
         }
         let most = |groups: BTreeMap<String, usize>| {
             let best = groups.into_iter().rev().max_by_key(|(_, count)| *count);
@@ -372,24 +381,23 @@ impl Set {
         let Some(path) = find(dir, "products.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = SourceTable::open(&path, FileFormat::Csv, ',')?;
+        let mut table = TextTable::open(&path, Options::default())?;
         let (id, columns) = match level {
             ItemLevel::Products => ("product_id", ["department", "manufacturer_id"]),
             ItemLevel::Types => (TYPE, ["department", "product_category"]),
         };
-        let column = |table: &SourceTable, name: &'static str| table.required("--data", Some(name), name);
-        let id = column(&table, id)?;
-        let places = [column(&table, columns[0])?, column(&table, columns[1])?];
+        let id = required(&table, id)?;
+        let places = [required(&table, columns[0])?, required(&table, columns[1])?];
         let mut tags: HashMap<String, BTreeSet<String>> = HashMap::new();
-        while let Some(row) = table.next_row()? {
-            let Ok(mut fields) = row.fields else { continue };
-            let of = tags.entry(std::mem::take(&mut fields[id])).or_default();
-            for (name, place) in columns
-                .iter()
-                .zip(places)
-                .filter(|(_, place)| !fields[*place].is_empty())
-            {
-                of.insert(format!("{name} {}", fields[place]));
+        let mut row = Row::default();
+        while table.next_row(&mut row)? {
+            if row.fault.is_some() {
+                continue;
+            }
+            let of = tags.entry(row.get(id).to_owned()).or_default();
+            let places = columns.iter().zip(places);
+            for (name, place) in places.filter(|(_, place)| !row.get(*place).is_empty()) {
+                of.insert(format!("{name} {}", row.get(place)));
             }
         }
         Ok(tags)
@@ -400,28 +408,33 @@ impl Set {
         let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = SourceTable::open(&path, FileFormat::Csv, ',')?;
-        let column = |table: &SourceTable, name: &'static str| table.required("--data", Some(name), name);
+        let mut table = TextTable::open(&path, Options::default())?;
         let (item, paid, quantity) = (
-            column(&table, "product_id")?,
-            column(&table, "sales_value")?,
-            column(&table, "quantity")?,
+            required(&table, "product_id")?,
+            required(&table, "sales_value")?,
+            required(&table, "quantity")?,
         );
         let mut sums: HashMap<String, (f64, f64)> = HashMap::new();
-        while let Some(row) = table.next_row()? {
-            let Ok(mut fields) = row.fields else { continue };
-            let (Ok(paid), Ok(quantity)) = (fields[paid].parse::<f64>(), fields[quantity].parse::<f64>())
-            else {
+        let mut row = Row::default();
+        while table.next_row(&mut row)? {
+            let numbers = (row.get(paid).parse::<f64>(), row.get(quantity).parse::<f64>());
+            let (Ok(paid), Ok(quantity)) = numbers else {
                 continue;
             };
             if paid.is_finite() && paid >= 0.0 && quantity.is_finite() && quantity > 0.0 {
-                let sum = sums.entry(std::mem::take(&mut fields[item])).or_default();
+                let sum = sums.entry(row.get(item).to_owned()).or_default();
                 *sum = (sum.0 + paid, sum.1 + quantity);
             }
         }
         let mean = |(paid, quantity): (f64, f64)| (100.0 * paid / quantity).round() / 100.0;
         Ok(sums.into_iter().map(|(item, sum)| (item, mean(sum))).collect())
     }
+}
+
+/// The column called `name`, which the set must have.
+fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
+    let found = column(table.name(), table.header(), name)?;
+    found.with_context(|| format!("{} has no column {name:?}", table.name()))
 }
 
 /// The column of Complete Journey's product types.

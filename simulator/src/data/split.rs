@@ -227,9 +227,13 @@ fn write_csv<'h, R: IntoIterator<Item = String>>(
 #[cfg(test)]
 mod tests {
     use souk_client::data::{ShopDataConfig, read_catalogue, read_shop};
+    use souk_common::clock::Timestamp;
 
     use super::*;
     use crate::data::known::{ItemLevel, load_level};
+
+    /// The end of November 2026.
+    const NOW: Timestamp = Timestamp(1_796_000_000_000);
 
     fn args(data: Option<&Path>, shops: usize, out: &Path) -> SplitArgs {
         SplitArgs {
@@ -273,7 +277,7 @@ mod tests {
             &out.join("items.csv"),
             &Default::default(),
             Default::default(),
-            ',',
+            Default::default(),
         )
         .expect("items");
         assert_eq!((catalogue.len(), report.bad_lines), (9, 0));
@@ -289,7 +293,7 @@ mod tests {
         let mut users = 0;
         for shop in 1..=4 {
             let folder = out.join(format!("shop-{shop}"));
-            let shop = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue)).expect("a shop");
+            let shop = read_shop(&ShopDataConfig::default(), &folder, Some(&catalogue), NOW).expect("a shop");
             assert!(shop.report.is_clean());
             assert_eq!((shop.report.pairs, shop.report.profiles), (50, Some(10)));
             let zip: Vec<u32> = shop
@@ -353,7 +357,7 @@ mod tests {
         );
         let path = dir.path().join("items.csv");
         write_items(&path, &types.catalogue).expect("written");
-        let (again, _) = read_catalogue(&path, &Default::default(), Default::default(), ',').expect("read");
+        let (again, _) = read_catalogue(&path, &Default::default(), Default::default(), None).expect("read");
         assert_eq!(again.digest(), types.catalogue.digest());
     }
 }

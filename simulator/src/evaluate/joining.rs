@@ -463,7 +463,11 @@ mod tests {
         let mut orders = String::from("user_id,item_id,timestamp\n");
         for user in 0..24 {
             for at in 0..8 {
-                orders += &format!("u{user},i{},{}\n", (user * 7 + at * at) % 40, 1000 + at / 2);
+                orders += &format!(
+                    "u{user},i{},{}\n",
+                    (user * 7 + at * at) % 40,
+                    1_700_000_000 + at / 2
+                );
             }
         }
         fs::write(dir.path().join("orders.csv"), orders).expect("written");

@@ -9,6 +9,7 @@ use souk_client::control::{Answer, Question};
 use souk_client::data::{DataError, FileFormat, ItemColumns, ShopDataConfig, read_catalogue, read_shop};
 use souk_client::membership::peers::Trusted;
 use souk_common::catalogue::Catalogue;
+use souk_common::clock::Timestamp;
 use souk_common::config::parse_toml;
 use souk_common::crypto::join_code::{JoinCode, JoinCodeError};
 use souk_common::hex;
@@ -28,7 +29,7 @@ pub(super) fn targets() -> Vec<FuzzTarget> {
         toml_file::<Config>("coordinator_toml", golden!("coordinator/coordinator.toml")),
         join_code(),
         names(),
-        orders("orders_csv", FileFormat::Csv, ORDERS),
+        orders("orders_csv", FileFormat::Columns, ORDERS),
         orders("orders_recbole", FileFormat::Recbole, RECBOLE),
         items(),
         catalogue_import(),
@@ -247,12 +248,12 @@ fn orders(name: &'static str, format: FileFormat, text: &[u8]) -> FuzzTarget {
     let target = FuzzTarget::text(name, vec![text.to_vec(), zipped(text)], move |bytes| {
         with_file(bytes, |path| {
             let config = ShopDataConfig {
-                format,
+                format: Some(format),
                 orders: souk_client::data::Paths::One(path.to_owned()),
                 ..ShopDataConfig::default()
             };
             let folder = path.parent().unwrap_or(path);
-            let read = read_shop(&config, folder, Some(&catalogue));
+            let read = read_shop(&config, folder, Some(&catalogue), NOW);
             if let Ok(data) = &read {
                 let known = |history: &souk_common::dataset::History| {
                     history
@@ -276,12 +277,7 @@ fn items() -> FuzzTarget {
     let golden = vec![ITEMS.to_vec(), zipped(ITEMS)];
     let target = FuzzTarget::text("items_csv", golden, |bytes| {
         with_file(bytes, |path| {
-            stage_of(&read_catalogue(
-                path,
-                &ItemColumns::default(),
-                FileFormat::Csv,
-                ',',
-            ))
+            stage_of(&read_catalogue(path, &ItemColumns::default(), None, None))
         })
     });
     FuzzTarget {
@@ -306,6 +302,8 @@ fn catalogue_import() -> FuzzTarget {
     }
 }
 
+/// The end of November 2026.
+const NOW: Timestamp = Timestamp(1_796_000_000_000);
 /// Buffers of a reader and of an unpacker.
 const TABLE_BYTES: usize = 1 << 20;
 const ORDERS: &[u8] = b"user_id,item_id,timestamp,event,quantity,price,rating\nann,i1,1700000000,buy,1,2.5,4\n\

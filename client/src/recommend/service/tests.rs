@@ -6,7 +6,7 @@ use crate::stack::ServedBy;
 
 /// A shop that is no member: two tastes, 8 items each, 30 customers of 5 items, one of whom has a single one.
 fn shop(dir: &std::path::Path) -> Folder {
-    fs::write(dir.join("shop.toml"), "").unwrap();
+    fs::write(dir.join("shop.toml"), "[data]\nearliest = \"1970-01-01\"\n").unwrap();
     fs::write(dir.join("orders.csv"), orders(30)).unwrap();
     Folder::new(dir)
 }
@@ -156,7 +156,11 @@ fn orders_that_can_teach_little_still_make_lists_and_say_what_can_not_be_measure
         ),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("shop.toml"), "").unwrap();
+        fs::write(
+            dir.path().join("shop.toml"),
+            "[data]\nearliest = \"1970-01-01\"\n",
+        )
+        .unwrap();
         fs::write(dir.path().join("orders.csv"), orders).unwrap();
         let (lists, _) = service(&Folder::new(dir.path()));
         let gain = lists.gain().unwrap();

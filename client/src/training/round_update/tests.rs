@@ -99,6 +99,9 @@ fn orders(header: &str, delimiter: char, without: Option<&str>) -> String {
     text
 }
 
+/// The end of November 2026.
+const NOW: Timestamp = Timestamp(1_796_000_000_000);
+
 struct Shop {
     model: Loaded,
     plan: Plan,
@@ -158,7 +161,7 @@ fn deleting_a_customer_from_the_file_changes_the_sum_by_that_customers_vector_an
             .unwrap_or_else(|error| panic!("{option}: {error}"));
         let read = |text: &str| {
             fs::write(dir.path().join("o.csv"), text).unwrap();
-            match read_shop(&config, dir.path(), Some(&catalogue)) {
+            match read_shop(&config, dir.path(), Some(&catalogue), NOW) {
                 Ok(data) => data.dataset,
                 Err(DataError::NoOrder { .. }) => Dataset::default(),
                 Err(error) => panic!("{option}: {error}"),
