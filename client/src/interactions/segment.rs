@@ -286,7 +286,7 @@ fn read_ids(
     }
     for _ in 0..many {
         id.resize(usize::from(u16::from_le_bytes(read_array(file)?)), 0);
-        file.read_exact(id)?;
+        file.read_exact(id).map_err(too_early)?;
         take(std::str::from_utf8(id).map_err(|_| damaged("an id is no text"))?);
     }
     Ok(many)
@@ -306,10 +306,14 @@ fn read_column<T: Clone, const N: usize>(
 
 fn read_array<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    match file.read_exact(&mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged("it ends too early")),
-        Err(error) => Err(error),
+    file.read_exact(&mut bytes).map_err(too_early)?;
+    Ok(bytes)
+}
+
+fn too_early(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
+        _ => error,
     }
 }
 
