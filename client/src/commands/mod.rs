@@ -6,6 +6,7 @@ mod check_data;
 mod doctor;
 mod gain;
 mod import;
+mod items;
 mod join;
 mod leave;
 mod notice;
@@ -77,6 +78,9 @@ enum Command {
         after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop"
     )]
     CheckData(Shown),
+    /// Say which of the items that you sell the federation's catalogue does not have, and what may be meant.
+    #[command(after_help = items::HELP)]
+    Items(items::Items),
     /// Take part in rounds until stopped (Ctrl-C).
     #[command(after_help = "Examples:\n  \
         souk-client run --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
@@ -122,8 +126,8 @@ enum Command {
     #[command(after_help = notice::HELP)]
     Notice(notice::Notice),
     /// End the membership, and say what the coordinator keeps.
-    #[command(after_help = "Example:\n  souk-client leave --dir shop")]
-    Leave(Place),
+    #[command(after_help = "Example:\n  souk-client leave --erase --dir shop")]
+    Leave(leave::Leave),
 }
 
 /// Parses and runs.
@@ -166,7 +170,8 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Backup(args) => backup::run(args),
         Command::Shops(args) => shops::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Leave(place) => leave::run(place),
+        Command::Leave(args) => leave::run(args),
+        Command::Items(args) => items::run(args),
     }
 }
 

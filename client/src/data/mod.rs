@@ -28,7 +28,7 @@ pub mod sources;
 mod tests;
 mod time;
 
-use item_names::ItemNames;
+pub(crate) use item_names::ItemNames;
 pub(crate) use orders::Orders;
 
 pub use config::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig};
@@ -108,6 +108,16 @@ impl OwnFiles {
             _ => (None, None),
         };
         Ok(Self { items, levels, map })
+    }
+
+    /// The shop's own items, as far as they were read.
+    pub(crate) fn items(&self) -> &[Item] {
+        self.items.as_deref().unwrap_or_default()
+    }
+
+    /// The rows of a catalogue by what the shop calls items.
+    pub(crate) fn names<'a>(&'a self, catalogue: &'a Catalogue) -> ItemNames<'a> {
+        ItemNames::new(catalogue, &self.map, self.items())
     }
 
     /// The shop's data of `orders`, over the federation's catalogue or its own.

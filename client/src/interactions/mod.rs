@@ -10,8 +10,11 @@
 //! | [`import`] | bringing the store up to date, one transaction a source |
 //! | [`outcome`] | what came of that |
 //! | [`read`] | the store as histories over a catalogue |
+//! | [`unmatched`] | what is in it that the catalogue does not have |
+//! | [`erase`] | its end |
 //! | [`refresh`] | both, for whoever needs the shop's data as they are now |
 
+pub mod erase;
 pub mod import;
 pub mod manifest;
 pub mod outcome;
@@ -22,6 +25,7 @@ mod segment;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod unmatched;
 
 use std::path::PathBuf;
 

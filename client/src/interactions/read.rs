@@ -61,6 +61,29 @@ pub fn read_store(
 ) -> Result<StoredShop, HistoriesError> {
     let mut report = DataReport::default();
     let own = OwnFiles::read(config, folder.path(), catalogue, &mut report)?;
+    let (orders, contents) = stored_orders(folder, &own, &mut report)?;
+    let shop = own.over_catalogue(config, folder.path(), catalogue, orders, report)?;
+    Ok(StoredShop { shop, contents })
+}
+
+/// What is in the store, and what the shop says of its items.
+pub(super) fn read_orders(
+    folder: &Folder,
+    config: &ShopDataConfig,
+    catalogue: Option<&Catalogue>,
+    report: &mut DataReport,
+) -> Result<(Orders, OwnFiles), HistoriesError> {
+    let own = OwnFiles::read(config, folder.path(), catalogue, report)?;
+    let (mut orders, _) = stored_orders(folder, &own, report)?;
+    orders.keep_the_most_often_said();
+    Ok((orders, own))
+}
+
+fn stored_orders(
+    folder: &Folder,
+    own: &OwnFiles,
+    report: &mut DataReport,
+) -> Result<(Orders, Digest), ImportError> {
     let mut manifest = StoreManifest::load(folder)?;
     let orders = loop {
         match gather(folder, &manifest, own.levels.as_ref()) {
@@ -69,20 +92,17 @@ pub fn read_store(
             Err(error) => {
                 let now = StoreManifest::load(folder)?;
                 if now.contents() == manifest.contents() {
-                    return Err(error.into());
+                    return Err(error);
                 }
                 manifest = now;
             }
         }
     };
-    for source in &manifest.sources {
-        report.add(&source.report);
-    }
-    let shop = own.over_catalogue(config, folder.path(), catalogue, orders, report)?;
-    Ok(StoredShop {
-        shop,
-        contents: manifest.contents(),
-    })
+    manifest
+        .sources
+        .iter()
+        .for_each(|source| report.add(&source.report));
+    Ok((orders, manifest.contents()))
 }
 
 fn gather(
