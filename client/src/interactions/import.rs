@@ -14,7 +14,7 @@ use super::outcome::{ImportOutcome, ImportState, SourceOutcome};
 use super::rows;
 use super::segment::{SegmentWriter, segment_path, verify_segment};
 use super::source::{Wanted, WhatFor};
-use crate::data::sources::FileKind;
+use crate::data::sources::{FileKind, QueryConfig};
 use crate::data::{DataError, DataReport, Reading, ShopDataConfig, read_interactions};
 use crate::folder::Folder;
 
@@ -182,14 +182,7 @@ impl<'a> Import<'a> {
         let entry = known.unwrap_or_else(|| ImportedSource::new(&wanted.name, wanted.given));
         let outcome = match &wanted.what {
             WhatFor::File(path, kind) => self.file(wanted, path, *kind, entry)?,
-            WhatFor::Query(_) => SourceOutcome::failed(
-                &entry,
-                DataError::NotBuilt {
-                    name: wanted.name.clone(),
-                    what: "a query",
-                    feature: "sql",
-                },
-            ),
+            WhatFor::Query(query) => self.query(wanted, query, entry)?,
         };
         self.outcomes.push(outcome);
         Ok(())
@@ -242,6 +235,52 @@ impl<'a> Import<'a> {
             grew,
             ..SourceOutcome::of(&entry, state)
         })
+    }
+
+    #[cfg(feature = "sql")]
+    fn query(
+        &mut self,
+        wanted: &Wanted,
+        query: &QueryConfig,
+        mut entry: ImportedSource,
+    ) -> Result<SourceOutcome, ImportError> {
+        let is_same = |read: &ReadVersion| read.settings == wanted.settings;
+        let since = entry
+            .watermark
+            .clone()
+            .filter(|_| entry.read.as_ref().is_some_and(is_same));
+        let mut watermark = None;
+        let read = self.segment(wanted, |sink, report| {
+            let password = rows::password(query, self.folder)?;
+            let mut rows = rows::QueryRows::ask(&wanted.name, query, password.as_deref(), since.as_deref())?;
+            watermark = rows.watermark().map(str::to_owned);
+            read_interactions(&mut rows, &self.reading(wanted), sink, report)
+        })?;
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(SourceOutcome::failed(&entry, error)),
+        };
+        if read.refused.is_none() {
+            entry.watermark = watermark.or(since.clone());
+        }
+        let version = wanted.version(None, Digest::ZERO);
+        let state = self.take(&mut entry, read, version, since.is_some())?;
+        Ok(SourceOutcome::of(&entry, state))
+    }
+
+    #[cfg(not(feature = "sql"))]
+    fn query(
+        &mut self,
+        wanted: &Wanted,
+        _: &QueryConfig,
+        entry: ImportedSource,
+    ) -> Result<SourceOutcome, ImportError> {
+        let error = DataError::NotBuilt {
+            name: wanted.name.clone(),
+            what: "a query",
+            feature: "sql",
+        };
+        Ok(SourceOutcome::failed(&entry, error))
     }
 
     /// Reads into a segment, which stays aside if it has too many bad lines; the inner error is the source's.
@@ -307,19 +346,31 @@ impl<'a> Import<'a> {
                 ImportState::Refused
             }
             None => {
+                let is_known = match beside {
+                    true => read.digest.is_none_or(|digest| entry.segments.contains(&digest)),
+                    false => entry.read.is_some() && entry.segments.iter().eq(&read.digest),
+                };
                 match beside {
+                    true if is_known => {}
                     true => entry.report.add(&read.report),
                     false => {
                         entry.segments.clear();
                         entry.report = read.report;
                     }
                 }
-                entry
-                    .segments
-                    .extend(read.digest.filter(|digest| !entry.segments.contains(digest)));
+                let known = &entry.segments;
+                let new: Vec<Digest> = read
+                    .digest
+                    .into_iter()
+                    .filter(|digest| !known.contains(digest))
+                    .collect();
+                entry.segments.extend(new);
                 entry.read = Some(version);
                 entry.refused = None;
-                ImportState::Imported
+                match is_known {
+                    true => ImportState::Unchanged,
+                    false => ImportState::Imported,
+                }
             }
         };
         self.manifest.put(entry.clone());

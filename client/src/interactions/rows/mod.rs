@@ -5,10 +5,13 @@
 //! | `digested` | a file whose digest is that of what was read |
 //! | `expanded` | gzip and zstd, within limits |
 //! | `jsonl` | JSON lines |
+//! | `query` | what a database answers (feature `sql`) |
 
 mod digested;
 mod expanded;
 mod jsonl;
+#[cfg(feature = "sql")]
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,8 @@ use std::path::Path;
 use souk_common::table::{Rows, TableError, TextTable};
 
 pub(crate) use digested::{Rest, digest_of};
+#[cfg(feature = "sql")]
+pub(crate) use query::{QueryRows, password};
 
 use crate::data::sources::FileKind;
 use crate::data::{DataError, ShopDataConfig, text_of_orders};
