@@ -259,15 +259,17 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let outcome = refresh(folder, &config)?.outcome;
     let mut notes: Vec<String> = outcome.troubles().collect();
     let refused = !notes.is_empty();
-    let report = match outcome.has_data {
-        true => {
-            let read = read_store(folder, &config.data, catalogue.as_ref())?.shop;
-            notes.extend(outgrown(folder, &read.dataset).lines().map(str::to_owned));
-            read.report
+    let read = read_store(folder, &config.data, catalogue.as_ref()).map(|read| read.shop);
+    let can_read_all = outcome.sources.iter().all(|source| source.error.is_none());
+    let report = match read {
+        Ok(shop) => {
+            notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
+            shop.report
         }
         // What is wrong with it, line by line.
-        false if outcome.sources.iter().all(|source| source.error.is_none()) => outcome.report(),
-        false => return Err(outcome.nothing().into()),
+        Err(_) if !outcome.has_data && can_read_all => outcome.report(),
+        Err(error) if can_read_all => return Err(error.into()),
+        Err(_) => return Err(outcome.nothing().into()),
     };
     Ok(Answer::Data(CheckedData {
         report,

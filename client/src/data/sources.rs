@@ -40,10 +40,6 @@ pub enum FileKind {
     File,
     /// A JSON object a line, plain, gzipped or zstd.
     Jsonl,
-    /// The first sheet of a workbook (`.xlsx`, `.xls`, `.ods`).
-    Xlsx,
-    /// Apache Parquet.
-    Parquet,
 }
 
 /// A query that only reads.
@@ -67,8 +63,6 @@ pub struct QueryConfig {
 enum Kind {
     File,
     Jsonl,
-    Xlsx,
-    Parquet,
     Query,
 }
 
@@ -102,8 +96,6 @@ impl TryFrom<SourceKeys> for SourceConfig {
         let kind = match keys.kind {
             Kind::File => FileKind::File,
             Kind::Jsonl => FileKind::Jsonl,
-            Kind::Xlsx => FileKind::Xlsx,
-            Kind::Parquet => FileKind::Parquet,
             Kind::Query => return keys.into_query(),
         };
         let is_of_query = keys.url.is_some() || keys.query.is_some() || keys.watermark.is_some();
@@ -168,8 +160,6 @@ impl From<SourceConfig> for SourceKeys {
                 ..bare(match kind {
                     FileKind::File => Kind::File,
                     FileKind::Jsonl => Kind::Jsonl,
-                    FileKind::Xlsx => Kind::Xlsx,
-                    FileKind::Parquet => Kind::Parquet,
                 })
             },
             SourcePlace::Query(query) => Self {

@@ -5,7 +5,7 @@ use std::io;
 
 use souk_common::storage::disk::destroy;
 
-use super::ImportError;
+use super::InteractionsError;
 use super::manifest::{lock, store_folder};
 use crate::folder::Folder;
 
@@ -13,14 +13,14 @@ use crate::folder::Folder;
 ///
 /// # Errors
 /// When an import is under way, or of the disk: what is not destroyed is still there then.
-pub fn erase(folder: &Folder) -> Result<usize, ImportError> {
+pub fn erase(folder: &Folder) -> Result<usize, InteractionsError> {
     let store = store_folder(folder);
     if !store.exists() {
         return Ok(0);
     }
     let held = lock(folder)?;
     let disk = folder.disk();
-    let of = |path| move |source| ImportError::Disk { path, source };
+    let of = |path| move |source| InteractionsError::Disk { path, source };
     let files = disk.list(&store).map_err(of(store.clone()))?;
     for path in &files {
         destroy(disk, path).map_err(of(path.clone()))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 
-use super::ImportError;
+use super::InteractionsError;
 use super::manifest::{
     FileStamp, ImportedSource, ReadVersion, RefusedImport, StoreManifest, lock, store_folder, sweep,
 };
@@ -28,7 +28,7 @@ pub fn import_changed(
     folder: &Folder,
     config: &ShopDataConfig,
     now: Timestamp,
-) -> Result<ImportOutcome, ImportError> {
+) -> Result<ImportOutcome, InteractionsError> {
     let manifest = StoreManifest::load(folder)?;
     let wanted = Wanted::configured(folder, config);
     let is_as_seen = |wanted: &Wanted| wanted.is_as_seen(folder, manifest.find(&wanted.name));
@@ -59,7 +59,7 @@ pub fn import(
     given: &[PathBuf],
     afresh: bool,
     now: Timestamp,
-) -> Result<ImportOutcome, ImportError> {
+) -> Result<ImportOutcome, InteractionsError> {
     let wanted = match given {
         [] => Wanted::configured(folder, config),
         given => Wanted::given(folder, config, given),
@@ -80,7 +80,7 @@ pub fn import(
 ///
 /// # Errors
 /// As [`import_changed`].
-pub fn forget(folder: &Folder, name: &str) -> Result<bool, ImportError> {
+pub fn forget(folder: &Folder, name: &str) -> Result<bool, InteractionsError> {
     let mut import = Import::begin(folder, Timestamp(0))?;
     let before = import.manifest.sources.len();
     import.manifest.sources.retain(|source| source.name != name);
@@ -109,7 +109,7 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn begin(folder: &'a Folder, now: Timestamp) -> Result<Self, ImportError> {
+    fn begin(folder: &'a Folder, now: Timestamp) -> Result<Self, InteractionsError> {
         let held = lock(folder)?;
         // Only now: another may have changed it.
         let manifest = StoreManifest::load(folder)?;
@@ -158,7 +158,7 @@ impl<'a> Import<'a> {
     }
 
     /// Lets go of what `shop.toml` no longer names, once all that it does name was read, and puts the rest in its order.
-    fn let_go(&mut self, wanted: &[Wanted]) -> Result<(), ImportError> {
+    fn let_go(&mut self, wanted: &[Wanted]) -> Result<(), InteractionsError> {
         let is_read = |outcome: &SourceOutcome| outcome.state != ImportState::Failed;
         if names_only(&self.manifest, wanted) || !self.outcomes.iter().all(is_read) {
             return Ok(());
@@ -177,7 +177,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn source(&mut self, wanted: &Wanted) -> Result<(), ImportError> {
+    fn source(&mut self, wanted: &Wanted) -> Result<(), InteractionsError> {
         let known = self.manifest.find(&wanted.name).cloned();
         let entry = known.unwrap_or_else(|| ImportedSource::new(&wanted.name, wanted.given));
         let outcome = match &wanted.what {
@@ -194,7 +194,7 @@ impl<'a> Import<'a> {
         path: &Path,
         kind: Option<FileKind>,
         mut entry: ImportedSource,
-    ) -> Result<SourceOutcome, ImportError> {
+    ) -> Result<SourceOutcome, InteractionsError> {
         // Before it is opened: what is written meanwhile is noticed the next time.
         let stamp = match fs::metadata(path) {
             Ok(file) => FileStamp::of(&file),
@@ -243,7 +243,7 @@ impl<'a> Import<'a> {
         wanted: &Wanted,
         query: &QueryConfig,
         mut entry: ImportedSource,
-    ) -> Result<SourceOutcome, ImportError> {
+    ) -> Result<SourceOutcome, InteractionsError> {
         let is_same = |read: &ReadVersion| read.settings == wanted.settings;
         let since = entry
             .watermark
@@ -274,7 +274,7 @@ impl<'a> Import<'a> {
         wanted: &Wanted,
         _: &QueryConfig,
         entry: ImportedSource,
-    ) -> Result<SourceOutcome, ImportError> {
+    ) -> Result<SourceOutcome, InteractionsError> {
         let error = DataError::NotBuilt {
             name: wanted.name.clone(),
             what: "a query",
@@ -288,9 +288,9 @@ impl<'a> Import<'a> {
         &self,
         wanted: &Wanted,
         read: impl FnOnce(&mut SegmentWriter, &mut DataReport) -> Result<(), DataError>,
-    ) -> Result<Result<Segment, DataError>, ImportError> {
+    ) -> Result<Result<Segment, DataError>, InteractionsError> {
         let (disk, aside) = (self.folder.disk(), store_folder(self.folder).join("segment.new"));
-        let of_disk = |source| ImportError::Disk {
+        let of_disk = |source| InteractionsError::Disk {
             path: aside.clone(),
             source,
         };
@@ -334,7 +334,7 @@ impl<'a> Import<'a> {
         read: Segment,
         version: ReadVersion,
         beside: bool,
-    ) -> Result<ImportState, ImportError> {
+    ) -> Result<ImportState, InteractionsError> {
         let state = match read.refused {
             Some(reason) => {
                 let report = read.report;

@@ -12,7 +12,7 @@ use souk_common::storage::disk::{Access, DiskFile};
 
 use crate::data::DataReport;
 use crate::folder::Folder;
-use crate::interactions::ImportError;
+use crate::interactions::InteractionsError;
 use crate::interactions::segment::{SEGMENT_ENDING, segment_path};
 
 /// `interactions/manifest.json`: the sources, in the order in which their interactions count as read.
@@ -140,24 +140,24 @@ impl StoreManifest {
     ///
     /// # Errors
     /// When it is damaged, or of the disk.
-    pub fn load(folder: &Folder) -> Result<Self, ImportError> {
+    pub fn load(folder: &Folder) -> Result<Self, InteractionsError> {
         let path = manifest_path(folder);
         match folder.disk().read(&path) {
             Ok(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|source| ImportError::Manifest { path, source })
+                serde_json::from_slice(&bytes).map_err(|source| InteractionsError::Manifest { path, source })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ImportError::Disk { path, source }),
+            Err(source) => Err(InteractionsError::Disk { path, source }),
         }
     }
 
     /// Makes it what the store holds; durable when this returns.
-    pub(crate) fn store(&self, folder: &Folder) -> Result<(), ImportError> {
+    pub(crate) fn store(&self, folder: &Folder) -> Result<(), InteractionsError> {
         let path = manifest_path(folder);
         let written = serde_json::to_vec(self)
             .map_err(io::Error::other)
             .and_then(|bytes| folder.write_whole(&path, &bytes, false));
-        written.map_err(|source| ImportError::Disk { path, source })
+        written.map_err(|source| InteractionsError::Disk { path, source })
     }
 
     /// A digest that changes with what the store holds, and with nothing else.
@@ -199,7 +199,7 @@ fn manifest_path(folder: &Folder) -> PathBuf {
 }
 
 /// Holds the store for one import; others who want to import see that it is busy.
-pub(crate) fn lock(folder: &Folder) -> Result<Box<dyn DiskFile>, ImportError> {
+pub(crate) fn lock(folder: &Folder) -> Result<Box<dyn DiskFile>, InteractionsError> {
     let store = store_folder(folder);
     let path = store.join("lock");
     let disk = folder.disk();
@@ -207,8 +207,8 @@ pub(crate) fn lock(folder: &Folder) -> Result<Box<dyn DiskFile>, ImportError> {
         .make_folder(&store)
         .and_then(|()| disk.open(&path, Access::Append));
     opened.map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => ImportError::Busy,
-        _ => ImportError::Disk { path, source },
+        io::ErrorKind::WouldBlock => InteractionsError::Busy,
+        _ => InteractionsError::Disk { path, source },
     })
 }
 

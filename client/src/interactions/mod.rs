@@ -31,7 +31,7 @@ use std::path::PathBuf;
 
 /// Why the store is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum ImportError {
+pub enum InteractionsError {
     /// Somebody else imports.
     #[error("another souk-client imports into this folder now: try again when it is done")]
     Busy,

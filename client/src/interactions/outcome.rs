@@ -115,7 +115,7 @@ impl ImportOutcome {
         all
     }
 
-    /// Why the store has nothing.
+    /// Why there is nothing to read.
     pub fn nothing(self) -> HistoriesError {
         let reasons: Vec<String> = self.troubles().collect();
         match self.sources.into_iter().find_map(|source| source.error) {

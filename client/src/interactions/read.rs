@@ -6,7 +6,7 @@ use std::io;
 use souk_common::catalogue::Catalogue;
 use souk_common::ids::Digest;
 
-use super::ImportError;
+use super::InteractionsError;
 use super::manifest::{StoreManifest, store_folder};
 use super::segment::{SegmentVisitor, StoredRow, read_segment, segment_path};
 use crate::data::interaction::Interaction;
@@ -18,7 +18,7 @@ use crate::folder::Folder;
 pub enum HistoriesError {
     /// The store is of no use.
     #[error(transparent)]
-    Store(#[from] ImportError),
+    Store(#[from] InteractionsError),
     /// A file beside it is of no use, or no interaction is left.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -83,7 +83,7 @@ fn stored_orders(
     folder: &Folder,
     own: &OwnFiles,
     report: &mut DataReport,
-) -> Result<(Orders, Digest), ImportError> {
+) -> Result<(Orders, Digest), InteractionsError> {
     let mut manifest = StoreManifest::load(folder)?;
     let orders = loop {
         match gather(folder, &manifest, own.levels.as_ref()) {
@@ -109,7 +109,7 @@ fn gather(
     folder: &Folder,
     manifest: &StoreManifest,
     levels: Option<&HashMap<String, String>>,
-) -> Result<Orders, ImportError> {
+) -> Result<Orders, InteractionsError> {
     let mut orders = Orders::default();
     for source in &manifest.sources {
         for digest in &source.segments {
@@ -123,12 +123,12 @@ fn gather(
             };
             let read = read_segment(folder.disk(), &path, digest, &mut piece);
             read.map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::NotFound => ImportError::Segment {
+                io::ErrorKind::InvalidData | io::ErrorKind::NotFound => InteractionsError::Segment {
                     path: path.clone(),
                     name: source.name.clone(),
                     source: error,
                 },
-                _ => ImportError::Disk {
+                _ => InteractionsError::Disk {
                     path: path.clone(),
                     source: error,
                 },

@@ -7,7 +7,7 @@ use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::Digest;
 use souk_common::storage::patience::open_patiently;
 
-use super::ImportError;
+use super::InteractionsError;
 use super::import::import_changed;
 use super::manifest::{FileStamp, StoreManifest};
 use super::outcome::ImportOutcome;
@@ -37,14 +37,14 @@ pub struct Refreshed {
 ///
 /// # Errors
 /// When the store is damaged or its disk fails.
-pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, ImportError> {
+pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, InteractionsError> {
     // Before anything is read: what is written meanwhile is noticed the next time.
     let stamp = |path| fs::metadata(path).ok().map(|file| FileStamp::of(&file));
     let files = config.data_files(folder).into_iter().map(stamp).collect();
-    let is_busy = |error: &ImportError| matches!(error, ImportError::Busy);
+    let is_busy = |error: &InteractionsError| matches!(error, InteractionsError::Busy);
     let import = || import_changed(folder, &config.data, SystemClock.now());
     let outcome = match import() {
-        Err(ImportError::Busy) => {
+        Err(InteractionsError::Busy) => {
             let manifest = StoreManifest::load(folder)?;
             match manifest.is_empty() {
                 true => open_patiently(is_busy, import)?,

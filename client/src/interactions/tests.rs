@@ -306,7 +306,7 @@ fn one_import_at_a_time_and_whoever_only_looks_does_not_wait() {
     assert_eq!(states(&shop.changed()), [ImportState::Unchanged]);
     assert!(matches!(
         import(&shop.folder, &shop.config, &[], false, NOW),
-        Err(ImportError::Busy)
+        Err(InteractionsError::Busy)
     ));
     drop(held);
     shop.all();

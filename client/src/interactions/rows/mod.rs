@@ -47,18 +47,8 @@ pub(crate) fn open(
     let rows: Box<dyn Rows> = match kind {
         FileKind::File => Box::new(TextTable::new(path, text()?, text_of_orders(config))?),
         FileKind::Jsonl => Box::new(jsonl::JsonLines::new(path, text()?)?),
-        FileKind::Xlsx => return Err(not_built(path, "a workbook", "xlsx")),
-        FileKind::Parquet => return Err(not_built(path, "a Parquet file", "parquet")),
     };
     Ok((rows, rest))
-}
-
-fn not_built(path: &Path, what: &'static str, feature: &'static str) -> DataError {
-    DataError::NotBuilt {
-        name: path.display().to_string(),
-        what,
-        feature,
-    }
 }
 
 /// What a file's name says of its kind; a further ending of a compressed file is not looked at.
@@ -69,8 +59,6 @@ fn kind_by_name(path: &Path) -> FileKind {
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
     match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "jsonl" | "ndjson" => FileKind::Jsonl,
-        "xlsx" | "xlsm" | "xls" | "ods" => FileKind::Xlsx,
-        "parquet" => FileKind::Parquet,
         _ => FileKind::File,
     }
 }

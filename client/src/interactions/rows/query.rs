@@ -387,3 +387,6 @@ fn told(error: sqlx::Error) -> String {
 
 const BATCH_ROWS: usize = 1024;
 const BATCHES_AHEAD: usize = 4;
+
+#[cfg(test)]
+mod tests;
