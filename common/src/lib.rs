@@ -53,6 +53,7 @@ pub mod secagg;
 pub mod stack;
 pub mod storage;
 pub mod table;
+
 pub mod telemetry;
 pub mod terminal;
 pub mod training;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
-use souk_common::table::{Options, Row, Rows, TableError, TextTable, column, number};
+use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable, column, number};
 
 /// Further columns that say what an item is.
 #[derive(Args, Clone, Debug, Default)]
@@ -32,9 +32,9 @@ pub struct FeatureColumns {
 /// there.
 pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportError> {
     let path = file.display().to_string();
-    let options = Options {
+    let options = TextOptions {
         spans: true,
-        ..Options::default()
+        ..TextOptions::default()
     };
     let mut table = TextTable::open(file, options)?;
     let decimal_commas = table.has_decimal_commas();

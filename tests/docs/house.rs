@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "ids",
     "hex",
     "chain",
@@ -20,6 +20,7 @@ const ORDER: [&str; 34] = [
     "terminal",
     "telemetry",
     "storage",
+    "table",
     "catalogue",
     "features",
     "dataset",

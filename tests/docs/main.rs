@@ -105,26 +105,45 @@ fn the_page_of_formats_has_every_message() {
 
 #[test]
 fn the_page_of_plans_has_every_key() {
-    let page = fs::read_to_string(root().join("docs/plans.md")).expect("the page");
+    let common = |file: &str| format!("common/src/{file}");
+    let plan = [
+        "Plan",
+        "PrivacyPlan",
+        "MaskingPlan",
+        "MetricsPlan",
+        "CohortPlan",
+        "ShopTerms",
+    ];
+    let count = keys_on_page(
+        "docs/plans.md",
+        &[
+            (common("plan/mod.rs"), &plan),
+            (
+                common("model/config.rs"),
+                &["ModelConfig", "IalsConfig", "SgdConfig"],
+            ),
+            (common("release/schedule.rs"), &["ReleaseShare"]),
+            (common("training/phases.rs"), &["TrainingPhase"]),
+        ],
+    );
+    assert!(count > 40, "{count}");
+}
+
+#[test]
+fn the_page_of_data_has_every_key() {
+    let config = "client/src/data/config.rs".to_owned();
+    let structs = ["ShopDataConfig", "OrderColumns", "ItemColumns"];
+    let count = keys_on_page("docs/data.md", &[(config, &structs)]);
+    assert!(count > 30, "{count}");
+}
+
+/// How many keys the structs of these files have, each of which must stand in code on the page.
+fn keys_on_page(page: &str, files: &[(String, &[&str])]) -> usize {
+    let text = fs::read_to_string(root().join(page)).expect("the page");
     let mut count = 0;
-    for (file, structs) in [
-        (
-            "plan/mod.rs",
-            &[
-                "Plan",
-                "PrivacyPlan",
-                "MaskingPlan",
-                "MetricsPlan",
-                "CohortPlan",
-                "ShopTerms",
-            ][..],
-        ),
-        ("model/config.rs", &["ModelConfig", "IalsConfig", "SgdConfig"]),
-        ("release/schedule.rs", &["ReleaseShare"]),
-        ("training/phases.rs", &["TrainingPhase"]),
-    ] {
-        let source = fs::read_to_string(root().join("common/src").join(file)).expect("the source");
-        for name in structs {
+    for (file, structs) in files {
+        let source = fs::read_to_string(root().join(file)).expect("the source");
+        for name in *structs {
             let (_, body) = source.split_once(&format!("pub struct {name} {{\n")).expect(name);
             let (body, _) = body.split_once("\n}").expect("its end");
             let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
@@ -133,15 +152,15 @@ fn the_page_of_plans_has_every_key() {
                 let is_there = forms.iter().any(|form| {
                     let ends =
                         |after: &str| !after.starts_with(|next: char| next == '_' || next.is_alphanumeric());
-                    page.match_indices(form.as_str())
-                        .any(|(at, _)| ends(&page[at + form.len()..]))
+                    text.match_indices(form.as_str())
+                        .any(|(at, _)| ends(&text[at + form.len()..]))
                 });
-                assert!(is_there, "docs/plans.md has no line for {key} of {name}");
+                assert!(is_there, "{page} has no line for {key} of {name}");
                 count += 1;
             }
         }
     }
-    assert!(count > 40, "{count}");
+    count
 }
 
 #[test]

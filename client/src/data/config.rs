@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use souk_common::table::Style;
 
+use crate::data::customers;
 use crate::data::sources::{BadShare, SourceConfig};
-use crate::data::{customers, layout};
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///
@@ -84,7 +84,7 @@ impl Default for ShopDataConfig {
             users: None,
             delimiter: None,
             events: Vec::new(),
-            not_bought: owned(&layout::NOT_BOUGHT),
+            not_bought: owned(&customers::NOT_BOUGHT),
             leave_out: owned(&customers::LEAVE_OUT),
             nobody: owned(&customers::NOBODY),
             time_format: None,

@@ -1,4 +1,4 @@
-//! Who is a customer, and what is a product.
+//! Who is a customer, what is a product, and what was bought: the words that shop systems have for what is none.
 
 use std::collections::HashSet;
 
@@ -103,4 +103,21 @@ pub(super) const LEAVE_OUT: [&str; 26] = [
     "handling fee",
     "deposit",
     "donation",
+];
+/// What shop systems call orders of which nothing was bought.
+pub(super) const NOT_BOUGHT: [&str; 14] = [
+    "cancelled",
+    "canceled",
+    "refunded",
+    "voided",
+    "void",
+    "failed",
+    "expired",
+    "draft",
+    "checkout-draft",
+    "trash",
+    "declined",
+    "rejected",
+    "returned",
+    "auto-draft",
 ];

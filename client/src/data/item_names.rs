@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item, bare_gtin};
-use souk_common::table::{Options, Row, Rows, TextTable};
+use souk_common::table::{Row, RowSource, TextOptions, TextTable};
 
 use crate::data::layout::required;
 use crate::data::report::DataReport;
@@ -75,7 +75,7 @@ pub(super) fn read_map(
     let Some(path) = existing(config.item_map.as_deref(), folder, "item_map.csv") else {
         return Ok(HashMap::new());
     };
-    let mut table = TextTable::open(&path, Options::default())?;
+    let mut table = TextTable::open(&path, TextOptions::default())?;
     let own = required(&table, "item_map", &["item_id"])?;
     let federations = required(&table, "item_map", &["federation_id"])?;
     report.begin(table.name());

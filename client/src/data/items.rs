@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item, bare_gtin};
-use souk_common::table::{Options, Row, Rows, TextTable, number};
+use souk_common::table::{Row, RowSource, TextOptions, TextTable, number};
 
 use crate::data::DataError;
 use crate::data::config::{FileFormat, ItemColumns};
@@ -46,7 +46,7 @@ pub(super) fn read_items(
     level: Option<&str>,
     report: &mut DataReport,
 ) -> Result<(Vec<Item>, HashMap<String, String>), DataError> {
-    let options = Options {
+    let options = TextOptions {
         style: FileFormat::style(format.filter(|format| *format == FileFormat::Recbole)),
         delimiter,
         spans: true,

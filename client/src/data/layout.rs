@@ -1,6 +1,6 @@
 //! How shop systems lay out their exports: which column is what, and what their statuses mean.
 
-use souk_common::table::{Rows, column};
+use souk_common::table::{RowSource, column};
 
 use crate::data::DataError;
 use crate::data::config::{FileFormat, OrderColumns, ShopDataConfig};
@@ -187,7 +187,7 @@ const LAYOUTS: [Layout; 10] = [
 ];
 
 /// The layout that was set, or that the header of `rows` tells, and whether it was told from there.
-pub(super) fn layout(config: &ShopDataConfig, rows: &dyn Rows) -> (&'static Layout, bool) {
+pub(super) fn layout(config: &ShopDataConfig, rows: &dyn RowSource) -> (&'static Layout, bool) {
     let of = |format| LAYOUTS.iter().find(|layout| layout.format == format);
     if let Some(set) = config.format {
         return (of(set).unwrap_or(&LAYOUTS[0]), false);
@@ -202,7 +202,7 @@ pub(super) fn layout(config: &ShopDataConfig, rows: &dyn Rows) -> (&'static Layo
     };
     let told = LAYOUTS
         .iter()
-        .find(|layout| layout.format != FileFormat::Recbole && layout.signature.iter().all(|name| has(name)));
+        .find(|layout| layout.format != FileFormat::Recbole && layout.signature.iter().all(has));
     match told {
         // What everything is called by default is no guess.
         Some(layout) => (layout, layout.name != COLUMNS.name),
@@ -230,7 +230,11 @@ pub(super) struct Places {
 
 impl Places {
     /// Of a source in a layout, whose columns the owner may name otherwise.
-    pub(super) fn find(layout: &Layout, names: &OrderColumns, rows: &dyn Rows) -> Result<Self, DataError> {
+    pub(super) fn find(
+        layout: &Layout,
+        names: &OrderColumns,
+        rows: &dyn RowSource,
+    ) -> Result<Self, DataError> {
         let optional = |key: &'static str, wanted: &Option<String>, names: &[&str]| match wanted {
             Some(name) if name.is_empty() => Ok(None),
             Some(name) => required(rows, key, &[name]).map(Some),
@@ -280,7 +284,7 @@ impl Places {
     }
 }
 
-fn first_of(rows: &dyn Rows, names: &[&str]) -> Result<Option<usize>, DataError> {
+fn first_of(rows: &dyn RowSource, names: &[&str]) -> Result<Option<usize>, DataError> {
     for name in names {
         if let Some(at) = column(rows.name(), rows.header(), name)? {
             return Ok(Some(at));
@@ -290,7 +294,7 @@ fn first_of(rows: &dyn Rows, names: &[&str]) -> Result<Option<usize>, DataError>
 }
 
 /// The first of `names` that is there.
-pub(super) fn required(rows: &dyn Rows, key: &'static str, names: &[&str]) -> Result<usize, DataError> {
+pub(super) fn required(rows: &dyn RowSource, key: &'static str, names: &[&str]) -> Result<usize, DataError> {
     first_of(rows, names)?.ok_or_else(|| DataError::NoColumn {
         path: rows.name().into(),
         column: names.join(" or "),
@@ -301,7 +305,7 @@ pub(super) fn required(rows: &dyn Rows, key: &'static str, names: &[&str]) -> Re
 
 /// The column called `wanted`, which must be there, or `default`, which may be.
 pub(super) fn optional(
-    rows: &dyn Rows,
+    rows: &dyn RowSource,
     key: &'static str,
     wanted: Option<&str>,
     default: &str,
@@ -312,21 +316,3 @@ pub(super) fn optional(
         None => first_of(rows, &[default]),
     }
 }
-
-/// What shop systems call orders of which nothing was bought.
-pub(super) const NOT_BOUGHT: [&str; 14] = [
-    "cancelled",
-    "canceled",
-    "refunded",
-    "voided",
-    "void",
-    "failed",
-    "expired",
-    "draft",
-    "checkout-draft",
-    "trash",
-    "declined",
-    "rejected",
-    "returned",
-    "auto-draft",
-];

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
-use souk_common::table::{Options, Row, Rows, TableError, TextTable};
+use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable};
 
 #[cfg(test)]
 mod cases;
@@ -210,8 +210,8 @@ pub fn open_orders(path: &Path, config: &ShopDataConfig) -> Result<TextTable, Da
 }
 
 /// How a text about customers is written, as far as the owner says.
-pub(crate) fn text_of_orders(config: &ShopDataConfig) -> Options {
-    Options {
+pub(crate) fn text_of_orders(config: &ShopDataConfig) -> TextOptions {
+    TextOptions {
         style: FileFormat::style(config.format),
         delimiter: config.delimiter,
         spans: false,

@@ -154,10 +154,10 @@ impl Orders {
         unknown.sort_unstable();
         report.items_not_in_catalogue = unknown.len();
         report.examples_not_in_catalogue = unknown.into_iter().take(MAX_EXAMPLES).cloned().collect();
-        let orders_of = |row: &Order| row.quantity > 0.0;
-        let all = self.rows.iter().filter(|row| orders_of(row)).count();
+        let is_purchase = |order: &Order| order.quantity > 0.0;
+        let all = self.rows.iter().filter(|row| is_purchase(row)).count();
         let mut sizes = vec![0u64; self.users.names.len()];
-        for order in self.rows.iter().filter(|row| orders_of(row)) {
+        for order in self.rows.iter().filter(|row| is_purchase(row)) {
             sizes[order.user as usize] += 1;
         }
         let customers = self.users.names.iter().zip(&sizes);
@@ -167,26 +167,25 @@ impl Orders {
             .into_iter()
             .filter_map(|order| rows[order.item as usize].map(|item| Order { item, ..order }))
             .collect();
-        let counted = orders.iter().filter(|row| orders_of(row)).count();
+        let counted = orders.iter().filter(|row| is_purchase(row)).count();
         report.rows_not_in_catalogue = (all - counted) as u64;
         orders.sort_unstable_by_key(|order| (order.user, order.item, order.sequence));
-        let mut bought = 0;
-        let mut net = Vec::with_capacity(orders.len());
-        for pair in orders.chunk_by(|a, b| (a.user, a.item) == (b.user, b.item)) {
-            let Some(first) = pair.iter().find(|order| orders_of(order)) else {
-                continue;
-            };
+        let (mut bought, mut kept, mut start) = (0, 0, 0);
+        while start < orders.len() {
+            let of = |order: &Order| (order.user, order.item);
+            let pair = &orders[start..];
+            let pair = &pair[..pair.iter().take_while(|order| of(order) == of(&pair[0])).count()];
+            start += pair.len();
+            let purchases = || pair.iter().filter(|order| is_purchase(order));
+            let Some(first) = purchases().next() else { continue };
             bought += 1;
             if is_kept(pair) {
-                let times = pair
-                    .iter()
-                    .filter(|order| orders_of(order))
-                    .map(|order| order.time);
-                let time = times.min().unwrap_or(first.time);
-                net.push(Order { time, ..*first });
+                let time = purchases().map(|order| order.time).min().unwrap_or(first.time);
+                orders[kept] = Order { time, ..*first };
+                kept += 1;
             }
         }
-        let mut orders = net;
+        orders.truncate(kept);
         report.pairs = orders.len();
         report.returned_pairs = bought - orders.len();
         report.duplicates = (counted - bought) as u64;

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use souk_common::clock::Timestamp;
-use souk_common::table::{Fault, Row, Rows, number};
+use souk_common::table::{Row, RowFault, RowSource, number};
 
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
@@ -32,7 +32,7 @@ pub struct Reading<'a> {
 /// # Errors
 /// When the source can't be read on, lacks a column, a setting says nothing, or the sink fails.
 pub fn read_interactions(
-    rows: &mut dyn Rows,
+    rows: &mut dyn RowSource,
     reading: &Reading<'_>,
     sink: &mut dyn Sink,
     report: &mut DataReport,
@@ -107,7 +107,7 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(layout: &Layout, reading: &Reading<'a>, rows: &dyn Rows) -> Result<Self, DataError> {
+    fn new(layout: &Layout, reading: &Reading<'a>, rows: &dyn RowSource) -> Result<Self, DataError> {
         let config = reading.config;
         let places = Places::find(layout, &config.columns, rows)?;
         Ok(Self {
@@ -206,13 +206,13 @@ impl<'a> Lines<'a> {
     fn is_cut(&mut self, row: &Row) -> Result<bool, Lost<'static>> {
         match &row.fault {
             None => Ok(false),
-            Some(fault @ (Fault::OpenQuote { .. } | Fault::AfterQuote)) if row.len() >= self.needed => {
-                if matches!(fault, Fault::OpenQuote { .. }) {
+            Some(fault @ (RowFault::OpenQuote { .. } | RowFault::AfterQuote)) if row.len() >= self.needed => {
+                if matches!(fault, RowFault::OpenQuote { .. }) {
                     self.cut = Some(row.line);
                 }
                 Ok(true)
             }
-            Some(Fault::Fields { open_since, .. }) if open_since.is_some() && *open_since == self.cut => {
+            Some(RowFault::Fields { open_since, .. }) if open_since.is_some() && *open_since == self.cut => {
                 Err(Lost::Out(REST))
             }
             Some(fault) => Err(Lost::Bad(fault.kind(), fault.to_string())),

@@ -86,6 +86,23 @@ pub struct SourceReport {
 }
 
 impl SourceReport {
+    /// What became of its rows, in a line: all of them add up.
+    pub fn summary(&self) -> String {
+        let told = |rows: u64, what: &str, counts: &BTreeMap<String, u64>| match rows {
+            0 => String::new(),
+            rows => format!(", {rows} {what} ({})", counted(counts)),
+        };
+        printable(&format!(
+            "{}: {} rows: {} taken{}{}",
+            self.name,
+            self.rows,
+            self.taken,
+            told(self.left_out_rows(), "left out", &self.left_out),
+            told(self.bad_rows(), "bad", &self.bad),
+        ))
+        .to_string()
+    }
+
     /// How many rows were left out.
     pub fn left_out_rows(&self) -> u64 {
         self.left_out.values().sum()
@@ -286,28 +303,7 @@ impl DataReport {
             );
         }
         for source in &self.sources {
-            let counted = |counts: &BTreeMap<String, u64>| {
-                let each = counts.iter().map(|(reason, count)| format!("{count} {reason}"));
-                each.collect::<Vec<_>>().join(", ")
-            };
-            if source.left_out_rows() > 0 {
-                let told = format!(
-                    "{} of {}: {}",
-                    source.left_out_rows(),
-                    source.name,
-                    counted(&source.left_out)
-                );
-                line("left out", told);
-            }
-            if source.bad_rows() > 0 {
-                let told = format!(
-                    "{} of {}: {}",
-                    source.bad_rows(),
-                    source.name,
-                    counted(&source.bad)
-                );
-                line("bad", told);
-            }
+            line("read", source.summary());
             if !source.missing.is_empty() {
                 let told = format!("{}: {}", source.name, counted(&source.missing));
                 line("missing", told);
@@ -365,6 +361,11 @@ impl DataReport {
         }
         text
     }
+}
+
+fn counted(counts: &BTreeMap<String, u64>) -> String {
+    let each = counts.iter().map(|(reason, count)| format!("{count} {reason}"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, what: &str) {

@@ -413,9 +413,7 @@ fn without_offset(text: &str) -> (&str, Option<Offset>) {
 
 /// For a date that begins with its day or its month: refused, with what it may mean.
 fn two_readings(text: &str) -> Option<TimeFault> {
-    let end = text
-        .find(|letter: char| letter == ' ' || letter == 'T')
-        .unwrap_or(text.len());
+    let end = text.find([' ', 'T']).unwrap_or(text.len());
     let sign = text[..end].find(['/', '.', '-']).map(|at| &text[at..=at])?;
     let mut parts = text[..end].split(sign);
     let mut part = || parts.next()?.parse::<i16>().ok();

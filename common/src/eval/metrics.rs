@@ -9,6 +9,10 @@ use serde::Serialize;
 pub struct Metrics {
     /// How many users were evaluated.
     pub users: usize,
+    /// How many more have held-out items and nothing to rank them against; they are left out.
+    pub without_candidates: usize,
+    /// How many items a held-out item was ranked against: the fewest and the most of any user.
+    pub candidates: (usize, usize),
     /// The cut-off.
     pub k: usize,
     /// Share of users whose held-out item is among the first `k`.
@@ -32,6 +36,8 @@ impl Metrics {
         let hit_rate = mean(hit);
         Self {
             users: ranks.len(),
+            without_candidates: 0,
+            candidates: (0, 0),
             k,
             hit_rate,
             recall: hit_rate,

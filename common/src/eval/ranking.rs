@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::eval::candidates::Candidates;
+use crate::eval::candidates::{Candidates, NEGATIVES};
 use crate::eval::metrics::{Metrics, rank};
 use crate::eval::split::Split;
 
@@ -34,11 +34,14 @@ impl View {
     /// All of them, in the order of the tables.
     pub const ALL: [Self; 3] = [Self::Literature, Self::LeakFree, Self::Full];
 
-    /// The candidate set, to be named with every figure.
-    pub fn candidate_set(self) -> &'static str {
-        match self {
-            Self::Literature | Self::LeakFree => "sampled(99)",
-            Self::Full => "full",
+    /// The candidate set, to be named with every figure: of sampled ones, how many there were, which is fewer than
+    /// [`NEGATIVES`] where the catalogue is small.
+    pub fn candidate_set(self, metrics: &Metrics) -> String {
+        match (self, metrics.candidates) {
+            (Self::Full, _) => "full".to_owned(),
+            (_, (0, 0)) => format!("sampled({NEGATIVES})"),
+            (_, (fewest, most)) if fewest == most => format!("sampled({most})"),
+            (_, (fewest, most)) => format!("sampled({fewest} to {most})"),
         }
     }
 }
@@ -84,16 +87,54 @@ pub fn evaluate_users(
         target,
         k,
     };
-    let (ranks, seen) = users.par_chunks(CHUNK).map(|part| walk.chunk(part)).reduce(
-        || (Vec::new(), vec![false; items]),
-        |(mut ranks, mut seen), (more, also)| {
-            ranks.extend(more);
-            seen.iter_mut().zip(also).for_each(|(seen, also)| *seen |= also);
-            (ranks, seen)
-        },
-    );
-    let recommended = seen.into_iter().filter(|seen| *seen).count();
-    Metrics::from_ranks(&ranks, k, recommended, items)
+    let none = || Part::new(items);
+    let part = users
+        .par_chunks(CHUNK)
+        .map(|users| walk.chunk(users))
+        .reduce(none, Part::and);
+    let recommended = part.seen.iter().filter(|seen| **seen).count();
+    Metrics {
+        without_candidates: part.without,
+        candidates: part.candidates.unwrap_or_default(),
+        ..Metrics::from_ranks(&part.ranks, k, recommended, items)
+    }
+}
+
+/// What is found of some users.
+struct Part {
+    ranks: Vec<f64>,
+    /// One an item: whether it was recommended to anybody.
+    seen: Vec<bool>,
+    without: usize,
+    /// The fewest and the most that were ranked against.
+    candidates: Option<(usize, usize)>,
+}
+
+impl Part {
+    fn new(items: usize) -> Self {
+        Self {
+            ranks: Vec::new(),
+            seen: vec![false; items],
+            without: 0,
+            candidates: None,
+        }
+    }
+
+    fn note(&mut self, fewest: usize, most: usize) {
+        let (least, greatest) = self.candidates.unwrap_or((fewest, most));
+        self.candidates = Some((least.min(fewest), greatest.max(most)));
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.ranks.extend(other.ranks);
+        let both = self.seen.iter_mut().zip(other.seen);
+        both.for_each(|(seen, also)| *seen |= also);
+        self.without += other.without;
+        if let Some((fewest, most)) = other.candidates {
+            self.note(fewest, most);
+        }
+        self
+    }
 }
 
 struct Walk<'a> {
@@ -107,9 +148,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn chunk(&self, users: &[usize]) -> (Vec<f64>, Vec<bool>) {
-        let mut ranks = Vec::with_capacity(users.len());
-        let mut seen = vec![false; self.items];
+    fn chunk(&self, users: &[usize]) -> Part {
+        let mut part = Part::new(self.items);
         let (mut scores, mut rows) = (Vec::new(), Vec::new());
         for user in users {
             let Some(held) = self.split.held_out[*user] else {
@@ -138,20 +178,29 @@ impl Walk<'_> {
                 });
                 self.scorer.score(*user, &rows, &mut scores);
             }
-            ranks.push(rank(scores[0], scores[1..].iter().copied()));
-            for at in top(&scores, self.k) {
-                seen[rows[at] as usize] = true;
+            if rows.len() < 2 {
+                // First of one, whatever the model: that says nothing.
+                part.without += 1;
+                continue;
+            }
+            part.note(rows.len() - 1, rows.len() - 1);
+            part.ranks.push(rank(scores[0], scores[1..].iter().copied()));
+            for at in top(&scores, &rows, self.k) {
+                part.seen[rows[at] as usize] = true;
             }
         }
-        (ranks, seen)
+        part
     }
 }
 
-/// The positions of the `k` highest scores, in no order; of equal scores the earlier position wins.
-fn top(scores: &[f32], k: usize) -> Vec<usize> {
+/// The positions of the `k` highest scores, in no order; of equal scores the item of the earlier row wins, as in lists:
+/// that an item was held out is no advantage.
+fn top(scores: &[f32], rows: &[u32], k: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if k < order.len() {
-        order.select_nth_unstable_by(k, |a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+        order.select_nth_unstable_by(k, |a, b| {
+            scores[*b].total_cmp(&scores[*a]).then(rows[*a].cmp(&rows[*b]))
+        });
         order.truncate(k);
     }
     order
@@ -283,5 +332,77 @@ mod tests {
         );
         assert_eq!(metrics.hit_rate, 0.0);
         assert!(metrics.coverage > 0.0 && metrics.coverage < 0.3);
+    }
+
+    #[test]
+    fn where_all_scores_tie_the_held_out_items_are_no_more_recommended_than_others() {
+        // Each user held out another item: 200 customers of 4 of 220 items.
+        let items = 220;
+        let data = Dataset {
+            users: (0..200).map(|user| format!("u{user}")).collect(),
+            histories: (0..200_u32)
+                .map(|user| History {
+                    items: (0..4).map(|step| (user + 37 * step) % 200).collect(),
+                    times: (0..4).collect(),
+                })
+                .collect(),
+        };
+        let split = leave_last_two_out(&data);
+        let candidates = Candidates::draw(&split, items, 1);
+        let tied = |view| {
+            let scorer = Constant(items);
+            evaluate(&scorer, &split, &candidates, items, view, Target::Test, 10)
+        };
+        let full = tied(View::Full);
+        // The first ten rows, and as many more as the ten may hold of what a user has.
+        assert!(full.coverage < 14.0 / 220.0, "{}", full.coverage);
+        assert_eq!((full.hit_rate, full.ndcg), (0.0, 0.0));
+        let sampled = tied(View::LeakFree);
+        assert!(sampled.coverage < 0.25, "{}", sampled.coverage);
+    }
+
+    struct Constant(usize);
+
+    impl Scorer for Constant {
+        fn score(&self, _: usize, items: &[u32], out: &mut Vec<f32>) {
+            out.clear();
+            out.resize(items.len(), 1.0);
+        }
+
+        fn score_all(&self, _: usize, out: &mut Vec<f32>) {
+            out.clear();
+            out.resize(self.0, 1.0);
+        }
+    }
+
+    #[test]
+    fn few_candidates_are_reported_as_what_they_were_and_users_without_any_are_left_out() {
+        let history = |items: &[u32]| History {
+            items: items.to_vec(),
+            times: (0..items.len() as i64).collect(),
+        };
+        let data = Dataset {
+            users: ["a", "b", "c"].map(str::to_owned).into(),
+            histories: vec![
+                history(&[0, 1, 2]),
+                history(&[0, 1, 2, 3]),
+                history(&[0, 1, 2, 3, 4]),
+            ],
+        };
+        let split = leave_last_two_out(&data);
+        let candidates = Candidates::draw(&split, 5, 1);
+        let metrics = evaluate(
+            &Constant(5),
+            &split,
+            &candidates,
+            5,
+            View::LeakFree,
+            Target::Test,
+            10,
+        );
+        assert_eq!((metrics.users, metrics.without_candidates), (2, 1));
+        assert_eq!(metrics.candidates, (1, 2));
+        assert_eq!(View::LeakFree.candidate_set(&metrics), "sampled(1 to 2)");
+        assert_eq!(View::Full.candidate_set(&metrics), "full");
     }
 }

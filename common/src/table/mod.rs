@@ -15,14 +15,16 @@ pub mod number;
 mod row;
 mod sniff;
 mod split;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use header::column;
-pub use row::{Fault, Row};
-pub use text::{Options, Style, TextTable};
+pub use row::{Row, RowFault};
+pub use text::{Style, TextOptions, TextTable};
 
 /// Where rows come from: a file of text, a sheet, a query.
-pub trait Rows {
+pub trait RowSource {
     /// What it is called in reports: a file's path, a query's name.
     fn name(&self) -> &str;
 
@@ -31,7 +33,7 @@ pub trait Rows {
 
     /// Puts the next row into `row`, whose buffers are used again; false at the end, when `row` means nothing.
     ///
-    /// A row that is none is still given, with its [`Fault`]: one bad row never ends the reading.
+    /// A row that is none is still given, with its [`RowFault`]: one bad row never ends the reading.
     ///
     /// # Errors
     /// When reading fails (a cut gzip file, a connection lost).

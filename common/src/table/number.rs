@@ -7,9 +7,14 @@ pub fn parse(text: &str, decimal_commas: bool) -> Option<f64> {
         // Words such as "nan" and "inf" are no numbers of a shop.
         return number.is_finite().then_some(number);
     }
-    let bare: String = text
-        .trim_matches(|letter: char| CURRENCIES.contains(&letter) || letter.is_whitespace())
+    let (sign, size) = match text.strip_prefix('-') {
+        Some(size) => ("-", size),
+        None => ("", text),
+    };
+    let size = size.trim_matches(|letter: char| CURRENCIES.contains(&letter) || letter.is_whitespace());
+    let bare: String = sign
         .chars()
+        .chain(size.chars())
         .filter(|letter| !SPACES.contains(letter))
         .collect();
     let number = match (bare.rfind(','), bare.rfind('.')) {

@@ -11,8 +11,9 @@ pub struct Row {
     /// How many lines it is made of: one, but for rows of items.
     pub lines: u64,
     /// What is wrong with it, if anything is.
-    pub fault: Option<Fault>,
+    pub fault: Option<RowFault>,
     pub(super) text: String,
+    pub(super) spare: String,
     pub(super) fields: Vec<Range<usize>>,
 }
 
@@ -56,7 +57,7 @@ impl Row {
 
 /// Why a line is no row.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fault {
+pub enum RowFault {
     /// Longer than any line may be.
     TooLong,
     /// A quoted field does not end on this line, or within as many as it may.
@@ -79,7 +80,7 @@ pub enum Fault {
     Other(String),
 }
 
-impl Fault {
+impl RowFault {
     /// What kind of fault it is, without figures: faults are counted by it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RowFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong => f.write_str("the line is too long"),

@@ -11,9 +11,10 @@ pub(super) enum Broken {
     After,
 }
 
-/// Cuts `text`, which is changed where quotes are doubled; `fields` are the trimmed ranges, up to the broken one if one is.
+/// Cuts `text`, which loses its quotes with the help of a `spare` buffer; `fields` are the trimmed ranges, up to the broken one if one is.
 pub(super) fn split(
     text: &mut String,
+    spare: &mut String,
     fields: &mut Vec<Range<usize>>,
     delimiter: char,
     quotes: bool,
@@ -23,9 +24,9 @@ pub(super) fn split(
         plain(text, fields, delimiter);
         return None;
     }
-    let mut whole = String::with_capacity(text.len());
-    let broken = quoted_fields(text, &mut whole, fields, delimiter);
-    *text = whole;
+    spare.clear();
+    let broken = quoted_fields(text, spare, fields, delimiter);
+    std::mem::swap(text, spare);
     broken
 }
 

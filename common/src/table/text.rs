@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::lines::{Found, Lines, MAX_LINE_BYTES, NoLines};
-use super::row::{Fault, Row};
+use super::row::{Row, RowFault};
 use super::split::{Broken, split};
-use super::{Rows, TableError, sniff};
+use super::{RowSource, TableError, sniff};
 
 /// How a file is written, as far as it was said.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct TextOptions {
     /// By default told from the header.
     pub style: Option<Style>,
     /// What separates columns; by default told from the header, and a tab in RecBole's files.
@@ -50,7 +50,7 @@ impl TextTable {
     ///
     /// # Errors
     /// When it can't be read, is empty, is no text, or its header is broken.
-    pub fn open(path: &Path, options: Options) -> Result<Self, TableError> {
+    pub fn open(path: &Path, options: TextOptions) -> Result<Self, TableError> {
         let open = || -> io::Result<Box<dyn BufRead + Send>> {
             let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
             let gzipped = file.fill_buf()?.starts_with(&GZIP_MAGIC);
@@ -70,7 +70,11 @@ impl TextTable {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn new(path: &Path, source: Box<dyn BufRead + Send>, options: Options) -> Result<Self, TableError> {
+    pub fn new(
+        path: &Path,
+        source: Box<dyn BufRead + Send>,
+        options: TextOptions,
+    ) -> Result<Self, TableError> {
         let mut lines = Lines::new(source).map_err(|error| match error {
             NoLines::Read(source) => TableError::read(path, source),
             NoLines::NotText(what, remedy) => TableError::NotText {
@@ -89,7 +93,7 @@ impl TextTable {
             Ok(None) => Err(TableError::Empty {
                 path: path.to_owned(),
             }),
-            Ok(Some(Found { too_long: true, .. })) => Err(broken(Fault::TooLong.to_string())),
+            Ok(Some(Found { too_long: true, .. })) => Err(broken(RowFault::TooLong.to_string())),
             Ok(Some(_)) => Ok(()),
         };
         first(&mut text)?;
@@ -104,7 +108,13 @@ impl TextTable {
             Style::Quoted => said.unwrap_or_else(|| sniff::delimiter(&text)),
         };
         let mut fields = Vec::new();
-        if let Some(fault) = split(&mut text, &mut fields, delimiter, style == Style::Quoted) {
+        if let Some(fault) = split(
+            &mut text,
+            &mut String::new(),
+            &mut fields,
+            delimiter,
+            style == Style::Quoted,
+        ) {
             return Err(broken(fault_of(fault, 1).to_string()));
         }
         let header = fields.into_iter().map(|range| match style {
@@ -134,13 +144,19 @@ impl TextTable {
         };
         row.line = line;
         if too_long {
-            row.fault = Some(Fault::TooLong);
+            row.fault = Some(RowFault::TooLong);
             return Ok(true);
         }
         let quotes = self.style == Style::Quoted;
         let spans = self.spans && row.text.contains('"');
         let own = if spans { row.text.clone() } else { String::new() };
-        let mut broken = split(&mut row.text, &mut row.fields, self.delimiter, quotes);
+        let mut broken = split(
+            &mut row.text,
+            &mut row.spare,
+            &mut row.fields,
+            self.delimiter,
+            quotes,
+        );
         if broken == Some(Broken::Open) {
             match self.spans {
                 true => broken = self.close_quote(own, row)?,
@@ -158,7 +174,7 @@ impl TextTable {
         } else {
             // Where a delimiter too many or too few stands can't be told: no field can be relied on.
             row.fields.clear();
-            row.fault = Some(Fault::Fields {
+            row.fault = Some(RowFault::Fields {
                 have,
                 want,
                 open_since: self.open_since,
@@ -177,7 +193,13 @@ impl TextTable {
                 break;
             }
             row.text.clone_from(&text);
-            let broken = split(&mut row.text, &mut row.fields, self.delimiter, true);
+            let broken = split(
+                &mut row.text,
+                &mut row.spare,
+                &mut row.fields,
+                self.delimiter,
+                true,
+            );
             if broken != Some(Broken::Open) {
                 self.lines.skip(at + 1);
                 row.lines = at as u64 + 2;
@@ -188,7 +210,7 @@ impl TextTable {
     }
 }
 
-impl Rows for TextTable {
+impl RowSource for TextTable {
     fn name(&self) -> &str {
         &self.name
     }
@@ -222,10 +244,10 @@ impl Rows for TextTable {
     }
 }
 
-fn fault_of(broken: Broken, within: usize) -> Fault {
+fn fault_of(broken: Broken, within: usize) -> RowFault {
     match broken {
-        Broken::Open => Fault::OpenQuote { within },
-        Broken::After => Fault::AfterQuote,
+        Broken::Open => RowFault::OpenQuote { within },
+        Broken::After => RowFault::AfterQuote,
     }
 }
 

@@ -186,7 +186,7 @@ fn prose(report: &Report<'_>, outcome: &Outcome) -> String {
         "{} shops, {} users: {} rounds published, {} attempts without a model, {} updates counted\n\
          {epsilon}; {:.0} % of the users' updates were clipped\n\
          {:.1} MB sent by the shops; {:.0} s of virtual time, {:.1} s of this machine's\n\
-         HR@10/nDCG@10 {:.1}/{:.1} % against 99 sampled items (B), {:.1}/{:.1} % against all unseen ones (C)\n\
+         HR@10/nDCG@10 {:.1}/{:.1} % against {} unseen items (B), {:.1}/{:.1} % against all unseen ones (C)\n\
          {counted}model {}\n",
         report.shops,
         report.users,
@@ -199,6 +199,7 @@ fn prose(report: &Report<'_>, outcome: &Outcome) -> String {
         report.seconds,
         100.0 * report.leak_free.hit_rate,
         100.0 * report.leak_free.ndcg,
+        report.leak_free.candidates.1,
         100.0 * report.full.hit_rate,
         100.0 * report.full.ndcg,
         report.model_hash,

@@ -41,6 +41,14 @@ pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<ShopFolders> {
             SystemClock.now(),
         )
         .with_context(|| format!("reading {}", folder.display()))?;
+        for source in read
+            .report
+            .sources
+            .iter()
+            .filter(|source| source.taken < source.rows)
+        {
+            eprintln!("{}", source.summary());
+        }
         let first = dataset.len();
         dataset.users.extend(read.dataset.users);
         dataset.histories.extend(read.dataset.histories);

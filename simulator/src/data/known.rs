@@ -12,7 +12,7 @@ use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
-use souk_common::table::{Options, Row, Rows, Style, TextTable, column};
+use souk_common::table::{Row, RowSource, Style, TextOptions, TextTable, column};
 
 use super::cut::{By, assign};
 use super::folders::{read_folders, shop_folders};
@@ -124,6 +124,14 @@ pub(super) fn load_level(
     };
     let read = read_shop(&config, dir, None, SystemClock.now())
         .with_context(|| format!("reading {}", dir.display()))?;
+    for source in read
+        .report
+        .sources
+        .iter()
+        .filter(|source| source.taken < source.rows)
+    {
+        eprintln!("{}", source.summary());
+    }
     let wanted = core.unwrap_or(default_core);
     let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
     if dataset.is_empty() {
@@ -203,7 +211,7 @@ impl Set {
             return Ok(Self::MovieLens);
         }
         if let Some(path) = find(dir, "transactions.csv") {
-            let table = TextTable::open(&path, Options::default())?;
+            let table = TextTable::open(&path, TextOptions::default())?;
             let has = |name: &str| table.header().iter().any(|column| column == name);
             if has("StockCode") && has("CustomerID") {
                 return Ok(Self::OnlineRetail);
@@ -346,9 +354,9 @@ impl Set {
             ),
         };
         let path = find(dir, file).with_context(|| format!("{} has no {file}", dir.display()))?;
-        let options = Options {
+        let options = TextOptions {
             style: Some(style),
-            ..Options::default()
+            ..TextOptions::default()
         };
         let mut table = TextTable::open(&path, options)?;
         let (user, column) = (required(&table, user)?, required(&table, group)?);
@@ -381,7 +389,7 @@ impl Set {
         let Some(path) = find(dir, "products.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = TextTable::open(&path, Options::default())?;
+        let mut table = TextTable::open(&path, TextOptions::default())?;
         let (id, columns) = match level {
             ItemLevel::Products => ("product_id", ["department", "manufacturer_id"]),
             ItemLevel::Types => (TYPE, ["department", "product_category"]),
@@ -408,7 +416,7 @@ impl Set {
         let Some(path) = find(dir, "transactions.csv").filter(|_| self == Self::CompleteJourney) else {
             return Ok(HashMap::new());
         };
-        let mut table = TextTable::open(&path, Options::default())?;
+        let mut table = TextTable::open(&path, TextOptions::default())?;
         let (item, paid, quantity) = (
             required(&table, "product_id")?,
             required(&table, "sales_value")?,

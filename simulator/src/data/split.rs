@@ -171,11 +171,15 @@ pub fn write_orders<'a>(
 ) -> anyhow::Result<()> {
     let items = catalogue.items();
     let rows = users.flat_map(|(user, history)| {
-        history
-            .items
-            .iter()
-            .zip(&history.times)
-            .map(move |(item, time)| [user.clone(), items[*item as usize].id.clone(), time.to_string()])
+        // Of one time, a file's first line is the latest: written so, what is read is what was written.
+        let visits = history.times.chunk_by(|a, b| a == b).scan(0, |end, visit| {
+            *end += visit.len();
+            Some((*end - visit.len()..*end).rev())
+        });
+        visits.flatten().map(move |at| {
+            let item = &items[history.items[at] as usize];
+            [user.clone(), item.id.clone(), history.times[at].to_string()]
+        })
     });
     write_csv(path, ["user_id", "item_id", "timestamp"], rows)
 }
@@ -359,5 +363,42 @@ mod tests {
         write_items(&path, &types.catalogue).expect("written");
         let (again, _) = read_catalogue(&path, &Default::default(), Default::default(), None).expect("read");
         assert_eq!(again.digest(), types.catalogue.digest());
+    }
+
+    #[test]
+    fn the_split_of_a_split_is_the_same() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let first = dir.path().join("data");
+        fs::create_dir(&first).expect("a folder");
+        let mut orders = String::from("user_id,item_id,timestamp\n");
+        for user in 0..20 {
+            for step in 0..8 {
+                orders += &format!(
+                    "u{user:02},i{},2024-02-0{}\n",
+                    (user * 5 + step * 7) % 30,
+                    1 + step / 4
+                );
+            }
+        }
+        fs::write(first.join("orders.csv"), orders).expect("written");
+        let (once, twice) = (dir.path().join("once"), dir.path().join("twice"));
+        assert!(run(&args(Some(&first), 1, &once)).expect("split"));
+        fs::copy(once.join("items.csv"), once.join("shop-1/items.csv")).expect("copied");
+        assert!(run(&args(Some(&once.join("shop-1")), 1, &twice)).expect("split"));
+        let orders = |folder: &Path| fs::read_to_string(folder.join("shop-1/orders.csv")).expect("read");
+        assert_eq!(orders(&once), orders(&twice));
+        let held_out = |folder: &Path| {
+            let known = load_known(folder, None, None, None).expect("a set");
+            let items = known.catalogue.items();
+            let latest = known
+                .dataset
+                .histories
+                .iter()
+                .map(|history| history.items[history.len() - 1]);
+            latest
+                .map(|item| items[item as usize].id.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(held_out(&first), held_out(&once.join("shop-1")));
     }
 }

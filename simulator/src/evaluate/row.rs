@@ -29,7 +29,7 @@ pub(super) struct Row {
 }
 
 /// Means over the seeds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Figures {
     pub(super) hit_rate_at_10: f64,
     pub(super) ndcg_at_10: f64,
@@ -37,7 +37,10 @@ pub(super) struct Figures {
     pub(super) coverage_at_10: f64,
     /// Of the hit rate, over the seeds.
     pub(super) seed_stddev: f64,
-    pub(super) candidates: &'static str,
+    pub(super) candidates: String,
+    /// Users left out since there was nothing to rank their held-out items against, in all seeds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) without_candidates: usize,
 }
 
 impl Table {
@@ -92,14 +95,33 @@ impl Table {
 impl Row {
     fn figures(&self, view: View) -> Option<Figures> {
         let seeds = self.seeds.get(&number(view))?;
-        Some(means(seeds, view.candidate_set()))
+        Some(means(seeds, view))
     }
 }
 
-fn means(seeds: &[Metrics], candidates: &'static str) -> Figures {
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn means(seeds: &[Metrics], view: View) -> Figures {
     let count = seeds.len().max(1) as f64;
     let mean = |of: fn(&Metrics) -> f64| seeds.iter().map(of).sum::<f64>() / count;
     let hit_rate = mean(|metrics| metrics.hit_rate);
+    let all = Metrics {
+        candidates: (
+            seeds
+                .iter()
+                .map(|metrics| metrics.candidates.0)
+                .min()
+                .unwrap_or(0),
+            seeds
+                .iter()
+                .map(|metrics| metrics.candidates.1)
+                .max()
+                .unwrap_or(0),
+        ),
+        ..Metrics::default()
+    };
     let squares: f64 = seeds
         .iter()
         .map(|metrics| (metrics.hit_rate - hit_rate).powi(2))
@@ -114,7 +136,8 @@ fn means(seeds: &[Metrics], candidates: &'static str) -> Figures {
         } else {
             (squares / (count - 1.0)).sqrt()
         },
-        candidates,
+        candidates: view.candidate_set(&all),
+        without_candidates: seeds.iter().map(|metrics| metrics.without_candidates).sum(),
     }
 }
 
@@ -188,8 +211,7 @@ impl<'a> Report<'a> {
             literature: row.figures(View::Literature),
             leak_free: row.figures(View::LeakFree),
             full: row.figures(View::Full),
-            validation: (!row.validation.is_empty())
-                .then(|| means(&row.validation, View::LeakFree.candidate_set())),
+            validation: (!row.validation.is_empty()).then(|| means(&row.validation, View::LeakFree)),
         };
         Self {
             rows: table.rows.iter().map(json).collect(),
@@ -246,10 +268,26 @@ pub(super) fn text(plan: &Plan, table: &Table, seeds: u64) -> String {
         let [a, b, c] = View::ALL.map(|view| cell(row.figures(view)));
         let _ = writeln!(out, "| {:widest$} | {a:12} | {b:11} | {c:9} |", row.model);
     }
+    let first = |view| {
+        table
+            .rows
+            .iter()
+            .find_map(|row| row.figures(view))
+            .unwrap_or_default()
+    };
+    let (sampled, full) = (first(View::LeakFree), first(View::Full));
     let _ = writeln!(
         out,
-        "HR@10/nDCG@10 in %, mean of {seeds} seeds; A and B against 99 sampled items, C against all unseen ones."
+        "HR@10/nDCG@10 in %, mean of {seeds} seeds; A and B against {} unseen items, C against all.",
+        sampled.candidates
     );
+    let without = sampled.without_candidates.max(full.without_candidates);
+    if without > 0 {
+        let _ = writeln!(
+            out,
+            "Left out, in all seeds together: {without} customers who have every item, so that there is nothing to rank against."
+        );
+    }
     let tally = table.tally;
     let _ = match table.epsilon {
         Some(epsilon) => writeln!(

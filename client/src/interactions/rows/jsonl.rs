@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use souk_common::table::{Fault, Row, Rows, TableError};
+use souk_common::table::{Fault, Row, RowSource, TableError};
 
 /// An open file of them. Its columns are the names that the first [`LOOKED_AT`] objects have; an object without one of them
 /// has nothing there, and other names are of no concern.
@@ -98,7 +98,7 @@ impl JsonLines {
     }
 }
 
-impl Rows for JsonLines {
+impl RowSource for JsonLines {
     fn name(&self) -> &str {
         &self.name
     }

@@ -1,4 +1,4 @@
-//! Containers of rows: whatever a source is kept in, opened as [`Rows`].
+//! Containers of rows: whatever a source is kept in, opened as [`RowSource`].
 //!
 //! | module | what |
 //! |---|---|
@@ -18,7 +18,7 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-use souk_common::table::{Rows, TableError, TextTable};
+use souk_common::table::{RowSource, TableError, TextTable};
 
 pub(crate) use digested::{Rest, digest_of};
 #[cfg(feature = "sql")]
@@ -36,7 +36,7 @@ pub(crate) fn open(
     path: &Path,
     kind: Option<FileKind>,
     config: &ShopDataConfig,
-) -> Result<(Box<dyn Rows>, Rest), DataError> {
+) -> Result<(Box<dyn RowSource>, Rest), DataError> {
     let unreadable = |source: io::Error| TableError::Read {
         path: path.to_owned(),
         source,
@@ -44,7 +44,7 @@ pub(crate) fn open(
     let (source, rest) = DigestedSource::open(path).map_err(unreadable)?;
     let kind = kind.unwrap_or_else(|| kind_by_name(path));
     let text = || expanded::expanded(source, config.max_bytes).map_err(unreadable);
-    let rows: Box<dyn Rows> = match kind {
+    let rows: Box<dyn RowSource> = match kind {
         FileKind::File => Box::new(TextTable::new(path, text()?, text_of_orders(config))?),
         FileKind::Jsonl => Box::new(jsonl::JsonLines::new(path, text()?)?),
     };

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use futures_util::TryStreamExt;
-use souk_common::table::{Row, Rows, TableError};
+use souk_common::table::{Row, RowSource, TableError};
 use sqlx::{
     AssertSqlSafe, Column, ColumnIndex, Connection, Database, Decode, Executor, MySqlConnection,
     PgConnection, Row as _, SqlSafeStr, SqliteConnection, Statement, TypeInfo,
@@ -81,7 +81,7 @@ impl QueryRows {
     }
 }
 
-impl Rows for QueryRows {
+impl RowSource for QueryRows {
     fn name(&self) -> &str {
         &self.name
     }
