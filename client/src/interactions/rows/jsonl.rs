@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use souk_common::table::{Fault, Row, RowSource, TableError};
+use souk_common::table::{Row, RowFault, RowSource, TableError};
 
 /// An open file of them. Its columns are the names that the first [`LOOKED_AT`] objects have; an object without one of them
 /// has nothing there, and other names are of no concern.
@@ -21,7 +21,7 @@ pub(super) struct JsonLines {
     values: Vec<String>,
 }
 
-type Parsed = Result<Map<String, Value>, Fault>;
+type Parsed = Result<Map<String, Value>, RowFault>;
 
 impl JsonLines {
     pub(super) fn new(path: &Path, source: Box<dyn BufRead + Send>) -> Result<Self, TableError> {
@@ -83,7 +83,7 @@ impl JsonLines {
                 if line.last() != Some(&b'\n') {
                     self.source.skip_until(b'\n')?;
                 }
-                return Ok(Some((self.line, Err(Fault::TooLong))));
+                return Ok(Some((self.line, Err(RowFault::TooLong))));
             }
             let text = line
                 .strip_prefix(BYTE_ORDER_MARK)
@@ -91,7 +91,7 @@ impl JsonLines {
                 .unwrap_or(&line);
             if !text.iter().all(u8::is_ascii_whitespace) {
                 let parsed = serde_json::from_slice(text)
-                    .map_err(|error| Fault::Other(format!("the line is no JSON object: {error}")));
+                    .map_err(|error| RowFault::Other(format!("the line is no JSON object: {error}")));
                 return Ok(Some((self.line, parsed)));
             }
         }
