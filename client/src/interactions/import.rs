@@ -348,7 +348,11 @@ impl<'a> Import<'a> {
             None => {
                 let is_known = match beside {
                     true => read.digest.is_none_or(|digest| entry.segments.contains(&digest)),
-                    false => entry.read.is_some() && entry.segments.iter().eq(&read.digest),
+                    false => {
+                        let read_before = entry.read.as_ref();
+                        read_before.is_some_and(|before| before.settings == version.settings)
+                            && entry.segments.iter().eq(&read.digest)
+                    }
                 };
                 match beside {
                     true if is_known => {}
