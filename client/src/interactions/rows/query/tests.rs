@@ -109,12 +109,8 @@ fn is_imported_from_a_watermark_on(url: &str, password: bool, run: impl Fn(&[&st
     assert_eq!(shop.state(), ImportState::Imported);
     assert_eq!(shop.pairs(), 3);
     // The line of the watermark itself is read again, and no line counts twice.
-    for state in [
-        ImportState::Imported,
-        ImportState::Unchanged,
-        ImportState::Unchanged,
-    ] {
-        assert_eq!(shop.state(), state);
+    for _ in 0..2 {
+        assert_eq!(shop.state(), ImportState::Unchanged);
         assert_eq!(shop.pairs(), 3);
     }
     run(&["INSERT INTO orders VALUES (101, 'ann', 'tea', '2024-02-02 00:00:00', -1, 1)"]);
