@@ -134,7 +134,7 @@ fn is_imported_from_a_watermark_on(url: &str, password: bool, run: impl Fn(&[&st
     );
     let told = Shop::asking(url, "DELETE FROM orders", None, password).trouble();
     assert!(told.contains("web was not imported"), "{told}");
-    let told = Shop::asking(url, "SELECT nothing FROM nowhere", None, password).trouble();
+    let told = Shop::asking(url, "SELECT absent FROM nowhere", None, password).trouble();
     assert!(told.contains("nowhere"), "{told}");
     assert_eq!(shop.pairs(), 2, "all orders are still there");
 }
