@@ -173,13 +173,14 @@ impl ShopConfig {
         })
     }
 
-    /// Files that decide what the shop's data are, this one among them.
+    /// Files beside the store of interactions that decide what the shop's data are, this one among them.
     pub(crate) fn data_files(&self, folder: &Folder) -> Vec<PathBuf> {
-        let orders = self.data.orders.as_slice().iter();
-        orders
-            .map(|path| folder.path().join(path))
-            .chain([folder.config()])
-            .collect()
+        let (items, users, map) = (&self.data.items, &self.data.users, &self.data.item_map);
+        let named = [(items, "items.csv"), (users, "users.csv"), (map, "item_map.csv")];
+        let path = |(named, default): (&Option<PathBuf>, &str)| {
+            folder.path().join(named.as_deref().unwrap_or(default.as_ref()))
+        };
+        named.into_iter().map(path).chain([folder.config()]).collect()
     }
 
     /// Where the coordinator is: as the owner says, or else as the join code said.

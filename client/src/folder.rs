@@ -5,6 +5,7 @@
 //! | `shop.toml` | what the owner decides |
 //! | `membership.json`, `key.der` | which federation, under which certificate; the key (0600) never leaves |
 //! | `ledger.jsonl` | every spend, a hash chain |
+//! | `interactions/` | what was imported of the shop's files and databases: segments named by digest, and a manifest |
 //! | `shop.redb` | where things stand: heads seen, uploads and receipts, current model, users' own vectors |
 //! | `attempts/` | sealed secrets of the masked attempt under way (0600); destroyed after it |
 //! | `outbox/` | the bytes of the last uploads |

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `commands`, `error` | the command line; failures and their exit codes |
 //! | [`config`], [`folder`], [`membership`] | what the owner decides, where things are, which federation |
-//! | [`data`] | the shop's own files |
+//! | [`data`], [`interactions`] | the shop's own files, read; its store of what was read |
 //! | [`participate`] | the pure machine of rounds |
 //! | [`agent`] | the machine with ledger, store and outbox; [`run`] runs it, [`link`] talks for it, with [`link::timeouts`] |
 //! | [`training::round_update`], [`training`] | one round's update; plan, data, ledger and outbox around it |
@@ -33,6 +33,7 @@ pub mod control;
 pub mod data;
 mod error;
 pub mod folder;
+pub mod interactions;
 pub mod ledger;
 pub mod link;
 pub mod masking;

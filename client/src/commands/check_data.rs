@@ -12,5 +12,5 @@ pub(super) fn run(args: Shown) -> anyhow::Result<bool> {
         true => serde_json::to_value(&data)?.to_string(),
         false => render::data(&data),
     })?;
-    Ok(data.report.is_clean())
+    Ok(data.report.is_clean() && !data.refused)
 }

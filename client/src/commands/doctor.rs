@@ -1,4 +1,4 @@
-//! Is everything in order? Name, connection, clock, certificate, disk, ledger, customers.
+//! Is everything in order? Name, connection, clock, certificate, disk, ledger, data, customers.
 
 use std::fs;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{Shown, ask, say, strange};
 use crate::config::ShopConfig;
 use crate::control::{Answer, Question};
 use crate::data::outgrown::outgrown;
-use crate::data::read_shop;
 use crate::folder::Folder;
+use crate::interactions::refresh::{current_data, refresh};
 use crate::link::{Heard, Link, resolve};
 use crate::membership::Membership;
 use crate::recommend::cache::catalogue_in_use;
@@ -92,6 +92,7 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("certificate", certificate(&membership, now)),
         check("disk", disk(folder)),
         check("ledger", ledger(folder, heard.as_ref())),
+        check("data", data(folder, &config)),
         check("customers", customers(folder, &config)),
         check("lists", lists(folder, now)),
     ])
@@ -155,11 +156,19 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
     }
 }
 
+/// Whether all sources are in the store of interactions as they are now.
+fn data(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
+    let outcome = refresh(folder, config)?.outcome;
+    let troubles: Vec<String> = outcome.troubles().collect();
+    ensure!(troubles.is_empty(), "{}", troubles.join("; "));
+    Ok(outcome.lines().join("; "))
+}
+
 /// Whether the plan has room for the shop's customers.
 fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
     let catalogue = catalogue_in_use(folder)?;
-    let data = match read_shop(&config.data, folder.path(), catalogue.as_ref(), SystemClock.now()) {
-        Ok(data) => data,
+    let data = match current_data(folder, config, catalogue.as_ref()) {
+        Ok((data, _)) => data,
         // A matter of its own, with a command of its own.
         Err(error) => {
             return Ok(format!(

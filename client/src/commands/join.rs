@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::Place;
+use souk_common::terminal::printable;
+
+use super::{Place, say};
+use crate::config::ShopConfig;
+use crate::folder::Folder;
+use crate::interactions::refresh::refresh;
 use crate::membership::join::{join, join_again};
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +29,27 @@ pub(super) struct Join {
 pub(super) fn run(args: Join) -> anyhow::Result<bool> {
     match args.again {
         true => join_again(&args.code, &args.place.folder()?),
-        false => join(&args.code, &args.place.folder_to_join()?, args.data.as_deref()),
+        false => {
+            let folder = args.place.folder_to_join()?;
+            let joined = join(&args.code, &folder, args.data.as_deref())?;
+            if args.data.is_some() {
+                tell_of_data(&folder)?;
+            }
+            Ok(joined)
+        }
     }
+}
+
+/// Imports for the first time. What is wrong with the data is no reason not to have joined.
+fn tell_of_data(folder: &Folder) -> anyhow::Result<()> {
+    let config = ShopConfig::load(folder)?;
+    let lines = match refresh(folder, &config) {
+        Ok(refreshed) => refreshed.outcome.lines(),
+        Err(error) => vec![format!("your data were not imported: {error}")],
+    };
+    say(&lines
+        .iter()
+        .map(|line| printable(line).to_string())
+        .collect::<Vec<_>>()
+        .join("\n"))
 }

@@ -6,8 +6,11 @@ mod check_data;
 mod confirm;
 mod doctor;
 mod gain;
+mod import;
+mod items;
 mod join;
 mod leave;
+mod notice;
 mod recommend;
 mod render;
 mod sent;
@@ -68,11 +71,17 @@ enum Command {
     /// Join a federation with the one-time code its operator gave you; the key is made here and stays here.
     #[command(after_help = "Example:\n  souk-client join souk1-... --dir shop --data /srv/orders")]
     Join(join::Join),
-    /// Read the shop's files and say what is in them and what is wrong, line by line.
+    /// Bring the store of interactions, which everything else reads, up to date with the shop's files and databases.
+    #[command(after_help = import::HELP)]
+    Import(import::Import),
+    /// Say what is in the shop's data and what is wrong, line by line.
     #[command(
         after_help = "Exit code 1 when there are bad lines.\n\nExample:\n  souk-client check-data --dir shop"
     )]
     CheckData(Shown),
+    /// Say which of the items that you sell the federation's catalogue does not have, and what may be meant.
+    #[command(after_help = items::HELP)]
+    Items(items::Items),
     /// Take part in rounds until stopped (Ctrl-C).
     #[command(after_help = "Examples:\n  \
         souk-client run --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
@@ -117,9 +126,12 @@ enum Command {
     /// Look whether everything is in order: name, connection, clock, certificate, disk, ledger.
     #[command(after_help = "Exit code 1 when something is not.\n\nExample:\n  souk-client doctor --dir shop")]
     Doctor(Shown),
+    /// Print a paragraph that tells your customers what becomes of their orders.
+    #[command(after_help = notice::HELP)]
+    Notice(notice::Notice),
     /// End the membership, and say what the coordinator keeps.
-    #[command(after_help = "Example:\n  souk-client leave --dir shop")]
-    Leave(Place),
+    #[command(after_help = "Example:\n  souk-client leave --erase --dir shop")]
+    Leave(leave::Leave),
 }
 
 /// Parses and runs.
@@ -150,6 +162,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn carry_out(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Join(args) => join::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Notice(args) => notice::run(args),
         Command::CheckData(args) => check_data::run(args),
         Command::Run { place, ends } => crate::run::run(&place.folder()?, ends),
         Command::Recommend(args) => recommend::recommend(args),
@@ -161,7 +175,8 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Shops(args) => shops::run(args),
         Command::Confirm(args) => confirm::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Leave(place) => leave::run(place),
+        Command::Leave(args) => leave::run(args),
+        Command::Items(args) => items::run(args),
     }
 }
 

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use souk_common::clock::{Clock, SystemClock};
+use souk_common::clock::Clock;
 
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
+use crate::interactions::read::read_store;
+use crate::interactions::refresh::refresh;
 use crate::recommend::picture::Picture;
 use crate::recommend::service::{Asked, ListService};
 use crate::recommend::serving::Serving;
@@ -110,8 +112,11 @@ pub struct CheckedData {
     /// What reading them found.
     #[serde(flatten)]
     pub report: DataReport,
-    /// What the plan has no room for, in words.
+    /// What was not imported, and what the plan has no room for, in words.
     pub notes: Vec<String>,
+    /// Whether a source is not in the store as it is now.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What was spent, and what may be.
@@ -252,17 +257,32 @@ fn failed(error: &anyhow::Error) -> Answer {
     }
 }
 
-/// Reads the shop's files and says what is in them; against the federation's catalogue where it is known.
+/// Imports what has changed in the shop's sources and says what is in the store; against the federation's catalogue where it
+/// is known.
 ///
 /// # Errors
-/// When a file is of no use as a whole.
+/// When the store or a file beside it is of no use, or nothing was ever imported and a source can't be read.
 pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let config = ShopConfig::load(folder)?;
     let catalogue = crate::recommend::cache::catalogue_in_use(folder)?;
-    let data = crate::data::read_shop(&config.data, folder.path(), catalogue.as_ref(), SystemClock.now())?;
-    let outgrown = outgrown(folder, &data.dataset);
+    let outcome = refresh(folder, &config)?.outcome;
+    let mut notes: Vec<String> = outcome.troubles().collect();
+    let refused = !notes.is_empty();
+    let read = read_store(folder, &config.data, catalogue.as_ref()).map(|read| read.shop);
+    let can_read_all = outcome.sources.iter().all(|source| source.error.is_none());
+    let report = match read {
+        Ok(shop) => {
+            notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
+            shop.report
+        }
+        // What is wrong with it, line by line.
+        Err(_) if !outcome.has_data && can_read_all => outcome.report(),
+        Err(error) if can_read_all => return Err(error.into()),
+        Err(_) => return Err(outcome.nothing().into()),
+    };
     Ok(Answer::Data(CheckedData {
-        notes: outgrown.lines().map(str::to_owned).collect(),
-        report: data.report,
+        report,
+        notes,
+        refused,
     }))
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use souk_common::table::Style;
 
 use crate::data::customers;
+use crate::data::sources::{BadShare, SourceConfig};
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///
@@ -23,6 +24,15 @@ pub struct ShopDataConfig {
     /// The file with the shop's own catalogue: `items = "items.csv"`. Default: `items.csv` if there is one. Not needed
     /// in a federation, whose catalogue comes from the coordinator.
     pub items: Option<PathBuf>,
+    /// Further places with interactions: `[[data.source]]`.
+    pub source: Vec<SourceConfig>,
+    /// The largest share of a source's lines that may be bad before it is refused whole: `max_bad = 0.05` (the default).
+    pub max_bad: BadShare,
+    /// Most bytes that a compressed file may expand to: `max_bytes = 68_719_476_736` (the default, 64 GiB).
+    pub max_bytes: u64,
+    /// The federation's ids of items that the shop has numbers of its own for, a file with the columns `item_id` and
+    /// `federation_id`: `item_map = "item_map.csv"`. Default: `item_map.csv` if there is one.
+    pub item_map: Option<PathBuf>,
     /// The file with what the shop knows of its users: `users = "users.csv"`. Only counted, never sent. Default:
     /// `users.csv` if there is one.
     pub users: Option<PathBuf>,
@@ -65,7 +75,11 @@ impl Default for ShopDataConfig {
     fn default() -> Self {
         Self {
             format: None,
-            orders: Paths::One("orders.csv".into()),
+            orders: Paths::default(),
+            source: Vec::new(),
+            max_bad: BadShare::default(),
+            max_bytes: 64 << 30,
+            item_map: None,
             items: None,
             users: None,
             delimiter: None,
@@ -128,6 +142,12 @@ pub enum Paths {
     One(PathBuf),
     /// `["2025.csv", "2026.csv.gz"]`
     Many(Vec<PathBuf>),
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self::One("orders.csv".into())
+    }
 }
 
 impl Paths {

@@ -16,15 +16,20 @@ mod cases;
 pub mod config;
 mod customers;
 pub mod interaction;
+mod item_names;
 mod items;
 mod layout;
 mod orders;
 pub mod outgrown;
 pub mod reading;
 pub mod report;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 mod time;
+
+pub(crate) use item_names::ItemNames;
+pub(crate) use orders::Orders;
 
 pub use config::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig};
 pub use items::read_catalogue;
@@ -56,71 +61,119 @@ pub fn read_shop(
     now: Timestamp,
 ) -> Result<ShopData, DataError> {
     let mut report = DataReport::default();
-    let (items, levels) = read_own_items(config, folder, catalogue.is_none(), &mut report)?;
-    let levels = config.item_level.is_some().then_some(&levels);
-    let paths: Vec<PathBuf> = config
-        .orders
-        .as_slice()
-        .iter()
-        .map(|path| folder.join(path))
-        .collect();
-    let mut orders = orders::Orders::default();
+    let own = OwnFiles::read(config, folder, catalogue, &mut report)?;
+    let mut orders = Orders::default();
+    let levels = own.levels.as_ref();
     let reading = Reading { config, levels, now };
-    for path in &paths {
-        let mut rows = open_orders(path, config)?;
+    for path in config.orders.as_slice() {
+        let mut rows = open_orders(&folder.join(path), config)?;
         read_interactions(&mut rows, &reading, &mut orders, &mut report)?;
     }
-    report.profiles = count_profiles(config, folder, &mut report)?;
-    let first = paths.first().cloned().unwrap_or_else(|| folder.to_owned());
-    let catalogue = match catalogue {
-        Some(catalogue) => catalogue.clone(),
-        None => {
-            let unlisted = items.is_none() || config.keep_unlisted;
-            let mut items = items.unwrap_or_default();
-            if unlisted {
-                let listed: HashSet<String> = items.iter().map(|item| item.id.clone()).collect();
-                let missing = orders.item_ids().into_iter().filter(|id| !listed.contains(id));
-                items.extend(missing.map(Item::bare));
-            }
-            if items.is_empty() {
-                return Err(no_order(first, &report));
-            }
-            Catalogue::new(items).map_err(|source| DataError::Catalogue {
-                path: folder.to_owned(),
-                source,
-            })?
-        }
-    };
-    let dataset = orders.finish(&catalogue, &mut report);
-    if dataset.is_empty() {
-        return Err(no_order(first, &report));
-    }
-    Ok(ShopData {
-        dataset,
-        catalogue,
-        report,
-    })
+    own.over_catalogue(config, folder, catalogue, orders, report)
 }
 
-type OwnItems = (Option<Vec<Item>>, HashMap<String, String>);
+/// What a shop says of its items.
+pub(crate) struct OwnFiles {
+    items: Option<Vec<Item>>,
+    /// Which group takes an item's place, if groups are recommended.
+    pub(crate) levels: Option<HashMap<String, String>>,
+    /// The federation's ids by the shop's.
+    map: HashMap<String, String>,
+}
 
-fn read_own_items(
-    config: &ShopDataConfig,
-    folder: &Path,
-    wanted: bool,
-    report: &mut DataReport,
-) -> Result<OwnItems, DataError> {
-    let path = existing(config.items.as_deref(), folder, "items.csv");
-    match path {
-        Some(path) if wanted || config.item_level.is_some() => {
-            let level = config.item_level.as_deref();
-            let columns = &config.item_columns;
-            let (items, levels) =
-                items::read_items(&path, columns, config.format, config.delimiter, level, report)?;
-            Ok((Some(items), levels))
+impl OwnFiles {
+    /// Reads those that are needed with the federation's `catalogue`, or without one.
+    ///
+    /// # Errors
+    /// When one is unreadable or lacks a column.
+    pub(crate) fn read(
+        config: &ShopDataConfig,
+        folder: &Path,
+        catalogue: Option<&Catalogue>,
+        report: &mut DataReport,
+    ) -> Result<Self, DataError> {
+        let map = item_names::read_map(config, folder, report)?;
+        let has_gtins = |catalogue: &Catalogue| catalogue.items().iter().any(|item| !item.gtin.is_empty());
+        let wanted = catalogue.is_none_or(has_gtins);
+        let level = config.item_level.as_deref();
+        let path = existing(config.items.as_deref(), folder, "items.csv");
+        let (items, levels) = match path {
+            Some(path) if wanted || level.is_some() => {
+                let columns = &config.item_columns;
+                let (items, levels) =
+                    items::read_items(&path, columns, config.format, config.delimiter, level, report)?;
+                (Some(items), level.map(|_| levels))
+            }
+            None if level.is_some() => return Err(DataError::NoItemsFile),
+            _ => (None, None),
+        };
+        Ok(Self { items, levels, map })
+    }
+
+    /// The shop's own items, as far as they were read.
+    pub(crate) fn items(&self) -> &[Item] {
+        self.items.as_deref().unwrap_or_default()
+    }
+
+    /// The rows of a catalogue by what the shop calls items.
+    pub(crate) fn names<'a>(&'a self, catalogue: &'a Catalogue) -> ItemNames<'a> {
+        ItemNames::new(catalogue, &self.map, self.items())
+    }
+
+    /// The shop's data of `orders`, over the federation's catalogue or its own.
+    ///
+    /// # Errors
+    /// When no order is left.
+    pub(crate) fn over_catalogue(
+        self,
+        config: &ShopDataConfig,
+        folder: &Path,
+        catalogue: Option<&Catalogue>,
+        mut orders: Orders,
+        mut report: DataReport,
+    ) -> Result<ShopData, DataError> {
+        orders.keep_the_most_often_said();
+        report.profiles = count_profiles(config, folder, &mut report)?;
+        let first = config
+            .orders
+            .as_slice()
+            .first()
+            .map_or(folder.to_owned(), |path| folder.join(path));
+        let (catalogue, own_items) = match catalogue {
+            Some(catalogue) => (catalogue.clone(), self.items.unwrap_or_default()),
+            None => {
+                let unlisted = self.items.is_none() || config.keep_unlisted;
+                let mut items = self.items.unwrap_or_default();
+                // Nobody else has names for a shop's own catalogue.
+                for item in &mut items {
+                    (item.gtin, item.aliases) = (String::new(), Vec::new());
+                }
+                if unlisted {
+                    let listed: HashSet<String> = items.iter().map(|item| item.id.clone()).collect();
+                    let missing = orders.item_ids().into_iter().filter(|id| !listed.contains(id));
+                    items.extend(missing.map(Item::bare));
+                }
+                if items.is_empty() {
+                    return Err(no_order(first, &report));
+                }
+                let own = Catalogue::new(items).map_err(|source| DataError::Catalogue {
+                    path: folder.to_owned(),
+                    source,
+                })?;
+                (own, Vec::new())
+            }
+        };
+        report.catalogue_items = catalogue.len();
+        let names = ItemNames::new(&catalogue, &self.map, &own_items);
+        let dataset = orders.finish(|id| names.row(id), &mut report);
+        if dataset.is_empty() {
+            return Err(no_order(first, &report));
         }
-        None if config.item_level.is_some() => Err(DataError::NoItemsFile),
-        _ => Ok((None, HashMap::new())),
+        Ok(ShopData {
+            dataset,
+            catalogue,
+            report,
+        })
     }
 }
 
@@ -153,12 +206,16 @@ fn count_profiles(
 /// # Errors
 /// When it can't be read, is empty, or is no text.
 pub fn open_orders(path: &Path, config: &ShopDataConfig) -> Result<TextTable, DataError> {
-    let options = TextOptions {
+    Ok(TextTable::open(path, text_of_orders(config))?)
+}
+
+/// How a text about customers is written, as far as the owner says.
+pub(crate) fn text_of_orders(config: &ShopDataConfig) -> TextOptions {
+    TextOptions {
         style: FileFormat::style(config.format),
         delimiter: config.delimiter,
         spans: false,
-    };
-    Ok(TextTable::open(path, options)?)
+    }
 }
 
 /// The file that was named, or `default` if it is there.
@@ -178,6 +235,14 @@ fn no_order(path: PathBuf, report: &DataReport) -> DataError {
             format!("; the first: {}:{}: {}", bad.file, bad.line, bad.reason)
         }),
         unknown: report.rows_not_in_catalogue,
+    }
+}
+
+impl DataError {
+    /// That a file can't be read.
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Table(TableError::Read { path, source })
     }
 }
 
@@ -210,6 +275,26 @@ pub enum DataError {
         /// Its value.
         value: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A source of a kind that this build does not read.
+    #[error(
+        "{name} is {what}, which this souk-client was built without: the released one has it, or build with --features {feature}"
+    )]
+    NotBuilt {
+        /// The source.
+        name: String,
+        /// Of what kind.
+        what: &'static str,
+        /// The cargo feature that it takes.
+        feature: &'static str,
+    },
+    /// A database that was asked.
+    #[error("{name}: {reason}")]
+    Database {
+        /// The source.
+        name: String,
+        /// What went wrong, without what it was asked with.
         reason: String,
     },
     /// What was read could not be kept.

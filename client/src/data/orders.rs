@@ -4,18 +4,18 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 
-use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
 
 use crate::data::interaction::{Interaction, Kind, Sink};
 use crate::data::report::{DataReport, MAX_EXAMPLES};
 
-/// Gathers orders: 24 bytes each, and each distinct id once.
+/// Gathers orders: 32 bytes each, and each distinct id once.
 #[derive(Default)]
-pub(super) struct Orders {
+pub(crate) struct Orders {
     users: Names,
     items: Names,
     rows: Vec<Order>,
+    piece: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -26,6 +26,22 @@ struct Order {
     sequence: u32,
     /// Pieces; less than zero came back.
     quantity: f32,
+    /// Bits; of no price, of not a number.
+    price: u32,
+    piece: u32,
+}
+
+impl Order {
+    /// What two exports say alike of one line.
+    fn said(&self) -> (u32, u32, i64, u32, u32) {
+        (
+            self.user,
+            self.item,
+            self.time,
+            self.quantity.to_bits(),
+            self.price,
+        )
+    }
 }
 
 #[derive(Default)]
@@ -48,38 +64,86 @@ impl Names {
 
 impl Sink for Orders {
     fn take(&mut self, interaction: &Interaction<'_>) -> io::Result<()> {
-        let quantity = match interaction.kind {
-            Kind::Return => -interaction.quantity,
-            Kind::Purchase | Kind::View | Kind::Cart => interaction.quantity,
-        };
-        let order = Order {
-            user: self.users.intern(interaction.user),
-            item: self.items.intern(interaction.item),
-            time: interaction.time,
-            sequence: self.rows.len() as u32,
-            quantity,
-        };
-        self.rows.push(order);
+        let (user, item) = (self.user(interaction.user), self.item(interaction.item));
+        self.add(user, item, interaction);
         Ok(())
     }
 }
 
 impl Orders {
+    /// What follows is of another export, which may say again what earlier ones said: a line that several say counts as often
+    /// as in the one that says it most often.
+    pub(crate) fn begin_piece(&mut self) {
+        self.piece += 1;
+    }
+
+    /// The number of a customer's id.
+    pub(crate) fn user(&mut self, id: &str) -> u32 {
+        self.users.intern(id)
+    }
+
+    /// The number of an item's id.
+    pub(crate) fn item(&mut self, id: &str) -> u32 {
+        self.items.intern(id)
+    }
+
+    /// Takes an interaction whose ids have these numbers.
+    pub(crate) fn add(&mut self, user: u32, item: u32, interaction: &Interaction<'_>) {
+        self.rows.push(Order {
+            user,
+            item,
+            time: interaction.time,
+            sequence: self.rows.len() as u32,
+            quantity: match interaction.kind {
+                Kind::Return => -interaction.quantity,
+                Kind::Purchase | Kind::View | Kind::Cart => interaction.quantity,
+            },
+            price: interaction.price.unwrap_or(f32::NAN).to_bits(),
+            piece: self.piece,
+        });
+    }
+
+    /// Each item's id, and how many lines have bought it.
+    pub(crate) fn sold(&self) -> Vec<(&str, u64)> {
+        let mut sold: Vec<(&str, u64)> = self.items.names.iter().map(|id| (id.as_str(), 0)).collect();
+        for order in self.rows.iter().filter(|order| order.quantity > 0.0) {
+            sold[order.item as usize].1 += 1;
+        }
+        sold
+    }
+
+    /// Of lines that several pieces say, those of the piece that says them most often; of equals, the first.
+    pub(crate) fn keep_the_most_often_said(&mut self) {
+        if self.rows.iter().all(|order| order.piece == self.piece) {
+            return;
+        }
+        let rows = &mut self.rows;
+        rows.sort_unstable_by_key(|order| (order.said(), order.sequence));
+        let mut kept = Vec::with_capacity(rows.len());
+        for alike in rows.chunk_by(|a, b| a.said() == b.said()) {
+            let pieces = alike.chunk_by(|a, b| a.piece == b.piece);
+            let most = pieces.reduce(|most, piece| if piece.len() > most.len() { piece } else { most });
+            kept.extend_from_slice(most.unwrap_or_default());
+        }
+        kept.sort_unstable_by_key(|order| order.sequence);
+        self.rows = kept;
+    }
+
     /// The ids of all items that were ordered, sorted.
-    pub(super) fn item_ids(&self) -> Vec<String> {
+    pub(crate) fn item_ids(&self) -> Vec<String> {
         let mut ids = self.items.names.clone();
         ids.sort_unstable();
         ids
     }
 
-    /// The histories over `catalogue`'s rows, users sorted by id; what the catalogue does not have is left out and
-    /// reported.
+    /// The histories over a catalogue's rows, of which `row` gives that of an item; users sorted by id. What the catalogue
+    /// does not have is left out and reported.
     ///
     /// A pair that is repeated keeps its first time: a history is of discoveries, and what is held out last was new to
     /// the user then. Of items of one time, the one that the file has first counts as the latest (as if rows were
     /// ranked by falling time), which is what the reference figures of The Complete Journey do with a basket.
-    pub(super) fn finish(self, catalogue: &Catalogue, report: &mut DataReport) -> Dataset {
-        let rows: Vec<Option<u32>> = self.items.names.iter().map(|id| catalogue.row(id)).collect();
+    pub(crate) fn finish(self, row: impl Fn(&str) -> Option<u32>, report: &mut DataReport) -> Dataset {
+        let rows: Vec<Option<u32>> = self.items.names.iter().map(|id| row(id)).collect();
         let mut unknown: Vec<&String> = self
             .items
             .names
@@ -90,7 +154,6 @@ impl Orders {
         unknown.sort_unstable();
         report.items_not_in_catalogue = unknown.len();
         report.examples_not_in_catalogue = unknown.into_iter().take(MAX_EXAMPLES).cloned().collect();
-        report.catalogue_items = catalogue.len();
         let is_purchase = |order: &Order| order.quantity > 0.0;
         let all = self.rows.iter().filter(|row| is_purchase(row)).count();
         let mut sizes = vec![0u64; self.users.names.len()];

@@ -189,6 +189,29 @@ impl DataReport {
         self.source().guessed.push(told);
     }
 
+    /// Adds what another reading of rows found; the rows' files are then files of both.
+    pub fn add(&mut self, other: &Self) {
+        self.files.extend(other.files.iter().cloned());
+        self.rows += other.rows;
+        self.returns += other.returns;
+        self.sources.extend(other.sources.iter().cloned());
+        self.bad_lines += other.bad_lines;
+        let room = MAX_LISTED.saturating_sub(self.bad.len());
+        self.bad.extend(other.bad.iter().take(room).cloned());
+    }
+
+    /// What became of the rows, in a line.
+    pub fn summary(&self) -> String {
+        let of_all = |count: fn(&SourceReport) -> u64| self.sources.iter().map(count).sum::<u64>();
+        format!(
+            "{} rows, {} taken, {} left out, {} bad",
+            self.rows,
+            of_all(|source| source.taken),
+            of_all(SourceReport::left_out_rows),
+            self.bad_lines
+        )
+    }
+
     fn source(&mut self) -> &mut SourceReport {
         if self.sources.is_empty() {
             self.begin("");

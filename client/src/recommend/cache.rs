@@ -1,12 +1,9 @@
 //! What was published last with the shop's data, read once and again only when one of them changed.
 
-use std::fs;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
-use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner};
@@ -15,8 +12,9 @@ use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
 
 use crate::config::ShopConfig;
-use crate::data::read_shop;
 use crate::folder::Folder;
+use crate::interactions::read::read_store;
+use crate::interactions::refresh::{DataVersion, Refreshed, refresh};
 use crate::participate::Blob;
 use crate::recommend::serving::Serving;
 use crate::stack::sources::{Release, Sources, digest_of, epsilon_of};
@@ -26,7 +24,7 @@ use crate::store::{Store, blobs_of};
 #[derive(Default)]
 pub struct ShelfCache {
     published: Option<(Digest, Published)>,
-    data: Option<(Digest, Vec<Option<SystemTime>>, ReadData)>,
+    data: Option<(Digest, DataVersion, ReadData)>,
 }
 
 #[derive(Clone)]
@@ -129,27 +127,25 @@ impl ShelfCache {
         catalogue: Option<&(Arc<Catalogue>, Digest)>,
     ) -> anyhow::Result<ReadData> {
         let config = ShopConfig::load(folder)?;
-        let changed = |path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let stamps: Vec<_> = config.data_files(folder).into_iter().map(changed).collect();
+        let Refreshed { version, outcome } = refresh(folder, &config)?;
         let digest = catalogue.map_or(Digest::ZERO, |(_, digest)| *digest);
         if let Some((read_for, read_at, data)) = &self.data
             && *read_for == digest
-            && *read_at == stamps
+            && *read_at == version
         {
             return Ok(data.clone());
         }
-        let read = read_shop(
-            &config.data,
-            folder.path(),
-            catalogue.map(|(catalogue, _)| &**catalogue),
-            SystemClock.now(),
-        )?;
+        if !outcome.has_data {
+            return Err(outcome.nothing().into());
+        }
+        let catalogue_used = catalogue.map(|(catalogue, _)| &**catalogue);
+        let read = read_store(folder, &config.data, catalogue_used)?.shop;
         let data = ReadData {
             digest: digest_of(&read.dataset),
             dataset: Arc::new(read.dataset),
             own: catalogue.is_none().then(|| Arc::new(read.catalogue)),
         };
-        self.data = Some((digest, stamps, data.clone()));
+        self.data = Some((digest, version, data.clone()));
         Ok(data)
     }
 }

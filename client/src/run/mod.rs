@@ -93,7 +93,7 @@ pub fn run(folder: &Folder, ends: StopRules) -> anyhow::Result<bool> {
         .build()?;
     let ended = runtime.block_on(async {
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
-        driver.refit = Some(Refit::start(&driver.lists, driver.inputs_in.clone())?);
+        driver.refit = Some(Refit::start(folder, &driver.lists, driver.inputs_in.clone())?);
         driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.

@@ -1,40 +1,67 @@
-//! Keeps the shop's own stack fitted while `run` is up: on a thread of its own, which rounds never wait for.
+//! Keeps the shop's store of interactions up to date and its own stack fitted while `run` is up: on a thread of its own, which
+//! rounds never wait for.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use souk_common::clock::{Clock, SystemClock};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Input;
+use crate::config::ShopConfig;
+use crate::folder::Folder;
+use crate::interactions::import::import;
 use crate::recommend::service::ListService;
 
 /// The thread, which ends with this.
 pub(crate) struct Refit(Sender<()>);
 
 impl Refit {
-    /// Looks every now and then whether files have changed.
-    pub(crate) fn start(lists: &Arc<ListService>, owner: UnboundedSender<Input>) -> std::io::Result<Self> {
+    /// Imports now, asks queries again every now and then, and looks more often whether files have changed.
+    pub(crate) fn start(
+        folder: &Folder,
+        lists: &Arc<ListService>,
+        owner: UnboundedSender<Input>,
+    ) -> std::io::Result<Self> {
         let (look, looks) = channel();
-        let lists = Arc::clone(lists);
+        let (folder, lists) = (folder.clone(), Arc::clone(lists));
         std::thread::Builder::new()
             .name("refit".to_owned())
             .spawn(move || {
-                let mut told = String::new();
+                // The same is told once.
+                let (mut imported, mut fitted) = (Vec::new(), Vec::new());
+                let tell = |told: &mut Vec<String>, lines: Vec<String>| {
+                    let news = if *told == lines { &[][..] } else { &lines[..] };
+                    let all_told = news
+                        .iter()
+                        .all(|line| owner.send(Input::Tell(line.clone())).is_ok());
+                    *told = lines;
+                    all_told
+                };
+                if !tell(&mut imported, import_all(&folder)) {
+                    return;
+                }
+                let mut looks_until_asked = LOOKS_PER_QUESTION;
                 // At first a coordinator may have something to use beside the files.
                 let mut wait = AT_FIRST;
                 while !matches!(looks.recv_timeout(wait), Err(RecvTimeoutError::Disconnected)) {
                     wait = LOOK_AGAIN;
+                    looks_until_asked -= 1;
+                    if looks_until_asked == 0 {
+                        looks_until_asked = LOOKS_PER_QUESTION;
+                        if !tell(&mut imported, import_all(&folder)) {
+                            return;
+                        }
+                    }
                     let line = match lists.refresh() {
                         Ok(None) => continue,
                         Ok(Some(gain)) => format!("lists are fitted to your customers: {}", gain.words()),
                         Err(error) => format!("lists can't be fitted to your customers: {error:#}"),
                     };
-                    // The same trouble is told once.
-                    if line != told && owner.send(Input::Tell(line.clone())).is_err() {
+                    if !tell(&mut fitted, vec![line]) {
                         return;
                     }
-                    told = line;
                 }
             })?;
         Ok(Self(look))
@@ -47,5 +74,18 @@ impl Refit {
     }
 }
 
+/// Imports whatever is new in all sources; what there is to tell of it.
+fn import_all(folder: &Folder) -> Vec<String> {
+    let imported = ShopConfig::load(folder)
+        .map_err(anyhow::Error::from)
+        .and_then(|config| Ok(import(folder, &config.data, &[], false, SystemClock.now())?));
+    match imported {
+        Ok(outcome) => outcome.lines(),
+        Err(error) => vec![format!("your data can't be imported: {error:#}")],
+    }
+}
+
 const AT_FIRST: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Queries are asked once an hour.
+const LOOKS_PER_QUESTION: u32 = 120;

@@ -9,15 +9,14 @@ pub mod training_update;
 mod unreleased;
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use souk_common::accountant::{Composition, RELATION, UNIT};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::learned::Learner;
@@ -35,8 +34,9 @@ use souk_common::wire::codec;
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Budget};
 use crate::data::outgrown::Outgrown;
-use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
+use crate::interactions::read::read_store;
+use crate::interactions::refresh::{DataVersion, Refreshed, refresh};
 use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
@@ -55,6 +55,8 @@ pub struct Attempts {
     store: Arc<Store>,
     ledger: Mutex<FileLedger>,
     bench: Mutex<Option<Prepared>>,
+    /// Of the shop's sources, as told last.
+    troubles: Mutex<Vec<String>>,
 }
 
 /// What stays on the bench from round to round of one plan.
@@ -67,15 +69,12 @@ struct Prepared {
     cache: TrainingCache,
 }
 
-/// The shop's files as they were read.
+/// The shop's data as they were read.
 struct Data {
     catalogue: Digest,
-    stamp: Stamp,
+    version: DataVersion,
     dataset: Dataset,
 }
-
-/// Size and time of each file, by which a change is noticed.
-type Stamp = Vec<Option<(u64, SystemTime)>>;
 
 impl Attempts {
     /// Opens the ledger, which is recomputed from its first record, beside an open store.
@@ -103,6 +102,7 @@ impl Attempts {
             store,
             ledger: Mutex::new(ledger),
             bench: Mutex::new(None),
+            troubles: Mutex::default(),
         })
     }
 
@@ -199,13 +199,12 @@ impl Attempts {
             .context("the plan does not name this shop")?;
         let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
         let known = bench.as_ref().map(|bench| Arc::clone(&bench.data));
-        let (data, told) = self.data(known.as_ref(), announcement.catalogue, &catalogue)?;
+        let (data, mut told) = self.data(known.as_ref(), announcement.catalogue, &catalogue)?;
         let stays = bench.as_ref().is_some_and(|bench| {
             bench.plan == announcement.plan
                 && bench.catalogue == announcement.catalogue
                 && Arc::ptr_eq(&bench.data, &data)
         });
-        let mut told: Vec<String> = told.into_iter().collect();
         if !stays {
             let outgrown = Outgrown::of(Some(&plan), &self.shop, &data.dataset);
             told.extend(outgrown.lines().map(str::to_owned));
@@ -321,54 +320,64 @@ impl Attempts {
         Ok((open_plan(&self.folder, &plan)?, catalogue, model))
     }
 
-    /// The shop's data: as they are known, unless their files have changed. And a line about that for the owner.
+    /// The shop's data: as they are known, unless they have changed. And lines about that for the owner.
     fn data(
         &self,
         known: Option<&Arc<Data>>,
         digest: Digest,
         catalogue: &Catalogue,
-    ) -> anyhow::Result<(Arc<Data>, Option<String>)> {
+    ) -> anyhow::Result<(Arc<Data>, Vec<String>)> {
         let config = ShopConfig::load(&self.folder)?;
-        // Before they are read: what is written meanwhile is noticed the next time.
-        let stamp = stamp_of(&config, &self.folder);
-        let known = known.filter(|known| known.catalogue == digest);
-        if let Some(known) = known.filter(|known| known.stamp == stamp) {
-            return Ok((Arc::clone(known), None));
-        }
-        let read = match read_shop(
-            &config.data,
-            self.folder.path(),
-            Some(catalogue),
-            SystemClock.now(),
-        ) {
-            Ok(data) => Ok((
-                data.dataset,
-                "your files have changed and were read again".to_owned(),
-            )),
-            // A shop whose file has no usable order takes part with noise alone: whether it has customers is nobody's
-            // business. Nor is a customer trained on whose orders were taken out.
-            Err(error @ DataError::NoOrder { .. }) => {
-                Ok((Dataset::default(), format!("your files have changed: {error}")))
-            }
-            Err(error) => Err(error),
+        let Refreshed { version, outcome } = refresh(&self.folder, &config)?;
+        // Of a shop that has just started, `run` tells.
+        let mut told = match known {
+            Some(_) => outcome.news().collect(),
+            None => Vec::new(),
         };
-        let (dataset, told) = match (read, known) {
-            (Ok(read), _) => read,
+        told.extend(self.new_troubles(outcome.troubles().collect()));
+        let known = known.filter(|known| known.catalogue == digest);
+        if let Some(known) = known.filter(|known| known.version == version) {
+            return Ok((Arc::clone(known), told));
+        }
+        let read = match outcome.has_data {
+            true => read_store(&self.folder, &config.data, Some(catalogue)).map(|read| read.shop.dataset),
+            false => Err(outcome.nothing()),
+        };
+        let dataset = match (read, known) {
+            (Ok(dataset), _) => dataset,
+            // A shop without a usable order takes part with noise alone: whether it has customers is nobody's business. Nor is
+            // a customer trained on whose orders were taken out.
+            (Err(error), _) if error.is_of_no_customers() => {
+                told.push(format!("there is nothing to train on: {error}"));
+                Dataset::default()
+            }
             (Err(error), None) => return Err(error.into()),
-            (Err(error), Some(known)) => (
-                known.dataset.clone(),
-                format!(
-                    "your files have changed and can't be read: {error}. What was read before is used; look at `souk-client \
+            (Err(error), Some(known)) => {
+                told.push(format!(
+                    "your data have changed and can't be read: {error}. What was read before is used; look at `souk-client \
                      check-data`"
-                ),
-            ),
+                ));
+                known.dataset.clone()
+            }
         };
         let data = Data {
             catalogue: digest,
-            stamp,
+            version,
             dataset,
         };
-        Ok((Arc::new(data), known.map(|_| told)))
+        Ok((Arc::new(data), told))
+    }
+
+    /// What is wrong with the shop's sources, unless it is what was told last.
+    fn new_troubles(&self, troubles: Vec<String>) -> Vec<String> {
+        let mut told = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match *told == troubles {
+            true => Vec::new(),
+            false => {
+                told.clone_from(&troubles);
+                troubles
+            }
+        }
     }
 
     fn set_up(
@@ -467,14 +476,6 @@ impl Accounts for Attempts {
 
 fn period_start(config: &ShopConfig, now: Timestamp) -> Option<Timestamp> {
     config.policy.period_days.map(|days| now - DAY * days)
-}
-
-fn stamp_of(config: &ShopConfig, folder: &Folder) -> Stamp {
-    let stamp = |path| {
-        let meta = fs::metadata(path).ok()?;
-        Some((meta.len(), meta.modified().ok()?))
-    };
-    config.data_files(folder).into_iter().map(stamp).collect()
 }
 
 /// Vectors of different plans are different things.

@@ -7,6 +7,8 @@
 
 mod handle;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod tests;

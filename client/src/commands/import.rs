@@ -1,0 +1,95 @@
+//! `import`: brings the shop's store of interactions up to date.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use serde_json::json;
+use souk_common::clock::{Clock, SystemClock};
+use souk_common::terminal::printable;
+
+use super::{Place, say};
+use crate::config::ShopConfig;
+use crate::error::{CheckFailed, UsageError};
+use crate::interactions::import::{forget, import};
+use crate::interactions::outcome::{ImportOutcome, ImportState, SourceOutcome};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// Files to import once; without any, all that [data] in shop.toml names.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    /// Read everything again: after lines were deleted in a database that is asked from a watermark on.
+    #[arg(long, conflicts_with = "files")]
+    afresh: bool,
+    /// Take a source out of the store again, by its name.
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["files", "afresh"])]
+    forget: Option<String>,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Import) -> anyhow::Result<bool> {
+    let folder = args.place.folder()?;
+    let config = ShopConfig::load(&folder)?;
+    if let Some(name) = args.forget {
+        if !forget(&folder, &name)? {
+            return Err(UsageError(format!(
+                "the store has no source called {name:?}; `souk-client import` names them"
+            ))
+            .into());
+        }
+        say(&format!("{} is no longer in the store", printable(&name)))?;
+        return Ok(true);
+    }
+    let outcome = import(&folder, &config.data, &args.files, args.afresh, SystemClock.now())?;
+    say(&match args.json {
+        true => as_json(&outcome).to_string(),
+        false => as_text(&outcome),
+    })?;
+    let troubles: Vec<String> = outcome.not_imported().collect();
+    ensure!(troubles.is_empty(), CheckFailed(troubles.join("; ")));
+    Ok(true)
+}
+
+fn as_text(outcome: &ImportOutcome) -> String {
+    let told = |source: &&SourceOutcome| !matches!(source.state, ImportState::Unchanged | ImportState::LetGo);
+    let mut text: String = outcome
+        .sources
+        .iter()
+        .filter(told)
+        .map(SourceOutcome::found)
+        .collect();
+    if !outcome.is_news() && outcome.is_good() {
+        text += "nothing new\n";
+    }
+    for line in outcome.lines() {
+        text += &format!("{}\n", printable(&line));
+    }
+    text.trim_end().to_owned()
+}
+
+fn as_json(outcome: &ImportOutcome) -> serde_json::Value {
+    let source = |source: &SourceOutcome| {
+        let reason = source
+            .reason
+            .clone()
+            .or_else(|| source.error.as_ref().map(ToString::to_string));
+        json!({
+            "source": source.name,
+            "state": source.state,
+            "reason": reason,
+            "has_earlier": source.has_earlier,
+            "grew": source.grew,
+            "report": source.report,
+        })
+    };
+    let sources: Vec<_> = outcome.sources.iter().map(source).collect();
+    json!({ "news": outcome.is_news(), "ok": outcome.is_good(), "sources": sources })
+}
+
+pub(super) const HELP: &str = "What was imported before and has not changed is not read again. A source of which more lines are \
+    bad than max_bad allows (one in twenty) is refused whole, and the store keeps what it had of it: exit code 1.\n\nExamples:\n  \
+    souk-client import --dir shop\n  souk-client import 2019.csv.gz 2020.csv.gz --dir shop";

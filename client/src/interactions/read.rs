@@ -1,0 +1,175 @@
+//! The store as histories over a catalogue.
+
+use std::collections::HashMap;
+use std::io;
+
+use souk_common::catalogue::Catalogue;
+use souk_common::ids::Digest;
+
+use super::InteractionsError;
+use super::manifest::{StoreManifest, store_folder};
+use super::segment::{SegmentVisitor, StoredRow, read_segment, segment_path};
+use crate::data::interaction::Interaction;
+use crate::data::{DataError, DataReport, Orders, OwnFiles, ShopData, ShopDataConfig};
+use crate::folder::Folder;
+
+/// Why there are no histories.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoriesError {
+    /// The store is of no use.
+    #[error(transparent)]
+    Store(#[from] InteractionsError),
+    /// A file beside it is of no use, or no interaction is left.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Nothing was good enough to be imported yet.
+    #[error("nothing was imported yet: {reasons}")]
+    Nothing {
+        /// Why, by source.
+        reasons: String,
+    },
+}
+
+impl HistoriesError {
+    /// Whether the shop has no customer to train on, rather than that nobody knows: it takes part with noise alone then.
+    pub fn is_of_no_customers(&self) -> bool {
+        matches!(self, Self::Nothing { .. } | Self::Data(DataError::NoOrder { .. }))
+    }
+}
+
+/// What was read from the store, and of which contents.
+#[derive(Debug)]
+pub struct StoredShop {
+    /// Histories, catalogue, report.
+    pub shop: ShopData,
+    /// [`StoreManifest::contents`].
+    pub contents: Digest,
+}
+
+/// Reads the store of the shop in `folder`, as it is; [`super::import`] brings it up to date. `catalogue` is that of the
+/// federation; without one, it is the items file, or else the items that were bought.
+///
+/// A line that overlapping sources (or overlapping pieces of one query) have in common counts as often as in the one that has
+/// it most often.
+///
+/// # Errors
+/// When a segment is damaged, or nothing in the store is of an item in the catalogue.
+pub fn read_store(
+    folder: &Folder,
+    config: &ShopDataConfig,
+    catalogue: Option<&Catalogue>,
+) -> Result<StoredShop, HistoriesError> {
+    let mut report = DataReport::default();
+    let own = OwnFiles::read(config, folder.path(), catalogue, &mut report)?;
+    let (orders, contents) = stored_orders(folder, &own, &mut report)?;
+    let shop = own.over_catalogue(config, folder.path(), catalogue, orders, report)?;
+    Ok(StoredShop { shop, contents })
+}
+
+/// What is in the store, and what the shop says of its items.
+pub(super) fn read_orders(
+    folder: &Folder,
+    config: &ShopDataConfig,
+    catalogue: Option<&Catalogue>,
+    report: &mut DataReport,
+) -> Result<(Orders, OwnFiles), HistoriesError> {
+    let own = OwnFiles::read(config, folder.path(), catalogue, report)?;
+    let (mut orders, _) = stored_orders(folder, &own, report)?;
+    orders.keep_the_most_often_said();
+    Ok((orders, own))
+}
+
+fn stored_orders(
+    folder: &Folder,
+    own: &OwnFiles,
+    report: &mut DataReport,
+) -> Result<(Orders, Digest), InteractionsError> {
+    let mut manifest = StoreManifest::load(folder)?;
+    let orders = loop {
+        match gather(folder, &manifest, own.levels.as_ref()) {
+            Ok(orders) => break orders,
+            // An import may have put others in the place of these segments since the manifest was read.
+            Err(error) => {
+                let now = StoreManifest::load(folder)?;
+                if now.contents() == manifest.contents() {
+                    return Err(error);
+                }
+                manifest = now;
+            }
+        }
+    };
+    manifest
+        .sources
+        .iter()
+        .for_each(|source| report.add(&source.report));
+    Ok((orders, manifest.contents()))
+}
+
+fn gather(
+    folder: &Folder,
+    manifest: &StoreManifest,
+    levels: Option<&HashMap<String, String>>,
+) -> Result<Orders, InteractionsError> {
+    let mut orders = Orders::default();
+    for source in &manifest.sources {
+        for digest in &source.segments {
+            orders.begin_piece();
+            let path = segment_path(&store_folder(folder), digest);
+            let mut piece = Piece {
+                orders: &mut orders,
+                levels,
+                users: Vec::new(),
+                items: Vec::new(),
+            };
+            let read = read_segment(folder.disk(), &path, digest, &mut piece);
+            read.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::NotFound => InteractionsError::Segment {
+                    path: path.clone(),
+                    name: source.name.clone(),
+                    source: error,
+                },
+                _ => InteractionsError::Disk {
+                    path: path.clone(),
+                    source: error,
+                },
+            })?;
+        }
+    }
+    Ok(orders)
+}
+
+/// A segment on its way in: the numbers that its ids have among those of all.
+struct Piece<'a> {
+    orders: &'a mut Orders,
+    levels: Option<&'a HashMap<String, String>>,
+    users: Vec<u32>,
+    items: Vec<u32>,
+}
+
+impl SegmentVisitor for Piece<'_> {
+    fn user(&mut self, id: &str) {
+        self.users.push(self.orders.user(id));
+    }
+
+    fn item(&mut self, id: &str) {
+        let group = self
+            .levels
+            .and_then(|levels| levels.get(id))
+            .filter(|group| !group.is_empty());
+        self.items
+            .push(self.orders.item(group.map_or(id, String::as_str)));
+    }
+
+    fn row(&mut self, row: StoredRow) {
+        let (user, item) = (self.users[row.user as usize], self.items[row.item as usize]);
+        let interaction = Interaction {
+            user: "",
+            item: "",
+            time: row.time,
+            kind: row.kind,
+            quantity: row.quantity,
+            price: row.price,
+        };
+        self.orders.add(user, item, &interaction);
+    }
+}
