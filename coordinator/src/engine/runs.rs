@@ -74,9 +74,9 @@ pub(super) fn find_version(store: &Store, name: VersionName) -> Result<Manifest,
         Some(run) => store.find_model(|manifest| is_meant(name, &run.plan, manifest))?,
         None => None,
     };
-    Ok(found
+    found
         .map(|signed| signed.body)
-        .ok_or(NoVersion::Unknown { name })?)
+        .ok_or(NoVersion::Unknown { name })
 }
 
 /// A version, from its files.

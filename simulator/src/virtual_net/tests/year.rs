@@ -175,6 +175,8 @@ fn a_year_loses_no_model_charges_nothing_twice_and_serves_no_untrained_list() {
             users: 6,
             items: 200,
             columns: 4,
+            // No second round of a week comes about before everybody has the first one's model.
+            upload_after: Some(Duration::from_secs(60)),
             ..setting(3, 2 * WEEKS)
         };
         let federation = Federation::new(&net, &Setting { quorum: 2, ..setting }).unwrap();
