@@ -86,6 +86,11 @@ fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
     let shown = json(&["models", "show", "--round", "1"]);
     let mut listed = manifest(1);
     let kept = listed.as_object_mut().and_then(|fields| fields.remove("kept"));
+    let number = listed.as_object_mut().and_then(|fields| fields.remove("run"));
+    assert_eq!(
+        (number.as_ref(), &shown["run"]),
+        (Some(&Value::from(1)), &Value::from(1))
+    );
     assert_eq!(
         (&shown["manifest"]["body"], kept),
         (&listed, Some(Value::Bool(true)))

@@ -77,7 +77,9 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
         assert_eq!(keys(&models), "models");
         assert_eq!(
             keys(&models["models"][1]),
-            MANIFEST.replace("model ", "kept model ")
+            MANIFEST
+                .replace("model ", "kept model ")
+                .replace("updates", "run updates")
         );
         assert_eq!(keys(&models["models"][1]["id"]), "attempt round");
         assert_eq!(models["models"][1]["updates"][0][0], "north");

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use souk_common::terminal::tell;
 
 use super::{Place, ask, say, strange};
+use crate::config::ShopConfig;
 use crate::control::{Answer, Question};
 use crate::folder::Folder;
 use crate::interactions::erase::erase;
@@ -24,6 +25,7 @@ pub(super) struct Leave {
 
 pub(super) fn run(args: Leave) -> anyhow::Result<bool> {
     let folder = args.place.folder()?;
+    ShopConfig::load(&folder)?;
     let has_left = Membership::load(&folder)?.left_at.is_some();
     if !(has_left && args.erase) {
         let Answer::Left { kept } = ask(&folder, Question::Leave)? else {

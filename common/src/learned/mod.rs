@@ -1,5 +1,6 @@
 //! What a plan's rounds publish: a model, or what its releases say so far. One file each, which the manifest names.
 
+mod channels;
 mod releases;
 mod start;
 
@@ -10,9 +11,9 @@ pub use releases::{Releases, ReleasesFileError};
 pub use start::{StartError, Version};
 
 use crate::catalogue::Catalogue;
-use crate::channels::{Channels, content};
+use crate::channels::Channels;
 use crate::features::Features;
-use crate::ids::{AttemptId, Digest};
+use crate::ids::AttemptId;
 use crate::model::Recommender;
 use crate::model::file::{self, ModelFileError, ModelMeta};
 use crate::model::init::initial_parameters;
@@ -21,9 +22,7 @@ use crate::params::NoiseMultiplier;
 use crate::plan::{GridError, Plan, RoundKind};
 use crate::release::schedule::{ReleaseKind, ScheduleError};
 use crate::release::state::{NoisedSum, PublicParameters, Released, ReleasedError, coordinates};
-use crate::training::channels::{ModelChannel, TowerChannel};
 use crate::training::embeddings;
-use crate::training::inputs::TowerInputs;
 use crate::training::phases::{TrainingKind, TrainingPhase};
 use crate::training::tower::Tower;
 use crate::training::trained::{Trained, TrainedError};
@@ -361,68 +360,6 @@ impl Learner {
         };
         next.charge(id, noise);
         Ok(next)
-    }
-
-    /// The phases that came to their end: what is half trained is not used.
-    fn done<'a>(&'a self, releases: &'a Releases) -> impl Iterator<Item = &'a Trained> {
-        let phases = self.plan.training.iter().zip(&releases.trained);
-        let done = phases.filter(|(phase, trained)| trained.state.steps >= phase.rounds);
-        done.map(|(_, trained)| trained)
-    }
-
-    /// Changes when [`Self::channels`] do.
-    pub fn channels_digest(&self, releases: &Releases) -> Digest {
-        let last = releases.last.as_ref().map_or(Digest::ZERO, |last| last.digest());
-        let mut bytes = last.0.to_vec();
-        bytes.extend(self.done(releases).flat_map(Trained::to_bytes));
-        bytes.extend(releases.carried.iter().flat_map(Carried::to_bytes));
-        Digest::of(&bytes)
-    }
-
-    /// The channels of all shops: the release's, and those of the training that came to its end.
-    ///
-    /// # Errors
-    /// When the releases are of another plan or catalogue.
-    pub fn channels(&self, releases: &Releases) -> Result<Channels, LearnedError> {
-        let carried = self.carried_channels(releases)?;
-        let Some(last) = &releases.last else {
-            return Ok(carried);
-        };
-        let mut channels = last.channels(&self.features).map_err(ReleasedError::from)?;
-        for trained in self.done(releases) {
-            match trained.kind {
-                TrainingKind::Model => {
-                    let recommender = self.recommender().ok_or(LearnedError::NotThisPlan)?;
-                    if trained.params.len() != recommender.layout().len() {
-                        return Err(LearnedError::NotThisPlan);
-                    }
-                    let model = recommender.load(trained.params.clone());
-                    channels.push(Arc::new(ModelChannel::new(Arc::new(model))));
-                }
-                TrainingKind::Tower => {
-                    let tower =
-                        Tower::from_params(trained.params.clone()).ok_or(LearnedError::NotThisPlan)?;
-                    let inputs = self.inputs(last)?;
-                    channels.push(Arc::new(TowerChannel::new(tower, inputs)));
-                }
-            }
-        }
-        channels.extend(carried);
-        Ok(channels)
-    }
-
-    /// What a tower over this release is fed.
-    ///
-    /// # Errors
-    /// When the release is of another catalogue.
-    pub fn inputs(&self, last: &Released) -> Result<TowerInputs, LearnedError> {
-        let federated = last.channels(&self.features).map_err(ReleasedError::from)?;
-        let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
-        Ok(TowerInputs::new(self.content(), &federated, &forms, self.items))
-    }
-
-    fn content(&self) -> &Channels {
-        self.content.get_or_init(|| content::channels(&self.features))
     }
 
     fn public(&self) -> PublicParameters<'_> {

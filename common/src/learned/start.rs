@@ -2,7 +2,6 @@
 
 use super::{Learned, LearnedError, Learner, Releases};
 use crate::catalogue::Catalogue;
-use crate::channels::Channels;
 use crate::ids::Digest;
 use crate::model::layout::{Layout, Vocabulary};
 use crate::release::state::ReleasedError;
@@ -230,16 +229,6 @@ impl Learner {
             self.layout
         );
         (shape(before), shape(after))
-    }
-
-    /// Channels of the versions that stand beside the run.
-    pub(super) fn carried_channels(&self, releases: &Releases) -> Result<Channels, LearnedError> {
-        let mut channels = Channels::new();
-        for carried in &releases.carried {
-            let catalogue = self.catalogue.as_ref().ok_or(LearnedError::NotThisPlan)?;
-            channels.extend(carried.channels((catalogue, &self.features), self.content())?);
-        }
-        Ok(channels)
     }
 }
 

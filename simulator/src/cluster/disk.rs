@@ -232,19 +232,27 @@ impl Platters {
             }
             change => change,
         };
-        match &change {
-            Change::Write(at, what) => {
-                self.written.update(&at.to_le_bytes());
-                self.written.update(what);
-            }
-            Change::Length(length) => {
-                self.written.update(&length.to_le_bytes());
+        if !self.is_of_this_machine(inode) {
+            match &change {
+                Change::Write(at, what) => {
+                    self.written.update(&at.to_le_bytes());
+                    self.written.update(what);
+                }
+                Change::Length(length) => {
+                    self.written.update(&length.to_le_bytes());
+                }
             }
         }
         let file = self.inodes.entry(inode).or_default();
         change.apply(&mut file.now);
         file.pending.push(change);
         if last { Err(off()) } else { Ok(()) }
+    }
+
+    /// What an import notes of a shop's own files, such as when they were changed, is of this machine and of no seed.
+    fn is_of_this_machine(&self, inode: u64) -> bool {
+        let named = self.names.iter().find(|(_, named)| **named == inode);
+        named.is_some_and(|(path, _)| path.components().any(|part| part.as_os_str() == "interactions"))
     }
 
     fn sync(&mut self, boots: u64, path: &Path, inode: u64) -> io::Result<()> {

@@ -262,7 +262,7 @@ mod tests {
         for user in 0..40 {
             people += &format!("{user}\t{}0000\n", user % 4);
             for at in 0..5 {
-                text += &format!("{user}\t{}\t3\t{}\n", (user + at) % 9, 1000 + at);
+                text += &format!("{user}\t{}\t3\t{}\n", (user + at) % 9, 1_700_000_000 + at);
             }
         }
         fs::write(data.join("ml-100k.inter"), text).expect("written");
@@ -333,7 +333,7 @@ mod tests {
         let mut text = String::from("household_id,store_id,basket_id,product_id,quantity,sales_value,ts\n");
         for user in 0..6 {
             for product in 1..5 {
-                text += &format!("{user},1,1,{product},1,2.0,{}\n", 1000 + product);
+                text += &format!("{user},1,1,{product},1,2.0,{}\n", 1_700_000_000 + product);
             }
         }
         fs::write(data.join("transactions.csv"), text).expect("written");

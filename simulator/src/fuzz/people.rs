@@ -197,7 +197,7 @@ fn command() -> FuzzTarget {
         r#""status""#,
         r#"{"model":3}"#,
         r#"{"model":null}"#,
-        r#"{"rollback":2}"#,
+        r#"{"rollback":{"run":1,"round":2}}"#,
         r#"{"ca_retire":{"force":true}}"#,
     ];
     let golden = golden.map(|text| text.as_bytes().to_vec()).into();

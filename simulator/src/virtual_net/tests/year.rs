@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use souk_client::config::ShopConfig;
 use souk_client::folder::Folder;
 use souk_client::ledger::read_ledger;
 use souk_client::recommend::RecommendOptions;
@@ -77,14 +78,7 @@ impl Year {
         let mut serving = self.federation.serve_plan(&self.plan, new_run);
         let shops = self.shops(week);
         let mut running: Vec<_> = shops.iter().map(|shop| self.federation.run(shop)).collect();
-        let published = async {
-            while lines(&serving, "published:").is_empty() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        tokio::time::timeout(LONGEST, published)
-            .await
-            .unwrap_or_else(|_| panic!("week {week}: no round: {:?}", serving.said()));
+        until(&serving, "published:").await;
         // The model reaches everybody.
         tokio::time::sleep(Duration::from_secs(20)).await;
         for shop in &mut running {
@@ -273,40 +267,37 @@ fn a_year_loses_no_model_charges_nothing_twice_and_serves_no_untrained_list() {
     .unwrap();
 }
 
-/// Two of three shops are away until the attempts are used up; when one is back, the run goes on by itself.
+/// Two of three owners pause, so no quorum can be reached; when they go on, so does the run, by itself.
 async fn pauses_and_heals(year: &Year) {
-    let mut serving = year.federation.serve();
-    let mut alone = year.federation.run(&year.federation.shops[0]);
-    let mut other = year.federation.run(&year.federation.shops[1]);
-    let waits = async {
-        while lines(&serving, "paused").is_empty() {
-            if !lines(&serving, "is open").is_empty() || !lines(&serving, "announced").is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+    let owners = |pause: bool| {
+        for shop in &year.federation.shops[1..] {
+            let mut config = ShopConfig::load(&shop.folder).unwrap();
+            config.policy.pause = pause;
+            fs::write(shop.folder.config(), toml::to_string(&config).unwrap()).unwrap();
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(5), waits).await;
-    other.stop().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(86_400), async {
-        while lines(&serving, "paused").is_empty() {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("it pauses: {:?}", serving.said()));
-    let mut back = year.federation.run(&year.federation.shops[1]);
-    tokio::time::timeout(LONGEST, async {
-        while lines(&serving, "published:").is_empty() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("it heals: {:?}", serving.said()));
-    for shop in [&mut alone, &mut back] {
+    owners(true);
+    let mut serving = year.federation.serve();
+    let shops = year.federation.shops.iter();
+    let mut running: Vec<_> = shops.map(|shop| year.federation.run(shop)).collect();
+    until(&serving, "paused: so many shops declined").await;
+    owners(false);
+    until(&serving, "published:").await;
+    for shop in &mut running {
         shop.stop().await.unwrap();
     }
     serving.stop().await.unwrap();
+}
+
+async fn until<E>(running: &Running<E>, words: &str) {
+    let said = async {
+        while lines(running, words).is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(LONGEST, said)
+        .await
+        .unwrap_or_else(|_| panic!("never {words:?}: {:?}", running.said()));
 }
 
 /// The shop's machine is lost; its backup of the night before is put back, its own files come from its till.
