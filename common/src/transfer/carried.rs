@@ -206,8 +206,9 @@ impl Carried {
 
 /// Both sides of views in the rows of a further catalogue; sides that are one stay one.
 fn moved_forms(forms: &[ViewForm], items: &ItemMap) -> Vec<ViewForm> {
-    let mut moved: Vec<(Arc<[f32]>, Arc<[f32]>)> = Vec::new();
-    let mut side = |side: &Arc<[f32]>, rank: usize| -> Arc<[f32]> {
+    type Side = Arc<[f32]>;
+    let mut moved: Vec<(Side, Side)> = Vec::new();
+    let mut side = |side: &Side, rank: usize| -> Side {
         let found = moved.iter().find(|(old, _)| Arc::ptr_eq(old, side));
         if let Some((_, new)) = found {
             return Arc::clone(new);

@@ -52,6 +52,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, Digester};
+use souk_common::terminal::say;
 
 use crate::cluster::disk::Stop;
 use crate::cluster::faults::{Op, Whom};
@@ -148,9 +149,9 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
     }
     let report = blow(args, args.plant)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        report.print(args.plant.is_none() && !args.equivocate);
+        report.print(args.plant.is_none() && !args.equivocate)?;
     }
     match args.plant {
         Some(_) => Ok(!report.failures.is_empty()),
@@ -166,20 +167,23 @@ fn find_plants(args: &StormArgs) -> anyhow::Result<bool> {
         let name = format!("{plant:?}");
         if !args.json {
             match first {
-                Some(failure) => println!(
+                Some(failure) => say(&format!(
                     "{name:<22} found in {} of {} federations, first with seed {}: {}",
                     report.failures.len(),
                     report.federations,
                     failure.seed,
                     failure.what[0]
-                ),
-                None => println!("{name:<22} NOT FOUND in {} federations", report.federations),
+                ))?,
+                None => say(&format!(
+                    "{name:<22} NOT FOUND in {} federations",
+                    report.federations
+                ))?,
             }
         }
         found.insert(name, report.failures.len());
     }
     if args.json {
-        println!("{}", serde_json::json!({ "found_in_federations": found }));
+        say(&serde_json::json!({ "found_in_federations": found }).to_string())?;
     }
     Ok(found.values().all(|times| *times > 0))
 }
@@ -229,9 +233,9 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
     }
     report.close()?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        report.print(false);
+        report.print(false)?;
     }
     Ok(report.failures.is_empty())
 }
@@ -246,7 +250,7 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
         let fine = is_borne(&outcome, lie, args.rounds);
         good &= fine;
         if !args.json {
-            println!(
+            say(&format!(
                 "{:<14} {} rounds published, {} attempts without a model, the others charged {most} times, named: {}{}",
                 format!("{lie:?}"),
                 outcome.published,
@@ -256,9 +260,11 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
                 } else {
                     outcome.named.join(", ")
                 },
-                if fine { "" } else { "  FAILED" },
-            );
-            outcome.faults.iter().for_each(|fault| println!("  {fault}"));
+                if fine { "" } else { "  FAILED" }
+            ))?;
+            for fault in &outcome.faults {
+                say(&format!("  {fault}"))?;
+            }
         }
         rows.push(serde_json::json!({
             "lie": format!("{lie:?}"),
@@ -270,7 +276,7 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
         }));
     }
     if args.json {
-        println!("{}", serde_json::json!({ "lies": rows }));
+        say(&serde_json::json!({ "lies": rows }).to_string())?;
     }
     Ok(good)
 }
@@ -438,51 +444,54 @@ impl Report {
     }
 
     /// `drawn`: what went wrong was drawn, and should be a storm.
-    fn print(&self, drawn: bool) {
-        println!(
+    fn print(&self, drawn: bool) -> std::io::Result<()> {
+        say(&format!(
             "{} federations x {} rounds: {:.1} virtual hours, {} receipts",
             self.federations, self.rounds_each, self.virtual_hours, self.receipts
-        );
+        ))?;
         let share = self.published_share() * 100.0;
-        println!(
+        say(&format!(
             "attempts: {} with a model ({share:.1} %), {} without ({:.1} %); programs ended by disk errors: {}",
             self.attempts_published,
             self.attempts_without_model,
             100.0 - share,
             self.programs_ended_by_disk_errors
-        );
+        ))?;
         if self.budgets_spent > 0 {
-            println!(
+            say(&format!(
                 "{} plans had nothing left before their last release",
                 self.budgets_spent
-            );
+            ))?;
         }
         for (name, times) in &self.went_wrong {
-            println!("  {name:<26} {times}");
+            say(&format!("  {name:<26} {times}"))?;
         }
         match self.trace {
-            Some(trace) => println!("trace {trace}"),
+            Some(trace) => say(&format!("trace {trace}"))?,
             None => {
-                println!("no trace: entropy is the operating system's here, and a failure may not come again")
+                say("no trace: entropy is the operating system's here, and a failure may not come again")?
             }
         }
         for failure in &self.failures {
-            println!("FAILED seed {}:", failure.seed);
-            failure.what.iter().take(5).for_each(|what| println!("  {what}"));
+            say(&format!("FAILED seed {}:", failure.seed))?;
+            for what in failure.what.iter().take(5) {
+                say(&format!("  {what}"))?;
+            }
         }
         if self.failures.is_empty() {
-            println!(
+            say(
                 "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; bare sums \
-                 that could be computed: 0; hangs: 0"
-            );
+                 that could be computed: 0; hangs: 0",
+            )?;
         }
         if drawn && !self.is_stormy() {
-            println!(
+            say(&format!(
                 "but this was no storm: at least {:.0} % of the attempts must publish and {:.0} % must not (--pause-ms)",
                 LEAST_PUBLISHED * 100.0,
                 (1.0 - MOST_PUBLISHED) * 100.0
-            );
+            ))?;
         }
+        Ok(())
     }
 }
 
