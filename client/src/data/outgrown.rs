@@ -13,7 +13,7 @@ use crate::folder::Folder;
 use crate::ledger::read_ledger;
 use crate::membership::Membership;
 use crate::participate::{Blob, BlobKind};
-use crate::recommend::cache::open_plan;
+use crate::recommend::blobs::open_plan;
 
 /// What there is to tell, a line each.
 #[derive(Clone, Debug, Default, PartialEq)]

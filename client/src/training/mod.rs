@@ -40,7 +40,7 @@ use crate::folder::Folder;
 use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending, Policy};
-use crate::recommend::cache::{open_plan, read_blob};
+use crate::recommend::blobs::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};

@@ -37,6 +37,7 @@
 //! The report's trace is a digest of all of it. A failure comes again with its seed as long as the code is the same; what it
 //! was belongs into `reproduction.rs`, where it is looked for from then on, whatever the code becomes.
 
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -49,10 +50,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, Digester};
 use souk_common::terminal::say;
+
+use report::Report;
 
 use crate::cluster::disk::Stop;
 use crate::cluster::faults::{Op, Whom};
@@ -105,32 +106,6 @@ pub(crate) struct StormArgs {
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
-}
-
-/// What all federations together came to.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    federations: u64,
-    rounds_each: u64,
-    attempts_published: u64,
-    attempts_without_model: u64,
-    receipts: u64,
-    /// Plans of releases of which nothing was left before the last one.
-    budgets_spent: u64,
-    programs_ended_by_disk_errors: u64,
-    virtual_hours: f64,
-    went_wrong: BTreeMap<&'static str, u64>,
-    failures: Vec<Failure>,
-    /// Of all that happened: the same whenever the same program blows the same seeds. None where entropy is not a seed's.
-    trace: Option<Digest>,
-    #[serde(skip)]
-    traces: Digester,
-}
-
-#[derive(Debug, Serialize)]
-struct Failure {
-    seed: u64,
-    what: Vec<String>,
 }
 
 /// Whether nothing was found (or, with a fault put in, something).
@@ -406,95 +381,6 @@ fn blow_one(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Outcome>
     }))
 }
 
-impl Report {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
-        self.attempts_published += outcome.published;
-        self.attempts_without_model += outcome.abandoned;
-        self.receipts += outcome.receipts;
-        self.budgets_spent += u64::from(outcome.spent);
-        self.programs_ended_by_disk_errors += outcome.ended_by_disk;
-        self.virtual_hours += outcome.seconds / 3600.0;
-        // A federation that panicked has none.
-        if let Some(trace) = outcome.trace {
-            self.traces.update(&trace.0);
-        }
-        for (name, times) in outcome.ops {
-            *self.went_wrong.entry(name).or_default() += times;
-        }
-        if !outcome.faults.is_empty() {
-            let what = outcome.faults;
-            self.failures.push(Failure { seed, what });
-        }
-    }
-
-    fn close(&mut self) -> anyhow::Result<()> {
-        self.trace = crate::cluster::entropy::is_decided()?.then(|| self.traces.finish());
-        Ok(())
-    }
-
-    /// Share of all attempts that ended with a model.
-    fn published_share(&self) -> f64 {
-        let all = self.attempts_published + self.attempts_without_model;
-        self.attempts_published as f64 / all.max(1) as f64
-    }
-
-    /// A storm in which hardly anything fails, or nothing succeeds, shows little.
-    fn is_stormy(&self) -> bool {
-        (LEAST_PUBLISHED..=MOST_PUBLISHED).contains(&self.published_share())
-    }
-
-    /// `drawn`: what went wrong was drawn, and should be a storm.
-    fn print(&self, drawn: bool) -> std::io::Result<()> {
-        say(&format!(
-            "{} federations x {} rounds: {:.1} virtual hours, {} receipts",
-            self.federations, self.rounds_each, self.virtual_hours, self.receipts
-        ))?;
-        let share = self.published_share() * 100.0;
-        say(&format!(
-            "attempts: {} with a model ({share:.1} %), {} without ({:.1} %); programs ended by disk errors: {}",
-            self.attempts_published,
-            self.attempts_without_model,
-            100.0 - share,
-            self.programs_ended_by_disk_errors
-        ))?;
-        if self.budgets_spent > 0 {
-            say(&format!(
-                "{} plans had nothing left before their last release",
-                self.budgets_spent
-            ))?;
-        }
-        for (name, times) in &self.went_wrong {
-            say(&format!("  {name:<26} {times}"))?;
-        }
-        match self.trace {
-            Some(trace) => say(&format!("trace {trace}"))?,
-            None => {
-                say("no trace: entropy is the operating system's here, and a failure may not come again")?
-            }
-        }
-        for failure in &self.failures {
-            say(&format!("FAILED seed {}:", failure.seed))?;
-            for what in failure.what.iter().take(5) {
-                say(&format!("  {what}"))?;
-            }
-        }
-        if self.failures.is_empty() {
-            say(
-                "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; bare sums \
-                 that could be computed: 0; hangs: 0",
-            )?;
-        }
-        if drawn && !self.is_stormy() {
-            say(&format!(
-                "but this was no storm: at least {:.0} % of the attempts must publish and {:.0} % must not (--pause-ms)",
-                LEAST_PUBLISHED * 100.0,
-                (1.0 - MOST_PUBLISHED) * 100.0
-            ))?;
-        }
-        Ok(())
-    }
-}
-
 fn progress(length: u64) -> ProgressBar {
     match std::io::stderr().is_terminal() {
         true => ProgressBar::new(length).with_style(
@@ -508,5 +394,3 @@ fn progress(length: u64) -> ProgressBar {
 const SHOPS: usize = 4;
 const AT_ONCE: usize = 32;
 const DEFAULT_PAUSE_MS: i64 = 7_000;
-const LEAST_PUBLISHED: f64 = 0.6;
-const MOST_PUBLISHED: f64 = 0.95;
