@@ -242,7 +242,7 @@ fn a_shops_folder_of_the_first_format_is_read_whole() {
     let word = store.model_word().expect("readable").expect("one");
     let manifest = word.manifest().expect("of a model");
     let [plan, catalogue, model] = souk_client::store::blobs_of(manifest);
-    let read = |blob| souk_client::recommend::cache::read_blob(&folder, blob).expect("whole");
+    let read = |blob| souk_client::recommend::blobs::read_blob(&folder, blob).expect("whole");
     let plan = Plan::from_bytes(&read(&plan)).expect("a plan");
     let catalogue = souk_common::catalogue::Catalogue::from_bytes(&read(&catalogue)).expect("a catalogue");
     let layout = Layout::new(&plan.model, &Vocabulary::from(&catalogue));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Place, show};
-use crate::membership::listed::{Confirmed, confirm};
+use crate::membership::listed::{ListOutcome, confirm};
 
 pub(super) const HELP: &str = "The operator makes the list with `souk-coordinator shops --export FILE` when all shops have \
 joined, and gives it to every owner. It has a phrase of twelve words. Call one other owner, at a number that you have from \
@@ -40,7 +40,7 @@ pub(super) fn run(args: Confirm) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn text(came: &Confirmed) -> String {
+fn text(came: &ListOutcome) -> String {
     let names: Vec<String> = came.shops.iter().map(ToString::to_string).collect();
     match came.confirmed {
         true => format!(

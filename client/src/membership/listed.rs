@@ -19,7 +19,7 @@ use crate::membership::{Membership, trust};
 
 /// What came of a list.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Confirmed {
+pub struct ListOutcome {
     /// What owners compare.
     pub phrase: String,
     /// The other shops in it.
@@ -34,7 +34,7 @@ pub struct Confirmed {
 /// # Errors
 /// When the file is no list of this federation's coordinator, this shop is in it by another key or not at all, a key is
 /// another than the one that was confirmed before, the phrase is another, or `shop.toml` can't be edited.
-pub fn confirm(folder: &Folder, path: &Path, phrase: Option<&str>) -> anyhow::Result<Confirmed> {
+pub fn confirm(folder: &Folder, path: &Path, phrase: Option<&str>) -> anyhow::Result<ListOutcome> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
     ensure!(membership.left_at.is_none(), "this shop has left its federation");
@@ -86,7 +86,7 @@ pub fn confirm(folder: &Folder, path: &Path, phrase: Option<&str>) -> anyhow::Re
             trust::write(folder, &member.shop, &fingerprint(&member.identity))?;
         }
     }
-    Ok(Confirmed {
+    Ok(ListOutcome {
         phrase: own_phrase,
         shops: others.iter().map(|member| member.shop.clone()).collect(),
         confirmed: phrase.is_some(),

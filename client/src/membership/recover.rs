@@ -26,7 +26,7 @@ use crate::ledger::open_ledger;
 use crate::link::{Link, ToldReceipt, is_here};
 use crate::membership::Membership;
 use crate::participate::{Blob, BlobKind};
-use crate::recommend::cache::open_plan;
+use crate::recommend::blobs::open_plan;
 
 pub use crate::membership::bill::Bill;
 use crate::membership::bill::{check, weigh};

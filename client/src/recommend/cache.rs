@@ -4,20 +4,19 @@ use std::fs;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner};
 use souk_common::model::{Loaded, Recommender};
-use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
 
 use crate::config::ShopConfig;
 use crate::data::read_shop;
 use crate::folder::Folder;
-use crate::participate::Blob;
+use crate::recommend::blobs::{open_plan, read_blob};
 use crate::recommend::serving::Serving;
 use crate::stack::sources::{Release, Sources, digest_of, epsilon_of};
 use crate::store::{Store, blobs_of};
@@ -154,24 +153,6 @@ impl ShelfCache {
     }
 }
 
-/// A fetched blob, checked against its name.
-///
-/// # Errors
-/// When it is missing, or is not what its name says.
-pub fn read_blob(folder: &Folder, blob: &Blob) -> anyhow::Result<Vec<u8>> {
-    let path = folder.blob(blob);
-    let bytes = folder
-        .disk()
-        .read(&path)
-        .with_context(|| format!("can't read {}", path.display()))?;
-    ensure!(
-        Digest::of(&bytes) == blob.digest,
-        "{} is damaged: remove it, and `souk-client run` fetches it again",
-        path.display()
-    );
-    Ok(bytes)
-}
-
 /// The catalogue in use; none before the first model.
 ///
 /// # Errors
@@ -184,14 +165,6 @@ pub fn catalogue_in_use(folder: &Folder) -> anyhow::Result<Option<Catalogue>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context("can't read catalogue.jsonl"),
     }
-}
-
-/// A plan, by its digest.
-///
-/// # Errors
-/// When it is missing or makes no sense.
-pub fn open_plan(folder: &Folder, blob: &Blob) -> anyhow::Result<Plan> {
-    Ok(Plan::from_bytes(&read_blob(folder, blob)?)?)
 }
 
 /// Whether a trained model makes lists; of files, its plan's is read for that, and the model's.

@@ -10,6 +10,7 @@
 //! | [`serving`] | which model or release it rests on |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
+pub mod blobs;
 pub mod cache;
 pub mod names;
 pub mod picture;

@@ -10,7 +10,7 @@ use souk_common::plan::Plan;
 use souk_common::terminal::printable;
 
 use crate::folder::Folder;
-use crate::recommend::cache::open_plan;
+use crate::recommend::blobs::open_plan;
 use crate::stack::ServedBy;
 use crate::store::{ServedModel, Store, blobs_of};
 

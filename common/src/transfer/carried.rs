@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ItemMap;
 use super::parameters::{Shape, transferred};
 use crate::catalogue::{Catalogue, MAX_ITEMS};
-use crate::channels::{Channel, Channels, FederatedPopularity, Lda, LowRank, Named};
+use crate::channels::{Channel, Channels, FederatedPopularity, Lda, LowRank, Renamed};
 use crate::features::Features;
 use crate::ids::Digest;
 use crate::model::Recommender;
@@ -191,7 +191,7 @@ impl Carried {
             channels.push(Arc::new(ModelChannel::new(Arc::new(loaded))));
         }
         let named = |channel: Arc<dyn Channel>| -> Arc<dyn Channel> {
-            Arc::new(Named::new(format!("{}: {}", self.of, channel.name()), channel))
+            Arc::new(Renamed::new(format!("{}: {}", self.of, channel.name()), channel))
         };
         Ok(channels.into_iter().map(named).collect())
     }
@@ -206,8 +206,9 @@ impl Carried {
 
 /// Both sides of views in the rows of a further catalogue; sides that are one stay one.
 fn moved_forms(forms: &[ViewForm], items: &ItemMap) -> Vec<ViewForm> {
-    let mut moved: Vec<(Arc<[f32]>, Arc<[f32]>)> = Vec::new();
-    let mut side = |side: &Arc<[f32]>, rank: usize| -> Arc<[f32]> {
+    type Side = Arc<[f32]>;
+    let mut moved: Vec<(Side, Side)> = Vec::new();
+    let mut side = |side: &Side, rank: usize| -> Side {
         let found = moved.iter().find(|(old, _)| Arc::ptr_eq(old, side));
         if let Some((_, new)) = found {
             return Arc::clone(new);

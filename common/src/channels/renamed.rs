@@ -5,19 +5,19 @@ use std::sync::Arc;
 use super::{Channel, Group, Recency};
 
 /// The same scores, called something else, so that two of a kind can stand in one stack.
-pub struct Named {
+pub struct Renamed {
     name: String,
     inner: Arc<dyn Channel>,
 }
 
-impl Named {
+impl Renamed {
     /// `inner`, called `name`.
     pub fn new(name: String, inner: Arc<dyn Channel>) -> Self {
         Self { name, inner }
     }
 }
 
-impl Channel for Named {
+impl Channel for Renamed {
     fn name(&self) -> &str {
         &self.name
     }
