@@ -115,7 +115,7 @@ fn masked_rounds_are_made_again_from_parts_and_shares_and_any_flipped_byte_is_fo
         &["verify", text(&federation.home()), "--key", &stranger],
     );
     assert_eq!(said.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&said.stdout).contains("not signed by the federation's key"));
+    assert!(String::from_utf8_lossy(&said.stdout).contains("no word in the record is signed by this key"));
 }
 
 #[test]

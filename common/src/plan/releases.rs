@@ -152,6 +152,31 @@ impl Plan {
         None
     }
 
+    /// What `round`, from 1, is of, for people; none beyond the last.
+    pub fn round_in_words(&self, round: u64) -> Option<String> {
+        let words = match self.kind_at(round) {
+            Some(RoundKind::Release(kind)) => {
+                let what = match kind {
+                    ReleaseKind::Popularity => "how popular each item is",
+                    ReleaseKind::Collaborative => "which items are bought together",
+                    ReleaseKind::SecondCollaborative => "a second view of which items are bought together",
+                };
+                format!("release {round} of {}: {what}", self.release.len())
+            }
+            Some(RoundKind::Training { phase, step }) => {
+                let training = self.training.get(phase)?;
+                let what = match training.kind {
+                    TrainingKind::Model => "the model",
+                    TrainingKind::Tower => "the tower",
+                };
+                format!("step {} of {} that train {what}", step + 1, training.rounds)
+            }
+            None if self.is_of_releases() || !(1..=self.rounds).contains(&round) => return None,
+            None => format!("step {round} of {} that train the model", self.rounds),
+        };
+        Some(words)
+    }
+
     /// What `round`, from 1, releases; none in other rounds.
     pub fn release_at(&self, round: u64) -> Option<ReleaseKind> {
         match self.kind_at(round)? {

@@ -47,6 +47,8 @@ fn status_table(status: &Status) -> String {
         rounds => format!("{} of {rounds} published", status.rounds_published),
     };
     facts.extend([("state", state.to_owned()), ("rounds", rounds)]);
+    let next = status.next_round.clone();
+    facts.extend(next.map(|next| ("next", next)));
     if status.attempt > 0 {
         let next = status.rounds_published + 1;
         facts.push(("attempt", format!("{} at round {next}", status.attempt)));
@@ -180,6 +182,7 @@ mod tests {
             state: RunState::Paused,
             rounds_published: 2,
             rounds: 60,
+            next_round: Some("step 3 of 60 that train the model".to_owned()),
             attempt: 2,
             model_hash: None,
             log: LogHead {
@@ -238,6 +241,7 @@ mod tests {
             "! clock is off  early".to_owned(),
             "state           paused".to_owned(),
             "rounds          2 of 60 published".to_owned(),
+            "next            step 3 of 60 that train the model".to_owned(),
             "attempt         2 at round 3".to_owned(),
             "waits for       shares of the masked attempt".to_owned(),
         ];

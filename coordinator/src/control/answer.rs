@@ -205,6 +205,9 @@ pub struct Status {
     pub rounds_published: u64,
     /// Rounds of the plan; 0: no run was begun.
     pub rounds: u64,
+    /// What the next round is of; none after the last one, or before the first run.
+    #[serde(default)]
+    pub next_round: Option<String>,
     /// Number of the last attempt at the next round; 0 before the first.
     pub attempt: u32,
     /// The current model.

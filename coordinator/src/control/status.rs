@@ -3,13 +3,14 @@
 use souk_common::clock::Timestamp;
 use souk_common::date::date;
 use souk_common::ids::AttemptId;
+use souk_common::plan::Plan;
 use souk_common::update::Counts;
 
 use super::answer::{LeftOut, Quality, RunState, ShopStatus, Status};
 use super::{ControlError, refused, views};
 use crate::folder::FederationFolder;
 use crate::limits::MemoryBound;
-use crate::store::{Store, Traffic};
+use crate::store::{Run, Store, Traffic};
 
 /// What only a running `serve` knows.
 pub(crate) struct Live {
@@ -67,6 +68,7 @@ pub(super) fn status(
         paused_because,
         rounds_published: run.as_ref().map_or(0, |run| run.published),
         rounds: run.as_ref().map_or(0, |run| run.rounds),
+        next_round: run.as_ref().and_then(|run| next_round(store, run)),
         attempt: run.as_ref().map_or(0, |run| run.attempt),
         model_hash: model.map(|manifest| manifest.model),
         log: store.log_head(),
@@ -83,6 +85,12 @@ pub(super) fn status(
         clocks_off: views::clocks_off(store.shops().map_err(refused)?),
         memory_bound: memory_bound(home, store)?,
     })
+}
+
+/// What the next round is of, as far as the plan's file can be read.
+fn next_round(store: &Store, run: &Run) -> Option<String> {
+    let plan = Plan::from_bytes(&store.files().read(&run.plan).ok()?).ok()?;
+    plan.round_in_words(run.published + 1)
 }
 
 fn of_counts(id: AttemptId, counts: &Counts) -> Quality {

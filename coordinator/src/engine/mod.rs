@@ -320,6 +320,9 @@ impl Engine {
             } => {
                 let outcome = without_model(accepted, quorum, unmasking);
                 self.abandon(now, id, (outcome, charged), outputs)?;
+                if self.machine.was_spent_before() {
+                    outputs.push(Output::Report(format!("{id}: {RUN_BEFORE}")));
+                }
             }
             Effect::Paused(reason) => {
                 if reason == PauseReason::NotFinite {
@@ -456,6 +459,11 @@ pub enum EngineError {
     #[error(transparent)]
     Aggregator(#[from] AggregatorError),
 }
+
+/// What the operator is told when shops have spent an attempt before it began.
+const RUN_BEFORE: &str = "every shop that answered has spent this very attempt before, so nothing was charged: this plan was run \
+    before by a coordinator that this folder knows nothing of. Each of its rounds may cost attempts like this one; to have none of \
+    them, give the plan another `name` and start `serve` with --new-run";
 
 impl From<std::io::Error> for EngineError {
     fn from(error: std::io::Error) -> Self {

@@ -74,9 +74,7 @@ pub(super) fn find_version(store: &Store, name: VersionName) -> Result<Manifest,
         Some(run) => store.find_model(|manifest| is_meant(name, &run.plan, manifest))?,
         None => None,
     };
-    Ok(found
-        .map(|signed| signed.body)
-        .ok_or(NoVersion::Unknown { name })?)
+    found.map(|signed| signed.body).ok_or(NoVersion::Unknown { name })
 }
 
 /// A version, from its files.

@@ -18,6 +18,8 @@ pub(super) struct Attempt {
     pub(super) shops: BTreeMap<ShopName, Progress>,
     /// Steps of a masked attempt.
     pub(super) masked: Option<MaskSteps>,
+    /// Whether any shop may have begun it.
+    was_accepted: bool,
 }
 
 /// How far a shop is in this attempt.
@@ -39,6 +41,7 @@ impl Attempt {
             deadline,
             shops: BTreeMap::new(),
             masked,
+            was_accepted: false,
         }
     }
 
@@ -58,6 +61,8 @@ impl Attempt {
             masked: open
                 .masked
                 .map(|step| MaskSteps::resumed(step, open.deadline, least)),
+            // Nobody remembers who had.
+            was_accepted: true,
         }
     }
 
@@ -67,6 +72,7 @@ impl Attempt {
             Decision::Accept => Progress::Accepted,
             Decision::Decline(code) => Progress::Declined(code),
         };
+        self.was_accepted |= answer == Decision::Accept;
         let said = self.shops.entry(shop).or_insert(progress);
         let takes_it_back = self.masked.is_some() && matches!(progress, Progress::Declined(_));
         if matches!(said, Progress::Accepted | Progress::Declined(_))
@@ -127,6 +133,12 @@ impl Attempt {
     /// Whether the shop would decline another attempt, too.
     pub(super) fn declines_for_good(&self, shop: &ShopName) -> bool {
         matches!(self.shops.get(shop), Some(Progress::Declined(code)) if !code.is_passing())
+    }
+
+    /// Whether all who answered had spent this very attempt before it began.
+    pub(super) fn was_spent_before(&self) -> bool {
+        let interrupted = Progress::Declined(DeclineCode::Interrupted);
+        !self.was_accepted && !self.shops.is_empty() && self.shops.values().all(|said| *said == interrupted)
     }
 
     pub(super) fn counted_in_order(&self, order: &[ShopName]) -> Vec<(ShopName, Digest)> {

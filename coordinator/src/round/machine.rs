@@ -21,13 +21,13 @@ pub struct Machine {
     /// Shops whose own signatures show that they lied.
     named: BTreeSet<ShopName>,
     /// Rounds published.
-    published: u64,
+    pub(super) published: u64,
     /// Attempts at the next round that were opened.
-    opened: u32,
+    pub(super) opened: u32,
     /// Of those, the ones that count against the plan's limit.
     pub(super) tries: u32,
     pub(super) paused: Option<PauseReason>,
-    step: Step,
+    pub(super) step: Step,
     /// The attempt that ended last, for who asks how it went.
     pub(super) ended: Option<Attempt>,
     /// Whom the attempts at this round lacked, when they were used up; whether one of them came back.
@@ -37,8 +37,9 @@ pub struct Machine {
     pub(super) heals: u32,
 }
 
+/// What is going on.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Idle,
     Collecting(Attempt),
     /// The id and the counted updates: what is told to shops that ask for it again.
@@ -376,37 +377,6 @@ impl Machine {
         effects.push(Effect::SetTimer(ends));
     }
 
-    fn fail_to_unmask(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
-        if let Step::Publishing(attempt) = &self.step
-            && attempt.id == id
-        {
-            let attempt = attempt.clone();
-            self.abandon(&attempt, effects);
-        }
-    }
-
-    /// The attempt ends without a model, and no other begins until the operator has looked.
-    fn refuse_model(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
-        let Step::Publishing(attempt) = &self.step else {
-            return;
-        };
-        if attempt.id != id {
-            return;
-        }
-        let attempt = attempt.clone();
-        effects.push(Effect::Abandon {
-            id,
-            accepted: attempt.counted_len(),
-            quorum: self.rules.quorum,
-            unmasking: None,
-            charged: attempt.may_be_charged(),
-        });
-        self.step = Step::Idle;
-        self.ended = Some(attempt);
-        self.paused = Some(PauseReason::NotFinite);
-        effects.push(Effect::Paused(PauseReason::NotFinite));
-    }
-
     fn connect(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
         if let Step::Collecting(attempt) = &self.step
             && self.is_invited(&shop)
@@ -447,53 +417,11 @@ impl Machine {
         self.step = Step::Collecting(Attempt::new(id, deadline, masked));
     }
 
-    fn abandon(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Abandon {
-            id: attempt.id,
-            accepted: attempt.counted_len(),
-            quorum: self.rules.quorum,
-            unmasking: attempt.masked.as_ref().and_then(MaskSteps::unmasking),
-            charged: attempt.may_be_charged(),
-        });
-        self.step = Step::Idle;
-        self.ended = Some(attempt.clone());
-        let reason = if attempt.may_be_charged() && self.rules.last_release == Some(attempt.id.round) {
-            Some(PauseReason::Spent)
-        } else if self.ready() < self.rules.quorum {
-            Some(PauseReason::Declined)
-        } else if self.tries >= self.rules.attempts {
-            Some(PauseReason::Attempts)
-        } else {
-            None
-        };
-        if let (Some(reason), None) = (reason, self.paused) {
-            self.paused = Some(reason);
-            self.note_missing();
-            effects.push(Effect::Paused(reason));
-        }
-    }
-
     /// Of the attempt that would be opened now.
     pub(super) fn next_id(&self) -> AttemptId {
         AttemptId {
             round: self.published + 1,
             attempt: self.opened + 1,
-        }
-    }
-
-    fn publish(&mut self, id: AttemptId, effects: &mut Vec<Effect>) {
-        let Step::Publishing(attempt) = &self.step else {
-            return;
-        };
-        if attempt.id != id {
-            return;
-        }
-        self.ended = Some(attempt.clone());
-        self.step = Step::Idle;
-        self.published = id.round;
-        (self.opened, self.tries, self.heals) = (0, 0, 0);
-        if self.published >= self.rules.rounds {
-            effects.push(Effect::Finish);
         }
     }
 

@@ -20,6 +20,7 @@
 //! the driver has said that it is durable ([`Event::Recorded`]), so a receipt never promises what a crash can take back.
 
 mod attempt;
+mod ending;
 mod heal;
 mod machine;
 mod masking;

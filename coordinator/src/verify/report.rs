@@ -30,6 +30,14 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+impl Report {
+    /// What is wrong if not one word of the record is signed by the key: then it is the key.
+    pub fn wrong_key(&self) -> Option<&str> {
+        let signatures = self.checks.get(SIGNATURES)?;
+        (signatures.good == 0).then(|| signatures.wrong.first().map(String::as_str))?
+    }
+}
+
 impl Check {
     pub(super) fn new(name: &'static str) -> Self {
         Self {

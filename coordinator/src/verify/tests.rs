@@ -101,7 +101,14 @@ fn a_missing_or_added_entry_and_words_by_another_key_are_found() {
     let dir = published();
     let said = |report: &Report, check: usize| report.checks[check].wrong.join("; ");
     let report = check(dir.path(), &SigningKey::from_bytes(&[4; 32]).public()).unwrap();
-    assert!(said(&report, SIGNATURES).contains("not signed by the federation's key"));
+    assert_eq!(report.checks[SIGNATURES].wrong.len(), 1, "{report:?}");
+    assert!(
+        report
+            .wrong_key()
+            .unwrap()
+            .contains("no word in the record is signed by this key")
+    );
+    assert_eq!(check(dir.path(), &key().public()).unwrap().wrong_key(), None);
     let length = report.log_length;
     let gone = tamper::entry(dir.path(), length - 1);
     tamper::set_entry(dir.path(), length - 1, None);

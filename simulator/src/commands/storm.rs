@@ -37,6 +37,7 @@
 //! The report's trace is a digest of all of it. A failure comes again with its seed as long as the code is the same; what it
 //! was belongs into `reproduction.rs`, where it is looked for from then on, whatever the code becomes.
 
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -49,9 +50,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use souk_common::clock::Timestamp;
-use souk_common::ids::{Digest, Digester};
+use souk_common::terminal::say;
+
+use report::Report;
 
 use crate::cluster::disk::Stop;
 use crate::cluster::faults::{Op, Whom};
@@ -106,32 +108,6 @@ pub(crate) struct StormArgs {
     json: bool,
 }
 
-/// What all federations together came to.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    federations: u64,
-    rounds_each: u64,
-    attempts_published: u64,
-    attempts_without_model: u64,
-    receipts: u64,
-    /// Plans of releases of which nothing was left before the last one.
-    budgets_spent: u64,
-    programs_ended_by_disk_errors: u64,
-    virtual_hours: f64,
-    went_wrong: BTreeMap<&'static str, u64>,
-    failures: Vec<Failure>,
-    /// Of all that happened: the same whenever the same program blows the same seeds. None where entropy is not a seed's.
-    trace: Option<Digest>,
-    #[serde(skip)]
-    traces: Digester,
-}
-
-#[derive(Debug, Serialize)]
-struct Failure {
-    seed: u64,
-    what: Vec<String>,
-}
-
 /// Whether nothing was found (or, with a fault put in, something).
 ///
 /// # Errors
@@ -148,9 +124,9 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
     }
     let report = blow(args, args.plant)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        report.print(args.plant.is_none() && !args.equivocate);
+        report.print(args.plant.is_none() && !args.equivocate)?;
     }
     match args.plant {
         Some(_) => Ok(!report.failures.is_empty()),
@@ -166,20 +142,23 @@ fn find_plants(args: &StormArgs) -> anyhow::Result<bool> {
         let name = format!("{plant:?}");
         if !args.json {
             match first {
-                Some(failure) => println!(
+                Some(failure) => say(&format!(
                     "{name:<22} found in {} of {} federations, first with seed {}: {}",
                     report.failures.len(),
                     report.federations,
                     failure.seed,
                     failure.what[0]
-                ),
-                None => println!("{name:<22} NOT FOUND in {} federations", report.federations),
+                ))?,
+                None => say(&format!(
+                    "{name:<22} NOT FOUND in {} federations",
+                    report.federations
+                ))?,
             }
         }
         found.insert(name, report.failures.len());
     }
     if args.json {
-        println!("{}", serde_json::json!({ "found_in_federations": found }));
+        say(&serde_json::json!({ "found_in_federations": found }).to_string())?;
     }
     Ok(found.values().all(|times| *times > 0))
 }
@@ -229,9 +208,9 @@ fn every_write(args: &StormArgs) -> anyhow::Result<bool> {
     }
     report.close()?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        report.print(false);
+        report.print(false)?;
     }
     Ok(report.failures.is_empty())
 }
@@ -246,7 +225,7 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
         let fine = is_borne(&outcome, lie, args.rounds);
         good &= fine;
         if !args.json {
-            println!(
+            say(&format!(
                 "{:<14} {} rounds published, {} attempts without a model, the others charged {most} times, named: {}{}",
                 format!("{lie:?}"),
                 outcome.published,
@@ -256,9 +235,11 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
                 } else {
                     outcome.named.join(", ")
                 },
-                if fine { "" } else { "  FAILED" },
-            );
-            outcome.faults.iter().for_each(|fault| println!("  {fault}"));
+                if fine { "" } else { "  FAILED" }
+            ))?;
+            for fault in &outcome.faults {
+                say(&format!("  {fault}"))?;
+            }
         }
         rows.push(serde_json::json!({
             "lie": format!("{lie:?}"),
@@ -270,7 +251,7 @@ fn lying_member(args: &StormArgs) -> anyhow::Result<bool> {
         }));
     }
     if args.json {
-        println!("{}", serde_json::json!({ "lies": rows }));
+        say(&serde_json::json!({ "lies": rows }).to_string())?;
     }
     Ok(good)
 }
@@ -400,92 +381,6 @@ fn blow_one(setup: &Arc<Setup>, weather: FaultConfig) -> anyhow::Result<Outcome>
     }))
 }
 
-impl Report {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
-        self.attempts_published += outcome.published;
-        self.attempts_without_model += outcome.abandoned;
-        self.receipts += outcome.receipts;
-        self.budgets_spent += u64::from(outcome.spent);
-        self.programs_ended_by_disk_errors += outcome.ended_by_disk;
-        self.virtual_hours += outcome.seconds / 3600.0;
-        // A federation that panicked has none.
-        if let Some(trace) = outcome.trace {
-            self.traces.update(&trace.0);
-        }
-        for (name, times) in outcome.ops {
-            *self.went_wrong.entry(name).or_default() += times;
-        }
-        if !outcome.faults.is_empty() {
-            let what = outcome.faults;
-            self.failures.push(Failure { seed, what });
-        }
-    }
-
-    fn close(&mut self) -> anyhow::Result<()> {
-        self.trace = crate::cluster::entropy::is_decided()?.then(|| self.traces.finish());
-        Ok(())
-    }
-
-    /// Share of all attempts that ended with a model.
-    fn published_share(&self) -> f64 {
-        let all = self.attempts_published + self.attempts_without_model;
-        self.attempts_published as f64 / all.max(1) as f64
-    }
-
-    /// A storm in which hardly anything fails, or nothing succeeds, shows little.
-    fn is_stormy(&self) -> bool {
-        (LEAST_PUBLISHED..=MOST_PUBLISHED).contains(&self.published_share())
-    }
-
-    /// `drawn`: what went wrong was drawn, and should be a storm.
-    fn print(&self, drawn: bool) {
-        println!(
-            "{} federations x {} rounds: {:.1} virtual hours, {} receipts",
-            self.federations, self.rounds_each, self.virtual_hours, self.receipts
-        );
-        let share = self.published_share() * 100.0;
-        println!(
-            "attempts: {} with a model ({share:.1} %), {} without ({:.1} %); programs ended by disk errors: {}",
-            self.attempts_published,
-            self.attempts_without_model,
-            100.0 - share,
-            self.programs_ended_by_disk_errors
-        );
-        if self.budgets_spent > 0 {
-            println!(
-                "{} plans had nothing left before their last release",
-                self.budgets_spent
-            );
-        }
-        for (name, times) in &self.went_wrong {
-            println!("  {name:<26} {times}");
-        }
-        match self.trace {
-            Some(trace) => println!("trace {trace}"),
-            None => {
-                println!("no trace: entropy is the operating system's here, and a failure may not come again")
-            }
-        }
-        for failure in &self.failures {
-            println!("FAILED seed {}:", failure.seed);
-            failure.what.iter().take(5).for_each(|what| println!("  {what}"));
-        }
-        if self.failures.is_empty() {
-            println!(
-                "acknowledged updates lost: 0; ledgers under-counted: 0; divergent models: 0; secrets shown twice: 0; bare sums \
-                 that could be computed: 0; hangs: 0"
-            );
-        }
-        if drawn && !self.is_stormy() {
-            println!(
-                "but this was no storm: at least {:.0} % of the attempts must publish and {:.0} % must not (--pause-ms)",
-                LEAST_PUBLISHED * 100.0,
-                (1.0 - MOST_PUBLISHED) * 100.0
-            );
-        }
-    }
-}
-
 fn progress(length: u64) -> ProgressBar {
     match std::io::stderr().is_terminal() {
         true => ProgressBar::new(length).with_style(
@@ -499,5 +394,3 @@ fn progress(length: u64) -> ProgressBar {
 const SHOPS: usize = 4;
 const AT_ONCE: usize = 32;
 const DEFAULT_PAUSE_MS: i64 = 7_000;
-const LEAST_PUBLISHED: f64 = 0.6;
-const MOST_PUBLISHED: f64 = 0.95;

@@ -66,6 +66,9 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
 }
 
 fn prose(report: &Report) -> String {
+    if let Some(wrong) = report.wrong_key() {
+        return format!("FAIL {wrong}");
+    }
     let mut text = format!("{} entries in the record\n", report.log_length);
     for check in &report.checks {
         let mark = if check.ok { "ok  " } else { "FAIL" };

@@ -90,6 +90,10 @@ fn training_shares_the_budget_and_its_rounds_follow_the_releases() {
     assert_eq!(plan.kind_at(3), Some(RoundKind::Training { phase: 0, step: 0 }));
     assert_eq!(plan.kind_at(5), Some(RoundKind::Training { phase: 0, step: 2 }));
     assert!(plan.kind_at(0).is_none() && plan.kind_at(6).is_none() && plan.release_at(3).is_none());
+    let words = |round| plan.round_in_words(round).unwrap_or_default();
+    assert_eq!(words(2), "release 2 of 2: which items are bought together");
+    assert_eq!(words(4), "step 2 of 3 that train the tower");
+    assert_eq!((words(0), words(6)), (String::new(), String::new()));
     // Each of three rounds has a third of a tenth, and all rounds together the budget.
     let mut charged = Vec::new();
     for round in 1..=5 {

@@ -1,5 +1,7 @@
 //! Several runs of one store, versions that they start from, and a catalogue that grows.
 
+use souk_common::round::statements::{Decision, DeclineCode};
+
 use super::*;
 use crate::verify::check;
 
@@ -287,4 +289,50 @@ fn a_rollback_reaches_another_run_and_ends_this_one() {
         .unwrap()
         .to_string();
     assert!(refused.contains("was run 2, which is over"), "{refused}");
+}
+
+#[test]
+fn attempts_that_shops_have_spent_under_another_coordinator_are_told_with_what_to_do() {
+    let said_when = |first: Decision| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
+        connect(&mut engine);
+        let (id, _) = engine.machine().open().unwrap();
+        let mut said = String::new();
+        for answer in [first, Decision::Decline(DeclineCode::Interrupted)] {
+            let shop = shop("a");
+            let outputs = engine
+                .handle(Timestamp(2), Event::Answered { shop, id, answer })
+                .unwrap();
+            for output in outputs {
+                if let Output::Report(line) = output {
+                    said += &line;
+                }
+            }
+        }
+        said
+    };
+    let before = said_when(Decision::Decline(DeclineCode::Interrupted));
+    assert!(
+        before.contains("has spent this very attempt before") && before.contains("--new-run"),
+        "{before}"
+    );
+    // A shop that had begun it stopped in the middle.
+    let stopped = said_when(Decision::Accept);
+    assert!(
+        stopped.contains("below quorum") && !stopped.contains("--new-run"),
+        "{stopped}"
+    );
+    // And what is told helps: the plan by another name is another run.
+    let dir = tempfile::tempdir().unwrap();
+    let first = begin(dir.path(), &plan(), &catalogue(), false)
+        .unwrap()
+        .plan()
+        .digest();
+    let renamed = Plan {
+        name: "another".to_owned(),
+        ..plan()
+    };
+    let engine = begin(dir.path(), &renamed, &catalogue(), true).unwrap();
+    assert!(engine.plan().digest() != first && engine.run_number() == 2);
 }

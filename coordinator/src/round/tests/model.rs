@@ -419,6 +419,7 @@ fn an_attempt_without_hope_of_a_quorum_ends_at_once_and_the_next_one_begins() {
     (0..4).for_each(|shop| world.apply(Op::Connect(shop)));
     (0..3).for_each(|shop| world.apply(Op::SitOut(shop)));
     assert_eq!(world.machine.open().map(|(id, _)| id.attempt), Some(2));
+    assert!(world.machine.was_spent_before(), "nobody had begun it");
     (2..4).for_each(|shop| {
         world.apply(Op::Offer { shop, second: false });
         world.apply(Op::Arrive);
