@@ -39,7 +39,8 @@ pub struct ShopConfig {
 pub struct PolicyConfig {
     /// Most epsilon (unit: one customer with all their orders; add/remove). Default 8.
     pub max_epsilon: Epsilon,
-    /// The delta that epsilon is stated at; well under one over the number of customers. Default 1e-5.
+    /// The delta that epsilon is stated at; well under one over the number of customers: plans that declare more customers than
+    /// one over it are declined. Default 1e-5.
     pub delta: Delta,
     /// Only spends of the last so many days count; absent: all that ever were.
     pub period_days: Option<u32>,

@@ -13,7 +13,7 @@ use crate::folder::Folder;
 use crate::ledger::read_ledger;
 use crate::membership::Membership;
 use crate::participate::{Blob, BlobKind};
-use crate::recommend::cache::open_plan;
+use crate::recommend::blobs::open_plan;
 
 /// What there is to tell, a line each.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -145,5 +145,24 @@ mod tests {
                 .unwrap()
                 .contains("3 customers have more than 1024")
         );
+    }
+
+    /// 45,000 customers where 5,000 were declared: the sum once wrapped without a word.
+    #[test]
+    fn nine_times_the_declared_customers_are_told_as_a_sum_that_may_wrap() {
+        let text = "name = 'o'\nrounds = 1\n[model]\nkind = 'mf'\ngmf_dim = 4\n[train]\nsolver = 'sgd'\nnegatives = 4\n\
+            learning_rate = 1.0\nuser_learning_rate = 0.05\n[privacy]\nclip_norm = 1.0\nnoise_multiplier = 1.0\n\
+            sampling_rate = 1.0\ndelta = 1e-6\n[cohort]\nquorum = 2\n[server]\noptimiser = 'plain'\nlearning_rate = 0.1\n\
+            [[shops]]\nname = 'north'\ndeclared_users = 5000\n[[shops]]\nname = 'south'\ndeclared_users = 5000\n";
+        let plan = Plan::from_toml(text).unwrap().begun_now();
+        let told = Outgrown::of(Some(&plan), &"north".parse().unwrap(), &shop(45_000, 1));
+        let line = told.customers.unwrap();
+        assert!(
+            told.beyond_headroom && line.contains("45000 customers") && line.contains("declares 5000"),
+            "{line}"
+        );
+        // Four times as many still have room, and the owner hears of it.
+        let within = Outgrown::of(Some(&plan), &"north".parse().unwrap(), &shop(20_000, 1));
+        assert!(!within.beyond_headroom && within.customers.is_some());
     }
 }

@@ -40,12 +40,16 @@ pub enum Consideration {
     Unreadable,
     /// The plan does not name this shop.
     NotInPlan,
+    /// By this shop's own ledger the attempt is beyond the plan's budget.
+    BeyondPlan,
     /// What the attempt would take.
     Costs {
         /// z of the plan; none without privacy.
         noise_multiplier: Option<NoiseMultiplier>,
         /// Epsilon after this spend over the file's period, at the file's delta; none if there is no bound.
         epsilon_after: Option<Epsilon>,
+        /// The shop's customers, as the plan declares them.
+        declared_users: u64,
         /// Bytes of the update.
         upload_bytes: u64,
         /// Bytes sent within the last 24 hours.
@@ -66,6 +70,14 @@ pub struct MaskingOffered {
     pub colluding: usize,
     /// d: with how many others a shop makes masks while all of the plan's shops are there.
     pub neighbours: usize,
+}
+
+impl Policy {
+    /// Whether epsilon at the shop's delta promises so many customers anything: a mechanism that publishes one of N whole has
+    /// delta 1/N, and epsilon 0.
+    pub fn promises_something(&self, declared_users: u64) -> bool {
+        self.delta.get() * declared_users as f64 <= 1.0
+    }
 }
 
 impl MaskingOffered {
@@ -107,25 +119,28 @@ fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode
     if policy.paused {
         return Some(DeclineCode::Paused);
     }
-    let (noise_multiplier, epsilon_after, upload_bytes, uploaded_today_bytes, masking) = match *consideration
-    {
-        Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
-        Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
-        Consideration::Costs {
-            noise_multiplier,
-            epsilon_after,
-            upload_bytes,
-            uploaded_today_bytes,
-            masking,
-            upload_after: _,
-        } => (
-            noise_multiplier,
-            epsilon_after,
-            upload_bytes,
-            uploaded_today_bytes,
-            masking,
-        ),
-    };
+    let (noise_multiplier, epsilon_after, declared_users, upload_bytes, uploaded_today_bytes, masking) =
+        match *consideration {
+            Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
+            Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
+            Consideration::BeyondPlan => return Some(DeclineCode::OverBudget),
+            Consideration::Costs {
+                noise_multiplier,
+                epsilon_after,
+                declared_users,
+                upload_bytes,
+                uploaded_today_bytes,
+                masking,
+                upload_after: _,
+            } => (
+                noise_multiplier,
+                epsilon_after,
+                declared_users,
+                upload_bytes,
+                uploaded_today_bytes,
+                masking,
+            ),
+        };
     let below = |value: usize, least: Option<usize>| least.is_some_and(|least| value < least);
     let limits = [
         policy.min_masked_shops,
@@ -158,8 +173,10 @@ fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode
             if policy.min_noise_multiplier.is_some_and(|least| noise < least) {
                 return Some(DeclineCode::BelowNoiseMinimum);
             }
-            // No bound is over every budget.
-            if epsilon_after.is_none_or(|epsilon| epsilon > policy.max_epsilon) {
+            // No bound is over every budget, and so is one at a delta that promises nothing.
+            if !policy.promises_something(declared_users)
+                || epsilon_after.is_none_or(|epsilon| epsilon > policy.max_epsilon)
+            {
                 return Some(DeclineCode::OverBudget);
             }
         }
@@ -192,6 +209,7 @@ mod tests {
         Consideration::Costs {
             noise_multiplier: noise.map(|z| NoiseMultiplier::new(z).unwrap()),
             epsilon_after: epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap()),
+            declared_users: 100_000,
             upload_bytes,
             uploaded_today_bytes: 100,
             masking: None,
@@ -203,6 +221,7 @@ mod tests {
         Consideration::Costs {
             noise_multiplier: NoiseMultiplier::new(1.0).ok(),
             epsilon_after: Epsilon::new(1.0).ok(),
+            declared_users: 100_000,
             upload_bytes: 1,
             uploaded_today_bytes: 0,
             masking: Some(MaskingOffered {
@@ -299,10 +318,20 @@ mod tests {
             ),
             (Consideration::Unreadable, decline(DeclineCode::PlanNotUnderstood)),
             (Consideration::NotInPlan, decline(DeclineCode::NotInPlan)),
+            (Consideration::BeyondPlan, decline(DeclineCode::OverBudget)),
         ];
         for (consideration, answer) in cases {
             assert_eq!(decide(&policy(), &consideration), answer, "{consideration:?}");
         }
+        // Of 100 000 declared customers, more than one may be published whole at this delta.
+        let careless = Policy {
+            delta: Delta::new(1.01e-5).unwrap(),
+            ..policy()
+        };
+        assert_eq!(
+            decide(&careless, &costs(Some(1.0), Some(0.1), 1)),
+            decline(DeclineCode::OverBudget)
+        );
         let paused = Policy {
             paused: true,
             ..policy()

@@ -39,8 +39,8 @@ use crate::data::{DataError, read_shop};
 use crate::folder::Folder;
 use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
-use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending};
-use crate::recommend::cache::{open_plan, read_blob};
+use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending, Policy};
+use crate::recommend::blobs::{open_plan, read_blob};
 use crate::store::{Store, blobs_of};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
@@ -146,19 +146,33 @@ impl Attempts {
         self.mend_ledger(now);
         let config = ShopConfig::load(&self.folder)?;
         let (plan, catalogue, model) = self.fetched(announcement)?;
-        if plan.terms_of(&self.shop).is_none() {
+        let Some(terms) = plan.terms_of(&self.shop) else {
             return Ok(Consideration::NotInPlan);
-        }
+        };
         let (learner, round) = (Learner::new(&plan, &catalogue), announcement.id.round);
         let learned = learner.known(|| read_blob(&self.folder, &model))?;
         // A plan that no grid holds is not taken part in.
         let (of_round, _) = learner.round(&learned, round)?;
         let spend = Spend::of_attempt(&of_round, announcement.plan, announcement.id);
-        self.must_be_within(&plan, &spend)?;
+        if let Err(error) = self.must_be_within(&plan, &spend) {
+            tracing::warn!(id = %announcement.id, "declined: {error:#}");
+            return Ok(Consideration::BeyondPlan);
+        }
+        let (declared_users, policy) = (terms.declared_users, Policy::from(&config));
+        if spend.noise_multiplier.is_some() && !policy.promises_something(declared_users) {
+            tracing::warn!(
+                id = %announcement.id,
+                "declined: [policy] delta in shop.toml is {}, more than one over the {declared_users} customers that the plan declares \
+                 for this shop, so no epsilon at it promises anything; set {:e} or less",
+                policy.delta,
+                1.0 / declared_users as f64
+            );
+        }
         let since = period_start(&config, now);
         Ok(Consideration::Costs {
             noise_multiplier: spend.noise_multiplier,
             epsilon_after: self.ledger().would_spend(&spend, config.policy.delta, since),
+            declared_users,
             upload_bytes: plan.update_bytes(learner.coordinates(round)),
             uploaded_today_bytes: self.store.uploaded_within(DAY, now)?,
             masking: MaskingOffered::of(&plan),

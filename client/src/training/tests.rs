@@ -177,12 +177,19 @@ fn costs_are_told_from_the_plan_and_the_ledger_alone() {
         noise_multiplier,
         epsilon_after,
         upload_bytes,
+        declared_users,
         ..
     } = workshop.consider(&home.announcement, Timestamp(0))
     else {
         panic!("a plan of ours")
     };
     assert!(noise_multiplier.is_some() && epsilon_after.is_some() && upload_bytes > 100);
+    let (plan, _, _) = workshop.fetched(&home.announcement).unwrap();
+    assert_eq!(
+        Some(declared_users),
+        plan.terms_of(&home.membership.shop)
+            .map(|terms| terms.declared_users)
+    );
     let unknown = Announcement {
         plan: Digest::of(b"?"),
         ..home.announcement.clone()

@@ -42,7 +42,7 @@ pub enum Decision {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeclineCode {
-    /// The spend would exceed the shop's (epsilon, delta).
+    /// The spend would exceed the shop's (epsilon, delta), or by the shop's own ledger the plan's budget.
     OverBudget,
     /// The plan's noise is under the shop's minimum.
     BelowNoiseMinimum,
@@ -58,7 +58,8 @@ pub enum DeclineCode {
     OverUploadLimit,
     /// The coordinator's record does not extend what the shop last saw.
     RecordForked,
-    /// The shop stopped in the middle of this attempt, after its ledger was charged; the next one is open to it.
+    /// The shop's ledger was charged for this very attempt before, and it stopped in the middle of it or the plan was run before; the
+    /// next one is open to it.
     Interrupted,
     /// The shop could not make its update, or could not record the spend.
     CouldNotCompute,
@@ -82,7 +83,9 @@ impl DeclineCode {
     /// The reason in words, for the operator.
     pub fn words(self) -> &'static str {
         match self {
-            Self::OverBudget => "the round would exceed the shop's privacy budget",
+            Self::OverBudget => {
+                "the round would exceed the shop's privacy budget, or the plan's by the shop's own ledger"
+            }
             Self::BelowNoiseMinimum => "the plan's noise is below the shop's minimum",
             Self::PrivacyOff => "the plan adds no noise and the shop does not allow that",
             Self::Paused => "the shop has paused",
@@ -91,7 +94,8 @@ impl DeclineCode {
             Self::OverUploadLimit => "the upload would exceed the shop's limit per day",
             Self::RecordForked => "the coordinator's record does not extend what the shop saw before",
             Self::Interrupted => {
-                "the shop stopped in the middle of this attempt; it can take part in the next"
+                "the shop has spent this very attempt before: it stopped in the middle, or the plan was run before; it can take \
+                 part in the next"
             }
             Self::CouldNotCompute => "the shop could not make its update; its own log says why",
             Self::ListRefused => "the shop refused a list of this masked attempt; its own log says why",

@@ -151,6 +151,7 @@ impl InMemory {
             noise_multiplier: Spend::of_attempt(&plan, announcement.plan, announcement.id).noise_multiplier,
             // Not asked for: see the policy.
             epsilon_after: Epsilon::new(0.0).ok(),
+            declared_users: 0,
             upload_bytes: plan.update_bytes(self.learner.coordinates(announcement.id.round)),
             uploaded_today_bytes: 0,
             masking: MaskingOffered::of(&plan),

@@ -39,6 +39,7 @@ impl Shop {
             epsilon_after: Epsilon::new(1.0).ok(),
             upload_bytes: 4,
             uploaded_today_bytes: 0,
+            declared_users: 100,
             masking: masked.then_some(MaskingOffered {
                 min_shops: 1,
                 colluding: 1,

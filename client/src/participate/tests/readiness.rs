@@ -65,6 +65,14 @@ fn confirmed_keys_make_a_shop_ready_once_the_attempt_that_it_declined_is_over() 
     assert!(!is_ready(&machine.handle(Timestamp(1), over(key.id))));
     assert!(!is_ready(&machine.handle(Timestamp(1), changed(other))));
     assert!(is_ready(&machine.handle(Timestamp(1), changed(policy()))));
+    // A delta above one over the declared customers, until it is mended.
+    let careless = Policy {
+        delta: souk_common::params::Delta::new(0.02).unwrap(),
+        ..policy()
+    };
+    let (mut machine, key) = declined(careless, costs(2.0, false));
+    assert!(!is_ready(&machine.handle(Timestamp(1), over(key.id))));
+    assert!(is_ready(&machine.handle(Timestamp(1), changed(policy()))));
     // What no rule of the owner's was the reason of is not healed by one.
     let (mut machine, key) = declined(policy(), Consideration::Unreadable);
     assert!(!machine.waits_for_owner());

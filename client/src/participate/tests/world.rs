@@ -340,6 +340,7 @@ pub(crate) fn costs(epsilon: f64, masked: bool) -> Consideration {
         epsilon_after: Some(Epsilon::new(epsilon).unwrap()),
         upload_bytes: 4,
         uploaded_today_bytes: 0,
+        declared_users: 100,
         masking: masked.then_some(MaskingOffered {
             min_shops: 1,
             colluding: 1,

@@ -77,7 +77,7 @@ fn an_attempt_that_the_coordinator_does_not_count_is_counted_by_the_shops_own_le
     }
     let third = announced(&home, (1, 3), &none);
     let refused = attempts.consider(&third, Timestamp(1));
-    assert!(matches!(refused, Consideration::Unreadable), "{refused:?}");
+    assert!(matches!(refused, Consideration::BeyondPlan), "{refused:?}");
     // Nor by a word that was considered before it was changed.
     let said = format!("{:#}", take_part(&attempts, &third).unwrap_err());
     assert!(
