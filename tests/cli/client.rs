@@ -99,10 +99,10 @@ fn data_is_checked_line_by_line_before_there_is_any_coordinator() {
         "the bad line is shown"
     );
     let (code, said) = bad(&check("user_id,item_id,timestamp\n"));
-    assert!(code == 2 && said.contains("no usable order"), "{said}");
+    assert!(code == 1 && said.contains("no usable order"), "{said}");
     let (code, said) = bad(&check("user,item_id,timestamp\na,x,1\n"));
     assert!(
-        code == 2 && said.contains("user_id") && said.contains("it has: user"),
+        code == 1 && said.contains("user_id") && said.contains("it has: user"),
         "{said}"
     );
 }

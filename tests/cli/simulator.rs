@@ -212,6 +212,20 @@ fn nonsense_is_told_apart_from_trouble() {
     fs::create_dir(&empty).expect("a folder");
     let (code, said) = bad(&sim(&["simulate", &plan_file, "--data", &empty]));
     assert!(code == 2 && said.contains("get-data.sh"), "{said}");
+    // Shops' folders whose orders have no column of customers.
+    let shops = set.path("shops");
+    fs::create_dir_all(format!("{shops}/north")).expect("a folder");
+    fs::write(format!("{shops}/items.csv"), "item_id,title\na,A\n").expect("a file");
+    fs::write(
+        format!("{shops}/north/orders.csv"),
+        "who,item_id,timestamp\nu,a,1700000001\n",
+    )
+    .expect("a file");
+    let (code, said) = bad(&sim(&["evaluate", "--data", &shops]));
+    assert!(
+        code == 1 && said.contains("user_id") && said.contains("it has: who"),
+        "{code} {said}"
+    );
     assert!(good(&sim(&["evaluate", "--help"])).contains("Example"));
     assert!(good(&sim(&["simulate", "--help"])).contains("Example"));
 }

@@ -189,7 +189,7 @@ fn codes_work_once_and_only_with_the_right_coordinator() {
     let (status, said) = bad(&join(&code, "north"));
     assert!(status == 64 && said.contains("never overwritten"), "{said}");
     let (status, said) = bad(&join(&code, "again"));
-    assert!(status == 2 && said.contains("wrong, used or expired"), "{said}");
+    assert!(status == 1 && said.contains("wrong, used or expired"), "{said}");
     assert!(
         !federation.shop("again").join("key.der").exists(),
         "a key without certificate is left behind"

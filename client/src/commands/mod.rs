@@ -25,7 +25,7 @@ use souk_common::storage::private::{keep_to_the_owner, narrow};
 use souk_common::terminal::{self, tell};
 
 use crate::control::{Answer, Question};
-use crate::error::{EXIT_CHECK_FAILED, EXIT_USAGE, UsageError, exit_code};
+use crate::error::{Answered, EXIT_CHECK_FAILED, EXIT_USAGE, exit_code};
 use crate::folder::Folder;
 use crate::run::StopRules;
 use crate::store::StoreError;
@@ -171,8 +171,7 @@ fn ask(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
     crate::config::ShopConfig::load(folder)?;
     let answer = answer_to(folder, &question)?;
     match answer {
-        Answer::Failed { usage: true, reason } => Err(UsageError(reason).into()),
-        Answer::Failed { usage: false, reason } => Err(anyhow::Error::msg(reason)),
+        Answer::Failed { exit_code, reason } => Err(Answered { exit_code, reason }.into()),
         answer => Ok(answer),
     }
 }

@@ -97,8 +97,8 @@ pub enum Answer {
     },
     /// It could not be done.
     Failed {
-        /// Whether the question was wrong, not the world.
-        usage: bool,
+        /// The exit code of the program that asked.
+        exit_code: u8,
         /// In words, with the remedy.
         reason: String,
     },
@@ -247,7 +247,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
 
 fn failed(error: &anyhow::Error) -> Answer {
     Answer::Failed {
-        usage: false,
+        exit_code: crate::error::exit_code(error),
         reason: format!("{error:#}"),
     }
 }

@@ -39,7 +39,9 @@ use crate::participate::{Blob, Event, MaskEvent};
 
 pub use part::is_here;
 use refusals::{Closed, no_member, not_to_the_question, refusal_in};
-pub(crate) use refusals::{asks_to_wait, close_code_in, explained, says_no_member, unexpected};
+pub(crate) use refusals::{
+    asks_to_wait, close_code_in, explained, is_refused_code, says_no_member, unexpected,
+};
 use requests::{Came, Exchange, Outgoing, Voice};
 
 /// A connection to the coordinator.

@@ -71,6 +71,13 @@ pub(crate) fn says_no_member(error: &anyhow::Error) -> bool {
         .is_some_and(|refused| refused.code == ErrorCode::NotEnrolled)
 }
 
+/// Whether a join code was wrong, used or expired: another try with it says the same.
+pub(crate) fn is_refused_code(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause
+        .downcast_ref::<Refused>()
+        .is_some_and(|refused| refused.code == ErrorCode::JoinRefused)
+}
+
 pub(crate) fn no_member() -> anyhow::Error {
     unexpected(Reply::Error {
         code: ErrorCode::NotEnrolled,

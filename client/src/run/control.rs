@@ -14,6 +14,7 @@ use super::Input;
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
 use crate::control::{Answer, Question, Service, answer_lists};
+use crate::error::{EXIT_ERROR, EXIT_USAGE};
 use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
@@ -87,7 +88,12 @@ pub(crate) async fn serve_control(control: ControlSocket, service: Service, inpu
         .serve(PATIENCE, move |question| {
             let question = match question {
                 Ok(question) => question,
-                Err(reason) => return Answer::Failed { usage: true, reason },
+                Err(reason) => {
+                    return Answer::Failed {
+                        exit_code: EXIT_USAGE,
+                        reason,
+                    };
+                }
             };
             if question != Question::Leave {
                 return service.answer(question);
@@ -95,7 +101,7 @@ pub(crate) async fn serve_control(control: ControlSocket, service: Service, inpu
             let (answer_in, answer) = oneshot::channel();
             let asked = inputs.send(Input::Leave(answer_in)).is_ok();
             let gone = || Answer::Failed {
-                usage: false,
+                exit_code: EXIT_ERROR,
                 reason: "souk-client is stopping: try again".to_owned(),
             };
             if asked {

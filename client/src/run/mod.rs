@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
-use crate::error::CheckFailed;
+use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
 use crate::folder::Folder;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
@@ -437,7 +437,10 @@ impl Driver {
     fn leave(&self, answer: oneshot::Sender<Answer>) {
         let Some(courier) = &self.courier else {
             let reason = "there is no connection to the coordinator now: try again later".to_owned();
-            let _ = answer.send(Answer::Failed { usage: false, reason });
+            let _ = answer.send(Answer::Failed {
+                exit_code: EXIT_ERROR,
+                reason,
+            });
             return;
         };
         let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
@@ -453,7 +456,7 @@ impl Driver {
                 }
                 Err(error) => {
                     let _ = answer.send(Answer::Failed {
-                        usage: false,
+                        exit_code: exit_code(&error),
                         reason: format!("{error:#}"),
                     });
                 }

@@ -6,12 +6,13 @@ use clap::Subcommand;
 use serde::Serialize;
 use souk_common::catalogue::Changes;
 use souk_common::ids::Digest;
+use souk_common::table::TableError;
 
 use super::{At, ask, configured, other_version, show, table};
 use crate::control::{Answer, Question};
-use crate::error::{Failure, failed};
+use crate::error::{Failure, failed, refused, usage};
 use crate::import::vectors::{self, Summary};
-use crate::import::{self, FeatureColumns};
+use crate::import::{self, FeatureColumns, ImportError};
 
 #[derive(Subcommand)]
 pub(super) enum CatalogueCommand {
@@ -61,10 +62,10 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         at,
     } = command;
     let home = configured(&at)?;
-    let mut catalogue = import::read(&file, &columns).map_err(failed)?;
+    let mut catalogue = import::read(&file, &columns).map_err(unusable)?;
     let mut summary = None;
     if let Some(vectors) = vectors {
-        let (with, done) = vectors::add(&catalogue, &vectors).map_err(failed)?;
+        let (with, done) = vectors::add(&catalogue, &vectors).map_err(refused)?;
         (catalogue, summary) = (with, Some(done));
     }
     let mut changes = None;
@@ -102,6 +103,14 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         facts.extend(imported.vectors.iter().flat_map(described));
         table::facts(&facts)
     })
+}
+
+/// A file that is not there was named wrongly; what is in one that is there may be no catalogue.
+fn unusable(error: ImportError) -> Failure {
+    match &error {
+        ImportError::Table(TableError::Read { .. }) => usage(error),
+        _ => refused(error),
+    }
 }
 
 /// What has changed since the import before, for people.

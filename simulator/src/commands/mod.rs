@@ -10,11 +10,13 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use souk_client::data::DataError;
 use souk_common::storage::private::keep_to_the_owner;
+use souk_common::table::TableError;
 use souk_common::terminal::tell;
 
 use crate::data::split;
-use crate::error::WrongUsage;
+use crate::error::{Unusable, WrongUsage};
 use crate::{adversary, bench, chaos, demo, evaluate, fuzz};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
@@ -86,13 +88,30 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(false) => ExitCode::from(EXIT_CHECK_FAILED),
         Err(error) => {
             tell(&format!("souk-sim: {error:#}"));
-            ExitCode::from(if error.is::<WrongUsage>() {
-                EXIT_USAGE
-            } else {
-                EXIT_ERROR
-            })
+            ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<WrongUsage>() {
+        EXIT_USAGE
+    } else if error.is::<Unusable>() || error.chain().any(is_unusable) {
+        EXIT_CHECK_FAILED
+    } else {
+        EXIT_ERROR
+    }
+}
+
+/// A file that is there, and is not what it must be.
+fn is_unusable(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let data = match cause.downcast_ref() {
+        Some(DataError::Table(table)) => Some(table),
+        Some(DataError::Sink { .. }) => return false,
+        Some(_) => return true,
+        None => cause.downcast_ref(),
+    };
+    data.is_some_and(|table| !matches!(table, TableError::Read { .. }))
 }
 
 const EXIT_CHECK_FAILED: u8 = 1;

@@ -13,9 +13,11 @@ use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
 use souk_common::table::{Row, RowSource, Style, TextOptions, TextTable, column};
+use souk_common::terminal::tell;
 
 use super::cut::{By, assign};
 use super::folders::{read_folders, shop_folders};
+use crate::error::Unusable;
 
 /// A data set and how it is cut into shops, as typed.
 #[derive(Args, Debug)]
@@ -130,7 +132,7 @@ pub(super) fn load_level(
         .iter()
         .filter(|source| source.taken < source.rows)
     {
-        eprintln!("{}", source.summary());
+        tell(&source.summary());
     }
     let wanted = core.unwrap_or(default_core);
     let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
@@ -442,7 +444,7 @@ impl Set {
 /// The column called `name`, which the set must have.
 fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
     let found = column(table.name(), table.header(), name)?;
-    found.with_context(|| format!("{} has no column {name:?}", table.name()))
+    found.with_context(|| Unusable(format!("{} has no column {name:?}", table.name())))
 }
 
 /// The column of Complete Journey's product types.
