@@ -18,6 +18,8 @@
 //! | [`evaluate`], [`commands::simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 // In one module only, `cluster/entropy.rs`.
 #![deny(unsafe_code)]
+// Everything goes through souk_common::terminal, which knows what to do when the reader has gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ mod chaos;
 mod client;
 mod coordinator;
 mod operator;
+mod pipes;
 mod refusals;
 mod releases;
 mod shops;

@@ -32,6 +32,7 @@ mod structured;
 mod tests;
 
 use clap::Args;
+use souk_common::terminal::say;
 
 use plan::Depth;
 use rules::Rules;
@@ -86,9 +87,9 @@ pub fn run(args: &AdversaryArgs) -> anyhow::Result<bool> {
     };
     let report = plan::examine(rules, depth, args.seed);
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", report.to_text());
+        say(report.to_text().trim_end())?;
     }
     Ok(report.ok)
 }

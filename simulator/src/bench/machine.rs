@@ -8,6 +8,7 @@ use souk_common::clock::Stopwatch;
 use souk_common::numeric::kernels::{is_fast, peak};
 use souk_common::numeric::product;
 use souk_common::rng::stream;
+use souk_common::terminal::tell;
 
 use super::row::Row;
 
@@ -24,8 +25,8 @@ impl Machine {
     pub(super) fn measure(short: bool) -> Self {
         let is_fast = is_fast();
         if !is_fast {
-            eprintln!(
-                "this processor has no AVX2 and FMA: the plain loops are measured, and no share of the peak is asked for"
+            tell(
+                "this processor has no AVX2 and FMA: the plain loops are measured, and no share of the peak is asked for",
             );
         }
         let runs = if short { 50 } else { 200 };

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
+use souk_common::terminal::tell;
 use souk_coordinator::folder::Limits;
 use tokio::runtime::Runtime;
 
@@ -81,10 +82,10 @@ impl Peak {
 }
 
 fn peak(runtime: &Runtime, shops: usize, adam: bool) -> anyhow::Result<Peak> {
-    eprintln!(
+    tell(&format!(
         "  {shops} shops, {} ...",
         if adam { "adam" } else { "plain averaging" }
-    );
+    ));
     let setting = Setting {
         shops,
         parameters: PARAMETERS,

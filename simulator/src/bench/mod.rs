@@ -14,6 +14,7 @@
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use souk_common::terminal::{say, tell};
 
 mod joining;
 mod machine;
@@ -94,15 +95,17 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<bool> {
             continue;
         }
         if let Some(name) = theme.to_possible_value() {
-            eprintln!("measuring {} ...", name.get_name());
+            tell(&format!("measuring {} ...", name.get_name()));
         }
         rows.extend(theme.measure(&machine, args.short)?);
     }
     let ok = rows.iter().all(Row::ok);
     if args.json {
-        println!("{}", json!({ "ok": ok, "rows": rows }));
+        say(&json!({ "ok": ok, "rows": rows }).to_string())?;
     } else {
-        rows.iter().for_each(|row| print!("{}", row.to_text()));
+        for row in rows {
+            say(row.to_text().trim_end())?;
+        }
     }
     Ok(ok || !args.check)
 }

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use souk_common::clock::Stopwatch;
 use souk_common::plan::{Placement, Plan};
+use souk_common::terminal::{say, tell};
 
 use crate::check::Check;
 use crate::data::market::Market;
@@ -117,11 +118,11 @@ pub fn run(args: &ChaosArgs) -> anyhow::Result<bool> {
     let (account, checks) = check::check(&supervisor.folders, args.rounds, &supervisor.done)?;
     let report = Report::new(args, &supervisor.done, account, checks, watch.secs());
     if !report.ok {
-        eprintln!("{}", supervisor.tails());
+        tell(&supervisor.tails());
     }
     match args.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => print!("{}", report.to_text()),
+        true => say(&serde_json::to_string(&report)?)?,
+        false => say(report.to_text().trim_end())?,
     }
     Ok(report.ok)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use souk_common::accountant::calibrate::{self, CalibrationError, CalibrationTarget};
 use souk_common::accountant::{self, Composition, SampledGaussian, UNIT};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier, ParameterError, SamplingRate, rounded_up};
+use souk_common::terminal::{say, tell};
 
 /// Epsilon of rounds of the Poisson-sampled Gaussian mechanism, for one user's whole data.
 #[derive(Debug, Args)]
@@ -180,23 +181,21 @@ fn typed(value: impl ValueEnum) -> String {
 }
 
 fn finish(answer: Result<Answer, EpsilonError>, json: bool) -> ExitCode {
-    match answer {
-        Ok(answer) if json => {
-            // Numbers that were checked to be finite, and fixed words.
-            println!(
-                "{}",
-                serde_json::to_string(&answer).expect("an answer has a JSON form")
-            );
-            ExitCode::SUCCESS
-        }
-        Ok(answer) => {
-            println!("{}", answer.text());
-            ExitCode::SUCCESS
-        }
+    let text = match answer {
+        // Numbers that were checked to be finite, and fixed words.
+        Ok(answer) if json => serde_json::to_string(&answer).expect("an answer has a JSON form"),
+        Ok(answer) => answer.text(),
         Err(error) => {
-            eprintln!("souk-sim: {error}");
+            tell(&format!("souk-sim: {error}"));
             let usage = matches!(error, EpsilonError::Relation | EpsilonError::Calibration(_));
-            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR })
+            return ExitCode::from(if usage { EXIT_USAGE } else { EXIT_ERROR });
+        }
+    };
+    match say(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("souk-sim: {error}"));
+            ExitCode::from(EXIT_ERROR)
         }
     }
 }

@@ -15,6 +15,7 @@ use souk_common::eval::{Candidates, Metrics, Target, View, evaluate, leave_last_
 use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::file::{self, ModelMeta};
+use souk_common::terminal::say;
 use souk_common::update::Counts;
 
 use crate::data::plans::{Template, names};
@@ -158,9 +159,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<bool> {
         plan: &plan.name,
     };
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", prose(&report, &outcome));
+        say(prose(&report, &outcome).trim_end())?;
     }
     Ok(true)
 }

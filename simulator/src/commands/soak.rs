@@ -18,6 +18,7 @@ use clap::Args;
 use serde_json::json;
 use souk_common::clock::{Stopwatch, Timestamp};
 use souk_common::rng::stream;
+use souk_common::terminal::{say, tell};
 use tokio::task::JoinSet;
 
 use crate::load::gauge::{Gauge, Kept, Row, Tally};
@@ -86,18 +87,18 @@ pub fn run(args: &SoakArgs) -> anyhow::Result<bool> {
             "kept_bytes": kept, "kept_bytes_in_a_year": kept.in_a_year(args.shops), "passed": passed,
             "seconds": watch.secs(),
         });
-        println!("{report}");
+        say(&report.to_string())?;
     } else {
-        println!(
+        say(&format!(
             "memory of the last hour to the first: {ratio:.3} (at most {MOST_GROWTH}); to the opening: {:.3}",
             to(opening)
-        );
+        ))?;
         let year = kept.in_a_year(args.shops) / 1e9;
-        println!("{kept}: {year:.1} GB in a year of hourly rounds");
+        say(&format!("{kept}: {year:.1} GB in a year of hourly rounds"))?;
         if !lost.is_empty() {
-            println!("not heard of in the last hour: {}", lost.join(", "));
+            say(&format!("not heard of in the last hour: {}", lost.join(", ")))?;
         }
-        println!("{} hours took {:.0} s", args.hours, watch.secs());
+        say(&format!("{} hours took {:.0} s", args.hours, watch.secs()))?;
     }
     Ok(passed)
 }
@@ -162,12 +163,12 @@ async fn day(args: &SoakArgs, watch: Stopwatch) -> anyhow::Result<Day> {
             }
         };
         if !args.json && hour == 0 {
-            println!("{}", crate::load::gauge::HEAD);
+            say(crate::load::gauge::HEAD)?;
         }
         if args.json {
-            eprintln!("{} ({:.0} s)", row.line(), watch.secs());
+            tell(&format!("{} ({:.0} s)", row.line(), watch.secs()));
         } else {
-            println!("{}", row.line());
+            say(&row.line())?;
         }
         rows.push(row);
     }

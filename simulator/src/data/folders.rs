@@ -10,6 +10,7 @@ use souk_common::catalogue::Catalogue;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
 use souk_common::ids::ShopName;
+use souk_common::terminal::tell;
 
 /// Everybody's customers, shop by shop; the catalogue; which customers are whose.
 pub(crate) type ShopFolders = (Dataset, Catalogue, Vec<(ShopName, Range<usize>)>);
@@ -47,7 +48,7 @@ pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<ShopFolders> {
             .iter()
             .filter(|source| source.taken < source.rows)
         {
-            eprintln!("{}", source.summary());
+            tell(&source.summary());
         }
         let first = dataset.len();
         dataset.users.extend(read.dataset.users);

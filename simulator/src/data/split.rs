@@ -9,6 +9,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
+use souk_common::terminal::{say, tell};
 
 use crate::data::cut::By;
 pub use crate::data::known::{Cut, Known, load_known};
@@ -65,11 +66,11 @@ pub fn run(args: &SplitArgs) -> anyhow::Result<bool> {
     let mut written = 0;
     for shop in &parts.shops {
         if shop.users.len() < args.min_users {
-            eprintln!("{}: {} users, left out", shop.name, shop.users.len());
+            tell(&format!("{}: {} users, left out", shop.name, shop.users.len()));
             continue;
         }
         write_shop(&args.out.join(&shop.name), &parts, shop)?;
-        println!("{}: {} users", shop.name, shop.users.len());
+        say(&format!("{}: {} users", shop.name, shop.users.len()))?;
         written += 1;
     }
     if written == 0 {

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use souk_common::clock::Stopwatch;
 use souk_common::learned::Learner;
 use souk_common::params::Epsilon;
+use souk_common::terminal::{say, tell};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
 mod check;
@@ -71,11 +72,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         Some(data) => Market::read(data)?,
         None => Market::synthetic(args.seed)?,
     };
-    say(args, &market.describe());
+    narrate(args, &market.describe());
     let plan = market.plan_of_releases(args.seed, args.epsilon, training())?;
     market.write(dir, &plan)?;
 
-    say(
+    narrate(
         args,
         "starting a coordinator and letting the shops join with one-time codes ...",
     );
@@ -84,13 +85,13 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     federation.run(LONGEST, |round, line| {
         bar.set_position(round);
         if bar.is_hidden() && (round == 1 || round % LINE_EVERY == 0 || round == plan.rounds) {
-            say(args, line);
+            narrate(args, line);
         }
     })?;
     bar.finish_and_clear();
     let trained_secs = watch.secs();
 
-    say(
+    narrate(
         args,
         "measuring each shop alone and together, on purchases that none of them has ...",
     );
@@ -116,9 +117,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         .as_ref()
         .is_none_or(|checks| checks.iter().all(|check| check.ok));
     if args.json {
-        println!("{}", report.to_json(watch.secs()));
+        say(&report.to_json(watch.secs()).to_string())?;
     } else {
-        print!("{}", report.to_text(watch.secs()));
+        say(report.to_text(watch.secs()).trim_end())?;
     }
     Ok(good)
 }
@@ -134,11 +135,13 @@ pub(crate) fn new_folder(dir: &Path) -> anyhow::Result<&Path> {
     Ok(dir)
 }
 
-fn say(args: &DemoArgs, line: &str) {
+/// Progress goes where the answer does not.
+fn narrate(args: &DemoArgs, line: &str) {
     if args.json {
-        eprintln!("{line}");
+        tell(line);
     } else {
-        println!("{line}");
+        // The report is what must arrive.
+        let _ = say(line);
     }
 }
 

@@ -19,6 +19,7 @@ use souk_common::features::Features;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
+use souk_common::terminal::{say, tell};
 
 mod faithfulness;
 pub(crate) mod mean;
@@ -41,14 +42,14 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         args.cut.data.display()
     );
     let features = Features::of(&known.catalogue);
-    eprintln!(
+    tell(&format!(
         "{}: {} users in {} shops, {} items, {} features",
         known.name,
         known.dataset.len(),
         known.shops,
         known.catalogue.len(),
         features.columns()
-    );
+    ));
     let plan = match args.quick {
         true => None,
         false => {
@@ -60,7 +61,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
                 args.trained_model(),
                 args.seed,
             )?;
-            eprintln!("{}", releases::describe(&plan));
+            tell(&releases::describe(&plan));
             Some(plan)
         }
     };
@@ -120,14 +121,14 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     };
     let checks = if args.check { report.checks() } else { Vec::new() };
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", report.text());
+        say(report.text().trim_end())?;
         for check in &checks {
             let said = if check.ok { "ok  " } else { "FAIL" };
-            println!("{said} {}: {}", check.name, check.detail);
+            say(&format!("{said} {}: {}", check.name, check.detail))?;
         }
-        println!("{:.0} s", report.seconds);
+        say(&format!("{:.0} s", report.seconds))?;
     }
     Ok(checks.iter().all(|check| check.ok))
 }

@@ -26,6 +26,7 @@ use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::{Plan, ReleaseTerms};
+use souk_common::terminal::{say, tell};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
 use crate::check::Check;
@@ -317,7 +318,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;
-    eprintln!("{}", setting.describe());
+    tell(&setting.describe());
     let mut table = Table::default();
     for seed in args.seed..args.seed + args.seeds {
         let bar = progress(&format!("seed {seed}"));
@@ -333,18 +334,18 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     let plan = setting.plan(args.seed)?;
     if args.json {
         let report = row::Report::new(&setting, &plan, &table, checks, args.seeds, watch.secs());
-        println!("{}", serde_json::to_string(&report)?);
+        say(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", row::text(&plan, &table, args.seeds));
+        say(row::text(&plan, &table, args.seeds).trim_end())?;
         for check in checks.iter().flatten() {
-            println!(
+            say(&format!(
                 "{} {}: {}",
                 if check.ok { "ok  " } else { "FAIL" },
                 check.name,
                 check.detail
-            );
+            ))?;
         }
-        println!("{:.0} s", watch.secs());
+        say(&format!("{:.0} s", watch.secs()))?;
     }
     Ok(ok)
 }

@@ -10,6 +10,7 @@ use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner, Releases, Version};
 use souk_common::params::Weight;
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
+use souk_common::terminal::tell;
 use souk_common::training::phases::TrainingKind;
 use souk_common::transfer::carried::VersionName;
 
@@ -145,7 +146,9 @@ pub(super) fn channels(
         before.first(),
         before.get(1..).unwrap_or_default(),
     )?;
-    notes.iter().for_each(|note| eprintln!("{note}"));
+    for note in notes {
+        tell(&note.to_string());
+    }
     let Learned::Releases(mut releases) = started else {
         bail!("a plan of releases releases")
     };

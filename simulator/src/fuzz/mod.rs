@@ -21,6 +21,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use souk_common::hex;
+use souk_common::terminal::say;
 
 pub use generate::input;
 pub use hunt::{DecoderTally, Found, hunt};
@@ -97,7 +98,9 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<bool> {
     }
     targets.retain(|target| args.decoder.is_empty() || args.decoder.iter().any(|name| name == target.name));
     if args.list {
-        targets.iter().for_each(|target| println!("{}", target.name));
+        for target in &targets {
+            say(target.name)?;
+        }
         return Ok(true);
     }
     if let Some(index) = args.index {
@@ -105,29 +108,29 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<bool> {
             bail!(WrongUsage("--index needs one --decoder".to_owned()));
         };
         let bytes = input(target, args.seed, index);
-        println!("{}", hex::text(&bytes));
-        println!("{:?}", (target.run)(&bytes));
+        say(&hex::text(&bytes))?;
+        say(&format!("{:?}", (target.run)(&bytes)))?;
         return Ok(true);
     }
     let mut rows = Vec::new();
     for target in &targets {
         let tally = hunt::hunt(target, args.seed, args.inputs);
         if !args.json {
-            print!("{}", tally.to_text());
+            say(tally.to_text().trim_end())?;
         }
         rows.push(tally);
     }
     let ok = rows.iter().all(|tally| tally.found.is_empty());
     if args.json {
-        println!("{}", json!({ "ok": ok, "seed": args.seed, "rows": rows }));
+        say(&json!({ "ok": ok, "seed": args.seed, "rows": rows }).to_string())?;
     } else {
         let inputs: u64 = rows.iter().map(|tally| tally.inputs).sum();
         let panics: u64 = rows.iter().map(|tally| tally.panics).sum();
-        println!(
+        say(&format!(
             "{} decoders, {inputs} inputs, seed {}: {panics} panics",
             rows.len(),
             args.seed
-        );
+        ))?;
     }
     Ok(ok)
 }
