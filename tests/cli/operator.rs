@@ -29,7 +29,7 @@ fn is_date(value: &Value) -> bool {
 }
 
 const STATUS: &str = "attempt bytes_received bytes_sent certified_until clocks_off connections left_out listening log \
-                      masked_step memory_bound model_hash process_id quality rounds rounds_published seconds shops state";
+                      masked_step memory_bound model_hash next_round process_id quality rounds rounds_published seconds shops state";
 const MANIFEST: &str = "catalogue id model parent plan published_at updates";
 
 #[test]
@@ -77,7 +77,9 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
         assert_eq!(keys(&models), "models");
         assert_eq!(
             keys(&models["models"][1]),
-            MANIFEST.replace("model ", "kept model ")
+            MANIFEST
+                .replace("model ", "kept model ")
+                .replace("updates", "run updates")
         );
         assert_eq!(keys(&models["models"][1]["id"]), "attempt round");
         assert_eq!(models["models"][1]["updates"][0][0], "north");
@@ -144,6 +146,61 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
     assert_eq!(keys(&back), "model_hash");
     let revoked = json(&federation, &["revoke", "north"]);
     assert_eq!(keys(&revoked), "codes_ended revoked was_a_shop");
+}
+
+#[test]
+fn a_wrong_key_is_told_in_one_line_and_how_to_get_the_right_one() {
+    let mut federation = published();
+    assert!(federation.stop_coordinator());
+    let home = federation.home();
+    let wrong = "0".repeat(63) + "1";
+    let souk = std::path::Path::new(SOUK);
+    let verify = |more: &[&str]| {
+        let args = [&["verify", text(&home), "--key", &wrong], more].concat();
+        souk_tests::federation::run(souk, "sim", &args)
+    };
+    let output = verify(&[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), said.lines().count()),
+        (Some(1), 1),
+        "{said}"
+    );
+    assert!(
+        said.contains("no word in the record is signed by this key") && said.contains("membership.json"),
+        "{said}"
+    );
+    let report: Value = serde_json::from_slice(&verify(&["--json"]).stdout).expect("JSON");
+    assert_eq!(
+        report["checks"][1]["wrong"].as_array().map(Vec::len),
+        Some(1),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_delta_that_promises_nothing_is_warned_of_beside_its_epsilon() {
+    let federation = Federation::prepare(SOUK, &plan(1, 1, &["north"]));
+    let file = federation.plan();
+    let sense = std::fs::read_to_string(&file).expect("a plan");
+    let said = |delta: &str| {
+        let with = sense.replacen(
+            "sampling_rate = 0.5",
+            &format!("sampling_rate = 0.5\ndelta = {delta}"),
+            1,
+        );
+        std::fs::write(&file, with).expect("a file");
+        let output = federation.coordinator(&["plan", "check", text(&file)]);
+        [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat()
+    };
+    assert!(!said("1e-5").contains("promises anything"));
+    let careless = said("0.5");
+    assert!(
+        careless.contains("warning: delta 0.5 is more than one over the 100 customers that north declares"),
+        "{careless}"
+    );
 }
 
 /// The rest of the line that begins with `key`.
@@ -216,7 +273,7 @@ fn people_get_tables_with_units_and_dates_and_what_needs_attention_first() {
 #[test]
 fn an_invitation_of_a_name_that_no_plan_has_is_warned_of_and_an_address_that_can_not_be_dialled_is_refused() {
     let federation = published();
-    for (name, warned) in [("nroth", true), ("south", true), ("north", false)] {
+    for (name, warned) in [("nroth", true), ("south", false), ("north", false)] {
         let said = federation.coordinator(&["invite", name]);
         let warning = String::from_utf8_lossy(&said.stderr).into_owned();
         assert_eq!(
