@@ -161,7 +161,8 @@ fn what_is_not_all_there_of_the_model_in_use_is_fetched_again() {
 fn a_shop_that_was_put_back_from_a_backup_recommends_by_the_model_that_it_had() {
     let dir = tempfile::tempdir().unwrap();
     let folder = shop(dir.path());
-    let orders = format!("[data]\norders = {:?}\n", dir.path().join("orders.csv"));
+    let file = dir.path().join("orders.csv");
+    let orders = format!("[data]\norders = {file:?}\nearliest = \"1970-01-01\"\n");
     fs::write(folder.config(), orders).unwrap();
     fs::write(folder.key(), b"key").unwrap();
     let publisher = Publisher::new(&folder);
