@@ -87,7 +87,10 @@ fn every_command_works_while_run_is_up_and_when_it_is_not() {
             && federation.log("south").contains("the run is complete")
     });
     let ask = || {
-        let list = federation.client_json("north", &["recommend", "north-3", "-k", "5", "--explain"]);
+        let mut list = federation.client_json("north", &["recommend", "north-3", "-k", "5", "--explain"]);
+        // It grows between the two.
+        let learned = list["serving"]["learned"].as_object_mut();
+        assert!(learned.and_then(|learned| learned.remove("age_secs")).is_some());
         let picture = federation.shop("north").join("scores.svg");
         good(&federation.client(
             "north",

@@ -197,7 +197,7 @@ fn an_old_spend_falls_out_of_the_period_that_the_owner_names_and_stays_in_the_fi
     close(&budget()["epsilon_in_period"], epsilon_of(&[4.0]));
     let said = good(&federation.client("north", &["budget"]));
     assert!(
-        said.contains(&format!("epsilon {all:.3} at delta"))
+        said.contains(&format!("epsilon {:.3} at delta", (1000.0 * all).ceil() / 1000.0))
             && said.contains("in the last 30 days, epsilon 0.5"),
         "{said}"
     );

@@ -72,7 +72,7 @@ fn a_cell_of_the_orders_and_a_customers_id_reach_no_terminal_as_they_are() {
     );
     let (folder, file) = (text(dir.path()), "o\u{9b}\u{1b}.csv");
     fs::write(dir.path().join(file), &orders).expect("a file");
-    let config = "[data]\norders = \"o\\u009b\\u001b.csv\"\n";
+    let config = "[data]\nmax_bad = 0.5\norders = \"o\\u009b\\u001b.csv\"\n";
     fs::write(dir.path().join("shop.toml"), config).expect("a file");
     fs::write(dir.path().join("items.csv"), "item_id\ni1\n").expect("a file");
     let check = |flags: &[&str]| {
