@@ -102,7 +102,7 @@ fn ask_everything(federation: &Federation, name: &str) -> Vec<Value> {
     let (code, said) = bad(&federation.coordinator(&["models", "show", "--round", "9"]));
     assert!(code == 2 && said.contains("models list"), "{said}");
     let (code, said) = bad(&federation.coordinator(&["models", "rollback", "9"]));
-    assert!(code == 2 && said.contains("no model of round 9"), "{said}");
+    assert!(code == 2 && said.contains("no model of run 1 round 9"), "{said}");
     assert_eq!(json(&["pause"])["paused"], true);
     assert_eq!(json(&["resume"])["paused"], false);
     let shops = json(&["shops"]);
