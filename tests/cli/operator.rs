@@ -84,7 +84,7 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
         assert_eq!(keys(&models["models"][1]["id"]), "attempt round");
         assert_eq!(models["models"][1]["updates"][0][0], "north");
         let model = json(federation, &["models", "show"]);
-        assert_eq!(keys(&model), "manifest path");
+        assert_eq!(keys(&model), "manifest path run");
         assert_eq!(keys(&model["manifest"]), "body signature");
         assert_eq!(keys(&model["manifest"]["body"]), MANIFEST);
         let invited = json(federation, &["invite", "south"]);
@@ -121,7 +121,7 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
         let items = federation.home().join("../items.csv");
         assert_eq!(
             keys(&json(federation, &["catalogue", "import", text(&items)])),
-            "digest items"
+            "changes digest items retired run"
         );
         let authorities = json(federation, &["ca", "status"]);
         assert_eq!(keys(&authorities), "authorities dependents number rotating");
