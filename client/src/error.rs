@@ -5,6 +5,7 @@ use souk_common::table::TableError;
 
 use crate::config::ShopConfigError;
 use crate::data::DataError;
+use crate::interactions::read::HistoriesError;
 use crate::ledger::LedgerFileError;
 use crate::link::is_refused_code;
 
@@ -38,7 +39,12 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(answered) = error.downcast_ref::<Answered>() {
         return answered.exit_code;
     }
-    let of_data = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().and_then(code_of_data);
+    let of_data = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref()
+            .and_then(code_of_data)
+            .or_else(|| cause.downcast_ref().and_then(code_of_histories))
+    };
     if let Some(code) = error.chain().find_map(of_data) {
         return code;
     }
@@ -62,6 +68,15 @@ fn code_of_data(error: &DataError) -> Option<u8> {
         DataError::Setting { .. } | DataError::NoItemsFile => Some(EXIT_USAGE),
         DataError::Table(TableError::Read { .. }) | DataError::Sink { .. } => None,
         _ => Some(EXIT_CHECK_FAILED),
+    }
+}
+
+/// Of a store that has nothing to read.
+fn code_of_histories(error: &HistoriesError) -> Option<u8> {
+    match error {
+        HistoriesError::Store(_) => None,
+        HistoriesError::Data(error) => code_of_data(error),
+        HistoriesError::Nothing { .. } => Some(EXIT_CHECK_FAILED),
     }
 }
 

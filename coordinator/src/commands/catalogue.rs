@@ -79,11 +79,11 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
     }
     home.set_catalogue(&catalogue).map_err(failed)?;
     let taken_in = match &changes {
-        Some(_) => match ask(&at, &Question::TakeInCatalogue)? {
+        Some(changes) if !changes.is_empty() => match ask(&at, &Question::TakeInCatalogue)? {
             Answer::TakenIn(taken_in) => taken_in.words,
             _ => return Err(other_version()),
         },
-        None => Vec::new(),
+        _ => Vec::new(),
     };
     let imported = Imported {
         items: catalogue.len(),

@@ -260,7 +260,8 @@ mod tests {
         fs::create_dir(&data).expect("made");
         let mut text = String::from("user_id\titem_id\trating\ttimestamp\n");
         let mut people = String::from("user_id\tzip_code\n");
-        for user in 0..40 {
+        // 0 is nobody's number.
+        for user in 1..=40 {
             people += &format!("{user}\t{}0000\n", user % 4);
             for at in 0..5 {
                 text += &format!("{user}\t{}\t3\t{}\n", (user + at) % 9, 1_700_000_000 + at);

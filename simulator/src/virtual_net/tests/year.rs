@@ -319,8 +319,8 @@ fn coordinator_is_restored(year: &Year) {
     let copy = aside.path().join("backup");
     let store = year.store();
     let begun = backup::begin(home, &store).unwrap();
-    drop(store);
     let about = backup::finish(&begun, START).unwrap();
+    drop(store);
     backup::copy(home, &copy, about).unwrap();
     fs::remove_dir_all(home.path()).unwrap();
     copy_folder(&copy, home.path());
