@@ -8,7 +8,8 @@ use souk_common::catalogue::{Catalogue, Item, bare_gtin};
 use souk_common::table::{Row, RowSource, TextOptions, TextTable, number};
 
 use crate::data::DataError;
-use crate::data::config::{FileFormat, ItemColumns};
+use crate::data::columns::ItemColumns;
+use crate::data::config::FileFormat;
 use crate::data::layout::{optional, required};
 use crate::data::report::DataReport;
 

@@ -3,7 +3,8 @@
 use souk_common::table::{RowSource, column};
 
 use crate::data::DataError;
-use crate::data::config::{FileFormat, OrderColumns, ShopDataConfig};
+use crate::data::columns::OrderColumns;
+use crate::data::config::{FileFormat, ShopDataConfig};
 
 /// A layout: for each thing, the names that its column may have, the first that is there being used.
 pub(super) struct Layout {

@@ -13,6 +13,7 @@ use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable};
 
 #[cfg(test)]
 mod cases;
+mod columns;
 pub mod config;
 mod customers;
 pub mod interaction;
@@ -31,7 +32,8 @@ mod time;
 pub(crate) use item_names::ItemNames;
 pub(crate) use orders::Orders;
 
-pub use config::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataConfig};
+pub use columns::{ItemColumns, OrderColumns};
+pub use config::{FileFormat, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use reading::{Reading, read_interactions};
 pub use report::{BadLine, DataReport, SourceReport};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::config::OrderColumns;
+use crate::data::columns::OrderColumns;
 
 /// One source. A query needs `url`, `query` and a name; everything else needs `path`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

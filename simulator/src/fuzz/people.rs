@@ -45,7 +45,7 @@ pub(super) fn targets() -> Vec<FuzzTarget> {
         json::<Answer>(
             "control_answer",
             &[
-                br#"{"answer":"failed","usage":true,"reason":"no such user"}"#,
+                br#"{"answer":"failed","exit_code":64,"reason":"no such user"}"#,
                 br#"{"answer":"budget","epsilon":1.5,"delta":1e-5,"unit":"user","relation":"add-remove","rounds_charged":3,"model_hash":null,"max_epsilon":8.0,"period_days":365,"epsilon_in_period":1.5}"#,
                 br#"{"answer":"data","files":["orders.csv"],"rows":4,"users":2,"items":3,"pairs":4,"duplicates":0,"first":"2026-01-01","last":null,"returns":0,"returned_pairs":0,"sources":[{"name":"orders.csv","rows":5,"taken":4,"left_out":{},"bad":{"no time":1},"missing":{},"guessed":[]}],"largest":[["ann",3]],"warnings":[],"rows_not_in_catalogue":0,"items_not_in_catalogue":0,"examples_not_in_catalogue":[],"catalogue_items":3,"short_users":0,"profiles":null,"spanning_items":0,"first_spanning":null,"bad_lines":1,"bad":[{"file":"orders.csv","line":7,"reason":"no time"}],"notes":[]}"#,
             ],
@@ -195,8 +195,8 @@ fn command() -> FuzzTarget {
     let golden = [
         r#"{"invite":"north"}"#,
         r#""status""#,
-        r#"{"model":3}"#,
-        r#"{"model":null}"#,
+        r#"{"model":{"run":2,"round":3}}"#,
+        r#"{"model":{"run":null,"round":null}}"#,
         r#"{"rollback":{"run":1,"round":2}}"#,
         r#"{"ca_retire":{"force":true}}"#,
     ];
