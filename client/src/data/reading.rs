@@ -263,6 +263,8 @@ impl Standing {
     fn of(&mut self, places: &Places, row: &Row) -> Result<Option<&str>, Lost<'static>> {
         let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
         let (status, cancelled) = (get(places.status), !get(places.cancelled).is_empty());
+        // As WooCommerce keeps it in its tables.
+        let status = status.strip_prefix("wc-").unwrap_or(status);
         let order = match places.order {
             Some(at) if self.on_first_line && places.status.is_some() => Some(row.get(at)),
             _ => None,
@@ -316,7 +318,23 @@ fn check_id(name: &'static str, id: &str) -> Result<(), Lost<'static>> {
         let reason = format!("the {name} id {id:?} has a letter that was lost in an export: export as UTF-8");
         return Err(Lost::Bad("id with lost letters", reason));
     }
+    if is_of_a_spreadsheet(id) {
+        let reason = format!(
+            "the {name} id {id:?} is what a spreadsheet makes of one that it does not understand: export again with that column as text"
+        );
+        return Err(Lost::Bad("id that a spreadsheet has spoilt", reason));
+    }
     Ok(())
+}
+
+/// A number cut short to `4.7E+11`, or an error's name: many ids become one like that.
+fn is_of_a_spreadsheet(id: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = id.split_once("E+").is_some_and(|(number, power)| {
+        let (whole, part) = number.split_once(['.', ',']).unwrap_or((number, "0"));
+        is_digits(whole) && is_digits(part) && is_digits(power)
+    });
+    is_short || SPREADSHEET_ERRORS.contains(&id)
 }
 
 /// Enough of a text to find it by.
@@ -331,6 +349,7 @@ const MAX_ID_BYTES: usize = 256;
 /// Most letters of a value that are shown.
 const MOST_SHOWN: usize = 60;
 const MOST_REASONS: usize = 50;
+const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"];
 const NO_CUSTOMER: &str = "no customer";
 const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";
 const NO_PIECES: &str = "no pieces (quantity 0)";

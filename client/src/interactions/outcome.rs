@@ -127,6 +127,17 @@ impl ImportOutcome {
     }
 }
 
+/// The error and what is behind it.
+fn with_causes(error: &DataError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text += &format!(": {next}");
+        cause = next.source();
+    }
+    text
+}
+
 impl SourceOutcome {
     pub(crate) fn of(entry: &ImportedSource, state: ImportState) -> Self {
         let refused = entry.refused.as_ref().filter(|_| state == ImportState::Refused);
@@ -197,7 +208,7 @@ impl SourceOutcome {
         );
         match (&self.reason, &self.error) {
             (Some(reason), _) => Some(format!("{name} was not imported: {reason}; {kept}")),
-            (None, Some(error)) => Some(format!("{name} was not imported: {error}; {kept}")),
+            (None, Some(error)) => Some(format!("{name} was not imported: {}; {kept}", with_causes(error))),
             (None, None) if self.grew => Some(format!("{name}: {grew}")),
             (None, None) => None,
         }

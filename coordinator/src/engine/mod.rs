@@ -106,6 +106,7 @@ impl Engine {
     /// When the store or the model file fails in a way that the run can't go on from; after a restart it can.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Output>, EngineError> {
         let mut outputs = Vec::new();
+        let starts = event == Event::Started;
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for effect in self.machine.handle(now, event) {
@@ -114,6 +115,9 @@ impl Engine {
         }
         self.grow(now)?;
         outputs.extend(self.news());
+        if starts && self.machine.phase() == Phase::Finished {
+            outputs.push(Output::Finished);
+        }
         Ok(outputs)
     }
 

@@ -99,10 +99,14 @@ impl Engine {
     /// before a further one is begun.
     fn turn_back_to(&mut self, now: Timestamp, name: VersionName) -> Result<(), EngineError> {
         let refused = |error: NoVersion| EngineError::Rollback(error.to_string());
-        let target = find_version(&self.store, name).map_err(refused)?;
+        let mut target = find_version(&self.store, name).map_err(refused)?;
+        let newest = find_version(&self.store, VersionName { round: None, ..name }).map_err(refused)?;
+        if target.id.round == newest.id.round && target.plan == newest.plan {
+            // Its last round, in the items of its last catalogue.
+            target = newest.clone();
+        }
         let version = opened(&self.store, name, &target).map_err(refused)?;
         let plan = version.learner.plan().clone();
-        let newest = find_version(&self.store, VersionName { round: None, ..name }).map_err(refused)?;
         if plan.is_of_releases() && newest.model != target.model {
             return Err(EngineError::Rollback(format!(
                 "run {} releases statistics: what was released and charged can't be taken back; only its last version can be current again",
@@ -110,8 +114,6 @@ impl Engine {
             )));
         }
         let published = newest.id.round;
-        let runs = self.store.runs()?;
-        let began = (name.run as usize).checked_sub(1).and_then(|at| runs.get(at));
         let run = Run {
             plan: target.plan,
             catalogue: target.catalogue,
@@ -121,7 +123,8 @@ impl Engine {
             open: None,
             paused: false,
             optimiser: None,
-            began: began.map_or(0, |run| run.began),
+            // What was kept of its rounds has gone since.
+            began: self.store.log_head().length,
         };
         let manifest = self.key.sign(Manifest {
             id: AttemptId {

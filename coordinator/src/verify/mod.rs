@@ -211,6 +211,10 @@ impl Verifier<'_> {
                 });
                 self.named(&manifest.body);
                 self.rolled_back(&manifest.body);
+                let before = self.run.manifest.as_ref().map(|before| before.plan);
+                if before != Some(manifest.body.plan) {
+                    self.run = RunSoFar::default();
+                }
                 self.run.state = None;
                 self.say(&manifest.body);
             }

@@ -1,5 +1,6 @@
 //! What is still there, by the record's own word.
 
+use souk_common::ids::Digest;
 use souk_common::round::statements::Outcome;
 
 use crate::store::{Entry, Keeping, KeepingModels};
@@ -7,8 +8,9 @@ use crate::store::{Entry, Keeping, KeepingModels};
 /// What the record says, at its end, of what is kept.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// Where the last run began.
+    /// Where the last run began, or was gone back to.
     began: Option<u64>,
+    plan: Option<Digest>,
     /// Of its rounds, if the record says so, and how many it has published.
     parts: Option<Keeping>,
     published: u64,
@@ -20,8 +22,16 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn take(&mut self, at: u64, entry: &Entry) {
         match entry {
-            Entry::Began(_) => {
+            Entry::Began(manifest) => {
+                self.plan = Some(manifest.body.plan);
                 (self.began, self.parts, self.published) = (Some(at), None, 0);
+                self.versions += 1;
+            }
+            Entry::RolledBack(manifest) if self.plan.is_some_and(|plan| plan != manifest.body.plan) => {
+                // Another run's rounds, of which nothing was kept.
+                let published = manifest.body.id.round;
+                (self.began, self.parts, self.published) = (Some(at), None, published);
+                self.plan = Some(manifest.body.plan);
                 self.versions += 1;
             }
             Entry::RolledBack(_) | Entry::Grown(_) | Entry::Charged(_) => self.versions += 1,

@@ -9,13 +9,14 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use souk_client::data::outgrown::Outgrown;
 use souk_common::accountant::{RELATION, UNIT};
 use souk_common::clock::Stopwatch;
 use souk_common::eval::{Candidates, Metrics, Target, View, evaluate, leave_last_two_out};
 use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::file::{self, ModelMeta};
-use souk_common::terminal::say;
+use souk_common::terminal::{say, tell};
 use souk_common::update::Counts;
 
 use crate::data::plans::{Template, names};
@@ -114,6 +115,13 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<bool> {
         ..Line::default()
     };
     let members = members_of(&split.train, &[], &known.shop_of, &names(&plan));
+    for member in &members {
+        // What each owner would be told.
+        let outgrown = Outgrown::of(Some(&plan), &member.name, &member.dataset);
+        outgrown
+            .lines()
+            .for_each(|line| tell(&format!("{}: {line}", member.name)));
+    }
     let world = World::new(&plan, &known.catalogue, members, line, args.seed)
         .with_context(|| format!("{} does not fit this data", args.plan.display()))?;
     let bar = ProgressBar::new(plan.rounds);

@@ -98,6 +98,18 @@ fn shopify_rows_without_sku_or_customer_are_counted() {
 }
 
 #[test]
+fn woocommerce_statuses_as_its_tables_have_them_are_the_same() {
+    let text = "Order Number,Order Status,Order Date,Email (Billing),SKU,Item #,Item Name,Quantity (- Refund),Item Cost\n\
+                1,wc-completed,2024-03-01 14:05,ana@example.com,A,1,Mug,1,2\n\
+                2,wc-cancelled,2024-03-02 09:00,ben@example.com,B,1,Mug,1,2\n\
+                3,wc-refunded,2024-03-02 09:00,ben@example.com,C,1,Mug,1,2\n\
+                4,wc-failed,2024-03-02 09:00,ben@example.com,D,1,Mug,1,2\n";
+    let (taken, source) = read("", text);
+    assert_eq!(taken.pairs(), [("ana@example.com", "A")]);
+    assert_eq!(source.left_out.values().sum::<u64>(), 3, "{:?}", source.left_out);
+}
+
+#[test]
 fn woocommerce_guests_cancelled_orders_and_refunds_are_left_out() {
     let text = "Order Number,Order Date,Customer User ID,SKU,Item Name,Quantity (- Refund),Item Cost\n\
                 101,2024-01-05 09:41,0,A-1,\"Mug \"\"Blue\"\"\",1,12.5\n101,2024-01-05 09:44,0,A-2,Cap,1,9\n\

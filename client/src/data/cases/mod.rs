@@ -268,6 +268,30 @@ fn a_line_beyond_the_limit_is_one_bad_line() {
 }
 
 #[test]
+fn ids_that_a_spreadsheet_has_spoilt_are_no_ids() {
+    let lines = [
+        "4.7E+11,tea",
+        "4,00638E+12,tea",
+        "ann,#N/A",
+        "ann,4E+9",
+        "E+1,tea",
+        "2E4,1E+x",
+        "ann,A1.5E+",
+    ];
+    let lines: String = lines
+        .iter()
+        .map(|line| format!("{};1700000000\n", line.replacen(",tea", ";tea", 1)))
+        .collect();
+    let lines = lines.replace("ann,", "ann;").replace("2E4,", "2E4;");
+    let (taken, source) = read("", &format!("user_id;item_id;timestamp\n{lines}"));
+    assert_eq!(
+        taken.pairs(),
+        [("E+1", "tea"), ("2E4", "1E+x"), ("ann", "A1.5E+")]
+    );
+    assert_eq!(source.bad["id that a spreadsheet has spoilt"], 4);
+}
+
+#[test]
 fn nobody_is_no_customer_and_who_that_is_the_owner_says() {
     let ids = ["0", "nan", "NULL", "Guest", "-", "", " ", "N/A", "ann", "00"];
     let lines: String = ids.iter().map(|id| format!("{id},tea,1700000000\n")).collect();

@@ -16,9 +16,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
+use souk_common::terminal::tell;
 
-use super::{At, home_at, show};
+use super::{At, ask, home_at, show};
+use crate::control::{Answer, Choice, Question};
+use crate::engine::publish::not_kept;
 use crate::error::{Failure, failed, refused, usage};
+use crate::folder::FederationFolder;
 
 #[derive(Subcommand)]
 pub(super) enum PlanCommand {
@@ -101,8 +105,12 @@ pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
                 target_epsilon,
                 bytes_per_sec: bandwidth * 1e6 / 8.0,
             };
-            let cost = cost::check(&file, &home_at(&at.dir)?, &wishes)?;
+            let home = home_at(&at.dir)?;
+            let cost = cost::check(&file, &home, &wishes)?;
             show(&at, &cost.json(), || cost.text())?;
+            if let Some(why) = missing_version(&read(&file)?, &home, &at).filter(|_| !anyway) {
+                return Err(refused(format!("{} can't begin: {why}", file.display())));
+            }
             let shown = file.display();
             if let Some(why) = cost.refusal().filter(|_| !anyway) {
                 return Err(refused(format!("{shown} is refused: {why}. --anyway goes on")));
@@ -113,6 +121,30 @@ pub(super) fn run(command: PlanCommand) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Why a version that the plan starts from, or has beside it, can't be had; none if all can.
+fn missing_version(plan: &Plan, home: &FederationFolder, at: &At) -> Option<String> {
+    let mut names = plan.start.iter().chain(&plan.beside).peekable();
+    names.peek()?;
+    if !home.is_made() {
+        tell(&format!(
+            "no federation in {}: whether there are the versions that the plan starts from is not known",
+            home.path().display()
+        ));
+        return None;
+    }
+    names.find_map(|name| {
+        let choice = Choice {
+            run: Some(name.run),
+            round: name.round,
+        };
+        match ask(at, &Question::Model(choice)) {
+            Ok(Answer::Model(model)) if model.path.is_none() => Some(not_kept(model.manifest.body.id.round)),
+            Ok(_) => None,
+            Err(error) => Some(error.text),
+        }
+    })
 }
 
 /// Reads a plan file as it would be begun now; whatever is wrong with it is wrong usage.

@@ -252,6 +252,28 @@ fn a_plan_of_releases_takes_the_new_catalogue_in_after_its_last_round() {
 }
 
 #[test]
+fn a_run_whose_catalogue_grew_after_its_last_round_can_be_gone_back_to_and_a_finished_one_says_that_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let releases = Plan::from_toml(RELEASES).unwrap();
+    let mut engine = begin(dir.path(), &releases, &catalogue(), false).unwrap();
+    publish(&mut engine, 2);
+    engine.take_in(Timestamp(9), grown()).unwrap();
+    let last = engine.manifest().body.model;
+    drop(engine);
+    let mut engine = begin(dir.path(), &plan(), &grown(), false).unwrap();
+    publish(&mut engine, 2);
+    // Earlier rounds are charged; the last one is there in today's items.
+    assert!(engine.roll_back(Timestamp(10), version(1, 1)).is_err());
+    engine.roll_back(Timestamp(10), version(1, 2)).unwrap();
+    assert_eq!(engine.manifest().body.model, last);
+    drop(engine);
+    let mut engine = begin(dir.path(), &releases, &grown(), false).unwrap();
+    let outputs = engine.handle(Timestamp(11), Event::Started).unwrap();
+    assert!(outputs.iter().any(|output| matches!(output, Output::Finished)));
+    verified(dir.path(), engine);
+}
+
+#[test]
 fn a_rollback_reaches_another_run_and_ends_this_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
