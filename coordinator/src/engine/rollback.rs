@@ -101,12 +101,13 @@ impl Engine {
         let refused = |error: NoVersion| EngineError::Rollback(error.to_string());
         let mut target = find_version(&self.store, name).map_err(refused)?;
         let newest = find_version(&self.store, VersionName { round: None, ..name }).map_err(refused)?;
-        if target.id.round == newest.id.round && target.plan == newest.plan {
-            // Its last round, in the items of its last catalogue.
-            target = newest.clone();
-        }
-        let version = opened(&self.store, name, &target).map_err(refused)?;
+        let mut version = opened(&self.store, name, &target).map_err(refused)?;
         let plan = version.learner.plan().clone();
+        if plan.is_of_releases() && target.id.round == newest.id.round {
+            // Its last round, in the items of its last catalogue. Of a model the newest may be one that was gone back to.
+            target = newest.clone();
+            version = opened(&self.store, name, &target).map_err(refused)?;
+        }
         if plan.is_of_releases() && newest.model != target.model {
             return Err(EngineError::Rollback(format!(
                 "run {} releases statistics: what was released and charged can't be taken back; only its last version can be current again",

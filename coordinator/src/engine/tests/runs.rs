@@ -274,6 +274,21 @@ fn a_run_whose_catalogue_grew_after_its_last_round_can_be_gone_back_to_and_a_fin
 }
 
 #[test]
+fn a_round_of_another_run_is_what_its_updates_made_also_if_that_run_had_gone_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
+    publish(&mut engine, 2);
+    let second = engine.manifest().body.model;
+    engine.roll_back(Timestamp(4), version(1, 1)).unwrap();
+    assert_ne!(engine.manifest().body.model, second);
+    drop(engine);
+    let mut engine = begin(dir.path(), &long_plan(), &catalogue(), false).unwrap();
+    engine.roll_back(Timestamp(5), version(1, 2)).unwrap();
+    assert_eq!(engine.manifest().body.model, second);
+    verified(dir.path(), engine);
+}
+
+#[test]
 fn a_rollback_reaches_another_run_and_ends_this_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
