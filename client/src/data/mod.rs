@@ -281,7 +281,7 @@ pub enum DataError {
     },
     /// A source of a kind that this build does not read.
     #[error(
-        "{name} is {what}, which this souk-client was built without: the released one has it, or build with --features {feature}"
+        "{name} is {what}, which this souk-client was built without: `cargo build --release --package souk-client --features {feature}` builds one that has it"
     )]
     NotBuilt {
         /// The source.
