@@ -11,6 +11,7 @@ use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 
 use crate::data::ShopDataConfig;
 use crate::folder::Folder;
+use crate::http::config::HttpConfig;
 use crate::participate::Policy;
 
 /// The whole file. Unknown keys are refused.
@@ -28,6 +29,8 @@ pub struct ShopConfig {
     pub recommend: RecommendConfig,
     /// Where the coordinator is.
     pub network: NetworkConfig,
+    /// The service for the shop's web shop.
+    pub http: HttpConfig,
     /// Other shops whose long-term key the owner has confirmed, by the key's fingerprint. Only these count toward the
     /// least number of shops of a masked sum: the coordinator could invent others.
     pub known_shops: BTreeMap<ShopName, Digest>,

@@ -12,6 +12,8 @@
 //! | `models/`, `plans/`, `catalogues/` | fetched, by digest |
 //! | `catalogue.jsonl` | the catalogue in use |
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
+//! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
+//! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
 use std::io;
@@ -99,6 +101,16 @@ impl Folder {
     /// `stack.json`.
     pub fn stack(&self) -> PathBuf {
         self.path.join("stack.json")
+    }
+
+    /// Where the secrets of the HTTP service are.
+    pub fn http(&self) -> PathBuf {
+        self.path.join("http")
+    }
+
+    /// Where events wait that a web shop reported.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events")
     }
 
     /// `control.sock`.

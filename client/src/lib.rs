@@ -18,6 +18,8 @@
 //! | [`data::outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
 //! | [`stack`] | ways to score that are fitted in the shop, what they gain from other shops, and how they are kept |
 //! | [`recommend`] | lists, reasons, pictures |
+//! | [`events`] | what a web shop reports while it happens, on disk before it is acknowledged |
+//! | [`http`] | all of that for a web shop, over HTTP |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -32,7 +34,9 @@ pub mod config;
 pub mod control;
 pub mod data;
 mod error;
+pub mod events;
 pub mod folder;
+pub mod http;
 pub mod interactions;
 pub mod ledger;
 pub mod link;

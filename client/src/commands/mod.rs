@@ -17,6 +17,7 @@ mod sent;
 mod shops;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,12 +85,15 @@ enum Command {
     Items(items::Items),
     /// Take part in rounds until stopped (Ctrl-C).
     #[command(after_help = "Examples:\n  \
-        souk-client run --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
+        souk-client run --dir shop\n  souk-client run --http --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
     Run {
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
         ends: StopRules,
+        /// Serve the HTTP API for your web shop: without an address at 127.0.0.1:4480; see docs/api.md.
+        #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:4480")]
+        http: Option<SocketAddr>,
     },
     /// Recommend items to a user, to all of them, to somebody with a basket, or to anybody.
     #[command(
@@ -165,7 +169,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Import(args) => import::run(args),
         Command::Notice(args) => notice::run(args),
         Command::CheckData(args) => check_data::run(args),
-        Command::Run { place, ends } => crate::run::run(&place.folder()?, ends),
+        Command::Run { place, ends, http } => crate::run::run(&place.folder()?, ends, http),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Plot(args) => recommend::plot(args),
         Command::Gain(args) => gain::run(args),

@@ -1,5 +1,6 @@
 //! Who is a customer, what is a product, and what was bought: the words that shop systems have for what is none.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Words of the owner's, compared whole and without case; a `*` at the end of one stands for anything.
@@ -52,6 +53,16 @@ pub(super) fn compared<'a>(id: &'a str, scratch: &'a mut String) -> &'a str {
     }
     lower(id, scratch);
     scratch
+}
+
+/// A customer's id as the store of interactions has it: trimmed, an e-mail address in lower case.
+pub(crate) fn compared_id(id: &str) -> Cow<'_, str> {
+    let id = id.trim();
+    let mut scratch = String::new();
+    match compared(id, &mut scratch) {
+        same if same == id => Cow::Borrowed(id),
+        _ => Cow::Owned(scratch),
+    }
 }
 
 /// What shop systems write where there is no customer.

@@ -29,6 +29,7 @@ pub mod sources;
 mod tests;
 mod time;
 
+pub(crate) use customers::compared_id;
 pub(crate) use item_names::ItemNames;
 pub(crate) use orders::Orders;
 
@@ -120,6 +121,17 @@ impl OwnFiles {
     /// The rows of a catalogue by what the shop calls items.
     pub(crate) fn names<'a>(&'a self, catalogue: &'a Catalogue) -> ItemNames<'a> {
         ItemNames::new(catalogue, &self.map, self.items())
+    }
+
+    /// The ids that `catalogue` has for what the shop calls otherwise in its map or in its items file.
+    pub(crate) fn federation_ids(&self, catalogue: &Catalogue) -> HashMap<String, String> {
+        let names = self.names(catalogue);
+        let own = self.map.keys().chain(self.items().iter().map(|item| &item.id));
+        let known = own.filter_map(|own| Some((own, &catalogue.items()[names.row(own)? as usize].id)));
+        known
+            .filter(|(own, id)| own != id)
+            .map(|(own, id)| (own.clone(), id.clone()))
+            .collect()
     }
 
     /// The shop's data of `orders`, over the federation's catalogue or its own.

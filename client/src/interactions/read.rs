@@ -44,6 +44,8 @@ pub struct StoredShop {
     pub shop: ShopData,
     /// [`StoreManifest::contents`].
     pub contents: Digest,
+    /// The federation's ids by the shop's own numbers, where they differ.
+    pub own_names: HashMap<String, String>,
 }
 
 /// Reads the store of the shop in `folder`, as it is; [`super::import`] brings it up to date. `catalogue` is that of the
@@ -62,8 +64,13 @@ pub fn read_store(
     let mut report = DataReport::default();
     let own = OwnFiles::read(config, folder.path(), catalogue, &mut report)?;
     let (orders, contents) = stored_orders(folder, &own, &mut report)?;
+    let own_names = catalogue.map_or_else(HashMap::new, |catalogue| own.federation_ids(catalogue));
     let shop = own.over_catalogue(config, folder.path(), catalogue, orders, report)?;
-    Ok(StoredShop { shop, contents })
+    Ok(StoredShop {
+        shop,
+        contents,
+        own_names,
+    })
 }
 
 /// What is in the store, and what the shop says of its items.

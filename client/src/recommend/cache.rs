@@ -1,5 +1,6 @@
 //! What was published last with the shop's data, read once and again only when one of them changed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use souk_common::round::statements::Manifest;
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
-use crate::interactions::read::read_store;
+use crate::interactions::read::{StoredShop, read_store};
 use crate::interactions::refresh::{DataVersion, Refreshed, refresh};
 use crate::recommend::blobs::{open_plan, read_blob};
 use crate::recommend::serving::Serving;
@@ -42,6 +43,7 @@ enum Says {
 struct ReadData {
     dataset: Arc<Dataset>,
     digest: Digest,
+    own_names: Arc<HashMap<String, String>>,
     /// That of the files, where the federation's is not here.
     own: Option<Arc<Catalogue>>,
 }
@@ -52,6 +54,8 @@ pub struct ListSources {
     pub sources: Sources,
     /// Whether the catalogue is that of the shop's own files.
     pub own_catalogue: bool,
+    /// The federation's ids by the shop's own numbers, where they differ.
+    pub own_names: Arc<HashMap<String, String>>,
     /// The trained model, where one was published: it scores then.
     pub model: Option<Arc<Loaded>>,
     /// Which model or release that is.
@@ -102,6 +106,7 @@ impl ShelfCache {
         };
         Ok(ListSources {
             sources,
+            own_names: data.own_names,
             own_catalogue,
             model,
             serving: serving.unwrap_or_default(),
@@ -138,9 +143,14 @@ impl ShelfCache {
             return Err(outcome.nothing().into());
         }
         let catalogue_used = catalogue.map(|(catalogue, _)| &**catalogue);
-        let read = read_store(folder, &config.data, catalogue_used)?.shop;
+        let StoredShop {
+            shop: read,
+            own_names,
+            ..
+        } = read_store(folder, &config.data, catalogue_used)?;
         let data = ReadData {
             digest: digest_of(&read.dataset),
+            own_names: Arc::new(own_names),
             dataset: Arc::new(read.dataset),
             own: catalogue.is_none().then(|| Arc::new(read.catalogue)),
         };

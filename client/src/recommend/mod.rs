@@ -8,6 +8,8 @@
 //! | [`reasons`] | why an item stands in it |
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
+//! | [`shelf`] | all of that at one moment, for many requests |
+//! | [`related`] | what is like an item, and what is bought with it |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
 pub mod blobs;
@@ -16,9 +18,12 @@ pub mod names;
 pub mod picture;
 pub mod rank;
 pub mod reasons;
+pub mod related;
 pub mod service;
 pub mod serving;
+pub mod shelf;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -57,13 +62,27 @@ pub enum Ranker {
     Stack(Stack, ServedBy),
 }
 
+impl Ranker {
+    /// Which scores these are.
+    pub fn by(&self) -> ServedBy {
+        match self {
+            Self::Model(_) => ServedBy::Model,
+            Self::Stack(_, by) => *by,
+        }
+    }
+}
+
 /// For whom: one of the shop's users, a basket, both, or, with neither, anybody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Customer<'a> {
     /// The user's row.
     pub row: Option<usize>,
-    /// Items of this visit, earliest first.
+    /// Items that were bought since the data were read, or that lie in this visit's cart, earliest first.
     pub basket: &'a [u32],
+    /// Items that were only looked at in this visit, earliest first: they say what the customer wants, and may be recommended.
+    pub viewed: &'a [u32],
+    /// Items that were brought back since the data were read.
+    pub returned: &'a [u32],
 }
 
 impl Customer<'_> {
@@ -71,7 +90,7 @@ impl Customer<'_> {
     pub fn of(row: usize) -> Self {
         Self {
             row: Some(row),
-            basket: &[],
+            ..Self::default()
         }
     }
 }
@@ -159,19 +178,49 @@ impl Recommendable {
 
     /// Distinct items that the customer has, earliest first.
     pub fn items_of(&self, customer: Customer<'_>) -> Vec<u32> {
-        let history = customer
+        let bought = customer
             .row
             .map(|row| self.dataset.histories[row].items.as_slice());
+        let mut history = std::borrow::Cow::Borrowed(bought.unwrap_or_default());
+        if !customer.returned.is_empty() {
+            history.to_mut().retain(|item| !customer.returned.contains(item));
+        }
         let shopper = Shopper {
-            history: history.unwrap_or_default(),
+            history: &history,
             session: customer.basket,
         };
         shopper.items(self.catalogue.len())
     }
 
+    /// Distinct items that say what the customer wants, earliest first: those that were looked at are among them.
+    fn interests_of(&self, customer: Customer<'_>, own: &[u32]) -> Vec<u32> {
+        let session: Vec<u32> = customer.viewed.iter().chain(customer.basket).copied().collect();
+        let shopper = Shopper {
+            history: own,
+            session: &session,
+        };
+        shopper.items(self.catalogue.len())
+    }
+
+    /// Rows of the best items for a customer by their scores, best first.
+    pub fn best(
+        &self,
+        customer: Customer<'_>,
+        scores: &[f32],
+        wishes: &RecommendOptions,
+        allowed: impl Fn(u32) -> bool,
+    ) -> Vec<u32> {
+        let left_out: HashSet<u32> = match wishes.include_bought {
+            true => HashSet::new(),
+            false => self.items_of(customer).into_iter().collect(),
+        };
+        let allowed = |row| !left_out.contains(&row) && allowed(row);
+        rank::best(scores, &self.catalogue, allowed, wishes.k)
+    }
+
     /// Scores of all items for a customer. One without any item gets the scores of nobody in particular.
     pub fn scores(&self, customer: Customer<'_>) -> Scores {
-        let items = self.items_of(customer);
+        let items = self.interests_of(customer, &self.items_of(customer));
         let personal = !items.is_empty();
         let values = match &self.ranker {
             Ranker::Stack(stack, _) => {
@@ -194,15 +243,25 @@ impl Recommendable {
 
     /// The list for a customer.
     pub fn recommend(&self, customer: Customer<'_>, wishes: &RecommendOptions) -> Recommendations {
+        self.recommend_among(customer, wishes, |_| true)
+    }
+
+    /// The list for a customer, of items that are `allowed`.
+    pub fn recommend_among(
+        &self,
+        customer: Customer<'_>,
+        wishes: &RecommendOptions,
+        allowed: impl Fn(u32) -> bool,
+    ) -> Recommendations {
         let own = self.items_of(customer);
         let scores = self.scores(customer);
-        let left_out: &[u32] = if wishes.include_bought { &[] } else { &own };
-        let ranked = rank::best(&scores.values, &self.catalogue, left_out, wishes.k);
+        let ranked = self.best(customer, &scores.values, wishes, allowed);
+        let interests = self.interests_of(customer, &own);
         let mut why = match &self.ranker {
             _ if !wishes.explain => Vec::new(),
-            Ranker::Stack(stack, _) => reasons::of_stack(stack, &self.catalogue, &own, &ranked),
+            Ranker::Stack(stack, _) => reasons::of_stack(stack, &self.catalogue, &interests, &ranked),
             Ranker::Model(model) if scores.personal => {
-                let history = self.history_of(customer, own.clone());
+                let history = self.history_of(customer, interests);
                 reasons::of(model, &self.catalogue, &history, &ranked)
             }
             Ranker::Model(_) => Vec::new(),
@@ -227,10 +286,7 @@ impl Recommendable {
             history: own.len(),
             personal: scores.personal,
             items: items.collect(),
-            served_by: match &self.ranker {
-                Ranker::Model(_) => ServedBy::Model,
-                Ranker::Stack(_, by) => *by,
-            },
+            served_by: self.ranker.by(),
             serving: self.serving.clone(),
             own_catalogue: self.own_catalogue,
         }
@@ -239,7 +295,7 @@ impl Recommendable {
     /// A trained model knows when things were bought; what is in a basket is bought now.
     fn history_of(&self, customer: Customer<'_>, items: Vec<u32>) -> History {
         match customer.row {
-            Some(row) if customer.basket.is_empty() => self.dataset.histories[row].clone(),
+            Some(row) if self.dataset.histories[row].items == items => self.dataset.histories[row].clone(),
             _ => History {
                 times: vec![0; items.len()],
                 items,
@@ -362,8 +418,8 @@ pub(crate) mod tests {
         let shelf = shelf();
         let basket = shelf.find_items(&["i4".into(), "i6".into()]).unwrap();
         let customer = Customer {
-            row: None,
             basket: &basket,
+            ..Customer::default()
         };
         let list = shelf.recommend(customer, &WISHES);
         assert_eq!(

@@ -1,17 +1,17 @@
 //! From scores to a list.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use souk_common::catalogue::{Catalogue, Item};
 
 /// Rows of the `k` best items, best first; equal scores in catalogue order, scores that are no number never.
 ///
-/// Items in `left_out` and those that the catalogue has retired are not listed, and of several items with one title and brand only the best.
-pub fn best(scores: &[f32], catalogue: &Catalogue, left_out: &[u32], k: usize) -> Vec<u32> {
-    let left_out: BTreeSet<u32> = left_out.iter().copied().collect();
+/// Items that are not `allowed` and those that the catalogue has retired are not listed, and of several items with one title and
+/// brand only the best.
+pub fn best(scores: &[f32], catalogue: &Catalogue, allowed: impl Fn(u32) -> bool, k: usize) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..scores.len() as u32)
-        .filter(|row| scores[*row as usize].is_finite() && !left_out.contains(row))
+        .filter(|row| scores[*row as usize].is_finite() && allowed(*row))
         .filter(|row| !catalogue.items()[*row as usize].retired)
         .collect();
     let better =
@@ -41,7 +41,7 @@ pub fn best(scores: &[f32], catalogue: &Catalogue, left_out: &[u32], k: usize) -
 }
 
 /// What two listings of one product share; none for an item without a title.
-fn twin_key(item: &Item) -> Option<(String, String)> {
+pub(super) fn twin_key(item: &Item) -> Option<(String, String)> {
     let plain = |text: &str| text.trim().to_lowercase();
     (!item.title.trim().is_empty()).then(|| (plain(&item.title), plain(&item.brand)))
 }
@@ -63,21 +63,24 @@ mod tests {
     fn ties_keep_catalogue_order_and_scores_that_are_no_number_are_left_out() {
         let items = catalogue(&["a", "b", "c", "d", "e"]);
         let scores = [1.0, f32::NAN, 2.0, 1.0, f32::INFINITY];
-        assert_eq!(best(&scores, &items, &[], 9), [2, 0, 3]);
-        assert_eq!(best(&scores, &items, &[2], 1), [0]);
-        assert_eq!(best(&scores, &items, &[], 0), [0u32; 0]);
+        assert_eq!(best(&scores, &items, |_| true, 9), [2, 0, 3]);
+        assert_eq!(best(&scores, &items, |row| row != 2, 1), [0]);
+        assert_eq!(best(&scores, &items, |_| true, 0), [0u32; 0]);
     }
 
     #[test]
     fn two_listings_of_one_product_are_one() {
         let items = catalogue(&["Tea", " tea ", "", "", "Tea pot"]);
-        assert_eq!(best(&[1.0, 5.0, 3.0, 2.0, 0.0], &items, &[], 9), [1, 2, 3, 4]);
+        assert_eq!(
+            best(&[1.0, 5.0, 3.0, 2.0, 0.0], &items, |_| true, 9),
+            [1, 2, 3, 4]
+        );
     }
 
     #[test]
     fn many_duplicates_at_the_top_do_not_shorten_the_list() {
         let titles: Vec<&str> = (0..1000).map(|row| if row < 900 { "one" } else { "" }).collect();
         let scores: Vec<f32> = (0..1000).map(|row| -(row as f32)).collect();
-        assert_eq!(best(&scores, &catalogue(&titles), &[], 3), [0, 900, 901]);
+        assert_eq!(best(&scores, &catalogue(&titles), |_| true, 3), [0, 900, 901]);
     }
 }

@@ -1,15 +1,18 @@
 //! Lists on demand: by a trained model where one was published, else by the shop's own stack, which is fitted when it has to be.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use souk_common::clock::Timestamp;
+use souk_common::ids::Digest;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
 use super::picture::Picture;
 use super::serving::Serving;
-use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations, rank};
+use super::shelf::{Shelf, ShelfVersion};
+use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::stack::ShopStack;
@@ -23,6 +26,8 @@ pub struct ListService {
     store: Option<Arc<Store>>,
     read: Mutex<ShelfCache>,
     stack: Mutex<Option<Arc<ShopStack>>>,
+    shelf: RwLock<Option<Arc<Shelf>>>,
+    renewing: Mutex<()>,
     /// Held while a stack is fitted: two at once help nobody.
     fitting: Mutex<()>,
     /// Whether the program takes part in rounds, which must not wait for a fit.
@@ -52,6 +57,8 @@ impl ListService {
             store,
             read: Mutex::default(),
             stack: Mutex::default(),
+            shelf: RwLock::default(),
+            renewing: Mutex::default(),
             fitting: Mutex::default(),
             beside_rounds: false,
             progress: Box::new(progress),
@@ -80,18 +87,20 @@ impl ListService {
         let shelf = self.recommendable()?;
         let row = asked.user.map(|user| shelf.find(user)).transpose()?;
         let basket = shelf.find_items(asked.basket)?;
-        let customer = Customer { row, basket: &basket };
+        let customer = Customer {
+            row,
+            basket: &basket,
+            ..Customer::default()
+        };
         let list = shelf.recommend(customer, wishes);
         let picture = picture.then(|| {
             let scores = shelf.scores(customer).values;
-            let bought = shelf.items_of(customer);
-            let left_out: &[u32] = if wishes.include_bought { &[] } else { &bought };
-            let best = rank::best(&scores, &shelf.catalogue, left_out, wishes.k);
+            let best = shelf.best(customer, &scores, wishes, |_| true);
             Picture {
                 user_id: list.user_id.clone(),
                 scores,
                 best,
-                bought,
+                bought: shelf.items_of(customer),
             }
         });
         Ok((list, picture))
@@ -143,8 +152,46 @@ impl ListService {
         Ok(stack.map(|stack| stack.gain(wish, source.own_catalogue)))
     }
 
-    fn recommendable(&self) -> anyhow::Result<Recommendable> {
+    /// Everything that lists are made of, as of the last [`Self::renew_shelf`]; none before the first.
+    pub fn shelf(&self) -> Option<Arc<Shelf>> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether what lists are made of has changed, and puts up a new shelf if so.
+    ///
+    /// # Errors
+    /// When a file can't be read, or nothing can be fitted to it; the old shelf stays.
+    pub fn renew_shelf(&self, now: Timestamp) -> anyhow::Result<Arc<Shelf>> {
+        let _one = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         let source = self.source()?;
+        let (lists, stack) = self.recommendable_from(&source)?;
+        let ranker = match (&stack, &lists.serving.learned) {
+            (Some(stack), _) => Digest::of(format!("{} {:?}", stack.key(), lists.ranker.by()).as_bytes()),
+            (None, Some(learned)) => learned.model_hash,
+            (None, None) => Digest::ZERO,
+        };
+        let version = ShelfVersion {
+            data: source.sources.data_digest,
+            catalogue: source.sources.catalogue_digest,
+            ranker,
+        };
+        if let Some(shelf) = self.shelf().filter(|shelf| shelf.version == version) {
+            return Ok(shelf);
+        }
+        let shelf = Arc::new(Shelf::new(lists, stack, &source.own_names, version, now));
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&shelf));
+        Ok(shelf)
+    }
+
+    fn recommendable(&self) -> anyhow::Result<Recommendable> {
+        Ok(self.recommendable_from(&self.source()?)?.0)
+    }
+
+    fn recommendable_from(
+        &self,
+        source: &ListSources,
+    ) -> anyhow::Result<(Recommendable, Option<Arc<ShopStack>>)> {
+        let mut used = None;
         let ranker = match &source.model {
             Some(model) => Ranker::Model(Arc::clone(model)),
             None => {
@@ -162,20 +209,23 @@ impl ListService {
                 });
                 let stack = match older {
                     Some(stack) => stack,
-                    None => self.fitted(&source)?.context("there is no stack")?,
+                    None => self.fitted(source)?.context("there is no stack")?,
                 };
                 let wish = ShopConfig::load(&self.folder)?.recommend.federated;
-                let (stack, by) = stack.serving(wish);
-                Ranker::Stack(stack.clone(), by)
+                let (serving, by) = stack.serving(wish);
+                let ranker = Ranker::Stack(serving.clone(), by);
+                used = Some(stack);
+                ranker
             }
         };
-        Ok(Recommendable {
+        let lists = Recommendable {
             ranker,
-            catalogue: source.sources.catalogue,
+            catalogue: Arc::clone(&source.sources.catalogue),
             own_catalogue: source.own_catalogue,
-            dataset: source.sources.dataset,
-            serving: source.serving,
-        })
+            dataset: Arc::clone(&source.sources.dataset),
+            serving: source.serving.clone(),
+        };
+        Ok((lists, used))
     }
 
     /// The stack of these sources, fitted if need be; none where a trained model serves.

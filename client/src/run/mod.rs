@@ -16,6 +16,7 @@ mod output;
 mod refit;
 mod stop;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
 use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
 use crate::folder::Folder;
+use crate::http::{Api, HttpServer};
 use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
@@ -82,18 +84,21 @@ enum Input {
     Left,
 }
 
-/// Takes part until stopped.
+/// Takes part until stopped; and serves the HTTP API, at `http` or where `shop.toml` says.
 ///
 /// # Errors
-/// When the folder is no member's, is in use, or its files make no sense; after too long alone.
-pub fn run(folder: &Folder, ends: StopRules) -> anyhow::Result<bool> {
+/// When the folder is no member's, is in use, or its files make no sense; when the address of the HTTP API can't be had; after too
+/// long alone.
+pub fn run(folder: &Folder, ends: StopRules, http: Option<SocketAddr>) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
-        driver.refit = Some(Refit::start(folder, &driver.lists, driver.inputs_in.clone())?);
+        let api = driver.serve_http(http)?;
+        let refit = Refit::start(folder, &driver.lists, driver.inputs_in.clone(), api.clone())?;
+        driver.refit = Some(refit);
         driver.run(stopped()?).await
     });
     // Training that is under way is of no use to anybody now.
@@ -155,6 +160,7 @@ struct Driver {
     lists: Arc<ListService>,
     /// None where whoever runs many shops in one program has no use for their lists.
     refit: Option<Refit>,
+    http: Option<HttpServer>,
     _control: tokio::task::JoinHandle<()>,
 }
 
@@ -213,8 +219,36 @@ impl Driver {
             greeted: false,
             lists,
             refit: None,
+            http: None,
             _control: control,
         })
+    }
+
+    /// Begins to serve the HTTP API, if anybody wants it.
+    fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
+        let config = ShopConfig::load(&self.folder)?.http;
+        let Some(address) = wanted.or(config.listen) else {
+            return Ok(None);
+        };
+        let api = Api::open(
+            &self.folder,
+            &config,
+            Arc::clone(&self.lists),
+            Arc::clone(&self.platform.clock),
+        )?;
+        let server = api.serve(&self.folder, &config, address)?;
+        let scheme = if config.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        self.tell(&format!(
+            "serves the HTTP API at {scheme}://{} (its token: {})",
+            server.address(),
+            self.folder.http().join("token").display()
+        ));
+        self.http = Some(server);
+        Ok(Some(api))
     }
 
     async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::Input;
 use crate::config::ShopConfig;
 use crate::folder::Folder;
+use crate::http::Api;
 use crate::interactions::import::import;
 use crate::recommend::service::ListService;
 
@@ -18,11 +19,12 @@ use crate::recommend::service::ListService;
 pub(crate) struct Refit(Sender<()>);
 
 impl Refit {
-    /// Imports now, asks queries again every now and then, and looks more often whether files have changed.
+    /// Imports now and puts up the shelf of `api`, asks queries again every now and then, and looks more often whether files have changed.
     pub(crate) fn start(
         folder: &Folder,
         lists: &Arc<ListService>,
         owner: UnboundedSender<Input>,
+        api: Option<Arc<Api>>,
     ) -> std::io::Result<Self> {
         let (look, looks) = channel();
         let (folder, lists) = (folder.clone(), Arc::clone(lists));
@@ -42,6 +44,17 @@ impl Refit {
                 if !tell(&mut imported, import_all(&folder)) {
                     return;
                 }
+                let mut shelf = Vec::new();
+                let mut put_up = || match api.as_ref().map(|api| api.renew()) {
+                    Some(Err(error)) => tell(
+                        &mut shelf,
+                        vec![format!("the HTTP API has no new lists: {error:#}")],
+                    ),
+                    Some(Ok(())) | None => true,
+                };
+                if !put_up() {
+                    return;
+                }
                 let mut looks_until_asked = LOOKS_PER_QUESTION;
                 // At first a coordinator may have something to use beside the files.
                 let mut wait = AT_FIRST;
@@ -55,11 +68,14 @@ impl Refit {
                         }
                     }
                     let line = match lists.refresh() {
-                        Ok(None) => continue,
-                        Ok(Some(gain)) => format!("lists are fitted to your customers: {}", gain.words()),
-                        Err(error) => format!("lists can't be fitted to your customers: {error:#}"),
+                        Ok(None) => None,
+                        Ok(Some(gain)) => {
+                            Some(format!("lists are fitted to your customers: {}", gain.words()))
+                        }
+                        Err(error) => Some(format!("lists can't be fitted to your customers: {error:#}")),
                     };
-                    if !tell(&mut fitted, vec![line]) {
+                    let is_told = line.is_none_or(|line| tell(&mut fitted, vec![line]));
+                    if !is_told || !put_up() {
                         return;
                     }
                 }

@@ -16,6 +16,7 @@ mod newton;
 pub mod reasons;
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -24,7 +25,7 @@ pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
 use crate::channels::scale::score_channel;
-use crate::channels::{self, Channels};
+use crate::channels::{self, Channel, Channels};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
 use crate::rng::stream;
@@ -91,6 +92,20 @@ impl Stack {
     /// When a channel is missing.
     pub fn refitted(&self, channels: &Channels) -> Result<Self, StackError> {
         Self::named(self.named_weights(), channels, self.items)
+    }
+
+    /// The same with those channels only that are `wanted`.
+    pub fn only(&self, wanted: impl Fn(&dyn Channel) -> bool) -> Self {
+        let pairs = self.channels.iter().zip(&self.weights);
+        let kept = pairs.filter(|(channel, _)| wanted(&***channel));
+        let (channels, weights) = kept
+            .map(|(channel, weight)| (Arc::clone(channel), *weight))
+            .unzip();
+        Self {
+            channels,
+            weights,
+            items: self.items,
+        }
     }
 
     /// Each channel's name and weight, in order.

@@ -1,0 +1,140 @@
+//! The shop's HTTP service: lists, related items and events for its web shop.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | `[http]` of `shop.toml` |
+//! | [`server`] | the listening end, and what strangers may hold; `places` |
+//! | [`guard`] | by which name it is asked, from which page, and by whom |
+//! | [`tokens`] | the shop's token, and customers' |
+//! | [`routes`] | what can be asked |
+//! | [`problem`] | errors (RFC 9457) |
+//! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
+//! | [`metrics`] | what Prometheus reads |
+//!
+//! Every answer comes from the [`crate::recommend::shelf`] that is up, and what was reported since it was read: no request waits for
+//! a fit, for a round, or for the disk, except events, which are acknowledged when they are on it.
+
+pub mod config;
+pub mod extract;
+pub mod guard;
+pub mod metrics;
+mod places;
+pub mod problem;
+pub mod routes;
+pub mod server;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use axum::Router;
+use axum::middleware;
+use souk_common::clock::Clock;
+use souk_common::transport::{Bucket, Buckets};
+
+use crate::events::journal::{Journal, KEPT_LIVE};
+use crate::events::live::LiveEvents;
+use crate::folder::Folder;
+use crate::recommend::service::ListService;
+use crate::recommend::shelf::Shelf;
+use config::HttpConfig;
+use guard::Guard;
+use metrics::Metrics;
+use problem::Problem;
+pub use server::HttpServer;
+use tokens::Tokens;
+
+/// What requests are answered from.
+pub struct Api {
+    lists: Arc<ListService>,
+    journal: Journal,
+    live: LiveEvents,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    events_per_sec: u64,
+    /// Events of the shop's own programs, and of customers' browsers.
+    taken: Mutex<(Bucket, Buckets<String>)>,
+}
+
+impl Api {
+    /// Of the shop in `folder`.
+    ///
+    /// # Errors
+    /// When its journal or its secrets can't be read or made.
+    pub fn open(
+        folder: &Folder,
+        config: &HttpConfig,
+        lists: Arc<ListService>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let tokens = Tokens::open(folder).context("the secrets of the HTTP service are of no use")?;
+        let opened = Journal::open(folder, clock.now());
+        let (journal, recent) = opened.context("the journal of events can't be opened")?;
+        let live = LiveEvents::default();
+        live.take(&recent);
+        Ok(Arc::new(Self {
+            lists,
+            journal,
+            live,
+            tokens: Arc::new(tokens),
+            clock,
+            metrics: Metrics::default(),
+            events_per_sec: config.events_per_sec,
+            taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
+        }))
+    }
+
+    /// Looks whether what lists are made of has changed, and lets go of events that the store has by now.
+    ///
+    /// # Errors
+    /// As [`ListService::renew_shelf`]: lists stay what they were.
+    pub fn renew(&self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        self.lists.renew_shelf(now)?;
+        self.live.forget_before(now - KEPT_LIVE);
+        Ok(())
+    }
+
+    fn shelf(&self) -> Result<Arc<Shelf>, Problem> {
+        self.lists.shelf().ok_or_else(|| {
+            Problem::not_ready(&anyhow::anyhow!(
+                "lists are being made for the first time, or can't be made: souk-client doctor says which"
+            ))
+        })
+    }
+
+    /// Every route, behind the guard of a service at `address`.
+    pub fn app(self: &Arc<Self>, config: &HttpConfig, address: SocketAddr) -> Router {
+        let guard = Arc::new(Guard::new(
+            Arc::clone(&self.tokens),
+            Arc::clone(&self.clock),
+            address,
+            &config.hosts,
+            &config.origins,
+        ));
+        routes::router(self)
+            .layer(middleware::from_fn_with_state(Arc::clone(self), metrics::count))
+            .layer(middleware::from_fn_with_state(guard, guard::guard))
+    }
+
+    /// Listens and answers until the server is dropped.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense, or the address can't be had.
+    pub fn serve(
+        self: &Arc<Self>,
+        folder: &Folder,
+        config: &HttpConfig,
+        address: SocketAddr,
+    ) -> anyhow::Result<HttpServer> {
+        let tls = config.tls(folder, address)?;
+        HttpServer::start(address, tls, self.app(config, address))
+    }
+}
+
+/// Customers whose browsers' events are counted one by one; the others share.
+const MOST_BROWSERS: usize = 10_000;

@@ -1,0 +1,382 @@
+//! Lists for customers, baskets and visitors, and why an item stands in one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use souk_common::rng::secret_bytes;
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::Api;
+use super::super::extract::{Asked, Body, Named};
+use super::super::guard::Caller;
+use super::super::problem::Problem;
+use crate::data::compared_id;
+use crate::events::live::Visit;
+use crate::recommend::reasons::{Reason, Through};
+use crate::recommend::shelf::Shelf;
+use crate::recommend::{Customer, RecommendOptions, Recommended};
+use crate::stack::ServedBy;
+
+/// How a list should be.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListWishes {
+    /// How many items, 1 to 1000. Default 10.
+    pub k: Option<usize>,
+    /// Items of this category only.
+    pub category: Option<String>,
+    /// Ids of items to leave out, separated by commas.
+    pub exclude: Option<String>,
+    /// Say why. Default false.
+    pub explain: Option<bool>,
+    /// Also items that the customer has. Default false.
+    pub include_bought: Option<bool>,
+}
+
+/// A list that is asked for in a body.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListRequest {
+    /// The customer's id; absent: a visitor.
+    pub user: Option<String>,
+    /// Ids of items in the cart, earliest first.
+    pub basket: Vec<String>,
+    /// Ids of items that were looked at in this visit, earliest first.
+    pub viewed: Vec<String>,
+    /// Ids of items to leave out.
+    pub exclude: Vec<String>,
+    /// How many items, 1 to 1000. Default 10.
+    pub k: Option<usize>,
+    /// Items of this category only.
+    pub category: Option<String>,
+    /// Say why. Default false.
+    pub explain: bool,
+    /// Also items that the customer has. Default false.
+    pub include_bought: bool,
+}
+
+/// A list.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct List {
+    /// Names this list: send it with events of items that were taken from it.
+    pub list: String,
+    /// The customer, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Whether it was chosen for this customer or visit.
+    pub personal: bool,
+    /// What made it: `alone` (this shop's own customers), `together` (with what all shops released) or `model`.
+    pub made_by: String,
+    /// That, in words: which round, of which plan, how old.
+    pub provenance: String,
+    /// What the reader should know, such as that the customer is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Best first.
+    pub items: Vec<ListedItem>,
+}
+
+/// One item of a list.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ListedItem {
+    /// From 1.
+    pub rank: usize,
+    /// The item's id.
+    pub item: String,
+    /// The score; comparable within one list only.
+    pub score: f32,
+    /// May be empty.
+    pub title: String,
+    /// May be empty.
+    pub category: String,
+    /// May be empty.
+    pub brand: String,
+    /// If known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// Strongest first, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<ListedReason>,
+}
+
+/// Why an item stands in a list.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ListedReason {
+    /// In words.
+    pub words: String,
+    /// What kind of reason: `bestseller_in_region`, `bestseller_here`, `bought_after`, `bought_together`, `alike`, `trained`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The customer's own item that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// Its part of all that speaks for the item, 0 to 1.
+    pub share: f32,
+}
+
+/// A list for one customer. One who is unknown gets what is popular, and the note says so.
+#[utoipa::path(
+    get, path = "/v1/recommendations/{user}", tag = "lists", params(("user" = String, Path, description = "The customer's id"), ListWishes),
+    responses((status = 200, body = List), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn for_customer(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Named(user): Named<String>,
+    Asked(wishes): Asked<ListWishes>,
+) -> Result<Json<List>, Problem> {
+    caller.may_ask_for(&user)?;
+    let request = ListRequest {
+        user: Some(user),
+        exclude: names(wishes.exclude.as_deref()),
+        k: wishes.k,
+        category: wishes.category,
+        explain: wishes.explain.unwrap_or_default(),
+        include_bought: wishes.include_bought.unwrap_or_default(),
+        ..ListRequest::default()
+    };
+    api.list(&request).map(Json)
+}
+
+/// A list for a basket, a visit, a customer with either, or, with none of them, anybody.
+#[utoipa::path(
+    post, path = "/v1/recommendations", tag = "lists", request_body = ListRequest,
+    responses((status = 200, body = List), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn for_anybody(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Body(request): Body<ListRequest>,
+) -> Result<Json<List>, Problem> {
+    match &request.user {
+        Some(user) => caller.may_ask_for(user)?,
+        // A list for a basket tells what this shop's customers bought together, of however few: it is not for everybody.
+        None if !request.basket.is_empty() || !request.viewed.is_empty() => match caller {
+            Caller::Anybody => caller.may_ask_for_all()?,
+            Caller::Shop | Caller::Customer(_) => {}
+        },
+        None => {}
+    }
+    api.list(&request).map(Json)
+}
+
+/// Why an item would be recommended to a customer, and at which place it stands.
+#[utoipa::path(
+    get, path = "/v1/explain/{user}/{item}", tag = "lists",
+    params(("user" = String, Path, description = "The customer's id"), ("item" = String, Path, description = "The item's id")),
+    responses((status = 200, body = Explanation), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn explain(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Named((user, item)): Named<(String, String)>,
+) -> Result<Json<Explanation>, Problem> {
+    caller.may_ask_for(&user)?;
+    let shelf = api.shelf()?;
+    let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
+    let visit = api.visit(&shelf, &user);
+    let customer = visit.customer(shelf.customer(&user));
+    let scores = shelf.lists.scores(customer).values;
+    let wishes = RecommendOptions {
+        k: 1,
+        include_bought: true,
+        explain: true,
+    };
+    let listed = shelf
+        .lists
+        .recommend_among(customer, &wishes, |other| other == row);
+    let better = scores.iter().filter(|score| **score > scores[row as usize]);
+    Ok(Json(Explanation {
+        user,
+        rank: better.count() + 1,
+        of: scores.len(),
+        has: shelf.lists.items_of(customer).contains(&row),
+        item: listed.items.into_iter().next().map(ListedItem::from),
+    }))
+}
+
+/// Why an item would be recommended to a customer.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Explanation {
+    /// The customer.
+    pub user: String,
+    /// Its place among all items by score, from 1, before any rule.
+    pub rank: usize,
+    /// How many items there are.
+    pub of: usize,
+    /// Whether the customer has it already, which is why it is not listed.
+    pub has: bool,
+    /// With reasons; absent if the item is sold no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ListedItem>,
+}
+
+/// Rows of what a customer did lately.
+#[derive(Debug, Default)]
+pub(super) struct VisitRows {
+    basket: Vec<u32>,
+    viewed: Vec<u32>,
+    returned: Vec<u32>,
+}
+
+impl VisitRows {
+    fn of(shelf: &Shelf, visit: &Visit) -> Self {
+        // What the catalogue does not have can't speak for anything.
+        let rows = |names: &[String]| names.iter().filter_map(|name| shelf.item(name).ok()).collect();
+        Self {
+            basket: rows(&visit.basket),
+            viewed: rows(&visit.viewed),
+            returned: rows(&visit.returned),
+        }
+    }
+
+    pub(super) fn customer(&self, row: Option<usize>) -> Customer<'_> {
+        Customer {
+            row,
+            basket: &self.basket,
+            viewed: &self.viewed,
+            returned: &self.returned,
+        }
+    }
+}
+
+impl Api {
+    pub(super) fn visit(&self, shelf: &Shelf, user: &str) -> VisitRows {
+        VisitRows::of(shelf, &self.live.of(&compared_id(user), self.clock.now()))
+    }
+
+    fn list(&self, request: &ListRequest) -> Result<List, Problem> {
+        let k = checked_k(request.k)?;
+        let shelf = self.shelf()?;
+        let find = |name: &String| shelf.item(name).map_err(|error| Problem::unknown_item(&error));
+        let rows = |names: &[String]| names.iter().map(find).collect::<Result<Vec<u32>, _>>();
+        let mut visit = match &request.user {
+            Some(user) => self.visit(&shelf, user),
+            None => VisitRows::default(),
+        };
+        visit.basket.extend(rows(&request.basket)?);
+        visit.viewed.extend(rows(&request.viewed)?);
+        // What is sold no more may well be left out.
+        let excluded: HashSet<u32> = request
+            .exclude
+            .iter()
+            .filter_map(|name| shelf.item(name).ok())
+            .collect();
+        let category = checked_category(&shelf, request.category.as_deref())?;
+        let row = request.user.as_deref().and_then(|user| shelf.customer(user));
+        let wishes = RecommendOptions {
+            k,
+            include_bought: request.include_bought,
+            explain: request.explain,
+        };
+        let features = shelf.lists.catalogue.features();
+        let allowed = |item: u32| {
+            !excluded.contains(&item)
+                && category.is_none_or(|wanted| features[item as usize].category == wanted)
+        };
+        let made = shelf.lists.recommend_among(visit.customer(row), &wishes, allowed);
+        let note = match &request.user {
+            Some(user) if !made.personal => Some(format!(
+                "nothing is known of customer {user:?} in this shop: these are its bestsellers"
+            )),
+            _ if made.items.len() < k => Some(format!("there are only {} items to list", made.items.len())),
+            _ => None,
+        };
+        let serving = made.serving.aged(self.clock.now());
+        Ok(List {
+            list: list_id(made.served_by)?,
+            user: request.user.clone(),
+            personal: made.personal,
+            made_by: name_of(made.served_by).to_owned(),
+            provenance: serving.words(made.served_by),
+            note,
+            items: made.items.into_iter().map(ListedItem::from).collect(),
+        })
+    }
+}
+
+pub(super) fn checked_k(k: Option<usize>) -> Result<usize, Problem> {
+    let k = k.unwrap_or(10);
+    match (1..=MOST_ITEMS).contains(&k) {
+        true => Ok(k),
+        false => Err(Problem::bad_request(format!(
+            "k is {k}; it is how many items to list, from 1 to {MOST_ITEMS}"
+        ))),
+    }
+}
+
+/// The index of a category of the catalogue.
+pub(super) fn checked_category(shelf: &Shelf, category: Option<&str>) -> Result<Option<u32>, Problem> {
+    let Some(category) = category else {
+        return Ok(None);
+    };
+    let known = shelf.lists.catalogue.categories();
+    match known.iter().position(|known| known == category) {
+        Some(at) => Ok(Some(at as u32)),
+        None => Err(Problem::bad_request(format!(
+            "the catalogue has no category {category:?}; it has {} others",
+            known.len().saturating_sub(1)
+        ))),
+    }
+}
+
+/// Names that are separated by commas.
+pub(super) fn names(text: Option<&str>) -> Vec<String> {
+    let names = text.unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn name_of(by: ServedBy) -> &'static str {
+    match by {
+        ServedBy::Alone => "alone",
+        ServedBy::Together => "together",
+        ServedBy::Model => "model",
+    }
+}
+
+/// What made a list, and a number that nobody guesses.
+fn list_id(by: ServedBy) -> Result<String, Problem> {
+    let number: [u8; 8] = secret_bytes().map_err(|error| Problem::not_ready(&error.into()))?;
+    Ok(format!("{}-{}", name_of(by), HEXLOWER.encode(&number)))
+}
+
+impl From<Recommended> for ListedItem {
+    fn from(item: Recommended) -> Self {
+        Self {
+            rank: item.rank,
+            item: item.item_id,
+            score: item.score,
+            title: item.title,
+            category: item.category,
+            brand: item.brand,
+            price: item.price,
+            reasons: item.reasons.iter().map(ListedReason::from).collect(),
+        }
+    }
+}
+
+impl From<&Reason> for ListedReason {
+    fn from(reason: &Reason) -> Self {
+        let kind = reason.channel.map(|channel| match channel {
+            Through::BestsellerInRegion => "bestseller_in_region",
+            Through::BestsellerHere => "bestseller_here",
+            Through::BoughtAfter => "bought_after",
+            Through::BoughtTogether => "bought_together",
+            Through::Alike => "alike",
+            Through::Trained => "trained",
+        });
+        Self {
+            words: reason.words(),
+            kind: kind.map(str::to_owned),
+            item: (!reason.item_id.is_empty()).then(|| reason.item_id.clone()),
+            share: reason.share,
+        }
+    }
+}
+
+const MOST_ITEMS: usize = 1000;
