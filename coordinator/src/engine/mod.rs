@@ -4,6 +4,7 @@
 mod begin;
 pub(crate) mod charges;
 mod models;
+pub(crate) mod outgrown;
 mod prune;
 pub(crate) mod publish;
 mod receipts;
@@ -37,6 +38,7 @@ use charges::Charge;
 use models::KeptModels;
 
 pub use begin::{BeginError, Settings};
+pub use outgrown::OutgrownSum;
 pub use runs::NoVersion;
 pub use staging::{Staged, Staging};
 
@@ -56,6 +58,8 @@ pub struct Engine {
     masked: Option<MaskedAttempt>,
     /// Of the step that is about to be published.
     counts: Option<Counts>,
+    /// Of its sum.
+    outgrown: Option<OutgrownSum>,
     kept_models: KeptModels,
     /// Of the run.
     number: u32,
