@@ -1,13 +1,16 @@
 //! What a shop's program can be asked, and the answers; the same whether `run` is up or the command opens the store.
 
+pub mod charged;
 pub mod socket;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
 
+use self::charged::ChargedKind;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
@@ -132,6 +135,9 @@ pub struct Budget {
     pub relation: String,
     /// Spends in the ledger.
     pub rounds_charged: u64,
+    /// Of those, how many were of each kind.
+    #[serde(default)]
+    pub charged_by_kind: BTreeMap<ChargedKind, u64>,
     /// The model in use.
     pub model_hash: Option<String>,
     /// The shop's own limit.
@@ -209,6 +215,7 @@ impl Service {
     fn budget(&self) -> anyhow::Result<Budget> {
         let config = ShopConfig::load(&self.folder)?;
         let mut budget = self.accounts.budget(&config, self.clock.now())?;
+        budget.charged_by_kind = charged::by_kind(&self.folder)?;
         budget.model_hash = self
             .store
             .current_model()?

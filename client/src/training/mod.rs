@@ -464,8 +464,7 @@ impl Attempts {
 
 impl Accounts for Attempts {
     fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
-        let ledger = self.ledger();
-        let delta = config.policy.delta;
+        let (ledger, delta) = (self.ledger(), config.policy.delta);
         let chain = ledger.chain();
         let epsilon = |composition: Composition| composition.epsilon(delta).map(Epsilon::get);
         let figure = |since| epsilon(chain.composition(since));
@@ -477,6 +476,7 @@ impl Accounts for Attempts {
             unit: UNIT.to_owned(),
             relation: RELATION.to_owned(),
             rounds_charged: chain.spends().count() as u64,
+            charged_by_kind: Default::default(),
             model_hash: None,
             max_epsilon: config.policy.max_epsilon.get(),
             period_days: config.policy.period_days,

@@ -68,7 +68,7 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         let (with, done) = vectors::add(&catalogue, &vectors).map_err(refused)?;
         (catalogue, summary) = (with, Some(done));
     }
-    let mut changes = None;
+    let (mut changes, replaces) = (None, home.has_catalogue() && replace);
     if home.has_catalogue() && !replace {
         let (updated, found) = home
             .catalogue()
@@ -78,12 +78,13 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         (catalogue, changes) = (updated, Some(found));
     }
     home.set_catalogue(&catalogue).map_err(failed)?;
-    let taken_in = match &changes {
-        Some(changes) if !changes.is_empty() => match ask(&at, &Question::TakeInCatalogue)? {
+    let is_other = changes.as_ref().map_or(replaces, |changes| !changes.is_empty());
+    let taken_in = match is_other {
+        true => match ask(&at, &Question::TakeInCatalogue)? {
             Answer::TakenIn(taken_in) => taken_in.words,
             _ => return Err(other_version()),
         },
-        _ => Vec::new(),
+        false => Vec::new(),
     };
     let imported = Imported {
         items: catalogue.len(),

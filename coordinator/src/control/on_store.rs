@@ -21,7 +21,7 @@ use crate::engine::NoVersion;
 use crate::engine::runs::number_of;
 use crate::folder::FederationFolder;
 use crate::membership::{authorities, registry};
-use crate::store::{Standing, Store};
+use crate::store::{IMPORTED, Standing, Store};
 
 /// `address` stands in join codes; `live` is what only a running `serve` knows.
 pub(crate) fn answer_on_store(
@@ -113,9 +113,11 @@ pub(crate) fn answer_on_store(
             let run = name.run;
             Answer::Model(Model { run, manifest, path })
         }
-        Question::TakeInCatalogue => Answer::TakenIn(TakenIn {
-            words: vec!["the next `serve` takes it in".to_owned()],
-        }),
+        Question::TakeInCatalogue => {
+            note_import(home, store)?;
+            let words = vec!["the next `serve` takes it in".to_owned()];
+            Answer::TakenIn(TakenIn { words })
+        }
         Question::CaRotate => {
             let config = home.config().map_err(refused)?;
             authorities::rotate(home, &config.name, now).map_err(refused)?;
@@ -136,6 +138,13 @@ pub(crate) fn answer_on_store(
             return Err(refused("this command needs the run"));
         }
     })
+}
+
+/// Remembers which catalogue was imported: `verify` tells it from one that was edited in place.
+pub(crate) fn note_import(home: &FederationFolder, store: &mut Store) -> Result<(), ControlError> {
+    let digest = home.catalogue().map_err(refused)?.digest();
+    let noted = store.change(|change| change.set_meta(IMPORTED, &digest));
+    noted.map_err(refused)
 }
 
 fn invite(

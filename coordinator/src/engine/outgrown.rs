@@ -26,9 +26,12 @@ impl OutgrownSum {
     pub(crate) fn words(&self) -> String {
         format!(
             "the sum of {} is at least {:.1} times what all declared customers can come to: a shop has more customers than the plan \
-             declares. Sums have room for {} times, and what a shop has beyond its own room is held back. Which shop it is can't be \
+             declares. Sums have room for {} times the declared customers, and what a shop has beyond its own room is held back. Which shop it is can't be \
              seen here (its owner's `souk-client doctor` says so): ask the owners, and declare more in the next plan",
-            self.id, self.times_declared, self.headroom
+            self.id,
+            // Never rounded up.
+            (self.times_declared * 10.0).floor() / 10.0,
+            self.headroom
         )
     }
 }

@@ -51,12 +51,12 @@ fn the_operator_is_told_of_a_sum_that_the_declared_customers_can_not_come_to_unt
     // Twice what they can come to, and a little, by the other's update.
     let told = send(&mut engine, 16 << 16);
     assert!(
-        told.contains("at least 2.0 times") && told.contains("room for 4 times") && told.contains("next plan"),
+        told.contains("at least 2.0 times") && told.contains("room for 1 times the declared") && told.contains("next plan"),
         "{told}"
     );
     drop(engine);
     let seen = in_status(&home).expect("status says it");
-    assert_eq!((seen.id.round, seen.headroom), (2, 4));
+    assert_eq!((seen.id.round, seen.headroom), (2, 1));
     // Another plan, which may declare more.
     let mut larger = plan();
     larger.shops.iter_mut().for_each(|terms| terms.declared_users = 40);

@@ -289,6 +289,47 @@ fn a_round_of_another_run_is_what_its_updates_made_also_if_that_run_had_gone_bac
 }
 
 #[test]
+fn a_run_that_went_back_to_what_it_began_with_is_no_start_of_another_by_whatever_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
+    publish(&mut engine, 2);
+    engine.roll_back(Timestamp(4), version(1, 0)).unwrap();
+    drop(engine);
+    let refused = |plan: Plan, catalogue: &Catalogue| {
+        let refused = begin(dir.path(), &plan, catalogue, false).err();
+        refused.map(|error| error.to_string()).unwrap_or_default()
+    };
+    let start = Plan {
+        start: Some("run 1".parse().unwrap()),
+        name: "next".to_owned(),
+        ..plan()
+    };
+    let beside = Plan {
+        beside: vec!["run 1".parse().unwrap()],
+        ..Plan::from_toml(RELEASES).unwrap()
+    };
+    // Also over a catalogue that grew after that: the model is still the one that learned nothing.
+    for catalogue in [catalogue(), grown()] {
+        for plan in [start.clone(), beside.clone()] {
+            let said = refused(plan, &catalogue);
+            assert!(
+                said.contains("run 1 round 2 has learned nothing") && said.contains("start = \"run 1 round N\""),
+                "{said:?}"
+            );
+        }
+        drop(begin(dir.path(), &plan(), &grown(), false).unwrap());
+    }
+    // Its rounds are there by their names.
+    let named = Plan {
+        start: Some("run 1 round 2".parse().unwrap()),
+        ..start
+    };
+    let mut engine = begin(dir.path(), &named, &grown(), false).unwrap();
+    publish(&mut engine, 1);
+    verified(dir.path(), engine);
+}
+
+#[test]
 fn a_rollback_reaches_another_run_and_ends_this_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
