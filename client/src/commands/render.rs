@@ -152,7 +152,9 @@ pub(crate) fn budget(budget: &Budget) -> String {
 /// Which kinds of rounds were charged.
 fn by_kind(budget: &Budget) -> String {
     let kinds = budget.charged_by_kind.iter();
-    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{count} {}", kind.words())).collect();
+    let kinds: Vec<String> = kinds
+        .map(|(kind, count)| format!("{count} {}", kind.words()))
+        .collect();
     match kinds.is_empty() {
         true => String::new(),
         false => format!(" ({})", kinds.join(", ")),

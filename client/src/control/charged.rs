@@ -31,7 +31,8 @@ impl ChargedKind {
     fn of(plan: &Plan, round: u64) -> Self {
         match plan.kind_at(round) {
             Some(RoundKind::Release(_)) => Self::Release,
-            Some(RoundKind::Training { phase, .. }) => match plan.training.get(phase).map(|phase| phase.kind) {
+            Some(RoundKind::Training { phase, .. }) => match plan.training.get(phase).map(|phase| phase.kind)
+            {
                 Some(TrainingKind::Tower) => Self::Tower,
                 Some(TrainingKind::Model) => Self::Model,
                 None => Self::Unknown,
@@ -80,7 +81,8 @@ pub fn by_kind(folder: &Folder) -> anyhow::Result<BTreeMap<ChargedKind, u64>> {
 mod tests {
     use super::*;
 
-    const SHOPS: &str = "[[shops]]\nname = 'a'\ndeclared_users = 400\n[[shops]]\nname = 'b'\ndeclared_users = 400\n";
+    const SHOPS: &str =
+        "[[shops]]\nname = 'a'\ndeclared_users = 400\n[[shops]]\nname = 'b'\ndeclared_users = 400\n";
 
     #[test]
     fn a_round_is_of_the_kind_that_its_plan_says() {

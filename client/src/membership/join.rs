@@ -128,7 +128,10 @@ fn refuse_another_shops(folder: &Folder, code: &JoinCode) -> anyhow::Result<()> 
         return Ok(());
     }
     if !key.exists() {
-        return refuse(&membership, "its key.der is missing: put it back from a backup, or choose another --dir");
+        return refuse(
+            &membership,
+            "its key.der is missing: put it back from a backup, or choose another --dir",
+        );
     }
     // A join was stopped before shop.toml was there.
     match Membership::load(folder) {

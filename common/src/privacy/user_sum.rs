@@ -125,7 +125,11 @@ impl<S> UserSum<S> {
         self.release(charged, Some(masks))
     }
 
-    fn release(mut self, charged: &Charged, masks: Option<Masks>) -> Result<Privatized<Update>, ReleaseError> {
+    fn release(
+        mut self,
+        charged: &Charged,
+        masks: Option<Masks>,
+    ) -> Result<Privatized<Update>, ReleaseError> {
         if let Some(capped) = self.capped.take() {
             capped.add_to(&mut self.sum.values);
         }

@@ -34,7 +34,10 @@ impl Machine {
             if masked.is_none_or(MaskSteps::takes_keys) {
                 attempt.forget(&shop);
                 let id = attempt.id;
-                effects.push(Effect::Announce { id, shops: vec![shop] });
+                effects.push(Effect::Announce {
+                    id,
+                    shops: vec![shop],
+                });
             } else if !masked.is_some_and(|masked| masked.concerns(&shop)) {
                 attempt.forget(&shop);
             }

@@ -67,7 +67,9 @@ fn other(at: usize, (read, recorded): (&Item, &Item)) -> String {
     let absent = Value::Null;
     let of = |fields: &Map<String, Value>, name: &String| fields.get(name).unwrap_or(&absent).clone();
     let names = read.keys().chain(recorded_fields.keys());
-    let changed = names.into_iter().find(|name| of(&read, name) != of(&recorded_fields, name));
+    let changed = names
+        .into_iter()
+        .find(|name| of(&read, name) != of(&recorded_fields, name));
     match changed {
         Some(name) => format!(
             "item {:?} (row {at}) has {name} {}, in the record {}",
@@ -107,11 +109,26 @@ mod tests {
         home.set_catalogue(&items(|_| ())).unwrap();
         assert_eq!((checked().ok, last().good), (true, 1));
         let edits: [(fn(&mut Vec<Item>), &str); 5] = [
-            (|items| items[1].title = "Tea".to_owned(), "item \"b\" (row 1) has title \"Tea\", in the record \"\""),
-            (|items| items[0].price = Some(2.5), "item \"a\" (row 0) has price 2.5, in the record null"),
-            (|items| items.swap(0, 1), "row 0 is item \"b\", in the record \"a\""),
-            (|items| items.push(Item::bare("c")), "item \"c\" (row 2) is not in the record"),
-            (|items| drop(items.pop()), "item \"b\" (row 1) of the record is missing"),
+            (
+                |items| items[1].title = "Tea".to_owned(),
+                "item \"b\" (row 1) has title \"Tea\", in the record \"\"",
+            ),
+            (
+                |items| items[0].price = Some(2.5),
+                "item \"a\" (row 0) has price 2.5, in the record null",
+            ),
+            (
+                |items| items.swap(0, 1),
+                "row 0 is item \"b\", in the record \"a\"",
+            ),
+            (
+                |items| items.push(Item::bare("c")),
+                "item \"c\" (row 2) is not in the record",
+            ),
+            (
+                |items| drop(items.pop()),
+                "item \"b\" (row 1) of the record is missing",
+            ),
         ];
         for (edit, said) in edits {
             home.set_catalogue(&items(edit)).unwrap();
@@ -122,10 +139,12 @@ mod tests {
         fs::write(dir.path().join(CATALOGUE), "{}").unwrap();
         assert!(last().detail.contains("no catalogue"), "{}", last().detail);
         // Imported, it waits for `serve`; edited after that, it is wrong again.
-        home.set_catalogue(&items(|items| items.push(Item::bare("c")))).unwrap();
+        home.set_catalogue(&items(|items| items.push(Item::bare("c"))))
+            .unwrap();
         note_import(&home, &mut Store::open(dir.path(), None).unwrap()).unwrap();
         assert!(checked().ok);
-        home.set_catalogue(&items(|items| items.push(Item::bare("d")))).unwrap();
+        home.set_catalogue(&items(|items| items.push(Item::bare("d"))))
+            .unwrap();
         assert!(!checked().ok);
     }
 }

@@ -54,7 +54,11 @@ fn confirmed_keys_make_a_shop_ready_at_once_and_when_the_attempt_that_it_decline
         let [first, second] = first.map(&mut tell);
         // At once, and again when the attempt that it declined is over; the owner reads of it once.
         assert_eq!((is_ready(&first), is_ready(&second)), (!over_first, true));
-        let told = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Report(Note::Ready(_))));
+        let told = |effects: &[Effect]| {
+            effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Report(Note::Ready(_))))
+        };
         assert_eq!((told(&first), told(&second)), (!over_first, over_first));
         assert!(!is_ready(&tell(over(key.id))), "not again and again");
         assert!(!machine.waits_for_owner());

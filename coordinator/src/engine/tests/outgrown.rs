@@ -47,11 +47,16 @@ fn the_operator_is_told_of_a_sum_that_the_declared_customers_can_not_come_to_unt
     connect(&mut engine);
     // Two shops of four customers each, at 2^16: within.
     let told = send(&mut engine, 7 << 16);
-    assert!(told.contains("round 1/2 published") && !told.contains("declares"), "{told}");
+    assert!(
+        told.contains("round 1/2 published") && !told.contains("declares"),
+        "{told}"
+    );
     // Twice what they can come to, and a little, by the other's update.
     let told = send(&mut engine, 16 << 16);
     assert!(
-        told.contains("at least 2.0 times") && told.contains("room for 1 times the declared") && told.contains("next plan"),
+        told.contains("at least 2.0 times")
+            && told.contains("room for 1 times the declared")
+            && told.contains("next plan"),
         "{told}"
     );
     drop(engine);
@@ -59,7 +64,10 @@ fn the_operator_is_told_of_a_sum_that_the_declared_customers_can_not_come_to_unt
     assert_eq!((seen.id.round, seen.headroom), (2, 1));
     // Another plan, which may declare more.
     let mut larger = plan();
-    larger.shops.iter_mut().for_each(|terms| terms.declared_users = 40);
+    larger
+        .shops
+        .iter_mut()
+        .for_each(|terms| terms.declared_users = 40);
     drop(engine_of(home.path(), 1, None, &larger));
     assert_eq!(in_status(&home), None);
 }

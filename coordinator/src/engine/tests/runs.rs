@@ -313,7 +313,8 @@ fn a_run_that_went_back_to_what_it_began_with_is_no_start_of_another_by_whatever
         for plan in [start.clone(), beside.clone()] {
             let said = refused(plan, &catalogue);
             assert!(
-                said.contains("run 1 round 2 has learned nothing") && said.contains("start = \"run 1 round N\""),
+                said.contains("run 1 round 2 has learned nothing")
+                    && said.contains("start = \"run 1 round N\""),
                 "{said:?}"
             );
         }

@@ -226,16 +226,24 @@ fn a_used_code_works_again_for_the_key_that_joined_with_it_until_that_shop_was_h
     let again = office.tries(NOW, host(1), [1; 16], &own).unwrap();
     assert!(again.again && again.key == first.key);
     // Not without end: each stands in the record.
-    let tries = (0..100).filter(|_| office.tries(NOW, host(1), [1; 16], &own).is_ok()).count();
+    let tries = (0..100)
+        .filter(|_| office.tries(NOW, host(1), [1; 16], &own).is_ok())
+        .count();
     assert!(tries < MAX_JOIN_TRIES as usize, "{tries}");
     let mut member = office.store.shop(&north).unwrap().unwrap();
     member.seen_at = Some(NOW);
-    office.store.change(|change| change.set_shop(&north, &member)).unwrap();
+    office
+        .store
+        .change(|change| change.set_shop(&north, &member))
+        .unwrap();
     assert_eq!(office.tries(NOW, host(3), [1; 16], &own), used);
     // Nor after the operator has ended the membership.
     member.seen_at = None;
     member.standing = Standing::Revoked;
-    office.store.change(|change| change.set_shop(&north, &member)).unwrap();
+    office
+        .store
+        .change(|change| change.set_shop(&north, &member))
+        .unwrap();
     assert_eq!(office.tries(NOW, host(4), [1; 16], &own), used);
 }
 

@@ -85,7 +85,11 @@ fn a_masked_attempt_that_nobody_can_complete_ends_with_the_last_answer_and_uncha
         let mut machine = machine(true, 4);
         (0..accepting).for_each(|shop| assert_eq!(keys(&mut machine, shop, FIRST), []));
         for shop in accepting..3 {
-            assert_eq!(decline(&mut machine, shop, FIRST), [], "the fourth is not heard yet");
+            assert_eq!(
+                decline(&mut machine, shop, FIRST),
+                [],
+                "the fourth is not heard yet"
+            );
         }
         let effects = decline(&mut machine, 3, FIRST);
         let ended = |effect: &Effect| matches!(effect, Effect::Abandon { charged: false, .. });

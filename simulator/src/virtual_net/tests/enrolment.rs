@@ -1,7 +1,7 @@
 //! Joiners on the virtual network: honest ones, guessers from many addresses, and a thief with an older code.
 
-use souk_client::membership::Membership;
 use souk_client::folder::Folder;
+use souk_client::membership::Membership;
 use souk_client::membership::join::{certify, join_on};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key};
@@ -215,7 +215,10 @@ fn a_join_that_was_stopped_at_any_write_is_finished_by_the_same_code_and_key() {
             let said = more.unwrap_err().to_string();
             assert!(said.contains("never overwritten"), "{said}");
             let membership = Membership::load(&folder).unwrap();
-            enrolled.push((name, hex::text(&membership.signing_identity(&folder).unwrap().public())));
+            enrolled.push((
+                name,
+                hex::text(&membership.signing_identity(&folder).unwrap().public()),
+            ));
         }
         serving.stop().await.unwrap();
         let store = Store::open(federation.home.path(), None).unwrap();
