@@ -433,7 +433,11 @@ impl Engine {
             shops: None,
             push: Push::Ended { id, outcome },
         });
-        outputs.push(Output::Report(format!("{id} {words}; what was sent is spent")));
+        let spent = match charged {
+            true => "what was sent is spent",
+            false => "nothing was sent, so nothing is spent",
+        };
+        outputs.push(Output::Report(format!("{id} {words}; {spent}")));
         if let Some(charge) = charge {
             self.aggregator = Aggregator::for_round(&self.learner, &charge.learned, id.round, None)?;
             (self.learned, self.manifest) = (charge.learned, charge.manifest);
