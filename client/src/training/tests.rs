@@ -3,6 +3,7 @@
 mod releases;
 
 use super::*;
+use crate::control::Accounts;
 use crate::masking::tests::Three;
 use souk_common::ids::AttemptId;
 use souk_common::model::file::ModelMeta;
