@@ -144,6 +144,11 @@ impl Engine {
     /// # Errors
     /// Of the store.
     pub fn take_in(&mut self, now: Timestamp, catalogue: Catalogue) -> Result<(), EngineError> {
+        if catalogue.digest() == self.run.catalogue {
+            // Also if another one waited: it is not wanted any more.
+            self.next_catalogue = None;
+            return Ok(());
+        }
         self.next_catalogue = Some(catalogue);
         if let Some(reason) = self.must_wait() {
             self.told

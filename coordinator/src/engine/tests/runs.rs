@@ -252,6 +252,20 @@ fn a_plan_of_releases_takes_the_new_catalogue_in_after_its_last_round() {
 }
 
 #[test]
+fn a_catalogue_that_waits_is_dropped_when_the_one_of_the_run_is_imported_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::from_toml(RELEASES).unwrap();
+    let mut engine = begin(dir.path(), &plan, &catalogue(), false).unwrap();
+    publish(&mut engine, 1);
+    engine.take_in(Timestamp(4), grown()).unwrap();
+    assert!(start(&mut engine).join("").contains("not taken in yet"));
+    engine.take_in(Timestamp(5), catalogue()).unwrap();
+    publish(&mut engine, 1);
+    assert_eq!(entries(&mut engine), ["began"]);
+    verified(dir.path(), engine);
+}
+
+#[test]
 fn a_run_whose_catalogue_grew_after_its_last_round_can_be_gone_back_to_and_a_finished_one_says_that_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let releases = Plan::from_toml(RELEASES).unwrap();
