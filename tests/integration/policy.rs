@@ -47,7 +47,10 @@ fn all_decline(plan: &str, rules: &[Rule<'_>]) {
         assert_eq!(doctor.status.code(), Some(1), "{rule}");
         let said: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
         let checks = said["checks"].as_array().expect("a list");
-        let plan = checks.iter().find(|check| check["name"] == "plan").expect("a check");
+        let plan = checks
+            .iter()
+            .find(|check| check["name"] == "plan")
+            .expect("a check");
         let detail = plan["detail"].as_str().expect("a text");
         assert!(
             plan["ok"] == false && detail.contains("would decline round 1") && detail.contains("[policy]")

@@ -29,5 +29,6 @@ pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
 pub use masking::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
-pub use policy::{Consideration, MaskingOffered, Policy, decide};
+pub use policy::{Consideration, MaskingOffered, Policy};
 pub use readiness::ready_word;
+pub use refusals::decide;

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::Plan;
-use souk_common::round::statements::Decision;
-
-use super::refusals::refusals;
 
 /// `[policy]` of `shop.toml`, as the machine needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,19 +106,12 @@ impl Consideration {
     }
 }
 
-/// The shop's answer.
-pub fn decide(policy: &Policy, consideration: &Consideration) -> Decision {
-    match refusals(policy, consideration).first() {
-        Some(refusal) => Decision::Decline(refusal.code),
-        None => Decision::Accept,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use souk_common::round::statements::DeclineCode;
+    use souk_common::round::statements::{Decision, DeclineCode};
 
     use super::*;
+    use crate::participate::decide;
 
     fn policy() -> Policy {
         Policy {

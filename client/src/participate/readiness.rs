@@ -10,7 +10,8 @@ use souk_common::round::statements::{Decision, DeclineCode};
 use super::events::{Effect, Note};
 use super::machine::Machine;
 use super::memory::AttemptKey;
-use super::policy::{Consideration, Policy, decide};
+use super::policy::{Consideration, Policy};
+use super::refusals::decide;
 
 /// The attempt that was declined last.
 #[derive(Clone, Copy, Debug)]

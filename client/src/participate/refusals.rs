@@ -1,23 +1,31 @@
 //! Everything that a shop's own rules have against an attempt, with the numbers and the remedy.
 
 use souk_common::params::{Epsilon, rounded_up};
-use souk_common::round::statements::DeclineCode;
+use souk_common::round::statements::{Decision, DeclineCode};
 
 use super::policy::{Consideration, MaskingOffered, Policy};
 
 /// A reason to decline.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
+pub struct PolicyRefusal {
     /// What the coordinator is told.
     pub code: DeclineCode,
     /// What the owner is told.
     pub words: String,
 }
 
+/// The shop's answer.
+pub fn decide(policy: &Policy, consideration: &Consideration) -> Decision {
+    match refusals(policy, consideration).first() {
+        Some(refusal) => Decision::Decline(refusal.code),
+        None => Decision::Accept,
+    }
+}
+
 /// All reasons, the one that is told to the coordinator first; none: the shop accepts.
-pub fn refusals(policy: &Policy, consideration: &Consideration) -> Vec<Refusal> {
+pub fn refusals(policy: &Policy, consideration: &Consideration) -> Vec<PolicyRefusal> {
     let mut found = Vec::new();
-    let mut refuse = |code, words: String| found.push(Refusal { code, words });
+    let mut refuse = |code, words: String| found.push(PolicyRefusal { code, words });
     if policy.paused {
         let words = "[policy] pause is true in shop.toml: set it to false to take part";
         refuse(DeclineCode::Paused, words.to_owned());

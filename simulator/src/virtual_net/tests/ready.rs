@@ -84,7 +84,12 @@ fn the_first_masked_round_follows_the_last_owners_word_within_seconds_and_nothin
         }
         assert!(shops.iter().all(|shop| charged(shop) == 1));
         // One that ended at once, and the one that was published.
-        assert_eq!(lines(&serving, "ended below quorum").len(), 1, "{:?}", serving.said());
+        assert_eq!(
+            lines(&serving, "ended below quorum").len(),
+            1,
+            "{:?}",
+            serving.said()
+        );
     })
     .unwrap();
 }
@@ -107,7 +112,12 @@ fn a_shop_that_is_ready_while_keys_are_taken_in_is_in_the_open_attempt() {
         let last = net.now();
         let published = until(&serving, "published:").await;
         assert!(published < last + SECONDS, "{:?}", serving.said());
-        assert_eq!(lines(&serving, "3 of 4 shops, attempt 1").len(), 1, "{:?}", serving.said());
+        assert_eq!(
+            lines(&serving, "3 of 4 shops, attempt 1").len(),
+            1,
+            "{:?}",
+            serving.said()
+        );
         // The one that was away is not waited for.
         serving.stop().await.unwrap();
         for shop in &mut running {
