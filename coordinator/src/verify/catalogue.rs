@@ -93,6 +93,7 @@ mod tests {
 
     #[test]
     fn an_edited_catalogue_is_found_by_its_first_item_that_differs_and_an_imported_one_is_good() {
+        type Edit = fn(&mut Vec<Item>);
         let dir = tempfile::tempdir().unwrap();
         let key = SigningKey::from_bytes(&[3; 32]).public();
         crate::engine::tests::publish_two_rounds(dir.path());
@@ -101,14 +102,14 @@ mod tests {
         let last = || checked().checks.pop().unwrap();
         // A copy of the records alone.
         assert_eq!((last().ok, last().not_kept), (true, 1));
-        let items = |change: fn(&mut Vec<Item>)| {
+        let items = |change: Edit| {
             let mut items = vec![Item::bare("a"), Item::bare("b")];
             change(&mut items);
             Catalogue::new(items).unwrap()
         };
         home.set_catalogue(&items(|_| ())).unwrap();
         assert_eq!((checked().ok, last().good), (true, 1));
-        let edits: [(fn(&mut Vec<Item>), &str); 5] = [
+        let edits: [(Edit, &str); 5] = [
             (
                 |items| items[1].title = "Tea".to_owned(),
                 "item \"b\" (row 1) has title \"Tea\", in the record \"\"",
