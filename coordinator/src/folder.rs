@@ -340,7 +340,7 @@ pub(crate) const LISTEN_RULE: &str = "an IP address and a port, like 127.0.0.1:4
 pub const SAMPLE: &str = include_str!("../../deploy/config/coordinator.toml");
 const CONFIG: &str = "coordinator.toml";
 const SIGNING_KEY: &str = "signing.key";
-const CATALOGUE: &str = "catalogue.jsonl";
+pub(crate) const CATALOGUE: &str = "catalogue.jsonl";
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const LONGEST_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 

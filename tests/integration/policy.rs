@@ -43,6 +43,20 @@ fn all_decline(plan: &str, rules: &[Rule<'_>]) {
                 .is_some_and(|words| words.contains(reason)),
             "{told}"
         );
+        let doctor = federation.client(shop, &["doctor", "--json"]);
+        assert_eq!(doctor.status.code(), Some(1), "{rule}");
+        let said: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+        let checks = said["checks"].as_array().expect("a list");
+        let plan = checks
+            .iter()
+            .find(|check| check["name"] == "plan")
+            .expect("a check");
+        let detail = plan["detail"].as_str().expect("a text");
+        assert!(
+            plan["ok"] == false && detail.contains("would decline round 1") && detail.contains("[policy]")
+                || detail.contains("keys that are confirmed here"),
+            "{rule}: {detail}"
+        );
     }
     assert_eq!(federation.coordinator_json(&["status"])["rounds_published"], 0);
     assert!(running.iter_mut().all(|process| process.stop("-TERM")));

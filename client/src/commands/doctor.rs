@@ -1,4 +1,4 @@
-//! Is everything in order? Name, connection, clock, certificate, disk, ledger, data, customers.
+//! Is everything in order? Name, connection, clock, certificate, disk, ledger, data, customers, plan, lists.
 
 use std::fs;
 use std::time::Duration;
@@ -94,6 +94,7 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("ledger", ledger(folder, heard.as_ref())),
         check("data", data(folder, &config)),
         check("customers", customers(folder, &config)),
+        check("plan", plan(folder)),
         check("lists", lists(folder, now)),
     ])
 }
@@ -182,6 +183,26 @@ fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
     Ok(match lines.is_empty() {
         true => "no more than the last plan declared, as far as one is known".to_owned(),
         false => lines.join("; "),
+    })
+}
+
+/// Whether the shop's own rules decline the round that comes next: the operator sees a code, the owner the numbers.
+fn plan(folder: &Folder) -> anyhow::Result<String> {
+    let Answer::NextRound(next) = ask(folder, Question::NextRound)? else {
+        return Err(strange());
+    };
+    let Some(next) = next else {
+        return Ok("none is known yet: `run` hears of it with its first connection".to_owned());
+    };
+    let (plan, round) = (next.plan.words(), next.round);
+    ensure!(
+        next.refusals.is_empty(),
+        "this shop would decline round {round} of {plan}: {}",
+        next.refusals.join("; ")
+    );
+    Ok(match next.is_over {
+        true => format!("all rounds of {plan} are published"),
+        false => format!("this shop would take part in round {round} of {plan}"),
     })
 }
 

@@ -106,12 +106,13 @@ pub(crate) fn budget(budget: &Budget) -> String {
     let figure =
         |epsilon: Option<f64>| epsilon.map_or("without bound".to_owned(), |epsilon| rounded_up(epsilon, 3));
     let mut text = format!(
-        "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged\n",
+        "epsilon {} at delta {:e}, unit one {}, relation {}, over {} rounds charged{}\n",
         figure(budget.epsilon),
         budget.delta,
         budget.unit,
         budget.relation,
-        budget.rounds_charged
+        budget.rounds_charged,
+        by_kind(budget)
     );
     if budget.noise_is_shared {
         let _ = writeln!(
@@ -146,6 +147,18 @@ pub(crate) fn budget(budget: &Budget) -> String {
     let model = budget.model_hash.as_deref().unwrap_or("none yet");
     let _ = write!(text, "model in use: {model}");
     text
+}
+
+/// Which kinds of rounds were charged.
+fn by_kind(budget: &Budget) -> String {
+    let kinds = budget.charged_by_kind.iter();
+    let kinds: Vec<String> = kinds
+        .map(|(kind, count)| format!("{count} {}", kind.words()))
+        .collect();
+    match kinds.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", kinds.join(", ")),
+    }
 }
 
 /// What is in the shop's files, for people.
@@ -267,6 +280,7 @@ fn outcome(record: &UploadRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::charged::ChargedKind;
     use crate::recommend::Recommended;
     use crate::recommend::serving::Serving;
 
@@ -395,6 +409,7 @@ mod tests {
             unit: "user".into(),
             relation: "add-remove".into(),
             rounds_charged: 3,
+            charged_by_kind: [(ChargedKind::Release, 2), (ChargedKind::Tower, 1)].into(),
             model_hash: None,
             max_epsilon: 8.0,
             period_days: None,
@@ -405,6 +420,8 @@ mod tests {
         };
         let text = budget(&unbounded);
         assert!(!text.contains("readers"), "{text}");
+        let kinds = "over 3 rounds charged (2 released statistics, 1 trained the tower)\n";
+        assert!(text.contains(kinds), "{text}");
         let shared = Budget {
             epsilon: Some(2.0),
             noise_is_shared: true,

@@ -1,13 +1,17 @@
 //! What a shop's program can be asked, and the answers; the same whether `run` is up or the command opens the store.
 
+pub mod charged;
 pub mod socket;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
+use souk_common::round::statements::Manifest;
 
+use self::charged::ChargedKind;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
@@ -16,7 +20,7 @@ use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
 use crate::recommend::picture::Picture;
 use crate::recommend::service::{Asked, ListService};
-use crate::recommend::serving::Serving;
+use crate::recommend::serving::{PlanName, Serving};
 use crate::recommend::{RecommendOptions, Recommendations};
 use crate::stack::gain::Gain;
 use crate::store::{Store, UploadRecord};
@@ -45,6 +49,8 @@ pub enum Question {
     Serving,
     /// What was spent.
     Budget,
+    /// Whether the shop would take part in the next round.
+    NextRound,
     /// What left this building.
     Sent,
     /// What is in the shop's files.
@@ -80,6 +86,8 @@ pub enum Answer {
     Serving(Serving),
     /// To [`Question::Budget`].
     Budget(Budget),
+    /// To [`Question::NextRound`]; none before `run` has heard of a plan.
+    NextRound(Option<NextRound>),
     /// To [`Question::Sent`].
     Sent {
         /// Earliest first; what is in the outbox but has not left is not among them.
@@ -132,6 +140,9 @@ pub struct Budget {
     pub relation: String,
     /// Spends in the ledger.
     pub rounds_charged: u64,
+    /// Of those, how many were of each kind.
+    #[serde(default)]
+    pub charged_by_kind: BTreeMap<ChargedKind, u64>,
     /// The model in use.
     pub model_hash: Option<String>,
     /// The shop's own limit.
@@ -152,6 +163,19 @@ pub struct Budget {
     pub epsilon_if_alone: Option<f64>,
 }
 
+/// The round that comes next, by the plan that the shop heard of last and its own rules as they are now.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NextRound {
+    /// The plan.
+    pub plan: PlanName,
+    /// From 1.
+    pub round: u64,
+    /// Whether the plan has no such round any more.
+    pub is_over: bool,
+    /// Why the shop would decline it, each with its numbers and the remedy; none: it would take part.
+    pub refusals: Vec<String>,
+}
+
 /// Answers questions about one shop.
 pub struct Service {
     folder: Folder,
@@ -165,6 +189,16 @@ pub struct Service {
 pub trait Accounts: Send + Sync {
     /// Fills in the spent part of the budget.
     fn budget(&self, config: &ShopConfig, now: souk_common::clock::Timestamp) -> anyhow::Result<Budget>;
+
+    /// What the shop's rules have against the round after the one of this manifest.
+    ///
+    /// # Errors
+    /// When `shop.toml` or the plan can't be read.
+    fn next_round(
+        &self,
+        manifest: &Manifest,
+        now: souk_common::clock::Timestamp,
+    ) -> anyhow::Result<NextRound>;
 }
 
 impl Service {
@@ -195,6 +229,7 @@ impl Service {
                 return answer_lists(&self.lists, question);
             }
             Question::Budget => self.budget().map(Answer::Budget),
+            Question::NextRound => self.next_round().map(Answer::NextRound),
             Question::Sent => self.sent(),
             Question::CheckData => check_data(&self.folder),
             Question::Backup { folder } => {
@@ -209,11 +244,18 @@ impl Service {
     fn budget(&self) -> anyhow::Result<Budget> {
         let config = ShopConfig::load(&self.folder)?;
         let mut budget = self.accounts.budget(&config, self.clock.now())?;
+        budget.charged_by_kind = charged::by_kind(&self.folder)?;
         budget.model_hash = self
             .store
             .current_model()?
             .map(|manifest| manifest.model.to_string());
         Ok(budget)
+    }
+
+    fn next_round(&self) -> anyhow::Result<Option<NextRound>> {
+        let manifest = self.store.current_model()?;
+        let next = manifest.map(|manifest| self.accounts.next_round(&manifest, self.clock.now()));
+        next.transpose()
     }
 
     fn sent(&self) -> anyhow::Result<Answer> {

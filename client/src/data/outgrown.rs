@@ -39,11 +39,11 @@ impl Outgrown {
             && customers > terms.declared_users
         {
             let (declared, times) = (terms.declared_users, plan.headroom());
-            told.beyond_headroom = customers > declared.saturating_mul(u64::from(times));
+            told.beyond_headroom = customers > plan.room_for(terms);
             let rest = match told.beyond_headroom {
                 true => format!(
-                    "more than the {times} times that its sums have room for, so a sum of this plan may wrap and its model be \
-                     wrong. Ask the operator for a new plan that declares more, before the next round"
+                    "more than the {times} times that its sums have room for, so this shop's part of a sum is held back at that \
+                     room and counts for less than its customers. Ask the operator for a new plan that declares more"
                 ),
                 false => format!(
                     "its sums have room for {times} times as many, so rounds go on; ask the operator to declare more in the next \
@@ -130,7 +130,7 @@ mod tests {
         let beyond = told(&shop(41, 2));
         let line = beyond.customers.clone().unwrap();
         assert!(
-            beyond.beyond_headroom && line.contains("may wrap") && line.contains("4 times"),
+            beyond.beyond_headroom && line.contains("held back") && line.contains("4 times"),
             "{line}"
         );
         // Who bought nothing is in no sum.

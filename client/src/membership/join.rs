@@ -7,68 +7,36 @@ use anyhow::{Context, ensure};
 use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key, shop_of};
-use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::Digest;
 use souk_common::secagg::records::fingerprint;
 use souk_common::storage::private::make_folder;
 use souk_common::terminal::say;
 use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
 use souk_common::wire::messages::{Reply, Request};
+use zeroize::Zeroizing;
 
 use crate::config;
 use crate::error::UsageError;
 use crate::folder::Folder;
 use crate::link::timeouts::{Step, within};
-use crate::link::{ask, resolve, unexpected};
+use crate::link::{ask, is_refused_code, resolve, unexpected};
 use crate::membership::Membership;
 use crate::membership::peers::spoken;
 use crate::store::Store;
 use souk_common::storage::write_whole;
 
-/// Joins with `code` and fills the folder.
+/// Joins with `code` and fills the folder; a join that was stopped at any place before is finished, by the same key.
 ///
 /// # Errors
 /// When the folder is a shop's already, the code is wrong, used or expired, or the coordinator is not there.
 pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<bool> {
     let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
-    for path in [folder.membership(), folder.key(), folder.config()] {
-        if path.exists() {
-            return Err(UsageError(format!(
-                "{} is there already: a shop's folder is never overwritten; choose another --dir, or say --again to go on \
-                 with this one",
-                path.display()
-            ))
-            .into());
-        }
-    }
-    let data = data
-        .map(fs::canonicalize)
-        .transpose()
-        .map_err(|error| UsageError(format!("--data: {error}")))?;
-    make_folder(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
-    let (platform, (key, csr)) = (Platform::system(), shop_key()?);
-    // Written first: a disk that is full must not cost the one-time code.
-    write_whole(&folder.key(), &key, true).context("can't write the key")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let joined = runtime.block_on(certify(&platform, &code, csr));
-    let membership = match joined {
-        Ok(membership) => membership,
-        Err(error) => {
-            // A key without certificate is of no use, and would be in the way of the next try.
-            let _ = fs::remove_file(folder.key());
-            return Err(error);
-        }
-    };
-    membership.store(folder)?;
-    write_whole(
-        &folder.config(),
-        config::sample(data.as_deref()).as_bytes(),
-        false,
-    )
-    .context("can't write shop.toml")?;
-    let identity = SigningKey::from_pkcs8(&key)?;
+    let write = |path: &Path, bytes: &[u8], secret| write_whole(path, bytes, secret);
+    let membership = runtime.block_on(join_on(&Platform::system(), &code, folder, data, write))?;
+    let identity = membership.signing_identity(folder)?;
     let (dir, config) = (folder.path().display(), folder.config());
     say(&format!(
         "You are in: shop {} of the federation at {}.\n\
@@ -83,6 +51,101 @@ pub fn join(code: &str, folder: &Folder, data: Option<&Path>) -> anyhow::Result<
         config.display()
     ))?;
     Ok(true)
+}
+
+/// Joins on a machine; `write` puts a whole file on its disk, a secret one if so said. Wherever that stops, the same call goes on
+/// from what is there.
+///
+/// # Errors
+/// As [`join`].
+pub async fn join_on(
+    platform: &Platform,
+    code: &JoinCode,
+    folder: &Folder,
+    data: Option<&Path>,
+    mut write: impl FnMut(&Path, &[u8], bool) -> std::io::Result<()>,
+) -> anyhow::Result<Membership> {
+    refuse_another_shops(folder, code)?;
+    let data = data
+        .map(fs::canonicalize)
+        .transpose()
+        .map_err(|error| UsageError(format!("--data: {error}")))?;
+    make_folder(folder.path()).with_context(|| format!("can't make {}", folder.path().display()))?;
+    let membership = match folder.membership().exists() {
+        true => Membership::load(folder)?,
+        false => {
+            let is_new = !folder.key().exists();
+            let csr = match is_new {
+                true => {
+                    let (key, csr) = shop_key()?;
+                    // Written first: a disk that is full must not cost the one-time code.
+                    write(&folder.key(), &key, true).context("can't write the key")?;
+                    csr
+                }
+                false => {
+                    let key = Zeroizing::new(fs::read(folder.key()).context("can't read the key")?);
+                    request_for(&key).with_context(|| {
+                        format!(
+                            "{} is no key; if this folder was never a member's, remove it and join again",
+                            folder.key().display()
+                        )
+                    })?
+                }
+            };
+            let membership = certify(platform, code, csr).await.inspect_err(|error| {
+                // A key that was refused is of no use. Any other error may have cost the answer to an enrolment: with the key the
+                // same code works once more.
+                if is_new && error.chain().any(is_refused_code) {
+                    let _ = fs::remove_file(folder.key());
+                }
+            })?;
+            write(&folder.membership(), &membership.to_bytes(), false)
+                .with_context(|| format!("can't write {}", folder.membership().display()))?;
+            membership
+        }
+    };
+    // Last: with it the folder is a shop's.
+    let sample = config::sample(data.as_deref());
+    write(&folder.config(), sample.as_bytes(), false).context("can't write shop.toml")?;
+    Ok(membership)
+}
+
+/// A folder is taken that has nothing of a shop's yet, or what a join with this federation's code left when it was stopped.
+fn refuse_another_shops(folder: &Folder, code: &JoinCode) -> anyhow::Result<()> {
+    let (membership, key, config) = (folder.membership(), folder.key(), folder.config());
+    let refuse = |there: &Path, remedy: &str| -> anyhow::Result<()> {
+        Err(UsageError(format!(
+            "{} is there already: a shop's folder is never overwritten; {remedy}",
+            there.display()
+        ))
+        .into())
+    };
+    let other = "choose another --dir, or say --again to go on with this one";
+    if config.exists() {
+        return refuse(&config, other);
+    }
+    if !membership.exists() {
+        return Ok(());
+    }
+    if !key.exists() {
+        return refuse(
+            &membership,
+            "its key.der is missing: put it back from a backup, or choose another --dir",
+        );
+    }
+    // A join was stopped before shop.toml was there.
+    match Membership::load(folder) {
+        Ok(found) if Digest::of(&found.ca) == code.ca => Ok(()),
+        Ok(found) => refuse(
+            &membership,
+            &format!(
+                "it is of the federation at {}, and the code is of another one: to finish that join, give its own code; for the \
+                 other federation choose another --dir",
+                found.address
+            ),
+        ),
+        Err(error) => refuse(&membership, &format!("and it can't be read ({error:#}); {other}")),
+    }
 }
 
 /// Takes part again with a folder that was a member's: the same name and key, the same ledger, a new certificate, and

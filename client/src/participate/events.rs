@@ -219,7 +219,7 @@ impl fmt::Display for Note {
             Self::Declined(key, code) => write!(f, "{}: declined, {}", key.id, code.words()),
             Self::Ready(key) => write!(
                 f,
-                "what {} was declined for is gone: the coordinator is told that this shop would take part in the next attempt",
+                "what {} was declined for is gone: the coordinator is told that this shop would take part now",
                 key.id
             ),
             Self::Received(header) => write!(

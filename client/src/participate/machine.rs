@@ -16,8 +16,8 @@ use souk_common::round::statements::{
 use super::events::{Blob, Effect, Event, Note};
 use super::masking::{MaskEffect, MaskEvent, MaskProgress};
 use super::memory::{AttemptKey, Memory, Pending};
-use super::policy::{Consideration, Policy, decide};
-use super::readiness::Declined;
+use super::policy::{Consideration, Policy};
+use super::{readiness::Declined, refusals::decide};
 
 /// One shop.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@
 //! | [`memory`] | what has to survive a crash, as read back from the shop's store |
 //! | [`policy`] | the shop's own rules: accept, or decline with a reason |
 //! | `readiness` | what was declined for is gone |
+//! | [`refusals`] | all that the rules have against an attempt, for the owner |
 //!
 //! The order that keeps the promise: noise and draw, masks, ledger (durable), outbox (durable), upload. A retry sends the
 //! outbox's bytes again; an attempt that was charged is never computed a second time.
@@ -20,6 +21,7 @@ pub mod masking;
 pub mod memory;
 pub mod policy;
 mod readiness;
+pub mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -27,5 +29,6 @@ pub use events::{Blob, BlobKind, Effect, Event, Note};
 pub use machine::Machine;
 pub use masking::{MaskEffect, MaskEvent};
 pub use memory::{AttemptKey, Memory, Pending};
-pub use policy::{Consideration, MaskingOffered, Policy, decide};
+pub use policy::{Consideration, MaskingOffered, Policy};
 pub use readiness::ready_word;
+pub use refusals::decide;

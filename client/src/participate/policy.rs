@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::Plan;
-use souk_common::round::statements::{Decision, DeclineCode};
 
 /// `[policy]` of `shop.toml`, as the machine needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,87 +106,12 @@ impl Consideration {
     }
 }
 
-/// The shop's answer.
-pub fn decide(policy: &Policy, consideration: &Consideration) -> Decision {
-    match refusal(policy, consideration) {
-        Some(code) => Decision::Decline(code),
-        None => Decision::Accept,
-    }
-}
-
-fn refusal(policy: &Policy, consideration: &Consideration) -> Option<DeclineCode> {
-    if policy.paused {
-        return Some(DeclineCode::Paused);
-    }
-    let (noise_multiplier, epsilon_after, declared_users, upload_bytes, uploaded_today_bytes, masking) =
-        match *consideration {
-            Consideration::Unreadable => return Some(DeclineCode::PlanNotUnderstood),
-            Consideration::NotInPlan => return Some(DeclineCode::NotInPlan),
-            Consideration::BeyondPlan => return Some(DeclineCode::OverBudget),
-            Consideration::Costs {
-                noise_multiplier,
-                epsilon_after,
-                declared_users,
-                upload_bytes,
-                uploaded_today_bytes,
-                masking,
-                upload_after: _,
-            } => (
-                noise_multiplier,
-                epsilon_after,
-                declared_users,
-                upload_bytes,
-                uploaded_today_bytes,
-                masking,
-            ),
-        };
-    let below = |value: usize, least: Option<usize>| least.is_some_and(|least| value < least);
-    let limits = [
-        policy.min_masked_shops,
-        policy.min_colluding,
-        policy.min_neighbours,
-    ];
-    match masking {
-        None if policy.require_masking || limits.iter().any(Option::is_some) => {
-            return Some(DeclineCode::MaskingRequired);
-        }
-        None => {}
-        Some(masking) if below(masking.min_shops, policy.min_masked_shops) => {
-            return Some(DeclineCode::BelowShopMinimum);
-        }
-        Some(masking) if below(masking.colluding, policy.min_colluding) => {
-            return Some(DeclineCode::BelowColludingMinimum);
-        }
-        Some(masking) if below(masking.neighbours, policy.min_neighbours) => {
-            return Some(DeclineCode::BelowNeighbourMinimum);
-        }
-        Some(masking) if policy.known_shops < masking.min_shops => {
-            return Some(DeclineCode::TooFewKnownShops);
-        }
-        Some(_) => {}
-    }
-    match noise_multiplier {
-        None if !policy.allow_no_privacy => return Some(DeclineCode::PrivacyOff),
-        None => {}
-        Some(noise) => {
-            if policy.min_noise_multiplier.is_some_and(|least| noise < least) {
-                return Some(DeclineCode::BelowNoiseMinimum);
-            }
-            // No bound is over every budget, and so is one at a delta that promises nothing.
-            if !policy.promises_something(declared_users)
-                || epsilon_after.is_none_or(|epsilon| epsilon > policy.max_epsilon)
-            {
-                return Some(DeclineCode::OverBudget);
-            }
-        }
-    }
-    let most = policy.max_upload_bytes_per_day.unwrap_or(u64::MAX);
-    (uploaded_today_bytes.saturating_add(upload_bytes) > most).then_some(DeclineCode::OverUploadLimit)
-}
-
 #[cfg(test)]
 mod tests {
+    use souk_common::round::statements::{Decision, DeclineCode};
+
     use super::*;
+    use crate::participate::decide;
 
     fn policy() -> Policy {
         Policy {

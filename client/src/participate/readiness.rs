@@ -1,7 +1,8 @@
 //! A shop that declined says so when it would not decline any more: the run may stand still for it.
 //!
-//! The word is an acceptance of attempt 0, of which there is none (they are counted from 1). It is said when the attempt is
-//! over: a shop that has declined one takes no part in it.
+//! The word is an acceptance of attempt 0, of which there is none (they are counted from 1). It is said at once, since the open
+//! attempt may still take the shop, which is then asked again, and once more when that attempt is over: a coordinator of an
+//! older release heeds only the second.
 
 use souk_common::ids::AttemptId;
 use souk_common::round::statements::{Decision, DeclineCode};
@@ -9,7 +10,8 @@ use souk_common::round::statements::{Decision, DeclineCode};
 use super::events::{Effect, Note};
 use super::machine::Machine;
 use super::memory::AttemptKey;
-use super::policy::{Consideration, Policy, decide};
+use super::policy::{Consideration, Policy};
+use super::refusals::decide;
 
 /// The attempt that was declined last.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,7 @@ pub(super) struct Declined {
     pub(super) consideration: Option<Consideration>,
     is_over: bool,
     is_ready: bool,
+    is_said: bool,
 }
 
 impl Declined {
@@ -30,6 +33,7 @@ impl Declined {
             consideration,
             is_over: false,
             is_ready: false,
+            is_said: false,
         }
     }
 
@@ -47,7 +51,7 @@ impl Declined {
     }
 }
 
-/// The word that says that a shop would take part in the next attempt at `round`.
+/// The word that says that a shop would take part in `round` now.
 pub fn ready_word(round: u64) -> AttemptId {
     AttemptId { round, attempt: 0 }
 }
@@ -86,16 +90,22 @@ impl Machine {
     }
 
     fn say_ready(&mut self) -> Vec<Effect> {
-        let ready = self
-            .declined
-            .take_if(|declined| declined.is_over && declined.is_ready);
-        ready.map_or_else(Vec::new, |Declined { key, .. }| {
-            let plan = key.plan;
-            let id = ready_word(key.id.round);
-            vec![
-                Effect::Report(Note::Ready(key)),
-                Effect::Answer(AttemptKey { plan, id }, Decision::Accept),
-            ]
-        })
+        let Some(declined) = self.declined.as_mut().filter(|declined| declined.is_ready) else {
+            return Vec::new();
+        };
+        let (key, is_over) = (declined.key, declined.is_over);
+        let is_new = !std::mem::replace(&mut declined.is_said, true);
+        if is_over {
+            self.declined = None;
+        }
+        if !is_new && !is_over {
+            return Vec::new();
+        }
+        let (plan, id) = (key.plan, ready_word(key.id.round));
+        let mut effects = vec![Effect::Answer(AttemptKey { plan, id }, Decision::Accept)];
+        if is_new {
+            effects.insert(0, Effect::Report(Note::Ready(key)));
+        }
+        effects
     }
 }

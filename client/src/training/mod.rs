@@ -1,5 +1,6 @@
 //! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
 
+mod accounts;
 mod quality;
 pub mod release_update;
 pub mod round_update;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use souk_common::accountant::{Composition, RELATION, UNIT};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
@@ -22,17 +22,15 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::learned::Learner;
 use souk_common::model::config::TrainConfig;
 use souk_common::model::{Recommender, UserVector, file};
-use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::privacy::Spend;
-use souk_common::privacy::ledger::{LedgerError, Observer};
+use souk_common::privacy::ledger::LedgerError;
 use souk_common::rng::secret_stream;
 use souk_common::round::statements::{Announcement, Manifest, Receipt};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
 use souk_common::wire::codec;
 
 use crate::config::ShopConfig;
-use crate::control::{Accounts, Budget};
 use crate::data::outgrown::Outgrown;
 use crate::folder::Folder;
 use crate::interactions::read::read_store;
@@ -46,6 +44,7 @@ use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
 use crate::training::training_update::TrainingCache;
 
+use self::accounts::period_start;
 pub use unreleased::UnreleasedUpdate;
 
 /// The shop's data, ledger and store.
@@ -460,36 +459,6 @@ impl Attempts {
         // A panic while it was held leaves either a whole record or a ledger that refuses more.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Accounts for Attempts {
-    fn budget(&self, config: &ShopConfig, now: Timestamp) -> anyhow::Result<Budget> {
-        let ledger = self.ledger();
-        let delta = config.policy.delta;
-        let chain = ledger.chain();
-        let epsilon = |composition: Composition| composition.epsilon(delta).map(Epsilon::get);
-        let figure = |since| epsilon(chain.composition(since));
-        let shared = chain.spends().any(|(_, spend)| spend.shared.is_some());
-        let seen = |view| epsilon(chain.composition_as(view, None)).filter(|_| shared);
-        Ok(Budget {
-            epsilon: figure(None),
-            delta: delta.get(),
-            unit: UNIT.to_owned(),
-            relation: RELATION.to_owned(),
-            rounds_charged: chain.spends().count() as u64,
-            model_hash: None,
-            max_epsilon: config.policy.max_epsilon.get(),
-            period_days: config.policy.period_days,
-            epsilon_in_period: figure(period_start(config, now)),
-            noise_is_shared: shared,
-            epsilon_readers: seen(Observer::Readers),
-            epsilon_if_alone: seen(Observer::Alone),
-        })
-    }
-}
-
-fn period_start(config: &ShopConfig, now: Timestamp) -> Option<Timestamp> {
-    config.policy.period_days.map(|days| now - DAY * days)
 }
 
 /// Vectors of different plans are different things.

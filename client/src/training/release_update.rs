@@ -40,7 +40,8 @@ pub fn release_update<S: Source>(
     };
     // Before any data is read.
     let noise = NoiseVector::draw(grid, plan.update_len(learner.coordinates(round)), source);
-    let mut sum = UserSum::new(grid, terms.weight, noise);
+    let users = dataset.histories.len() as u64;
+    let mut sum = UserSum::new(grid, terms.weight, noise).with_room(users, plan.room_for(terms));
     let statistic = match kind {
         ReleaseKind::Popularity => None,
         ReleaseKind::Collaborative | ReleaseKind::SecondCollaborative => {

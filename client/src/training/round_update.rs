@@ -60,7 +60,7 @@ pub fn round_update<S: Source>(
     // Before any data is read.
     let noise = NoiseVector::draw(grid, plan.update_len(model.layout().len()), source);
     let counts = plan.counts(grid);
-    let mut sum = UserSum::new(grid, terms.weight, noise).with_counts(counts);
+    let sum = UserSum::new(grid, terms.weight, noise).with_counts(counts);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
     // Keyed by the user's id: who else is a customer changes neither a user's draw nor what the user draws.
@@ -75,6 +75,7 @@ pub fn round_update<S: Source>(
         })
         .collect();
     let keeps_vectors = matches!(plan.train, TrainConfig::Sgd(_));
+    let mut sum = sum.with_room(drawn.len() as u64, plan.room_for(terms));
     // As many parts as threads, each of model size, not one a task.
     let share = drawn
         .len()

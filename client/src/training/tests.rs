@@ -3,6 +3,7 @@
 mod releases;
 
 use super::*;
+use crate::control::Accounts;
 use crate::masking::tests::Three;
 use souk_common::ids::AttemptId;
 use souk_common::model::file::ModelMeta;
@@ -365,7 +366,7 @@ fn a_shop_beyond_its_plans_room_is_told_once_and_takes_part_with_an_update_of_th
     };
     let (none, _, costs, bytes) = drawn(10);
     assert!(none.is_empty(), "{none:?}");
-    for (count, said) in [(11, "rounds go on"), (40, "rounds go on"), (41, "may wrap")] {
+    for (count, said) in [(11, "rounds go on"), (40, "rounds go on"), (41, "held back")] {
         let (told, again, these, sent) = drawn(count);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(

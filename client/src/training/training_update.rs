@@ -43,7 +43,8 @@ pub(super) fn training_update<S: Source>(
     let trained = releases.trained.get(phase).ok_or(LearnedError::NotThisPlan)?;
     // Before any data is read.
     let noise = NoiseVector::draw(grid, plan.update_len(trained.params.len()), source);
-    let mut sum = UserSum::new(grid, terms.weight, noise);
+    let users = dataset.histories.len() as u64;
+    let mut sum = UserSum::new(grid, terms.weight, noise).with_room(users, plan.room_for(terms));
     match plan.training[phase].kind {
         TrainingKind::Tower => {
             let tower = Tower::from_params(trained.params.clone()).ok_or(LearnedError::NotThisPlan)?;

@@ -1,8 +1,8 @@
 //! The integer grid of a plan: its scale, modulus, headroom and denominators (PRIVACY: the mechanism, steps 3 to 5).
 
-use super::Plan;
+use super::{Plan, ShopTerms};
 use crate::ids::ShopName;
-use crate::update::{Grid, ModulusBits};
+use crate::update::{CountsGrid, Grid, ModulusBits};
 
 impl Plan {
     /// The largest scale s = 2^j / C (j <= 16 for b = 32, j <= 24 for b = 64) for which the sum of all declared users,
@@ -64,6 +64,38 @@ impl Plan {
         half_modulus(grid.bits) / (reach(self) * grid.clip_units())
     }
 
+    /// How many users of a shop its sums have room for: with more, they are held back (`UserSum::with_room`).
+    pub fn room_for(&self, terms: &ShopTerms) -> u64 {
+        terms.declared_users.saturating_mul(u64::from(self.headroom()))
+    }
+
+    /// By how many times the declared users of the `accepted` shops the largest of such integer sums is more than they can come
+    /// to, all noise aside; none if it is not: then no shop is seen to have more users than it declared. `sums` are signed, those
+    /// of quality counts last.
+    pub fn times_declared<'a>(
+        &self,
+        grid: &Grid,
+        accepted: impl IntoIterator<Item = &'a ShopName>,
+        sums: impl ExactSizeIterator<Item = i64>,
+    ) -> Option<f64> {
+        let (mut shops, mut users, mut weighted) = (0.0, 0.0, 0.0);
+        for terms in accepted.into_iter().filter_map(|shop| self.terms_of(shop)) {
+            let declared = terms.declared_users as f64;
+            (shops, users) = (shops + 1.0, users + declared);
+            weighted += declared * terms.weight.get();
+        }
+        // As NoiseVector::draw rounds it, once a shop.
+        let noise = NOISE_REACH * grid.noise_stddev.ceil() * f64::sqrt(shops);
+        let counts = self.counts(grid).map(|counts| users * counts.unit as f64);
+        let first_count = sums.len() - counts.map_or(0, |_| CountsGrid::COORDINATES);
+        let times = |(at, sum): (usize, i64)| {
+            let most = counts.filter(|_| at >= first_count);
+            (sum.unsigned_abs() as f64 - noise) / most.unwrap_or(weighted * grid.clip_units())
+        };
+        let most = sums.enumerate().map(times).fold(0.0, f64::max);
+        (most > 1.0).then_some(most)
+    }
+
     /// What the integer sum is divided by to be the mean update: s * q * sum of w_k N_k over the accepted shops.
     pub fn denominator<'a>(&self, grid: &Grid, accepted: impl IntoIterator<Item = &'a ShopName>) -> f64 {
         let weighted: f64 = accepted
@@ -83,7 +115,7 @@ fn reach(plan: &Plan) -> f64 {
         .iter()
         .fold(1.0, |widest: f64, block| widest.max(block.sensitivity));
     let users = declared_users(plan) * f64::from(plan.headroom());
-    users * widest + 12.0 * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
+    users * widest + NOISE_REACH * noise_per_shop(plan) * (plan.shops.len() as f64).sqrt()
 }
 
 fn declared_users(plan: &Plan) -> f64 {
@@ -99,6 +131,9 @@ fn noise_per_shop(plan: &Plan) -> f64 {
         shares => noise_multiplier / (shares as f64).sqrt() * (1.0 + 8.0 * f64::EPSILON),
     }
 }
+
+/// Standard deviations beyond which noise does not reach.
+const NOISE_REACH: f64 = 12.0;
 
 fn half_modulus(bits: ModulusBits) -> f64 {
     2f64.powi(bits.bits() as i32 - 1)

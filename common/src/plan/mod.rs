@@ -100,8 +100,8 @@ pub struct PrivacyPlan {
     /// b: updates are integers modulo 2^b.
     #[serde(default)]
     pub modulus_bits: ModulusBits,
-    /// How many times the declared users a sum may hold before it wraps. Absent: 1, as plans were before there was a
-    /// choice; a plan that is begun now gets [`Plan::HEADROOM`] ([`Plan::begun_now`]).
+    /// How many times its declared users a shop's sum has room for; with more it is held back. Absent: 1, as plans were before
+    /// there was a choice; a plan that is begun now gets [`Plan::HEADROOM`] ([`Plan::begun_now`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headroom: Option<u32>,
 }

@@ -1,9 +1,12 @@
 //! Clip a user's whole vector, weight, scale, truncate toward zero, check, add. Only integers are summed.
 
+mod capped;
 #[cfg(test)]
 mod tests;
 
 use std::marker::PhantomData;
+
+use capped::CappedUsers;
 
 use super::ledger::Charged;
 use super::noise::NoiseVector;
@@ -18,6 +21,8 @@ use crate::update::{CountsGrid, Grid, Update, UpdateValues};
 /// noise and draw came from: see [`Source`](crate::rng::Source).
 pub struct UserSum<S> {
     sum: PartialSum,
+    /// Users of a shop that may be more than there is room for: apart until the sum is let out.
+    capped: Option<CappedUsers>,
     noise_stddev: u64,
     source: PhantomData<S>,
 }
@@ -34,7 +39,10 @@ impl<S> UserSum<S> {
                 counts: None,
                 tally: Tally::default(),
                 scratch: Scratch::default(),
+                exact: None,
+                since_exact: 0,
             },
+            capped: None,
             noise_stddev,
             source: PhantomData,
         }
@@ -46,9 +54,20 @@ impl<S> UserSum<S> {
         self
     }
 
+    /// For at most `users` users, with room for `room`. If they may be more, each coordinate is brought back to what `room` of
+    /// them can come to: the sum of all shops can't wrap then, and one user still changes it by no more than C*s. After
+    /// [`Self::with_counts`], before the first user.
+    pub fn with_room(mut self, users: u64, room: u64) -> Self {
+        self.capped = (users > room).then(|| CappedUsers::new(room, self.part()));
+        self
+    }
+
     /// Adds one user's update. One that is not finite, or does not fit the model, adds zeros.
     pub fn add(&mut self, update: &UserUpdate) {
-        self.sum.add(update);
+        match &mut self.capped {
+            Some(capped) => capped.part().add(update),
+            None => self.sum.add(update),
+        }
     }
 
     /// An empty sum of the same grid and weight, for another thread; give it to [`UserSum::merge`].
@@ -60,11 +79,16 @@ impl<S> UserSum<S> {
             counts: self.sum.counts,
             tally: Tally::default(),
             scratch: Scratch::default(),
+            exact: self.capped.as_ref().map(|_| Vec::new()),
+            since_exact: 0,
         }
     }
 
     /// Takes in what another thread summed. The order of parts, as that of users, changes no bit.
     pub fn merge(&mut self, part: PartialSum) {
+        if let Some(capped) = &mut self.capped {
+            return capped.merge(part);
+        }
         match (&mut self.sum.values, &part.values) {
             (UpdateValues::B32(sum), UpdateValues::B32(part)) => merge(sum, part, u32::wrapping_add),
             (UpdateValues::B64(sum), UpdateValues::B64(part)) => merge(sum, part, u64::wrapping_add),
@@ -76,7 +100,7 @@ impl<S> UserSum<S> {
 
     /// What went in, exactly: for simulations and tests. It is not private, and nothing of it may leave a real shop.
     pub fn tally(&self) -> Tally {
-        self.sum.tally
+        self.capped.as_ref().map_or(self.sum.tally, CappedUsers::tally)
     }
 
     /// The integers as they stand, signed.
@@ -101,7 +125,14 @@ impl<S> UserSum<S> {
         self.release(charged, Some(masks))
     }
 
-    fn release(self, charged: &Charged, masks: Option<Masks>) -> Result<Privatized<Update>, ReleaseError> {
+    fn release(
+        mut self,
+        charged: &Charged,
+        masks: Option<Masks>,
+    ) -> Result<Privatized<Update>, ReleaseError> {
+        if let Some(capped) = self.capped.take() {
+            capped.add_to(&mut self.sum.values);
+        }
         Privatized::release(self.sum.values, &self.sum.grid, self.noise_stddev, charged, masks)
     }
 }
@@ -140,6 +171,10 @@ pub struct PartialSum {
     counts: Option<CountsGrid>,
     tally: Tally,
     scratch: Scratch,
+    /// What was summed before, exactly; none while `values` have room for all.
+    exact: Option<Vec<i64>>,
+    /// Users in `values` since then.
+    since_exact: u64,
 }
 
 /// Kept between users, so that adding one allocates nothing.
@@ -155,6 +190,7 @@ impl PartialSum {
         let Some(CountsGrid { unit }) = self.counts else {
             return;
         };
+        self.make_room();
         let first = self.coordinates();
         match &mut self.values {
             UpdateValues::B32(sum) => tick(&mut sum[first..], unit as u32, hit, u32::wrapping_add),
@@ -178,6 +214,7 @@ impl PartialSum {
             clipped: (norm > self.grid.clip_norm).into(),
             longest: norm,
         });
+        self.make_room();
         // The clip, the weight and the scale in one number: no vector is longer than C*s*w afterwards.
         let factor = self.weight.get() * self.grid.clip_units() * SHRINK / norm.max(self.grid.clip_norm);
         let most = 1u128 << (2 * self.grid.log2_clip.min(60));

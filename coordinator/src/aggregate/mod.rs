@@ -121,6 +121,13 @@ impl Aggregator {
         Some(counts.read(sums, stddev))
     }
 
+    /// By how many times the largest sum is more than the declared customers of the `accepted` shops can come to, noise aside;
+    /// none if it is not.
+    pub fn times_declared(&self, accepted: &[ShopName]) -> Option<f64> {
+        let sums = (0..self.accumulator.len()).map(|at| self.accumulator.lifted(at));
+        self.plan.times_declared(&self.grid, accepted, sums)
+    }
+
     /// Takes one step with the mean of what was added and makes the sum zero again.
     ///
     /// `model` has the layout's length; `accepted` are the shops whose updates were added. Without any, nothing moves.
@@ -259,6 +266,46 @@ mod tests {
         // q = 0.5: 40,000 users of the 5,000 that are reckoned with, at 2.
         assert_eq!(moved(&before.clone().begun_now()), 16.0);
         assert!(moved(&before) < 0.0, "what a plan of before makes of it");
+    }
+
+    #[test]
+    fn a_sum_beyond_what_the_declared_customers_can_come_to_is_seen_in_model_and_counts_and_noise_is_none() {
+        let text = |privacy: &str, more: &str| {
+            format!(
+                "name = 'a'\nrounds = 2\n[model]\nkind = 'mf'\n[train]\nsolver = 'ials'\nalpha = 0.1\nlambda = 1\n\
+                 [privacy]\nclip_norm = 2\nsampling_rate = 0.5\nheadroom = 4\n{privacy}[cohort]\nquorum = 3\n{more}\
+                 [server]\noptimiser = 'plain'\nlearning_rate = 1\n\
+                 [[shops]]\nname = 'a'\ndeclared_users = 1000\n[[shops]]\nname = 'b'\ndeclared_users = 1000\nweight = 0.5\n\
+                 [[shops]]\nname = 'c'\ndeclared_users = 9000\n[[shops]]\nname = 'd'\ndeclared_users = 9000\n"
+            )
+        };
+        let masked = "[masking]\nmin_shops = 3\ncolluding = 1\n[metrics]\nnoise_multiplier = 6.0\n";
+        let noised = "placement = 'distributed'\nnoise_multiplier = 3.0\n";
+        for (privacy, more) in [("enabled = false\n", ""), (noised, masked)] {
+            let plan = Plan::from_toml(&text(privacy, more)).unwrap();
+            let names: Vec<ShopName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
+            let mut aggregator = Aggregator::new(&plan, 2).unwrap();
+            let grid = *aggregator.grid();
+            // w N of the two that take part: 1,500 at the clip norm, and twelve standard deviations of two shops' noise.
+            let most = 1500.0 * grid.clip_units() + 12.0 * grid.noise_stddev.ceil() * 2f64.sqrt();
+            let counts = plan.counts(&grid).map(|counts| counts.unit);
+            let mut times = |at: usize, sum: f64| {
+                let mut update = vec![0; plan.update_len(2)];
+                update[at] = sum as i64 as u32;
+                aggregator.abandon();
+                aggregator.add(Integers::B32(&update)).unwrap();
+                aggregator.times_declared(&names)
+            };
+            assert_eq!((times(0, most.floor()), times(1, -most.floor())), (None, None));
+            let seen = times(1, -(most + 1500.0 * grid.clip_units())).unwrap();
+            assert!((seen - 2.0).abs() < 1e-3, "{seen}");
+            if let Some(unit) = counts {
+                // Counts are not weighted: 2,000 customers.
+                let within = 2000.0 * unit as f64;
+                assert_eq!(times(2, within), None);
+                assert!(times(3, 2.0 * within).is_some(), "in the last block, too");
+            }
+        }
     }
 
     #[test]

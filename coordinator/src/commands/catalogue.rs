@@ -68,8 +68,8 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         let (with, done) = vectors::add(&catalogue, &vectors).map_err(refused)?;
         (catalogue, summary) = (with, Some(done));
     }
-    let mut changes = None;
-    if home.has_catalogue() && !replace {
+    let (mut changes, is_first) = (None, !home.has_catalogue());
+    if !is_first && !replace {
         let (updated, found) = home
             .catalogue()
             .map_err(failed)?
@@ -78,12 +78,12 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         (catalogue, changes) = (updated, Some(found));
     }
     home.set_catalogue(&catalogue).map_err(failed)?;
-    let taken_in = match &changes {
-        Some(changes) if !changes.is_empty() => match ask(&at, &Question::TakeInCatalogue)? {
+    let taken_in = match is_first {
+        false => match ask(&at, &Question::TakeInCatalogue)? {
             Answer::TakenIn(taken_in) => taken_in.words,
             _ => return Err(other_version()),
         },
-        _ => Vec::new(),
+        true => Vec::new(),
     };
     let imported = Imported {
         items: catalogue.len(),

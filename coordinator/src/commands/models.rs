@@ -49,9 +49,12 @@ pub(super) enum ModelsCommand {
         at: At,
     },
     /// Makes an older model the current one: of this run, for its next round; of another one, which ends this run.
+    ///
+    /// Of a plan that trains a model, to any round whose file is kept. What a plan of releases released can't be taken back, nor
+    /// what was charged for it: of another run of releases the last round alone can be current again.
     #[command(
-        after_help = "Examples:\n  souk-coordinator models rollback 3 --dir federation\n  \
-                      souk-coordinator models rollback 40 --run 1 --dir federation"
+        after_help = "Examples:\n  souk-coordinator models rollback 40 --dir federation           (a plan that trains a model)\n  \
+                      souk-coordinator models rollback 22 --run 1 --dir federation   (the last round of a run of releases)"
     )]
     Rollback {
         /// The round whose model it is.

@@ -113,6 +113,7 @@ fn needs_attention(status: &Status) -> Vec<(&'static str, String)> {
         );
         ("! left out", text)
     }));
+    facts.extend(status.outgrown.map(|sum| ("! outgrown", sum.words())));
     for shop in status.shops.iter().flatten() {
         if let Some(reason) = &shop.reason {
             facts.push(("! declined", format!("{}: {reason}", shop.shop)));
@@ -156,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::control::answer::LeftOut;
+    use crate::engine::OutgrownSum;
     use crate::limits::Limits;
     use crate::store::Late;
 
@@ -178,6 +180,12 @@ mod tests {
                 why: "lied".to_owned(),
             }],
             quality: None,
+            outgrown: Some(OutgrownSum {
+                plan: Digest::ZERO,
+                id,
+                times_declared: 1.73,
+                headroom: 4,
+            }),
             masked_step: Some("shares".to_owned()),
             state: RunState::Paused,
             rounds_published: 2,
@@ -236,6 +244,7 @@ mod tests {
         let begin = [
             "! paused        no attempt begins".to_owned(),
             "! left out      liar since round 3 attempt 2: it lied".to_owned(),
+            "! outgrown      the sum of round 3 attempt 2 is at least 1.7 times what all declared customers can".to_owned(),
             format!("! declined      poor: {}", DeclineCode::OverBudget.words()),
             "! too late      slow: 4 updates, the last for round 3 attempt 2".to_owned(),
             "! clock is off  early".to_owned(),

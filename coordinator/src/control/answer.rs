@@ -11,6 +11,7 @@ use souk_common::round::shop_list::ShopList;
 use souk_common::round::statements::{DeclineCode, Manifest};
 
 use crate::backup::About;
+use crate::engine::OutgrownSum;
 use crate::limits::MemoryBound;
 use crate::store::{Late, Standing, Traffic};
 
@@ -194,6 +195,9 @@ pub struct Status {
     pub left_out: Vec<LeftOut>,
     /// What the shops counted together, if the plan asks for it.
     pub quality: Option<Quality>,
+    /// The last sum of this run that showed that a shop has more customers than it declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgrown: Option<OutgrownSum>,
     /// What a masked attempt waits for.
     pub masked_step: Option<String>,
     /// What it is at.

@@ -4,7 +4,7 @@ use std::fs;
 
 use souk_common::clock::Timestamp;
 use souk_common::crypto::join_code::JoinCode;
-use souk_common::ids::ShopName;
+use souk_common::ids::{Digest, ShopName};
 use souk_common::plan::Plan;
 use souk_common::rng::secret_bytes;
 use souk_common::round::shop_list::{ListedShop, ShopList};
@@ -21,7 +21,7 @@ use crate::engine::NoVersion;
 use crate::engine::runs::number_of;
 use crate::folder::FederationFolder;
 use crate::membership::{authorities, registry};
-use crate::store::{Standing, Store};
+use crate::store::{IMPORTED, Standing, Store};
 
 /// `address` stands in join codes; `live` is what only a running `serve` knows.
 pub(crate) fn answer_on_store(
@@ -113,9 +113,15 @@ pub(crate) fn answer_on_store(
             let run = name.run;
             Answer::Model(Model { run, manifest, path })
         }
-        Question::TakeInCatalogue => Answer::TakenIn(TakenIn {
-            words: vec!["the next `serve` takes it in".to_owned()],
-        }),
+        Question::TakeInCatalogue => {
+            let imported = note_import(home, store)?;
+            let run = store.run().map_err(refused)?;
+            let is_other = run.is_none_or(|run| run.catalogue != imported);
+            let words = is_other.then(|| "the next `serve` takes it in".to_owned());
+            Answer::TakenIn(TakenIn {
+                words: words.into_iter().collect(),
+            })
+        }
         Question::CaRotate => {
             let config = home.config().map_err(refused)?;
             authorities::rotate(home, &config.name, now).map_err(refused)?;
@@ -136,6 +142,14 @@ pub(crate) fn answer_on_store(
             return Err(refused("this command needs the run"));
         }
     })
+}
+
+/// Remembers which catalogue was imported: `verify` tells it from one that was edited in place.
+pub(crate) fn note_import(home: &FederationFolder, store: &mut Store) -> Result<Digest, ControlError> {
+    let digest = home.catalogue().map_err(refused)?.digest();
+    let noted = store.change(|change| change.set_meta(IMPORTED, &digest));
+    noted.map_err(refused)?;
+    Ok(digest)
 }
 
 fn invite(

@@ -8,6 +8,7 @@ use souk_common::update::Counts;
 
 use super::answer::{LeftOut, Quality, RunState, ShopStatus, Status};
 use super::{ControlError, refused, views};
+use crate::engine::outgrown::{OUTGROWN, OutgrownSum};
 use crate::folder::FederationFolder;
 use crate::limits::MemoryBound;
 use crate::store::{Run, Store, Traffic};
@@ -53,6 +54,7 @@ pub(super) fn status(
     let began: Option<Timestamp> = store.meta("began_at").map_err(refused)?;
     let ended = model.as_ref().map(|manifest| manifest.published_at);
     let quality: Option<(AttemptId, Counts)> = store.meta("quality").map_err(refused)?;
+    let outgrown: Option<OutgrownSum> = store.meta(OUTGROWN).map_err(refused)?;
     let left_out = store.named().map_err(refused)?.into_iter();
     Ok(Status {
         left_out: left_out
@@ -63,6 +65,7 @@ pub(super) fn status(
             })
             .collect(),
         quality: quality.map(|(id, counts)| of_counts(id, &counts)),
+        outgrown: outgrown.filter(|sum| run.as_ref().is_some_and(|run| run.plan == sum.plan)),
         masked_step,
         state,
         paused_because,

@@ -143,6 +143,7 @@ impl Engine {
             attempt_began: now,
             masked,
             counts: None,
+            outgrown: None,
             kept_models,
             number,
             next_catalogue: None,

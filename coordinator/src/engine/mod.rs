@@ -4,6 +4,7 @@
 mod begin;
 pub(crate) mod charges;
 mod models;
+pub(crate) mod outgrown;
 mod prune;
 pub(crate) mod publish;
 mod receipts;
@@ -37,6 +38,7 @@ use charges::Charge;
 use models::KeptModels;
 
 pub use begin::{BeginError, Settings};
+pub use outgrown::OutgrownSum;
 pub use runs::NoVersion;
 pub use staging::{Staged, Staging};
 
@@ -56,6 +58,8 @@ pub struct Engine {
     masked: Option<MaskedAttempt>,
     /// Of the step that is about to be published.
     counts: Option<Counts>,
+    /// Of its sum.
+    outgrown: Option<OutgrownSum>,
     kept_models: KeptModels,
     /// Of the run.
     number: u32,
@@ -429,7 +433,11 @@ impl Engine {
             shops: None,
             push: Push::Ended { id, outcome },
         });
-        outputs.push(Output::Report(format!("{id} {words}; what was sent is spent")));
+        let spent = match charged {
+            true => "what was sent is spent",
+            false => "nothing was sent, so nothing is spent",
+        };
+        outputs.push(Output::Report(format!("{id} {words}; {spent}")));
         if let Some(charge) = charge {
             self.aggregator = Aggregator::for_round(&self.learner, &charge.learned, id.round, None)?;
             (self.learned, self.manifest) = (charge.learned, charge.manifest);

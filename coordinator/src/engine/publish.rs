@@ -10,6 +10,7 @@ use souk_common::round::statements::{Manifest, Outcome};
 use souk_common::storage::blobs::Blobs;
 use souk_common::wire::messages::Push;
 
+use super::outgrown::OUTGROWN;
 use super::prune::state_key;
 use super::{Engine, EngineError, Output};
 use crate::aggregate::{Aggregator, AggregatorError, OptimiserState};
@@ -26,6 +27,8 @@ impl Engine {
         accepted: &[(ShopName, Digest)],
     ) -> Result<(), AggregatorError> {
         self.counts = self.aggregator.counts(accepted.len());
+        let names: Vec<ShopName> = accepted.iter().map(|(shop, _)| shop.clone()).collect();
+        self.outgrown = self.look_for_outgrown(id, &names);
         let shops = accepted.iter().map(|(shop, _)| shop);
         self.aggregator.learn(&self.learner, &mut self.learned, id, shops)
     }
@@ -56,7 +59,7 @@ impl Engine {
         accepted: Vec<(ShopName, Digest)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
-        let counts = self.counts.take();
+        let (counts, outgrown) = (self.counts.take(), self.outgrown.take());
         let meta = ModelMeta {
             round: id.round,
             plan: self.run.plan,
@@ -90,6 +93,9 @@ impl Engine {
             if let Some(counts) = counts {
                 change.set_meta("quality", &(id, counts))?;
                 change.append(now, Entry::Quality { id, counts })?;
+            }
+            if let Some(outgrown) = outgrown {
+                change.set_meta(OUTGROWN, &outgrown)?;
             }
             if after.is_some() {
                 change.append(now, Entry::Stepped { id, before, after })?;
@@ -125,6 +131,7 @@ impl Engine {
                 stddev * 100.0
             )));
         }
+        outputs.extend(outgrown.map(|outgrown| Output::Report(outgrown.words())));
         outputs.push(Output::Report(format!(
             "round {}/{} published: {count} of {} shops, attempt {}, {seconds:.2} s, model {}",
             id.round,

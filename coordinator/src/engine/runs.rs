@@ -3,7 +3,7 @@
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
 use souk_common::ids::{AttemptId, Digest};
-use souk_common::learned::{Learner, StartError, Version};
+use souk_common::learned::{Learned, Learner, StartError, Version};
 use souk_common::model::file::{ModelMeta, round_of};
 use souk_common::plan::Plan;
 use souk_common::round::statements::Manifest;
@@ -80,7 +80,12 @@ pub(super) fn find_version(store: &Store, name: VersionName) -> Result<Manifest,
 /// A version, from its files.
 pub(super) fn read_version(store: &Store, name: VersionName) -> Result<Version, NoVersion> {
     let manifest = find_version(store, name)?;
-    opened(store, name, &manifest)
+    let version = opened(store, name, &manifest)?;
+    // The number of the last round says nothing after a rollback: what the file was taught in does.
+    if matches!(version.learned, Learned::Model(_)) && taught_in(store, &manifest) == 0 {
+        return Err(NoVersion::Untrained { name: version.name });
+    }
+    Ok(version)
 }
 
 /// What the files of a manifest say.
@@ -139,6 +144,11 @@ impl Engine {
     /// # Errors
     /// Of the store.
     pub fn take_in(&mut self, now: Timestamp, catalogue: Catalogue) -> Result<(), EngineError> {
+        if catalogue.digest() == self.run.catalogue {
+            // Also if another one waited: it is not wanted any more.
+            self.next_catalogue = None;
+            return Ok(());
+        }
         self.next_catalogue = Some(catalogue);
         if let Some(reason) = self.must_wait() {
             self.told
@@ -257,6 +267,16 @@ pub enum NoVersion {
         name: VersionName,
         /// Why, and what helps.
         remedy: String,
+    },
+    /// Nothing was learned, or all of it was rolled back.
+    #[error(
+        "{name} has learned nothing that another run could start from: it is the model that the run began with, perhaps after a \
+         rollback to it; `souk-coordinator models list` shows the rounds that were published, and `start = \"run {} round N\"` names \
+         one", name.run
+    )]
+    Untrained {
+        /// What was asked for.
+        name: VersionName,
     },
     /// Its files make no sense.
     #[error("the files of {name} are damaged: {error}")]

@@ -13,6 +13,7 @@ use crate::store::conformance::every_store;
 mod finite;
 #[cfg(test)]
 mod masking;
+mod outgrown;
 mod releases;
 mod runs;
 

@@ -76,7 +76,15 @@ impl Desk {
     ) -> Result<(Enrolled, Vec<u8>), JoinError> {
         let from = applicant.from;
         let result = match from.is_none_or(|from| self.tries.may_try(now, from)) {
-            true => decide(store, now, applicant, issue),
+            true => {
+                let works = matches!(look_up(store, now, applicant.secret)?, Code::Works(_));
+                let decided = decide(store, now, applicant, issue);
+                // A code that is used a second time adds to the record as often as it is.
+                if let Some(from) = from.filter(|_| !works && decided.is_ok()) {
+                    self.tries.failed(now, from);
+                }
+                decided
+            }
             false => Err(refused(RefusalCause::TooManyTries, None, None)),
         };
         if let (Err(JoinError::Refused { cause, shop, key }), Some(from)) = (&result, from) {
@@ -190,7 +198,9 @@ fn decide(
         .as_ref()
         .ok()
         .and_then(|certificate| key_shown(certificate));
-    if let Some(cause) = cause {
+    let is_used = cause == Some(RefusalCause::EndedCode(CodeEnd::Used));
+    // A used one may be tried again by the key that joined with it: `enrol` looks at that.
+    if let Some(cause) = cause.filter(|_| !is_used || issued.is_err()) {
         return Err(refused(cause, Some(shop), key));
     }
     let Ok(certificate) = issued else {
@@ -214,16 +224,19 @@ pub fn enrol(
 ) -> Result<Enrolled, JoinError> {
     let identity = key_of(certificate).map(|key| hex::text(&key)).unwrap_or_default();
     let key = key_shown(certificate);
+    let before = enrolled(store, shop)?;
+    let is_own = before
+        .as_ref()
+        .is_some_and(|member| !identity.is_empty() && member.identity == identity);
     match look_up(store, now, applicant.secret)? {
         Code::Works(name) if name == *shop => {}
+        // A shop that stopped before it had stored the answer asks again: by the key that was enrolled, and it was not here yet.
+        Code::Worked(name, RefusalCause::EndedCode(CodeEnd::Used))
+            if name == *shop && is_own && before.as_ref().is_some_and(|member| member.seen_at.is_none()) => {}
         Code::Worked(name, cause) => return Err(refused(cause, Some(name), key)),
         _ => return Err(refused(RefusalCause::WrongCode, None, None)),
     }
-    let before = enrolled(store, shop)?;
-    if before
-        .as_ref()
-        .is_some_and(|member| member.identity.is_empty() || member.identity != identity)
-    {
+    if before.is_some() && !is_own {
         return Err(refused(RefusalCause::NameEnrolled, Some(shop.clone()), key));
     }
     let member = ShopRecord {

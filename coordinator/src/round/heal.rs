@@ -9,7 +9,8 @@ use souk_common::ids::{AttemptId, ShopName};
 use souk_common::round::statements::Decision;
 
 use super::Effect;
-use super::machine::{Machine, Phase};
+use super::machine::{Machine, Phase, Step};
+use super::masking::MaskSteps;
 use super::pause::PauseReason;
 
 /// Whether an answer is about no attempt (they are counted from 1), but says that the shop would take part in the next one.
@@ -18,10 +19,28 @@ pub(super) fn is_ready_word(id: AttemptId, answer: Decision) -> bool {
 }
 
 impl Machine {
-    /// What the shop declined the last attempt for is gone.
-    pub(super) fn is_ready_again(&mut self, shop: &ShopName) {
-        if let Some(ended) = self.ended.as_mut().filter(|ended| ended.declines_for_good(shop)) {
-            ended.forget(shop);
+    /// What the shop declined for is gone: it is asked again if the open attempt can still take it, else it counts as ready
+    /// for the next one.
+    pub(super) fn is_ready_again(&mut self, shop: ShopName, effects: &mut Vec<Effect>) {
+        if let Some(ended) = self.ended.as_mut().filter(|ended| ended.declines_for_good(&shop)) {
+            ended.forget(&shop);
+        }
+        let is_invited = self.is_invited(&shop);
+        if let Step::Collecting(attempt) = &mut self.step
+            && attempt.declines_for_good(&shop)
+            && is_invited
+        {
+            let masked = attempt.masked.as_ref();
+            if masked.is_none_or(MaskSteps::takes_keys) {
+                attempt.forget(&shop);
+                let id = attempt.id;
+                effects.push(Effect::Announce {
+                    id,
+                    shops: vec![shop],
+                });
+            } else if !masked.is_some_and(|masked| masked.concerns(&shop)) {
+                attempt.forget(&shop);
+            }
         }
     }
 

@@ -205,7 +205,9 @@ impl Machine {
             Event::Enrolled(shop) => {
                 self.revoked.remove(&shop);
             }
-            Event::Answered { shop, id, answer } if is_ready_word(id, answer) => self.is_ready_again(&shop),
+            Event::Answered { shop, id, answer } if is_ready_word(id, answer) => {
+                self.is_ready_again(shop, &mut effects)
+            }
             Event::Answered { shop, id, answer } => {
                 // A masked attempt is accepted with keys.
                 if let Some(attempt) = self.open_as(id)

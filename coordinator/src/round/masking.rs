@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each step ends when nobody is waited for any more, or when its time is up. With fewer shops left than the quorum, or than
-//! it takes to unmask a sum of this roster, the attempt ends, and a new one is announced.
+//! it takes to unmask a sum of this roster, the attempt ends, and a new one is announced. A shop that declined and is ready
+//! while keys are still taken in is asked again: R1 is not fixed yet, so nobody has signed a list without it.
 
 use std::collections::BTreeSet;
 
@@ -133,6 +134,11 @@ impl MaskSteps {
         }
     }
 
+    /// Whether a shop that is ready only now can still be in this attempt.
+    pub(super) fn takes_keys(&self) -> bool {
+        self.step == Step::Keys
+    }
+
     pub(super) fn takes_updates(&self) -> bool {
         matches!(self.step, Step::Uploads { .. })
     }
@@ -230,7 +236,9 @@ impl Attempt {
                     .invited()
                     .filter(|shop| self.declines_for_good(shop))
                     .count();
-                if ready.len() + hopeful + owners < quorum {
+                // Whoever is connected is heard first, so that a run that stands still knows of every owner whom it waits for.
+                let hopeless = ready.len() + hopeful < quorum && awaited == 0;
+                if hopeless || ready.len() + hopeful + owners < quorum {
                     return Turn::End;
                 }
                 match (over || awaited == 0, ready.len() >= quorum) {

@@ -2,3 +2,4 @@
 
 mod masking;
 mod model;
+mod readiness;

@@ -10,7 +10,7 @@ use souk_common::ids::{Digest, ShopName};
 use super::state::ServeState;
 use crate::backup;
 use crate::control::answer::{Paused, RolledBack, RunState, ShopStatus, TakenIn};
-use crate::control::on_store::answer_on_store;
+use crate::control::on_store::{answer_on_store, note_import};
 use crate::control::status::Live;
 use crate::control::{Answer, ControlError, PATIENCE, Question, refused, views};
 use crate::engine::{Engine, Output};
@@ -56,6 +56,7 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             let catalogue = hub.home.catalogue().map_err(refused)?;
             let told = Arc::clone(hub);
             hub.keeper.ask_and_block(move |engine| {
+                note_import(&told.home, engine.store())?;
                 engine.take_in(clock.now(), catalogue).map_err(refused)?;
                 let outputs = engine.news();
                 let words = outputs.iter().filter_map(|output| match output {

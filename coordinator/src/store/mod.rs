@@ -241,6 +241,8 @@ fn last_spent_key(shop: &ShopName) -> String {
 
 /// Where all runs are listed.
 pub(crate) const RUNS: &str = "runs";
+/// Digest of the catalogue that was imported last, if that was since there was one.
+pub(crate) const IMPORTED: &str = "catalogue_imported";
 /// Where records and blobs are in a federation's folder, and in a backup of it.
 pub(crate) const RECORDS: &str = "coordinator.redb";
 pub(crate) const FOLDERS: [&str; 2] = ["files", "private"];

@@ -16,6 +16,7 @@ use souk_common::round::statements::{Announcement, Manifest, Outcome};
 
 use crate::store::{BegunRun, Entry, LogRecord, MaskedList, Store, StoreError};
 
+mod catalogue;
 mod charges;
 mod replay;
 mod report;
@@ -33,7 +34,10 @@ use retention::Kept;
 /// # Errors
 /// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
 pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
-    check_store(&Store::open_to_read(dir)?, key)
+    let store = Store::open_to_read(dir)?;
+    let mut report = check_store(&store, key)?;
+    report.add(catalogue::check(dir, &store)?);
+    Ok(report)
 }
 
 /// Checks the federation in `store`, whose words are signed by `key`.
@@ -75,13 +79,7 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
     if signatures.good == 0 && !signatures.wrong.is_empty() {
         signatures.wrong = vec![WRONG_KEY.to_owned()];
     }
-    for check in &mut checks {
-        check.ok = check.wrong.is_empty();
-        check.detail = match check.wrong.first() {
-            Some(wrong) => wrong.clone(),
-            None => format!("{} right, {} not kept", check.good, check.not_kept),
-        };
-    }
+    checks.iter_mut().for_each(Check::conclude);
     Ok(Report {
         ok: checks.iter().all(|check| check.ok),
         log_length: end.length,

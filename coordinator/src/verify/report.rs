@@ -31,6 +31,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// One kind of check more.
+    pub(super) fn add(&mut self, mut check: Check) {
+        check.conclude();
+        self.ok &= check.ok;
+        self.checks.push(check);
+    }
+
     /// What is wrong if not one word of the record is signed by the key: then it is the key.
     pub fn wrong_key(&self) -> Option<&str> {
         let signatures = self.checks.get(SIGNATURES)?;
@@ -48,6 +55,15 @@ impl Check {
             wrong: Vec::new(),
             not_kept: 0,
         }
+    }
+
+    /// Says what came of it.
+    pub(super) fn conclude(&mut self) {
+        self.ok = self.wrong.is_empty();
+        self.detail = match self.wrong.first() {
+            Some(wrong) => wrong.clone(),
+            None => format!("{} right, {} not kept", self.good, self.not_kept),
+        };
     }
 
     pub(super) fn note(&mut self, good: bool, wrong: impl FnOnce() -> String) {

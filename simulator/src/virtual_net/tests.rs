@@ -5,6 +5,8 @@ mod enrolment;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod ready;
+#[cfg(test)]
 mod year;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A shop that declined says so when the reason is gone, and only then.
+//! A shop that declined says so when the reason is gone, and only then; asked again, it takes part.
 
 use super::*;
 use crate::participate::{AttemptKey, Consideration, Memory, ready_word};
@@ -37,7 +37,7 @@ fn over(id: AttemptId) -> Event {
 }
 
 #[test]
-fn confirmed_keys_make_a_shop_ready_once_the_attempt_that_it_declined_is_over() {
+fn confirmed_keys_make_a_shop_ready_at_once_and_when_the_attempt_that_it_declined_is_over() {
     let strict = Policy {
         max_epsilon: souk_common::params::Epsilon::new(1.0).unwrap(),
         ..policy()
@@ -52,8 +52,15 @@ fn confirmed_keys_make_a_shop_ready_once_the_attempt_that_it_declined_is_over() 
             false => [changed(policy()), over(key.id)],
         };
         let [first, second] = first.map(&mut tell);
-        assert!(!is_ready(&first) && is_ready(&second), "{first:?} {second:?}");
-        assert!(!is_ready(&tell(over(key.id))), "said once");
+        // At once, and again when the attempt that it declined is over; the owner reads of it once.
+        assert_eq!((is_ready(&first), is_ready(&second)), (!over_first, true));
+        let told = |effects: &[Effect]| {
+            effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Report(Note::Ready(_))))
+        };
+        assert_eq!((told(&first), told(&second)), (!over_first, over_first));
+        assert!(!is_ready(&tell(over(key.id))), "not again and again");
         assert!(!machine.waits_for_owner());
     }
     // Another change is none that helps; and after a new connection the attempt is over, or announced again.
@@ -78,4 +85,32 @@ fn confirmed_keys_make_a_shop_ready_once_the_attempt_that_it_declined_is_over() 
     assert!(!machine.waits_for_owner());
     machine.handle(Timestamp(1), over(key.id));
     assert!(!is_ready(&machine.handle(Timestamp(1), changed(strict))));
+}
+
+/// The coordinator asks again in the very attempt that was declined: the shop takes part in it.
+#[test]
+fn asked_again_in_the_open_attempt_a_shop_that_is_ready_takes_part_and_one_that_is_not_declines_again() {
+    let strict = Policy {
+        max_epsilon: souk_common::params::Epsilon::new(1.0).unwrap(),
+        ..policy()
+    };
+    let (mut machine, key) = declined(strict.clone(), costs(2.0, true));
+    let log = LogHead {
+        length: 2,
+        head: Digest::of(b"log"),
+    };
+    let word = announcement(key.id, Digest::of(b"model"), log);
+    let again = machine.handle(Timestamp(1), Event::Announced(word.clone()));
+    let code = souk_common::round::statements::DeclineCode::OverBudget;
+    assert_eq!(again, [Effect::Answer(key, Decision::Decline(code))]);
+    machine.handle(Timestamp(2), Event::PolicyChanged(Box::new(policy())));
+    machine.handle(Timestamp(3), Event::Announced(word.clone()));
+    for blob in Blob::all(word.plan, word.catalogue, word.model) {
+        machine.handle(Timestamp(3), Event::BlobReady(blob));
+    }
+    let took = machine.handle(Timestamp(3), Event::Considered(word, costs(2.0, true)));
+    let makes_keys = |effect: &Effect| matches!(effect, Effect::Masked(MaskEffect::MakeKeys(_)));
+    assert!(took.iter().any(makes_keys), "{took:?}");
+    // It is in: that the attempt is over is no reason to say that it would be.
+    assert!(!is_ready(&machine.handle(Timestamp(4), over(key.id))));
 }

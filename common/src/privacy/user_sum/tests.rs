@@ -1,6 +1,8 @@
 //! Proofs of the sum: its sensitivity, and that it depends on nothing but the users in it.
 #![allow(clippy::single_range_in_vec_init, reason = "updates of one range are meant")]
 
+mod capped;
+
 use proptest::prelude::*;
 use rand::RngExt;
 

@@ -14,12 +14,14 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use souk_common::model::file::round_of;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::terminal::tell;
 
 use super::{At, ask, home_at, show};
 use crate::control::{Answer, Choice, Question};
+use crate::engine::NoVersion;
 use crate::engine::publish::not_kept;
 use crate::error::{Failure, failed, refused, usage};
 use crate::folder::FederationFolder;
@@ -140,7 +142,14 @@ fn missing_version(plan: &Plan, home: &FederationFolder, at: &At) -> Option<Stri
             round: name.round,
         };
         match ask(at, &Question::Model(choice)) {
-            Ok(Answer::Model(model)) if model.path.is_none() => Some(not_kept(model.manifest.body.id.round)),
+            Ok(Answer::Model(model)) => match &model.path {
+                None => Some(not_kept(model.manifest.body.id.round)),
+                // As `serve` would refuse it.
+                Some(path) => {
+                    let taught = fs::read(path).ok().and_then(|bytes| round_of(&bytes));
+                    (taught == Some(0)).then(|| NoVersion::Untrained { name: *name }.to_string())
+                }
+            },
             Ok(_) => None,
             Err(error) => Some(error.text),
         }

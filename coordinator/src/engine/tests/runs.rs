@@ -252,6 +252,20 @@ fn a_plan_of_releases_takes_the_new_catalogue_in_after_its_last_round() {
 }
 
 #[test]
+fn a_catalogue_that_waits_is_dropped_when_the_one_of_the_run_is_imported_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::from_toml(RELEASES).unwrap();
+    let mut engine = begin(dir.path(), &plan, &catalogue(), false).unwrap();
+    publish(&mut engine, 1);
+    engine.take_in(Timestamp(4), grown()).unwrap();
+    assert!(start(&mut engine).join("").contains("not taken in yet"));
+    engine.take_in(Timestamp(5), catalogue()).unwrap();
+    publish(&mut engine, 1);
+    assert_eq!(entries(&mut engine), ["began"]);
+    verified(dir.path(), engine);
+}
+
+#[test]
 fn a_run_whose_catalogue_grew_after_its_last_round_can_be_gone_back_to_and_a_finished_one_says_that_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let releases = Plan::from_toml(RELEASES).unwrap();
@@ -285,6 +299,48 @@ fn a_round_of_another_run_is_what_its_updates_made_also_if_that_run_had_gone_bac
     let mut engine = begin(dir.path(), &long_plan(), &catalogue(), false).unwrap();
     engine.roll_back(Timestamp(5), version(1, 2)).unwrap();
     assert_eq!(engine.manifest().body.model, second);
+    verified(dir.path(), engine);
+}
+
+#[test]
+fn a_run_that_went_back_to_what_it_began_with_is_no_start_of_another_by_whatever_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = begin(dir.path(), &plan(), &catalogue(), false).unwrap();
+    publish(&mut engine, 2);
+    engine.roll_back(Timestamp(4), version(1, 0)).unwrap();
+    drop(engine);
+    let refused = |plan: Plan, catalogue: &Catalogue| {
+        let refused = begin(dir.path(), &plan, catalogue, false).err();
+        refused.map(|error| error.to_string()).unwrap_or_default()
+    };
+    let start = Plan {
+        start: Some("run 1".parse().unwrap()),
+        name: "next".to_owned(),
+        ..plan()
+    };
+    let beside = Plan {
+        beside: vec!["run 1".parse().unwrap()],
+        ..Plan::from_toml(RELEASES).unwrap()
+    };
+    // Also over a catalogue that grew after that: the model is still the one that learned nothing.
+    for catalogue in [catalogue(), grown()] {
+        for plan in [start.clone(), beside.clone()] {
+            let said = refused(plan, &catalogue);
+            assert!(
+                said.contains("run 1 round 2 has learned nothing")
+                    && said.contains("start = \"run 1 round N\""),
+                "{said:?}"
+            );
+        }
+        drop(begin(dir.path(), &plan(), &grown(), false).unwrap());
+    }
+    // Its rounds are there by their names.
+    let named = Plan {
+        start: Some("run 1 round 2".parse().unwrap()),
+        ..start
+    };
+    let mut engine = begin(dir.path(), &named, &grown(), false).unwrap();
+    publish(&mut engine, 1);
     verified(dir.path(), engine);
 }
 

@@ -212,6 +212,41 @@ fn every_try_stands_in_the_record_with_name_address_and_key_where_they_are_known
     );
 }
 
+/// A shop that was stopped before it had stored its certificate asks for it again.
+#[test]
+fn a_used_code_works_again_for_the_key_that_joined_with_it_until_that_shop_was_here_and_for_no_other() {
+    let mut office = Office::open();
+    let (own, other) = (shop_key().unwrap().1, shop_key().unwrap().1);
+    let north = "north".parse().unwrap();
+    office.invite("north", 1);
+    let first = office.tries(NOW, host(1), [1; 16], &own).unwrap();
+    let used = Err(RefusalCause::EndedCode(CodeEnd::Used));
+    assert_eq!(office.tries(NOW, host(2), [1; 16], &other), used);
+    assert_eq!(office.tries(NOW, host(2), [1; 16], b"none"), used);
+    let again = office.tries(NOW, host(1), [1; 16], &own).unwrap();
+    assert!(again.again && again.key == first.key);
+    // Not without end: each stands in the record.
+    let tries = (0..100)
+        .filter(|_| office.tries(NOW, host(1), [1; 16], &own).is_ok())
+        .count();
+    assert!(tries < MAX_JOIN_TRIES as usize, "{tries}");
+    let mut member = office.store.shop(&north).unwrap().unwrap();
+    member.seen_at = Some(NOW);
+    office
+        .store
+        .change(|change| change.set_shop(&north, &member))
+        .unwrap();
+    assert_eq!(office.tries(NOW, host(3), [1; 16], &own), used);
+    // Nor after the operator has ended the membership.
+    member.seen_at = None;
+    member.standing = Standing::Revoked;
+    office
+        .store
+        .change(|change| change.set_shop(&north, &member))
+        .unwrap();
+    assert_eq!(office.tries(NOW, host(4), [1; 16], &own), used);
+}
+
 #[test]
 fn what_is_gathered_when_the_program_ends_is_written_then() {
     let mut office = Office::open();

@@ -21,6 +21,10 @@ enum Op {
     Disconnect(usize),
     Keys(usize),
     Decline(usize),
+    /// Its owner's rules are in the way.
+    Refuse(usize),
+    /// They are not any more.
+    Ready(usize),
     Shares(usize),
     Check(usize),
     /// The shop's shares are bad.
@@ -55,6 +59,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => shop.clone().prop_map(Op::Disconnect),
         6 => shop.clone().prop_map(Op::Keys),
         1 => shop.clone().prop_map(Op::Decline),
+        1 => shop.clone().prop_map(Op::Refuse),
+        1 => shop.clone().prop_map(Op::Ready),
         6 => shop.clone().prop_map(Op::Shares),
         6 => shop.clone().prop_map(Op::Check),
         1 => shop.clone().prop_map(Op::Bad),
@@ -292,6 +298,16 @@ impl World {
                 shop: name(shop),
                 id,
                 answer: Decision::Decline(DeclineCode::ListRefused),
+            },
+            Op::Refuse(shop) => Event::Answered {
+                shop: name(shop),
+                id,
+                answer: Decision::Decline(DeclineCode::TooFewKnownShops),
+            },
+            Op::Ready(shop) => Event::Answered {
+                shop: name(shop),
+                id: AttemptId { attempt: 0, ..id },
+                answer: Decision::Accept,
             },
             Op::Shares(shop) => {
                 let listed = lists

@@ -1,10 +1,13 @@
 //! Joiners on the virtual network: honest ones, guessers from many addresses, and a thief with an older code.
 
+use souk_client::folder::Folder;
 use souk_client::membership::Membership;
-use souk_client::membership::join::certify;
+use souk_client::membership::join::{certify, join_on};
 use souk_common::crypto::join_code::JoinCode;
 use souk_common::crypto::pki::{request_for, shop_key};
-use souk_common::ids::Digest;
+use souk_common::hex;
+use souk_common::ids::{Digest, ShopName};
+use souk_common::storage::write_whole;
 use souk_common::transport::{Trust, client_endpoint_on, connect, read_frame, write_frame};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use souk_coordinator::membership::registry::invite;
@@ -159,6 +162,69 @@ fn an_older_code_takes_no_membership_over_and_the_owner_of_the_key_joins_again()
         assert!(told("has joined again, from 10.0."), "{log:?}");
         let store = Store::open(federation.home.path(), None).unwrap();
         assert_eq!(store.shop(&shop.name).unwrap().unwrap().identity, before.identity);
+    })
+    .unwrap();
+}
+
+/// A join that is stopped before each of its writes in turn: the same command goes on, with the key that the coordinator has.
+#[test]
+fn a_join_that_was_stopped_at_any_write_is_finished_by_the_same_code_and_key() {
+    const WRITES: usize = 3;
+    virtually(async {
+        let net = Net::new(33, START);
+        let federation = federation(&net);
+        let joins = (0..=WRITES).map(|stop| {
+            let name: ShopName = format!("stopped-{stop}").parse().unwrap();
+            (stop, name, [stop as u8 + 40; 16])
+        });
+        let mut store = Store::open(federation.home.path(), None).unwrap();
+        for (_, name, secret) in joins.clone() {
+            invite(&mut store, START, &name, &secret).unwrap();
+        }
+        drop(store);
+        let mut serving = federation.serve();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let dir = tempfile::tempdir().unwrap();
+        let mut enrolled = Vec::new();
+        for (stop, name, secret) in joins {
+            let code = code(&federation, secret);
+            let (folder, platform) = (Folder::new(dir.path().join(name.as_str())), net.host().platform());
+            let mut left = stop;
+            let stopping = |path: &std::path::Path, bytes: &[u8], secret: bool| match left.checked_sub(1) {
+                Some(less) => {
+                    left = less;
+                    write_whole(path, bytes, secret)
+                }
+                None => Err(std::io::Error::other("stopped here")),
+            };
+            let first = join_on(&platform, &code, &folder, None, stopping).await;
+            assert_eq!(first.is_ok(), stop == WRITES, "{stop}: {first:?}");
+            let kept = std::fs::read(folder.key()).ok();
+            assert_eq!(kept.is_some(), stop > 0, "{stop}");
+            if stop < WRITES {
+                let again = join_on(&platform, &code, &folder, None, |path, bytes, secret| {
+                    write_whole(path, bytes, secret)
+                });
+                again.await.unwrap_or_else(|error| panic!("{stop}: {error:#}"));
+                let key = std::fs::read(folder.key()).unwrap();
+                assert!(kept.is_none_or(|kept| kept == key), "{stop}: another key");
+            }
+            assert!(folder.config().is_file(), "{stop}");
+            // It is a shop's now, and is not joined twice.
+            let more = join_on(&platform, &code, &folder, None, |_, _, _| Ok(())).await;
+            let said = more.unwrap_err().to_string();
+            assert!(said.contains("never overwritten"), "{said}");
+            let membership = Membership::load(&folder).unwrap();
+            enrolled.push((
+                name,
+                hex::text(&membership.signing_identity(&folder).unwrap().public()),
+            ));
+        }
+        serving.stop().await.unwrap();
+        let store = Store::open(federation.home.path(), None).unwrap();
+        for (name, identity) in enrolled {
+            assert_eq!(store.shop(&name).unwrap().unwrap().identity, identity, "{name}");
+        }
     })
     .unwrap();
 }
