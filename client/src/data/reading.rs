@@ -43,6 +43,7 @@ pub fn read_interactions(
     if guessed {
         report.guessed(format!("format: {} (by the header)", layout.name));
     }
+    rows.only(&lines.places.used());
     let mut row = Row::default();
     while rows.next_row(&mut row)? {
         report.rows += 1;
@@ -148,15 +149,19 @@ impl<'a> Lines<'a> {
         }
         check_id("user", user)?;
         check_id("item", item)?;
-        let when = match places.time.map(|at| row.get(at)) {
-            None | Some("") => row.get(places.timestamp),
+        let (when, moment) = match places.time.map(|at| row.get(at)) {
+            None | Some("") => (row.get(places.timestamp), row.moment(places.timestamp)),
             Some(time) => {
                 self.when.clear();
                 self.when.extend([row.get(places.timestamp), " ", time]);
-                &self.when
+                (self.when.as_str(), None)
             }
         };
-        let time = self.times.parse(when).map_err(|fault| {
+        let time = match moment {
+            Some(moment) => self.times.of_moment(moment),
+            None => self.times.parse(when),
+        };
+        let time = time.map_err(|fault| {
             Lost::Bad(
                 fault.kind,
                 format!("timestamp {:?} {}", shortened(when), fault.reason),

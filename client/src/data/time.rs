@@ -9,6 +9,7 @@ use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp as Instant, ToSpan};
 use souk_common::clock::Timestamp;
+use souk_common::table::Moment;
 
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
@@ -156,6 +157,19 @@ impl Times {
                 self.checked(time)
             }
         }
+    }
+
+    /// The same of a time that its source has as such.
+    pub(super) fn of_moment(&mut self, moment: Moment) -> Result<i64, TimeFault> {
+        let time = match moment {
+            Moment::Utc(seconds) => seconds,
+            Moment::Local(seconds) => {
+                // A moment's own text names it where it is beyond all calendars.
+                let civil = Instant::from_second(seconds).map(|time| Offset::UTC.to_datetime(time));
+                self.local(civil.map_err(|_| self.outside(seconds))?)?
+            }
+        };
+        self.checked(time)
     }
 
     /// What was guessed, and what of the zone is worth knowing; a sentence each.
