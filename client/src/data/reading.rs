@@ -92,6 +92,8 @@ impl Lost<'_> {
 /// What is needed to read a row, and what has to be kept from one to the next.
 struct Lines<'a> {
     places: Places,
+    /// What helps where items have a title and no number, as in shops that never gave them any.
+    no_number: Option<String>,
     needed: usize,
     decimal_commas: bool,
     events: Option<&'a [String]>,
@@ -111,7 +113,14 @@ impl<'a> Lines<'a> {
     fn new(layout: &Layout, reading: &Reading<'a>, rows: &dyn RowSource) -> Result<Self, DataError> {
         let config = reading.config;
         let places = Places::find(layout, &config.columns, rows)?;
+        let unnamed = places.title.filter(|_| config.columns.item.is_none());
         Ok(Self {
+            no_number: unnamed.map(|title| {
+                let title = &rows.header()[title];
+                format!(
+                    "; if items have no numbers here, set item = {title:?} under [data.columns] in shop.toml"
+                )
+            }),
             needed: places.needed(),
             places,
             decimal_commas: rows.has_decimal_commas(),
@@ -148,7 +157,12 @@ impl<'a> Lines<'a> {
             return Err(Lost::Out(NO_PRODUCT));
         }
         check_id("user", user)?;
-        check_id("item", item)?;
+        check_id("item", item).map_err(|lost| match &self.no_number {
+            Some(hint) if item.is_empty() && !title.is_empty() => {
+                Lost::Bad("empty id", format!("the item id is empty{hint}"))
+            }
+            _ => lost,
+        })?;
         let (when, moment) = match places.time.map(|at| row.get(at)) {
             None | Some("") => (row.get(places.timestamp), row.moment(places.timestamp)),
             Some(time) => {

@@ -107,7 +107,9 @@ impl TryFrom<SourceKeys> for SourceConfig {
             return Err("url, query, watermark and passwords are for a source of kind \"query\"".to_owned());
         }
         if keys.sheet.is_some() && kind == FileKind::Jsonl {
-            return Err("JSON lines have no sheet: that is for a source of kind \"file\", a workbook".to_owned());
+            return Err(
+                "JSON lines have no sheet: that is for a source of kind \"file\", a workbook".to_owned(),
+            );
         }
         let path = keys.path.ok_or("a source that is a file needs a path")?;
         Ok(Self {

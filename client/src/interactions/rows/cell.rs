@@ -82,7 +82,7 @@ fn shown(time: DateTime) -> String {
     }
 }
 
-fn time_of_day(seconds: i64) -> String {
+pub(super) fn time_of_day(seconds: i64) -> String {
     let sign = if seconds < 0 { "-" } else { "" };
     let seconds = seconds.unsigned_abs();
     format!(
@@ -94,7 +94,7 @@ fn time_of_day(seconds: i64) -> String {
 }
 
 /// A number as it would stand in a text: ids keep no `.0`. Beyond fifteen digits spreadsheets have lost the rest, and write it like this.
-fn number_text(number: f64) -> String {
+pub(super) fn number_text(number: f64) -> String {
     match number.abs() >= 1e15 {
         true => format!("{number:E}").replacen('E', "E+", 1),
         false => number.to_string(),
@@ -124,19 +124,41 @@ mod tests {
         let text = |text: &str| Some(Cell::Text(text.to_owned()));
         assert_eq!(cell(Data::Float(17850.0), false), text("17850"));
         assert_eq!(cell(Data::Float(2.55), false), text("2.55"));
-        assert_eq!(cell(Data::Float(4_006_381_333_931.0), false), text("4006381333931"));
+        assert_eq!(
+            cell(Data::Float(4_006_381_333_931.0), false),
+            text("4006381333931")
+        );
         // More digits than a spreadsheet keeps: refused as an id.
-        assert_eq!(cell(Data::Float(1.234_567_890_123_456e17), false), text("1.234567890123456E+17"));
+        assert_eq!(
+            cell(Data::Float(1.234_567_890_123_456e17), false),
+            text("1.234567890123456E+17")
+        );
         assert_eq!(cell(Data::Float(f64::NAN), false), text("NaN"));
         assert_eq!(cell(Data::String(" ".into()), false), None);
         let noon = Moment::Local(1_704_456_000);
-        assert_eq!(days(45_296.5, false), Some(Cell::Time("2024-01-05 12:00:00".into(), noon)));
-        assert_eq!(days(43_834.5, true), days(45_296.5, false), "the same moment in the 1904 system");
-        assert_eq!(cell(Data::Float(43_834.5), true), Some(Cell::Time("43834.5".into(), noon)));
+        assert_eq!(
+            days(45_296.5, false),
+            Some(Cell::Time("2024-01-05 12:00:00".into(), noon))
+        );
+        assert_eq!(
+            days(43_834.5, true),
+            days(45_296.5, false),
+            "the same moment in the 1904 system"
+        );
+        assert_eq!(
+            cell(Data::Float(43_834.5), true),
+            Some(Cell::Time("43834.5".into(), noon))
+        );
         assert_eq!(days(0.25, false), text("06:00:00"));
         let iso = Data::DateTimeIso("2024-01-05T00:00:00".into());
-        assert_eq!(cell(iso, false), Some(Cell::Time("2024-01-05".into(), Moment::Local(1_704_412_800))));
-        assert_eq!(cell(Data::DurationIso("PT10H22M33S".into()), false), text("10:22:33"));
+        assert_eq!(
+            cell(iso, false),
+            Some(Cell::Time("2024-01-05".into(), Moment::Local(1_704_412_800)))
+        );
+        assert_eq!(
+            cell(Data::DurationIso("PT10H22M33S".into()), false),
+            text("10:22:33")
+        );
         assert_eq!(
             cell(Data::Error(calamine::CellErrorType::NA), false),
             Some(Cell::Error("#N/A".into()))

@@ -6,7 +6,7 @@
 //! | `expanded` | gzip and zstd, within limits |
 //! | `jsonl` | JSON lines |
 //! | `workbook` `cell` `unzipped` | .xlsx and .ods |
-//! | `parquet` | Parquet (feature `parquet`) |
+//! | `parquet` `parquet_column` | Parquet (feature `parquet`) |
 //! | `query` | what a database answers (feature `sql`) |
 
 mod cell;
@@ -15,6 +15,8 @@ mod expanded;
 mod jsonl;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_column;
 #[cfg(feature = "sql")]
 mod query;
 #[cfg(test)]
@@ -60,7 +62,7 @@ pub(crate) fn open(
             return Ok((Box::new(workbook::SheetRows::open(path, file, config)?), rest));
         }
         if start.starts_with(PARQUET_MAGIC) {
-            return open_parquet(path);
+            return open_parquet(path, config.max_bytes);
         }
     }
     let (source, rest) = DigestedSource::open(path).map_err(unreadable)?;
@@ -74,13 +76,13 @@ pub(crate) fn open(
 }
 
 #[cfg(feature = "parquet")]
-fn open_parquet(path: &Path) -> Result<(Box<dyn RowSource>, Rest), DataError> {
+fn open_parquet(path: &Path, max_bytes: u64) -> Result<(Box<dyn RowSource>, Rest), DataError> {
     let (file, rest) = DigestedSource::at_rest(path).map_err(|error| DataError::read(path, error))?;
-    Ok((Box::new(parquet::ParquetRows::open(path, file)?), rest))
+    Ok((Box::new(parquet::ParquetRows::open(path, file, max_bytes)?), rest))
 }
 
 #[cfg(not(feature = "parquet"))]
-fn open_parquet(path: &Path) -> Result<(Box<dyn RowSource>, Rest), DataError> {
+fn open_parquet(path: &Path, _: u64) -> Result<(Box<dyn RowSource>, Rest), DataError> {
     Err(DataError::NotBuilt {
         name: path.display().to_string(),
         what: "a Parquet file",

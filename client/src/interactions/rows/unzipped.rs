@@ -43,8 +43,9 @@ pub(super) fn look(mut file: File, max_bytes: u64) -> Result<Looked, String> {
         return Ok(looked);
     }
     looked.is_old = false;
-    let mut zip = ZipArchive::new(BufReader::new(file))
-        .map_err(|error| format!("it is a zip archive that is damaged or cut short ({error}): make it again"))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
+        format!("it is a zip archive that is damaged or cut short ({error}): make it again")
+    })?;
     looked.kind = kind_of(&mut zip)?;
     let mut all = 0;
     for at in 0..zip.len() {
@@ -56,13 +57,18 @@ pub(super) fn look(mut file: File, max_bytes: u64) -> Result<Looked, String> {
         }
         // Sheets of an .xlsx are read cell by cell, everything else is held.
         let is_streamed = looked.kind == BookKind::Xlsx && name.starts_with("xl/worksheets/");
-        let most = if is_streamed { max_bytes } else { max_bytes.min(MAX_HELD_BYTES) };
+        let most = if is_streamed {
+            max_bytes
+        } else {
+            max_bytes.min(MAX_HELD_BYTES)
+        };
         let (mut part, mut piece, mut bytes) = (BufReader::with_capacity(BUFFER_BYTES, part), Vec::new(), 0);
         let mut is_formula = false;
         loop {
             piece.clear();
             let read = (&mut part).take(MAX_PIECE_BYTES + 1).read_until(b'<', &mut piece);
-            let read = read.map_err(|error| format!("{name} in it is damaged ({error}): save it again"))? as u64;
+            let read =
+                read.map_err(|error| format!("{name} in it is damaged ({error}): save it again"))? as u64;
             if read == 0 {
                 break;
             }
@@ -77,9 +83,13 @@ pub(super) fn look(mut file: File, max_bytes: u64) -> Result<Looked, String> {
                 return Err(reason);
             }
             if read > MAX_PIECE_BYTES {
-                return Err(format!("{name} in it has a cell of more than {} kB, which no spreadsheet writes", MAX_PIECE_BYTES >> 10));
+                return Err(format!(
+                    "{name} in it has a cell of more than {} kB, which no spreadsheet writes",
+                    MAX_PIECE_BYTES >> 10
+                ));
             }
-            looked.has_merged |= piece.starts_with(b"mergeCell ") || piece.starts_with(b"table:covered-table-cell");
+            looked.has_merged |=
+                piece.starts_with(b"mergeCell ") || piece.starts_with(b"table:covered-table-cell");
             looked.formulas_without_value += u64::from(is_formula && piece.starts_with(b"/c>"));
             is_formula = piece.starts_with(b"/f>") || (piece.starts_with(b"f ") && piece.ends_with(b"/><"));
         }
@@ -102,7 +112,10 @@ fn kind_of(zip: &mut ZipArchive<BufReader<File>>) -> Result<BookKind, String> {
     }
     match kind.trim_end() == MIME_ODS {
         true => Ok(BookKind::Ods),
-        false => Err("it is a zip archive without a workbook in it: unpack it, and import the files that were in it".to_owned()),
+        false => Err(
+            "it is a zip archive without a workbook in it: unpack it, and import the files that were in it"
+                .to_owned(),
+        ),
     }
 }
 

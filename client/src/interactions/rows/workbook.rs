@@ -223,7 +223,11 @@ fn find_header(book: &mut Book, config: &ShopDataConfig, sheets: &[String]) -> R
                 header,
             });
         }
-        firsts.extend(rows.into_iter().next().map(|(_, first)| format!("{sheet} ({})", first.join(", "))));
+        firsts.extend(
+            rows.into_iter()
+                .next()
+                .map(|(_, first)| format!("{sheet} ({})", first.join(", "))),
+        );
     }
     match firsts.is_empty() {
         true => Err("it is empty: its first row must name the columns".to_owned()),
@@ -309,7 +313,8 @@ impl Book {
                 let mut cells = book.worksheet_cells_reader(sheet).map_err(damaged)?;
                 while let Some(next) = cells.next_cell().map_err(damaged)? {
                     let value = next.get_value();
-                    if !value.is_empty() && !add(next.get_position(), cell(value.clone().into(), since_1904)) {
+                    if !value.is_empty() && !add(next.get_position(), cell(value.clone().into(), since_1904))
+                    {
                         return Ok(());
                     }
                 }
@@ -339,3 +344,6 @@ const BATCHES_AHEAD: usize = 4;
 const DAMAGED: &str = "it is a damaged workbook, or one cut short: save it again";
 const WITH_PASSWORD: &str = "it is a workbook with a password: open it, save it without one, and import that";
 const OLD: &str = "it is an old Excel workbook (.xls), whatever its name: open it and save it as .xlsx";
+
+#[cfg(test)]
+mod tests;
