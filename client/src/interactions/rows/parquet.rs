@@ -2,6 +2,7 @@
 //! used.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use ::parquet::errors::ParquetError;
@@ -50,7 +51,7 @@ impl ParquetRows {
                 source,
             })?
             .len();
-        let file = SerializedFileReader::new(file).map_err(|error| unusable(damaged(&error)))?;
+        let file = guarded(|| SerializedFileReader::new(file)).map_err(unusable)?;
         let (mut header, mut leaves, mut lists) = (Vec::new(), Vec::new(), Vec::new());
         let schema = file.metadata().file_metadata().schema_descr();
         for (at, leaf) in schema.columns().iter().enumerate() {
@@ -88,10 +89,7 @@ impl ParquetRows {
         if self.next_group == self.file.num_row_groups() {
             return Ok(false);
         }
-        let group = self
-            .file
-            .get_row_group(self.next_group)
-            .map_err(|error| damaged(&error))?;
+        let group = guarded(|| self.file.get_row_group(self.next_group))?;
         self.left_in_group = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
         let (mut columns, mut expanded) = (Vec::with_capacity(self.leaves.len()), 0);
         for ((at, meaning, full), used) in self.leaves.iter().zip(&self.used) {
@@ -100,7 +98,7 @@ impl ParquetRows {
                 continue;
             }
             expanded += u64::try_from(group.metadata().column(*at).uncompressed_size()).unwrap_or(0);
-            let reader = group.get_column_reader(*at).map_err(|error| damaged(&error))?;
+            let reader = guarded(|| group.get_column_reader(*at))?;
             columns.push(Some(column(reader, *meaning, *full)));
         }
         if let Some(reason) = too_large(expanded, self.bytes, self.max_bytes) {
@@ -122,7 +120,7 @@ impl ParquetRows {
             let most = self.left_in_group.min(BATCH_ROWS);
             for (column, name) in self.columns.iter_mut().zip(&self.header) {
                 let Some(column) = column else { continue };
-                let read = column.fill(most).map_err(|error| damaged(&error))?;
+                let read = guarded(|| column.fill(most))?;
                 if read != most {
                     return Err(format!(
                         "{DAMAGED}: column {name:?} has fewer values than there are rows"
@@ -174,6 +172,14 @@ impl RowSource for ParquetRows {
         let lists = (!self.lists.is_empty())
             .then(|| format!("columns: lists are not read: {}", self.lists.join(", ")));
         times.into_iter().chain(lists).collect()
+    }
+}
+
+/// What the library makes of a file, which it was seen to panic over where that was damaged; whatever it was at is not used again.
+fn guarded<T>(ask: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(answer) => answer.map_err(|error| damaged(&error)),
+        Err(_) => Err(DAMAGED.to_owned()),
     }
 }
 

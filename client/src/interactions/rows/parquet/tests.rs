@@ -1,7 +1,7 @@
 //! Parquet files as other programs write them, made here column by column.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, ZstdLevel};
@@ -21,6 +21,8 @@ use super::*;
 use crate::data::interaction::{Interaction, Sink};
 use crate::data::{DataReport, Reading, ShopDataConfig, read_interactions};
 use crate::interactions::rows::open;
+
+mod speed;
 
 type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
 
@@ -43,7 +45,11 @@ fn file(
 }
 
 /// The next column's values; where nothing is, the level is 0.
-fn put<T: DataType>(group: &mut Group<'_>, values: &[T::T], levels: Option<&[i16]>) {
+fn put<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, impl Write + Send>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) {
     let mut column = group.next_column().unwrap().unwrap();
     column.typed::<T>().write_batch(values, levels, None).unwrap();
     column.close().unwrap();
@@ -91,7 +97,7 @@ fn values_of_all_types_are_what_a_text_file_would_have_and_nulls_are_nothing() {
         required int64 local (TIMESTAMP(NANOS,false)); required int64 old (TIMESTAMP_MILLIS); required int32 day (DATE); \
         required int32 clock (TIME(MILLIS,false)); required int32 price (DECIMAL(9,2)); \
         required fixed_len_byte_array(3) more (DECIMAL(6,3)); optional double number; required boolean sent; \
-        required int32 small (INTEGER(32,false)); required int96 spark; required fixed_len_byte_array(16) uuid (UUID)";
+        required int32 small (INTEGER(32,false)); required int96 spark; required fixed_len_byte_array(16) uuid (UUID);";
     // 2024-01-05 10:22:33.
     let seconds = 1_704_450_153;
     let bytes = file(schema, 1, Compression::SNAPPY, |_, group| {
