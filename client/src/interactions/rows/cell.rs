@@ -41,9 +41,6 @@ pub(super) fn cell(value: Data, since_1904: bool) -> Option<Cell> {
             Ok(time) => time_of_day(time.as_secs()),
             Err(_) => text,
         },
-        // The kinds of the library that this version does not know.
-        #[allow(unreachable_patterns)]
-        other => other.to_string(),
     };
     (!text.trim().is_empty()).then_some(Cell::Text(text))
 }

@@ -23,7 +23,7 @@ fn row(at: usize) -> (String, String, i64, i32, f64) {
         format!("SKU-{}", mixed / 7 % 20_000),
         1_600_000_000 + (at as i64) * 30,
         1 + (at % 3) as i32,
-        f64::from((mixed % 9_000) as u32) / 100.0 + 0.5,
+        f64::from((50 + mixed % 9_000) as u32) / 100.0,
     )
 }
 
