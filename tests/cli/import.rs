@@ -91,7 +91,7 @@ fn import_reads_what_is_new_and_refuses_what_is_too_bad_in_one_place() {
     shop.write("shop/orders.csv", &orders(39, 1));
     let said = good(&shop.client(&["import"]));
     assert!(
-        said.contains("bad         1 no time") && said.contains("orders.csv:41: timestamp \"yesterday\""),
+        said.contains("bad: 1 no time") && said.contains("orders.csv:41: timestamp \"yesterday\""),
         "{said}"
     );
     assert!(
@@ -169,6 +169,12 @@ fn a_file_that_was_given_is_forgotten_by_the_name_it_has_where_the_owner_stands(
 fn items_that_the_catalogue_lacks_are_listed_and_leaving_may_erase_the_store() {
     let federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
     let folder = federation.join("north", 5);
+    let (code, said) = bad(&federation.client("north", &["items", "--unmatched"]));
+    assert!(
+        code == 2 && said.contains("it comes with the first model"),
+        "{code} {said}"
+    );
+    good(&federation.client("north", &["run", "--exit-when-finished"]));
     let said = good(&federation.client("north", &["items", "--unmatched"]));
     assert_eq!(said, "Everything that was sold is in the catalogue.\n");
     let more = folder.join("more.csv");

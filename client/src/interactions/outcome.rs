@@ -192,8 +192,8 @@ impl SourceOutcome {
                 ("missing", &source.missing),
             ];
             let counts = counts.into_iter().filter(|(_, counts)| !counts.is_empty());
-            lines.extend(counts.map(|(name, counts)| format!("{name:<11} {}", counted(counts))));
-            lines.extend(source.guessed.iter().map(|guess| format!("taken as    {guess}")));
+            lines.extend(counts.map(|(name, counts)| format!("{name}: {}", counted(counts))));
+            lines.extend(source.guessed.iter().map(|guess| format!("taken as: {guess}")));
         }
         let bad = self.report.bad.iter();
         lines.extend(bad.map(|bad| format!("  {}:{}: {}", bad.file, bad.line, bad.reason)));
