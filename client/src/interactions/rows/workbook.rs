@@ -251,6 +251,9 @@ fn texts(cells: &[(u32, Cell)]) -> Vec<String> {
     texts
 }
 
+/// What is handed a row: its place from 0, and its cells with theirs; whether it wants more.
+type TakeRow<'a> = &'a mut dyn FnMut(u32, &[(u32, Cell)]) -> bool;
+
 enum Book {
     Xlsx(Box<Xlsx<BufReader<File>>>),
     Ods(Ods<BufReader<File>>),
@@ -287,8 +290,8 @@ impl Book {
         }
     }
 
-    /// Hands the rows of a sheet that are not blank to `take`, with their places from 0, as long as it wants more.
-    fn rows(&mut self, sheet: &str, take: &mut dyn FnMut(u32, &[(u32, Cell)]) -> bool) -> Result<(), String> {
+    /// Hands the rows of a sheet that are not blank to `take`, as long as it wants more.
+    fn rows(&mut self, sheet: &str, take: TakeRow<'_>) -> Result<(), String> {
         let mut row: (u32, Vec<(u32, Cell)>) = (0, Vec::new());
         let mut add = |at: (u32, u32), cell: Option<Cell>| {
             let is_next = at.0 != row.0;

@@ -120,5 +120,5 @@ fn speed_of_an_import_from_text_and_from_parquet() {
         writeln!(said, "{name}: {ROWS} rows in {spent:.2} CPU seconds").unwrap();
     }
     assert_eq!(segments[0], segments[1], "the same rows");
-    print!("{said}");
+    souk_common::terminal::tell(said.trim_end());
 }
