@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod client;
 mod coordinator;
+mod import;
 mod operator;
 mod pipes;
 mod refusals;

@@ -196,3 +196,35 @@ fn links_between_documents_lead_somewhere() {
     }
     assert!(followed > 3, "{followed}");
 }
+
+#[test]
+fn the_command_that_builds_releases_is_the_same_wherever_it_stands() {
+    let command = souk_client::data::RELEASE_BUILD;
+    for page in [
+        "README.md",
+        "docs/data.md",
+        "docs/operations.md",
+        "deploy/systemd/souk-client@.service",
+        "deploy/systemd/souk-coordinator.service",
+    ] {
+        let text = fs::read_to_string(root().join(page)).expect("the page");
+        assert!(text.contains(command), "{page} does not say `{command}`");
+    }
+    let error = souk_client::data::DataError::NotBuilt {
+        name: "orders.parquet".to_owned(),
+        what: "a Parquet file",
+    };
+    assert!(error.to_string().contains(&format!("`{command}`")), "{error}");
+    // Every feature that a source can take is in the one that the command names.
+    let manifest = fs::read_to_string(root().join("client/Cargo.toml")).expect("the manifest");
+    let (_, features) = manifest.split_once("[features]\n").expect("features");
+    let features: Vec<(&str, &str)> = features
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "))
+        .collect();
+    let (_, full) = features.iter().find(|(name, _)| *name == "full").expect("full");
+    for (name, _) in features.iter().filter(|(name, _)| *name != "full") {
+        assert!(full.contains(&format!("\"{name}\"")), "{name} is not in full");
+    }
+}

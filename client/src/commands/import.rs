@@ -1,6 +1,7 @@
 //! `import`: brings the shop's store of interactions up to date.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use serde_json::json;
@@ -10,7 +11,9 @@ use souk_common::terminal::printable;
 use super::{Place, say};
 use crate::config::ShopConfig;
 use crate::error::{CheckFailed, UsageError};
+use crate::folder::Folder;
 use crate::interactions::import::{forget, import};
+use crate::interactions::manifest::{ImportedSource, StoreManifest};
 use crate::interactions::outcome::{ImportOutcome, ImportState, SourceOutcome};
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +26,7 @@ pub(super) struct Import {
     /// Read everything again: after lines were deleted in a database that is asked from a watermark on.
     #[arg(long, conflicts_with = "files")]
     afresh: bool,
-    /// Take a source out of the store again, by its name.
+    /// Take a source out of the store again, by its name or its file.
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["files", "afresh"])]
     forget: Option<String>,
     /// One JSON object on stdout.
@@ -35,14 +38,7 @@ pub(super) fn run(args: Import) -> anyhow::Result<bool> {
     let folder = args.place.folder()?;
     let config = ShopConfig::load(&folder)?;
     if let Some(name) = args.forget {
-        if !forget(&folder, &name)? {
-            return Err(UsageError(format!(
-                "the store has no source called {name:?}; `souk-client import` names them"
-            ))
-            .into());
-        }
-        say(&format!("{} is no longer in the store", printable(&name)))?;
-        return Ok(true);
+        return forget_source(&folder, &name);
     }
     let outcome = import(&folder, &config.data, &args.files, args.afresh, SystemClock.now())?;
     say(&match args.json {
@@ -52,6 +48,34 @@ pub(super) fn run(args: Import) -> anyhow::Result<bool> {
     let troubles: Vec<String> = outcome.not_imported().collect();
     ensure!(troubles.is_empty(), CheckFailed(troubles.join("; ")));
     Ok(true)
+}
+
+/// Takes a source out, which may be named as a file is: from where the owner stands.
+fn forget_source(folder: &Folder, name: &str) -> anyhow::Result<bool> {
+    let whole = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    let sources = StoreManifest::load(folder)?.sources;
+    let is_it = |source: &&ImportedSource| source.name == name;
+    let is_there =
+        |source: &&ImportedSource| whole(&folder.path().join(&source.name)) == whole(Path::new(name));
+    let found = sources
+        .iter()
+        .find(is_it)
+        .or_else(|| sources.iter().find(is_there));
+    let found = found.map(|source| source.name.clone());
+    match found {
+        Some(source) if forget(folder, &source)? => {
+            say(&format!("{} is no longer in the store", printable(&source)))?;
+            Ok(true)
+        }
+        _ => {
+            let have: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            Err(UsageError(format!(
+                "the store has no source called {name:?}; it has: {}",
+                have.join(", ")
+            ))
+            .into())
+        }
+    }
 }
 
 fn as_text(outcome: &ImportOutcome) -> String {
@@ -65,7 +89,8 @@ fn as_text(outcome: &ImportOutcome) -> String {
     if !outcome.is_news() && outcome.is_good() {
         text += "nothing new\n";
     }
-    for line in outcome.lines() {
+    // What was not imported is the error that this command ends with.
+    for line in outcome.lines_of_imported() {
         text += &format!("{}\n", printable(&line));
     }
     text.trim_end().to_owned()

@@ -25,11 +25,14 @@ pub struct ShopDataConfig {
     /// The file with the shop's own catalogue: `items = "items.csv"`. Default: `items.csv` if there is one. Not needed
     /// in a federation, whose catalogue comes from the coordinator.
     pub items: Option<PathBuf>,
+    /// Of workbooks with orders (.xlsx, .ods), the sheet: `sheet = "Orders"`. Default: the first that has the columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// Further places with interactions: `[[data.source]]`.
     pub source: Vec<SourceConfig>,
     /// The largest share of a source's lines that may be bad before it is refused whole: `max_bad = 0.05` (the default).
     pub max_bad: BadShare,
-    /// Most bytes that a compressed file may expand to: `max_bytes = 68_719_476_736` (the default, 64 GiB).
+    /// Most bytes that a compressed file, or a part of a workbook, may expand to: `max_bytes = 68_719_476_736` (the default, 64 GiB).
     pub max_bytes: u64,
     /// The federation's ids of items that the shop has numbers of its own for, a file with the columns `item_id` and
     /// `federation_id`: `item_map = "item_map.csv"`. Default: `item_map.csv` if there is one.
@@ -77,6 +80,7 @@ impl Default for ShopDataConfig {
         Self {
             format: None,
             orders: Paths::default(),
+            sheet: None,
             source: Vec::new(),
             max_bad: BadShare::default(),
             max_bytes: 64 << 30,

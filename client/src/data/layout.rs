@@ -1,6 +1,6 @@
 //! How shop systems lay out their exports: which column is what, and what their statuses mean.
 
-use souk_common::table::{RowSource, column};
+use souk_common::table::{Row, RowSource, TableError, column};
 
 use crate::data::DataError;
 use crate::data::columns::OrderColumns;
@@ -268,6 +268,24 @@ impl Places {
         })
     }
 
+    /// All of them.
+    pub(super) fn used(&self) -> Vec<usize> {
+        let may = [
+            self.time,
+            self.event,
+            self.status,
+            self.order,
+            self.quantity,
+            self.returned,
+            self.cancelled,
+            self.price,
+            self.title,
+            self.rating,
+        ];
+        let must = [self.user, self.item, self.timestamp];
+        must.into_iter().chain(may.into_iter().flatten()).collect()
+    }
+
     /// How many fields a row must have to say what can't be missing: fields after them only add to it.
     pub(super) fn needed(&self) -> usize {
         let needed = [
@@ -283,6 +301,24 @@ impl Places {
         ];
         needed.into_iter().flatten().max().unwrap_or(0) + 1
     }
+}
+
+/// Whether a table with this header may be one of orders: it has the columns that must be there.
+pub(crate) fn is_header(config: &ShopDataConfig, header: &[String]) -> bool {
+    struct Bare<'a>(&'a [String]);
+    impl RowSource for Bare<'_> {
+        fn name(&self) -> &str {
+            ""
+        }
+        fn header(&self) -> &[String] {
+            self.0
+        }
+        fn next_row(&mut self, _: &mut Row) -> Result<bool, TableError> {
+            Ok(false)
+        }
+    }
+    let rows = Bare(header);
+    Places::find(layout(config, &rows).0, &config.columns, &rows).is_ok()
 }
 
 fn first_of(rows: &dyn RowSource, names: &[&str]) -> Result<Option<usize>, DataError> {

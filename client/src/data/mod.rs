@@ -31,6 +31,7 @@ mod time;
 
 pub(crate) use customers::compared_id;
 pub(crate) use item_names::ItemNames;
+pub(crate) use layout::is_header;
 pub(crate) use orders::Orders;
 
 pub use columns::{ItemColumns, OrderColumns};
@@ -260,6 +261,9 @@ impl DataError {
     }
 }
 
+/// How programs are built that read everything which this crate can read; `README.md` says the same.
+pub const RELEASE_BUILD: &str = "cargo build --release --locked --features souk-client/full";
+
 /// Why files can't be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -293,15 +297,13 @@ pub enum DataError {
     },
     /// A source of a kind that this build does not read.
     #[error(
-        "{name} is {what}, which this souk-client was built without: `cargo build --release --package souk-client --features {feature}` builds one that has it"
+        "{name} is {what}, which this souk-client was built without: `{RELEASE_BUILD}` builds one that has it"
     )]
     NotBuilt {
         /// The source.
         name: String,
         /// Of what kind.
         what: &'static str,
-        /// The cargo feature that it takes.
-        feature: &'static str,
     },
     /// A database that was asked.
     #[error("{name}: {reason}")]

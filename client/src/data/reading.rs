@@ -43,6 +43,7 @@ pub fn read_interactions(
     if guessed {
         report.guessed(format!("format: {} (by the header)", layout.name));
     }
+    rows.only(&lines.places.used());
     let mut row = Row::default();
     while rows.next_row(&mut row)? {
         report.rows += 1;
@@ -91,6 +92,8 @@ impl Lost<'_> {
 /// What is needed to read a row, and what has to be kept from one to the next.
 struct Lines<'a> {
     places: Places,
+    /// What helps where items have a title and no number, as in shops that never gave them any.
+    no_number: Option<String>,
     needed: usize,
     decimal_commas: bool,
     events: Option<&'a [String]>,
@@ -110,7 +113,14 @@ impl<'a> Lines<'a> {
     fn new(layout: &Layout, reading: &Reading<'a>, rows: &dyn RowSource) -> Result<Self, DataError> {
         let config = reading.config;
         let places = Places::find(layout, &config.columns, rows)?;
+        let unnamed = places.title.filter(|_| config.columns.item.is_none());
         Ok(Self {
+            no_number: unnamed.map(|title| {
+                let title = &rows.header()[title];
+                format!(
+                    "; if items have no numbers here, set item = {title:?} under [data.columns] in shop.toml"
+                )
+            }),
             needed: places.needed(),
             places,
             decimal_commas: rows.has_decimal_commas(),
@@ -147,16 +157,25 @@ impl<'a> Lines<'a> {
             return Err(Lost::Out(NO_PRODUCT));
         }
         check_id("user", user)?;
-        check_id("item", item)?;
-        let when = match places.time.map(|at| row.get(at)) {
-            None | Some("") => row.get(places.timestamp),
+        check_id("item", item).map_err(|lost| match &self.no_number {
+            Some(hint) if item.is_empty() && !title.is_empty() => {
+                Lost::Bad("empty id", format!("the item id is empty{hint}"))
+            }
+            _ => lost,
+        })?;
+        let (when, moment) = match places.time.map(|at| row.get(at)) {
+            None | Some("") => (row.get(places.timestamp), row.moment(places.timestamp)),
             Some(time) => {
                 self.when.clear();
                 self.when.extend([row.get(places.timestamp), " ", time]);
-                &self.when
+                (self.when.as_str(), None)
             }
         };
-        let time = self.times.parse(when).map_err(|fault| {
+        let time = match moment {
+            Some(moment) => self.times.of_moment(moment),
+            None => self.times.parse(when),
+        };
+        let time = time.map_err(|fault| {
             Lost::Bad(
                 fault.kind,
                 format!("timestamp {:?} {}", shortened(when), fault.reason),

@@ -251,7 +251,7 @@ impl DataReport {
                 .filter(|name| decimals.contains(name));
             if let Some(first) = twins.next() {
                 self.warnings.push(format!(
-                    "{} customers stand there twice, such as {first:?} and \"{first}.0\", and count as two: export whole                      numbers",
+                    "{} customers stand there twice, such as {first:?} and \"{first}.0\", and count as two: export whole numbers",
                     1 + twins.count()
                 ));
             }

@@ -27,6 +27,8 @@ pub enum SourcePlace {
         kind: FileKind,
         /// From the shop's folder.
         path: PathBuf,
+        /// Of a workbook, the sheet; by default as `[data]` says.
+        sheet: Option<String>,
     },
     /// In a database.
     Query(QueryConfig),
@@ -36,7 +38,7 @@ pub enum SourcePlace {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
-    /// Text with a header line, plain, gzipped or zstd.
+    /// By its first bytes: text with a header line, plain, gzipped or zstd; a workbook; Parquet.
     File,
     /// A JSON object a line, plain, gzipped or zstd.
     Jsonl,
@@ -76,6 +78,8 @@ struct SourceKeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    sheet: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
@@ -102,10 +106,19 @@ impl TryFrom<SourceKeys> for SourceConfig {
         if is_of_query || keys.password_env.is_some() || keys.password_file.is_some() {
             return Err("url, query, watermark and passwords are for a source of kind \"query\"".to_owned());
         }
+        if keys.sheet.is_some() && kind == FileKind::Jsonl {
+            return Err(
+                "JSON lines have no sheet: that is for a source of kind \"file\", a workbook".to_owned(),
+            );
+        }
         let path = keys.path.ok_or("a source that is a file needs a path")?;
         Ok(Self {
             name: keys.name.unwrap_or_else(|| path.display().to_string()),
-            place: SourcePlace::File { kind, path },
+            place: SourcePlace::File {
+                kind,
+                path,
+                sheet: keys.sheet,
+            },
             columns: keys.columns,
         })
     }
@@ -113,8 +126,8 @@ impl TryFrom<SourceKeys> for SourceConfig {
 
 impl SourceKeys {
     fn into_query(self) -> Result<SourceConfig, String> {
-        if self.path.is_some() {
-            return Err("a source of kind \"query\" has a url, and no path".to_owned());
+        if self.path.is_some() || self.sheet.is_some() {
+            return Err("a source of kind \"query\" has a url, and no path or sheet".to_owned());
         }
         let needs = |what: &str| format!("a source of kind \"query\" needs {what}");
         let url = self.url.ok_or_else(|| needs("a url"))?;
@@ -147,6 +160,7 @@ impl From<SourceConfig> for SourceKeys {
             kind,
             name,
             path: None,
+            sheet: None,
             url: None,
             query: None,
             watermark: None,
@@ -155,8 +169,9 @@ impl From<SourceConfig> for SourceKeys {
             columns,
         };
         match source.place {
-            SourcePlace::File { kind, path } => Self {
+            SourcePlace::File { kind, path, sheet } => Self {
                 path: Some(path),
+                sheet,
                 ..bare(match kind {
                     FileKind::File => Kind::File,
                     FileKind::Jsonl => Kind::Jsonl,
@@ -232,9 +247,10 @@ mod tests {
     #[test]
     fn sources_are_written_as_they_are_read_and_what_makes_no_sense_is_named() {
         let file = parse("kind = 'jsonl'\npath = 'a.jsonl'\n[columns]\nuser = 'customer.id'").unwrap();
+        let sheet = parse("kind = 'file'\npath = 'a.xlsx'\nsheet = 'Orders'").unwrap();
         let query =
             "name = 'web'\nkind = 'query'\nurl = 'postgres://r@h/d'\nquery = 'SELECT 1'\nwatermark = 'id'";
-        for source in [file.clone(), parse(query).unwrap()] {
+        for source in [file.clone(), sheet, parse(query).unwrap()] {
             assert_eq!(parse(&toml::to_string(&source).unwrap()).unwrap(), source);
         }
         assert_eq!(file.name, "a.jsonl");
@@ -250,6 +266,7 @@ mod tests {
                 "kind = 'query'\nname = 'a'\nurl = 'sqlite://a'\npath = 'b'",
                 "no path",
             ),
+            ("kind = 'jsonl'\npath = 'a'\nsheet = 'b'", "have no sheet"),
             ("kind = 'file'\npath = 'a'\npasword_env = 'b'", "pasword_env"),
         ] {
             let error = parse(text).unwrap_err();

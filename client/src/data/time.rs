@@ -9,6 +9,7 @@ use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp as Instant, ToSpan};
 use souk_common::clock::Timestamp;
+use souk_common::table::Moment;
 
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
@@ -138,6 +139,9 @@ impl Times {
             }
             Written::Pattern(pattern) => {
                 if let Ok(parts) = BrokenDownTime::parse(pattern, text) {
+                    if let Some(fault) = short_year(pattern, text, &parts) {
+                        return Err(fault);
+                    }
                     let time = self.of_parts(&parts)?;
                     return self.checked(time);
                 }
@@ -156,6 +160,19 @@ impl Times {
                 self.checked(time)
             }
         }
+    }
+
+    /// The same of a time that its source has as such.
+    pub(super) fn of_moment(&mut self, moment: Moment) -> Result<i64, TimeFault> {
+        let time = match moment {
+            Moment::Utc(seconds) => seconds,
+            Moment::Local(seconds) => {
+                // A moment's own text names it where it is beyond all calendars.
+                let civil = Instant::from_second(seconds).map(|time| Offset::UTC.to_datetime(time));
+                self.local(civil.map_err(|_| self.outside(seconds))?)?
+            }
+        };
+        self.checked(time)
     }
 
     /// What was guessed, and what of the zone is worth knowing; a sentence each.
@@ -411,6 +428,19 @@ fn without_offset(text: &str) -> (&str, Option<Offset>) {
     }
 }
 
+/// A year of two digits that is read as one of four, by the pattern.
+fn short_year(pattern: &str, text: &str, parts: &BrokenDownTime) -> Option<TimeFault> {
+    let year = parts.to_date().ok()?.year();
+    let right = pattern.replace("%Y", "%y");
+    let read = BrokenDownTime::parse(&right, text).ok();
+    (pattern.contains("%Y") && (0..100).contains(&year) && read.is_some()).then(|| {
+        TimeFault::new(
+            "year of two digits",
+            format!("has a year of two digits, and %Y stands for one of four: set time_format = {right:?}"),
+        )
+    })
+}
+
 /// For a date that begins with its day or its month: refused, with what it may mean.
 fn two_readings(text: &str) -> Option<TimeFault> {
     let end = text.find([' ', 'T']).unwrap_or(text.len());
@@ -444,16 +474,16 @@ fn two_readings(text: &str) -> Option<TimeFault> {
     .into_iter()
     .flatten()
     .collect();
-    if readings.is_empty() {
-        return None;
-    }
-    Some(TimeFault::new(
-        "day or month first",
-        format!(
+    let reason = match &readings[..] {
+        [] => return None,
+        // Its file has others that are not as clear: what is set holds for all.
+        [only] => format!("begins with its day or its month, set which; it can only be {only}"),
+        _ => format!(
             "may be written day first or month first, set which: {}",
             readings.join(", or ")
         ),
-    ))
+    };
+    Some(TimeFault::new("day or month first", reason))
 }
 
 /// `seconds` as RFC 3339, for reports.

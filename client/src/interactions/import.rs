@@ -278,7 +278,6 @@ impl<'a> Import<'a> {
         let error = DataError::NotBuilt {
             name: wanted.name.clone(),
             what: "a query",
-            feature: "sql",
         };
         Ok(SourceOutcome::failed(&entry, error))
     }

@@ -93,6 +93,11 @@ impl ImportOutcome {
 
     /// One line a source, whatever became of it, and the troubles.
     pub fn lines(&self) -> Vec<String> {
+        self.taken().into_iter().chain(self.troubles()).collect()
+    }
+
+    /// One line a source that the store has as it is, or has let go.
+    fn taken(&self) -> Vec<String> {
         let line = |source: &SourceOutcome| match source.state {
             ImportState::Unchanged => Some(format!(
                 "{} is as imported before: {}",
@@ -101,11 +106,14 @@ impl ImportOutcome {
             )),
             _ => source.news(),
         };
-        self.sources
-            .iter()
-            .filter_map(line)
-            .chain(self.troubles())
-            .collect()
+        self.sources.iter().filter_map(line).collect()
+    }
+
+    /// The same as [`Self::lines`] but for [`Self::not_imported`].
+    pub fn lines_of_imported(&self) -> Vec<String> {
+        let grew = self.sources.iter().filter(|source| source.grew);
+        let grew = grew.filter_map(SourceOutcome::trouble);
+        self.taken().into_iter().chain(grew).collect()
     }
 
     /// What reading found, of all sources together: also of those that were refused.
@@ -184,8 +192,8 @@ impl SourceOutcome {
                 ("missing", &source.missing),
             ];
             let counts = counts.into_iter().filter(|(_, counts)| !counts.is_empty());
-            lines.extend(counts.map(|(name, counts)| format!("{name:<11} {}", counted(counts))));
-            lines.extend(source.guessed.iter().map(|guess| format!("taken as    {guess}")));
+            lines.extend(counts.map(|(name, counts)| format!("{name}: {}", counted(counts))));
+            lines.extend(source.guessed.iter().map(|guess| format!("taken as: {guess}")));
         }
         let bad = self.report.bad.iter();
         lines.extend(bad.map(|bad| format!("  {}:{}: {}", bad.file, bad.line, bad.reason)));

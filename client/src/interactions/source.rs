@@ -76,7 +76,10 @@ impl Wanted {
             config.columns = columns.clone();
         }
         let what = match &source.place {
-            SourcePlace::File { kind, path } => WhatFor::File(folder.path().join(path), Some(*kind)),
+            SourcePlace::File { kind, path, sheet } => {
+                config.sheet = sheet.clone().or(config.sheet);
+                WhatFor::File(folder.path().join(path), Some(*kind))
+            }
             SourcePlace::Query(query) => WhatFor::Query(query.clone()),
         };
         Self::new(source.name.clone(), false, what, config)

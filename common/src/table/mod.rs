@@ -20,7 +20,7 @@ mod tests;
 mod text;
 
 pub use header::column;
-pub use row::{Row, RowFault};
+pub use row::{Moment, Row, RowFault};
 pub use text::{Style, TextOptions, TextTable};
 
 /// Where rows come from: a file of text, a sheet, a query.
@@ -38,6 +38,9 @@ pub trait RowSource {
     /// # Errors
     /// When reading fails (a cut gzip file, a connection lost).
     fn next_row(&mut self, row: &mut Row) -> Result<bool, TableError>;
+
+    /// Says which columns are used, by their places in the header: a source may leave the others empty, if that is less work.
+    fn only(&mut self, _columns: &[usize]) {}
 
     /// How the source was taken to be written where nobody said so, a sentence each, by what was read so far.
     fn guessed(&self) -> Vec<String> {
@@ -65,6 +68,14 @@ pub enum TableError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// It is of a kind that is read, and there is no use in it.
+    #[error("{}: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
     },
     /// It is of another kind, whatever its name.
     #[error("{} is {what}, not a table of text: {remedy}", path.display())]

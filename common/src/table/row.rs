@@ -15,6 +15,16 @@ pub struct Row {
     pub(super) text: String,
     pub(super) spare: String,
     pub(super) fields: Vec<Range<usize>>,
+    moments: Vec<(usize, Moment)>,
+}
+
+/// A time that its source has as such, whatever settings say of times that are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moment {
+    /// Seconds since 1970-01-01 UTC.
+    Utc(i64),
+    /// What a clock and a calendar showed, in an unsaid zone, as seconds since 1970-01-01 would be if it were UTC.
+    Local(i64),
 }
 
 impl Row {
@@ -25,6 +35,19 @@ impl Row {
         self.fault = None;
         self.text.clear();
         self.fields.clear();
+        self.moments.clear();
+    }
+
+    /// Adds a field that is a time as well as a text.
+    pub fn push_moment(&mut self, text: &str, moment: Moment) {
+        self.moments.push((self.fields.len(), moment));
+        self.push(text);
+    }
+
+    /// The time that the field at `at` is, if its source has it as such.
+    pub fn moment(&self, at: usize) -> Option<Moment> {
+        let found = self.moments.iter().find(|(field, _)| *field == at);
+        found.map(|(_, moment)| *moment)
     }
 
     /// Adds a field, trimmed.

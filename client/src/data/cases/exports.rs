@@ -205,3 +205,16 @@ proptest! {
         prop_assert_eq!(rows_of(None), rows_of(Some(left_out)));
     }
 }
+
+#[test]
+fn a_shop_without_article_numbers_is_told_to_go_by_titles() {
+    let order = |order: &str, name: &str| shopify(order, "anna@example.com", "paid", name, "", ",,");
+    let text = [SHOPIFY.to_owned(), order("#1001", "Heart"), order("#1002", "Mug")].concat();
+    let (_, report) = try_read("", text.as_bytes()).unwrap();
+    assert_eq!(report.sources[0].bad["empty id"], 2);
+    let told = "set item = \"Lineitem name\" under [data.columns]";
+    assert!(report.bad[0].reason.contains(told), "{:?}", report.bad);
+    let (taken, _) = read("[columns]\nitem = \"Lineitem name\"", &text);
+    let bought = [("anna@example.com", "Heart"), ("anna@example.com", "Mug")];
+    assert_eq!(taken.pairs(), bought);
+}

@@ -106,6 +106,18 @@ fn what_is_before_1990_or_after_tomorrow_is_refused_by_name() {
 }
 
 #[test]
+fn a_year_of_two_digits_where_four_are_set_is_told_what_to_set() {
+    for (pattern, text, right) in [
+        ("%d/%m/%Y", "05/01/24", "%d/%m/%y"),
+        ("%d.%m.%Y %H:%M", "5.1.24 10:22", "%d.%m.%y %H:%M"),
+    ] {
+        let told = refusal(&format!("time_format = {pattern:?}"), text);
+        assert!(told.contains(&format!("set time_format = {right:?}")), "{told}");
+        assert!(times(&format!("time_format = {right:?}")).parse(text).is_ok());
+    }
+}
+
+#[test]
 fn day_or_month_first_is_refused_with_both_readings_until_it_is_set() {
     let told = refusal("", "11/1/2000");
     for part in [
@@ -122,7 +134,9 @@ fn day_or_month_first_is_refused_with_both_readings_until_it_is_set() {
     // Even where only one is possible: the next line may say otherwise.
     let told = refusal("", "31/01/2024 09:00");
     assert!(
-        told.contains("31 January 2024") && !told.contains("%m/%d"),
+        told.contains("it can only be 31 January 2024")
+            && !told.contains("%m/%d")
+            && !told.contains("may be"),
         "{told}"
     );
     assert_eq!(

@@ -1,14 +1,14 @@
 //! A file whose digest is that of the bytes that were read of it, whatever is written to it meanwhile.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use souk_common::ids::{Digest, Digester};
 
 /// The reading end.
-pub(super) struct DigestedSource {
+pub(crate) struct DigestedSource {
     file: File,
     seen: Seen,
 }
@@ -44,7 +44,17 @@ impl DigestedSource {
             file: file.try_clone()?,
             seen: seen.clone(),
         };
-        Ok((Self { file, seen }, Rest(rest)))
+        Ok((Self { file, seen }, Rest::Stream(rest)))
+    }
+
+    /// Opens `path` to be read in any order: its digest is that of before, so that what is written to it meanwhile is noticed by
+    /// whoever looks the next time.
+    pub(super) fn at_rest(path: &Path) -> io::Result<(File, Rest)> {
+        let (source, rest) = Self::open(path)?;
+        let digest = rest.finish()?;
+        let mut file = source.file;
+        file.rewind()?;
+        Ok((file, Rest::Known(digest)))
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -68,14 +78,24 @@ impl Read for DigestedSource {
     }
 }
 
-/// What a reader may leave unread, as what follows the end of a gzip file.
-pub(crate) struct Rest(DigestedSource);
+/// What a reader may leave unread, as what follows the end of a gzip file; or nothing, where the digest was taken before.
+pub(crate) enum Rest {
+    /// To be read.
+    Stream(DigestedSource),
+    /// Taken before.
+    Known(Digest),
+}
 
 impl Rest {
     /// The digest of the whole file as it was read.
-    pub(crate) fn finish(mut self) -> io::Result<Digest> {
-        io::copy(&mut self.0, &mut io::sink())?;
-        Ok(self.0.seen.progress().digester.finish())
+    pub(crate) fn finish(self) -> io::Result<Digest> {
+        match self {
+            Self::Stream(mut source) => {
+                io::copy(&mut source, &mut io::sink())?;
+                Ok(source.seen.progress().digester.finish())
+            }
+            Self::Known(digest) => Ok(digest),
+        }
     }
 }
 

@@ -104,21 +104,26 @@ impl Read for Limited {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(into)?;
         self.bytes += read as u64;
-        let (bytes, max_bytes) = (self.bytes, self.max_bytes);
-        let refused = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        if bytes > max_bytes {
-            return refused(format!(
-                "it expands to more than {max_bytes} bytes; if that is meant, set max_bytes under [data] in shop.toml"
-            ));
+        match too_large(self.bytes, self.seen.bytes(), self.max_bytes) {
+            Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidData, reason)),
+            None => Ok(read),
         }
-        if bytes > ALWAYS_ALLOWED_BYTES && bytes / MAX_RATIO > self.seen.bytes() {
-            return refused(format!(
-                "it expands to more than {MAX_RATIO} times its size, as a decompression bomb does and no export; if it is one \
-                 all the same, unpack it and import the unpacked file"
-            ));
-        }
-        Ok(read)
     }
+}
+
+/// Why what has expanded to so many bytes, of a file of so many, is not read on, if so.
+pub(super) fn too_large(bytes: u64, of: u64, max_bytes: u64) -> Option<String> {
+    if bytes > max_bytes {
+        return Some(format!(
+            "it expands to more than {max_bytes} bytes; if that is meant, set max_bytes under [data] in shop.toml"
+        ));
+    }
+    (bytes > ALWAYS_ALLOWED_BYTES && bytes / MAX_RATIO > of).then(|| {
+        format!(
+            "it expands to more than {MAX_RATIO} times its size, as a decompression bomb does and no export; if it is one all \
+             the same, unpack it and import the unpacked file"
+        )
+    })
 }
 
 const BUFFER_BYTES: usize = 1 << 16;
