@@ -134,7 +134,7 @@ impl OwnFiles {
         mut orders: Orders,
         mut report: DataReport,
     ) -> Result<ShopData, DataError> {
-        orders.keep_the_most_often_said();
+        report.taken_back = orders.settle();
         report.profiles = count_profiles(config, folder, &mut report)?;
         let first = config
             .orders

@@ -33,6 +33,9 @@ pub struct DataReport {
     /// Pairs that were bought and wholly returned; they do not count.
     #[serde(default)]
     pub returned_pairs: usize,
+    /// Purchases of one source whose orders a newer source has as cancelled or refunded; they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken_back: u64,
     /// What became of every row of every file.
     #[serde(default)]
     pub sources: Vec<SourceReport>,
@@ -300,6 +303,12 @@ impl DataReport {
             line(
                 "returns",
                 format!("{}; {} pairs wholly returned", self.returns, self.returned_pairs),
+            );
+        }
+        if self.taken_back > 0 {
+            line(
+                "taken back",
+                format!("{} purchases of orders that a newer source has as not bought", self.taken_back),
             );
         }
         for source in &self.sources {

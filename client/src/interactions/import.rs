@@ -307,8 +307,7 @@ impl<'a> Import<'a> {
                 return Ok(Err(error));
             }
         };
-        let rows = writer.rows();
-        if refused.is_some() || rows == 0 {
+        if refused.is_some() || writer.is_empty() {
             drop(writer);
             let _ = disk.remove(&aside);
             let digest = None;
@@ -357,18 +356,10 @@ impl<'a> Import<'a> {
                 match beside {
                     true if is_known => {}
                     true => entry.report.add(&read.report),
-                    false => {
-                        entry.segments.clear();
-                        entry.report = read.report;
-                    }
+                    false => entry.report = read.report,
                 }
-                let known = &entry.segments;
-                let new: Vec<Digest> = read
-                    .digest
-                    .into_iter()
-                    .filter(|digest| !known.contains(digest))
-                    .collect();
-                entry.segments.extend(new);
+                let asked = version.stamp.is_none().then_some(self.now);
+                entry.note_segment(read.digest, beside, asked);
                 entry.read = Some(version);
                 entry.refused = None;
                 match is_known {
@@ -385,7 +376,7 @@ impl<'a> Import<'a> {
 
 /// What came of reading a source.
 struct Segment {
-    /// None if it has no interactions, or was refused.
+    /// None if it says nothing, or was refused.
     digest: Option<Digest>,
     report: DataReport,
     refused: Option<String>,
