@@ -53,7 +53,10 @@ impl OrderKey {
         digester.update(&(order.len() as u64).to_le_bytes());
         digester.update(order.as_bytes()).update(user.as_bytes());
         let digest = digester.finish();
-        let first = digest.0.first_chunk().expect("a digest has more than eight bytes");
+        let first = digest
+            .0
+            .first_chunk()
+            .expect("a digest has more than eight bytes");
         Self::from_bits(u64::from_le_bytes(*first).max(1))
     }
 

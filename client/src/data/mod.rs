@@ -25,6 +25,7 @@ pub mod outgrown;
 pub mod reading;
 pub mod report;
 pub mod sources;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -36,7 +37,7 @@ pub use columns::{ItemColumns, OrderColumns};
 pub use config::{FileFormat, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use reading::{Reading, read_interactions};
-pub use report::{BadLine, DataReport, SourceReport};
+pub use report::{BadLine, DataReport, SourceReport, StatusCount};
 
 /// A shop's data, read.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! Rows of orders into interactions, one by one: whatever is wrong with one costs that one only.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 
 use souk_common::clock::Timestamp;
 use souk_common::table::{Row, RowFault, RowSource, number};
@@ -10,9 +8,10 @@ use souk_common::table::{Row, RowFault, RowSource, number};
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
 use crate::data::customers::{self, Words};
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::layout::{Layout, Places, layout};
 use crate::data::report::DataReport;
+use crate::data::statuses::Statuses;
 use crate::data::time::Times;
 
 /// How rows are to be read.
@@ -50,12 +49,17 @@ pub fn read_interactions(
             Ok(Line { interaction, missing }) => {
                 sink.take(&interaction)
                     .map_err(|source| DataError::Sink { source })?;
-                report.take(interaction.kind);
+                report.take(interaction.kind, interaction.time);
                 for what in missing.into_iter().flatten() {
                     report.missing(what);
                 }
             }
             Err(Lost::Out(reason)) => report.leave_out(reason),
+            Err(Lost::NotBought { reason, order, item }) => {
+                sink.take_not_bought(order, item)
+                    .map_err(|source| DataError::Sink { source })?;
+                report.leave_out(reason);
+            }
             Err(Lost::Event(event)) => report.leave_out_event(event),
             Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
         }
@@ -63,6 +67,7 @@ pub fn read_interactions(
     for told in rows.guessed().into_iter().chain(lines.times.told()) {
         report.guessed(told);
     }
+    report.note_statuses(lines.statuses.found(), lines.places.order.is_some());
     Ok(())
 }
 
@@ -76,15 +81,24 @@ struct Line<'r> {
 enum Lost<'r> {
     /// Left out, by this reason.
     Out(&'r str),
+    /// Left out, for it was not bought after all, and of which order that is.
+    NotBought {
+        reason: &'r str,
+        order: OrderKey,
+        item: &'r str,
+    },
     /// Left out for its kind of event.
     Event(&'r str),
     /// Bad: what kind of fault, and which.
     Bad(&'static str, String),
 }
 
-impl Lost<'_> {
-    fn bad(kind: &'static str) -> Self {
-        Self::Bad(kind, kind.to_owned())
+impl<'r> Lost<'r> {
+    fn not_bought(reason: &'r str, order: Option<OrderKey>, item: &'r str) -> Self {
+        match order {
+            Some(order) => Self::NotBought { reason, order, item },
+            None => Self::Out(reason),
+        }
     }
 }
 
@@ -98,7 +112,7 @@ struct Lines<'a> {
     nobody: Words,
     leave_out: Words,
     times: Times,
-    standing: Standing,
+    statuses: Statuses,
     /// The last line that was a row although a quote on it does not close.
     cut: Option<u64>,
     user: String,
@@ -119,7 +133,7 @@ impl<'a> Lines<'a> {
             nobody: Words::new(&config.nobody),
             leave_out: Words::new(&config.leave_out),
             times: Times::new(config, reading.now)?,
-            standing: Standing::new(layout, &config.not_bought),
+            statuses: Statuses::new(layout, &config.not_bought),
             cut: None,
             user: String::new(),
             when: String::new(),
@@ -131,23 +145,31 @@ impl<'a> Lines<'a> {
         let cut = self.is_cut(row)?;
         let places = &self.places;
         let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
-        if let Some(reason) = self.standing.of(places, row)? {
-            return Err(Lost::Out(reason));
+        let (user, item) = (row.get(places.user), row.get(places.item));
+        let is_nobody = user.is_empty() || self.nobody.have(user, &mut self.scratch);
+        let is_id = check_id("user", user).and_then(|()| check_id("item", item));
+        let user = customers::compared(user, &mut self.user);
+        // Only of what is an id can another source say something.
+        let order = OrderKey::of(get(places.order), user).filter(|_| !is_nobody && is_id.is_ok());
+        let status = self
+            .statuses
+            .of(places, row)
+            .map_err(|fault| Lost::Bad(fault, fault.to_owned()))?;
+        if let Some(reason) = status {
+            return Err(Lost::not_bought(reason, order, item));
         }
         let mut kind = match places.event {
             Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
             None => Kind::Purchase,
         };
-        let (user, item) = (row.get(places.user), row.get(places.item));
-        if user.is_empty() || self.nobody.have(user, &mut self.scratch) {
+        if is_nobody {
             return Err(Lost::Out(NO_CUSTOMER));
         }
         let title = get(places.title);
         if self.leave_out.have(item, &mut self.scratch) || self.leave_out.have(title, &mut self.scratch) {
             return Err(Lost::Out(NO_PRODUCT));
         }
-        check_id("user", user)?;
-        check_id("item", item)?;
+        is_id?;
         let when = match places.time.map(|at| row.get(at)) {
             None | Some("") => row.get(places.timestamp),
             Some(time) => {
@@ -172,7 +194,7 @@ impl<'a> Lines<'a> {
         let quantity = pieces("quantity", places.quantity)?.unwrap_or(1.0)
             - pieces("returned quantity", places.returned)?.unwrap_or(0.0);
         if quantity == 0.0 {
-            return Err(Lost::Out(NO_PIECES));
+            return Err(Lost::not_bought(NO_PIECES, order, item));
         }
         if quantity < 0.0 {
             kind = Kind::Return;
@@ -190,7 +212,7 @@ impl<'a> Lines<'a> {
         // An item without a group counts as one that the catalogue does not have.
         let group = self.levels.and_then(|levels| levels.get(item));
         let interaction = Interaction {
-            user: customers::compared(user, &mut self.user),
+            user,
             item: group
                 .filter(|group| !group.is_empty())
                 .map_or(item, String::as_str),
@@ -198,6 +220,7 @@ impl<'a> Lines<'a> {
             kind,
             quantity: quantity.abs() as f32,
             price: price.map(|price| price as f32),
+            order,
         };
         Ok(Line { interaction, missing })
     }
@@ -234,78 +257,6 @@ fn kind_of<'r>(event: &'r str, wanted: Option<&[String]>, scratch: &mut String) 
     }
 }
 
-/// Whether an order was bought, where one line may say it of all.
-struct Standing {
-    not_bought: Words,
-    on_first_line: bool,
-    /// By an order's hash: the place of its reason in `reasons`, if it was not bought. 16 bytes an order.
-    orders: HashMap<u64, Option<u8>>,
-    hasher: RandomState,
-    reasons: Vec<String>,
-    scratch: String,
-}
-
-impl Standing {
-    fn new(layout: &Layout, words: &[String]) -> Self {
-        let more = layout.not_bought.iter().map(|word| (*word).to_owned());
-        let words: Vec<String> = words.iter().cloned().chain(more).collect();
-        Self {
-            not_bought: Words::new(&words),
-            on_first_line: layout.status_on_first_line,
-            orders: HashMap::new(),
-            hasher: RandomState::new(),
-            reasons: Vec::new(),
-            scratch: String::new(),
-        }
-    }
-
-    /// Why the row's order counts for nothing, if so.
-    fn of(&mut self, places: &Places, row: &Row) -> Result<Option<&str>, Lost<'static>> {
-        let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
-        let (status, cancelled) = (get(places.status), !get(places.cancelled).is_empty());
-        // As WooCommerce keeps it in its tables.
-        let status = status.strip_prefix("wc-").unwrap_or(status);
-        let order = match places.order {
-            Some(at) if self.on_first_line && places.status.is_some() => Some(row.get(at)),
-            _ => None,
-        };
-        let key = order.map(|order| self.hasher.hash_one(order));
-        if let Some(key) = key
-            && status.is_empty()
-            && !cancelled
-        {
-            return match self.orders.get(&key) {
-                Some(reason) => Ok(reason.map(|at| self.reasons[usize::from(at)].as_str())),
-                None => Err(Lost::bad(
-                    "the order's first line, which has its status, is missing",
-                )),
-            };
-        }
-        let reason = match self.not_bought.have(status, &mut self.scratch) {
-            true => Some(self.scratch.clone()),
-            false => cancelled.then(|| "cancelled".to_owned()),
-        };
-        let at = reason.map(|reason| self.place_of(&format!("order {reason}")));
-        if let Some(key) = key {
-            self.orders.insert(key, at);
-        }
-        Ok(at.map(|at| self.reasons[usize::from(at)].as_str()))
-    }
-
-    fn place_of(&mut self, reason: &str) -> u8 {
-        let known = self.reasons.iter().position(|known| known == reason);
-        let at = known.unwrap_or_else(|| {
-            // A `*` of the owner's may stand for many.
-            if self.reasons.len() >= MOST_REASONS {
-                return MOST_REASONS - 1;
-            }
-            self.reasons.push(reason.to_owned());
-            self.reasons.len() - 1
-        });
-        at as u8
-    }
-}
-
 fn check_id(name: &'static str, id: &str) -> Result<(), Lost<'static>> {
     if id.is_empty() {
         return Err(Lost::Bad("empty id", format!("the {name} id is empty")));
@@ -338,7 +289,7 @@ fn is_of_a_spreadsheet(id: &str) -> bool {
 }
 
 /// Enough of a text to find it by.
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     text.char_indices()
         .nth(MOST_SHOWN)
         .map_or(text, |(end, _)| &text[..end])
@@ -348,7 +299,6 @@ fn shortened(text: &str) -> &str {
 const MAX_ID_BYTES: usize = 256;
 /// Most letters of a value that are shown.
 const MOST_SHOWN: usize = 60;
-const MOST_REASONS: usize = 50;
 const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"];
 const NO_CUSTOMER: &str = "no customer";
 const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";

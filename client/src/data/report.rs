@@ -86,6 +86,26 @@ pub struct SourceReport {
     pub missing: BTreeMap<String, u64>,
     /// How it was taken to be written where nobody said so, a sentence each.
     pub guessed: Vec<String>,
+    /// The statuses of its orders, in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<String, StatusCount>,
+    /// Whether its orders have numbers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_orders: bool,
+    /// The first and the last time of what was taken of orders, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<(i64, i64)>,
+}
+
+/// What was made of a status of orders.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StatusCount {
+    /// In how many lines it stands, or holds from their order's first line.
+    pub lines: u64,
+    /// Whether they counted as bought.
+    pub bought: bool,
+    /// Whether there is no doubt about that.
+    pub known: bool,
 }
 
 impl SourceReport {
@@ -104,6 +124,15 @@ impl SourceReport {
             told(self.bad_rows(), "bad", &self.bad),
         ))
         .to_string()
+    }
+
+    /// Each status with the number of its lines and whether they counted, in a line; none where there are no statuses.
+    pub fn told_statuses(&self) -> Option<String> {
+        let each = self.statuses.iter().map(|(status, count)| {
+            let counted = if count.bought { "bought" } else { "not bought" };
+            format!("{status} {} ({counted})", count.lines)
+        });
+        (!self.statuses.is_empty()).then(|| each.collect::<Vec<_>>().join(", "))
     }
 
     /// How many rows were left out.
@@ -144,8 +173,11 @@ impl DataReport {
     }
 
     /// Counts a row that was taken.
-    pub fn take(&mut self, kind: Kind) {
+    pub fn take(&mut self, kind: Kind, time: i64) {
         self.returns += u64::from(kind == Kind::Return);
+        let span = &mut self.source().span;
+        let (first, last) = span.unwrap_or((time, time));
+        *span = Some((first.min(time), last.max(time)));
         self.take_row();
     }
 
@@ -192,12 +224,45 @@ impl DataReport {
         self.source().guessed.push(told);
     }
 
+    /// Says which statuses the file's orders have, warns of those that count and may not, and says whether orders have numbers.
+    pub(super) fn note_statuses<'s>(
+        &mut self,
+        statuses: impl Iterator<Item = (&'s str, StatusCount)>,
+        has_orders: bool,
+    ) {
+        let mut warnings = Vec::new();
+        let source = self.source();
+        source.has_orders = has_orders;
+        for (status, count) in statuses {
+            if !count.known {
+                warnings.push(format!(
+                    "{} lines of {} have the status {status:?}, which is none that is known, and count as bought: if it means that \
+                     nothing was bought, name it in not_bought under [data], beside the words that are to stay",
+                    count.lines, source.name
+                ));
+            }
+            // Others may be of both kinds, and the owner's list may let count what another column says was cancelled.
+            let name = match source.statuses.contains_key(status) {
+                true => format!("{status} (bought: {})", count.bought),
+                false => status.to_owned(),
+            };
+            source.statuses.insert(name, count);
+        }
+        self.warnings.extend(warnings);
+    }
+
     /// Adds what another reading of rows found; the rows' files are then files of both.
     pub fn add(&mut self, other: &Self) {
         self.files.extend(other.files.iter().cloned());
         self.rows += other.rows;
         self.returns += other.returns;
         self.sources.extend(other.sources.iter().cloned());
+        let warnings = other.warnings.iter();
+        let new: Vec<String> = warnings
+            .filter(|told| !self.warnings.contains(told))
+            .cloned()
+            .collect();
+        self.warnings.extend(new);
         self.bad_lines += other.bad_lines;
         let room = MAX_LISTED.saturating_sub(self.bad.len());
         self.bad.extend(other.bad.iter().take(room).cloned());
@@ -308,7 +373,10 @@ impl DataReport {
         if self.taken_back > 0 {
             line(
                 "taken back",
-                format!("{} purchases of orders that a newer source has as not bought", self.taken_back),
+                format!(
+                    "{} purchases of orders that a newer source has as not bought",
+                    self.taken_back
+                ),
             );
         }
         for source in &self.sources {
@@ -319,6 +387,9 @@ impl DataReport {
             }
             for guess in &source.guessed {
                 line("taken as", format!("{}: {guess}", source.name));
+            }
+            if let Some(statuses) = source.told_statuses() {
+                line("statuses", format!("{}: {statuses}", source.name));
             }
         }
         if !self.largest.is_empty() {

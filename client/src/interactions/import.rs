@@ -134,10 +134,7 @@ impl<'a> Import<'a> {
 
     fn end(self) -> ImportOutcome {
         sweep(self.folder, &self.manifest);
-        ImportOutcome {
-            has_data: !self.manifest.is_empty(),
-            sources: self.outcomes,
-        }
+        ImportOutcome::of(&self.manifest, self.outcomes)
     }
 
     /// Forgets the versions of which a segment is damaged, so that they are read again.

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use souk_common::format::Format;
 use souk_common::clock::Timestamp;
+use souk_common::format::Format;
 use souk_common::ids::Digest;
 use souk_common::storage::disk::{Access, DiskFile};
 

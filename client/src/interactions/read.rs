@@ -111,7 +111,12 @@ fn gather(
     levels: Option<&HashMap<String, String>>,
 ) -> Result<Orders, InteractionsError> {
     let mut orders = Orders::default();
-    let has_several = manifest.sources.iter().map(|source| source.segments.len()).sum::<usize>() > 1;
+    let has_several = manifest
+        .sources
+        .iter()
+        .map(|source| source.segments.len())
+        .sum::<usize>()
+        > 1;
     for source in &manifest.sources {
         for (digest, as_of) in source.aged_segments() {
             if has_several {

@@ -14,7 +14,7 @@ use super::outcome::{ImportOutcome, ImportState};
 use super::read::read_store;
 use super::segment::{SegmentVisitor, SegmentWriter, StoredRow, read_segment, segment_path};
 use super::*;
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::{Paths, ShopDataConfig};
 use crate::folder::Folder;
 
@@ -314,6 +314,7 @@ struct Collected {
     users: Vec<String>,
     items: Vec<String>,
     rows: Vec<StoredRow>,
+    not_bought: Vec<(OrderKey, String)>,
 }
 
 impl SegmentVisitor for Collected {
@@ -328,6 +329,10 @@ impl SegmentVisitor for Collected {
     fn row(&mut self, row: StoredRow) {
         self.rows.push(row);
     }
+
+    fn not_bought(&mut self, order: OrderKey, item: &str) {
+        self.not_bought.push((order, item.to_owned()));
+    }
 }
 
 type Line = (String, String, i64, u8, u16, Option<u16>);
@@ -338,6 +343,7 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
     let aside = dir.path().join("segment.new");
     let mut writer = SegmentWriter::begin(&SystemDisk, &aside).unwrap();
     let kinds = [Kind::Purchase, Kind::Return, Kind::View, Kind::Cart];
+    let mut not_bought = Vec::new();
     for (user, item, time, kind, quantity, price) in lines {
         let interaction = Interaction {
             user,
@@ -346,8 +352,13 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
             kind: kinds[usize::from(*kind)],
             quantity: f32::from(*quantity),
             price: price.map(f32::from),
+            order: OrderKey::of(item, user),
         };
         writer.take(&interaction).unwrap();
+        if let Some(order) = interaction.order.filter(|_| *quantity % 3 == 0) {
+            writer.take_not_bought(order, item).unwrap();
+            not_bought.push((order, item.clone()));
+        }
     }
     let digest: Digest = writer.finish(&SystemDisk).unwrap();
     assert!(!aside.exists());
@@ -355,10 +366,12 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
     let path = segment_path(dir.path(), &digest);
     let rows = read_segment(&SystemDisk, &path, &digest, &mut read).unwrap();
     assert_eq!(rows as usize, lines.len());
+    assert_eq!(read.not_bought, not_bought);
     let line = |row: &StoredRow| {
         let kind = kinds.iter().position(|kind| *kind == row.kind).unwrap() as u8;
         let (user, item) = (&read.users[row.user as usize], &read.items[row.item as usize]);
         let price = row.price.map(|price| price as u16);
+        assert_eq!(row.order, OrderKey::of(item, user));
         (
             user.clone(),
             item.clone(),
@@ -386,7 +399,7 @@ proptest! {
 
 #[test]
 fn a_segment_of_several_blocks_says_what_it_was_given() {
-    let line = |at: i64| (format!("u{}", at % 1000), format!("i{}", at % 77), at, 0, 1, None);
+    let line = |at: i64| (format!("u{}", at % 1000), format!("i{}", at % 77), at, 0, 3, None);
     let lines: Vec<Line> = (0..70_000).map(line).collect();
     assert_eq!(there_and_back(&lines), lines);
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::interaction::{Interaction, Kind, Sink};
+use super::interaction::{Interaction, Kind, OrderKey, Sink};
 use super::*;
 
 mod exports;
@@ -24,6 +24,10 @@ impl Sink for Taken {
             sign * one.quantity,
         );
         self.0.push(row);
+        Ok(())
+    }
+
+    fn take_not_bought(&mut self, _: OrderKey, _: &str) -> std::io::Result<()> {
         Ok(())
     }
 }
