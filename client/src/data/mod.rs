@@ -29,6 +29,7 @@ mod statuses;
 #[cfg(test)]
 mod tests;
 mod time;
+mod twins;
 
 pub(crate) use item_names::ItemNames;
 pub(crate) use orders::Orders;

@@ -224,6 +224,8 @@ impl Orders {
         }
         let customers = self.users.names.iter().zip(&sizes);
         report.note_customers(customers.map(|(name, orders)| (name.as_str(), *orders)));
+        report.note_twins("customers", self.users.names.iter().map(String::as_str));
+        report.note_twins("items", self.items.names.iter().map(String::as_str));
         let mut orders: Vec<Order> = self
             .rows
             .into_iter()

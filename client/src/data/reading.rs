@@ -49,16 +49,20 @@ pub fn read_interactions(
             Ok(Line { interaction, missing }) => {
                 sink.take(&interaction)
                     .map_err(|source| DataError::Sink { source })?;
-                report.take(interaction.kind, interaction.time);
+                report.take(interaction.kind);
+                report.note_time(Some(interaction.time));
                 for what in missing.into_iter().flatten() {
                     report.missing(what);
                 }
             }
             Err(Lost::Out(reason)) => report.leave_out(reason),
-            Err(Lost::NotBought { reason, order, item }) => {
-                sink.take_not_bought(order, item)
-                    .map_err(|source| DataError::Sink { source })?;
+            Err(Lost::NotBought(reason, NotBought { order, item, time })) => {
+                if let Some(order) = order {
+                    sink.take_not_bought(order, item)
+                        .map_err(|source| DataError::Sink { source })?;
+                }
                 report.leave_out(reason);
+                report.note_time(time);
             }
             Err(Lost::Event(event)) => report.leave_out_event(event),
             Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
@@ -82,24 +86,18 @@ enum Lost<'r> {
     /// Left out, by this reason.
     Out(&'r str),
     /// Left out, for it was not bought after all, and of which order that is.
-    NotBought {
-        reason: &'r str,
-        order: OrderKey,
-        item: &'r str,
-    },
+    NotBought(&'r str, NotBought<'r>),
     /// Left out for its kind of event.
     Event(&'r str),
     /// Bad: what kind of fault, and which.
     Bad(&'static str, String),
 }
 
-impl<'r> Lost<'r> {
-    fn not_bought(reason: &'r str, order: Option<OrderKey>, item: &'r str) -> Self {
-        match order {
-            Some(order) => Self::NotBought { reason, order, item },
-            None => Self::Out(reason),
-        }
-    }
+/// What is known of a line that was not bought after all; no order where other sources can't speak of it.
+struct NotBought<'r> {
+    order: Option<OrderKey>,
+    item: &'r str,
+    time: Option<i64>,
 }
 
 /// What is needed to read a row, and what has to be kept from one to the next.
@@ -155,8 +153,17 @@ impl<'a> Lines<'a> {
             .statuses
             .of(places, row)
             .map_err(|fault| Lost::Bad(fault, fault.to_owned()))?;
+        let when = match places.time.map(|at| row.get(at)) {
+            None | Some("") => row.get(places.timestamp),
+            Some(time) => {
+                self.when.clear();
+                self.when.extend([row.get(places.timestamp), " ", time]);
+                &self.when
+            }
+        };
         if let Some(reason) = status {
-            return Err(Lost::not_bought(reason, order, item));
+            let time = self.times.parse(when).ok();
+            return Err(Lost::NotBought(reason, NotBought { order, item, time }));
         }
         let mut kind = match places.event {
             Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
@@ -170,14 +177,6 @@ impl<'a> Lines<'a> {
             return Err(Lost::Out(NO_PRODUCT));
         }
         is_id?;
-        let when = match places.time.map(|at| row.get(at)) {
-            None | Some("") => row.get(places.timestamp),
-            Some(time) => {
-                self.when.clear();
-                self.when.extend([row.get(places.timestamp), " ", time]);
-                &self.when
-            }
-        };
         let time = self.times.parse(when).map_err(|fault| {
             Lost::Bad(
                 fault.kind,
@@ -194,7 +193,8 @@ impl<'a> Lines<'a> {
         let quantity = pieces("quantity", places.quantity)?.unwrap_or(1.0)
             - pieces("returned quantity", places.returned)?.unwrap_or(0.0);
         if quantity == 0.0 {
-            return Err(Lost::not_bought(NO_PIECES, order, item));
+            let time = Some(time);
+            return Err(Lost::NotBought(NO_PIECES, NotBought { order, item, time }));
         }
         if quantity < 0.0 {
             kind = Kind::Return;

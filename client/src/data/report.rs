@@ -1,13 +1,13 @@
 //! What reading a shop's data found, for people and for programs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use souk_common::terminal::printable;
 
 use crate::data::interaction::Kind;
-use crate::data::time;
+use crate::data::{time, twins};
 
 /// What reading a shop's data found.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -92,7 +92,8 @@ pub struct SourceReport {
     /// Whether its orders have numbers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_orders: bool,
-    /// The first and the last time of what was taken of orders, in seconds since 1970.
+    /// The first and the last time of its lines that were bought, or would have been but for their status or their pieces, in
+    /// seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(i64, i64)>,
 }
@@ -173,12 +174,17 @@ impl DataReport {
     }
 
     /// Counts a row that was taken.
-    pub fn take(&mut self, kind: Kind, time: i64) {
+    pub fn take(&mut self, kind: Kind) {
         self.returns += u64::from(kind == Kind::Return);
-        let span = &mut self.source().span;
-        let (first, last) = span.unwrap_or((time, time));
-        *span = Some((first.min(time), last.max(time)));
         self.take_row();
+    }
+
+    pub(super) fn note_time(&mut self, time: Option<i64>) {
+        if let Some(time) = time {
+            let span = &mut self.source().span;
+            let (first, last) = span.unwrap_or((time, time));
+            *span = Some((first.min(time), last.max(time)));
+        }
     }
 
     pub(super) fn take_row(&mut self) {
@@ -288,7 +294,7 @@ impl DataReport {
         &mut self.sources[last]
     }
 
-    /// Looks at each customer and how many orders it has: who is largest, and whose ids look like one another's.
+    /// Looks at each customer and how many orders it has: who is largest.
     pub fn note_customers<'a>(&mut self, customers: impl Iterator<Item = (&'a str, u64)> + Clone) {
         let mut largest: Vec<(&str, u64)> = Vec::with_capacity(MAX_EXAMPLES + 1);
         let (mut all, mut count) = (0, 0usize);
@@ -310,20 +316,11 @@ impl DataReport {
             .into_iter()
             .map(|(name, orders)| (name.to_owned(), orders))
             .collect();
-        // Numbers that went through a table of decimals.
-        let whole = |name: &'a str| name.strip_suffix(".0").filter(|name| !name.is_empty());
-        let decimals: BTreeSet<&str> = customers.clone().filter_map(|(name, _)| whole(name)).collect();
-        if !decimals.is_empty() {
-            let mut twins = customers
-                .map(|(name, _)| name)
-                .filter(|name| decimals.contains(name));
-            if let Some(first) = twins.next() {
-                self.warnings.push(format!(
-                    "{} customers stand there twice, such as {first:?} and \"{first}.0\", and count as two: export whole                      numbers",
-                    1 + twins.count()
-                ));
-            }
-        }
+    }
+
+    /// Warns of ids of `what` that are one number written in two ways.
+    pub(super) fn note_twins<'a>(&mut self, what: &str, ids: impl Iterator<Item = &'a str> + Clone) {
+        self.warnings.extend(twins::warning(what, ids));
     }
 
     pub(super) fn note_lines(&mut self, first: u64, lines: u64) {
