@@ -55,7 +55,7 @@ pub(super) fn compared<'a>(id: &'a str, scratch: &'a mut String) -> &'a str {
 }
 
 /// What shop systems write where there is no customer.
-pub(super) const NOBODY: [&str; 18] = [
+pub(super) const NOBODY: [&str; 29] = [
     "0",
     "0.0",
     "-1",
@@ -74,6 +74,17 @@ pub(super) const NOBODY: [&str; 18] = [
     "unknown",
     "undefined",
     "walk-in",
+    "n.a.",
+    "<null>",
+    "(null)",
+    "(not set)",
+    "00000000-0000-0000-0000-000000000000",
+    "gast",
+    "invité",
+    "invitée",
+    "invitado",
+    "invitada",
+    "游客",
 ];
 /// What shop systems call lines that are no products.
 pub(super) const LEAVE_OUT: [&str; 26] = [

