@@ -238,6 +238,10 @@ fn no_order(path: PathBuf, report: &DataReport) -> DataError {
         first: report.bad.first().map_or_else(String::new, |bad| {
             format!("; the first: {}:{}: {}", bad.file, bad.line, bad.reason)
         }),
+        taken_back: match report.taken_back {
+            0 => String::new(),
+            many => format!(", {many} lines of orders that a newer source has as not bought"),
+        },
         unknown: report.rows_not_in_catalogue,
     }
 }
@@ -312,7 +316,7 @@ pub enum DataError {
     NoItemsFile,
     /// No order is left.
     #[error(
-        "{} has no usable order: {rows} rows, {bad_lines} bad lines, {unknown} of items not in the catalogue{first}",
+        "{} has no usable order: {rows} rows, {bad_lines} bad lines, {unknown} of items not in the catalogue{taken_back}{first}",
         path.display()
     )]
     NoOrder {
@@ -324,6 +328,8 @@ pub enum DataError {
         bad_lines: u64,
         /// Orders of unknown items.
         unknown: u64,
+        /// How many lines of orders of one source another takes back, if any.
+        taken_back: String,
         /// The first bad line, if any.
         first: String,
     },

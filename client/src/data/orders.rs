@@ -141,7 +141,7 @@ impl Orders {
     }
 
     /// Makes one history of what several pieces say: an order stands as the newest says that has it, and a line that several
-    /// have counts as often as in the one that has it most often. How many purchases were taken back.
+    /// have counts as often as in the one that has it most often. How many lines of orders were taken back.
     pub(crate) fn settle(&mut self) -> u64 {
         let taken_back = self.take_back();
         self.keep_the_most_often_said();
@@ -164,14 +164,18 @@ impl Orders {
         };
         let bought = self.rows.iter().filter(|row| row.quantity > 0.0);
         let standings = Standings::new(&not_bought, bought.filter_map(line), &self.ages);
-        let mut taken_back = 0;
+        // Several pieces may have had one as bought.
+        let mut taken_back: HashSet<(OrderKey, u64)> = HashSet::new();
         // What came back of such an order is of no other purchase.
         self.rows.retain(|row| {
-            let gone = line(row).is_some_and(|line| standings.is_taken_back(line.order, line.item));
-            taken_back += u64::from(gone && row.quantity > 0.0);
-            !gone
+            let gone = line(row).filter(|line| standings.is_taken_back(line.order, line.item));
+            taken_back.extend(
+                gone.filter(|_| row.quantity > 0.0)
+                    .map(|line| (line.order, line.item)),
+            );
+            gone.is_none()
         });
-        taken_back
+        taken_back.len() as u64
     }
 
     /// Of lines that several pieces say, those of the piece that says them most often; of equals, the first.

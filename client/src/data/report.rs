@@ -33,7 +33,7 @@ pub struct DataReport {
     /// Pairs that were bought and wholly returned; they do not count.
     #[serde(default)]
     pub returned_pairs: usize,
-    /// Purchases of one source whose orders a newer source has as cancelled or refunded; they do not count.
+    /// Lines of orders that one source has as bought and a newer one as cancelled or refunded; they do not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub taken_back: u64,
     /// What became of every row of every file.
@@ -371,7 +371,7 @@ impl DataReport {
             line(
                 "taken back",
                 format!(
-                    "{} purchases of orders that a newer source has as not bought",
+                    "{} lines of orders that a newer source has as not bought",
                     self.taken_back
                 ),
             );

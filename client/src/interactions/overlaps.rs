@@ -124,7 +124,7 @@ fn an_order_that_was_refunded_in_between_is_no_purchase_whichever_export_is_impo
         );
         assert_eq!(report.taken_back, 2);
         assert!(
-            report.to_text().contains("taken back  2 purchases"),
+            report.to_text().contains("taken back  2 lines of orders"),
             "{}",
             report.to_text()
         );
@@ -189,6 +189,13 @@ fn one_line_of_an_order_can_be_taken_back_by_its_status_or_by_its_pieces() {
     let third = shop.write("3.csv", 3, &format!("{HEADER}1,cancelled,ann,jam,1700000000,1\n"));
     shop.import(&third);
     assert_eq!(shop.histories(), []);
+    let nothing = read_store(&shop.folder, &shop.config, None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        nothing.contains("4 lines of orders that a newer source has as not bought"),
+        "{nothing}"
+    );
     shop.forget(&third);
     assert_eq!(shop.histories(), owned(&[("ann", &["jam", "oil"])]));
 }

@@ -1,11 +1,13 @@
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
-use souk_common::storage::disk::SystemDisk;
+use souk_common::storage::disk::{Access, Disk, DiskFile, SystemDisk};
 use tempfile::TempDir;
 
 use super::import::{forget, import, import_changed};
@@ -307,6 +309,69 @@ fn one_import_at_a_time_and_whoever_only_looks_does_not_wait() {
     ));
     drop(held);
     shop.all();
+}
+
+/// A disk on which the shop system writes on to an export while it is being imported.
+#[derive(Debug)]
+struct GrowingExport {
+    export: PathBuf,
+    line: Mutex<Option<&'static str>>,
+}
+
+impl Disk for GrowingExport {
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        SystemDisk.database(builder, path)
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        SystemDisk.open(path, access)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // The segment is complete: what comes now was not read.
+        if let Some(line) = self.line.lock().unwrap().take() {
+            let mut export = fs::OpenOptions::new().append(true).open(&self.export)?;
+            export.write_all(line.as_bytes())?;
+        }
+        SystemDisk.rename(from, to)
+    }
+    fn rename_anew(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename_anew(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.make_folder(path)
+    }
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_folder(path)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        SystemDisk.list(folder)
+    }
+    fn is_file(&self, path: &Path) -> bool {
+        SystemDisk.is_file(path)
+    }
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_told_and_read_again() {
+    let mut shop = Shop::new(&["ann,tea,1700000000,1\n"]);
+    let disk = GrowingExport {
+        export: shop.dir.path().join("0.csv"),
+        line: Mutex::new(Some("bob,jam,1700000001,1\n")),
+    };
+    shop.folder = Folder::on(Arc::new(disk), shop.dir.path());
+    let grew = shop.changed();
+    assert_eq!(states(&grew), [ImportState::Imported]);
+    let told: Vec<String> = grew.troubles().collect();
+    assert!(
+        told[0].contains("0.csv: it was written to while it was read"),
+        "{told:?}"
+    );
+    assert_eq!(grew.not_imported().count(), 0);
+    assert_eq!(shop.histories(), owned(&[("ann", &["tea"])]));
+    assert!(shop.changed().is_good());
+    assert_eq!(shop.histories(), owned(&[("ann", &["tea"]), ("bob", &["jam"])]));
 }
 
 #[derive(Default)]
