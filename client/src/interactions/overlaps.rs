@@ -18,6 +18,9 @@ use crate::folder::Folder;
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const HEADER: &str = "order_id,status,user_id,item_id,timestamp,quantity\n";
 
+/// Each customer with the items that count, by id.
+type Histories = Vec<(String, Vec<String>)>;
+
 /// A shop to which files are given, each written at a moment of its own.
 struct Shop {
     dir: TempDir,
@@ -66,7 +69,7 @@ impl Shop {
         assert!(forget(&self.folder, path.to_str().unwrap()).unwrap());
     }
 
-    fn read(&self) -> Option<(Vec<(String, Vec<String>)>, DataReport)> {
+    fn read(&self) -> Option<(Histories, DataReport)> {
         match read_store(&self.folder, &self.config, None) {
             Ok(read) => {
                 let (shop, items) = (&read.shop, read.shop.catalogue.items());
@@ -84,12 +87,12 @@ impl Shop {
         }
     }
 
-    fn histories(&self) -> Vec<(String, Vec<String>)> {
+    fn histories(&self) -> Histories {
         self.read().map_or_else(Vec::new, |read| read.0)
     }
 }
 
-fn owned(histories: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+fn owned(histories: &[(&str, &[&str])]) -> Histories {
     let items = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
     histories
         .iter()
@@ -288,7 +291,7 @@ fn export_text(export: &Export) -> String {
 }
 
 /// Whose orders count, by the newest export that has them; exports come oldest first.
-fn expected(exports: &[&Export]) -> Vec<(String, Vec<String>)> {
+fn expected(exports: &[&Export]) -> Histories {
     let mut bought: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for order in 0..ORDERS {
         let newest = exports
