@@ -112,7 +112,7 @@ fn as_json(outcome: &ImportOutcome) -> serde_json::Value {
         })
     };
     let sources: Vec<_> = outcome.sources.iter().map(source).collect();
-    json!({ "news": outcome.is_news(), "ok": outcome.is_good(), "sources": sources })
+    json!({ "news": outcome.is_news(), "ok": outcome.is_good(), "doubts": outcome.doubts, "sources": sources })
 }
 
 pub(super) const HELP: &str = "What was imported before and has not changed is not read again. A source of which more lines are \

@@ -310,6 +310,7 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let outcome = refresh(folder, &config)?.outcome;
     let mut notes: Vec<String> = outcome.troubles().collect();
     let refused = !notes.is_empty();
+    notes.extend(outcome.doubts.iter().cloned());
     let read = read_store(folder, &config.data, catalogue.as_ref()).map(|read| read.shop);
     let can_read_all = outcome.sources.iter().all(|source| source.error.is_none());
     let report = match read {

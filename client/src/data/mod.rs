@@ -25,9 +25,11 @@ pub mod outgrown;
 pub mod reading;
 pub mod report;
 pub mod sources;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod time;
+mod twins;
 
 pub(crate) use customers::compared_id;
 pub(crate) use item_names::ItemNames;
@@ -38,7 +40,7 @@ pub use columns::{ItemColumns, OrderColumns};
 pub use config::{FileFormat, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use reading::{Reading, read_interactions};
-pub use report::{BadLine, DataReport, SourceReport};
+pub use report::{BadLine, DataReport, SourceReport, StatusCount};
 
 /// A shop's data, read.
 #[derive(Debug)]
@@ -147,7 +149,7 @@ impl OwnFiles {
         mut orders: Orders,
         mut report: DataReport,
     ) -> Result<ShopData, DataError> {
-        orders.keep_the_most_often_said();
+        report.taken_back = orders.settle();
         report.profiles = count_profiles(config, folder, &mut report)?;
         let first = config
             .orders
@@ -249,6 +251,10 @@ fn no_order(path: PathBuf, report: &DataReport) -> DataError {
         first: report.bad.first().map_or_else(String::new, |bad| {
             format!("; the first: {}:{}: {}", bad.file, bad.line, bad.reason)
         }),
+        taken_back: match report.taken_back {
+            0 => String::new(),
+            many => format!(", {many} lines of orders that a newer source has as not bought"),
+        },
         unknown: report.rows_not_in_catalogue,
     }
 }
@@ -324,7 +330,7 @@ pub enum DataError {
     NoItemsFile,
     /// No order is left.
     #[error(
-        "{} has no usable order: {rows} rows, {bad_lines} bad lines, {unknown} of items not in the catalogue{first}",
+        "{} has no usable order: {rows} rows, {bad_lines} bad lines, {unknown} of items not in the catalogue{taken_back}{first}",
         path.display()
     )]
     NoOrder {
@@ -336,6 +342,8 @@ pub enum DataError {
         bad_lines: u64,
         /// Orders of unknown items.
         unknown: u64,
+        /// How many lines of orders of one source another takes back, if any.
+        taken_back: String,
         /// The first bad line, if any.
         first: String,
     },

@@ -1,21 +1,33 @@
 //! Orders, row by row, into histories.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::io;
 
 use souk_common::dataset::{Dataset, History};
 
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::report::{DataReport, MAX_EXAMPLES};
 
-/// Gathers orders: 32 bytes each, and each distinct id once.
+mod taken_back;
+
+use taken_back::{Line, Standings};
+
+/// Gathers orders: 32 bytes each, 40 where several sources may say the same, and each distinct id once.
 #[derive(Default)]
 pub(crate) struct Orders {
     users: Names,
     items: Names,
     rows: Vec<Order>,
     piece: u32,
+    /// How old each further piece is.
+    ages: Vec<i64>,
+    /// Of each row of further pieces: which order it is of.
+    keys: Vec<Option<OrderKey>>,
+    not_bought: Vec<Line>,
+    hasher: RandomState,
 }
 
 #[derive(Clone, Copy)]
@@ -68,13 +80,18 @@ impl Sink for Orders {
         self.add(user, item, interaction);
         Ok(())
     }
+
+    fn take_not_bought(&mut self, order: OrderKey, item: &str) -> io::Result<()> {
+        self.add_not_bought(order, item);
+        Ok(())
+    }
 }
 
 impl Orders {
-    /// What follows is of another export, which may say again what earlier ones said: a line that several say counts as often
-    /// as in the one that says it most often.
-    pub(crate) fn begin_piece(&mut self) {
+    /// What follows is of another export, which says how orders stood at the time `as_of` and may say again what others say.
+    pub(crate) fn begin_piece(&mut self, as_of: i64) {
         self.piece += 1;
+        self.ages.push(as_of);
     }
 
     /// The number of a customer's id.
@@ -87,8 +104,19 @@ impl Orders {
         self.items.intern(id)
     }
 
+    /// Takes that a line of an order was not bought, which is of concern to other pieces only.
+    pub(crate) fn add_not_bought(&mut self, order: OrderKey, item: &str) {
+        if self.piece > 0 {
+            let (item, piece) = (self.hasher.hash_one(item), self.piece);
+            self.not_bought.push(Line { order, item, piece });
+        }
+    }
+
     /// Takes an interaction whose ids have these numbers.
     pub(crate) fn add(&mut self, user: u32, item: u32, interaction: &Interaction<'_>) {
+        if self.piece > 0 {
+            self.keys.push(interaction.order);
+        }
         self.rows.push(Order {
             user,
             item,
@@ -112,8 +140,46 @@ impl Orders {
         sold
     }
 
+    /// Makes one history of what several pieces say: an order stands as the newest says that has it, and a line that several
+    /// have counts as often as in the one that has it most often. How many lines of orders were taken back.
+    pub(crate) fn settle(&mut self) -> u64 {
+        let taken_back = self.take_back();
+        self.keep_the_most_often_said();
+        taken_back
+    }
+
+    fn take_back(&mut self) -> u64 {
+        let not_bought = std::mem::take(&mut self.not_bought);
+        let keys = std::mem::take(&mut self.keys);
+        if not_bought.is_empty() {
+            return 0;
+        }
+        let touched: HashSet<OrderKey> = not_bought.iter().map(|line| line.order).collect();
+        let (hasher, items) = (&self.hasher, &self.items.names);
+        let line = |row: &Order| {
+            let order = keys[row.sequence as usize].filter(|key| touched.contains(key))?;
+            let item = hasher.hash_one(items[row.item as usize].as_str());
+            let piece = row.piece;
+            Some(Line { order, item, piece })
+        };
+        let bought = self.rows.iter().filter(|row| row.quantity > 0.0);
+        let standings = Standings::new(&not_bought, bought.filter_map(line), &self.ages);
+        // Several pieces may have had one as bought.
+        let mut taken_back: HashSet<(OrderKey, u64)> = HashSet::new();
+        // What came back of such an order is of no other purchase.
+        self.rows.retain(|row| {
+            let gone = line(row).filter(|line| standings.is_taken_back(line.order, line.item));
+            taken_back.extend(
+                gone.filter(|_| row.quantity > 0.0)
+                    .map(|line| (line.order, line.item)),
+            );
+            gone.is_none()
+        });
+        taken_back.len() as u64
+    }
+
     /// Of lines that several pieces say, those of the piece that says them most often; of equals, the first.
-    pub(crate) fn keep_the_most_often_said(&mut self) {
+    fn keep_the_most_often_said(&mut self) {
         if self.rows.iter().all(|order| order.piece == self.piece) {
             return;
         }
@@ -162,6 +228,8 @@ impl Orders {
         }
         let customers = self.users.names.iter().zip(&sizes);
         report.note_customers(customers.map(|(name, orders)| (name.as_str(), *orders)));
+        report.note_twins("customers", self.users.names.iter().map(String::as_str));
+        report.note_twins("items", self.items.names.iter().map(String::as_str));
         let mut orders: Vec<Order> = self
             .rows
             .into_iter()

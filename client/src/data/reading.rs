@@ -1,8 +1,6 @@
 //! Rows of orders into interactions, one by one: whatever is wrong with one costs that one only.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 
 use souk_common::clock::Timestamp;
 use souk_common::table::{Row, RowFault, RowSource, number};
@@ -10,9 +8,10 @@ use souk_common::table::{Row, RowFault, RowSource, number};
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
 use crate::data::customers::{self, Words};
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::layout::{Layout, Places, layout};
 use crate::data::report::DataReport;
+use crate::data::statuses::Statuses;
 use crate::data::time::Times;
 
 /// How rows are to be read.
@@ -52,11 +51,20 @@ pub fn read_interactions(
                 sink.take(&interaction)
                     .map_err(|source| DataError::Sink { source })?;
                 report.take(interaction.kind);
+                report.note_time(Some(interaction.time));
                 for what in missing.into_iter().flatten() {
                     report.missing(what);
                 }
             }
             Err(Lost::Out(reason)) => report.leave_out(reason),
+            Err(Lost::NotBought(reason, NotBought { order, item, time })) => {
+                if let Some(order) = order {
+                    sink.take_not_bought(order, item)
+                        .map_err(|source| DataError::Sink { source })?;
+                }
+                report.leave_out(reason);
+                report.note_time(time);
+            }
             Err(Lost::Event(event)) => report.leave_out_event(event),
             Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
         }
@@ -64,6 +72,7 @@ pub fn read_interactions(
     for told in rows.guessed().into_iter().chain(lines.times.told()) {
         report.guessed(told);
     }
+    report.note_statuses(lines.statuses.found(), lines.places.order.is_some());
     Ok(())
 }
 
@@ -77,16 +86,19 @@ struct Line<'r> {
 enum Lost<'r> {
     /// Left out, by this reason.
     Out(&'r str),
+    /// Left out, for it was not bought after all, and of which order that is.
+    NotBought(&'r str, NotBought<'r>),
     /// Left out for its kind of event.
     Event(&'r str),
     /// Bad: what kind of fault, and which.
     Bad(&'static str, String),
 }
 
-impl Lost<'_> {
-    fn bad(kind: &'static str) -> Self {
-        Self::Bad(kind, kind.to_owned())
-    }
+/// What is known of a line that was not bought after all; no order where other sources can't speak of it.
+struct NotBought<'r> {
+    order: Option<OrderKey>,
+    item: &'r str,
+    time: Option<i64>,
 }
 
 /// What is needed to read a row, and what has to be kept from one to the next.
@@ -101,7 +113,7 @@ struct Lines<'a> {
     nobody: Words,
     leave_out: Words,
     times: Times,
-    standing: Standing,
+    statuses: Statuses,
     /// The last line that was a row although a quote on it does not close.
     cut: Option<u64>,
     user: String,
@@ -129,7 +141,7 @@ impl<'a> Lines<'a> {
             nobody: Words::new(&config.nobody),
             leave_out: Words::new(&config.leave_out),
             times: Times::new(config, reading.now)?,
-            standing: Standing::new(layout, &config.not_bought),
+            statuses: Statuses::new(layout, &config.not_bought),
             cut: None,
             user: String::new(),
             when: String::new(),
@@ -141,28 +153,23 @@ impl<'a> Lines<'a> {
         let cut = self.is_cut(row)?;
         let places = &self.places;
         let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
-        if let Some(reason) = self.standing.of(places, row)? {
-            return Err(Lost::Out(reason));
-        }
-        let mut kind = match places.event {
-            Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
-            None => Kind::Purchase,
-        };
         let (user, item) = (row.get(places.user), row.get(places.item));
-        if user.is_empty() || self.nobody.have(user, &mut self.scratch) {
-            return Err(Lost::Out(NO_CUSTOMER));
-        }
+        let is_nobody = user.is_empty() || self.nobody.have(user, &mut self.scratch);
         let title = get(places.title);
-        if self.leave_out.have(item, &mut self.scratch) || self.leave_out.have(title, &mut self.scratch) {
-            return Err(Lost::Out(NO_PRODUCT));
-        }
-        check_id("user", user)?;
-        check_id("item", item).map_err(|lost| match &self.no_number {
+        let no_number = |lost| match &self.no_number {
             Some(hint) if item.is_empty() && !title.is_empty() => {
                 Lost::Bad("empty id", format!("the item id is empty{hint}"))
             }
             _ => lost,
-        })?;
+        };
+        let is_id = check_id("user", user).and_then(|()| check_id("item", item).map_err(no_number));
+        let user = customers::compared(user, &mut self.user);
+        // Only of what is an id can another source say something.
+        let order = OrderKey::of(get(places.order), user).filter(|_| !is_nobody && is_id.is_ok());
+        let status = self
+            .statuses
+            .of(places, row)
+            .map_err(|fault| Lost::Bad(fault, fault.to_owned()))?;
         let (when, moment) = match places.time.map(|at| row.get(at)) {
             None | Some("") => (row.get(places.timestamp), row.moment(places.timestamp)),
             Some(time) => {
@@ -175,6 +182,21 @@ impl<'a> Lines<'a> {
             Some(moment) => self.times.of_moment(moment),
             None => self.times.parse(when),
         };
+        if let Some(reason) = status {
+            let time = time.ok();
+            return Err(Lost::NotBought(reason, NotBought { order, item, time }));
+        }
+        let mut kind = match places.event {
+            Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
+            None => Kind::Purchase,
+        };
+        if is_nobody {
+            return Err(Lost::Out(NO_CUSTOMER));
+        }
+        if self.leave_out.have(item, &mut self.scratch) || self.leave_out.have(title, &mut self.scratch) {
+            return Err(Lost::Out(NO_PRODUCT));
+        }
+        is_id?;
         let time = time.map_err(|fault| {
             Lost::Bad(
                 fault.kind,
@@ -191,7 +213,8 @@ impl<'a> Lines<'a> {
         let quantity = pieces("quantity", places.quantity)?.unwrap_or(1.0)
             - pieces("returned quantity", places.returned)?.unwrap_or(0.0);
         if quantity == 0.0 {
-            return Err(Lost::Out(NO_PIECES));
+            let time = Some(time);
+            return Err(Lost::NotBought(NO_PIECES, NotBought { order, item, time }));
         }
         if quantity < 0.0 {
             kind = Kind::Return;
@@ -209,7 +232,7 @@ impl<'a> Lines<'a> {
         // An item without a group counts as one that the catalogue does not have.
         let group = self.levels.and_then(|levels| levels.get(item));
         let interaction = Interaction {
-            user: customers::compared(user, &mut self.user),
+            user,
             item: group
                 .filter(|group| !group.is_empty())
                 .map_or(item, String::as_str),
@@ -217,6 +240,7 @@ impl<'a> Lines<'a> {
             kind,
             quantity: quantity.abs() as f32,
             price: price.map(|price| price as f32),
+            order,
         };
         Ok(Line { interaction, missing })
     }
@@ -253,78 +277,6 @@ fn kind_of<'r>(event: &'r str, wanted: Option<&[String]>, scratch: &mut String) 
     }
 }
 
-/// Whether an order was bought, where one line may say it of all.
-struct Standing {
-    not_bought: Words,
-    on_first_line: bool,
-    /// By an order's hash: the place of its reason in `reasons`, if it was not bought. 16 bytes an order.
-    orders: HashMap<u64, Option<u8>>,
-    hasher: RandomState,
-    reasons: Vec<String>,
-    scratch: String,
-}
-
-impl Standing {
-    fn new(layout: &Layout, words: &[String]) -> Self {
-        let more = layout.not_bought.iter().map(|word| (*word).to_owned());
-        let words: Vec<String> = words.iter().cloned().chain(more).collect();
-        Self {
-            not_bought: Words::new(&words),
-            on_first_line: layout.status_on_first_line,
-            orders: HashMap::new(),
-            hasher: RandomState::new(),
-            reasons: Vec::new(),
-            scratch: String::new(),
-        }
-    }
-
-    /// Why the row's order counts for nothing, if so.
-    fn of(&mut self, places: &Places, row: &Row) -> Result<Option<&str>, Lost<'static>> {
-        let get = |place: Option<usize>| place.map_or("", |at| row.get(at));
-        let (status, cancelled) = (get(places.status), !get(places.cancelled).is_empty());
-        // As WooCommerce keeps it in its tables.
-        let status = status.strip_prefix("wc-").unwrap_or(status);
-        let order = match places.order {
-            Some(at) if self.on_first_line && places.status.is_some() => Some(row.get(at)),
-            _ => None,
-        };
-        let key = order.map(|order| self.hasher.hash_one(order));
-        if let Some(key) = key
-            && status.is_empty()
-            && !cancelled
-        {
-            return match self.orders.get(&key) {
-                Some(reason) => Ok(reason.map(|at| self.reasons[usize::from(at)].as_str())),
-                None => Err(Lost::bad(
-                    "the order's first line, which has its status, is missing",
-                )),
-            };
-        }
-        let reason = match self.not_bought.have(status, &mut self.scratch) {
-            true => Some(self.scratch.clone()),
-            false => cancelled.then(|| "cancelled".to_owned()),
-        };
-        let at = reason.map(|reason| self.place_of(&format!("order {reason}")));
-        if let Some(key) = key {
-            self.orders.insert(key, at);
-        }
-        Ok(at.map(|at| self.reasons[usize::from(at)].as_str()))
-    }
-
-    fn place_of(&mut self, reason: &str) -> u8 {
-        let known = self.reasons.iter().position(|known| known == reason);
-        let at = known.unwrap_or_else(|| {
-            // A `*` of the owner's may stand for many.
-            if self.reasons.len() >= MOST_REASONS {
-                return MOST_REASONS - 1;
-            }
-            self.reasons.push(reason.to_owned());
-            self.reasons.len() - 1
-        });
-        at as u8
-    }
-}
-
 fn check_id(name: &'static str, id: &str) -> Result<(), Lost<'static>> {
     if id.is_empty() {
         return Err(Lost::Bad("empty id", format!("the {name} id is empty")));
@@ -357,7 +309,7 @@ fn is_of_a_spreadsheet(id: &str) -> bool {
 }
 
 /// Enough of a text to find it by.
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     text.char_indices()
         .nth(MOST_SHOWN)
         .map_or(text, |(end, _)| &text[..end])
@@ -367,7 +319,6 @@ fn shortened(text: &str) -> &str {
 const MAX_ID_BYTES: usize = 256;
 /// Most letters of a value that are shown.
 const MOST_SHOWN: usize = 60;
-const MOST_REASONS: usize = 50;
 const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"];
 const NO_CUSTOMER: &str = "no customer";
 const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";

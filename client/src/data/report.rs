@@ -1,13 +1,13 @@
 //! What reading a shop's data found, for people and for programs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use souk_common::terminal::printable;
 
 use crate::data::interaction::Kind;
-use crate::data::time;
+use crate::data::{time, twins};
 
 /// What reading a shop's data found.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -33,6 +33,9 @@ pub struct DataReport {
     /// Pairs that were bought and wholly returned; they do not count.
     #[serde(default)]
     pub returned_pairs: usize,
+    /// Lines of orders that one source has as bought and a newer one as cancelled or refunded; they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken_back: u64,
     /// What became of every row of every file.
     #[serde(default)]
     pub sources: Vec<SourceReport>,
@@ -83,6 +86,27 @@ pub struct SourceReport {
     pub missing: BTreeMap<String, u64>,
     /// How it was taken to be written where nobody said so, a sentence each.
     pub guessed: Vec<String>,
+    /// The statuses of its orders, in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<String, StatusCount>,
+    /// Whether its orders have numbers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_orders: bool,
+    /// The first and the last time of its lines that were bought, or would have been but for their status or their pieces, in
+    /// seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<(i64, i64)>,
+}
+
+/// What was made of a status of orders.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StatusCount {
+    /// In how many lines it stands, or holds from their order's first line.
+    pub lines: u64,
+    /// Whether they counted as bought.
+    pub bought: bool,
+    /// Whether there is no doubt about that.
+    pub known: bool,
 }
 
 impl SourceReport {
@@ -101,6 +125,15 @@ impl SourceReport {
             told(self.bad_rows(), "bad", &self.bad),
         ))
         .to_string()
+    }
+
+    /// Each status with the number of its lines and whether they counted, in a line; none where there are no statuses.
+    pub fn told_statuses(&self) -> Option<String> {
+        let each = self.statuses.iter().map(|(status, count)| {
+            let counted = if count.bought { "bought" } else { "not bought" };
+            format!("{status} {} ({counted})", count.lines)
+        });
+        (!self.statuses.is_empty()).then(|| each.collect::<Vec<_>>().join(", "))
     }
 
     /// How many rows were left out.
@@ -146,6 +179,14 @@ impl DataReport {
         self.take_row();
     }
 
+    pub(super) fn note_time(&mut self, time: Option<i64>) {
+        if let Some(time) = time {
+            let span = &mut self.source().span;
+            let (first, last) = span.unwrap_or((time, time));
+            *span = Some((first.min(time), last.max(time)));
+        }
+    }
+
     pub(super) fn take_row(&mut self) {
         let source = self.source();
         source.rows += 1;
@@ -189,12 +230,45 @@ impl DataReport {
         self.source().guessed.push(told);
     }
 
+    /// Says which statuses the file's orders have, warns of those that count and may not, and says whether orders have numbers.
+    pub(super) fn note_statuses<'s>(
+        &mut self,
+        statuses: impl Iterator<Item = (&'s str, StatusCount)>,
+        has_orders: bool,
+    ) {
+        let mut warnings = Vec::new();
+        let source = self.source();
+        source.has_orders = has_orders;
+        for (status, count) in statuses {
+            if !count.known {
+                warnings.push(format!(
+                    "{} lines of {} have the status {status:?}, which is none that is known, and count as bought: if it means that \
+                     nothing was bought, name it in not_bought under [data], beside the words that are to stay",
+                    count.lines, source.name
+                ));
+            }
+            // Others may be of both kinds, and the owner's list may let count what another column says was cancelled.
+            let name = match source.statuses.contains_key(status) {
+                true => format!("{status} (bought: {})", count.bought),
+                false => status.to_owned(),
+            };
+            source.statuses.insert(name, count);
+        }
+        self.warnings.extend(warnings);
+    }
+
     /// Adds what another reading of rows found; the rows' files are then files of both.
     pub fn add(&mut self, other: &Self) {
         self.files.extend(other.files.iter().cloned());
         self.rows += other.rows;
         self.returns += other.returns;
         self.sources.extend(other.sources.iter().cloned());
+        let warnings = other.warnings.iter();
+        let new: Vec<String> = warnings
+            .filter(|told| !self.warnings.contains(told))
+            .cloned()
+            .collect();
+        self.warnings.extend(new);
         self.bad_lines += other.bad_lines;
         let room = MAX_LISTED.saturating_sub(self.bad.len());
         self.bad.extend(other.bad.iter().take(room).cloned());
@@ -220,7 +294,7 @@ impl DataReport {
         &mut self.sources[last]
     }
 
-    /// Looks at each customer and how many orders it has: who is largest, and whose ids look like one another's.
+    /// Looks at each customer and how many orders it has: who is largest.
     pub fn note_customers<'a>(&mut self, customers: impl Iterator<Item = (&'a str, u64)> + Clone) {
         let mut largest: Vec<(&str, u64)> = Vec::with_capacity(MAX_EXAMPLES + 1);
         let (mut all, mut count) = (0, 0usize);
@@ -242,20 +316,11 @@ impl DataReport {
             .into_iter()
             .map(|(name, orders)| (name.to_owned(), orders))
             .collect();
-        // Numbers that went through a table of decimals.
-        let whole = |name: &'a str| name.strip_suffix(".0").filter(|name| !name.is_empty());
-        let decimals: BTreeSet<&str> = customers.clone().filter_map(|(name, _)| whole(name)).collect();
-        if !decimals.is_empty() {
-            let mut twins = customers
-                .map(|(name, _)| name)
-                .filter(|name| decimals.contains(name));
-            if let Some(first) = twins.next() {
-                self.warnings.push(format!(
-                    "{} customers stand there twice, such as {first:?} and \"{first}.0\", and count as two: export whole numbers",
-                    1 + twins.count()
-                ));
-            }
-        }
+    }
+
+    /// Warns of ids of `what` that are one number written in two ways.
+    pub(super) fn note_twins<'a>(&mut self, what: &str, ids: impl Iterator<Item = &'a str> + Clone) {
+        self.warnings.extend(twins::warning(what, ids));
     }
 
     pub(super) fn note_lines(&mut self, first: u64, lines: u64) {
@@ -302,6 +367,15 @@ impl DataReport {
                 format!("{}; {} pairs wholly returned", self.returns, self.returned_pairs),
             );
         }
+        if self.taken_back > 0 {
+            line(
+                "taken back",
+                format!(
+                    "{} lines of orders that a newer source has as not bought",
+                    self.taken_back
+                ),
+            );
+        }
         for source in &self.sources {
             line("read", source.summary());
             if !source.missing.is_empty() {
@@ -310,6 +384,9 @@ impl DataReport {
             }
             for guess in &source.guessed {
                 line("taken as", format!("{}: {guess}", source.name));
+            }
+            if let Some(statuses) = source.told_statuses() {
+                line("statuses", format!("{}: {statuses}", source.name));
             }
         }
         if !self.largest.is_empty() {

@@ -134,10 +134,7 @@ impl<'a> Import<'a> {
 
     fn end(self) -> ImportOutcome {
         sweep(self.folder, &self.manifest);
-        ImportOutcome {
-            has_data: !self.manifest.is_empty(),
-            sources: self.outcomes,
-        }
+        ImportOutcome::of(&self.manifest, self.outcomes)
     }
 
     /// Forgets the versions of which a segment is damaged, so that they are read again.
@@ -306,8 +303,7 @@ impl<'a> Import<'a> {
                 return Ok(Err(error));
             }
         };
-        let rows = writer.rows();
-        if refused.is_some() || rows == 0 {
+        if refused.is_some() || writer.is_empty() {
             drop(writer);
             let _ = disk.remove(&aside);
             let digest = None;
@@ -356,18 +352,10 @@ impl<'a> Import<'a> {
                 match beside {
                     true if is_known => {}
                     true => entry.report.add(&read.report),
-                    false => {
-                        entry.segments.clear();
-                        entry.report = read.report;
-                    }
+                    false => entry.report = read.report,
                 }
-                let known = &entry.segments;
-                let new: Vec<Digest> = read
-                    .digest
-                    .into_iter()
-                    .filter(|digest| !known.contains(digest))
-                    .collect();
-                entry.segments.extend(new);
+                let asked = version.stamp.is_none().then_some(self.now);
+                entry.note_segment(read.digest, beside, asked);
                 entry.read = Some(version);
                 entry.refused = None;
                 match is_known {
@@ -384,7 +372,7 @@ impl<'a> Import<'a> {
 
 /// What came of reading a source.
 struct Segment {
-    /// None if it has no interactions, or was refused.
+    /// None if it says nothing, or was refused.
     digest: Option<Digest>,
     report: DataReport,
     refused: Option<String>,

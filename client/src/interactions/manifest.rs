@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use souk_common::clock::Timestamp;
 use souk_common::format::Format;
 use souk_common::ids::Digest;
 use souk_common::storage::disk::{Access, DiskFile};
@@ -37,6 +38,9 @@ pub struct ImportedSource {
     pub read: Option<ReadVersion>,
     /// The files of interactions, by digest, oldest first.
     pub segments: Vec<Digest>,
+    /// Of a query: when each of them was asked last, nanoseconds since 1970. A file's one is as old as the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<i64>,
     /// Where the next query begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<String>,
@@ -54,6 +58,7 @@ impl ImportedSource {
             given,
             read: None,
             segments: Vec::new(),
+            asked: Vec::new(),
             watermark: None,
             report: DataReport::default(),
             refused: None,
@@ -66,6 +71,46 @@ impl ImportedSource {
             Some(refused) => Some(&refused.version),
             None => self.read.as_ref(),
         }
+    }
+
+    /// Notes a segment that was read, `beside` the earlier ones or in their place, and of a query, when it was `asked`. One that
+    /// is there already is as new as the last answer that says it.
+    pub(crate) fn note_segment(&mut self, segment: Option<Digest>, beside: bool, asked: Option<Timestamp>) {
+        if !beside {
+            self.segments.clear();
+            self.asked.clear();
+        }
+        let Some(segment) = segment else { return };
+        let Some(asked) = asked else {
+            self.segments.push(segment);
+            return;
+        };
+        // Stores from before this was noted know the order alone.
+        self.asked.resize(self.segments.len(), i64::MIN);
+        let last = self.asked.last().copied();
+        if let Some(at) = self.segments.iter().position(|known| *known == segment) {
+            self.segments.remove(at);
+            self.asked.remove(at);
+        }
+        // Answers follow one another, also where a clock was put back.
+        let asked = asked.0.saturating_mul(1_000_000);
+        self.asked
+            .push(last.map_or(asked, |last| asked.max(last.saturating_add(1))));
+        self.segments.push(segment);
+    }
+
+    /// Its segments, each with the time as of which it says how orders stand, nanoseconds since 1970: when the file was
+    /// written, or the query asked. Whoever imports them when makes no difference.
+    pub(crate) fn aged_segments(&self) -> impl Iterator<Item = (&Digest, i64)> {
+        let stamp = self.read.as_ref().and_then(|read| read.stamp);
+        let age = move |at: usize| match stamp {
+            Some(stamp) => stamp.written,
+            None => self.asked.get(at).copied().unwrap_or(i64::MIN),
+        };
+        self.segments
+            .iter()
+            .enumerate()
+            .map(move |(at, digest)| (digest, age(at)))
     }
 
     /// Has it read again, whole, at the next occasion.
@@ -160,14 +205,20 @@ impl StoreManifest {
         written.map_err(|source| InteractionsError::Disk { path, source })
     }
 
-    /// A digest that changes with what the store holds, and with nothing else.
+    /// A digest that changes with what the store holds and which of it is newer, and with nothing else.
     pub fn contents(&self) -> Digest {
+        let ages = || self.sources.iter().flat_map(ImportedSource::aged_segments);
+        let mut distinct: Vec<i64> = ages().map(|(_, age)| age).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let place = |age: &i64| distinct.binary_search(age).unwrap_or_default();
+        let places: Vec<usize> = ages().map(|(_, age)| place(&age)).collect();
         let named: Vec<_> = self
             .sources
             .iter()
             .map(|source| (&source.name, &source.segments))
             .collect();
-        Digest::of(&serde_json::to_vec(&named).expect("names and digests have a JSON form"))
+        Digest::of(&serde_json::to_vec(&(named, places)).expect("names and digests have a JSON form"))
     }
 
     /// Whether nothing was ever imported.

@@ -18,6 +18,8 @@ pub mod erase;
 pub mod import;
 pub mod manifest;
 pub mod outcome;
+#[cfg(test)]
+mod overlaps;
 pub mod read;
 pub mod refresh;
 mod rows;

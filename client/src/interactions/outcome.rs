@@ -7,7 +7,7 @@ use souk_common::terminal::printable;
 
 use super::manifest::{ImportedSource, StoreManifest};
 use super::read::HistoriesError;
-use crate::data::{DataError, DataReport};
+use crate::data::{DataError, DataReport, SourceReport};
 
 /// What came of each source.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct ImportOutcome {
     pub sources: Vec<SourceOutcome>,
     /// Whether the store has anything, of whatever age.
     pub has_data: bool,
+    /// What can't be known of the store as it is now, a sentence each.
+    pub doubts: Vec<String>,
 }
 
 /// What came of one.
@@ -54,13 +56,19 @@ pub enum ImportState {
 }
 
 impl ImportOutcome {
+    /// Of what came of `sources`, and of the store as it is then.
+    pub(crate) fn of(manifest: &StoreManifest, sources: Vec<SourceOutcome>) -> Self {
+        Self {
+            sources,
+            has_data: !manifest.is_empty(),
+            doubts: doubts(manifest),
+        }
+    }
+
     /// Of a store that has every source as it is.
     pub(crate) fn unchanged(manifest: &StoreManifest) -> Self {
         let kept = manifest.sources.iter().filter(|source| !source.given);
-        Self {
-            sources: kept.map(SourceOutcome::as_seen).collect(),
-            has_data: !manifest.is_empty(),
-        }
+        Self::of(manifest, kept.map(SourceOutcome::as_seen).collect())
     }
 
     /// Whether every source is in the store as it is now.
@@ -91,9 +99,11 @@ impl ImportOutcome {
         self.sources.iter().filter_map(SourceOutcome::news)
     }
 
-    /// One line a source, whatever became of it, and the troubles.
+    /// One line a source, whatever became of it, and the troubles and doubts.
     pub fn lines(&self) -> Vec<String> {
-        self.taken().into_iter().chain(self.troubles()).collect()
+        let doubts = self.doubts.iter().cloned();
+        let lines = self.taken().into_iter().chain(self.troubles());
+        lines.chain(doubts).collect()
     }
 
     /// One line a source that the store has as it is, or has let go.
@@ -113,7 +123,8 @@ impl ImportOutcome {
     pub fn lines_of_imported(&self) -> Vec<String> {
         let grew = self.sources.iter().filter(|source| source.grew);
         let grew = grew.filter_map(SourceOutcome::trouble);
-        self.taken().into_iter().chain(grew).collect()
+        let doubts = self.doubts.iter().cloned();
+        self.taken().into_iter().chain(grew).chain(doubts).collect()
     }
 
     /// What reading found, of all sources together: also of those that were refused.
@@ -133,6 +144,38 @@ impl ImportOutcome {
             },
         }
     }
+}
+
+/// Whether sources of the same time may have the same orders, and one of them cancelled or refunded ones, and no order numbers
+/// tell which purchases these were.
+fn doubts(manifest: &StoreManifest) -> Vec<String> {
+    let reports = || manifest.sources.iter().flat_map(|source| &source.report.sources);
+    let is_cancelling = |report: &SourceReport| report.statuses.values().any(|count| !count.bought);
+    let is_doubtful = |newer: &SourceReport, other: &SourceReport| {
+        let overlap = match (newer.span, other.span) {
+            (Some(newer), Some(other)) => newer.0 <= other.1 && other.0 <= newer.1,
+            // Nothing tells of when the cancelled ones are.
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        overlap && !(newer.has_orders && other.has_orders)
+    };
+    let cancelling = reports().enumerate().filter(|(_, report)| is_cancelling(report));
+    let mut pairs = cancelling.flat_map(|(at, newer)| {
+        let others = reports().enumerate().filter(move |(other, _)| *other != at);
+        others
+            .filter(move |(_, other)| is_doubtful(newer, other))
+            .map(move |(_, other)| (newer, other))
+    });
+    let told = pairs.next().map(|(newer, other)| {
+        let without = if newer.has_orders { other } else { newer };
+        format!(
+            "{} and {} are of the same time, and {} has cancelled or refunded orders: if they are orders that {} has as bought, \
+             these purchases count, for {} has no order numbers to find them by (columns.order under [data])",
+            newer.name, other.name, newer.name, other.name, without.name
+        )
+    });
+    told.into_iter().collect()
 }
 
 /// The error and what is behind it.
@@ -194,7 +237,11 @@ impl SourceOutcome {
             let counts = counts.into_iter().filter(|(_, counts)| !counts.is_empty());
             lines.extend(counts.map(|(name, counts)| format!("{name}: {}", counted(counts))));
             lines.extend(source.guessed.iter().map(|guess| format!("taken as: {guess}")));
+            let statuses = source.told_statuses();
+            lines.extend(statuses.map(|statuses| format!("statuses: {statuses}")));
         }
+        let warnings = self.report.warnings.iter();
+        lines.extend(warnings.map(|warning| format!("look at: {warning}")));
         let bad = self.report.bad.iter();
         lines.extend(bad.map(|bad| format!("  {}:{}: {}", bad.file, bad.line, bad.reason)));
         let more = self.report.bad_lines.saturating_sub(self.report.bad.len() as u64);

@@ -9,7 +9,7 @@ use souk_common::ids::Digest;
 use super::InteractionsError;
 use super::manifest::{StoreManifest, store_folder};
 use super::segment::{SegmentVisitor, StoredRow, read_segment, segment_path};
-use crate::data::interaction::Interaction;
+use crate::data::interaction::{Interaction, OrderKey};
 use crate::data::{DataError, DataReport, Orders, OwnFiles, ShopData, ShopDataConfig};
 use crate::folder::Folder;
 
@@ -52,7 +52,7 @@ pub struct StoredShop {
 /// federation; without one, it is the items file, or else the items that were bought.
 ///
 /// A line that overlapping sources (or overlapping pieces of one query) have in common counts as often as in the one that has
-/// it most often.
+/// it most often; an order that the newest of them has as cancelled or refunded counts for nothing, where orders have numbers.
 ///
 /// # Errors
 /// When a segment is damaged, or nothing in the store is of an item in the catalogue.
@@ -82,7 +82,7 @@ pub(super) fn read_orders(
 ) -> Result<(Orders, OwnFiles), HistoriesError> {
     let own = OwnFiles::read(config, folder.path(), catalogue, report)?;
     let (mut orders, _) = stored_orders(folder, &own, report)?;
-    orders.keep_the_most_often_said();
+    report.taken_back = orders.settle();
     Ok((orders, own))
 }
 
@@ -118,9 +118,17 @@ fn gather(
     levels: Option<&HashMap<String, String>>,
 ) -> Result<Orders, InteractionsError> {
     let mut orders = Orders::default();
+    let has_several = manifest
+        .sources
+        .iter()
+        .map(|source| source.segments.len())
+        .sum::<usize>()
+        > 1;
     for source in &manifest.sources {
-        for digest in &source.segments {
-            orders.begin_piece();
+        for (digest, as_of) in source.aged_segments() {
+            if has_several {
+                orders.begin_piece(as_of);
+            }
             let path = segment_path(&store_folder(folder), digest);
             let mut piece = Piece {
                 orders: &mut orders,
@@ -153,18 +161,25 @@ struct Piece<'a> {
     items: Vec<u32>,
 }
 
+impl<'a> Piece<'a> {
+    /// The item's id, or the group in its place.
+    fn named<'i>(&self, id: &'i str) -> &'i str
+    where
+        'a: 'i,
+    {
+        let group = self.levels.and_then(|levels| levels.get(id));
+        group.filter(|group| !group.is_empty()).map_or(id, String::as_str)
+    }
+}
+
 impl SegmentVisitor for Piece<'_> {
     fn user(&mut self, id: &str) {
         self.users.push(self.orders.user(id));
     }
 
     fn item(&mut self, id: &str) {
-        let group = self
-            .levels
-            .and_then(|levels| levels.get(id))
-            .filter(|group| !group.is_empty());
-        self.items
-            .push(self.orders.item(group.map_or(id, String::as_str)));
+        let item = self.orders.item(self.named(id));
+        self.items.push(item);
     }
 
     fn row(&mut self, row: StoredRow) {
@@ -176,7 +191,12 @@ impl SegmentVisitor for Piece<'_> {
             kind: row.kind,
             quantity: row.quantity,
             price: row.price,
+            order: row.order,
         };
         self.orders.add(user, item, &interaction);
+    }
+
+    fn not_bought(&mut self, order: OrderKey, item: &str) {
+        self.orders.add_not_bought(order, self.named(item));
     }
 }

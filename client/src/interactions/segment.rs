@@ -1,8 +1,9 @@
 //! Segment files: the interactions of one imported piece of a source, by column, never changed once written.
 //!
 //! A file begins with [`MAGIC`] and the format's number. Blocks of up to [`BLOCK_ROWS`] rows follow, each with the ids that
-//! it is the first to use, so that neither writer nor reader ever holds more than one block of rows. A block of no rows ends
-//! the file and says how many there were. The file is named by its digest, which every reading checks.
+//! it is the first to use, so that neither writer nor reader ever holds more than one block of rows; and with as many order
+//! lines that were not bought after all, which are no rows but may take back rows of earlier sources. A block of neither ends
+//! the file and says how many rows there were. The file is named by its digest, which every reading checks.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use souk_common::ids::{Digest, Digester};
 use souk_common::storage::disk::{Access, Disk, DiskFile, folder_of};
 
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 
 /// One stored interaction; `user` and `item` count the distinct ids of its segment, in the order of their first use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +23,7 @@ pub(crate) struct StoredRow {
     pub(crate) kind: Kind,
     pub(crate) quantity: f32,
     pub(crate) price: Option<f32>,
+    pub(crate) order: Option<OrderKey>,
 }
 
 /// What takes a segment as it is read: each id before the first row that uses it.
@@ -29,6 +31,8 @@ pub(crate) trait SegmentVisitor {
     fn user(&mut self, id: &str);
     fn item(&mut self, id: &str);
     fn row(&mut self, row: StoredRow);
+    /// A line of an order that was not bought after all.
+    fn not_bought(&mut self, order: OrderKey, item: &str);
 }
 
 /// A segment that is being written aside.
@@ -40,6 +44,7 @@ pub(crate) struct SegmentWriter {
     items: Ids,
     block: Block,
     rows: u64,
+    not_bought: u64,
 }
 
 impl SegmentWriter {
@@ -59,19 +64,20 @@ impl SegmentWriter {
             items: Ids::default(),
             block: Block::default(),
             rows: 0,
+            not_bought: 0,
         })
     }
 
-    /// How many rows it has so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
+    /// Whether it says nothing so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows + self.not_bought == 0
     }
 
     /// Ends it: its bytes are durable and it has its name, that of its digest, in the same folder. The folder is synchronised
     /// by whoever names the segment in the manifest.
     pub(crate) fn finish(mut self, disk: &dyn Disk) -> io::Result<Digest> {
         self.write_block()?;
-        self.file.write_all(&0u32.to_le_bytes())?;
+        self.file.write_all(&[0; 8])?;
         self.file.write_all(&self.rows.to_le_bytes())?;
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.file.sync()?;
@@ -84,10 +90,12 @@ impl SegmentWriter {
     fn write_block(&mut self) -> io::Result<()> {
         let block = &mut self.block;
         let rows = block.users.len();
-        if rows == 0 {
+        if rows + block.not_bought.len() == 0 {
             return Ok(());
         }
         self.file.write_all(&(rows as u32).to_le_bytes())?;
+        self.file
+            .write_all(&(block.not_bought.len() as u32).to_le_bytes())?;
         for ids in [&mut self.users, &mut self.items] {
             self.file.write_all(&ids.new.to_le_bytes())?;
             self.file.write_all(&ids.bytes)?;
@@ -100,6 +108,9 @@ impl SegmentWriter {
         write_column(&mut self.file, &block.kinds, |kind| [kind])?;
         write_column(&mut self.file, &block.quantities, u32::to_le_bytes)?;
         write_column(&mut self.file, &block.prices, u32::to_le_bytes)?;
+        write_column(&mut self.file, &block.orders, u64::to_le_bytes)?;
+        write_column(&mut self.file, &block.not_bought, u64::to_le_bytes)?;
+        self.file.write_all(&block.not_bought_items)?;
         block.clear();
         Ok(())
     }
@@ -118,8 +129,19 @@ impl Sink for SegmentWriter {
         block.kinds.push(code_of(interaction.kind));
         block.quantities.push(interaction.quantity.to_bits());
         block.prices.push(interaction.price.unwrap_or(f32::NAN).to_bits());
+        block.orders.push(OrderKey::to_bits(interaction.order));
         self.rows += 1;
         if block.users.len() == BLOCK_ROWS {
+            self.write_block()?;
+        }
+        Ok(())
+    }
+
+    fn take_not_bought(&mut self, order: OrderKey, item: &str) -> io::Result<()> {
+        write_id(&mut self.block.not_bought_items, item)?;
+        self.block.not_bought.push(OrderKey::to_bits(Some(order)));
+        self.not_bought += 1;
+        if self.block.not_bought.len() == BLOCK_ROWS {
             self.write_block()?;
         }
         Ok(())
@@ -139,18 +161,24 @@ impl Ids {
         if let Some(known) = self.numbers.get(id) {
             return Ok(*known);
         }
-        let too = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let length = u16::try_from(id.len()).map_err(|_| too("an id is longer than 65,535 bytes"))?;
-        let number = u32::try_from(self.numbers.len()).map_err(|_| too("there are over 4 billion ids"))?;
+        let number =
+            u32::try_from(self.numbers.len()).map_err(|_| damaged("there are over 4 billion ids"))?;
+        write_id(&mut self.bytes, id)?;
         self.numbers.insert(id.into(), number);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(id.as_bytes());
         self.new += 1;
         Ok(number)
     }
 }
 
-/// Rows of one block, by column; quantities and prices as bits, no price as not a number.
+fn write_id(into: &mut Vec<u8>, id: &str) -> io::Result<()> {
+    let length = u16::try_from(id.len()).map_err(|_| damaged("an id is longer than 65,535 bytes"))?;
+    into.extend_from_slice(&length.to_le_bytes());
+    into.extend_from_slice(id.as_bytes());
+    Ok(())
+}
+
+/// Rows of one block, by column; quantities and prices as bits, no price as not a number, no order as 0. And lines of orders
+/// that were not bought, with their items as they are written.
 #[derive(Debug, Default)]
 struct Block {
     users: Vec<u32>,
@@ -159,6 +187,9 @@ struct Block {
     kinds: Vec<u8>,
     quantities: Vec<u32>,
     prices: Vec<u32>,
+    orders: Vec<u64>,
+    not_bought: Vec<u64>,
+    not_bought_items: Vec<u8>,
 }
 
 impl Block {
@@ -169,16 +200,19 @@ impl Block {
         self.kinds.clear();
         self.quantities.clear();
         self.prices.clear();
+        self.orders.clear();
+        self.not_bought.clear();
+        self.not_bought_items.clear();
     }
 }
 
-/// A column: all its values, or, where they are the same, one.
+/// A column: all its values, or, where they are the same, one; of no rows, nothing but that.
 fn write_column<T: Copy + PartialEq, const N: usize>(
     file: &mut impl Write,
     values: &[T],
     bytes: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
-    let is_constant = values.iter().all(|value| *value == values[0]);
+    let is_constant = values.windows(2).all(|pair| pair[0] == pair[1]) && !values.is_empty();
     file.write_all(&[u8::from(!is_constant)])?;
     let written = if is_constant { &values[..1] } else { values };
     written
@@ -230,23 +264,27 @@ fn read_blocks(file: &mut impl Read, visitor: &mut impl SegmentVisitor) -> io::R
         return Err(damaged("it does not begin as a segment does"));
     }
     let format = u32::from_le_bytes(read_array(file)?);
-    if format != FORMAT {
+    if !(ORDERLESS..=FORMAT).contains(&format) {
         return Err(damaged(&format!(
-            "it has format {format} and this program reads format {FORMAT}"
+            "it has format {format} and this program reads formats {ORDERLESS} to {FORMAT}"
         )));
     }
     let (mut users, mut items, mut read) = (0u32, 0u32, 0u64);
     let mut id = Vec::new();
     loop {
         let rows = u32::from_le_bytes(read_array(file)?) as usize;
-        if rows == 0 {
+        let not_bought = match format {
+            ORDERLESS => 0,
+            _ => u32::from_le_bytes(read_array(file)?) as usize,
+        };
+        if rows + not_bought == 0 {
             let said = u64::from_le_bytes(read_array(file)?);
             return match said == read {
                 true => Ok(read),
                 false => Err(damaged("rows are missing")),
             };
         }
-        if rows > BLOCK_ROWS {
+        if rows.max(not_bought) > BLOCK_ROWS {
             return Err(damaged("a block is too long"));
         }
         users = users.saturating_add(read_ids(file, rows, &mut id, |id| visitor.user(id))?);
@@ -257,6 +295,10 @@ fn read_blocks(file: &mut impl Read, visitor: &mut impl SegmentVisitor) -> io::R
         let kind = read_column(file, rows, |[kind]| kind)?;
         let quantity = read_column(file, rows, f32::from_le_bytes)?;
         let price = read_column(file, rows, f32::from_le_bytes)?;
+        let order = match format {
+            ORDERLESS => vec![0; rows],
+            _ => read_column(file, rows, u64::from_le_bytes)?,
+        };
         for row in 0..rows {
             if user[row] >= users || item[row] >= items {
                 return Err(damaged("a row names an id that is not there"));
@@ -268,7 +310,14 @@ fn read_blocks(file: &mut impl Read, visitor: &mut impl SegmentVisitor) -> io::R
                 kind: kind_of(kind[row]).ok_or_else(|| damaged("a row is of no kind"))?,
                 quantity: quantity[row],
                 price: Some(price[row]).filter(|price| !price.is_nan()),
+                order: OrderKey::from_bits(order[row]),
             });
+        }
+        if format != ORDERLESS {
+            for order in read_column(file, not_bought, u64::from_le_bytes)? {
+                let order = OrderKey::from_bits(order).ok_or_else(|| damaged("a line is of no order"))?;
+                read_id(file, &mut id, |item| visitor.not_bought(order, item))?;
+            }
         }
         read += rows as u64;
     }
@@ -285,11 +334,16 @@ fn read_ids(
         return Err(damaged("a block has more ids than rows"));
     }
     for _ in 0..many {
-        id.resize(usize::from(u16::from_le_bytes(read_array(file)?)), 0);
-        file.read_exact(id).map_err(too_early)?;
-        take(std::str::from_utf8(id).map_err(|_| damaged("an id is no text"))?);
+        read_id(file, id, &mut take)?;
     }
     Ok(many)
+}
+
+fn read_id(file: &mut impl Read, id: &mut Vec<u8>, take: impl FnOnce(&str)) -> io::Result<()> {
+    id.resize(usize::from(u16::from_le_bytes(read_array(file)?)), 0);
+    file.read_exact(id).map_err(too_early)?;
+    take(std::str::from_utf8(id).map_err(|_| damaged("an id is no text"))?);
+    Ok(())
 }
 
 fn read_column<T: Clone, const N: usize>(
@@ -366,7 +420,9 @@ impl Read for DigestedFile {
 /// What the names of segment files end with.
 pub(crate) const SEGMENT_ENDING: &str = "segment";
 const MAGIC: &[u8; 8] = b"SOUKROWS";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format that knew of no orders.
+const ORDERLESS: u32 = 1;
 /// Most rows of a block: 800 kB of columns.
 const BLOCK_ROWS: usize = 1 << 15;
 const BUFFER_BYTES: usize = 1 << 18;

@@ -1,11 +1,13 @@
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
-use souk_common::storage::disk::SystemDisk;
+use souk_common::storage::disk::{Access, Disk, DiskFile, SystemDisk};
 use tempfile::TempDir;
 
 use super::import::{forget, import, import_changed};
@@ -14,7 +16,7 @@ use super::outcome::{ImportOutcome, ImportState};
 use super::read::read_store;
 use super::segment::{SegmentVisitor, SegmentWriter, StoredRow, read_segment, segment_path};
 use super::*;
-use crate::data::interaction::{Interaction, Kind, Sink};
+use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::{Paths, ShopDataConfig};
 use crate::folder::Folder;
 
@@ -309,11 +311,75 @@ fn one_import_at_a_time_and_whoever_only_looks_does_not_wait() {
     shop.all();
 }
 
+/// A disk on which the shop system writes on to an export while it is being imported.
+#[derive(Debug)]
+struct GrowingExport {
+    export: PathBuf,
+    line: Mutex<Option<&'static str>>,
+}
+
+impl Disk for GrowingExport {
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        SystemDisk.database(builder, path)
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        SystemDisk.open(path, access)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // The segment is complete: what comes now was not read.
+        if let Some(line) = self.line.lock().unwrap().take() {
+            let mut export = fs::OpenOptions::new().append(true).open(&self.export)?;
+            export.write_all(line.as_bytes())?;
+        }
+        SystemDisk.rename(from, to)
+    }
+    fn rename_anew(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename_anew(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.make_folder(path)
+    }
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_folder(path)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        SystemDisk.list(folder)
+    }
+    fn is_file(&self, path: &Path) -> bool {
+        SystemDisk.is_file(path)
+    }
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_told_and_read_again() {
+    let mut shop = Shop::new(&["ann,tea,1700000000,1\n"]);
+    let disk = GrowingExport {
+        export: shop.dir.path().join("0.csv"),
+        line: Mutex::new(Some("bob,jam,1700000001,1\n")),
+    };
+    shop.folder = Folder::on(Arc::new(disk), shop.dir.path());
+    let grew = shop.changed();
+    assert_eq!(states(&grew), [ImportState::Imported]);
+    let told: Vec<String> = grew.troubles().collect();
+    assert!(
+        told[0].contains("0.csv: it was written to while it was read"),
+        "{told:?}"
+    );
+    assert_eq!(grew.not_imported().count(), 0);
+    assert_eq!(shop.histories(), owned(&[("ann", &["tea"])]));
+    assert!(shop.changed().is_good());
+    assert_eq!(shop.histories(), owned(&[("ann", &["tea"]), ("bob", &["jam"])]));
+}
+
 #[derive(Default)]
 struct Collected {
     users: Vec<String>,
     items: Vec<String>,
     rows: Vec<StoredRow>,
+    not_bought: Vec<(OrderKey, String)>,
 }
 
 impl SegmentVisitor for Collected {
@@ -328,6 +394,10 @@ impl SegmentVisitor for Collected {
     fn row(&mut self, row: StoredRow) {
         self.rows.push(row);
     }
+
+    fn not_bought(&mut self, order: OrderKey, item: &str) {
+        self.not_bought.push((order, item.to_owned()));
+    }
 }
 
 type Line = (String, String, i64, u8, u16, Option<u16>);
@@ -338,6 +408,7 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
     let aside = dir.path().join("segment.new");
     let mut writer = SegmentWriter::begin(&SystemDisk, &aside).unwrap();
     let kinds = [Kind::Purchase, Kind::Return, Kind::View, Kind::Cart];
+    let mut not_bought = Vec::new();
     for (user, item, time, kind, quantity, price) in lines {
         let interaction = Interaction {
             user,
@@ -346,8 +417,13 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
             kind: kinds[usize::from(*kind)],
             quantity: f32::from(*quantity),
             price: price.map(f32::from),
+            order: OrderKey::of(item, user),
         };
         writer.take(&interaction).unwrap();
+        if let Some(order) = interaction.order.filter(|_| *quantity % 3 == 0) {
+            writer.take_not_bought(order, item).unwrap();
+            not_bought.push((order, item.clone()));
+        }
     }
     let digest: Digest = writer.finish(&SystemDisk).unwrap();
     assert!(!aside.exists());
@@ -355,10 +431,12 @@ fn there_and_back(lines: &[Line]) -> Vec<Line> {
     let path = segment_path(dir.path(), &digest);
     let rows = read_segment(&SystemDisk, &path, &digest, &mut read).unwrap();
     assert_eq!(rows as usize, lines.len());
+    assert_eq!(read.not_bought, not_bought);
     let line = |row: &StoredRow| {
         let kind = kinds.iter().position(|kind| *kind == row.kind).unwrap() as u8;
         let (user, item) = (&read.users[row.user as usize], &read.items[row.item as usize]);
         let price = row.price.map(|price| price as u16);
+        assert_eq!(row.order, OrderKey::of(item, user));
         (
             user.clone(),
             item.clone(),
@@ -386,7 +464,7 @@ proptest! {
 
 #[test]
 fn a_segment_of_several_blocks_says_what_it_was_given() {
-    let line = |at: i64| (format!("u{}", at % 1000), format!("i{}", at % 77), at, 0, 1, None);
+    let line = |at: i64| (format!("u{}", at % 1000), format!("i{}", at % 77), at, 0, 3, None);
     let lines: Vec<Line> = (0..70_000).map(line).collect();
     assert_eq!(there_and_back(&lines), lines);
 }

@@ -336,8 +336,8 @@ mod tests {
 
     #[test]
     fn where_all_scores_tie_the_held_out_items_are_no_more_recommended_than_others() {
-        // Each user held out another item: 200 customers of 4 of 220 items.
-        let items = 220;
+        // Two hundred customers of four items each: each item was held out by one of them, and bought for training by two.
+        let items = 200;
         let data = Dataset {
             users: (0..200).map(|user| format!("u{user}")).collect(),
             histories: (0..200_u32)
@@ -349,16 +349,54 @@ mod tests {
         };
         let split = leave_last_two_out(&data);
         let candidates = Candidates::draw(&split, items, 1);
-        let tied = |view| {
-            let scorer = Constant(items);
-            evaluate(&scorer, &split, &candidates, items, view, Target::Test, 10)
-        };
-        let full = tied(View::Full);
-        // The first ten rows, and as many more as the ten may hold of what a user has.
-        assert!(full.coverage < 14.0 / 220.0, "{}", full.coverage);
-        assert_eq!((full.hit_rate, full.ndcg), (0.0, 0.0));
-        let sampled = tied(View::LeakFree);
-        assert!(sampled.coverage < 0.25, "{}", sampled.coverage);
+        let popularity = Popularity::fit(&split.train, items);
+        for scorer in [&Constant(items) as &dyn Scorer, &popularity] {
+            let tied = |view| evaluate(scorer, &split, &candidates, items, view, Target::Test, 10);
+            let full = tied(View::Full);
+            // The first ten rows, and the eleventh for whoever has one of the ten: 11 of 200.
+            assert_eq!(full.coverage, 0.055);
+            assert_eq!((full.hit_rate, full.ndcg), (0.0, 0.0));
+            // Of a hundred drawn ones the earliest ten are further down the catalogue for some.
+            let sampled = tied(View::LeakFree);
+            assert!(sampled.coverage < 0.25, "{}", sampled.coverage);
+            assert_eq!((sampled.hit_rate, sampled.ndcg), (0.0, 0.0));
+        }
+    }
+
+    #[test]
+    fn a_customers_coverage_under_ties_does_not_depend_on_which_item_was_held_out() {
+        // The same customer with the same items, of which another one is held out each time: what is recommended is the same
+        // but for what is left out because the customer has it.
+        let items = 60;
+        for held in 20..24 {
+            let others = (20..24).filter(|item| *item != held);
+            let history = History {
+                items: others.chain([held]).collect(),
+                times: (0..4).collect(),
+            };
+            let data = Dataset {
+                users: vec!["u".to_owned()],
+                histories: vec![history],
+            };
+            let split = leave_last_two_out(&data);
+            let candidates = Candidates::draw(&split, items, 1);
+            let metrics = |k| {
+                evaluate(
+                    &Constant(items),
+                    &split,
+                    &candidates,
+                    items,
+                    View::Full,
+                    Target::Test,
+                    k,
+                )
+            };
+            assert_eq!(metrics(10).coverage, 10.0 / 60.0, "{held}");
+            assert_eq!(metrics(10).hit_rate, 0.0);
+            // Tied with 56 others it is in the middle of the 57.
+            assert_eq!(metrics(28).hit_rate, 0.0);
+            assert_eq!(metrics(29).hit_rate, 1.0);
+        }
     }
 
     struct Constant(usize);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use souk_client::data::{ItemColumns, ShopDataConfig, read_catalogue, read_shop};
+use souk_client::data::{DataReport, ItemColumns, ShopDataConfig, SourceReport, read_catalogue, read_shop};
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
@@ -42,20 +42,21 @@ pub(crate) fn read_folders(dir: &Path) -> anyhow::Result<ShopFolders> {
             SystemClock.now(),
         )
         .with_context(|| format!("reading {}", folder.display()))?;
-        for source in read
-            .report
-            .sources
-            .iter()
-            .filter(|source| source.taken < source.rows)
-        {
-            tell(&source.summary());
-        }
+        tell_left_out(&read.report);
         let first = dataset.len();
         dataset.users.extend(read.dataset.users);
         dataset.histories.extend(read.dataset.histories);
         shops.push((name.parse()?, first..dataset.len()));
     }
     Ok((dataset, catalogue, shops))
+}
+
+/// Tells of each file of which not every row was taken.
+pub(super) fn tell_left_out(report: &DataReport) {
+    let is_partly_taken = |source: &&SourceReport| source.taken < source.rows;
+    for source in report.sources.iter().filter(is_partly_taken) {
+        tell(&source.summary());
+    }
 }
 
 /// Folders of shops in `dir`, by name.

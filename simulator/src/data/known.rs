@@ -13,10 +13,9 @@ use souk_common::dataset::Dataset;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
 use souk_common::table::{Row, RowSource, Style, TextOptions, TextTable, column};
-use souk_common::terminal::tell;
 
 use super::cut::{By, assign};
-use super::folders::{read_folders, shop_folders};
+use super::folders::{read_folders, shop_folders, tell_left_out};
 use crate::error::Unusable;
 
 /// A data set and how it is cut into shops, as typed.
@@ -126,14 +125,7 @@ pub(super) fn load_level(
     };
     let read = read_shop(&config, dir, None, SystemClock.now())
         .with_context(|| format!("reading {}", dir.display()))?;
-    for source in read
-        .report
-        .sources
-        .iter()
-        .filter(|source| source.taken < source.rows)
-    {
-        tell(&source.summary());
-    }
+    tell_left_out(&read.report);
     let wanted = core.unwrap_or(default_core);
     let (dataset, rows) = k_core(&read.dataset, read.catalogue.len(), wanted);
     if dataset.is_empty() {

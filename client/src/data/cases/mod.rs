@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::interaction::{Interaction, Kind, Sink};
+use super::interaction::{Interaction, Kind, OrderKey, Sink};
 use super::*;
 
 mod exports;
+mod further;
+mod statuses;
 
 /// The end of November 2026.
 const NOW: Timestamp = Timestamp(1_796_000_000_000);
@@ -24,6 +26,10 @@ impl Sink for Taken {
             sign * one.quantity,
         );
         self.0.push(row);
+        Ok(())
+    }
+
+    fn take_not_bought(&mut self, _: OrderKey, _: &str) -> std::io::Result<()> {
         Ok(())
     }
 }

@@ -182,6 +182,56 @@ fn a_query_without_watermark_is_asked_whole_and_one_that_is_gone_keeps_what_was_
 }
 
 #[test]
+fn a_query_that_fails_in_the_middle_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let insert = "INSERT INTO orders VALUES (1, 'ann', 'tea', 1704450153, 1, 1)";
+    let url = sqlite(dir.path(), &[TABLE, insert]);
+    let shop = Shop::asking(&url, QUERY, None, false);
+    assert_eq!(shop.state(), ImportState::Imported);
+    // At its 5,000th row the database has no answer: no number is the absolute value of the smallest.
+    let dying = "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n LIMIT 9000) SELECT 'u' || at AS user_id, 'tea' AS \
+                 item_id, CASE WHEN at = 5000 THEN abs(-9223372036854775807 - 1) ELSE 1704468153 END AS timestamp FROM n";
+    let shop = Shop {
+        config: Shop::asking(&url, dying, None, false).config,
+        ..shop
+    };
+    let outcome = shop.import();
+    assert_eq!(outcome.sources[0].state, ImportState::Failed);
+    let told: Vec<String> = outcome.troubles().collect();
+    assert!(
+        told[0].contains("web was not imported") && told[0].contains("what was imported before is used"),
+        "{told:?}"
+    );
+    assert_eq!(shop.pairs(), 1, "what was imported before is there");
+}
+
+#[test]
+fn an_order_whose_status_changes_behind_the_watermark_stands_as_the_last_answer_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = "CREATE TABLE orders (number BIGINT, status VARCHAR(99), customer VARCHAR(99), bought BIGINT, changed BIGINT)";
+    let url = sqlite(dir.path(), &[table]);
+    let run = |statement: &str| {
+        sqlite(dir.path(), &[statement]);
+    };
+    let query = "SELECT number AS order_id, status, customer AS user_id, 'tea' AS item_id, bought AS timestamp, changed FROM orders";
+    let shop = Shop::asking(&url, query, Some("changed"), false);
+    run("INSERT INTO orders VALUES (1, 'paid', 'ann', 1704450153, 10), (2, 'paid', 'bob', 1704450153, 11)");
+    shop.import();
+    assert_eq!(shop.pairs(), 2);
+    for (change, pairs) in [(12, 1), (14, 2), (16, 1)] {
+        let status = if pairs == 1 { "refunded" } else { "paid" };
+        run(&format!(
+            "UPDATE orders SET status = '{status}', changed = {change} WHERE number = 1"
+        ));
+        // The clock stands still: answers follow one another all the same.
+        assert!(shop.import().is_good());
+        assert_eq!(shop.pairs(), pairs, "{status} at {change}");
+        shop.import();
+        assert_eq!(shop.pairs(), pairs, "and asked again");
+    }
+}
+
+#[test]
 fn a_password_is_written_as_a_url_has_it_and_a_watermark_as_a_text_that_ends_where_it_ends() {
     let url = with_password("postgres://reader@host:5432/shop", Some("a:b/c@ü"));
     assert_eq!(url, "postgres://reader:a%3Ab%2Fc%40%C3%BC@host:5432/shop");
