@@ -276,6 +276,10 @@ mod tests {
 
     use super::super::purchase;
     use super::*;
+    use crate::data::ShopDataConfig;
+    use crate::data::interaction::Kind;
+    use crate::interactions::import::import;
+    use crate::interactions::read::read_store;
 
     const NOON: Timestamp = Timestamp(1_795_867_200_000);
 
@@ -324,6 +328,44 @@ mod tests {
         let tomorrow = NOON + Duration::from_secs(86_400);
         append(&journal, vec![purchase("carl", "tea", tomorrow)], tomorrow).unwrap();
         assert_eq!(past_days(&folder, tomorrow).unwrap(), [today]);
+    }
+
+    #[test]
+    fn a_day_that_is_over_is_in_the_store_and_an_order_that_was_reported_and_exported_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let orders = "user_id,item_id,timestamp,order_id\nanna,tea,2026-11-28T12:00:00Z,o-1\nanna,pot,2026-11-01,o-0\n";
+        std::fs::write(dir.path().join("orders.csv"), orders).unwrap();
+        let (journal, _) = Journal::open(&folder, NOON).unwrap();
+        let of_order = |kind| Event {
+            kind,
+            order: Some("o-1".to_owned()),
+            ..purchase("anna", "tea", NOON)
+        };
+        let looked = Event {
+            kind: Kind::View,
+            ..purchase("bert", "tea", NOON)
+        };
+        let events = vec![of_order(Kind::Purchase), looked, purchase("bert", "cup", NOON)];
+        append(&journal, events, NOON).unwrap();
+        let config = ShopDataConfig::default();
+        let histories = |now| {
+            import(&folder, &config, &[], false, now).unwrap();
+            let shop = read_store(&folder, &config, None).unwrap().shop;
+            let items = |history: &souk_common::dataset::History| -> Vec<String> {
+                let rows = history.items.iter();
+                rows.map(|row| shop.catalogue.items()[*row as usize].id.clone())
+                    .collect()
+            };
+            shop.dataset.histories.iter().map(items).collect::<Vec<_>>()
+        };
+        assert_eq!(histories(NOON), [["pot", "tea"]], "today's is not read");
+        let tomorrow = NOON + Duration::from_secs(86_400);
+        assert_eq!(histories(tomorrow), [vec!["pot", "tea"], vec!["cup"]]);
+        // What was bought once, by both, and brought back once is gone.
+        append(&journal, vec![of_order(Kind::Return)], tomorrow).unwrap();
+        let after = tomorrow + Duration::from_secs(86_400);
+        assert_eq!(histories(after), [["pot"], ["cup"]]);
     }
 
     /// A disk whose files take `room` bytes in all, and half of what does not fit.

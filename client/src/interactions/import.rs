@@ -30,7 +30,7 @@ pub fn import_changed(
     now: Timestamp,
 ) -> Result<ImportOutcome, InteractionsError> {
     let manifest = StoreManifest::load(folder)?;
-    let wanted = Wanted::configured(folder, config);
+    let wanted = Wanted::configured(folder, config, now)?;
     let is_as_seen = |wanted: &Wanted| wanted.is_as_seen(folder, manifest.find(&wanted.name));
     // Whoever only looks does not wait for anybody.
     if wanted.iter().all(is_as_seen) && names_only(&manifest, &wanted) {
@@ -61,8 +61,8 @@ pub fn import(
     now: Timestamp,
 ) -> Result<ImportOutcome, InteractionsError> {
     let wanted = match given {
-        [] => Wanted::configured(folder, config),
-        given => Wanted::given(folder, config, given),
+        [] => Wanted::configured(folder, config, now)?,
+        given => Wanted::given(folder, config, given, now)?,
     };
     let mut import = Import::begin(folder, now)?;
     match afresh {

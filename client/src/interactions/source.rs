@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use souk_common::clock::Timestamp;
 use souk_common::ids::{Digest, Digester};
 
 use super::manifest::{FileStamp, ImportedSource, ReadVersion};
 use crate::data::sources::{FileKind, QueryConfig, SourceConfig, SourcePlace};
 use crate::data::{ItemColumns, Paths, ShopDataConfig};
+use crate::events::journal::past_days;
 use crate::folder::Folder;
+use crate::interactions::InteractionsError;
 
 /// A source to import.
 #[derive(Clone, Debug)]
@@ -33,23 +36,44 @@ pub(crate) enum WhatFor {
 }
 
 impl Wanted {
-    /// All that `[data]` names, in its order.
-    pub(crate) fn configured(folder: &Folder, config: &ShopDataConfig) -> Vec<Self> {
+    /// All that `[data]` names, in its order, and the days of the journal of events that are over at `now`.
+    ///
+    /// # Errors
+    /// When the journal's folder can't be read.
+    pub(crate) fn configured(
+        folder: &Folder,
+        config: &ShopDataConfig,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, InteractionsError> {
+        let days = past_days(folder, now).map_err(|source| InteractionsError::Disk {
+            path: folder.events(),
+            source,
+        })?;
         let orders = config.orders.as_slice().iter().filter(|path| {
             // A shop whose orders are elsewhere need not say that there is no orders.csv.
-            config.source.is_empty() || config.orders != Paths::default() || folder.path().join(path).exists()
+            let has_others = !config.source.is_empty() || !days.is_empty();
+            !has_others || config.orders != Paths::default() || folder.path().join(path).exists()
         });
         let orders = orders.map(|path| Self::file(folder, config, path, false));
         let sources = config
             .source
             .iter()
             .map(|source| Self::source(folder, config, source));
-        orders.chain(sources).collect()
+        let days = days.iter().map(|path| Self::day_of_events(folder, config, path));
+        Ok(orders.chain(sources).chain(days).collect())
     }
 
     /// The same, and files that the owner gives.
-    pub(crate) fn given(folder: &Folder, config: &ShopDataConfig, paths: &[PathBuf]) -> Vec<Self> {
-        let configured = Self::configured(folder, config);
+    ///
+    /// # Errors
+    /// As [`Self::configured`].
+    pub(crate) fn given(
+        folder: &Folder,
+        config: &ShopDataConfig,
+        paths: &[PathBuf],
+        now: Timestamp,
+    ) -> Result<Vec<Self>, InteractionsError> {
+        let configured = Self::configured(folder, config, now)?;
         let same = |wanted: &&Self, path: &Path| match &wanted.what {
             WhatFor::File(known, _) => fs::canonicalize(known).ok() == Some(path.to_owned()),
             WhatFor::Query(_) => false,
@@ -62,7 +86,21 @@ impl Wanted {
                 .cloned()
                 .unwrap_or_else(|| Self::file(folder, config, &whole, true))
         });
-        given.collect()
+        Ok(given.collect())
+    }
+
+    /// A day of the journal, which this program wrote: no setting about layouts is for it.
+    fn day_of_events(folder: &Folder, config: &ShopDataConfig, path: &Path) -> Self {
+        let plain = ShopDataConfig::default();
+        let config = ShopDataConfig {
+            nobody: config.nobody.clone(),
+            leave_out: config.leave_out.clone(),
+            max_bad: config.max_bad,
+            ..plain
+        };
+        let name = path.strip_prefix(folder.path()).unwrap_or(path);
+        let what = WhatFor::File(path.to_owned(), Some(FileKind::Jsonl));
+        Self::new(name.display().to_string(), false, what, config)
     }
 
     fn file(folder: &Folder, config: &ShopDataConfig, path: &Path, given: bool) -> Self {
