@@ -3,7 +3,8 @@
 //! `shop.redb` can't be copied by a file manager while a program writes to it; whoever has it open copies it, table by table.
 //! The ledger is copied after it: every update that the store knows is then in the ledger, and a line that is just being
 //! written is charged for when the copy is opened. Of models, plans and catalogues, what is in use and what makes lists is
-//! copied, so that a restored shop recommends at once; older ones are not.
+//! copied, so that a restored shop recommends at once; older ones are not. Events that a web shop reported are nowhere else: their
+//! journal is copied, and the secrets that it reports them by.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,9 +56,31 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
         }
     }
     files += copy_learned(folder, store, &there)?;
+    files += copy_folder(&folder.events(), &there.events())?;
+    files += copy_folder(&folder.http(), &there.http())?;
     // Last, so that it never knows of more than the ledger beside it.
     fs::rename(&aside, there.store())?;
     sync_folder(to)?;
+    Ok(files)
+}
+
+/// Copies the files of a folder, if there is one; how many.
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<u64> {
+    if !from.exists() {
+        return Ok(0);
+    }
+    make_folder(to).with_context(|| format!("can't make {}", to.display()))?;
+    let mut files = 0;
+    for entry in fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))? {
+        let from = entry?.path();
+        let Some(name) = from.file_name().filter(|_| from.is_file()) else {
+            continue;
+        };
+        let bytes = fs::read(&from).with_context(|| format!("can't read {}", from.display()))?;
+        let to = to.join(name);
+        write_whole(&to, &bytes, true).with_context(|| format!("can't write {}", to.display()))?;
+        files += 1;
+    }
     Ok(files)
 }
 

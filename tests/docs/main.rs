@@ -143,6 +143,13 @@ fn the_page_of_data_has_every_key() {
     assert!(count > 30, "{count}");
 }
 
+#[test]
+fn the_page_of_the_api_has_every_key() {
+    let config = "client/src/http/config.rs".to_owned();
+    let count = keys_on_page("docs/api.md", &[(config, &["HttpConfig"])]);
+    assert!(count > 5, "{count}");
+}
+
 /// How many keys the structs of these files have, each of which must stand in code on the page.
 fn keys_on_page(page: &str, files: &[(String, &[&str])]) -> usize {
     let text = fs::read_to_string(root().join(page)).expect("the page");

@@ -6,6 +6,7 @@ mod enrolment;
 mod federation;
 mod golden;
 mod hostile;
+mod http;
 mod ledger;
 mod limits;
 mod lists;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use souk_common::storage::disk::destroy;
 
@@ -9,25 +10,43 @@ use super::InteractionsError;
 use super::manifest::{lock, store_folder};
 use crate::folder::Folder;
 
-/// Destroys the store and its folder: every file is written over before it is removed. How many files there were.
+/// Destroys the store and the journal of events with their folders: every file is written over before it is removed. How many
+/// files there were.
 ///
 /// # Errors
 /// When an import is under way, or of the disk: what is not destroyed is still there then.
 pub fn erase(folder: &Folder) -> Result<usize, InteractionsError> {
     let store = store_folder(folder);
-    if !store.exists() {
+    let held = store.exists().then(|| lock(folder)).transpose()?;
+    let journal = erase_files(folder, &folder.events())?;
+    let segments = erase_files(folder, &store)?;
+    drop(held);
+    for emptied in [folder.events(), store] {
+        match fs::remove_dir(&emptied) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(InteractionsError::Disk {
+                    path: emptied,
+                    source,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(journal + segments)
+}
+
+fn erase_files(folder: &Folder, from: &Path) -> Result<usize, InteractionsError> {
+    if !from.exists() {
         return Ok(0);
     }
-    let held = lock(folder)?;
     let disk = folder.disk();
-    let of = |path| move |source| InteractionsError::Disk { path, source };
-    let files = disk.list(&store).map_err(of(store.clone()))?;
+    let of = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InteractionsError::Disk { path, source }
+    };
+    let files = disk.list(from).map_err(of(from))?;
     for path in &files {
-        destroy(disk, path).map_err(of(path.clone()))?;
+        destroy(disk, path).map_err(of(path))?;
     }
-    drop(held);
-    match fs::remove_dir(&store) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(of(store.clone())(error)),
-        _ => Ok(files.len()),
-    }
+    Ok(files.len())
 }
