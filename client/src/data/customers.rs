@@ -54,6 +54,15 @@ pub(super) fn compared<'a>(id: &'a str, scratch: &'a mut String) -> &'a str {
     scratch
 }
 
+/// Enough of a text to find it by.
+pub(super) fn shortened(text: &str) -> &str {
+    text.char_indices()
+        .nth(MOST_SHOWN)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// Most letters of a value that are shown.
+const MOST_SHOWN: usize = 60;
 /// What shop systems write where there is no customer.
 pub(super) const NOBODY: [&str; 29] = [
     "0",
