@@ -381,7 +381,15 @@ mod tests {
             let split = leave_last_two_out(&data);
             let candidates = Candidates::draw(&split, items, 1);
             let metrics = |k| {
-                evaluate(&Constant(items), &split, &candidates, items, View::Full, Target::Test, k)
+                evaluate(
+                    &Constant(items),
+                    &split,
+                    &candidates,
+                    items,
+                    View::Full,
+                    Target::Test,
+                    k,
+                )
             };
             assert_eq!(metrics(10).coverage, 10.0 / 60.0, "{held}");
             assert_eq!(metrics(10).hit_rate, 0.0);
