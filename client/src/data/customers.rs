@@ -65,6 +65,16 @@ pub(crate) fn compared_id(id: &str) -> Cow<'_, str> {
     }
 }
 
+/// Enough of a text to find it by.
+pub(super) fn shortened(text: &str) -> &str {
+    text.char_indices()
+        .nth(MOST_SHOWN)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// Most letters of a value that are shown.
+const MOST_SHOWN: usize = 60;
+
 /// What shop systems write where there is no customer.
 pub(super) const NOBODY: [&str; 29] = [
     "0",

@@ -7,7 +7,7 @@ use souk_common::table::{Row, RowFault, RowSource, number};
 
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
-use crate::data::customers::{self, Words};
+use crate::data::customers::{self, Words, shortened};
 use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::layout::{Layout, Places, layout};
 use crate::data::report::DataReport;
@@ -308,17 +308,8 @@ fn is_of_a_spreadsheet(id: &str) -> bool {
     is_short || SPREADSHEET_ERRORS.contains(&id)
 }
 
-/// Enough of a text to find it by.
-pub(super) fn shortened(text: &str) -> &str {
-    text.char_indices()
-        .nth(MOST_SHOWN)
-        .map_or(text, |(end, _)| &text[..end])
-}
-
 /// Longest id of a user or an item.
 const MAX_ID_BYTES: usize = 256;
-/// Most letters of a value that are shown.
-const MOST_SHOWN: usize = 60;
 const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"];
 const NO_CUSTOMER: &str = "no customer";
 const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";

@@ -236,11 +236,13 @@ impl DataReport {
         statuses: impl Iterator<Item = (&'s str, StatusCount)>,
         has_orders: bool,
     ) {
-        let mut warnings = Vec::new();
+        let (mut warnings, mut more) = (Vec::new(), 0);
         let source = self.source();
         source.has_orders = has_orders;
         for (status, count) in statuses {
-            if !count.known {
+            if !count.known && warnings.len() == MOST_DOUBTFUL {
+                more += 1;
+            } else if !count.known {
                 warnings.push(format!(
                     "{} lines of {} have the status {status:?}, which is none that is known, and count as bought: if it means that \
                      nothing was bought, name it in not_bought under [data], beside the words that are to stay",
@@ -253,6 +255,13 @@ impl DataReport {
                 false => status.to_owned(),
             };
             source.statuses.insert(name, count);
+        }
+        if more > 0 {
+            warnings.push(format!(
+                "{more} more statuses of {} are not known and count as bought: if the column is no status, set status = \"\" under \
+                 [data.columns]",
+                source.name
+            ));
         }
         self.warnings.extend(warnings);
     }
@@ -460,6 +469,8 @@ fn is_zero(count: &u64) -> bool {
 
 /// Most bad lines that are listed; the rest are counted.
 pub const MAX_LISTED: usize = 50;
+/// Most statuses that are warned of one by one.
+const MOST_DOUBTFUL: usize = 20;
 /// Most unknown items that are named.
 pub(super) const MAX_EXAMPLES: usize = 5;
 /// Most reasons that are counted one by one.

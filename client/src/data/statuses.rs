@@ -6,9 +6,8 @@ use std::hash::BuildHasher;
 
 use souk_common::table::Row;
 
-use crate::data::customers::{BOUGHT, Words, lower};
+use crate::data::customers::{BOUGHT, Words, lower, shortened};
 use crate::data::layout::{Layout, Places};
-use crate::data::reading::shortened;
 use crate::data::report::StatusCount;
 
 /// What the orders of a source have as their status.

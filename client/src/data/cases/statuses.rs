@@ -146,6 +146,12 @@ fn a_column_of_free_text_is_listed_within_bounds_and_each_line_is_counted() {
     assert_eq!(taken.0.len(), 400 - left);
     assert!(source.statuses.len() <= 52, "{}", source.statuses.len());
     assert!(source.statuses.keys().all(|name| name.chars().count() < 90));
+    let told = warnings("not_bought = [\"1*\"]", &orders(&texts));
+    assert_eq!(told.len(), 21);
+    assert!(
+        told[20].contains("more statuses of orders.csv") && told[20].contains("status = \"\""),
+        "{told:?}"
+    );
     let of = |bought| {
         let counts = source
             .statuses
