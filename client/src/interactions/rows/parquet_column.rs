@@ -255,7 +255,10 @@ fn bytes(value: &[u8], meaning: Meaning, text: &mut String, row: &mut Row) {
         }
         // Numbers of more digits than any price has, or of fewer.
         (Meaning::Decimal { .. } | Meaning::Unread, _) => row.push(UNREADABLE),
-        _ => row.push(&String::from_utf8_lossy(value)),
+        _ => match std::str::from_utf8(value) {
+            Ok(value) => row.push(value),
+            Err(_) => row.push(&String::from_utf8_lossy(value)),
+        },
     }
 }
 

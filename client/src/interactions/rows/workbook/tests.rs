@@ -4,12 +4,15 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
+use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 use souk_common::table::Moment;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
+use crate::data::interaction::{Interaction, Sink};
+use crate::data::{DataReport, Reading, read_interactions};
 use crate::interactions::rows::open;
 
 /// A zip archive of these parts.
@@ -356,4 +359,61 @@ fn what_a_workbook_expands_to_is_bounded_before_it_is_parsed() {
     );
     let error = read_all(&xlsx("", &[("Orders", &sheet(&long))])).err().unwrap();
     assert!(error.contains("a cell of more than 1024 kB"), "{error}");
+}
+
+/// The times of what it takes.
+#[derive(Default)]
+struct Taken(Vec<i64>);
+
+impl Sink for Taken {
+    fn take(&mut self, interaction: &Interaction<'_>) -> std::io::Result<()> {
+        self.0.push(interaction.time);
+        Ok(())
+    }
+}
+
+#[test]
+fn dates_are_times_in_the_shops_zone_whatever_time_format_says_and_every_row_is_accounted_for() {
+    let row = |at: u32, user: &str, item: &str, when: &str| {
+        let user = format!("<c r=\"A{at}\" t=\"inlineStr\"><is><t>{user}</t></is></c>");
+        format!("<row r=\"{at}\">{user}<c r=\"B{at}\">{item}</c>{when}</row>")
+    };
+    let date = |at: u32| format!("<c r=\"C{at}\" s=\"1\"><v>45296.5</v></c>");
+    let rows = [
+        row(2, "ann", "<v>7</v>", &date(2)),
+        // In the owner's own way, no customer, no item, and a time that is none.
+        row(
+            3,
+            "ann",
+            "<v>7</v>",
+            "<c r=\"C3\" t=\"str\"><v>05.01.2024 12:00</v></c>",
+        ),
+        row(4, "guest", "<v>7</v>", &date(4)),
+        row(5, "bob", "", &date(5)),
+        row(6, "bob", "<v>7</v>", "<c r=\"C6\" t=\"b\"><v>1</v></c>"),
+    ];
+    let (_dir, path) = write(&xlsx("", &[("Orders", &sheet(&rows.concat()))]));
+    let config = ShopDataConfig {
+        time_zone: Some("Europe/Vienna".to_owned()),
+        time_format: Some("%d.%m.%Y %H:%M".to_owned()),
+        ..ShopDataConfig::default()
+    };
+    let (mut rows, _) = open(&path, None, &config).unwrap();
+    let (mut taken, mut report) = (Taken::default(), DataReport::default());
+    let reading = Reading {
+        config: &config,
+        levels: None,
+        // 2024-06-01.
+        now: Timestamp(1_717_200_000_000),
+    };
+    read_interactions(&mut *rows, &reading, &mut taken, &mut report).unwrap();
+    // Noon in Vienna.
+    assert_eq!(taken.0, [1_704_452_400; 2]);
+    let source = &report.sources[0];
+    assert_eq!(
+        (source.rows, source.left_out["no customer"], source.bad_rows()),
+        (5, 1, 2)
+    );
+    let lines: Vec<u64> = report.bad.iter().map(|bad| bad.line).collect();
+    assert_eq!(lines, [5, 6]);
 }
