@@ -11,7 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::data::interaction::{Interaction, Sink};
+use crate::data::interaction::{Interaction, OrderKey, Sink};
 use crate::data::{DataReport, Reading, read_interactions};
 use crate::interactions::rows::open;
 
@@ -368,6 +368,10 @@ struct Taken(Vec<i64>);
 impl Sink for Taken {
     fn take(&mut self, interaction: &Interaction<'_>) -> std::io::Result<()> {
         self.0.push(interaction.time);
+        Ok(())
+    }
+
+    fn take_not_bought(&mut self, _: OrderKey, _: &str) -> std::io::Result<()> {
         Ok(())
     }
 }
