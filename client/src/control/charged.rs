@@ -80,9 +80,30 @@ pub fn by_kind(folder: &Folder) -> anyhow::Result<BTreeMap<ChargedKind, u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Answer, NextRound};
+    use crate::recommend::serving::PlanName;
 
     const SHOPS: &str =
         "[[shops]]\nname = 'a'\ndeclared_users = 400\n[[shops]]\nname = 'b'\ndeclared_users = 400\n";
+
+    #[test]
+    fn what_the_next_round_is_comes_over_the_socket_whether_a_plan_is_known_or_not() {
+        let plan = PlanName {
+            name: "t".to_owned(),
+            digest: Digest::of(b"t"),
+        };
+        let known = NextRound {
+            plan,
+            round: 3,
+            is_over: false,
+            refusals: vec!["no".to_owned()],
+        };
+        for next in [None, Some(known)] {
+            let answer = Answer::NextRound { next };
+            let line = serde_json::to_string(&answer).unwrap();
+            assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+        }
+    }
 
     #[test]
     fn a_round_is_of_the_kind_that_its_plan_says() {

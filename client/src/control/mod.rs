@@ -86,8 +86,11 @@ pub enum Answer {
     Serving(Serving),
     /// To [`Question::Budget`].
     Budget(Budget),
-    /// To [`Question::NextRound`]; none before `run` has heard of a plan.
-    NextRound(Option<NextRound>),
+    /// To [`Question::NextRound`].
+    NextRound {
+        /// None before `run` has heard of a plan.
+        next: Option<NextRound>,
+    },
     /// To [`Question::Sent`].
     Sent {
         /// Earliest first; what is in the outbox but has not left is not among them.
@@ -229,7 +232,7 @@ impl Service {
                 return answer_lists(&self.lists, question);
             }
             Question::Budget => self.budget().map(Answer::Budget),
-            Question::NextRound => self.next_round().map(Answer::NextRound),
+            Question::NextRound => self.next_round().map(|next| Answer::NextRound { next }),
             Question::Sent => self.sent(),
             Question::CheckData => check_data(&self.folder),
             Question::Backup { folder } => {
