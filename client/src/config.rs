@@ -10,6 +10,7 @@ use souk_common::ids::{Digest, ShopName};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
 
 use crate::data::ShopDataConfig;
+use crate::experiment::ExperimentConfig;
 use crate::folder::Folder;
 use crate::http::config::HttpConfig;
 use crate::participate::Policy;
@@ -31,6 +32,9 @@ pub struct ShopConfig {
     pub network: NetworkConfig,
     /// The service for the shop's web shop.
     pub http: HttpConfig,
+    /// An experiment that is under way there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentConfig>,
     /// Other shops whose long-term key the owner has confirmed, by the key's fingerprint. Only these count toward the
     /// least number of shops of a masked sum: the coordinator could invent others.
     pub known_shops: BTreeMap<ShopName, Digest>,

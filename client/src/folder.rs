@@ -13,6 +13,7 @@
 //! | `catalogue.jsonl` | the catalogue in use |
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
+//! | `experiment/` | who saw which arm's lists, by experiment |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
@@ -101,6 +102,11 @@ impl Folder {
     /// `stack.json`.
     pub fn stack(&self) -> PathBuf {
         self.path.join("stack.json")
+    }
+
+    /// Where it is noted who is in which arm of an experiment.
+    pub fn experiments(&self) -> PathBuf {
+        self.path.join("experiment")
     }
 
     /// Where the secrets of the HTTP service are.

@@ -19,6 +19,7 @@
 //! | [`stack`] | ways to score that are fitted in the shop, what they gain from other shops, and how they are kept |
 //! | [`recommend`] | lists, reasons, pictures |
 //! | [`events`] | what a web shop reports while it happens, on disk before it is acknowledged |
+//! | [`experiment`] | whether lists sell more: customers are dealt to arms, and what they buy is compared |
 //! | [`http`] | all of that for a web shop, over HTTP |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
@@ -35,6 +36,7 @@ pub mod control;
 pub mod data;
 mod error;
 pub mod events;
+pub mod experiment;
 pub mod folder;
 pub mod http;
 pub mod interactions;

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 pub(super) struct Words {
     whole: HashSet<String>,
     starts: Vec<String>,
-    longest: usize,
+    /// By the first byte of a word, which lengths such words have, those of 63 bytes and more as one; most ids are passed over by
+    /// it. Of words whose first letter is no ASCII, whose lower case may have another length, nothing is told.
+    lengths: Box<[u64; 128]>,
 }
 
 impl Words {
@@ -15,21 +17,38 @@ impl Words {
         let lower: Vec<String> = words.iter().map(|word| word.trim().to_lowercase()).collect();
         let starts = lower.iter().filter_map(|word| word.strip_suffix('*'));
         let whole = lower.iter().filter(|word| !word.ends_with('*'));
+        let mut lengths = Box::new([0; 128]);
+        for word in whole.clone() {
+            let lengths = lengths.get_mut(usize::from(word.bytes().next().unwrap_or(0)));
+            if let Some(lengths) = lengths {
+                *lengths |= length_bit(word);
+            }
+        }
         Self {
             starts: starts.map(str::to_owned).collect(),
-            longest: whole.clone().map(String::len).max().unwrap_or(0),
             whole: whole.cloned().collect(),
+            lengths,
         }
     }
 
-    /// Whether `text` is one of them; `scratch` is a buffer that is used again.
+    /// Whether `text` is one of them; `scratch` is a buffer that is used again, and has `text` in lower case then.
     pub(super) fn have(&self, text: &str, scratch: &mut String) -> bool {
-        if text.is_empty() || (text.len() > self.longest && self.starts.is_empty()) {
+        if text.is_empty() || (text.is_ascii() && self.starts.is_empty() && !self.may_have(text)) {
             return false;
         }
         lower(text, scratch);
         self.whole.contains(scratch.as_str()) || self.starts.iter().any(|start| scratch.starts_with(start))
     }
+
+    /// Whether any word has the length and the first letter of this text of ASCII letters.
+    fn may_have(&self, text: &str) -> bool {
+        let first = text.as_bytes()[0].to_ascii_lowercase();
+        self.lengths[usize::from(first)] & length_bit(text) != 0
+    }
+}
+
+fn length_bit(word: &str) -> u64 {
+    1 << word.len().min(63)
 }
 
 /// Puts `text` in lower case into `into`.

@@ -115,7 +115,10 @@ fn file_name(now: Timestamp) -> String {
 }
 
 /// Events of today and the days before that are in no store yet, or only since a moment ago.
-fn recent(folder: &Folder, now: Timestamp) -> io::Result<Vec<Event>> {
+///
+/// # Errors
+/// Of the disk.
+pub(crate) fn recent(folder: &Folder, now: Timestamp) -> io::Result<Vec<Event>> {
     let since = file_name(now - KEPT_LIVE);
     let mut events = Vec::new();
     for path in days(folder)? {

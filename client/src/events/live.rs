@@ -75,6 +75,16 @@ impl LiveEvents {
         visit
     }
 
+    /// What a customer bought, by the shop's names of items, and when, earliest first.
+    pub fn purchases_of(&self, user: &str) -> Vec<(String, Timestamp)> {
+        let users = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let events = users.get(user).into_iter().flatten();
+        events
+            .filter(|event| event.kind == Kind::Purchase)
+            .map(|event| (event.item.clone(), event.time))
+            .collect()
+    }
+
     /// Forgets what is older than the store's reading of it.
     pub fn forget_before(&self, time: Timestamp) {
         let mut users = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,7 @@ pub mod server;
 mod tests;
 pub mod tokens;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -35,8 +36,11 @@ use axum::middleware;
 use souk_common::clock::Clock;
 use souk_common::transport::{Bucket, Buckets};
 
+use crate::config::ShopConfig;
 use crate::events::journal::{Journal, KEPT_LIVE};
 use crate::events::live::LiveEvents;
+use crate::experiment::ExperimentConfig;
+use crate::experiment::exposures::Exposures;
 use crate::folder::Folder;
 use crate::recommend::service::ListService;
 use crate::recommend::shelf::Shelf;
@@ -54,6 +58,8 @@ pub struct Api {
     live: LiveEvents,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
+    folder: Folder,
+    experiment: Option<(ExperimentConfig, Exposures)>,
     metrics: Metrics,
     events_per_sec: u64,
     /// Events of the shop's own programs, and of customers' browsers.
@@ -64,10 +70,10 @@ impl Api {
     /// Of the shop in `folder`.
     ///
     /// # Errors
-    /// When its journal or its secrets can't be read or made.
+    /// When its journal, its secrets or the file of its experiment can't be read or made.
     pub fn open(
         folder: &Folder,
-        config: &HttpConfig,
+        config: &ShopConfig,
         lists: Arc<ListService>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Arc<Self>> {
@@ -76,14 +82,21 @@ impl Api {
         let (journal, recent) = opened.context("the journal of events can't be opened")?;
         let live = LiveEvents::default();
         live.take(&recent);
+        let experiment = config.experiment.clone().map(|experiment| {
+            let exposures = Exposures::open(folder, &experiment)?;
+            Ok((experiment, exposures))
+        });
+        let experiment: io::Result<Option<_>> = experiment.transpose();
         Ok(Arc::new(Self {
             lists,
             journal,
             live,
             tokens: Arc::new(tokens),
             clock,
+            folder: folder.clone(),
+            experiment: experiment.context("the experiment's file in experiment/ can't be opened")?,
             metrics: Metrics::default(),
-            events_per_sec: config.events_per_sec,
+            events_per_sec: config.http.events_per_sec,
             taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
         }))
     }

@@ -89,6 +89,12 @@ impl Problem {
         )
     }
 
+    /// No experiment is under way.
+    pub fn no_experiment() -> Self {
+        let detail = "no experiment is under way: [experiment] in shop.toml begins one (docs/api.md)";
+        Self::new(StatusCode::NOT_FOUND, "no-experiment", "No experiment", detail)
+    }
+
     /// The address knows no such method.
     pub fn no_such_method() -> Self {
         let detail = "this address does not know the method: /v1/openapi.json says which it knows";

@@ -23,10 +23,10 @@ impl Clock for Noon {
 }
 
 /// A shop of two tastes, 8 items each, and 30 customers of 5 items, that has its lists.
-struct Shop {
+pub(super) struct Shop {
     dir: tempfile::TempDir,
     api: Arc<Api>,
-    config: HttpConfig,
+    config: ShopConfig,
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 4480));
@@ -40,7 +40,14 @@ impl Shop {
         })
     }
 
-    fn with(config: HttpConfig) -> Self {
+    fn with(http: HttpConfig) -> Self {
+        Self::of(ShopConfig {
+            http,
+            ..ShopConfig::default()
+        })
+    }
+
+    fn of(config: ShopConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("shop.toml"), "").unwrap();
         let mut orders = "user_id,item_id,timestamp\nonce,item-00,2026-10-01\n".to_owned();
@@ -79,7 +86,7 @@ impl Shop {
         runtime.block_on(async {
             let answer = self
                 .api
-                .app(&self.config, LOOPBACK)
+                .app(&self.config.http, LOOPBACK)
                 .oneshot(request)
                 .await
                 .unwrap();
@@ -523,6 +530,58 @@ fn without_lists_it_says_so_and_takes_events_all_the_same() {
     assert_eq!(shop.post("/v1/events", event).0, StatusCode::OK);
 }
 
+#[test]
+fn an_experiment_gives_each_customer_one_kind_of_list_and_counts_what_they_buy() {
+    let experiment = toml::from_str("name = 'a'\nbestsellers = 1\nalone = 1\ntogether = 1").unwrap();
+    let shop = Shop::of(ShopConfig {
+        experiment: Some(experiment),
+        ..ShopConfig::default()
+    });
+    assert_eq!(Shop::open().get("/v1/experiment").0, StatusCode::NOT_FOUND);
+    assert_eq!(shop.get_as("", "/v1/experiment").0, StatusCode::UNAUTHORIZED);
+    let mut kinds = std::collections::BTreeMap::new();
+    for user in 0..30 {
+        let path = format!("/v1/recommendations/u{user}?k=3");
+        let (status, list) = shop.get(&path);
+        assert_eq!(
+            (status, &shop.get(&path).1["made_by"]),
+            (StatusCode::OK, &list["made_by"])
+        );
+        let kind = list["made_by"].as_str().unwrap().to_owned();
+        assert!(list["list"].as_str().unwrap().starts_with(&kind), "{list}");
+        kinds.entry(kind).or_insert_with(Vec::new).push((user, list));
+    }
+    // Without a release those of the third arm get what everybody gets.
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["alone", "bestsellers"]);
+    let (user, list) = &kinds["bestsellers"][0];
+    let event = json!({"user": format!("u{user}"), "item": list["items"][0]["item"], "kind": "purchase"});
+    assert_eq!(shop.post("/v1/events", event).0, StatusCode::OK);
+    let (status, report) = shop.get("/v1/experiment");
+    assert_eq!(status, StatusCode::OK, "{report}");
+    let arms = report["arms"].as_array().unwrap();
+    let count = |key: &str| arms.iter().map(|arm| arm[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(
+        (arms.len(), count("customers"), count("bought")),
+        (3, 30, 1),
+        "{report}"
+    );
+    assert_eq!(
+        (&arms[0]["arm"], &arms[0]["bought"]),
+        (&json!("bestsellers"), &json!(1))
+    );
+    assert!(
+        report["notes"].to_string().contains("the arm together"),
+        "{report}"
+    );
+    assert!(
+        report["differences"][0]["words"]
+            .as_str()
+            .unwrap()
+            .contains("fewer than 100"),
+        "{report}"
+    );
+}
+
 /// Every route with the methods that it is described with.
 fn described(shop: &Shop) -> Vec<(String, String)> {
     let (_, text) = shop.get_as("", "/v1/openapi.json");
@@ -550,7 +609,8 @@ fn the_description_has_every_route_and_every_described_route_is_served() {
             .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, format!("Bearer {}", shop.token()));
         let (status, said) = shop.answer(request.body(Body::empty()).unwrap());
-        let is_served = status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED;
+        let is_served = (status != StatusCode::NOT_FOUND || path == "/v1/experiment")
+            && status != StatusCode::METHOD_NOT_ALLOWED;
         assert!(is_served, "{method} {path}: {said}");
     }
 }
@@ -579,7 +639,7 @@ fn metrics_count_requests_by_route_and_events() {
 fn served(shop: &Shop) -> HttpServer {
     let any = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
     shop.api
-        .serve(&Folder::new(shop.dir.path()), &shop.config, any)
+        .serve(&Folder::new(shop.dir.path()), &shop.config.http, any)
         .unwrap()
 }
 
@@ -642,7 +702,7 @@ fn a_service_that_others_can_reach_needs_a_certificate() {
     let open = SocketAddr::from(([0, 0, 0, 0], 0));
     let said = shop
         .api
-        .serve(&folder, &shop.config, open)
+        .serve(&folder, &shop.config.http, open)
         .unwrap_err()
         .to_string();
     assert!(said.contains("tls_cert"), "{said}");

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use foldhash::fast::RandomState;
 use souk_common::ids::{Digest, Digester};
 use souk_common::storage::disk::{Access, Disk, DiskFile, folder_of};
 
@@ -151,7 +152,7 @@ impl Sink for SegmentWriter {
 /// Numbers for ids, and the bytes of those that the current block is the first to use.
 #[derive(Debug, Default)]
 struct Ids {
-    numbers: HashMap<Box<str>, u32>,
+    numbers: HashMap<Box<str>, u32, RandomState>,
     new: u32,
     bytes: Vec<u8>,
 }

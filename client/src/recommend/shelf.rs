@@ -15,7 +15,8 @@ use super::names::{UnknownName, find_item};
 use super::related::{LEAST_CUSTOMERS, Neighbour, Related};
 use super::{Ranker, Recommendable};
 use crate::data::compared_id;
-use crate::stack::ShopStack;
+use crate::experiment::Arm;
+use crate::stack::{ServedBy, ShopStack};
 
 /// Lists, customers by name, items by whatever they are called, and what is related to what.
 pub struct Shelf {
@@ -140,6 +141,21 @@ impl Shelf {
             .collect();
         found.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         found
+    }
+
+    /// What makes an arm's lists, if there is such a thing; bestsellers are no scores ([`Related::popular`]).
+    pub fn of_arm(&self, arm: Arm) -> Option<Recommendable> {
+        let stack = |stack: &Stack, by| Recommendable {
+            ranker: Ranker::Stack(stack.clone(), by),
+            ..self.lists.clone()
+        };
+        match (arm, &self.stack) {
+            (Arm::Bestsellers, _) | (Arm::Alone, None) => None,
+            (Arm::Alone, Some(stacks)) => Some(stack(stacks.alone(), ServedBy::Alone)),
+            (Arm::Together, Some(stacks)) => Some(stack(stacks.together()?, ServedBy::Together)),
+            // A model was trained together.
+            (Arm::Together, None) => Some(self.lists.clone()),
+        }
     }
 
     /// The first `k` of these items that may be listed: not retired, of several with one title and brand one only.

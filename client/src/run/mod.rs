@@ -226,8 +226,8 @@ impl Driver {
 
     /// Begins to serve the HTTP API, if anybody wants it.
     fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
-        let config = ShopConfig::load(&self.folder)?.http;
-        let Some(address) = wanted.or(config.listen) else {
+        let config = ShopConfig::load(&self.folder)?;
+        let Some(address) = wanted.or(config.http.listen) else {
             return Ok(None);
         };
         let api = Api::open(
@@ -236,8 +236,8 @@ impl Driver {
             Arc::clone(&self.lists),
             Arc::clone(&self.platform.clock),
         )?;
-        let server = api.serve(&self.folder, &config, address)?;
-        let scheme = if config.tls_cert.is_some() {
+        let server = api.serve(&self.folder, &config.http, address)?;
+        let scheme = if config.http.tls_cert.is_some() {
             "https"
         } else {
             "http"

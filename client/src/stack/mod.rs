@@ -110,6 +110,16 @@ impl ShopStack {
         }
     }
 
+    /// The stack of the shop's own customers.
+    pub fn alone(&self) -> &Stack {
+        &self.alone
+    }
+
+    /// The stack with what all shops released, whatever the gate says; none before the first release.
+    pub fn together(&self) -> Option<&Stack> {
+        self.together.as_ref()
+    }
+
     fn rule(&self) -> GateRule {
         GateRule::of(self.epsilon)
     }

@@ -16,6 +16,7 @@ use super::super::guard::Caller;
 use super::super::problem::Problem;
 use crate::data::compared_id;
 use crate::events::live::Visit;
+use crate::experiment::Arm;
 use crate::recommend::reasons::{Reason, Through};
 use crate::recommend::shelf::Shelf;
 use crate::recommend::{Customer, RecommendOptions, Recommended};
@@ -70,7 +71,8 @@ pub struct List {
     pub user: Option<String>,
     /// Whether it was chosen for this customer or visit.
     pub personal: bool,
-    /// What made it: `alone` (this shop's own customers), `together` (with what all shops released) or `model`.
+    /// What made it: `alone` (this shop's own customers), `together` (with what all shops released), `model`, or, in an experiment,
+    /// `bestsellers`.
     pub made_by: String,
     /// That, in words: which round, of which plan, how old.
     pub provenance: String,
@@ -279,7 +281,16 @@ impl Api {
             !excluded.contains(&item)
                 && category.is_none_or(|wanted| features[item as usize].category == wanted)
         };
-        let made = shelf.lists.recommend_among(visit.customer(row), &wishes, allowed);
+        let arm = request.user.as_deref().and_then(|user| self.arm_of(user));
+        let lists = match arm {
+            Some(Arm::Bestsellers) => {
+                return self.bestsellers(&shelf, request, visit.customer(row), allowed, k);
+            }
+            Some(arm) => shelf.of_arm(arm),
+            None => None,
+        };
+        let lists = lists.as_ref().unwrap_or(&shelf.lists);
+        let made = lists.recommend_among(visit.customer(row), &wishes, allowed);
         let note = match &request.user {
             Some(user) if !made.personal => Some(format!(
                 "nothing is known of customer {user:?} in this shop: these are its bestsellers"
@@ -289,13 +300,66 @@ impl Api {
         };
         let serving = made.serving.aged(self.clock.now());
         Ok(List {
-            list: list_id(made.served_by)?,
+            list: list_id(name_of(made.served_by))?,
             user: request.user.clone(),
             personal: made.personal,
             made_by: name_of(made.served_by).to_owned(),
             provenance: serving.words(made.served_by),
             note,
             items: made.items.into_iter().map(ListedItem::from).collect(),
+        })
+    }
+}
+
+impl Api {
+    /// The arm of a customer, who sees a list of it now; none without an experiment.
+    fn arm_of(&self, user: &str) -> Option<Arm> {
+        let (config, exposures) = self.experiment.as_ref()?;
+        let user = compared_id(user);
+        let arm = config.arm_of(&user);
+        exposures.note(&user, arm, self.clock.now());
+        Some(arm)
+    }
+
+    /// The list of an arm that gets bestsellers.
+    fn bestsellers(
+        &self,
+        shelf: &Shelf,
+        request: &ListRequest,
+        customer: Customer<'_>,
+        allowed: impl Fn(u32) -> bool,
+        k: usize,
+    ) -> Result<List, Problem> {
+        let own: HashSet<u32> = match request.include_bought {
+            true => HashSet::new(),
+            false => shelf.lists.items_of(customer).into_iter().collect(),
+        };
+        let allowed = |item: u32| !own.contains(&item) && allowed(item);
+        let rows = shelf.listed(shelf.related.popular(), allowed, k);
+        let note = (rows.len() < k).then(|| format!("there are only {} items to list", rows.len()));
+        let items = rows.into_iter().enumerate().map(|(at, (row, score))| {
+            let item = &shelf.lists.catalogue.items()[row as usize];
+            ListedItem {
+                rank: at + 1,
+                item: item.id.clone(),
+                score,
+                title: item.title.clone(),
+                category: item.category.clone(),
+                brand: item.brand.clone(),
+                price: item.price,
+                reasons: Vec::new(),
+            }
+        });
+        Ok(List {
+            list: list_id(Arm::Bestsellers.name())?,
+            user: request.user.clone(),
+            personal: false,
+            made_by: Arm::Bestsellers.name().to_owned(),
+            provenance:
+                "this shop's bestsellers, which this customer gets in the experiment that is under way"
+                    .to_owned(),
+            note,
+            items: items.collect(),
         })
     }
 }
@@ -340,9 +404,9 @@ fn name_of(by: ServedBy) -> &'static str {
 }
 
 /// What made a list, and a number that nobody guesses.
-fn list_id(by: ServedBy) -> Result<String, Problem> {
+fn list_id(by: &str) -> Result<String, Problem> {
     let number: [u8; 8] = secret_bytes().map_err(|error| Problem::not_ready(&error.into()))?;
-    Ok(format!("{}-{}", name_of(by), HEXLOWER.encode(&number)))
+    Ok(format!("{by}-{}", HEXLOWER.encode(&number)))
 }
 
 impl From<Recommended> for ListedItem {

@@ -88,6 +88,7 @@ pub(super) fn described_router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(events::report))
         .routes(routes!(service::healthz))
         .routes(routes!(service::metrics))
+        .routes(routes!(service::experiment))
         .routes(routes!(service::customer_token))
 }
 

@@ -16,6 +16,7 @@ use super::super::extract::Body;
 use super::super::guard::Caller;
 use super::super::problem::Problem;
 use super::super::tokens::MOST_LIFE;
+use crate::experiment::report::ExperimentReport;
 
 /// Whether there are lists.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -56,6 +57,35 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>, caller: Caller) -> Resu
     let age = serving.and_then(|serving| serving.learned?.age_secs);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], api.metrics.text(age)).into_response())
+}
+
+/// What came of the experiment that is under way: customers who bought something new, by arm.
+#[utoipa::path(
+    get, path = "/v1/experiment", tag = "service",
+    responses((status = 200, body = ExperimentReport), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn experiment(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+) -> Result<Json<ExperimentReport>, Problem> {
+    caller.may_ask_for_all()?;
+    let shelf = api.shelf()?;
+    let counted = tokio::task::spawn_blocking(move || {
+        let (config, _) = api.experiment.as_ref()?;
+        let now = api.clock.now();
+        Some(ExperimentReport::of_shop(
+            &api.folder,
+            config,
+            &shelf,
+            &api.live,
+            now,
+        ))
+    });
+    let report = counted.await.map_err(|error| Problem::not_ready(&error.into()))?;
+    let report = report.ok_or_else(Problem::no_experiment)?;
+    report
+        .map(Json)
+        .map_err(|error| Problem::not_ready(&error.into()))
 }
 
 /// For whom a token is wanted.
