@@ -17,8 +17,12 @@ fn ask(address: &str, token: &str, request: &str, body: Option<&Value>) -> (u16,
         .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("a timeout");
     let body = body.map(Value::to_string).unwrap_or_default();
+    let authorization = match token {
+        "" => String::new(),
+        token => format!("authorization: Bearer {token}\r\n"),
+    };
     let text = format!(
-        "{request} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+        "{request} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
