@@ -13,6 +13,8 @@
 //! | `catalogue.jsonl` | the catalogue in use |
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
+//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
+//! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
@@ -101,6 +103,21 @@ impl Folder {
     /// `stack.json`.
     pub fn stack(&self) -> PathBuf {
         self.path.join("stack.json")
+    }
+
+    /// `rules.toml`.
+    pub fn rules(&self) -> PathBuf {
+        self.path.join("rules.toml")
+    }
+
+    /// `rules.last-good.toml`.
+    pub fn last_good_rules(&self) -> PathBuf {
+        self.path.join("rules.last-good.toml")
+    }
+
+    /// `item-states.jsonl`.
+    pub fn item_states(&self) -> PathBuf {
+        self.path.join("item-states.jsonl")
     }
 
     /// Where the secrets of the HTTP service are.
