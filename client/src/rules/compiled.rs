@@ -100,6 +100,18 @@ pub struct Over<'a> {
 }
 
 impl CompiledRules {
+    /// No rules at all: items that are sold no more are left out, and of variants by title and brand all but the best.
+    pub fn none(catalogue: &Arc<Catalogue>) -> Self {
+        let over = Over {
+            catalogue,
+            states: None,
+            row_called: &|_| None,
+            first_sold: &Vec::new,
+            now: Timestamp::default(),
+        };
+        Self::new(Arc::default(), &over)
+    }
+
     /// Rules over a catalogue.
     pub fn new(rules: Arc<Rules>, over: &Over<'_>) -> Self {
         let items = over.catalogue.items();
@@ -286,6 +298,21 @@ impl CompiledRules {
         self.masks().states.get(&row).copied()
     }
 
+    /// Whether rules, stock and the catalogue let an item into a list of a kind.
+    pub fn may_list(&self, row: u32, kind: ListKind) -> bool {
+        self.masks().listed[kind as usize].get(row)
+    }
+
+    /// The row of one of the file's pinned items, if the catalogue has it and its last day is not over.
+    pub fn pinned_row(&self, pin: usize) -> Option<u32> {
+        self.pins.iter().find(|row| row.pin == pin).map(|row| row.row)
+    }
+
+    /// Whether a pinned item may be listed: filters do not count.
+    pub fn may_pin(&self, row: u32) -> bool {
+        self.masks().pinnable.get(row)
+    }
+
     /// How many items rules let into a list of a kind.
     pub fn listed(&self, kind: ListKind) -> usize {
         self.masks().listed[kind as usize].count()
@@ -355,6 +382,22 @@ fn variants(items: &[Item], by: Option<&str>) -> Vec<u32> {
     items.iter().map(&mut number).collect()
 }
 
+/// What the owner should know of names that are no item's.
+pub fn unknown_words(names: &[String]) -> Option<String> {
+    let shown: Vec<String> = names.iter().take(MOST_SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = match names.len() > MOST_SHOWN {
+        true => format!(" and {} others", names.len() - MOST_SHOWN),
+        false => String::new(),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "rules.toml names items under never or always that the catalogue does not have: {}{more}",
+            shown.join(", ")
+        )
+    })
+}
+
 const SECS_OF_A_DAY: f64 = 86_400.0;
 /// In standard deviations.
 const LEAST_TOLD: f32 = 0.01;
+const MOST_SHOWN: usize = 5;

@@ -108,6 +108,18 @@ impl ListKind {
         Self::New,
     ];
 
+    /// As `where` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recommendations => "recommendations",
+            Self::Similar => "similar",
+            Self::BoughtTogether => "bought_together",
+            Self::Popular => "popular",
+            Self::Trending => "trending",
+            Self::New => "new",
+        }
+    }
+
     /// Whether its order is a matter of taste; bestsellers, what is trending and what is new are facts, and keep theirs.
     pub fn is_by_score(self) -> bool {
         Lists::BY_SCORE.have(self)

@@ -19,6 +19,7 @@ use crate::events::live::Visit;
 use crate::recommend::reasons::{Reason, Through};
 use crate::recommend::shelf::Shelf;
 use crate::recommend::{Customer, RecommendOptions, Recommended};
+use crate::rules::file::ListKind;
 use crate::stack::ServedBy;
 
 /// How a list should be.
@@ -88,7 +89,7 @@ pub struct ListedItem {
     pub rank: usize,
     /// The item's id.
     pub item: String,
-    /// The score; comparable within one list only.
+    /// The score, before any rule of the shop; comparable within one list only.
     pub score: f32,
     /// May be empty.
     pub title: String,
@@ -102,6 +103,9 @@ pub struct ListedItem {
     /// Strongest first, if they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<ListedReason>,
+    /// What the shop's rules did to it, in words, if reasons were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// Why an item stands in a list.
@@ -182,20 +186,14 @@ pub(super) async fn explain(
     let visit = api.visit(&shelf, &user);
     let customer = visit.customer(shelf.customer(&user));
     let scores = shelf.lists.scores(customer).values;
-    let wishes = RecommendOptions {
-        k: 1,
-        include_bought: true,
-        explain: true,
-    };
-    let listed = shelf
-        .lists
-        .recommend_among(customer, &wishes, |other| other == row);
+    let listed = shelf.lists.explained(customer, row);
     let better = scores.iter().filter(|score| **score > scores[row as usize]);
     Ok(Json(Explanation {
         user,
         rank: better.count() + 1,
         of: scores.len(),
         has: shelf.lists.items_of(customer).contains(&row),
+        may_be_listed: shelf.lists.rules.may_list(row, ListKind::Recommendations),
         item: listed.items.into_iter().next().map(ListedItem::from),
     }))
 }
@@ -211,6 +209,8 @@ pub struct Explanation {
     pub of: usize,
     /// Whether the customer has it already, which is why it is not listed.
     pub has: bool,
+    /// Whether the shop's rules, its stock and the catalogue let it into a list.
+    pub may_be_listed: bool,
     /// With reasons; absent if the item is sold no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ListedItem>,
@@ -222,6 +222,7 @@ pub(super) struct VisitRows {
     basket: Vec<u32>,
     viewed: Vec<u32>,
     returned: Vec<u32>,
+    cart: Vec<u32>,
 }
 
 impl VisitRows {
@@ -232,6 +233,7 @@ impl VisitRows {
             basket: rows(&visit.basket),
             viewed: rows(&visit.viewed),
             returned: rows(&visit.returned),
+            cart: rows(&visit.cart),
         }
     }
 
@@ -241,6 +243,7 @@ impl VisitRows {
             basket: &self.basket,
             viewed: &self.viewed,
             returned: &self.returned,
+            cart: &self.cart,
         }
     }
 }
@@ -259,7 +262,9 @@ impl Api {
             Some(user) => self.visit(&shelf, user),
             None => VisitRows::default(),
         };
-        visit.basket.extend(rows(&request.basket)?);
+        let cart = rows(&request.basket)?;
+        visit.basket.extend(&cart);
+        visit.cart.extend(cart);
         visit.viewed.extend(rows(&request.viewed)?);
         // What is sold no more may well be left out.
         let excluded: HashSet<u32> = request
@@ -284,9 +289,10 @@ impl Api {
             Some(user) if !made.personal => Some(format!(
                 "nothing is known of customer {user:?} in this shop: these are its bestsellers"
             )),
-            _ if made.items.len() < k => Some(format!("there are only {} items to list", made.items.len())),
             _ => None,
         };
+        let short = too_few(made.items.len(), k, made.left_out_by_rules);
+        let note = [note, short].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
         let serving = made.serving.aged(self.clock.now());
         Ok(List {
             list: list_id(made.served_by)?,
@@ -298,6 +304,15 @@ impl Api {
             items: made.items.into_iter().map(ListedItem::from).collect(),
         })
     }
+}
+
+/// What to say of a list that is shorter than was asked for.
+pub(super) fn too_few(listed: usize, k: usize, left_out: usize) -> Option<String> {
+    let by_rules = match left_out {
+        0 => String::new(),
+        _ => format!("; this shop's rules leave out {left_out} more"),
+    };
+    (listed < k).then(|| format!("there are only {listed} items to list{by_rules}"))
 }
 
 pub(super) fn checked_k(k: Option<usize>) -> Result<usize, Problem> {
@@ -356,6 +371,7 @@ impl From<Recommended> for ListedItem {
             brand: item.brand,
             price: item.price,
             reasons: item.reasons.iter().map(ListedReason::from).collect(),
+            rules: item.rules,
         }
     }
 }
