@@ -230,7 +230,10 @@ fn lists(folder: &Folder, now: Timestamp) -> anyhow::Result<String> {
 fn rules(folder: &Folder) -> anyhow::Result<String> {
     let catalogue = catalogue_in_use(folder)?;
     let names = catalogue.as_ref().map(|catalogue| {
-        let names = catalogue.items().iter().flat_map(|item| item.numbers.keys().cloned());
+        let names = catalogue
+            .items()
+            .iter()
+            .flat_map(|item| item.numbers.keys().cloned());
         names.collect()
     });
     let earlier = match folder.last_good_rules().is_file() {
@@ -239,7 +242,10 @@ fn rules(folder: &Folder) -> anyhow::Result<String> {
     };
     let rules = read_rules(folder, names.as_ref()).with_context(|| format!("mend it: {earlier}"))?;
     Ok(match folder.rules().is_file() {
-        true => format!("rules.toml has {}; `souk-client rules check` says what they do", rules.words()),
+        true => format!(
+            "rules.toml has {}; `souk-client rules check` says what they do",
+            rules.words()
+        ),
         false => "none: lists are by score alone".to_owned(),
     })
 }

@@ -339,7 +339,11 @@ mod tests {
         ruled.items[0].rules = vec!["pinned to place 1".to_owned()];
         (ruled.left_out_by_rules, ruled.rules_trouble) = (3, vec!["rules.toml: line 1".to_owned()]);
         let text = list(&ruled);
-        for said in ["by your rules pinned to place 1", "leave out 3 more", "rules.toml: line 1"] {
+        for said in [
+            "by your rules pinned to place 1",
+            "leave out 3 more",
+            "rules.toml: line 1",
+        ] {
             assert!(text.contains(said), "{text}");
         }
     }

@@ -63,13 +63,22 @@ fn text(report: &RulesReport) -> String {
             printable(&rule.rule)
         );
     }
-    let listed: Vec<String> = report.listed.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let listed: Vec<String> = report
+        .listed
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
     let _ = writeln!(text, "May be listed: {}.", listed.join(", "));
     for warning in &report.warnings {
         let _ = writeln!(text, "WARNING: {}", printable(warning));
     }
     let whom = report.user.as_deref().unwrap_or("anybody");
-    let _ = writeln!(text, "\n{:>3}  {:<40}  with these rules", "", format!("for {}, without", printable(whom)));
+    let _ = writeln!(
+        text,
+        "\n{:>3}  {:<40}  with these rules",
+        "",
+        format!("for {}, without", printable(whom))
+    );
     let shown = |item: Option<&Recommended>| {
         let Some(item) = item else {
             return String::new();
@@ -79,9 +88,16 @@ fn text(report: &RulesReport) -> String {
     };
     for at in 0..report.before.len().max(report.after.len()) {
         let after = report.after.get(at);
-        let why = after.map(|item| item.rules.join("; ")).filter(|why| !why.is_empty());
+        let why = after
+            .map(|item| item.rules.join("; "))
+            .filter(|why| !why.is_empty());
         let why = why.map_or(String::new(), |why| format!("  ({})", printable(&why)));
-        let line = format!("{:>3}  {:<40}  {}{why}", at + 1, shown(report.before.get(at)), shown(after));
+        let line = format!(
+            "{:>3}  {:<40}  {}{why}",
+            at + 1,
+            shown(report.before.get(at)),
+            shown(after)
+        );
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text.truncate(text.trim_end().len());

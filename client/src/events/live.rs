@@ -144,7 +144,12 @@ mod tests {
         let visit = live.of("anna", NOON);
         assert_eq!(texts(&visit), [vec!["tea"], vec!["pot"], vec!["cup", "jam"]]);
         assert!(visit.cart.is_empty(), "what was in it is bought");
-        assert_eq!(of(&[("tea", Kind::Cart), ("pot", Kind::Purchase)]).of("anna", NOON).cart, ["tea"]);
+        assert_eq!(
+            of(&[("tea", Kind::Cart), ("pot", Kind::Purchase)])
+                .of("anna", NOON)
+                .cart,
+            ["tea"]
+        );
         assert_eq!(live.of("bert", NOON), Visit::default());
     }
 

@@ -233,7 +233,11 @@ impl Recommendable {
         let cart: HashSet<u32> = customer.cart.iter().copied().collect();
         let left_out: HashSet<u32> = match wishes.include_bought {
             true => HashSet::new(),
-            false => self.items_of(customer).into_iter().filter(|item| !cart.contains(item)).collect(),
+            false => self
+                .items_of(customer)
+                .into_iter()
+                .filter(|item| !cart.contains(item))
+                .collect(),
         };
         let allowed = |row| !left_out.contains(&row) && allowed(row);
         let wanted = Wanted {
@@ -241,7 +245,8 @@ impl Recommendable {
             k: wishes.k,
             cart: customer.cart,
         };
-        self.rules.arrange((0u32..).zip(scores.iter().copied()), allowed, &wanted)
+        self.rules
+            .arrange((0u32..).zip(scores.iter().copied()), allowed, &wanted)
     }
 
     /// Scores of all items for a customer. One without any item gets the scores of nobody in particular.
@@ -316,24 +321,29 @@ impl Recommendable {
             Ranker::Model(_) => Vec::new(),
         };
         why.resize_with(ranked.len(), Vec::new);
-        let items = arranged.items.iter().zip(why).enumerate().map(|(at, ((row, score), reasons))| {
-            let rules = explain.then(|| {
-                let in_cart = customer.cart.contains(row);
-                self.rules.why(*row, ListKind::Recommendations, in_cart)
+        let items = arranged
+            .items
+            .iter()
+            .zip(why)
+            .enumerate()
+            .map(|(at, ((row, score), reasons))| {
+                let rules = explain.then(|| {
+                    let in_cart = customer.cart.contains(row);
+                    self.rules.why(*row, ListKind::Recommendations, in_cart)
+                });
+                let item = &self.catalogue.items()[*row as usize];
+                Recommended {
+                    rank: at + 1,
+                    item_id: item.id.clone(),
+                    score: *score,
+                    title: item.title.clone(),
+                    category: item.category.clone(),
+                    brand: item.brand.clone(),
+                    price: self.rules.price(*row),
+                    reasons,
+                    rules: rules.unwrap_or_default(),
+                }
             });
-            let item = &self.catalogue.items()[*row as usize];
-            Recommended {
-                rank: at + 1,
-                item_id: item.id.clone(),
-                score: *score,
-                title: item.title.clone(),
-                category: item.category.clone(),
-                brand: item.brand.clone(),
-                price: self.rules.price(*row),
-                reasons,
-                rules: rules.unwrap_or_default(),
-            }
-        });
         let user = customer.row.map(|row| self.dataset.users[row].clone());
         Recommendations {
             user_id: user.unwrap_or_default(),

@@ -36,7 +36,10 @@ impl Related {
     pub fn of(dataset: &Dataset, items: usize, now: Timestamp) -> Self {
         let mut owners = vec![Vec::new(); items];
         for (user, history) in (0u32..).zip(&dataset.histories) {
-            history.items.iter().for_each(|item| owners[*item as usize].push(user));
+            history
+                .items
+                .iter()
+                .for_each(|item| owners[*item as usize].push(user));
         }
         Self {
             trending: trending(dataset, items, now.0.div_euclid(1000)),

@@ -63,9 +63,16 @@ pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesRe
         .map(|kind| (kind.name().to_owned(), compiled.listed(kind)))
         .collect();
     let items = shelf.catalogue.len();
-    let empty: Vec<&str> = listed.iter().filter(|(_, count)| *count == 0).map(|(kind, _)| kind.as_str()).collect();
+    let empty: Vec<&str> = listed
+        .iter()
+        .filter(|(_, count)| *count == 0)
+        .map(|(kind, _)| kind.as_str())
+        .collect();
     if !empty.is_empty() {
-        warnings.push(format!("these rules together hide everything in: {}", empty.join(", ")));
+        warnings.push(format!(
+            "these rules together hide everything in: {}",
+            empty.join(", ")
+        ));
     }
     shelf.rules = Arc::new(compiled);
     let after = shelf.recommend(customer, &wishes);
@@ -101,7 +108,10 @@ fn each_rule(compiled: &CompiledRules) -> (Vec<RuleReport>, Vec<String>) {
     };
     for filter in &rules.filters {
         if counted("keep", filter.text.clone(), &filter.condition) == 0 {
-            warnings.push(format!("this filter keeps nothing, and hides every item: {}", filter.text));
+            warnings.push(format!(
+                "this filter keeps nothing, and hides every item: {}",
+                filter.text
+            ));
         }
     }
     for boost in &rules.boosts {
@@ -130,10 +140,16 @@ fn each_rule(compiled: &CompiledRules) -> (Vec<RuleReport>, Vec<String>) {
         });
         if is_known(&&pin.item) && rows.is_empty() {
             let until = pin.until.as_deref().unwrap_or_default();
-            warnings.push(format!("{:?} is pinned no more: its last day was {until}", pin.item));
+            warnings.push(format!(
+                "{:?} is pinned no more: its last day was {until}",
+                pin.item
+            ));
         }
         if rows.iter().any(|row| !compiled.may_pin(*row)) {
-            warnings.push(format!("{:?} is pinned, but hidden, out of stock or retired, and not listed", pin.item));
+            warnings.push(format!(
+                "{:?} is pinned, but hidden, out of stock or retired, and not listed",
+                pin.item
+            ));
         }
     }
     warnings.extend(unknown_words(unknown));

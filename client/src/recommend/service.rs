@@ -211,7 +211,11 @@ impl ListService {
     }
 
     /// What the owner's rules in force are, and what compiled ones rest on.
-    fn compiled_key(&self, source: &ListSources, now: Timestamp) -> anyhow::Result<(CompiledKey, Arc<Rules>)> {
+    fn compiled_key(
+        &self,
+        source: &ListSources,
+        now: Timestamp,
+    ) -> anyhow::Result<(CompiledKey, Arc<Rules>)> {
         let in_force = self.rules.look(number_names(&source.sources.catalogue))?;
         let day = match in_force.rules.depend_on_the_day() {
             true => now.0.div_euclid(MS_OF_A_DAY),
@@ -363,7 +367,12 @@ struct CompiledKey {
     data: Digest,
 }
 
-fn compile(rules: Arc<Rules>, source: &ListSources, states: &Arc<ItemStates>, now: Timestamp) -> CompiledRules {
+fn compile(
+    rules: Arc<Rules>,
+    source: &ListSources,
+    states: &Arc<ItemStates>,
+    now: Timestamp,
+) -> CompiledRules {
     let (catalogue, dataset) = (&source.sources.catalogue, &source.sources.dataset);
     let others = OnceCell::new();
     let row_called = |name: &str| {

@@ -135,7 +135,10 @@ impl Shelf {
 }
 
 /// Rows by what an item may be called besides its id: the shop's own number, an alias, a barcode's number.
-pub(super) fn other_names(catalogue: &Catalogue, own_names: &HashMap<String, String>) -> HashMap<String, u32> {
+pub(super) fn other_names(
+    catalogue: &Catalogue,
+    own_names: &HashMap<String, String>,
+) -> HashMap<String, u32> {
     let mut other_names = HashMap::new();
     for (item, row) in catalogue.items().iter().zip(0u32..) {
         let gtin = bare_gtin(&item.gtin).map(str::to_owned);

@@ -78,7 +78,9 @@ impl CompiledRules {
             }
             let shift = match cart.contains(&row) {
                 true => self.in_cart(&masks, row, wanted.kind),
-                false => listed.get(row).then(|| shifts.get(row as usize).copied().unwrap_or(0.0)),
+                false => listed
+                    .get(row)
+                    .then(|| shifts.get(row as usize).copied().unwrap_or(0.0)),
             };
             if let Some(shift) = shift
                 && allowed(row)
@@ -108,7 +110,8 @@ impl CompiledRules {
         let left_out = match items.len() < wanted.k {
             true => {
                 let retired = |row: u32| self.catalogue().items()[row as usize].retired;
-                let could = scored.filter(|(row, score)| score.is_finite() && allowed(*row) && !retired(*row));
+                let could =
+                    scored.filter(|(row, score)| score.is_finite() && allowed(*row) && !retired(*row));
                 let could = could.filter(|(row, _)| !pinned_scores.contains_key(row)).count();
                 could.saturating_sub(found) + chosen.capped
             }
@@ -190,7 +193,8 @@ fn unlike_each_other(
 fn alike(catalogue: &Catalogue, a: u32, b: u32) -> f32 {
     let (x, y) = (catalogue.features()[a as usize], catalogue.features()[b as usize]);
     let same = |x: u32, y: u32| f32::from(u8::from(x == y && x != 0));
-    let shared = (same(x.category, y.category) + same(x.brand, y.brand) + same(x.price_bucket, y.price_bucket)) / 3.0;
+    let shared =
+        (same(x.category, y.category) + same(x.brand, y.brand) + same(x.price_bucket, y.price_bucket)) / 3.0;
     let vector = |row: u32| &catalogue.items()[row as usize].vector;
     let (x, y) = (vector(a), vector(b));
     if x.is_empty() || y.is_empty() {

@@ -146,7 +146,10 @@ impl CompiledRules {
                 let secs = (over.now.0 / 1000).saturating_sub(first?).max(0);
                 Some((-(secs as f64 / SECS_OF_A_DAY) / half_life).exp2() as f32)
             };
-            (over.first_sold)().into_iter().map(|first| gain(first).unwrap_or(0.0)).collect()
+            (over.first_sold)()
+                .into_iter()
+                .map(|first| gain(first).unwrap_or(0.0))
+                .collect()
         });
         let compiled = Self {
             variants: variants(items, rules.file.one_per_variant.as_deref()),
@@ -340,14 +343,20 @@ impl CompiledRules {
     pub fn why(&self, row: u32, kind: ListKind, in_cart: bool) -> Vec<String> {
         let facts = self.facts(&self.masks(), row, in_cart);
         let pinned = self.pins(kind).filter(|pin| pin.row == row);
-        let mut said: Vec<String> = pinned.map(|pin| format!("pinned to place {}", pin.place)).collect();
+        let mut said: Vec<String> = pinned
+            .map(|pin| format!("pinned to place {}", pin.place))
+            .collect();
         let here = self.rules.boosts.iter().filter(|boost| boost.lists.have(kind));
         let boosts = here.filter(|boost| boost.condition.holds(&facts) == Some(true));
         said.extend(boosts.map(|boost| match boost.by < 0.0 {
             true => format!("moved down by {}: {}", -boost.by, boost.text),
             false => format!("moved up by {}: {}", boost.by, boost.text),
         }));
-        if let Some(gain) = self.fresh.as_ref().filter(|_| kind.is_by_score()).map(|gains| gains[row as usize])
+        if let Some(gain) = self
+            .fresh
+            .as_ref()
+            .filter(|_| kind.is_by_score())
+            .map(|gains| gains[row as usize])
             && gain >= LEAST_TOLD
         {
             said.push(format!("moved up by {gain:.2}: new here"));
@@ -365,7 +374,9 @@ fn variants(items: &[Item], by: Option<&str>) -> Vec<u32> {
     let key = |item: &Item| {
         let number = by.and_then(|name| item.numbers.get(name));
         let tag = || {
-            let of_group = |tag: &&String| by.is_some_and(|name| tag.split_once(':').is_some_and(|(start, _)| start.trim() == name));
+            let of_group = |tag: &&String| {
+                by.is_some_and(|name| tag.split_once(':').is_some_and(|(start, _)| start.trim() == name))
+            };
             item.tags.iter().find(of_group)
         };
         match (number, tag()) {
@@ -384,7 +395,11 @@ fn variants(items: &[Item], by: Option<&str>) -> Vec<u32> {
 
 /// What the owner should know of names that are no item's.
 pub fn unknown_words(names: &[String]) -> Option<String> {
-    let shown: Vec<String> = names.iter().take(MOST_SHOWN).map(|name| format!("{name:?}")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(MOST_SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
     let more = match names.len() > MOST_SHOWN {
         true => format!(" and {} others", names.len() - MOST_SHOWN),
         false => String::new(),

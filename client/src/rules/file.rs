@@ -164,7 +164,9 @@ impl<'de> Deserialize<'de> for Lists {
                     lists.0 |= Lists::only(kind).0;
                 }
                 match lists.0 {
-                    0 => Err(A::Error::custom("`where` is empty: leave it out, or name a kind of list")),
+                    0 => Err(A::Error::custom(
+                        "`where` is empty: leave it out, or name a kind of list",
+                    )),
                     _ => Ok(lists),
                 }
             }
@@ -243,8 +245,9 @@ impl Rules {
         })?;
         check(&file)?;
         let understood = |key: &str, spanned: &Spanned<String>| {
-            parse(spanned.as_ref(), numbers)
-                .map_err(|error| RulesError::of_expression(key, line_of(text, spanned.span().start), spanned.as_ref(), &error))
+            parse(spanned.as_ref(), numbers).map_err(|error| {
+                RulesError::of_expression(key, line_of(text, spanned.span().start), spanned.as_ref(), &error)
+            })
         };
         let filters = file.filter.iter().map(|rule| {
             Ok(Filter {
@@ -303,7 +306,11 @@ impl Rules {
             (self.filters.len(), "filter", "filters"),
             (self.boosts.len(), "boost", "boosts"),
             (self.pins.len(), "pinned item", "pinned items"),
-            (file.never.len(), "item that is never listed", "items that are never listed"),
+            (
+                file.never.len(),
+                "item that is never listed",
+                "items that are never listed",
+            ),
         ] {
             match count {
                 0 => {}
@@ -327,7 +334,9 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
         ("boost", file.boost.len(), MOST_RULES),
     ] {
         if count > most {
-            return Err(RulesError::wrong(format!("{name} has {count} entries, at most {most} are read")));
+            return Err(RulesError::wrong(format!(
+                "{name} has {count} entries, at most {most} are read"
+            )));
         }
     }
     for (name, most) in [
@@ -335,11 +344,16 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
         ("at_most_of_a_category", file.at_most_of_a_category),
     ] {
         if most == Some(0) {
-            return Err(RulesError::wrong(format!("{name} is 0, which hides everything: it is 1 or more")));
+            return Err(RulesError::wrong(format!(
+                "{name} is 0, which hides everything: it is 1 or more"
+            )));
         }
     }
     if !(0.0..=1.0).contains(&file.diversity) {
-        return Err(RulesError::wrong(format!("diversity is {}; it is from 0 to 1", file.diversity)));
+        return Err(RulesError::wrong(format!(
+            "diversity is {}; it is from 0 to 1",
+            file.diversity
+        )));
     }
     if let Some(days) = file.freshness
         && !(days > 0.0 && days <= MOST_DAYS)
@@ -374,7 +388,10 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    1 + text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 /// What makes no sense in a `rules.toml`.
@@ -438,8 +455,13 @@ mod tests {
             rules.words(),
             "1 filter, 1 boost, 1 pinned item, 1 item that is never listed"
         );
-        assert!(rules.filters[0].lists.have(ListKind::Similar) && !rules.filters[0].lists.have(ListKind::New));
-        assert!(rules.boosts[0].lists.have(ListKind::BoughtTogether) && !rules.boosts[0].lists.have(ListKind::Popular));
+        assert!(
+            rules.filters[0].lists.have(ListKind::Similar) && !rules.filters[0].lists.have(ListKind::New)
+        );
+        assert!(
+            rules.boosts[0].lists.have(ListKind::BoughtTogether)
+                && !rules.boosts[0].lists.have(ListKind::Popular)
+        );
         assert!(rules.pins[0].lists.have(ListKind::Similar) && !rules.pins[0].lists.have(ListKind::Popular));
         assert!(rules.depend_on_the_day() && rules.ask_for_the_cart());
         let none = Rules::parse("\u{feff}", None).unwrap();
@@ -455,21 +477,38 @@ mod tests {
                 "\n[[filter]]\nkeep = 'price <'",
                 "line 3: keep = \"price <\", line 1, column 8: expected",
             ),
-            ("[[boost]]\nwhen = 'prise > 1'\nby = 1", "line 2: when = \"prise > 1\", line 1, column 1: expected a field, found `prise`: did you mean `price`?"),
+            (
+                "[[boost]]\nwhen = 'prise > 1'\nby = 1",
+                "line 2: when = \"prise > 1\", line 1, column 1: expected a field, found `prise`: did you mean `price`?",
+            ),
             ("[[boost]]\nwhen = 'true'\nby = 1000", "line 2: by is 1000"),
             ("[[boost]]\nwhen = 'true'\nby = nan", "line 2: by is NaN"),
             ("[[boost]]\nwhen = 'true'", "line 1: missing field `by`"),
-            ("[[filter]]\nkeep = 'true'\nwhere = 'simlar'", "line 3: unknown variant `simlar`"),
-            ("[[filter]]\nkeep = 'true'\nwhere = []", "line 3: `where` is empty"),
+            (
+                "[[filter]]\nkeep = 'true'\nwhere = 'simlar'",
+                "line 3: unknown variant `simlar`",
+            ),
+            (
+                "[[filter]]\nkeep = 'true'\nwhere = []",
+                "line 3: `where` is empty",
+            ),
             ("at_most_of_a_brand = 0", "at_most_of_a_brand is 0"),
             ("diversity = 1.5", "diversity is 1.5"),
             ("diversity = nan", "diversity is NaN"),
             ("freshness = 0", "freshness is 0"),
             ("always = [{ item = 'a', place = 0 }]", "place of \"a\" is 0"),
-            ("always = [{ item = 'a', place = 1, until = '24.12.2026' }]", "until of \"a\" is \"24.12.2026\""),
-            ("never = ['a']\nalways = [{ item = 'a', place = 1 }]", "\"a\" stands under never and under always"),
+            (
+                "always = [{ item = 'a', place = 1, until = '24.12.2026' }]",
+                "until of \"a\" is \"24.12.2026\"",
+            ),
+            (
+                "never = ['a']\nalways = [{ item = 'a', place = 1 }]",
+                "\"a\" stands under never and under always",
+            ),
         ] {
-            let error = Rules::parse(text, Some(&BTreeSet::new())).expect_err(text).to_string();
+            let error = Rules::parse(text, Some(&BTreeSet::new()))
+                .expect_err(text)
+                .to_string();
             assert!(error.starts_with(said), "{text}: {error}");
         }
     }

@@ -106,7 +106,8 @@ impl ShopRules {
     /// What its owner should know of the rules that were looked at last.
     pub fn trouble(&self) -> Option<String> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.as_ref().and_then(|(_, _, in_force)| in_force.trouble.clone())
+        read.as_ref()
+            .and_then(|(_, _, in_force)| in_force.trouble.clone())
     }
 
     fn keep(&self, bytes: Option<&[u8]>) {
@@ -133,7 +134,11 @@ pub fn read_rules(folder: &Folder, numbers: Option<&BTreeSet<String>>) -> anyhow
     understand(folder, bytes_of(folder, &folder.rules())?.as_deref(), numbers)
 }
 
-fn understand(folder: &Folder, bytes: Option<&[u8]>, numbers: Option<&BTreeSet<String>>) -> anyhow::Result<Rules> {
+fn understand(
+    folder: &Folder,
+    bytes: Option<&[u8]>,
+    numbers: Option<&BTreeSet<String>>,
+) -> anyhow::Result<Rules> {
     let path = folder.rules();
     let text = std::str::from_utf8(bytes.unwrap_or_default())
         .with_context(|| format!("{} is not UTF-8: save it so", path.display()))?;
@@ -173,7 +178,10 @@ mod tests {
         assert!(look(&rules).unwrap().rules.file.never.is_empty());
         write("never = [\"a\"");
         let error = format!("{:#}", look(&rules).err().expect("no rules were ever good"));
-        assert!(error.contains("rules.toml: line 1") && error.contains("makes no lists"), "{error}");
+        assert!(
+            error.contains("rules.toml: line 1") && error.contains("makes no lists"),
+            "{error}"
+        );
         write("never = [\"a\"]");
         assert_eq!(look(&rules).unwrap().rules.file.never, ["a"]);
         write("never = [\"b\"");
@@ -181,11 +189,17 @@ mod tests {
             let in_force = look(&rules).unwrap();
             assert_eq!(in_force.rules.file.never, ["a"]);
             let trouble = rules.trouble().expect("it is told");
-            assert!(trouble.contains("rules.toml: line 1") && trouble.contains("stay in force"), "{trouble}");
+            assert!(
+                trouble.contains("rules.toml: line 1") && trouble.contains("stay in force"),
+                "{trouble}"
+            );
         }
         write("never = [\"b\"]");
         let rules = ShopRules::new(folder.clone());
-        assert_eq!((look(&rules).unwrap().rules.file.never.len(), rules.trouble()), (1, None));
+        assert_eq!(
+            (look(&rules).unwrap().rules.file.never.len(), rules.trouble()),
+            (1, None)
+        );
         // Taken away is decided, not broken.
         fs::remove_file(folder.rules()).unwrap();
         assert!(look(&rules).unwrap().rules.file.never.is_empty());

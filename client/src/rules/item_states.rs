@@ -77,7 +77,10 @@ impl ItemStates {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
         };
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let mut known = Known {
             bytes: whole,
             ..Known::default()
@@ -118,7 +121,11 @@ impl ItemStates {
     /// Of the disk: then everything is as it was.
     pub fn put(&self, item: &str, change: StateChange, now: Timestamp) -> io::Result<ItemState> {
         let mut known = self.known();
-        let mut state = known.states.get(item).map(|(state, _)| *state).unwrap_or_default();
+        let mut state = known
+            .states
+            .get(item)
+            .map(|(state, _)| *state)
+            .unwrap_or_default();
         state.stock = change.stock.unwrap_or(state.stock);
         state.price = change.price.unwrap_or(state.price);
         state.hidden = change.hidden.unwrap_or(state.hidden);
@@ -177,7 +184,8 @@ impl ItemStates {
         for item in known.changes.values() {
             bytes.extend(line(item, &known.states[item].0));
         }
-        self.folder.write_whole(&self.folder.item_states(), &bytes, true)?;
+        self.folder
+            .write_whole(&self.folder.item_states(), &bytes, true)?;
         (known.bytes, known.lines, known.file) = (bytes.len(), known.states.len(), None);
         Ok(())
     }
@@ -237,7 +245,10 @@ mod tests {
             ..StateChange::default()
         };
         let state = states.put("i1", hide, NOW).unwrap();
-        assert_eq!((state.stock, state.price, state.hidden), (Some(0.0), Some(9.5), true));
+        assert_eq!(
+            (state.stock, state.price, state.hidden),
+            (Some(0.0), Some(9.5), true)
+        );
         drop(states);
         let path = folder.item_states();
         let whole = fs::read(&path).unwrap();
@@ -246,7 +257,10 @@ mod tests {
         assert_eq!((states.get("i1"), states.get("i2")), (Some(state), None));
         states.put("i3", out_of_stock(), NOW).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with(std::str::from_utf8(&whole).unwrap()) && text.lines().count() == 3, "{text}");
+        assert!(
+            text.starts_with(std::str::from_utf8(&whole).unwrap()) && text.lines().count() == 3,
+            "{text}"
+        );
         // What is said to be unknown is unknown.
         let forget = StateChange {
             stock: Some(None),
@@ -274,7 +288,11 @@ mod tests {
     fn a_damaged_line_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
-        fs::write(folder.item_states(), "{\"item\":\"a\",\"changed_at\":0}\nnonsense\n").unwrap();
+        fs::write(
+            folder.item_states(),
+            "{\"item\":\"a\",\"changed_at\":0}\nnonsense\n",
+        )
+        .unwrap();
         let error = format!("{:#}", ItemStates::open(&folder).err().expect("it is damaged"));
         assert!(error.contains("item-states.jsonl, line 2"), "{error}");
     }

@@ -15,3 +15,5 @@ pub mod expression;
 pub mod file;
 pub mod in_force;
 pub mod item_states;
+#[cfg(test)]
+mod tests;

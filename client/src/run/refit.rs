@@ -47,7 +47,9 @@ impl Refit {
                 let (mut shelf, mut ruled) = (Vec::new(), Vec::new());
                 let mut put_up = || {
                     let renewed = api.as_ref().map_or(Ok(()), |api| api.renew());
-                    let lines = renewed.err().map(|error| format!("the HTTP API has no new lists: {error:#}"));
+                    let lines = renewed
+                        .err()
+                        .map(|error| format!("the HTTP API has no new lists: {error:#}"));
                     tell(&mut shelf, lines.into_iter().collect()) && tell(&mut ruled, lists.told_of_rules())
                 };
                 if !put_up() {

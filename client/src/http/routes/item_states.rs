@@ -97,7 +97,11 @@ pub(super) async fn change(
     let shelf = api.shelf()?;
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
     let id = shelf.lists.catalogue.items()[row as usize].id.clone();
-    let states = api.lists.rules.states().map_err(|error| Problem::not_ready(&error))?;
+    let states = api
+        .lists
+        .rules
+        .states()
+        .map_err(|error| Problem::not_ready(&error))?;
     let now = api.clock.now();
     let written = tokio::task::spawn_blocking(move || states.put(&id, change, now)).await;
     written
@@ -127,7 +131,9 @@ fn checked(change: &ItemChange) -> Result<StateChange, Problem> {
         )));
     }
     if change.stock.is_none() && change.price.is_none() && change.hidden.is_none() {
-        return Err(Problem::bad_request("nothing is to be changed: send stock, price or hidden"));
+        return Err(Problem::bad_request(
+            "nothing is to be changed: send stock, price or hidden",
+        ));
     }
     Ok(StateChange {
         stock: change.stock,
@@ -139,7 +145,9 @@ fn checked(change: &ItemChange) -> Result<StateChange, Problem> {
 fn known_of(shelf: &Shelf, row: u32) -> KnownItem {
     let (item, rules) = (&shelf.lists.catalogue.items()[row as usize], &shelf.lists.rules);
     let state = rules.state(row);
-    let kinds = ListKind::ALL.into_iter().filter(|kind| rules.may_list(row, *kind));
+    let kinds = ListKind::ALL
+        .into_iter()
+        .filter(|kind| rules.may_list(row, *kind));
     KnownItem {
         item: item.id.clone(),
         title: item.title.clone(),

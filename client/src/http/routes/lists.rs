@@ -292,7 +292,10 @@ impl Api {
             _ => None,
         };
         let short = too_few(made.items.len(), k, made.left_out_by_rules);
-        let note = [note, short].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+        let note = [note, short]
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| format!("{a}; {b}"));
         let serving = made.serving.aged(self.clock.now());
         Ok(List {
             list: list_id(made.served_by)?,

@@ -154,11 +154,13 @@ impl Condition {
                 (Some(false), Some(false)) => Some(false),
                 _ => None,
             },
-            Self::Any(all) => all.iter().fold(Some(false), |any, one| match (any, one.holds(facts)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
+            Self::Any(all) => all
+                .iter()
+                .fold(Some(false), |any, one| match (any, one.holds(facts)) {
+                    (Some(true), _) | (_, Some(true)) => Some(true),
+                    (Some(false), Some(false)) => Some(false),
+                    _ => None,
+                }),
             Self::Same(a, b) => Some(a.holds(facts)? == b.holds(facts)?),
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::tokens::{Placed, Token, tokens};
-use super::{Comparison, Condition, ExpressionError, Flag, NumberField, NumberOperand, TextField, TextOperand};
+use super::{
+    Comparison, Condition, ExpressionError, Flag, NumberField, NumberOperand, TextField, TextOperand,
+};
 
 /// Understands a condition. `numbers` are the names of the catalogue's numbers; none: not known here, and any name may be one.
 ///
@@ -74,7 +76,11 @@ impl Parser<'_> {
         let next = self.take();
         match &next.token {
             Token::Sign(found) if *found == sign => Ok(()),
-            found => Err(next.error(format!("expected `{sign}`, found {}{}", found.words(), hint(found)))),
+            found => Err(next.error(format!(
+                "expected `{sign}`, found {}{}",
+                found.words(),
+                hint(found)
+            ))),
         }
     }
 
@@ -92,9 +98,9 @@ impl Parser<'_> {
     fn node(&mut self, least: u8) -> Result<Node, ExpressionError> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
-            return Err(self
-                .peek()
-                .error(format!("more than {MOST_DEPTH} parts within each other: make two rules of it")));
+            return Err(self.peek().error(format!(
+                "more than {MOST_DEPTH} parts within each other: make two rules of it"
+            )));
         }
         let start = self.peek().clone();
         let mut left = self.first()?;
@@ -114,7 +120,9 @@ impl Parser<'_> {
             // Each part is one step deeper, however it is written: what walks the tree must not run out of stack.
             parts += 1;
             if parts > MOST_PARTS {
-                return Err(next.error(format!("more than {MOST_PARTS} parts in a row: make two rules of it")));
+                return Err(next.error(format!(
+                    "more than {MOST_PARTS} parts in a row: make two rules of it"
+                )));
             }
             self.take();
             left = match &next.token {
@@ -232,7 +240,12 @@ impl Parser<'_> {
         let of_catalogue = self.numbers.into_iter().flatten().map(String::as_str);
         let known = || FIELDS.into_iter().chain(of_catalogue.clone());
         let near = known()
-            .map(|field| (strsim::damerau_levenshtein(&name.to_lowercase(), &field.to_lowercase()), field))
+            .map(|field| {
+                (
+                    strsim::damerau_levenshtein(&name.to_lowercase(), &field.to_lowercase()),
+                    field,
+                )
+            })
             .filter(|(edits, field)| *edits <= 2.min(field.len() / 2))
             .min();
         let meant = match (near, hint(&at.token)) {
@@ -253,11 +266,15 @@ impl Parser<'_> {
         loop {
             let value_at = self.peek().clone();
             if value_at.token == Token::Sign("]") && any.is_empty() {
-                return Err(value_at.error("expected a text or a number, found `]`: an empty list holds nothing"));
+                return Err(
+                    value_at.error("expected a text or a number, found `]`: an empty list holds nothing")
+                );
             }
             let value = self.first()?;
             if any.len() == MOST_IN_LIST {
-                return Err(value_at.error(format!("more than {MOST_IN_LIST} values in one list: make two rules of it")));
+                return Err(value_at.error(format!(
+                    "more than {MOST_IN_LIST} values in one list: make two rules of it"
+                )));
             }
             any.push(match (left, value) {
                 (Node::Text(a), Node::Text(b @ TextOperand::Value(_))) => Condition::SameText(a.clone(), b),
@@ -329,11 +346,11 @@ fn compare(left: Node, sign: &str, right: Node, at: &Placed) -> Result<Condition
         (Node::Text(_), Node::Text(_)) => {
             return Err(at.error(format!("expected == or != between two texts, found `{sign}`")));
         }
-        (Node::Condition(a), Node::Condition(b)) if is_equality => {
-            Condition::Same(Box::new(a), Box::new(b))
-        }
+        (Node::Condition(a), Node::Condition(b)) if is_equality => Condition::Same(Box::new(a), Box::new(b)),
         (Node::Tags, _) | (_, Node::Tags) => {
-            return Err(at.error(format!("expected `contains` behind tags, found `{sign}`: tags contains \"organic\"")));
+            return Err(at.error(format!(
+                "expected `contains` behind tags, found `{sign}`: tags contains \"organic\""
+            )));
         }
         (left, right) => {
             return Err(at.error(format!(

@@ -80,40 +80,136 @@ fn conditions_mean_what_they_say() {
 #[test]
 fn what_is_not_understood_is_named_with_its_place_and_what_was_expected() {
     for (text, said) in [
-        ("", "line 1, column 1: expected a field, a number, a text, `!` or `(`, found the end"),
-        ("price <", "line 1, column 8: expected a field, a number, a text, `!` or `(`, found the end"),
-        ("price", "line 1, column 1: expected a condition such as price < 50, found a number alone"),
-        ("price < 50 &&\n brnd == \"x\"", "line 2, column 2: expected a field, found `brnd`: did you mean `brand`?"),
-        ("yaer > 2000", "line 1, column 1: expected a field, found `yaer`: did you mean `year`?"),
-        ("warehouse == 1", "line 1, column 1: expected a field, found `warehouse`: there are id, title,"),
-        ("price = 5", "line 1, column 7: expected && or || or the end, found `=`: equality is written =="),
-        ("price < 5 and hidden", "line 1, column 11: expected && or || or the end, found `and`: it is written &&"),
-        ("not hidden", "line 1, column 1: expected a field, found `not`: it is written !"),
-        ("price < null", "line 1, column 9: expected a field, found `null`: it is written none"),
-        ("price < \"5\"", "line 1, column 7: expected two numbers or two texts around `<`, found a number and a text"),
-        ("brand < \"x\"", "line 1, column 7: expected == or != between two texts, found `<`"),
-        ("1 < price < 5", "line 1, column 11: expected && or || or the end, found `<`: write two comparisons"),
+        (
+            "",
+            "line 1, column 1: expected a field, a number, a text, `!` or `(`, found the end",
+        ),
+        (
+            "price <",
+            "line 1, column 8: expected a field, a number, a text, `!` or `(`, found the end",
+        ),
+        (
+            "price",
+            "line 1, column 1: expected a condition such as price < 50, found a number alone",
+        ),
+        (
+            "price < 50 &&\n brnd == \"x\"",
+            "line 2, column 2: expected a field, found `brnd`: did you mean `brand`?",
+        ),
+        (
+            "yaer > 2000",
+            "line 1, column 1: expected a field, found `yaer`: did you mean `year`?",
+        ),
+        (
+            "warehouse == 1",
+            "line 1, column 1: expected a field, found `warehouse`: there are id, title,",
+        ),
+        (
+            "price = 5",
+            "line 1, column 7: expected && or || or the end, found `=`: equality is written ==",
+        ),
+        (
+            "price < 5 and hidden",
+            "line 1, column 11: expected && or || or the end, found `and`: it is written &&",
+        ),
+        (
+            "not hidden",
+            "line 1, column 1: expected a field, found `not`: it is written !",
+        ),
+        (
+            "price < null",
+            "line 1, column 9: expected a field, found `null`: it is written none",
+        ),
+        (
+            "price < \"5\"",
+            "line 1, column 7: expected two numbers or two texts around `<`, found a number and a text",
+        ),
+        (
+            "brand < \"x\"",
+            "line 1, column 7: expected == or != between two texts, found `<`",
+        ),
+        (
+            "1 < price < 5",
+            "line 1, column 11: expected && or || or the end, found `<`: write two comparisons",
+        ),
         ("(price < 5", "line 1, column 11: expected `)`, found the end"),
-        ("price < 5)", "line 1, column 10: expected && or || or the end, found `)`"),
-        ("!price < 5", "line 1, column 2: expected a condition behind `!`, found a number: put parentheses"),
-        ("brand in \"x\"", "line 1, column 10: expected `[`, found the text \"x\""),
-        ("brand in []", "line 1, column 11: expected a text or a number, found `]`"),
-        ("brand in [\"a\" \"b\"]", "line 1, column 15: expected `,` or `]`, found the text \"b\""),
-        ("brand in [1]", "line 1, column 11: expected a text, found a number"),
-        ("price in [\"a\"]", "line 1, column 11: expected a number, found a text"),
-        ("hidden in [1]", "line 1, column 8: expected a field such as brand before `in`, found a condition"),
-        ("tags == \"x\"", "line 1, column 6: expected `contains` behind tags, found `==`"),
-        ("price contains \"x\"", "line 1, column 7: expected title, category, brand, id or tags before `contains`"),
-        ("title contains tea", "line 1, column 16: expected a text in quotation marks, found `tea`"),
-        ("price < 5 && brand", "line 1, column 14: expected a condition such as price < 50, found a text alone"),
-        ("brand == \"x", "line 1, column 10: the text that begins here has no end: expected \""),
+        (
+            "price < 5)",
+            "line 1, column 10: expected && or || or the end, found `)`",
+        ),
+        (
+            "!price < 5",
+            "line 1, column 2: expected a condition behind `!`, found a number: put parentheses",
+        ),
+        (
+            "brand in \"x\"",
+            "line 1, column 10: expected `[`, found the text \"x\"",
+        ),
+        (
+            "brand in []",
+            "line 1, column 11: expected a text or a number, found `]`",
+        ),
+        (
+            "brand in [\"a\" \"b\"]",
+            "line 1, column 15: expected `,` or `]`, found the text \"b\"",
+        ),
+        (
+            "brand in [1]",
+            "line 1, column 11: expected a text, found a number",
+        ),
+        (
+            "price in [\"a\"]",
+            "line 1, column 11: expected a number, found a text",
+        ),
+        (
+            "hidden in [1]",
+            "line 1, column 8: expected a field such as brand before `in`, found a condition",
+        ),
+        (
+            "tags == \"x\"",
+            "line 1, column 6: expected `contains` behind tags, found `==`",
+        ),
+        (
+            "price contains \"x\"",
+            "line 1, column 7: expected title, category, brand, id or tags before `contains`",
+        ),
+        (
+            "title contains tea",
+            "line 1, column 16: expected a text in quotation marks, found `tea`",
+        ),
+        (
+            "price < 5 && brand",
+            "line 1, column 14: expected a condition such as price < 50, found a text alone",
+        ),
+        (
+            "brand == \"x",
+            "line 1, column 10: the text that begins here has no end: expected \"",
+        ),
         ("price < 1.2.3", "line 1, column 9: \"1.2.3\" is no number"),
-        ("price < 50 & hidden", "line 1, column 12: '&' means nothing here; \"and\" is written &&"),
-        ("brand == “x”", "line 1, column 10: '“' means nothing here; texts stand between straight"),
-        ("price < -brand", "line 1, column 10: expected a number behind `-`, found `brand`"),
-        ("number(5) < 3", "line 1, column 8: expected the name of a number in quotation marks, found the number 5"),
-        ("number(\"pagecount\") < 3", "line 1, column 8: expected a field, found `pagecount`: did you mean `page count`?"),
-        ("none == none", "line 1, column 6: expected two numbers or two texts around `==`, found none and none"),
+        (
+            "price < 50 & hidden",
+            "line 1, column 12: '&' means nothing here; \"and\" is written &&",
+        ),
+        (
+            "brand == “x”",
+            "line 1, column 10: '“' means nothing here; texts stand between straight",
+        ),
+        (
+            "price < -brand",
+            "line 1, column 10: expected a number behind `-`, found `brand`",
+        ),
+        (
+            "number(5) < 3",
+            "line 1, column 8: expected the name of a number in quotation marks, found the number 5",
+        ),
+        (
+            "number(\"pagecount\") < 3",
+            "line 1, column 8: expected a field, found `pagecount`: did you mean `page count`?",
+        ),
+        (
+            "none == none",
+            "line 1, column 6: expected two numbers or two texts around `==`, found none and none",
+        ),
     ] {
         let error = parse(text, Some(&numbers())).expect_err(text).to_string();
         assert!(error.starts_with(said), "{text}: {error}");
@@ -124,7 +220,12 @@ fn what_is_not_understood_is_named_with_its_place_and_what_was_expected() {
 fn what_is_too_long_or_too_deep_is_refused() {
     let deep = |depth: usize| format!("{}true{}", "(".repeat(depth), ")".repeat(depth));
     assert!(parse(&deep(40), None).is_ok());
-    for text in [deep(200), "!".repeat(1000) + "true", vec!["true"; 300].join("||"), "x".repeat(5000)] {
+    for text in [
+        deep(200),
+        "!".repeat(1000) + "true",
+        vec!["true"; 300].join("||"),
+        "x".repeat(5000),
+    ] {
         let error = parse(&text, None).unwrap_err().to_string();
         assert!(error.contains("make two rules of it"), "{error}");
     }

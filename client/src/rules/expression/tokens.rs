@@ -69,9 +69,9 @@ pub fn tokens(text: &str) -> Result<Vec<Placed>, ExpressionError> {
     };
     let chars = text.chars().count();
     if chars > MOST_CHARS {
-        return Err(reader
-            .here()
-            .error(format!("the condition has {chars} characters, at most {MOST_CHARS} are read: make two rules of it")));
+        return Err(reader.here().error(format!(
+            "the condition has {chars} characters, at most {MOST_CHARS} are read: make two rules of it"
+        )));
     }
     let mut found = Vec::new();
     loop {
@@ -130,9 +130,9 @@ impl<'a> Reader<'a> {
         if first.is_ascii_digit() {
             let digits = self.take_while(|char| char.is_ascii_alphanumeric() || char == '.' || char == '_');
             let number = digits.parse::<f64>().ok().filter(|number| number.is_finite());
-            return number.map(|number| Some(Token::Number(number))).ok_or_else(|| {
-                at.error(format!("{digits:?} is no number: write 12 or 12.50"))
-            });
+            return number
+                .map(|number| Some(Token::Number(number)))
+                .ok_or_else(|| at.error(format!("{digits:?} is no number: write 12 or 12.50")));
         }
         if first.is_alphabetic() || first == '_' {
             let word = self.take_while(|char| char.is_alphanumeric() || char == '_');
