@@ -29,8 +29,16 @@ pub struct InForce {
 /// The rules of one shop, and what its web shop says of items.
 pub struct ShopRules {
     folder: Folder,
-    read: Mutex<Option<(Option<Vec<u8>>, Arc<BTreeSet<String>>, InForce)>>,
+    read: Mutex<Option<Read>>,
     states: Mutex<Option<Arc<ItemStates>>>,
+}
+
+/// What was looked at last.
+struct Read {
+    /// None: there was no file.
+    bytes: Option<Vec<u8>>,
+    numbers: Arc<BTreeSet<String>>,
+    in_force: InForce,
 }
 
 impl ShopRules {
@@ -63,11 +71,12 @@ impl ShopRules {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let found = bytes_of(&self.folder, &self.folder.rules());
         let bytes = found.as_ref().ok().cloned().flatten();
-        if let Some((before, their_numbers, in_force)) = &*read
+        if let Some(before) = &*read
             && found.is_ok()
-            && (*before == bytes && *their_numbers == numbers)
+            && before.bytes == bytes
+            && before.numbers == numbers
         {
-            return Ok(in_force.clone());
+            return Ok(before.in_force.clone());
         }
         let understood = found.and_then(|bytes| understand(&self.folder, bytes.as_deref(), Some(&numbers)));
         let in_force = match understood {
@@ -99,15 +108,18 @@ impl ShopRules {
                 }
             }
         };
-        *read = Some((bytes, numbers, in_force.clone()));
+        *read = Some(Read {
+            bytes,
+            numbers,
+            in_force: in_force.clone(),
+        });
         Ok(in_force)
     }
 
     /// What its owner should know of the rules that were looked at last.
     pub fn trouble(&self) -> Option<String> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.as_ref()
-            .and_then(|(_, _, in_force)| in_force.trouble.clone())
+        read.as_ref().and_then(|read| read.in_force.trouble.clone())
     }
 
     fn keep(&self, bytes: Option<&[u8]>) {

@@ -246,10 +246,7 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
         "{report:?}"
     );
     assert!(
-        report
-            .after
-            .iter()
-            .all(|item| item.item_id < "item-08".to_owned()),
+        report.after.iter().all(|item| item.item_id.as_str() < "item-08"),
         "{report:?}"
     );
     for said in ["moves no item: brand == \"x\"", "\"item-77\""] {

@@ -48,15 +48,15 @@ pub enum Condition {
     /// Whether a number is known.
     Known(NumberField),
     /// The opposite.
-    Not(Box<Condition>),
+    Not(Box<Self>),
     /// Both.
-    And(Box<Condition>, Box<Condition>),
+    And(Box<Self>, Box<Self>),
     /// At least one.
-    Or(Box<Condition>, Box<Condition>),
+    Or(Box<Self>, Box<Self>),
     /// At least one of many.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
     /// Both hold or neither does.
-    Same(Box<Condition>, Box<Condition>),
+    Same(Box<Self>, Box<Self>),
 }
 
 /// A field that is true or false.
@@ -149,18 +149,11 @@ impl Condition {
                 (Some(true), Some(true)) => Some(true),
                 _ => None,
             },
-            Self::Or(a, b) => match (a.holds(facts), b.holds(facts)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            },
-            Self::Any(all) => all
-                .iter()
-                .fold(Some(false), |any, one| match (any, one.holds(facts)) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (Some(false), Some(false)) => Some(false),
-                    _ => None,
-                }),
+            Self::Or(a, b) => either(a.holds(facts), b.holds(facts)),
+            Self::Any(all) => {
+                let answers = all.iter().map(|one| one.holds(facts));
+                answers.reduce(either).unwrap_or(Some(false))
+            }
             Self::Same(a, b) => Some(a.holds(facts)? == b.holds(facts)?),
         }
     }
@@ -174,6 +167,14 @@ impl Condition {
                 Self::Any(all) => all.iter().any(|one| one.any(wanted)),
                 _ => false,
             }
+    }
+}
+
+fn either(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
     }
 }
 
