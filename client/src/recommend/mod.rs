@@ -5,6 +5,7 @@
 //! | [`service`] | lists on demand, by the shop's own stack or by a trained model |
 //! | [`cache`] | what lists are made of, read when it changes |
 //! | [`reasons`] | why an item stands in it |
+//! | `ruled` | the owner's rules over all that |
 //! | [`rules_report`] | what the owner's rules would do |
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
@@ -18,6 +19,7 @@ pub mod names;
 pub mod picture;
 pub mod reasons;
 pub mod related;
+mod ruled;
 pub mod rules_report;
 pub mod service;
 pub mod serving;

@@ -62,6 +62,7 @@ pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesRe
     let listed: Vec<(String, usize)> = kinds
         .map(|kind| (kind.name().to_owned(), compiled.listed(kind)))
         .collect();
+    warnings.extend(lists.rules.feeds.told());
     let items = shelf.catalogue.len();
     let empty: Vec<&str> = listed
         .iter()

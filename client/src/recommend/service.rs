@@ -1,28 +1,24 @@
 //! Lists on demand: by a trained model where one was published, else by the shop's own stack, which is fitted when it has to be.
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use souk_common::catalogue::{Catalogue, bare_gtin};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
 use super::picture::Picture;
-use super::related::first_bought;
+use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
-use super::shelf::{Shelf, ShelfVersion, other_names};
+use super::shelf::{Shelf, ShelfVersion};
 use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
-use crate::rules::compiled::{CompiledRules, Over, unknown_words};
+use crate::rules::compiled::{CompiledRules, unknown_words};
 use crate::rules::file::Rules;
 use crate::rules::in_force::{ShopRules, read_rules};
-use crate::rules::item_states::ItemStates;
 use crate::stack::ShopStack;
 use crate::stack::gain::Gain;
 use crate::stack::kept::KeptStack;
@@ -221,8 +217,9 @@ impl ListService {
             true => now.0.div_euclid(MS_OF_A_DAY),
             false => 0,
         };
+        let (_, feeds) = self.rules.feeds.look(&in_force.rules.file.feed, now);
         let key = CompiledKey {
-            rules: Digest::of(format!("{} {day}", in_force.digest).as_bytes()),
+            rules: Digest::of(format!("{} {feeds} {day}", in_force.digest).as_bytes()),
             catalogue: source.sources.catalogue_digest,
             data: source.sources.data_digest,
         };
@@ -237,7 +234,9 @@ impl ListService {
             compiled.catch_up();
             return Ok(Arc::clone(compiled));
         }
-        let made = Arc::new(compile(rules, source, &self.rules.states()?, now));
+        let (states, feeds) = (self.rules.states()?, self.rules.feeds.in_force());
+        states.take_feeds(said_by(&feeds, source));
+        let made = Arc::new(compile(rules, source, (&states, &feeds), now));
         *compiled = Some((key, Arc::clone(&made)));
         Ok(made)
     }
@@ -250,8 +249,10 @@ impl ListService {
         let (source, now) = (self.source()?, SystemClock.now());
         let numbers = number_names(&source.sources.catalogue);
         let rules = Arc::new(read_rules(&self.folder, Some(&numbers))?);
-        let tried = compile(rules, &source, &self.rules.states()?, now);
         let (mut lists, _) = self.recommendable_from(&source, now)?;
+        // A feed that is not in force changes nothing before it is.
+        let (states, feeds) = (self.rules.states()?, self.rules.feeds.in_force());
+        let tried = compile(rules, &source, (&states, &feeds), now);
         lists.rules = Arc::new(CompiledRules::none(&lists.catalogue));
         Ok((lists, tried))
     }
@@ -259,6 +260,7 @@ impl ListService {
     /// What its owner should know of the rules: why `rules.toml` is not what is in force, and what it names that is not there.
     pub fn told_of_rules(&self) -> Vec<String> {
         let mut told: Vec<String> = self.rules.trouble().into_iter().collect();
+        told.extend(self.rules.feeds.told());
         let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = compiled.as_ref().map(|(_, compiled)| compiled);
         told.extend(compiled.and_then(|compiled| unknown_words(compiled.unknown())));
@@ -365,34 +367,6 @@ struct CompiledKey {
     rules: Digest,
     catalogue: Digest,
     data: Digest,
-}
-
-fn compile(
-    rules: Arc<Rules>,
-    source: &ListSources,
-    states: &Arc<ItemStates>,
-    now: Timestamp,
-) -> CompiledRules {
-    let (catalogue, dataset) = (&source.sources.catalogue, &source.sources.dataset);
-    let others = OnceCell::new();
-    let row_called = |name: &str| {
-        let others = others.get_or_init(|| other_names(catalogue, &source.own_names));
-        others.get(name).or_else(|| others.get(bare_gtin(name)?)).copied()
-    };
-    let over = Over {
-        catalogue,
-        states: Some(states),
-        row_called: &row_called,
-        first_sold: &|| first_bought(dataset, catalogue.len()),
-        now,
-    };
-    CompiledRules::new(rules, &over)
-}
-
-fn number_names(catalogue: &Catalogue) -> Arc<BTreeSet<String>> {
-    let names = catalogue.items().iter().flat_map(|item| item.numbers.keys());
-    let distinct: BTreeSet<&String> = names.collect();
-    Arc::new(distinct.into_iter().cloned().collect())
 }
 
 /// A thread that rounds do not feel; it ends with its pool.

@@ -93,6 +93,8 @@ pub struct Over<'a> {
     pub states: Option<&'a Arc<ItemStates>>,
     /// Rows by whatever an item may be called besides its id.
     pub row_called: &'a dyn Fn(&str) -> Option<u32>,
+    /// What an item shares with its variants, by feeds, by row.
+    pub groups: &'a HashMap<u32, String>,
     /// When somebody first bought an item here, in seconds since 1970, by row.
     pub first_sold: &'a dyn Fn() -> Vec<Option<i64>>,
     /// The day and time.
@@ -106,6 +108,7 @@ impl CompiledRules {
             catalogue,
             states: None,
             row_called: &|_| None,
+            groups: &HashMap::new(),
             first_sold: &Vec::new,
             now: Timestamp::default(),
         };
@@ -152,7 +155,7 @@ impl CompiledRules {
                 .collect()
         });
         let compiled = Self {
-            variants: variants(items, rules.file.one_per_variant.as_deref()),
+            variants: variants(items, rules.file.one_per_variant.as_deref(), over.groups),
             asks_for_the_cart: rules.ask_for_the_cart(),
             catalogue: Arc::clone(over.catalogue),
             states: over.states.cloned(),
@@ -201,7 +204,10 @@ impl CompiledRules {
         masks.version = version;
         let rows = changed.into_iter().filter_map(|(id, state)| {
             let row = self.catalogue.row(&id)?;
-            masks.states.insert(row, state);
+            match state {
+                Some(state) => masks.states.insert(row, state),
+                None => masks.states.remove(&row),
+            };
             Some(row)
         });
         rows.collect()
@@ -366,12 +372,16 @@ impl CompiledRules {
 }
 
 /// By what variants of one product are told, as small numbers.
-fn variants(items: &[Item], by: Option<&str>) -> Vec<u32> {
+fn variants(items: &[Item], by: Option<&str>, groups: &HashMap<u32, String>) -> Vec<u32> {
     if by == Some("off") {
         return vec![0; items.len()];
     }
     let mut keys: HashMap<(u8, String, String), u32> = HashMap::new();
-    let key = |item: &Item| {
+    let by_feed = by == Some("item_group_id");
+    let key = |row: u32, item: &Item| {
+        if let Some(group) = groups.get(&row).filter(|_| by_feed) {
+            return Some((3, group.clone(), String::new()));
+        }
         let number = by.and_then(|name| item.numbers.get(name));
         let tag = || {
             let of_group = |tag: &&String| {
@@ -386,11 +396,11 @@ fn variants(items: &[Item], by: Option<&str>) -> Vec<u32> {
             (None, None) => Some((2, plain(&item.title), plain(&item.brand))),
         }
     };
-    let mut number = |item: &Item| {
+    let mut number = |(row, item): (u32, &Item)| {
         let next = keys.len() as u32 + 1;
-        key(item).map_or(0, |key| *keys.entry(key).or_insert(next))
+        key(row, item).map_or(0, |key| *keys.entry(key).or_insert(next))
     };
-    items.iter().map(&mut number).collect()
+    (0u32..).zip(items).map(&mut number).collect()
 }
 
 /// What the owner should know of names that are no item's.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -22,6 +23,8 @@ pub struct RulesFile {
     pub filter: Vec<FilterRule>,
     /// Conditions that move an item up or down.
     pub boost: Vec<BoostRule>,
+    /// Files that say what can be had, and what it costs.
+    pub feed: Vec<FeedSource>,
     /// Most items of one brand in a list.
     pub at_most_of_a_brand: Option<usize>,
     /// Most items of one category in a list.
@@ -30,8 +33,8 @@ pub struct RulesFile {
     pub diversity: f32,
     /// The half-life in days of what an item gains by being new here.
     pub freshness: Option<f64>,
-    /// What variants of one product share: a number's name, or the beginning of a tag up to `:`; `"off"`: nothing. Default: title
-    /// and brand.
+    /// What variants of one product share: `"item_group_id"` of a feed, a number's name, or the beginning of a tag up to `:`; `"off"`:
+    /// nothing. Default: title and brand.
     pub one_per_variant: Option<String>,
     /// Whether items without stock are listed.
     pub show_out_of_stock: bool,
@@ -73,6 +76,16 @@ pub struct BoostRule {
     pub by: f32,
     /// In which lists. Default: those by score.
     pub r#where: Option<Lists>,
+}
+
+/// `[[feed]]`: a product feed.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct FeedSource {
+    /// From the shop's folder.
+    pub path: PathBuf,
+    /// The currency of its prices that count, such as `EUR`. Default: all must be in one.
+    pub currency: Option<String>,
 }
 
 /// A kind of list.
@@ -332,6 +345,7 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
         ("always", file.always.len(), MOST_RULES),
         ("filter", file.filter.len(), MOST_RULES),
         ("boost", file.boost.len(), MOST_RULES),
+        ("feed", file.feed.len(), MOST_FEEDS),
     ] {
         if count > most {
             return Err(RulesError::wrong(format!(
@@ -360,6 +374,16 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
     {
         return Err(RulesError::wrong(format!(
             "freshness is {days}; it is a half-life in days, above 0 and at most {MOST_DAYS}"
+        )));
+    }
+    if let Some(feed) = file
+        .feed
+        .iter()
+        .find(|feed| feed.path.to_string_lossy().contains("://"))
+    {
+        return Err(RulesError::wrong(format!(
+            "feed {:?} is an address, which is not read yet: have a timer fetch it into a file, and name the file",
+            feed.path
         )));
     }
     for pin in &file.always {
@@ -422,6 +446,7 @@ impl RulesError {
 pub const MOST_BYTES: usize = 4 << 20;
 const MOST_NEVER: usize = 100_000;
 const MOST_RULES: usize = 200;
+const MOST_FEEDS: usize = 20;
 const MOST_PLACE: usize = 1000;
 const MOST_BOOST: f32 = 100.0;
 const MOST_DAYS: f64 = 36_500.0;
@@ -491,6 +516,10 @@ mod tests {
             (
                 "[[filter]]\nkeep = 'true'\nwhere = []",
                 "line 3: `where` is empty",
+            ),
+            (
+                "[[feed]]\npath = 'https://x.example/feed.xml'",
+                "feed \"https://x.example/feed.xml\" is an address",
             ),
             ("at_most_of_a_brand = 0", "at_most_of_a_brand is 0"),
             ("diversity = 1.5", "diversity is 1.5"),

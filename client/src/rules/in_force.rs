@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use souk_common::ids::Digest;
 
+use super::feed::Feeds;
 use super::file::{MOST_BYTES, Rules};
 use super::item_states::ItemStates;
 use crate::folder::Folder;
@@ -29,6 +30,8 @@ pub struct InForce {
 /// The rules of one shop, and what its web shop says of items.
 pub struct ShopRules {
     folder: Folder,
+    /// What product feeds say.
+    pub feeds: Feeds,
     read: Mutex<Option<Read>>,
     states: Mutex<Option<Arc<ItemStates>>>,
 }
@@ -45,6 +48,7 @@ impl ShopRules {
     /// Of the shop in `folder`.
     pub fn new(folder: Folder) -> Self {
         Self {
+            feeds: Feeds::new(folder.clone()),
             folder,
             read: Mutex::default(),
             states: Mutex::default(),

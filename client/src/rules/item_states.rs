@@ -41,6 +41,17 @@ pub struct StateChange {
     pub hidden: Option<bool>,
 }
 
+/// What a feed says of an item. It counts where it was written after the last report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeedState {
+    /// Whether it can be had.
+    pub available: bool,
+    /// What it costs, if that is said.
+    pub price: Option<f64>,
+    /// When the feed was written.
+    pub written: Timestamp,
+}
+
 #[derive(Deserialize, Serialize)]
 struct Line {
     item: String,
@@ -56,9 +67,13 @@ pub struct ItemStates {
 
 #[derive(Default)]
 struct Known {
-    states: HashMap<String, (ItemState, u64)>,
+    /// As they were reported.
+    states: HashMap<String, ItemState>,
+    /// What feeds say.
+    feed: HashMap<String, FeedState>,
     /// Which item each change that still counts was of.
     changes: BTreeMap<u64, String>,
+    versions: HashMap<String, u64>,
     version: u64,
     lines: usize,
     bytes: usize,
@@ -104,15 +119,29 @@ impl ItemStates {
 
     /// What is known of an item.
     pub fn get(&self, item: &str) -> Option<ItemState> {
-        self.known().states.get(item).map(|(state, _)| *state)
+        self.known().now(item)
     }
 
-    /// What was changed after `version`, and the version now.
-    pub fn changed_since(&self, version: u64) -> (Vec<(String, ItemState)>, u64) {
+    /// What was changed after `version`, and the version now; none of items of which nothing is known any more.
+    pub fn changed_since(&self, version: u64) -> (Vec<(String, Option<ItemState>)>, u64) {
         let known = self.known();
         let changes = known.changes.range(version + 1..);
-        let changed = changes.filter_map(|(_, item)| Some((item.clone(), known.states.get(item)?.0)));
+        let changed = changes.map(|(_, item)| (item.clone(), known.now(item)));
         (changed.collect(), known.version)
+    }
+
+    /// Takes what all feeds say, instead of what they said before.
+    pub fn take_feeds(&self, feed: HashMap<String, FeedState>) {
+        let mut known = self.known();
+        let before = std::mem::take(&mut known.feed);
+        let gone = before.keys().filter(|item| !feed.contains_key(*item));
+        let new = feed
+            .iter()
+            .filter(|(item, state)| before.get(*item) != Some(state));
+        let mut changed: Vec<String> = gone.chain(new.map(|(item, _)| item)).cloned().collect();
+        changed.sort();
+        known.feed = feed;
+        changed.into_iter().for_each(|item| known.touch(item));
     }
 
     /// Changes what is known of an item; it is on the disk when this comes back. It blocks.
@@ -121,11 +150,7 @@ impl ItemStates {
     /// Of the disk: then everything is as it was.
     pub fn put(&self, item: &str, change: StateChange, now: Timestamp) -> io::Result<ItemState> {
         let mut known = self.known();
-        let mut state = known
-            .states
-            .get(item)
-            .map(|(state, _)| *state)
-            .unwrap_or_default();
+        let mut state = known.now(item).unwrap_or_default();
         state.stock = change.stock.unwrap_or(state.stock);
         state.price = change.price.unwrap_or(state.price);
         state.hidden = change.hidden.unwrap_or(state.hidden);
@@ -181,8 +206,8 @@ impl ItemStates {
 
     fn write_anew(&self, known: &mut Known) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for item in known.changes.values() {
-            bytes.extend(line(item, &known.states[item].0));
+        for (item, state) in &known.states {
+            bytes.extend(line(item, state));
         }
         self.folder
             .write_whole(&self.folder.item_states(), &bytes, true)?;
@@ -197,11 +222,39 @@ impl ItemStates {
 
 impl Known {
     fn set(&mut self, item: String, state: ItemState) {
+        self.states.insert(item.clone(), state);
+        self.touch(item);
+    }
+
+    fn touch(&mut self, item: String) {
         self.version += 1;
-        if let Some((_, before)) = self.states.insert(item.clone(), (state, self.version)) {
+        if let Some(before) = self.versions.insert(item.clone(), self.version) {
             self.changes.remove(&before);
         }
         self.changes.insert(self.version, item);
+    }
+
+    /// What is known of an item by reports and feeds, the later of which counts.
+    fn now(&self, item: &str) -> Option<ItemState> {
+        let reported = self.states.get(item);
+        let Some(feed) = self.feed.get(item) else {
+            return reported.copied();
+        };
+        match reported {
+            Some(reported) if reported.changed_at >= feed.written => Some(*reported),
+            _ => {
+                let before = reported.copied().unwrap_or_default();
+                Some(ItemState {
+                    stock: match feed.available {
+                        true => before.stock.filter(|stock| *stock > 0.0),
+                        false => Some(0.0),
+                    },
+                    price: feed.price.or(before.price),
+                    hidden: before.hidden,
+                    changed_at: feed.written,
+                })
+            }
+        }
     }
 }
 
@@ -282,6 +335,61 @@ mod tests {
         let items: Vec<&str> = changed.iter().map(|(item, _)| item.as_str()).collect();
         assert_eq!(items, ["b", "a"]);
         assert!(states.changed_since(version).0.is_empty());
+    }
+
+    #[test]
+    fn of_reports_and_feeds_the_later_counts_and_what_is_hidden_stays_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let states = ItemStates::open(&folder).unwrap();
+        let hide = StateChange {
+            hidden: Some(true),
+            ..out_of_stock()
+        };
+        states.put("a", hide, NOW).unwrap();
+        let feed = |written: i64, available| {
+            let state = FeedState {
+                available,
+                price: Some(3.0),
+                written: Timestamp(written),
+            };
+            [("a".to_owned(), state), ("b".to_owned(), state)].into()
+        };
+        states.take_feeds(feed(NOW.0 - 1, true));
+        let of = |item: &str| {
+            states
+                .get(item)
+                .map(|state| (state.stock, state.price, state.hidden))
+        };
+        assert_eq!(
+            (of("a"), of("b")),
+            (Some((Some(0.0), None, true)), Some((None, Some(3.0), false)))
+        );
+        states.take_feeds(feed(NOW.0 + 1, true));
+        assert_eq!(of("a"), Some((None, Some(3.0), true)));
+        states.take_feeds(feed(NOW.0 + 1, false));
+        assert_eq!(of("b"), Some((Some(0.0), Some(3.0), false)));
+        // A later report keeps what it does not change.
+        let dear = StateChange {
+            price: Some(Some(9.0)),
+            ..StateChange::default()
+        };
+        states
+            .put("b", dear, NOW + std::time::Duration::from_secs(1))
+            .unwrap();
+        assert_eq!(of("b"), Some((Some(0.0), Some(9.0), false)));
+        let (_, version) = states.changed_since(0);
+        states.take_feeds(HashMap::new());
+        assert_eq!(
+            (of("a"), of("b")),
+            (Some((Some(0.0), None, true)), Some((Some(0.0), Some(9.0), false)))
+        );
+        assert_eq!(states.changed_since(version).0.len(), 2);
+        assert_eq!(
+            ItemStates::open(&folder).unwrap().get("b"),
+            states.get("b"),
+            "feeds are not reports"
+        );
     }
 
     #[test]

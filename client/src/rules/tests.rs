@@ -1,5 +1,6 @@
 //! Rules over a small catalogue: what may stand in a list, and in which order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -39,6 +40,7 @@ fn compiled_with(text: &str, states: Option<&Arc<ItemStates>>) -> CompiledRules 
         catalogue: &catalogue,
         states,
         row_called: &|name| (name == "our-7").then_some(7),
+        groups: &[(8, "x".to_owned()), (9, "x".to_owned())].into(),
         first_sold: &first_sold,
         now: NOON,
     };
@@ -133,6 +135,10 @@ fn at_most_so_many_of_a_brand_and_unknown_brands_do_not_count() {
 fn variants_are_told_by_a_tag_or_a_number_or_by_title_and_brand() {
     assert_eq!(rows("one_per_variant = 'group'"), [0, 2, 4, 6, 8]);
     assert_eq!(rows("one_per_variant = 'grou'"), (0..10).collect::<Vec<u32>>());
+    assert_eq!(
+        rows("one_per_variant = 'item_group_id'"),
+        (0..9).collect::<Vec<u32>>()
+    );
     let item = |row: u32, title: &str, group: f64| Item {
         title: title.into(),
         numbers: [("group".to_owned(), group)].into(),
@@ -154,6 +160,7 @@ fn variants_are_told_by_a_tag_or_a_number_or_by_title_and_brand() {
             catalogue: &catalogue,
             states: None,
             row_called: &|_| None,
+            groups: &HashMap::new(),
             first_sold: &Vec::new,
             now: NOON,
         };

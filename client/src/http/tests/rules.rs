@@ -269,3 +269,57 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
     let error = crate::recommend::rules_report::report(&shop.api.lists, None).unwrap_err();
     assert!(format!("{error:#}").contains("did you mean `price`"), "{error:#}");
 }
+
+#[test]
+fn a_feed_says_what_can_be_had_until_the_shop_says_otherwise() {
+    let shop = Shop::open();
+    let feed = shop.dir.path().join("feed.csv");
+    let mut text = "id,availability,price,item_group_id\n".to_owned();
+    for item in 0..16 {
+        let availability = ["in_stock", "out_of_stock"][item % 2];
+        text.push_str(&format!(
+            "item-{item:02},{availability},{item}.50 EUR,g{}\n",
+            item / 4
+        ));
+    }
+    fs::write(&feed, &text).unwrap();
+    // Reports at noon come later than that.
+    let day_before = std::time::UNIX_EPOCH + Duration::from_secs(1_795_867_200 - 86_400);
+    let set_time = |file: &std::path::Path| {
+        let file = fs::File::options().append(true).open(file).unwrap();
+        file.set_modified(day_before).unwrap();
+    };
+    set_time(&feed);
+    shop.rule("one_per_variant = 'item_group_id'\n[[feed]]\npath = 'feed.csv'\ncurrency = 'EUR'");
+    assert!(
+        shop.api.lists.told_of_rules().is_empty(),
+        "{:?}",
+        shop.api.lists.told_of_rules()
+    );
+    let (_, list) = shop.get("/v1/popular?k=16");
+    let numbers: Vec<usize> = items(&list)
+        .iter()
+        .map(|item| item[5..].parse().unwrap())
+        .collect();
+    assert!(
+        numbers.len() == 4 && numbers.iter().all(|item| item % 2 == 0),
+        "one of each group: {list}"
+    );
+    let (_, known) = shop.get("/v1/items/item-03");
+    assert_eq!((&known["stock"], &known["price"]), (&json!(0.0), &json!(3.5)));
+    shop.put("item-03", json!({"stock": 7}));
+    assert_eq!(shop.get("/v1/items/item-03").1["stock"], json!(7.0));
+    // Half of it gone: it is kept as it was, and told.
+    fs::write(&feed, text.lines().take(8).collect::<Vec<_>>().join("\n")).unwrap();
+    set_time(&feed);
+    shop.api.renew().unwrap();
+    assert!(shop.api.lists.told_of_rules()[0].contains("only 7 of the 16 items"));
+    assert!(shop.get("/v1/items/item-14").1["stock"].is_null());
+    fs::write(&feed, text.lines().take(11).collect::<Vec<_>>().join("\n")).unwrap();
+    shop.api.renew().unwrap();
+    assert_eq!(
+        shop.get("/v1/items/item-14").1["stock"],
+        json!(0.0),
+        "it is offered no more"
+    );
+}
