@@ -14,6 +14,7 @@
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
+//! | `feeds/` | what was taken of product feeds |
 //! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |
@@ -118,6 +119,11 @@ impl Folder {
     /// `item-states.jsonl`.
     pub fn item_states(&self) -> PathBuf {
         self.path.join("item-states.jsonl")
+    }
+
+    /// Where what was taken of product feeds is kept.
+    pub fn feeds(&self) -> PathBuf {
+        self.path.join("feeds")
     }
 
     /// Where the secrets of the HTTP service are.

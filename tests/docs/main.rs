@@ -146,7 +146,7 @@ fn the_page_of_data_has_every_key() {
 #[test]
 fn the_page_of_the_api_has_every_key_of_rules_and_every_kind_of_list() {
     let file = "client/src/rules/file.rs".to_owned();
-    let structs = ["RulesFile", "PinnedItem", "FilterRule", "BoostRule"];
+    let structs = ["RulesFile", "PinnedItem", "FilterRule", "BoostRule", "FeedSource"];
     let count = keys_on_page("docs/api.md", &[(file, &structs)]);
     assert!(count > 15, "{count}");
     let page = fs::read_to_string(root().join("docs/api.md")).expect("the page");

@@ -274,6 +274,7 @@ const SPARE_LINES: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::full_disk::FullDisk;
     use std::fs;
 
     const NOW: Timestamp = Timestamp(1_795_867_200_000);
@@ -390,6 +391,35 @@ mod tests {
             states.get("b"),
             "feeds are not reports"
         );
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing_back_that_was_acknowledged_and_keeps_nothing_that_was_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let sold_out = ItemState {
+            stock: Some(0.0),
+            changed_at: NOW,
+            ..ItemState::default()
+        };
+        let length = line("a", &sold_out).len();
+        for spare in [0, 1, length - 1] {
+            let disk = FullDisk::with_room(length + spare);
+            let path = dir.path().join(spare.to_string());
+            fs::create_dir(&path).unwrap();
+            let folder = Folder::on(disk.clone(), &path);
+            let states = ItemStates::open(&folder).unwrap();
+            states.put("a", out_of_stock(), NOW).unwrap();
+            let error = states.put("b", out_of_stock(), NOW).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{spare}");
+            assert_eq!((states.get("a"), states.get("b")), (Some(sold_out), None));
+            assert_eq!(ItemStates::open(&folder).unwrap().get("b"), None);
+            disk.make_room();
+            states.put("c", out_of_stock(), NOW).unwrap();
+            drop(states);
+            let states = ItemStates::open(&folder).unwrap();
+            let found = ["a", "b", "c"].map(|item| states.get(item));
+            assert_eq!(found, [Some(sold_out), None, Some(sold_out)], "{spare}");
+        }
     }
 
     #[test]

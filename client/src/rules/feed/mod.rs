@@ -14,7 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -122,7 +122,8 @@ impl Feeds {
     ) -> KnownFeed {
         let path = self.folder.path().join(&source.path);
         let shown = path.display();
-        let kept_in = self.folder.feed(&source.path);
+        let name = Digest::of(source.path.to_string_lossy().as_bytes()).short();
+        let kept_in = self.folder.feeds().join(format!("{name}.json"));
         let mut told = Vec::new();
         let before = before.or_else(|| {
             self.load(&kept_in).unwrap_or_else(|error| {
@@ -230,19 +231,6 @@ fn written(file: &Metadata) -> Timestamp {
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     Timestamp(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-}
-
-/// Where what was taken of a feed is kept.
-impl Folder {
-    /// Where what was taken of product feeds is kept.
-    pub fn feeds(&self) -> PathBuf {
-        self.path().join("feeds")
-    }
-
-    fn feed(&self, path: &Path) -> PathBuf {
-        let name = Digest::of(path.to_string_lossy().as_bytes()).short();
-        self.feeds().join(format!("{name}.json"))
-    }
 }
 
 const MS_OF_A_DAY: i64 = 86_400_000;

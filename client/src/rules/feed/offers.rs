@@ -400,7 +400,7 @@ mod tests {
             ("{\"a\": 1}", "without a list of items"),
             ("[{\"id\":", "it is no JSON"),
         ] {
-            let error = format!("{:#}", read(text, None).err().expect(text));
+            let error = format!("{:#}", read(text, None).expect_err(text));
             assert!(error.contains(said), "{text}: {error}");
         }
     }
