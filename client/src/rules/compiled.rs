@@ -175,7 +175,10 @@ impl CompiledRules {
             }),
             ..Masks::default()
         };
-        compiled.take_states(&mut masks);
+        if let Some(states) = &compiled.states {
+            let (known, version) = states.changed_since(0);
+            compiled.take(&mut masks, known, version);
+        }
         for row in 0..items.len() as u32 {
             compiled.ask(&mut masks, row);
         }
@@ -183,24 +186,25 @@ impl CompiledRules {
         compiled
     }
 
-    /// Takes in what the web shop said since.
+    /// Takes in what the web shop said since. It may wait for what is being written.
     pub fn catch_up(&self) {
-        if self.states.is_none() {
+        let Some(states) = &self.states else {
+            return;
+        };
+        // Lists are made meanwhile: nobody waits for the disk with them.
+        let (changed, version) = states.changed_since(self.masks().version);
+        let mut masks = self.masks.write().unwrap_or_else(PoisonError::into_inner);
+        if version <= masks.version {
             return;
         }
-        let mut masks = self.masks.write().unwrap_or_else(PoisonError::into_inner);
         let masks = Arc::make_mut(&mut masks);
-        for row in self.take_states(masks) {
+        for row in self.take(masks, changed, version) {
             self.ask(masks, row);
         }
     }
 
     /// Rows whose state is another now.
-    fn take_states(&self, masks: &mut Masks) -> Vec<u32> {
-        let Some(states) = &self.states else {
-            return Vec::new();
-        };
-        let (changed, version) = states.changed_since(masks.version);
+    fn take(&self, masks: &mut Masks, changed: Vec<(String, Option<ItemState>)>, version: u64) -> Vec<u32> {
         masks.version = version;
         let rows = changed.into_iter().filter_map(|(id, state)| {
             let row = self.catalogue.row(&id)?;

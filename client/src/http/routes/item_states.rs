@@ -103,14 +103,20 @@ pub(super) async fn change(
         .states()
         .map_err(|error| Problem::not_ready(&error))?;
     let now = api.clock.now();
-    let written = tokio::task::spawn_blocking(move || states.put(&id, change, now)).await;
-    written
-        .map_err(std::io::Error::other)
-        .and_then(|written| written)
-        .map_err(|error| Problem::not_kept(&error))?;
-    // Another shelf may have been put up meanwhile: the one that is up now is told.
+    let lists = Arc::clone(&api.lists);
+    let written = tokio::task::spawn_blocking(move || {
+        states.put(&id, change, now)?;
+        // Another shelf may have been put up meanwhile: the one that is up now is told.
+        if let Some(shelf) = lists.shelf() {
+            shelf.lists.rules.catch_up();
+        }
+        Ok(())
+    });
+    let written: std::io::Result<()> = written
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    written.map_err(|error| Problem::not_kept(&error))?;
     let shelf = api.shelf()?;
-    shelf.lists.rules.catch_up();
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
     Ok(Json(known_of(&shelf, row)))
 }
