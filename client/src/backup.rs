@@ -55,6 +55,7 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
             files += 1;
         }
     }
+    files += copy_rules(folder, &there)?;
     files += copy_learned(folder, store, &there)?;
     files += copy_folder(&folder.events(), &there.events())?;
     files += copy_folder(&folder.http(), &there.http())?;
@@ -80,6 +81,33 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<u64> {
         let to = to.join(name);
         write_whole(&to, &bytes, true).with_context(|| format!("can't write {}", to.display()))?;
         files += 1;
+    }
+    Ok(files)
+}
+
+/// Copies what the owner and the web shop decided of lists; what they have taken back since an earlier backup is taken away there.
+/// How many files.
+fn copy_rules(folder: &Folder, there: &Folder) -> anyhow::Result<u64> {
+    let mut files = 0;
+    for (from, to) in [
+        (folder.rules(), there.rules()),
+        (folder.last_good_rules(), there.last_good_rules()),
+        (folder.item_states(), there.item_states()),
+    ] {
+        match fs::read(&from) {
+            Ok(bytes) => {
+                write_whole(&to, &bytes, false).with_context(|| format!("can't write {}", to.display()))?;
+                files += 1;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if let Err(error) = fs::remove_file(&to)
+                    && error.kind() != ErrorKind::NotFound
+                {
+                    return Err(error).with_context(|| format!("can't remove {}", to.display()));
+                }
+            }
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", from.display())),
+        }
     }
     Ok(files)
 }

@@ -14,6 +14,9 @@
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `experiment/` | who saw which arm's lists, by experiment |
+//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
+//! | `feeds/` | what was taken of product feeds |
+//! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |
 
@@ -107,6 +110,26 @@ impl Folder {
     /// Where it is noted who is in which arm of an experiment.
     pub fn experiments(&self) -> PathBuf {
         self.path.join("experiment")
+    }
+
+    /// `rules.toml`.
+    pub fn rules(&self) -> PathBuf {
+        self.path.join("rules.toml")
+    }
+
+    /// `rules.last-good.toml`.
+    pub fn last_good_rules(&self) -> PathBuf {
+        self.path.join("rules.last-good.toml")
+    }
+
+    /// `item-states.jsonl`.
+    pub fn item_states(&self) -> PathBuf {
+        self.path.join("item-states.jsonl")
+    }
+
+    /// Where what was taken of product feeds is kept.
+    pub fn feeds(&self) -> PathBuf {
+        self.path.join("feeds")
     }
 
     /// Where the secrets of the HTTP service are.

@@ -18,6 +18,7 @@
 //! | [`data::outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
 //! | [`stack`] | ways to score that are fitted in the shop, what they gain from other shops, and how they are kept |
 //! | [`recommend`] | lists, reasons, pictures |
+//! | [`rules`] | what the owner decides of lists: filters, boosts, pinned and hidden items, stock |
 //! | [`events`] | what a web shop reports while it happens, on disk before it is acknowledged |
 //! | [`experiment`] | whether lists sell more: customers are dealt to arms, and what they buy is compared |
 //! | [`http`] | all of that for a web shop, over HTTP |
@@ -46,6 +47,7 @@ pub mod masking;
 pub mod membership;
 pub mod participate;
 pub mod recommend;
+pub mod rules;
 pub mod run;
 pub mod stack;
 pub mod store;

@@ -150,6 +150,22 @@ fn the_page_of_the_api_has_every_key() {
     assert!(count > 5, "{count}");
 }
 
+#[test]
+fn the_page_of_the_api_has_every_key_of_rules_and_every_kind_of_list() {
+    let file = "client/src/rules/file.rs".to_owned();
+    let structs = ["RulesFile", "PinnedItem", "FilterRule", "BoostRule", "FeedSource"];
+    let count = keys_on_page("docs/api.md", &[(file, &structs)]);
+    assert!(count > 15, "{count}");
+    let page = fs::read_to_string(root().join("docs/api.md")).expect("the page");
+    for kind in souk_client::rules::file::ListKind::ALL {
+        assert!(
+            page.contains(&format!("`\"{}\"`", kind.name())),
+            "{}",
+            kind.name()
+        );
+    }
+}
+
 /// How many keys the structs of these files have, each of which must stand in code on the page.
 fn keys_on_page(page: &str, files: &[(String, &[&str])]) -> usize {
     let text = fs::read_to_string(root().join(page)).expect("the page");
@@ -160,7 +176,10 @@ fn keys_on_page(page: &str, files: &[(String, &[&str])]) -> usize {
             let (_, body) = source.split_once(&format!("pub struct {name} {{\n")).expect(name);
             let (body, _) = body.split_once("\n}").expect("its end");
             let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
-            for key in fields.filter_map(|line| line.split_once(':')).map(|(key, _)| key) {
+            for key in fields
+                .filter_map(|line| line.split_once(':'))
+                .map(|(key, _)| key.trim_start_matches("r#"))
+            {
                 let forms = ["`", "`[", "`[["].map(|open| format!("{open}{key}"));
                 let is_there = forms.iter().any(|form| {
                     let ends =

@@ -18,6 +18,7 @@ use crate::interactions::refresh::{current_data, refresh};
 use crate::link::{Heard, Link, resolve};
 use crate::membership::Membership;
 use crate::recommend::cache::catalogue_in_use;
+use crate::rules::in_force::read_rules;
 use souk_common::date::date;
 use souk_common::storage::write_whole;
 
@@ -96,6 +97,7 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("customers", customers(folder, &config)),
         check("plan", plan(folder)),
         check("lists", lists(folder, now)),
+        check("rules", rules(folder)),
     ])
 }
 
@@ -222,6 +224,30 @@ fn lists(folder: &Folder, now: Timestamp) -> anyhow::Result<String> {
         text += &format!("; {} has taught nothing yet", plan.words());
     }
     Ok(text)
+}
+
+/// Whether `rules.toml` makes sense.
+fn rules(folder: &Folder) -> anyhow::Result<String> {
+    let catalogue = catalogue_in_use(folder)?;
+    let names = catalogue.as_ref().map(|catalogue| {
+        let names = catalogue
+            .items()
+            .iter()
+            .flat_map(|item| item.numbers.keys().cloned());
+        names.collect()
+    });
+    let earlier = match folder.last_good_rules().is_file() {
+        true => "until then the last rules that made sense stay in force",
+        false => "no earlier rules are known, and without its rules this shop makes no lists",
+    };
+    let rules = read_rules(folder, names.as_ref()).with_context(|| format!("mend it: {earlier}"))?;
+    Ok(match folder.rules().is_file() {
+        true => format!(
+            "rules.toml has {}; `souk-client rules check` says what they do",
+            rules.words()
+        ),
+        false => "none: lists are by score alone".to_owned(),
+    })
 }
 
 fn check(name: &'static str, found: anyhow::Result<String>) -> Check {

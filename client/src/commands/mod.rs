@@ -13,6 +13,7 @@ mod leave;
 mod notice;
 mod recommend;
 mod render;
+mod rules;
 mod sent;
 mod shops;
 
@@ -104,6 +105,9 @@ enum Command {
     /// Draw a user's scores of all items as a scatter plot, the best ones marked.
     #[command(after_help = "Example:\n  souk-client plot u1042 --out scores.svg --dir shop")]
     Plot(recommend::Plot),
+    /// Look after the rules of your lists: what rules.toml would do, before it is in force.
+    #[command(after_help = rules::HELP)]
+    Rules(rules::Rules),
     /// Say how well your lists do: alone, and with what all shops released.
     #[command(after_help = gain::HELP)]
     Gain(Shown),
@@ -172,6 +176,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Run { place, ends, http } => crate::run::run(&place.folder()?, ends, http),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Plot(args) => recommend::plot(args),
+        Command::Rules(args) => rules::run(args),
         Command::Gain(args) => gain::run(args),
         Command::Budget(args) => budget::run(args),
         Command::Sent(args) => sent::run(args),

@@ -98,6 +98,9 @@ fn recommend_all(folder: &Folder, wishes: RecommendOptions, out: &Path, json: bo
     };
     let bytes = render::csv(&lists)?;
     write_whole(out, &bytes, false).with_context(|| format!("can't write {}", out.display()))?;
+    for trouble in lists.iter().flat_map(|list| &list.rules_trouble) {
+        tell(trouble);
+    }
     let rows: usize = lists.iter().map(|list| list.items.len()).sum();
     let made = lists.first().map(|list| {
         let serving = list.serving.clone().aged(SystemClock.now());

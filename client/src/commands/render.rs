@@ -59,9 +59,18 @@ pub(crate) fn list(list: &Recommendations) -> String {
         for reason in &item.reasons {
             let _ = writeln!(text, "       because {}", printable(&reason.clause()));
         }
+        for rule in &item.rules {
+            let _ = writeln!(text, "       by your rules {}", printable(rule));
+        }
     }
     if list.items.is_empty() {
         text.push_str("  nothing is left to recommend\n");
+    }
+    if list.left_out_by_rules > 0 {
+        let _ = writeln!(text, "Your rules leave out {} more.", list.left_out_by_rules);
+    }
+    for trouble in &list.rules_trouble {
+        let _ = writeln!(text, "{}", printable(trouble));
     }
     let _ = writeln!(text, "Made {}.", list.serving.words(list.served_by));
     text.truncate(text.trim_end().len());
@@ -298,10 +307,13 @@ mod tests {
                 brand: String::new(),
                 price: Some(2.5),
                 reasons: Vec::new(),
+                rules: Vec::new(),
             }],
             served_by: ServedBy::Model,
             serving: Serving::default(),
             own_catalogue: false,
+            left_out_by_rules: 0,
+            rules_trouble: Vec::new(),
         }
     }
 
@@ -323,6 +335,17 @@ mod tests {
             ..one("T")
         };
         assert!(list(&impersonal).contains("not chosen for u,1"));
+        let mut ruled = one("T");
+        ruled.items[0].rules = vec!["pinned to place 1".to_owned()];
+        (ruled.left_out_by_rules, ruled.rules_trouble) = (3, vec!["rules.toml: line 1".to_owned()]);
+        let text = list(&ruled);
+        for said in [
+            "by your rules pinned to place 1",
+            "leave out 3 more",
+            "rules.toml: line 1",
+        ] {
+            assert!(text.contains(said), "{text}");
+        }
     }
 
     #[test]

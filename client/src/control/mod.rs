@@ -19,6 +19,7 @@ use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
 use crate::recommend::picture::Picture;
+use crate::recommend::rules_report::RulesReport;
 use crate::recommend::service::{Asked, ListService};
 use crate::recommend::serving::{PlanName, Serving};
 use crate::recommend::{RecommendOptions, Recommendations};
@@ -47,6 +48,11 @@ pub enum Question {
     Gain,
     /// Which model or release lists rest on.
     Serving,
+    /// What the rules of `rules.toml` as it is now would do.
+    Rules {
+        /// Whose list to show before and after; none: anybody's.
+        user: Option<String>,
+    },
     /// What was spent.
     Budget,
     /// Whether the shop would take part in the next round.
@@ -84,6 +90,8 @@ pub enum Answer {
     Gain(Gain),
     /// To [`Question::Serving`].
     Serving(Serving),
+    /// To [`Question::Rules`].
+    Rules(Box<RulesReport>),
     /// To [`Question::Budget`].
     Budget(Budget),
     /// To [`Question::NextRound`].
@@ -228,6 +236,7 @@ impl Service {
             question @ (Question::Recommend { .. }
             | Question::RecommendAll(_)
             | Question::Gain
+            | Question::Rules { .. }
             | Question::Serving) => {
                 return answer_lists(&self.lists, question);
             }
@@ -290,6 +299,10 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
         }
         Question::Gain => lists.gain().map(Answer::Gain),
         Question::Serving => lists.serving().map(Answer::Serving),
+        Question::Rules { user } => {
+            let report = crate::recommend::rules_report::report(lists, user.as_deref());
+            report.map(|report| Answer::Rules(Box::new(report)))
+        }
         _ => Err(anyhow::anyhow!("this is no question about lists")),
     };
     answered.unwrap_or_else(|error| failed(&error))

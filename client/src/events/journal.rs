@@ -273,10 +273,8 @@ pub(crate) const KEPT_LIVE: Duration = Duration::from_secs(2 * 86_400);
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
-    use souk_common::storage::disk::{Disk, SystemDisk};
-
+    use super::super::full_disk::FullDisk;
     use super::super::purchase;
     use super::*;
     use crate::data::ShopDataConfig;
@@ -371,105 +369,13 @@ mod tests {
         assert_eq!(histories(after), [["pot"], ["cup"]]);
     }
 
-    /// A disk whose files take `room` bytes in all, and half of what does not fit.
-    #[derive(Debug)]
-    struct Full {
-        room: std::sync::Mutex<usize>,
-    }
-
-    #[derive(Debug)]
-    struct FullFile(Box<dyn DiskFile>, std::sync::Arc<Full>);
-
-    impl io::Read for FullFile {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            self.0.read(into)
-        }
-    }
-
-    impl io::Seek for FullFile {
-        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-            self.0.seek(to)
-        }
-    }
-
-    impl Write for FullFile {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut room = self.1.room.lock().unwrap();
-            let taken = bytes.len().min(*room);
-            if taken == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            *room -= taken;
-            self.0.write(&bytes[..taken])
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.0.flush()
-        }
-    }
-
-    impl DiskFile for FullFile {
-        fn sync(&self) -> io::Result<()> {
-            self.0.sync()
-        }
-    }
-
-    #[derive(Debug)]
-    struct FullDisk(std::sync::Arc<Full>);
-
-    impl Disk for FullDisk {
-        fn database(
-            &self,
-            builder: &redb::Builder,
-            path: &Path,
-        ) -> Result<redb::Database, redb::DatabaseError> {
-            SystemDisk.database(builder, path)
-        }
-
-        fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
-            let file = SystemDisk.open(path, access)?;
-            Ok(Box::new(FullFile(file, std::sync::Arc::clone(&self.0))))
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            SystemDisk.rename(from, to)
-        }
-
-        fn rename_anew(&self, from: &Path, to: &Path) -> io::Result<()> {
-            SystemDisk.rename_anew(from, to)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            SystemDisk.remove(path)
-        }
-
-        fn make_folder(&self, path: &Path) -> io::Result<()> {
-            SystemDisk.make_folder(path)
-        }
-
-        fn sync_folder(&self, path: &Path) -> io::Result<()> {
-            SystemDisk.sync_folder(path)
-        }
-
-        fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-            SystemDisk.list(folder)
-        }
-
-        fn is_file(&self, path: &Path) -> bool {
-            SystemDisk.is_file(path)
-        }
-    }
-
     #[test]
     fn a_full_disk_takes_nothing_back_that_was_acknowledged_and_keeps_nothing_that_was_not() {
         let dir = tempfile::tempdir().unwrap();
         let line = purchase("anna", "tea", NOON).line().len();
         for spare in [0, 1, line, line + line / 2] {
-            let room = std::sync::Arc::new(Full {
-                room: std::sync::Mutex::new(line + spare),
-            });
-            let disk = std::sync::Arc::new(FullDisk(std::sync::Arc::clone(&room)));
-            let folder = Folder::on(disk, dir.path().join(spare.to_string()));
+            let disk = FullDisk::with_room(line + spare);
+            let folder = Folder::on(disk.clone(), dir.path().join(spare.to_string()));
             let (journal, _) = Journal::open(&folder, NOON).unwrap();
             let anna = purchase("anna", "tea", NOON);
             append(&journal, vec![anna.clone()], NOON).unwrap();
@@ -477,7 +383,7 @@ mod tests {
             let error = append(&journal, two.clone(), NOON).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{spare}");
             // Somebody made room.
-            *room.room.lock().unwrap() = 1 << 20;
+            disk.make_room();
             assert_eq!(append(&journal, two.clone(), NOON).unwrap(), two, "{spare}");
             drop(journal);
             let (_, kept) = Journal::open(&folder, NOON).unwrap();

@@ -25,6 +25,8 @@ struct LiveEvent {
 pub struct Visit {
     /// Bought, or in the cart.
     pub basket: Vec<String>,
+    /// Of the basket, what is in the cart.
+    pub cart: Vec<String>,
     /// Only looked at.
     pub viewed: Vec<String>,
     /// Brought back.
@@ -63,11 +65,16 @@ impl LiveEvents {
                 Kind::Cart if age > A_CART => {}
                 Kind::Cart | Kind::Purchase => {
                     drop(&mut visit.basket);
+                    drop(&mut visit.cart);
                     drop(&mut visit.returned);
                     visit.basket.push(event.item.clone());
+                    if event.kind == Kind::Cart {
+                        visit.cart.push(event.item.clone());
+                    }
                 }
                 Kind::Return => {
                     drop(&mut visit.basket);
+                    drop(&mut visit.cart);
                     visit.returned.push(event.item.clone());
                 }
             }
@@ -146,6 +153,13 @@ mod tests {
         ]);
         let visit = live.of("anna", NOON);
         assert_eq!(texts(&visit), [vec!["tea"], vec!["pot"], vec!["cup", "jam"]]);
+        assert!(visit.cart.is_empty(), "what was in it is bought");
+        assert_eq!(
+            of(&[("tea", Kind::Cart), ("pot", Kind::Purchase)])
+                .of("anna", NOON)
+                .cart,
+            ["tea"]
+        );
         assert_eq!(live.of("bert", NOON), Visit::default());
     }
 

@@ -5,6 +5,8 @@
 //! | [`journal`] | on disk before it is acknowledged, one file a day; a day that is over is a source of the store of interactions |
 //! | [`live`] | what the store does not have yet, in memory, for the next list |
 
+#[cfg(test)]
+pub(crate) mod full_disk;
 pub mod journal;
 pub mod live;
 

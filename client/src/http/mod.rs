@@ -104,7 +104,7 @@ impl Api {
     /// Looks whether what lists are made of has changed, and lets go of events that the store has by now.
     ///
     /// # Errors
-    /// As [`ListService::renew_shelf`]: lists stay what they were.
+    /// As [`ListService::renew_shelf`]: lists stay what they were. Rules are looked at with the rest, never by a request.
     pub fn renew(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
         self.lists.renew_shelf(now)?;

@@ -1,5 +1,7 @@
 //! Requests as a web shop, a browser and somebody with bad intentions send them.
 
+mod rules;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

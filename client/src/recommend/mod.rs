@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`service`] | lists on demand, by the shop's own stack or by a trained model |
 //! | [`cache`] | what lists are made of, read when it changes |
-//! | [`rank`] | from scores to a list |
 //! | [`reasons`] | why an item stands in it |
+//! | `ruled` | the owner's rules over all that |
+//! | [`rules_report`] | what the owner's rules would do |
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
 //! | [`shelf`] | all of that at one moment, for many requests |
@@ -16,9 +17,10 @@ pub mod blobs;
 pub mod cache;
 pub mod names;
 pub mod picture;
-pub mod rank;
 pub mod reasons;
 pub mod related;
+mod ruled;
+pub mod rules_report;
 pub mod service;
 pub mod serving;
 pub mod shelf;
@@ -33,6 +35,9 @@ use souk_common::model::{Loaded, UserVector};
 use souk_common::rng::{Stream, stream};
 use souk_common::stack::{Shopper, Stack};
 
+use crate::rules::arrange::{Arranged, Wanted};
+use crate::rules::compiled::CompiledRules;
+use crate::rules::file::ListKind;
 use crate::stack::ServedBy;
 use names::UnknownName;
 use reasons::Reason;
@@ -51,6 +56,8 @@ pub struct Recommendable {
     pub dataset: Arc<Dataset>,
     /// Which model or release the ranker rests on.
     pub serving: Serving,
+    /// What the owner decided of lists.
+    pub rules: Arc<CompiledRules>,
 }
 
 /// What scores items for a user.
@@ -83,6 +90,8 @@ pub struct Customer<'a> {
     pub viewed: &'a [u32],
     /// Items that were brought back since the data were read.
     pub returned: &'a [u32],
+    /// Of the basket, what lies in the cart.
+    pub cart: &'a [u32],
 }
 
 impl Customer<'_> {
@@ -126,6 +135,16 @@ pub struct Recommendations {
     /// Whether the items are those of the shop's own files, since no catalogue has come from the federation yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_catalogue: bool,
+    /// How many more items there would be without rules, where the list is shorter than was asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_by_rules: usize,
+    /// What the owner, and nobody else, should know of the rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules_trouble: Vec<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One item of a list.
@@ -135,7 +154,7 @@ pub struct Recommended {
     pub rank: usize,
     /// Federation-wide id.
     pub item_id: String,
-    /// The score; comparable within one list only.
+    /// The score, before any rule; comparable within one list only.
     pub score: f32,
     /// May be empty.
     pub title: String,
@@ -148,6 +167,9 @@ pub struct Recommended {
     /// Only if asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// What the owner's rules did to it, in words; only if asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// Every item's score for one user.
@@ -202,20 +224,31 @@ impl Recommendable {
         shopper.items(self.catalogue.len())
     }
 
-    /// Rows of the best items for a customer by their scores, best first.
+    /// The best items for a customer by their scores and the owner's rules, best first, of those that are `allowed`.
     pub fn best(
         &self,
         customer: Customer<'_>,
         scores: &[f32],
         wishes: &RecommendOptions,
         allowed: impl Fn(u32) -> bool,
-    ) -> Vec<u32> {
+    ) -> Arranged {
+        let cart: HashSet<u32> = customer.cart.iter().copied().collect();
         let left_out: HashSet<u32> = match wishes.include_bought {
             true => HashSet::new(),
-            false => self.items_of(customer).into_iter().collect(),
+            false => self
+                .items_of(customer)
+                .into_iter()
+                .filter(|item| !cart.contains(item))
+                .collect(),
         };
         let allowed = |row| !left_out.contains(&row) && allowed(row);
-        rank::best(scores, &self.catalogue, allowed, wishes.k)
+        let wanted = Wanted {
+            kind: ListKind::Recommendations,
+            k: wishes.k,
+            cart: customer.cart,
+        };
+        self.rules
+            .arrange((0u32..).zip(scores.iter().copied()), allowed, &wanted)
     }
 
     /// Scores of all items for a customer. One without any item gets the scores of nobody in particular.
@@ -241,6 +274,18 @@ impl Recommendable {
         Scores { values, personal }
     }
 
+    /// Why one item would be listed, whatever rules say; it has no items if that is sold no more.
+    pub fn explained(&self, customer: Customer<'_>, item: u32) -> Recommendations {
+        let scores = self.scores(customer);
+        let score = scores.values[item as usize];
+        let is_sold = score.is_finite() && !self.catalogue.items()[item as usize].retired;
+        let arranged = Arranged {
+            items: if is_sold { vec![(item, score)] } else { Vec::new() },
+            left_out: 0,
+        };
+        self.listing(customer, scores.personal, &arranged, true)
+    }
+
     /// The list for a customer.
     pub fn recommend(&self, customer: Customer<'_>, wishes: &RecommendOptions) -> Recommendations {
         self.recommend_among(customer, wishes, |_| true)
@@ -253,42 +298,65 @@ impl Recommendable {
         wishes: &RecommendOptions,
         allowed: impl Fn(u32) -> bool,
     ) -> Recommendations {
-        let own = self.items_of(customer);
         let scores = self.scores(customer);
-        let ranked = self.best(customer, &scores.values, wishes, allowed);
+        let arranged = self.best(customer, &scores.values, wishes, allowed);
+        self.listing(customer, scores.personal, &arranged, wishes.explain)
+    }
+
+    fn listing(
+        &self,
+        customer: Customer<'_>,
+        personal: bool,
+        arranged: &Arranged,
+        explain: bool,
+    ) -> Recommendations {
+        let own = self.items_of(customer);
+        let ranked: Vec<u32> = arranged.items.iter().map(|(row, _)| *row).collect();
         let interests = self.interests_of(customer, &own);
         let mut why = match &self.ranker {
-            _ if !wishes.explain => Vec::new(),
+            _ if !explain => Vec::new(),
             Ranker::Stack(stack, _) => reasons::of_stack(stack, &self.catalogue, &interests, &ranked),
-            Ranker::Model(model) if scores.personal => {
+            Ranker::Model(model) if personal => {
                 let history = self.history_of(customer, interests);
                 reasons::of(model, &self.catalogue, &history, &ranked)
             }
             Ranker::Model(_) => Vec::new(),
         };
         why.resize_with(ranked.len(), Vec::new);
-        let items = ranked.iter().zip(why).enumerate().map(|(at, (row, reasons))| {
-            let item = &self.catalogue.items()[*row as usize];
-            Recommended {
-                rank: at + 1,
-                item_id: item.id.clone(),
-                score: scores.values[*row as usize],
-                title: item.title.clone(),
-                category: item.category.clone(),
-                brand: item.brand.clone(),
-                price: item.price,
-                reasons,
-            }
-        });
+        let items = arranged
+            .items
+            .iter()
+            .zip(why)
+            .enumerate()
+            .map(|(at, ((row, score), reasons))| {
+                let rules = explain.then(|| {
+                    let in_cart = customer.cart.contains(row);
+                    self.rules.why(*row, ListKind::Recommendations, in_cart)
+                });
+                let item = &self.catalogue.items()[*row as usize];
+                Recommended {
+                    rank: at + 1,
+                    item_id: item.id.clone(),
+                    score: *score,
+                    title: item.title.clone(),
+                    category: item.category.clone(),
+                    brand: item.brand.clone(),
+                    price: self.rules.price(*row),
+                    reasons,
+                    rules: rules.unwrap_or_default(),
+                }
+            });
         let user = customer.row.map(|row| self.dataset.users[row].clone());
         Recommendations {
             user_id: user.unwrap_or_default(),
             history: own.len(),
-            personal: scores.personal,
+            personal,
             items: items.collect(),
             served_by: self.ranker.by(),
             serving: self.serving.clone(),
             own_catalogue: self.own_catalogue,
+            left_out_by_rules: arranged.left_out,
+            rules_trouble: Vec::new(),
         }
     }
 
@@ -321,131 +389,4 @@ impl Recommendable {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use souk_common::catalogue::Item;
-    use souk_common::model::Recommender;
-    use souk_common::model::init::initial_parameters;
-
-    /// 30 items in 3 categories, four users; the last has no history.
-    pub(crate) fn shelf() -> Recommendable {
-        let item = |row: usize| Item {
-            title: if row < 2 {
-                "Same thing".into()
-            } else {
-                format!("Thing {row}")
-            },
-            category: format!("c{}", row % 3),
-            brand: "b".into(),
-            price: Some(1.0 + row as f64),
-            ..Item::bare(format!("i{row}"))
-        };
-        let catalogue = Catalogue::new((0..30).map(item).collect()).unwrap();
-        let config =
-            toml::from_str("kind = \"mf\"\ngmf_dim = 4\nitem_bias = false\ninit_stddev = 0.5").unwrap();
-        let train = toml::from_str("solver = \"ials\"\nalpha = 0.1\nlambda = 0.5").unwrap();
-        let recommender = Recommender::new(&config, &train, &catalogue);
-        let model = recommender.load(initial_parameters(&config, &train, recommender.layout(), 3));
-        let history = |items: &[u32]| History {
-            items: items.to_vec(),
-            times: vec![0; items.len()],
-        };
-        let dataset = Dataset {
-            users: ["anna", "bert", "c-17", "new"].map(String::from).to_vec(),
-            histories: vec![
-                history(&[0, 3, 9]),
-                history(&[5]),
-                history(&[2, 4, 6, 8]),
-                history(&[]),
-            ],
-        };
-        Recommendable {
-            ranker: Ranker::Model(Arc::new(model)),
-            serving: Serving::default(),
-            own_catalogue: false,
-            catalogue: Arc::new(catalogue),
-            dataset: Arc::new(dataset),
-        }
-    }
-
-    const WISHES: RecommendOptions = RecommendOptions {
-        k: 10,
-        include_bought: false,
-        explain: true,
-    };
-
-    #[test]
-    fn bought_items_are_left_out_unless_asked_for() {
-        let shelf = shelf();
-        let list = shelf.recommend(Customer::of(0), &WISHES);
-        assert_eq!((list.items.len(), list.personal), (10, true));
-        assert!(
-            list.items
-                .iter()
-                .all(|item| !["i0", "i3", "i9"].contains(&item.item_id.as_str()))
-        );
-        assert!(list.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
-        let all = shelf.recommend(
-            Customer::of(0),
-            &RecommendOptions {
-                include_bought: true,
-                k: 100,
-                ..WISHES
-            },
-        );
-        assert!(all.items.iter().any(|item| item.item_id == "i3"));
-        assert_eq!(
-            all.items.len(),
-            29,
-            "the two items of one title and brand are one"
-        );
-    }
-
-    #[test]
-    fn a_list_says_why_and_the_reasons_are_the_users_own_items() {
-        let list = shelf().recommend(Customer::of(2), &WISHES);
-        let reasons: Vec<_> = list.items.iter().flat_map(|item| &item.reasons).collect();
-        assert!(!reasons.is_empty());
-        assert!(
-            reasons
-                .iter()
-                .all(|reason| ["i2", "i4", "i6", "i8"].contains(&reason.item_id.as_str()))
-        );
-    }
-
-    #[test]
-    fn a_basket_and_anybody_get_lists_of_a_model_too() {
-        let shelf = shelf();
-        let basket = shelf.find_items(&["i4".into(), "i6".into()]).unwrap();
-        let customer = Customer {
-            basket: &basket,
-            ..Customer::default()
-        };
-        let list = shelf.recommend(customer, &WISHES);
-        assert_eq!(
-            (list.user_id.as_str(), list.history, list.personal),
-            ("", 2, true)
-        );
-        assert!(
-            list.items
-                .iter()
-                .all(|item| !["i4", "i6"].contains(&item.item_id.as_str()))
-        );
-        let list = shelf.recommend(Customer::default(), &WISHES);
-        assert!(!list.personal && list.items.len() == 10);
-        assert!(
-            shelf
-                .find_items(&["i44".into()])
-                .unwrap_err()
-                .to_string()
-                .contains("\"i4\"")
-        );
-    }
-
-    #[test]
-    fn a_user_without_history_gets_a_list_that_is_called_impersonal() {
-        let list = shelf().recommend(Customer::of(3), &WISHES);
-        assert!(!list.personal && list.items.len() == 10);
-        assert!(list.items[0].score > list.items[9].score, "{list:?}");
-    }
-}
+pub(crate) mod tests;

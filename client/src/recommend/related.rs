@@ -35,20 +35,16 @@ impl Related {
     /// Of `dataset` over a catalogue of `items`, as of `now`.
     pub fn of(dataset: &Dataset, items: usize, now: Timestamp) -> Self {
         let mut owners = vec![Vec::new(); items];
-        let mut first_bought: Vec<Option<i64>> = vec![None; items];
         for (user, history) in (0u32..).zip(&dataset.histories) {
-            for (at, item) in history.items.iter().enumerate() {
-                let (item, time) = (*item as usize, history.times.get(at).copied());
-                owners[item].push(user);
-                if let Some(time) = time.filter(|time| first_bought[item].is_none_or(|first| *time < first)) {
-                    first_bought[item] = Some(time);
-                }
-            }
+            history
+                .items
+                .iter()
+                .for_each(|item| owners[*item as usize].push(user));
         }
         Self {
             trending: trending(dataset, items, now.0.div_euclid(1000)),
             owners,
-            first_bought,
+            first_bought: first_bought(dataset, items),
         }
     }
 
@@ -116,6 +112,21 @@ impl Related {
         let day = |item: u32| first(item).map_or(0.0, |secs| secs.div_euclid(DAY_SECS) as f32);
         items.into_iter().map(|item| (item, day(item))).collect()
     }
+}
+
+/// When somebody first bought each item here, seconds since 1970.
+///
+/// # Shapes
+/// `[items]`.
+pub fn first_bought(dataset: &Dataset, items: usize) -> Vec<Option<i64>> {
+    let mut first_bought: Vec<Option<i64>> = vec![None; items];
+    for history in &dataset.histories {
+        for (item, time) in history.items.iter().zip(&history.times) {
+            let first = &mut first_bought[*item as usize];
+            *first = Some(first.map_or(*time, |first| first.min(*time)));
+        }
+    }
+    first_bought
 }
 
 /// By how many standard deviations (of a Poisson count) the customers of the last week are more than those of the four weeks before

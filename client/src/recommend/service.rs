@@ -4,17 +4,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use souk_common::clock::Timestamp;
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
 use super::picture::Picture;
+use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
 use super::shelf::{Shelf, ShelfVersion};
 use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
+use crate::rules::compiled::{CompiledRules, unknown_words};
+use crate::rules::file::Rules;
+use crate::rules::in_force::{ShopRules, read_rules};
 use crate::stack::ShopStack;
 use crate::stack::gain::Gain;
 use crate::stack::kept::KeptStack;
@@ -27,6 +31,9 @@ pub struct ListService {
     read: Mutex<ShelfCache>,
     stack: Mutex<Option<Arc<ShopStack>>>,
     shelf: RwLock<Option<Arc<Shelf>>>,
+    /// What the owner decided of lists.
+    pub rules: ShopRules,
+    compiled: Mutex<Option<(CompiledKey, Arc<CompiledRules>)>>,
     renewing: Mutex<()>,
     /// Held while a stack is fitted: two at once help nobody.
     fitting: Mutex<()>,
@@ -53,6 +60,8 @@ impl ListService {
         progress: impl Fn(StackStage) + Send + Sync + 'static,
     ) -> Self {
         Self {
+            rules: ShopRules::new(folder.clone()),
+            compiled: Mutex::default(),
             folder,
             store,
             read: Mutex::default(),
@@ -92,10 +101,12 @@ impl ListService {
             basket: &basket,
             ..Customer::default()
         };
-        let list = shelf.recommend(customer, wishes);
+        let mut list = shelf.recommend(customer, wishes);
+        list.rules_trouble = self.told_of_rules();
         let picture = picture.then(|| {
             let scores = shelf.scores(customer).values;
-            let best = shelf.best(customer, &scores, wishes, |_| true);
+            let best = shelf.best(customer, &scores, wishes, |_| true).items;
+            let best = best.into_iter().map(|(row, _)| row).collect();
             Picture {
                 user_id: list.user_id.clone(),
                 scores,
@@ -106,7 +117,7 @@ impl ListService {
         Ok((list, picture))
     }
 
-    /// Every user's list.
+    /// Every user's list; what the owner should know of the rules stands with the first.
     ///
     /// # Errors
     /// When a file can't be read.
@@ -114,9 +125,13 @@ impl ListService {
         use rayon::prelude::*;
         let shelf = self.recommendable()?;
         let rows = (0..shelf.dataset.len()).into_par_iter();
-        Ok(rows
+        let mut lists: Vec<Recommendations> = rows
             .map(|row| shelf.recommend(Customer::of(row), wishes))
-            .collect())
+            .collect();
+        if let Some(first) = lists.first_mut() {
+            first.rules_trouble = self.told_of_rules();
+        }
+        Ok(lists)
     }
 
     /// What the stack says about itself; fitted first if it has to be.
@@ -164,13 +179,14 @@ impl ListService {
     pub fn renew_shelf(&self, now: Timestamp) -> anyhow::Result<Arc<Shelf>> {
         let _one = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         let source = self.source()?;
-        let (lists, stack) = self.recommendable_from(&source)?;
+        let (lists, stack) = self.recommendable_from(&source, now)?;
         let ranker = match (&stack, &lists.serving.learned) {
             (Some(stack), _) => Digest::of(format!("{} {:?}", stack.key(), lists.ranker.by()).as_bytes()),
             (None, Some(learned)) => learned.model_hash,
             (None, None) => Digest::ZERO,
         };
         let version = ShelfVersion {
+            rules: self.compiled_key(&source, now)?.0.rules,
             data: source.sources.data_digest,
             catalogue: source.sources.catalogue_digest,
             ranker,
@@ -179,18 +195,84 @@ impl ListService {
             return Ok(shelf);
         }
         let shelf = Arc::new(Shelf::new(lists, stack, &source.own_names, version, now));
-        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&shelf));
+        let mut up = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        // What was said since the rules were compiled, of which only the shelf before this one was told.
+        shelf.lists.rules.catch_up();
+        *up = Some(Arc::clone(&shelf));
         Ok(shelf)
     }
 
     fn recommendable(&self) -> anyhow::Result<Recommendable> {
-        Ok(self.recommendable_from(&self.source()?)?.0)
+        Ok(self.recommendable_from(&self.source()?, SystemClock.now())?.0)
+    }
+
+    /// What the owner's rules in force are, and what compiled ones rest on.
+    fn compiled_key(
+        &self,
+        source: &ListSources,
+        now: Timestamp,
+    ) -> anyhow::Result<(CompiledKey, Arc<Rules>)> {
+        let in_force = self.rules.look(number_names(&source.sources.catalogue))?;
+        let day = match in_force.rules.depend_on_the_day() {
+            true => now.0.div_euclid(MS_OF_A_DAY),
+            false => 0,
+        };
+        let (_, feeds) = self.rules.feeds.look(&in_force.rules.file.feed, now);
+        let key = CompiledKey {
+            rules: Digest::of(format!("{} {feeds} {day}", in_force.digest).as_bytes()),
+            catalogue: source.sources.catalogue_digest,
+            data: source.sources.data_digest,
+        };
+        Ok((key, in_force.rules))
+    }
+
+    /// The owner's rules in force over what lists are made of, compiled again only if something has changed.
+    fn compiled(&self, source: &ListSources, now: Timestamp) -> anyhow::Result<Arc<CompiledRules>> {
+        let (key, rules) = self.compiled_key(source, now)?;
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, compiled)) = compiled.as_ref().filter(|(before, _)| *before == key) {
+            compiled.catch_up();
+            return Ok(Arc::clone(compiled));
+        }
+        let (states, feeds) = (self.rules.states()?, self.rules.feeds.in_force());
+        states.take_feeds(said_by(&feeds, source));
+        let made = Arc::new(compile(rules, source, (&states, &feeds), now));
+        *compiled = Some((key, Arc::clone(&made)));
+        Ok(made)
+    }
+
+    /// Rules that are not in force, over what lists are made of now, with the rules that are.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn tried(&self) -> anyhow::Result<(Recommendable, CompiledRules)> {
+        let (source, now) = (self.source()?, SystemClock.now());
+        let numbers = number_names(&source.sources.catalogue);
+        let rules = Arc::new(read_rules(&self.folder, Some(&numbers))?);
+        let (mut lists, _) = self.recommendable_from(&source, now)?;
+        // A feed that is not in force changes nothing before it is.
+        let (states, feeds) = (self.rules.states()?, self.rules.feeds.in_force());
+        let tried = compile(rules, &source, (&states, &feeds), now);
+        lists.rules = Arc::new(CompiledRules::none(&lists.catalogue));
+        Ok((lists, tried))
+    }
+
+    /// What its owner should know of the rules: why `rules.toml` is not what is in force, and what it names that is not there.
+    pub fn told_of_rules(&self) -> Vec<String> {
+        let mut told: Vec<String> = self.rules.trouble().into_iter().collect();
+        told.extend(self.rules.feeds.told());
+        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = compiled.as_ref().map(|(_, compiled)| compiled);
+        told.extend(compiled.and_then(|compiled| unknown_words(compiled.unknown())));
+        told
     }
 
     fn recommendable_from(
         &self,
         source: &ListSources,
+        now: Timestamp,
     ) -> anyhow::Result<(Recommendable, Option<Arc<ShopStack>>)> {
+        let rules = self.compiled(source, now)?;
         let mut used = None;
         let ranker = match &source.model {
             Some(model) => Ranker::Model(Arc::clone(model)),
@@ -224,6 +306,7 @@ impl ListService {
             own_catalogue: source.own_catalogue,
             dataset: Arc::clone(&source.sources.dataset),
             serving: source.serving.clone(),
+            rules,
         };
         Ok((lists, used))
     }
@@ -277,6 +360,15 @@ impl ListService {
     }
 }
 
+/// What compiled rules rest on, apart from what the web shop says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct CompiledKey {
+    /// Of the rules, and of the day if they depend on it.
+    rules: Digest,
+    catalogue: Digest,
+    data: Digest,
+}
+
 /// A thread that rounds do not feel; it ends with its pool.
 fn on_one_thread() -> anyhow::Result<ThreadPool> {
     let pool = ThreadPoolBuilder::new()
@@ -294,6 +386,7 @@ fn yield_to_others() {
 }
 
 const LEAST_PRIORITY: i32 = 19;
+const MS_OF_A_DAY: i64 = 86_400_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Everything that lists are made of at one moment, read and indexed once, so that a request costs only its own scores.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use souk_common::catalogue::bare_gtin;
+use souk_common::catalogue::{Catalogue, bare_gtin};
 use souk_common::channels::{Channel, Group};
 use souk_common::clock::Timestamp;
 use souk_common::dataset::History;
@@ -44,6 +44,8 @@ pub struct ShelfVersion {
     pub catalogue: Digest,
     /// Of what scores.
     pub ranker: Digest,
+    /// Of the owner's rules, and of the day if they depend on it.
+    pub rules: Digest,
 }
 
 impl Shelf {
@@ -56,18 +58,7 @@ impl Shelf {
         now: Timestamp,
     ) -> Self {
         let customers = lists.dataset.users.iter().zip(0u32..);
-        let mut other_names = HashMap::new();
-        for (item, row) in lists.catalogue.items().iter().zip(0u32..) {
-            let gtin = bare_gtin(&item.gtin).map(str::to_owned);
-            for name in item.aliases.iter().cloned().chain(gtin) {
-                other_names.entry(name).or_insert(row);
-            }
-        }
-        for (own, federations) in own_names {
-            if let Some(row) = lists.catalogue.row(federations) {
-                other_names.insert(own.clone(), row);
-            }
-        }
+        let other_names = other_names(&lists.catalogue, own_names);
         Self {
             customers: customers.map(|(id, row)| (id.clone(), row)).collect(),
             related: Related::of(&lists.dataset, lists.catalogue.len(), now),
@@ -157,24 +148,26 @@ impl Shelf {
             (Arm::Together, None) => Some(self.lists.clone()),
         }
     }
+}
 
-    /// The first `k` of these items that may be listed: not retired, of several with one title and brand one only.
-    pub fn listed(
-        &self,
-        found: impl IntoIterator<Item = (u32, f32)>,
-        allowed: impl Fn(u32) -> bool,
-        k: usize,
-    ) -> Vec<(u32, f32)> {
-        let (mut seen, items) = (HashSet::new(), self.lists.catalogue.items());
-        found
-            .into_iter()
-            .filter(|(row, _)| !items[*row as usize].retired && allowed(*row))
-            .filter(|(row, _)| {
-                super::rank::twin_key(&items[*row as usize]).is_none_or(|key| seen.insert(key))
-            })
-            .take(k)
-            .collect()
+/// Rows by what an item may be called besides its id: the shop's own number, an alias, a barcode's number.
+pub(super) fn other_names(
+    catalogue: &Catalogue,
+    own_names: &HashMap<String, String>,
+) -> HashMap<String, u32> {
+    let mut other_names = HashMap::new();
+    for (item, row) in catalogue.items().iter().zip(0u32..) {
+        let gtin = bare_gtin(&item.gtin).map(str::to_owned);
+        for name in item.aliases.iter().cloned().chain(gtin) {
+            other_names.entry(name).or_insert(row);
+        }
     }
+    for (own, federations) in own_names {
+        if let Some(row) = catalogue.row(federations) {
+            other_names.insert(own.clone(), row);
+        }
+    }
+    other_names
 }
 
 /// The channels of features and of releases, and those of the shop's own customers.

@@ -32,7 +32,11 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     }
     let is_of_lists = matches!(
         question,
-        Question::Recommend { .. } | Question::RecommendAll(_) | Question::Gain | Question::Serving
+        Question::Recommend { .. }
+            | Question::RecommendAll(_)
+            | Question::Gain
+            | Question::Serving
+            | Question::Rules { .. }
     );
     if is_of_lists && !folder.membership().is_file() {
         // Lists need no coordinator.

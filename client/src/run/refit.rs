@@ -44,13 +44,13 @@ impl Refit {
                 if !tell(&mut imported, import_all(&folder)) {
                     return;
                 }
-                let mut shelf = Vec::new();
-                let mut put_up = || match api.as_ref().map(|api| api.renew()) {
-                    Some(Err(error)) => tell(
-                        &mut shelf,
-                        vec![format!("the HTTP API has no new lists: {error:#}")],
-                    ),
-                    Some(Ok(())) | None => true,
+                let (mut shelf, mut ruled) = (Vec::new(), Vec::new());
+                let mut put_up = || {
+                    let renewed = api.as_ref().map_or(Ok(()), |api| api.renew());
+                    let lines = renewed
+                        .err()
+                        .map(|error| format!("the HTTP API has no new lists: {error:#}"));
+                    tell(&mut shelf, lines.into_iter().collect()) && tell(&mut ruled, lists.told_of_rules())
                 };
                 if !put_up() {
                     return;

@@ -10,9 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::Api;
 use super::super::extract::{Asked, Named};
 use super::super::problem::Problem;
-use super::lists::{checked_category, checked_k};
+use super::lists::{checked_category, checked_k, too_few};
 use crate::recommend::related::LEAST_CUSTOMERS;
 use crate::recommend::shelf::Shelf;
+use crate::rules::arrange::Wanted;
+use crate::rules::file::ListKind;
 
 /// How items should be listed.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -74,9 +76,9 @@ pub(super) async fn similar(
     let shelf = api.shelf()?;
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
     let found = shelf.similar(row);
-    let found = found.into_iter().map(|other| (other.item, other.score));
+    let found = found.into_iter().map(|other| (other.item, other.score)).collect();
     listed(
-        &shelf,
+        (&shelf, ListKind::Similar),
         Some(row),
         found,
         &wishes,
@@ -98,9 +100,9 @@ pub(super) async fn bought_together(
     let shelf = api.shelf()?;
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
     let found = shelf.related.bought_together(&shelf.lists.dataset, row);
-    let found = found.into_iter().map(|other| (other.item, other.score));
+    let found = found.into_iter().map(|other| (other.item, other.score)).collect();
     listed(
-        &shelf,
+        (&shelf, ListKind::BoughtTogether),
         Some(row),
         found,
         &wishes,
@@ -123,7 +125,14 @@ pub(super) async fn popular(
     let told = found
         .into_iter()
         .filter(|(_, customers)| *customers >= LEAST_CUSTOMERS as f32);
-    listed(&shelf, None, told, &wishes, "customers who have it").map(Json)
+    listed(
+        (&shelf, ListKind::Popular),
+        None,
+        told.collect(),
+        &wishes,
+        "customers who have it",
+    )
+    .map(Json)
 }
 
 /// What more customers bought in the last week than in the four weeks before.
@@ -136,9 +145,9 @@ pub(super) async fn trending(
     Asked(wishes): Asked<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
-    let found = shelf.related.trending().iter().copied();
+    let found = shelf.related.trending().to_vec();
     listed(
-        &shelf,
+        (&shelf, ListKind::Trending),
         None,
         found,
         &wishes,
@@ -159,7 +168,7 @@ pub(super) async fn new_items(
     let shelf = api.shelf()?;
     let found = shelf.related.new_items();
     listed(
-        &shelf,
+        (&shelf, ListKind::New),
         None,
         found,
         &wishes,
@@ -169,9 +178,9 @@ pub(super) async fn new_items(
 }
 
 fn listed(
-    shelf: &Shelf,
+    (shelf, kind): (&Shelf, ListKind),
     item: Option<u32>,
-    found: impl IntoIterator<Item = (u32, f32)>,
+    found: Vec<(u32, f32)>,
     wishes: &ItemWishes,
     score_is: &str,
 ) -> Result<Items, Problem> {
@@ -179,14 +188,13 @@ fn listed(
     let category = checked_category(shelf, wishes.category.as_deref())?;
     let (all, features) = (shelf.lists.catalogue.items(), shelf.lists.catalogue.features());
     let allowed = |row: u32| category.is_none_or(|wanted| features[row as usize].category == wanted);
-    let rows = shelf.listed(found, allowed, k);
-    let note = (rows.len() < k).then(|| {
-        format!(
-            "there are {} such items; what fewer than {LEAST_CUSTOMERS} customers stand behind is not told",
-            rows.len()
-        )
-    });
-    let items = rows.into_iter().enumerate().map(|(at, (row, score))| {
+    let allowed = |row: u32| Some(row) != item && allowed(row);
+    let wanted = Wanted { kind, k, cart: &[] };
+    let rows = shelf.lists.rules.arrange(found.iter().copied(), allowed, &wanted);
+    let note = too_few(rows.items.len(), k, rows.left_out)
+        .map(|said| format!("{said}; what fewer than {LEAST_CUSTOMERS} customers stand behind is not told"));
+    let items = rows.items.into_iter().enumerate().map(|(at, (row, score))| {
+        let price = shelf.lists.rules.price(row);
         let item = &all[row as usize];
         RelatedItem {
             rank: at + 1,
@@ -195,7 +203,7 @@ fn listed(
             title: item.title.clone(),
             category: item.category.clone(),
             brand: item.brand.clone(),
-            price: item.price,
+            price,
         }
     });
     Ok(Items {

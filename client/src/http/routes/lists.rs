@@ -20,6 +20,8 @@ use crate::experiment::Arm;
 use crate::recommend::reasons::{Reason, Through};
 use crate::recommend::shelf::Shelf;
 use crate::recommend::{Customer, RecommendOptions, Recommended};
+use crate::rules::arrange::Wanted;
+use crate::rules::file::ListKind;
 use crate::stack::ServedBy;
 
 /// How a list should be.
@@ -90,7 +92,7 @@ pub struct ListedItem {
     pub rank: usize,
     /// The item's id.
     pub item: String,
-    /// The score; comparable within one list only.
+    /// The score, before any rule of the shop; comparable within one list only.
     pub score: f32,
     /// May be empty.
     pub title: String,
@@ -104,6 +106,9 @@ pub struct ListedItem {
     /// Strongest first, if they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<ListedReason>,
+    /// What the shop's rules did to it, in words, if reasons were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// Why an item stands in a list.
@@ -184,20 +189,14 @@ pub(super) async fn explain(
     let visit = api.visit(&shelf, &user);
     let customer = visit.customer(shelf.customer(&user));
     let scores = shelf.lists.scores(customer).values;
-    let wishes = RecommendOptions {
-        k: 1,
-        include_bought: true,
-        explain: true,
-    };
-    let listed = shelf
-        .lists
-        .recommend_among(customer, &wishes, |other| other == row);
+    let listed = shelf.lists.explained(customer, row);
     let better = scores.iter().filter(|score| **score > scores[row as usize]);
     Ok(Json(Explanation {
         user,
         rank: better.count() + 1,
         of: scores.len(),
         has: shelf.lists.items_of(customer).contains(&row),
+        may_be_listed: shelf.lists.rules.may_list(row, ListKind::Recommendations),
         item: listed.items.into_iter().next().map(ListedItem::from),
     }))
 }
@@ -213,6 +212,8 @@ pub struct Explanation {
     pub of: usize,
     /// Whether the customer has it already, which is why it is not listed.
     pub has: bool,
+    /// Whether the shop's rules, its stock and the catalogue let it into a list.
+    pub may_be_listed: bool,
     /// With reasons; absent if the item is sold no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ListedItem>,
@@ -224,6 +225,7 @@ pub(super) struct VisitRows {
     basket: Vec<u32>,
     viewed: Vec<u32>,
     returned: Vec<u32>,
+    cart: Vec<u32>,
 }
 
 impl VisitRows {
@@ -234,6 +236,7 @@ impl VisitRows {
             basket: rows(&visit.basket),
             viewed: rows(&visit.viewed),
             returned: rows(&visit.returned),
+            cart: rows(&visit.cart),
         }
     }
 
@@ -243,6 +246,7 @@ impl VisitRows {
             basket: &self.basket,
             viewed: &self.viewed,
             returned: &self.returned,
+            cart: &self.cart,
         }
     }
 }
@@ -261,7 +265,9 @@ impl Api {
             Some(user) => self.visit(&shelf, user),
             None => VisitRows::default(),
         };
-        visit.basket.extend(rows(&request.basket)?);
+        let cart = rows(&request.basket)?;
+        visit.basket.extend(&cart);
+        visit.cart.extend(cart);
         visit.viewed.extend(rows(&request.viewed)?);
         // What is sold no more may well be left out.
         let excluded: HashSet<u32> = request
@@ -295,9 +301,13 @@ impl Api {
             Some(user) if !made.personal => Some(format!(
                 "nothing is known of customer {user:?} in this shop: these are its bestsellers"
             )),
-            _ if made.items.len() < k => Some(format!("there are only {} items to list", made.items.len())),
             _ => None,
         };
+        let short = too_few(made.items.len(), k, made.left_out_by_rules);
+        let note = [note, short]
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| format!("{a}; {b}"));
         let serving = made.serving.aged(self.clock.now());
         Ok(List {
             list: list_id(name_of(made.served_by))?,
@@ -335,9 +345,18 @@ impl Api {
             false => shelf.lists.items_of(customer).into_iter().collect(),
         };
         let allowed = |item: u32| !own.contains(&item) && allowed(item);
-        let rows = shelf.listed(shelf.related.popular(), allowed, k);
-        let note = (rows.len() < k).then(|| format!("there are only {} items to list", rows.len()));
-        let items = rows.into_iter().enumerate().map(|(at, (row, score))| {
+        let wanted = Wanted {
+            kind: ListKind::Recommendations,
+            k,
+            cart: customer.cart,
+        };
+        let rows = shelf
+            .lists
+            .rules
+            .arrange(shelf.related.popular().into_iter(), allowed, &wanted);
+        let note = too_few(rows.items.len(), k, rows.left_out);
+        let items = rows.items.into_iter().enumerate().map(|(at, (row, score))| {
+            let price = shelf.lists.rules.price(row);
             let item = &shelf.lists.catalogue.items()[row as usize];
             ListedItem {
                 rank: at + 1,
@@ -346,8 +365,9 @@ impl Api {
                 title: item.title.clone(),
                 category: item.category.clone(),
                 brand: item.brand.clone(),
-                price: item.price,
+                price,
                 reasons: Vec::new(),
+                rules: Vec::new(),
             }
         });
         Ok(List {
@@ -362,6 +382,15 @@ impl Api {
             items: items.collect(),
         })
     }
+}
+
+/// What to say of a list that is shorter than was asked for.
+pub(super) fn too_few(listed: usize, k: usize, left_out: usize) -> Option<String> {
+    let by_rules = match left_out {
+        0 => String::new(),
+        _ => format!("; this shop's rules leave out {left_out} more"),
+    };
+    (listed < k).then(|| format!("there are only {listed} items to list{by_rules}"))
 }
 
 pub(super) fn checked_k(k: Option<usize>) -> Result<usize, Problem> {
@@ -420,6 +449,7 @@ impl From<Recommended> for ListedItem {
             brand: item.brand,
             price: item.price,
             reasons: item.reasons.iter().map(ListedReason::from).collect(),
+            rules: item.rules,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can be asked. Each file is one theme, with the types that its requests and answers have.
 
 pub mod events;
+pub mod item_states;
 pub mod items;
 pub mod lists;
 pub mod service;
@@ -85,6 +86,7 @@ pub(super) fn described_router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(items::popular))
         .routes(routes!(items::trending))
         .routes(routes!(items::new_items))
+        .routes(routes!(item_states::known, item_states::change))
         .routes(routes!(events::report))
         .routes(routes!(service::healthz))
         .routes(routes!(service::metrics))

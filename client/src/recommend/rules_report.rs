@@ -1,0 +1,160 @@
+//! What the rules of `rules.toml`, as it is now, would do: how many items each concerns, and a list before and after.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::service::ListService;
+use super::{Customer, RecommendOptions, Recommended};
+use crate::rules::compiled::{CompiledRules, unknown_words};
+use crate::rules::file::ListKind;
+
+/// What rules would do.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RulesReport {
+    /// Items of the catalogue.
+    pub items: usize,
+    /// Each rule, in the file's order.
+    pub rules: Vec<RuleReport>,
+    /// How many items may stand in each kind of list.
+    pub listed: Vec<(String, usize)>,
+    /// What the owner should look at.
+    pub warnings: Vec<String>,
+    /// Whose list follows; none: anybody's.
+    pub user: Option<String>,
+    /// Without rules.
+    pub before: Vec<Recommended>,
+    /// With them.
+    pub after: Vec<Recommended>,
+}
+
+/// What one rule does.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RuleReport {
+    /// `keep`, `boost`, `never`, `always`.
+    pub kind: String,
+    /// As it stands in the file.
+    pub rule: String,
+    /// How many items it keeps, moves, hides or pins.
+    pub items: usize,
+    /// Of how many items it is not known whether they meet the condition: they are neither kept nor moved.
+    pub unknown: usize,
+}
+
+/// What `rules.toml` would do.
+///
+/// # Errors
+/// When it makes no sense, the user is unknown, or lists can't be made.
+pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesReport> {
+    let (mut shelf, compiled) = lists.tried()?;
+    let row = user.map(|user| shelf.find(user)).transpose()?;
+    let customer = Customer {
+        row,
+        ..Customer::default()
+    };
+    let wishes = RecommendOptions {
+        k: SHOWN,
+        include_bought: false,
+        explain: true,
+    };
+    let before = shelf.recommend(customer, &wishes);
+    let (rules, mut warnings) = each_rule(&compiled);
+    let kinds = ListKind::ALL.into_iter();
+    let listed: Vec<(String, usize)> = kinds
+        .map(|kind| (kind.name().to_owned(), compiled.listed(kind)))
+        .collect();
+    warnings.extend(lists.rules.feeds.told());
+    let items = shelf.catalogue.len();
+    let empty: Vec<&str> = listed
+        .iter()
+        .filter(|(_, count)| *count == 0)
+        .map(|(kind, _)| kind.as_str())
+        .collect();
+    if !empty.is_empty() {
+        warnings.push(format!(
+            "these rules together hide everything in: {}",
+            empty.join(", ")
+        ));
+    }
+    shelf.rules = Arc::new(compiled);
+    let after = shelf.recommend(customer, &wishes);
+    if after.items.len() < before.items.len() && !after.items.is_empty() {
+        warnings.push(format!(
+            "of {SHOWN} places in this list {} are filled",
+            after.items.len()
+        ));
+    }
+    Ok(RulesReport {
+        items,
+        rules,
+        listed,
+        warnings,
+        user: user.map(str::to_owned),
+        before: before.items,
+        after: after.items,
+    })
+}
+
+fn each_rule(compiled: &CompiledRules) -> (Vec<RuleReport>, Vec<String>) {
+    let (mut found, mut warnings) = (Vec::new(), Vec::new());
+    let rules = &compiled.rules;
+    let mut counted = |kind: &str, rule: String, condition| {
+        let (items, unknown) = compiled.count(condition);
+        found.push(RuleReport {
+            kind: kind.to_owned(),
+            rule,
+            items,
+            unknown,
+        });
+        items
+    };
+    for filter in &rules.filters {
+        if counted("keep", filter.text.clone(), &filter.condition) == 0 {
+            warnings.push(format!(
+                "this filter keeps nothing, and hides every item: {}",
+                filter.text
+            ));
+        }
+    }
+    for boost in &rules.boosts {
+        let rule = format!("{}  by {}", boost.text, boost.by);
+        if counted("boost", rule, &boost.condition) == 0 {
+            warnings.push(format!("this boost moves no item: {}", boost.text));
+        }
+    }
+    let unknown = compiled.unknown();
+    let is_known = |name: &&String| !unknown.contains(name);
+    if !rules.file.never.is_empty() {
+        found.push(RuleReport {
+            kind: "never".to_owned(),
+            rule: format!("{} names", rules.file.never.len()),
+            items: rules.file.never.iter().filter(is_known).count(),
+            unknown: 0,
+        });
+    }
+    for (at, pin) in rules.pins.iter().enumerate() {
+        let rows: Vec<u32> = compiled.pinned_row(at).into_iter().collect();
+        found.push(RuleReport {
+            kind: "always".to_owned(),
+            rule: format!("{} at place {}", pin.item, pin.place),
+            items: rows.len(),
+            unknown: 0,
+        });
+        if is_known(&&pin.item) && rows.is_empty() {
+            let until = pin.until.as_deref().unwrap_or_default();
+            warnings.push(format!(
+                "{:?} is pinned no more: its last day was {until}",
+                pin.item
+            ));
+        }
+        if rows.iter().any(|row| !compiled.may_pin(*row)) {
+            warnings.push(format!(
+                "{:?} is pinned, but hidden, out of stock or retired, and not listed",
+                pin.item
+            ));
+        }
+    }
+    warnings.extend(unknown_words(unknown));
+    (found, warnings)
+}
+
+const SHOWN: usize = 10;
