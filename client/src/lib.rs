@@ -20,6 +20,7 @@
 //! | [`recommend`] | lists, reasons, pictures |
 //! | [`events`] | what a web shop reports while it happens, on disk before it is acknowledged |
 //! | [`http`] | all of that for a web shop, over HTTP |
+//! | [`page`] | all of that for the shop's owner, as a page of the same service |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -42,6 +43,7 @@ pub mod ledger;
 pub mod link;
 pub mod masking;
 pub mod membership;
+pub mod page;
 pub mod participate;
 pub mod recommend;
 pub mod run;

@@ -33,7 +33,9 @@ pub(super) async fn door(State(page): State<Arc<Page>>, mut request: Request, ne
         text(request.headers(), &header::ACCEPT_LANGUAGE),
     );
     let asked = asked_language(request.uri()).map(|_| language);
-    let secret = cookie(request.headers(), SESSION_COOKIE).unwrap_or_default().to_owned();
+    let secret = cookie(request.headers(), SESSION_COOKIE)
+        .unwrap_or_default()
+        .to_owned();
     let session = page.sessions.find(&secret, page.clock.now());
     let mut answer = if request.method() == Method::POST && !is_own_form(&request) {
         let said = language.words().foreign_form;
@@ -53,8 +55,14 @@ pub(super) async fn door(State(page): State<Arc<Page>>, mut request: Request, ne
         headers.insert(name, value.clone());
     }
     if let Some(language) = asked {
-        let value = format!("{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Strict", language.tag());
-        headers.append(header::SET_COOKIE, HeaderValue::from_str(&value).expect("plain letters"));
+        let value = format!(
+            "{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Strict",
+            language.tag()
+        );
+        headers.append(
+            header::SET_COOKIE,
+            HeaderValue::from_str(&value).expect("plain letters"),
+        );
     }
     answer
 }
@@ -83,7 +91,8 @@ pub(super) fn session_cookie(secret: &str, is_secure: bool) -> HeaderValue {
         _ => super::session::SESSION_LIFE.as_secs(),
     };
     let secure = if is_secure { "; Secure" } else { "" };
-    let value = format!("{SESSION_COOKIE}={secret}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}");
+    let value =
+        format!("{SESSION_COOKIE}={secret}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::from_str(&value).expect("base64 and plain letters")
 }
 

@@ -115,7 +115,8 @@ impl FactsReader {
     /// As of `now`; `shelf` is what makes lists, or why there is nothing new.
     pub(crate) fn read(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) -> Facts {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = ShopConfig::load(&self.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+        let config =
+            ShopConfig::load(&self.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
         let membership = Membership::load(&self.folder);
         let shelf = shelf.map_err(|error| format!("{error:#}"));
         Facts {
@@ -206,7 +207,12 @@ impl FactsReader {
 
     fn keys(&self, kept: &mut Kept, now: Timestamp) -> Found<Peers> {
         if let Some((asked, found)) = &kept.keys
-            && now.since(*asked) < if found.is_ok() { KEYS_AGAIN } else { KEYS_AFTER_A_FAILURE }
+            && now.since(*asked)
+                < if found.is_ok() {
+                    KEYS_AGAIN
+                } else {
+                    KEYS_AFTER_A_FAILURE
+                }
         {
             return found.clone();
         }

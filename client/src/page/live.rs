@@ -23,7 +23,9 @@ impl Streams {
     /// A stream that says the number of `changes` at once, and whenever it grows.
     pub(super) fn open(&self, mut changes: watch::Receiver<u64>) -> Response {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
-            let said = format!("{MOST_STREAMS} pages are told of changes already: close one, or reload this one by hand");
+            let said = format!(
+                "{MOST_STREAMS} pages are told of changes already: close one, or reload this one by hand"
+            );
             return (StatusCode::SERVICE_UNAVAILABLE, said).into_response();
         };
         changes.mark_changed();

@@ -117,7 +117,12 @@ impl Page {
     pub fn renew(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) {
         let new = self.reader.read(shelf, now);
         let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
-        let is_news = facts.as_ref().is_none_or(|old| Facts { at: now, ..(**old).clone() } != new);
+        let is_news = facts.as_ref().is_none_or(|old| {
+            Facts {
+                at: now,
+                ..(**old).clone()
+            } != new
+        });
         *facts = Some(Arc::new(new));
         drop(facts);
         if is_news {

@@ -134,8 +134,7 @@ pub(crate) const CODE_LIFE: Duration = Duration::from_secs(600);
 /// How long a session lasts.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// To whoever asks for a link in vain.
-pub(crate) const NOT_SERVED: &str =
-    "the page is not served: start `souk-client run --http`, or name `listen` under [http] in shop.toml and start `run` again";
+pub(crate) const NOT_SERVED: &str = "the page is not served: start `souk-client run --http`, or name `listen` under [http] in shop.toml and start `run` again";
 const MOST_CODES: usize = 10;
 const MOST_SESSIONS: usize = 100;
 
@@ -152,7 +151,13 @@ mod tests {
     #[test]
     fn a_code_is_used_once_and_within_ten_minutes() {
         let sessions = Sessions::default();
-        assert!(sessions.link(NOON).unwrap_err().to_string().contains("run --http"));
+        assert!(
+            sessions
+                .link(NOON)
+                .unwrap_err()
+                .to_string()
+                .contains("run --http")
+        );
         sessions.serve_at("http://127.0.0.1:4480".to_owned());
         let link = sessions.link(NOON).unwrap();
         assert!(link.starts_with("http://127.0.0.1:4480/signin?code="), "{link}");

@@ -42,6 +42,7 @@ use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
 use crate::membership::renewal::Renewal;
+use crate::page::Page;
 use crate::participate::{AttemptKey, Event, Note, ready_word};
 use crate::recommend::service::ListService;
 use crate::store::Store;
@@ -161,6 +162,9 @@ struct Driver {
     /// None where whoever runs many shops in one program has no use for their lists.
     refit: Option<Refit>,
     http: Option<HttpServer>,
+    /// The owner's, where the HTTP API is served.
+    page: Option<Arc<Page>>,
+    service: Arc<Service>,
     _control: tokio::task::JoinHandle<()>,
 }
 
@@ -177,15 +181,15 @@ impl Driver {
         let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
         let lists = Arc::new(ListService::beside_rounds(folder.clone(), Arc::clone(&store)));
-        let service = Service::new(
+        let service = Arc::new(Service::new(
             folder.clone(),
             Arc::clone(&store),
             Arc::clone(&workshop) as Arc<dyn Accounts>,
             Arc::clone(&platform.clock),
             Arc::clone(&lists),
-        );
+        ));
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
-        let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
+        let control = tokio::spawn(serve_control(control, Arc::clone(&service), inputs_in.clone()));
         let memory = store.memory(workshop.spent())?;
         let agent = Agent::new(
             folder,
@@ -220,6 +224,8 @@ impl Driver {
             lists,
             refit: None,
             http: None,
+            page: None,
+            service,
             _control: control,
         })
     }
@@ -236,15 +242,13 @@ impl Driver {
             Arc::clone(&self.lists),
             Arc::clone(&self.platform.clock),
         )?;
+        let page = api.with_page(&self.folder, &config, Arc::clone(&self.service))?;
         let server = api.serve(&self.folder, &config, address)?;
-        let scheme = if config.tls_cert.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let url = config.url(server.address());
+        self.service.sessions().serve_at(url.clone());
+        self.page = Some(page);
         self.tell(&format!(
-            "serves the HTTP API at {scheme}://{} (its token: {})",
-            server.address(),
+            "serves the HTTP API and your page at {url} (its token: {}; `souk-client page` prints a link that signs in)",
             self.folder.http().join("token").display()
         ));
         self.http = Some(server);
@@ -503,6 +507,9 @@ impl Driver {
             let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
             self.owner.show_progress(manifest.id.round, rounds);
             self.refit.iter().for_each(Refit::look);
+        }
+        if let Some(page) = &self.page {
+            page.hear(note, self.platform.clock.now());
         }
         match note {
             // Told with its reason already.

@@ -18,15 +18,21 @@ impl Language {
     /// What was asked for in the address, else chosen before, else what the browser likes best (RFC 9110, 12.5.4), else
     /// English.
     pub(super) fn wanted(asked: Option<&str>, before: Option<&str>, accepted: Option<&str>) -> Self {
-        let named = asked.and_then(Self::named).or_else(|| before.and_then(Self::named));
+        let named = asked
+            .and_then(Self::named)
+            .or_else(|| before.and_then(Self::named));
         named.unwrap_or_else(|| accepted.map_or(Self::English, Self::accepted))
     }
 
     fn named(tag: &str) -> Option<Self> {
         let main = tag.trim().split('-').next().unwrap_or_default();
-        Self::ALL
-            .into_iter()
-            .find(|language| language.tag().split('-').next().is_some_and(|own| own.eq_ignore_ascii_case(main)))
+        Self::ALL.into_iter().find(|language| {
+            language
+                .tag()
+                .split('-')
+                .next()
+                .is_some_and(|own| own.eq_ignore_ascii_case(main))
+        })
     }
 
     fn accepted(header: &str) -> Self {
@@ -115,7 +121,7 @@ macro_rules! texts {
 
 texts! {
     // Frame.
-    site skip menu languages sign_out as_of footer starting reason_in_english yes no close
+    site skip menu languages sign_out as_of footer starting reason_in_english
     age_days age_hours age_minutes
     // Places.
     today left privacy gain data rounds customer unmatched keys
@@ -166,7 +172,9 @@ mod tests {
 
     fn places(text: &str) -> BTreeSet<&str> {
         let parts = text.split('{').skip(1);
-        parts.map(|part| part.split('}').next().expect("a first part")).collect()
+        parts
+            .map(|part| part.split('}').next().expect("a first part"))
+            .collect()
     }
 
     #[test]
@@ -174,12 +182,18 @@ mod tests {
         let (english, chinese) = (Language::English.words().all(), Language::Chinese.words().all());
         assert!(english.len() > 150, "{}", english.len());
         for ((name, in_english), (_, in_chinese)) in english.into_iter().zip(chinese) {
-            assert!(!in_english.trim().is_empty() && !in_chinese.trim().is_empty(), "{name}");
+            assert!(
+                !in_english.trim().is_empty() && !in_chinese.trim().is_empty(),
+                "{name}"
+            );
             assert_eq!(places(in_english), places(in_chinese), "{name}");
             let is_chinese = |letter: char| ('\u{4e00}'..='\u{9fff}').contains(&letter);
             assert!(in_english.chars().all(|letter| !is_chinese(letter)), "{name}");
             let is_name = in_chinese == in_english && name == "site";
-            assert!(is_name || in_chinese.chars().any(is_chinese), "{name}: {in_chinese}");
+            assert!(
+                is_name || in_chinese.chars().any(is_chinese),
+                "{name}: {in_chinese}"
+            );
         }
     }
 
@@ -230,7 +244,11 @@ mod tests {
             (None, None, Some("zh;q=0, en;q=0.1"), English),
             (None, None, Some("*;q=x,,;"), English),
         ] {
-            assert_eq!(Language::wanted(asked, before, accepted), wanted, "{asked:?} {before:?} {accepted:?}");
+            assert_eq!(
+                Language::wanted(asked, before, accepted),
+                wanted,
+                "{asked:?} {before:?} {accepted:?}"
+            );
         }
     }
 
