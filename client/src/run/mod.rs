@@ -7,6 +7,7 @@
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
 //! | [`refit`] | the shop's own stack, fitted again when its data or what was released have changed |
+//! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
 
 mod connection;
@@ -15,6 +16,7 @@ mod duplicate;
 mod output;
 mod refit;
 mod stop;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
 use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
 use crate::folder::Folder;
-use crate::http::{Api, HttpServer};
+use crate::http::HttpServer;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
@@ -228,31 +230,6 @@ impl Driver {
             service,
             _control: control,
         })
-    }
-
-    /// Begins to serve the HTTP API, if anybody wants it.
-    fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
-        let config = ShopConfig::load(&self.folder)?.http;
-        let Some(address) = wanted.or(config.listen) else {
-            return Ok(None);
-        };
-        let api = Api::open(
-            &self.folder,
-            &config,
-            Arc::clone(&self.lists),
-            Arc::clone(&self.platform.clock),
-        )?;
-        let page = api.with_page(&self.folder, &config, Arc::clone(&self.service))?;
-        let server = api.serve(&self.folder, &config, address)?;
-        let url = config.url(server.address());
-        self.service.sessions().serve_at(url.clone());
-        self.page = Some(page);
-        self.tell(&format!(
-            "serves the HTTP API and your page at {url} (its token: {}; `souk-client page` prints a link that signs in)",
-            self.folder.http().join("token").display()
-        ));
-        self.http = Some(server);
-        Ok(Some(api))
     }
 
     async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {

@@ -1,0 +1,35 @@
+//! The HTTP API and the owner's page, while `run` is up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Driver;
+use crate::config::ShopConfig;
+use crate::http::Api;
+
+impl Driver {
+    /// Begins to serve the HTTP API, if anybody wants it.
+    pub(super) fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
+        let config = ShopConfig::load(&self.folder)?.http;
+        let Some(address) = wanted.or(config.listen) else {
+            return Ok(None);
+        };
+        let api = Api::open(
+            &self.folder,
+            &config,
+            Arc::clone(&self.lists),
+            Arc::clone(&self.platform.clock),
+        )?;
+        let page = api.with_page(&self.folder, &config, Arc::clone(&self.service))?;
+        let server = api.serve(&self.folder, &config, address)?;
+        let url = config.url(server.address());
+        self.service.sessions().serve_at(url.clone());
+        self.page = Some(page);
+        self.tell(&format!(
+            "serves the HTTP API and your page at {url} (its token: {}; `souk-client page` prints a link that signs in)",
+            self.folder.http().join("token").display()
+        ));
+        self.http = Some(server);
+        Ok(Some(api))
+    }
+}
