@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -14,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use souk_common::clock::Stopwatch;
 
 use super::Api;
 
@@ -83,13 +83,13 @@ impl Metrics {
 pub(super) async fn count(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let answer = next.run(request).await;
     let asked = Asked {
         route,
         status: answer.status().as_u16(),
     };
     api.metrics.requests.get_or_create(&asked).inc();
-    api.metrics.seconds.observe(begun.elapsed().as_secs_f64());
+    api.metrics.seconds.observe(begun.secs());
     answer
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use maud::{Markup, PreEscaped, html};
-use qrcode::render::svg;
-use qrcode::{EcLevel, QrCode};
+use maud::{Markup, html};
+use qrcode::{Color, EcLevel, QrCode};
 
 use super::words::{Words, fill};
 use crate::recommend::picture::Picture;
@@ -82,31 +81,33 @@ pub(super) fn scores(words: &Words, picture: &Picture) -> Option<Markup> {
     })
 }
 
-/// A text as a QR code.
+/// A text as a QR code, dark on light in either scheme, with the quiet zone that readers need; nothing for a text that is too long.
 pub(super) fn qr(id: &str, text: &str, title: &str) -> Markup {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else {
         return html! {};
     };
-    let drawn = code.render::<svg::Color<'_>>().min_dimensions(140, 140).build();
-    // What the library draws is a document; of it the picture is wanted, with a title.
-    let Some((_, picture)) = drawn
-        .split_once("<svg")
-        .and_then(|(_, rest)| rest.split_once('>'))
-    else {
-        return html! {};
-    };
-    let side = code.width() + 8;
-    let view = drawn
-        .split_once("viewBox=\"")
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .map_or_else(|| format!("0 0 {side} {side}"), |(view, _)| view.to_owned());
+    let width = code.width();
+    let mut path = String::new();
+    for (at, _) in code
+        .to_colors()
+        .iter()
+        .enumerate()
+        .filter(|(_, colour)| **colour == Color::Dark)
+    {
+        path.push_str(&format!("M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET));
+    }
+    let side = width + 2 * QUIET;
     html! {
-        svg id=(id) class="qr" role="img" aria-labelledby={ (id) "-title" } viewBox=(view) {
+        svg id=(id) class="qr" role="img" aria-labelledby={ (id) "-title" } viewBox={ "0 0 " (side) " " (side) } {
             title id={ (id) "-title" } { (title) }
-            (PreEscaped(picture))
-    }   }
+            rect width=(side) height=(side) fill="#fff" {}
+            path d=(path) fill="#000" shape-rendering="crispEdges" {}
+        }
+    }
 }
 
+/// Modules around a QR code (ISO/IEC 18004).
+const QUIET: usize = 4;
 const MOST_POINTS: usize = 400;
 
 #[cfg(test)]

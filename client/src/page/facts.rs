@@ -98,6 +98,8 @@ struct Kept {
     budget: Option<(BudgetKey, Found<Budget>)>,
     unmatched: Option<(ShelfVersion, Found<AllUnmatched>)>,
     keys: Option<(Timestamp, Found<Peers>)>,
+    /// Whether anything was read before.
+    is_begun: bool,
 }
 
 /// The ledger's and `shop.toml`'s last write, and the hour, in which spends may leave the period that counts.
@@ -215,6 +217,10 @@ impl FactsReader {
                 }
         {
             return found.clone();
+        }
+        // The coordinator may let one wait, and the first look is waited for.
+        if !std::mem::replace(&mut kept.is_begun, true) {
+            return Err("the members' keys have not been asked for yet: that takes some seconds".to_owned());
         }
         let found = look(&self.folder, &[]).map_err(|error| format!("{error:#}"));
         kept.keys = Some((now, found.clone()));

@@ -115,10 +115,6 @@ pub(super) fn outside(language: Language, title: &str, path: &str, main: &Markup
     document(language, title, path, None, false, &html! {}, main, &html! {})
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a document, each named where it is given"
-)]
 fn document(
     language: Language,
     title: &str,

@@ -323,7 +323,7 @@ fn base64_of_hash(text: &str) -> String {
 
 #[test]
 fn a_link_signs_in_once_and_its_cookie_is_for_this_page_only() {
-    let shop = Shop::ready();
+    let shop = Shop::open();
     let Answer::PageLink { link } = shop.service.answer(Question::PageLink) else {
         panic!("the page is served");
     };
@@ -352,8 +352,31 @@ fn a_link_signs_in_once_and_its_cookie_is_for_this_page_only() {
 }
 
 #[test]
+fn a_link_names_the_service_as_a_browser_finds_it() {
+    let plain = HttpConfig::default();
+    let secret = HttpConfig {
+        tls_cert: Some("cert.pem".into()),
+        hosts: vec!["souk.shop.example".to_owned()],
+        ..HttpConfig::default()
+    };
+    let nameless = HttpConfig {
+        hosts: Vec::new(),
+        ..secret.clone()
+    };
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 443));
+    for (config, address, url) in [
+        (&plain, LOOPBACK, OWN),
+        (&secret, LOOPBACK, "https://souk.shop.example:4480"),
+        (&nameless, LOOPBACK, "https://127.0.0.1:4480"),
+        (&nameless, everywhere, "https://localhost:443"),
+    ] {
+        assert_eq!(config.url(address), url);
+    }
+}
+
+#[test]
 fn the_shops_token_signs_in_and_another_does_not() {
-    let shop = Shop::ready();
+    let shop = Shop::open();
     let (status, _, text) = shop.text(get("", "/signin"));
     assert_eq!(status, StatusCode::OK);
     let ours = form_token(&text);
@@ -377,7 +400,7 @@ fn the_shops_token_signs_in_and_another_does_not() {
 
 #[test]
 fn forms_of_other_sites_are_refused() {
-    let shop = Shop::ready();
+    let shop = Shop::open();
     let session = shop.session();
     let token = form_token(&shop.text(get(&session, "/")).2);
     let form = format!("form_token={token}");
@@ -542,7 +565,7 @@ fn items_that_the_catalogue_lacks_are_read_by_the_thread_that_renews() {
     let shop = Shop::with(|folder| {
         let of = |item: usize| Item {
             title: format!("Thing {item}"),
-            ..Item::bare(&format!("item-{item:02}"))
+            ..Item::bare(format!("item-{item:02}"))
         };
         let catalogue = Catalogue::new((1..16).map(of).collect()).unwrap();
         fs::write(folder.catalogue(), catalogue.to_bytes()).unwrap();
@@ -581,7 +604,7 @@ fn pages_are_told_when_something_changes_and_not_before() {
 
 #[test]
 fn streams_of_changes_are_bounded_and_their_places_come_free() {
-    let shop = Shop::ready();
+    let shop = Shop::open();
     let session = shop.session();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -615,7 +638,6 @@ fn streams_of_changes_are_bounded_and_their_places_come_free() {
         assert_eq!(next().await, format!("data: {number}\n\n"));
         shop.page.hear(&Note::Ready(pending().key), Noon.now());
         assert_eq!(next().await, format!("data: {}\n\n", number + 1));
-        drop(next);
         drop(body);
         assert_eq!(open().await.status(), StatusCode::OK, "one has ended");
     });

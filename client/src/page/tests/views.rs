@@ -147,7 +147,7 @@ fn a_good_day_is_one_sentence_that_says_what_makes_the_lists_and_up_to_when() {
 fn whatever_is_wrong_is_said_with_what_to_do() {
     let bad = Facts {
         lists: Err("no customer has bought anything".into()),
-        budget: Ok(budget(Some(7.9))),
+        budget: Ok(budget(Some(7.9001))),
         next: Ok(Some(NextRound {
             refusals: vec!["the next round's noise multiplier is 0.1".into()],
             ..good().next.unwrap().unwrap()
