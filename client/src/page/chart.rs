@@ -8,10 +8,10 @@ use qrcode::{Color, EcLevel, QrCode};
 use super::words::{Words, fill};
 use crate::recommend::picture::Picture;
 
-/// A bar of `part` of a whole, 0 to 1; beyond it in another colour.
-pub(super) fn gauge(id: &str, part: f64, title: &str) -> Markup {
+/// A bar of `part` of a whole, 0 to 1; in the colour of what needs attention if it `warns`.
+pub(super) fn gauge(id: &str, part: f64, warns: bool, title: &str) -> Markup {
     let width = (part.clamp(0.0, 1.0) * 600.0).round();
-    let class = if part > 0.9 { "over" } else { "filled" };
+    let class = if warns { "over" } else { "filled" };
     html! {
         svg id=(id) role="img" aria-labelledby={ (id) "-title" } viewBox="0 0 600 32" width="600" height="32" {
             title id={ (id) "-title" } { (title) }
@@ -182,7 +182,7 @@ mod tests {
             (0.5, "width=\"300\""),
             (7.0, "width=\"600\""),
         ] {
-            let drawn = gauge("g", part, "t").into_string();
+            let drawn = gauge("g", part, false, "t").into_string();
             assert!(
                 drawn.contains(&format!("{width} height=\"32\" rx=\"6\"></rect></svg>")),
                 "{drawn}"

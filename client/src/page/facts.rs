@@ -9,6 +9,7 @@ use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 
 use crate::config::ShopConfig;
+use crate::control::charged::{ChargedKind, kinds};
 use crate::control::{Answer, Budget, NextRound, Question, Service};
 use crate::data::DataReport;
 use crate::folder::Folder;
@@ -39,8 +40,8 @@ pub(crate) struct Facts {
     pub(crate) budget: Found<Budget>,
     /// None before a plan is known.
     pub(crate) next: Found<Option<NextRound>>,
-    /// What left, earliest first.
-    pub(crate) uploads: Found<Vec<UploadRecord>>,
+    /// What left, earliest first, with the kind of round that it was for.
+    pub(crate) uploads: Found<Vec<(UploadRecord, ChargedKind)>>,
     pub(crate) data: Found<DataFacts>,
     /// None where no catalogue has come from the federation.
     pub(crate) unmatched: Option<Found<AllUnmatched>>,
@@ -138,7 +139,7 @@ impl FactsReader {
                 other => Err(reason(other)),
             },
             uploads: match self.service.answer(Question::Sent) {
-                Answer::Sent { uploads } => Ok(uploads),
+                Answer::Sent { uploads } => Ok(self.with_kinds(uploads)),
                 other => Err(reason(other)),
             },
             data: config.clone().and_then(|config| self.data(&config)),
@@ -153,6 +154,17 @@ impl FactsReader {
                 Err(error) => Err(format!("{error:#}")),
             },
         }
+    }
+
+    fn with_kinds(&self, uploads: Vec<UploadRecord>) -> Vec<(UploadRecord, ChargedKind)> {
+        let rounds: Vec<_> = uploads
+            .iter()
+            .map(|record| (record.key.plan, record.key.id.round))
+            .collect();
+        uploads
+            .into_iter()
+            .zip(kinds(&self.folder, rounds.into_iter()))
+            .collect()
     }
 
     fn budget(&self, kept: &mut Kept, now: Timestamp) -> Found<Budget> {

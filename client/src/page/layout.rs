@@ -186,7 +186,8 @@ pub(super) fn age(words: &Words, since: Timestamp, now: Timestamp) -> String {
     let (length, text) = match secs {
         secs if secs >= 2 * 86_400 => (86_400, words.age_days),
         secs if secs >= 2 * 3_600 => (3_600, words.age_hours),
-        _ => (60, words.age_minutes),
+        secs if secs >= 2 * 60 => (60, words.age_minutes),
+        _ => return words.age_new.to_owned(),
     };
     fill(text, &[("count", &(secs / length))])
 }
@@ -229,6 +230,7 @@ mod tests {
     fn ages_numbers_and_moments_are_written_out() {
         let (english, chinese) = (Language::English.words(), Language::Chinese.words());
         let at = |secs| Timestamp::from_secs(secs);
+        assert_eq!(age(english, at(0), at(119)), "published just now");
         assert_eq!(age(english, at(0), at(7_199)), "119 minutes old");
         assert_eq!(age(english, at(0), at(7_200)), "2 hours old");
         assert_eq!(age(chinese, at(0), at(9 * 86_400)), "已有 9 天");

@@ -107,7 +107,11 @@ async fn look_up(
 }
 
 /// The bytes of an update that left, as long as the outbox has them.
-async fn update(State(served): State<Served>, Path(digest): Path<Digest>) -> Response {
+async fn update(
+    State(served): State<Served>,
+    Extension(visitor): Extension<Visitor>,
+    Path(digest): Path<Digest>,
+) -> Response {
     let page = Arc::clone(&served.page);
     let read = tokio::task::spawn_blocking(move || page.read_update(&digest)).await;
     match read.ok().flatten() {
@@ -119,7 +123,7 @@ async fn update(State(served): State<Served>, Path(digest): Path<Digest>) -> Res
             ];
             (headers, bytes).into_response()
         }
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => (StatusCode::NOT_FOUND, visitor.language.words().left_gone).into_response(),
     }
 }
 
@@ -133,7 +137,7 @@ impl Page {
     fn read_update(&self, digest: &Digest) -> Option<Vec<u8>> {
         let facts = self.facts()?;
         let uploads = facts.uploads.as_ref().ok()?;
-        let has_left = uploads.iter().any(|record| record.header.update == *digest);
+        let has_left = uploads.iter().any(|(record, _)| record.header.update == *digest);
         has_left.then(|| self.folder.disk().read(&self.folder.update(digest)).ok())?
     }
 }

@@ -577,7 +577,7 @@ fn items_that_the_catalogue_lacks_are_read_by_the_thread_that_renews() {
         "{text}"
     );
     assert!(
-        text.contains("1 items, in ") && text.contains("Thing &lt;b&gt;0"),
+        text.contains("Items: 1. Order lines") && text.contains("Thing &lt;b&gt;0"),
         "{text}"
     );
 }

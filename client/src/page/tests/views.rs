@@ -126,11 +126,11 @@ fn a_good_day_is_one_sentence_that_says_what_makes_the_lists_and_up_to_when() {
         "made from your own customers&#39; orders and from what all shops learned together, with orders up to 2026-11-27.",
         "Nothing is wrong",
         "round 7 of plan &lt;i&gt;spring&lt;/i&gt;, 3 days old",
-        "12,345 items, 678 customers",
-        "9 rows taken, 2 left out, 1 bad",
+        "Items: 12,345. Customers: 678.",
+        "Rows: 9 taken, 2 left out, 1 bad.",
         "Epsilon 4.000 of 8 is spent, 4.000 is left",
         "59.3 of 100 next purchases are among your ten alone, 61.9 together",
-        "1 of 1 other shops are confirmed",
+        "confirmed: 1 of 1.",
     ] {
         let text = text.replace('\'', "&#39;");
         assert!(text.contains(said), "{said}: {text}");
@@ -201,6 +201,10 @@ fn an_export_that_has_stopped_and_a_budget_without_bound_are_said() {
         text.contains("has no bound") && text.contains("Spent without bound"),
         "{text}"
     );
+    assert!(
+        text.contains("id=\"worry-old\"") && text.contains("20 days old"),
+        "{text}"
+    );
     let privacy = privacy::view(Language::English, &facts).into_string();
     assert!(
         privacy.contains("without bound") && !privacy.contains("id=\"meaning\""),
@@ -257,16 +261,21 @@ fn what_left_says_what_it_was_masked_or_not_and_what_came_of_it() {
         }
     };
     let facts = Facts {
-        uploads: Ok(vec![upload(1, false), upload(2, true)]),
+        uploads: Ok(vec![
+            (upload(1, false), ChargedKind::Release),
+            (upload(2, true), ChargedKind::Unknown),
+        ]),
         ..good()
     };
     let text = left::view(Language::English, &facts, |_| false).into_string();
     for part in [
-        "2 updates, 2,000,000 bytes",
-        "2 updates left later than planned, up to 2 s",
+        "Updates: 2. Bytes in all, repeated tries included: 2,000,000.",
+        "later than planned: 2, by up to 2 s",
         "no: the coordinator can read this sum",
         "yes: only the sum of all shops",
         "no answer yet",
+        "A statistic of all customers together",
+        "its plan is not kept here",
         "2026-11-28 12:00 UTC",
         "scope=\"col\"",
         "scope=\"row\"",
@@ -276,6 +285,21 @@ fn what_left_says_what_it_was_masked_or_not_and_what_came_of_it() {
     assert!(!text.contains("download"), "no bytes are kept: {text}");
     let (first, second) = (text.find(">2.1<").unwrap(), text.find(">1.1<").unwrap());
     assert!(first < second, "latest first");
+    let many = Facts {
+        uploads: Ok((1..=201)
+            .map(|round| (upload(round, true), ChargedKind::Model))
+            .collect()),
+        ..good()
+    };
+    let text = left::view(Language::English, &many, |_| false).into_string();
+    assert!(
+        text.contains("And 1 more") && text.contains("souk-client sent"),
+        "{text}"
+    );
+    assert!(
+        text.contains(">201.1<") && !text.contains(">1.1<"),
+        "the latest are listed"
+    );
     let nothing = left::view(Language::English, &good(), |_| false).into_string();
     assert!(nothing.contains("id=\"nothing-left\""), "{nothing}");
 }

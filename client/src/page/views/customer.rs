@@ -38,7 +38,10 @@ fn of_customer(words: &Words, user: &str, found: &CustomerLookUp, now: Timestamp
         section id="has" {
             h2 { (words.customer_has) }
             @if found.items.is_empty() { p { (words.customer_nothing) } } @else {
-                ul { @for (id, title) in &found.items { li { (name(id, title)) } } }
+                ul { @for (id, title) in found.items.iter().take(MOST_ITEMS) { li { (name(id, title)) } } }
+                @if let Some(more) = found.items.len().checked_sub(MOST_ITEMS).filter(|more| *more > 0) {
+                    p { (fill(words.data_more, &[("count", &more)])) }
+                }
             }
         }
         section id="list" {
@@ -123,3 +126,6 @@ fn why(words: &Words, reason: &Reason) -> String {
     };
     format!("{text}: {:.0} %", 100.0 * reason.share)
 }
+
+/// Of what the customer has; the others are counted.
+const MOST_ITEMS: usize = 50;

@@ -41,7 +41,7 @@ pub(in super::super) fn view(language: Language, facts: &Facts) -> Markup {
 fn table(words: &Words, gain: &Gain) -> Markup {
     let alone = format!("{:.1}", gain.alone);
     html! {
-        (gauge("hits", gain.alone / 100.0, &fill(words.gain_chart, &[("alone", &alone)])))
+        (gauge("hits", gain.alone / 100.0, false, &fill(words.gain_chart, &[("alone", &alone)])))
         table id="gain" {
             caption { (words.gain_table) }
             thead {

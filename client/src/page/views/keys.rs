@@ -63,7 +63,7 @@ fn row(words: &Words, peer: &Peer) -> Markup {
     html! {
         tr {
             th scope="row" { (peer.shop) }
-            td class=(class) { (state) }
+            td class={ "state " (class) } { (state) }
             td {
                 span class="print" { (spoken(&peer.fingerprint)) }
                 (qr(&format!("qr-{}", peer.shop), &peer.fingerprint.to_string(), &title))

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 use souk_common::ids::Digest;
 
 use super::super::facts::Facts;
-use super::super::layout::{grouped, minute, moment, reported};
+use super::super::layout::{command, grouped, minute, moment, reported};
 use super::super::words::{Language, Words, fill};
+use crate::control::charged::ChargedKind;
 use crate::store::UploadRecord;
 
 /// `has_bytes` says whether an update's bytes are still in the outbox.
@@ -30,9 +31,16 @@ pub(in super::super) fn view(
     }
 }
 
-fn table(words: &Words, uploads: &[UploadRecord], has_bytes: impl Fn(&Digest) -> bool) -> Markup {
-    let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
-    let late: Vec<_> = uploads.iter().filter_map(UploadRecord::late_by).collect();
+fn table(
+    words: &Words,
+    uploads: &[(UploadRecord, ChargedKind)],
+    has_bytes: impl Fn(&Digest) -> bool,
+) -> Markup {
+    let bytes: u64 = uploads.iter().map(|(record, _)| record.bytes_sent).sum();
+    let late: Vec<_> = uploads
+        .iter()
+        .filter_map(|(record, _)| record.late_by())
+        .collect();
     html! {
         p id="left-total" { (fill(words.left_total, &[("count", &uploads.len()), ("bytes", &grouped(bytes))])) }
         @if let Some(most) = late.iter().max() {
@@ -50,20 +58,31 @@ fn table(words: &Words, uploads: &[UploadRecord], has_bytes: impl Fn(&Digest) ->
                         }
                     }
                 }
-                tbody { @for record in uploads.iter().rev() { (row(words, record, has_bytes(&record.header.update))) } }
+                tbody { @for (record, kind) in uploads.iter().rev().take(MOST_ROWS) { (row(words, record, *kind, has_bytes(&record.header.update))) } }
             }
+        }
+        @if let Some(more) = uploads.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
+            p { (fill(words.left_more, &[("count", &more)])) }
+            (command("souk-client sent --dir shop"))
         }
     }
 }
 
-fn row(words: &Words, record: &UploadRecord, has_bytes: bool) -> Markup {
+fn row(words: &Words, record: &UploadRecord, kind: ChargedKind, has_bytes: bool) -> Markup {
     let digest = record.header.update;
     html! {
         tr {
             th scope="row" { @if let Some(at) = record.first_sent_at { (moment(at)) } }
             td { (record.header.id.round) "." (record.header.id.attempt) }
             td class="number" { (grouped(record.bytes_sent)) }
-            td { (words.left_a_sum) }
+            td {
+                @match kind {
+                    ChargedKind::Release => (words.left_release),
+                    ChargedKind::Tower => (words.left_tower),
+                    ChargedKind::Model => (words.left_model),
+                    ChargedKind::Unknown => (words.left_unknown),
+                }
+             }
             td { @if record.masked { (words.left_masked) } @else { (words.left_bare) } }
             td {
                 @match (&record.receipt, record.rejected) {
@@ -83,3 +102,6 @@ fn row(words: &Words, record: &UploadRecord, has_bytes: bool) -> Markup {
         }
     }
 }
+
+/// Latest updates that are listed.
+const MOST_ROWS: usize = 200;

@@ -7,6 +7,7 @@ use super::super::chart::gauge;
 use super::super::facts::Facts;
 use super::super::layout::reported;
 use super::super::words::{Language, Words, fill};
+use super::worries::NEARLY_SPENT;
 use crate::control::Budget;
 use crate::control::charged::ChargedKind;
 
@@ -32,11 +33,11 @@ fn of_budget(words: &Words, budget: &Budget) -> Markup {
                 Some(spent) => {
                     @let (told, limit) = (rounded_up(spent, 3), budget.max_epsilon);
                     @let left = rounded_down((limit - spent).max(0.0), 3);
-                    (gauge("gauge", spent / limit, &fill(words.privacy_gauge, &[("spent", &told), ("limit", &limit)])))
+                    (gauge("gauge", spent / limit, spent > NEARLY_SPENT * limit, &fill(words.privacy_gauge, &[("spent", &told), ("limit", &limit)])))
                     p id="left" { (fill(words.privacy_left, &[("limit", &limit), ("left", &left)])) }
                 }
                 None => {
-                    (gauge("gauge", f64::INFINITY, words.privacy_unbounded))
+                    (gauge("gauge", 1.0, true, words.privacy_unbounded))
                     p id="left" class="bad" { (words.privacy_unbounded) }
                 }
             }

@@ -172,7 +172,7 @@ fn of_left(words: &Words, facts: &Facts) -> Markup {
                 Err(_) => (words.worry_read),
                 Ok(uploads) if uploads.is_empty() => (words.card_left_none),
                 Ok(uploads) => {
-                    @let bytes: u64 = uploads.iter().map(|record| record.bytes_sent).sum();
+                    @let bytes: u64 = uploads.iter().map(|(record, _)| record.bytes_sent).sum();
                     (fill(words.card_left_text, &[("count", &uploads.len()), ("bytes", &grouped(bytes))]))
                 }
             }

@@ -1,10 +1,12 @@
 //! What needs the owner, with what to do.
 
+use std::time::Duration;
+
 use souk_common::clock::Timestamp;
 use souk_common::params::rounded_down;
 
 use super::super::facts::Facts;
-use super::super::layout::Place;
+use super::super::layout::{Place, age};
 use super::super::words::{Words, fill};
 use crate::membership::peers::KeyStatus;
 
@@ -32,6 +34,10 @@ pub(super) fn worries(words: &Words, facts: &Facts, now: Timestamp) -> Vec<Worry
             place,
         });
     };
+    if now.since(facts.at) > TOO_OLD {
+        let text = fill(words.worry_old, &[("age", &age(words, facts.at, now))]);
+        worry("old", Place::Data, text, Vec::new());
+    }
     if let Err(reason) = &facts.lists {
         worry(
             "no-lists",
@@ -135,5 +141,7 @@ pub(super) fn worries(words: &Words, facts: &Facts, now: Timestamp) -> Vec<Worry
 
 /// Orders that are older than this say that an export has stopped.
 const STALE_DAYS: u64 = 14;
+/// The thread that reads facts looks every half minute, unless an import or a fit takes longer.
+const TOO_OLD: Duration = Duration::from_secs(600);
 /// The part of the limit from which on the owner is told.
-const NEARLY_SPENT: f64 = 0.9;
+pub(super) const NEARLY_SPENT: f64 = 0.9;

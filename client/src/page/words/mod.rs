@@ -122,7 +122,7 @@ macro_rules! texts {
 texts! {
     // Frame.
     site skip menu languages sign_out as_of footer starting reason_in_english
-    age_days age_hours age_minutes
+    age_days age_hours age_minutes age_new
     // Places.
     today left privacy gain data rounds customer unmatched keys
     // Door.
@@ -130,13 +130,13 @@ texts! {
     // Today.
     lists_fresh lists_missing by_alone by_together by_model learned nothing_learned untrained orders_until
     all_well one_worry worries more
-    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read
+    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read worry_old
     card_lists card_lists_text card_data_text card_privacy_text card_privacy_unbounded card_gain_text card_gain_none
     card_left_text card_left_none card_rounds_text card_rounds_none card_rounds_over card_unmatched_text
     card_unmatched_none card_keys_text card_keys_none own_catalogue
     // What left.
     left_lead left_none left_table left_when left_round left_bytes left_digest left_what left_masks left_state left_file
-    left_masked left_bare left_a_sum left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
+    left_masked left_bare left_release left_tower left_model left_unknown left_more left_gone left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
     // Privacy.
     privacy_gauge privacy_spent privacy_spent_period privacy_unbounded privacy_left privacy_exact privacy_means_1 privacy_means_2
     privacy_shared privacy_readers privacy_alone privacy_without_bound privacy_kinds privacy_kind privacy_count privacy_no_rounds
