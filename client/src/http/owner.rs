@@ -39,9 +39,11 @@ impl CustomerLists for Api {
         };
         let list = shelf.lists.recommend(customer, &wishes);
         let scores = shelf.lists.scores(customer).values;
-        let best = shelf.lists.best(customer, &scores, &wishes, |_| true);
         let bought = shelf.lists.items_of(customer);
-        let items = shelf.lists.catalogue.items();
+        let catalogue = &shelf.lists.catalogue;
+        let listed = list.items.iter();
+        let best = listed.filter_map(|item| catalogue.row(&item.item_id)).collect();
+        let items = catalogue.items();
         let named = |item: &u32| {
             let item = &items[*item as usize];
             (item.id.clone(), item.title.clone())

@@ -41,7 +41,11 @@ pub(in super::super) fn view(language: Language, facts: &Facts) -> Markup {
 fn table(words: &Words, gain: &Gain) -> Markup {
     let alone = format!("{:.1}", gain.alone);
     html! {
-        (gauge("hits", gain.alone / 100.0, false, &fill(words.gain_chart, &[("alone", &alone)])))
+        (gauge("hits-alone", gain.alone / 100.0, false, &fill(words.gain_chart, &[("hits", &alone)])))
+        @if let Some(together) = gain.together {
+            @let title = fill(words.gain_chart_together, &[("hits", &format!("{together:.1}"))]);
+            (gauge("hits-together", together / 100.0, false, &title))
+        }
         table id="gain" {
             caption { (words.gain_table) }
             thead {

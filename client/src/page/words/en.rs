@@ -131,7 +131,8 @@ pub(super) const WORDS: Words = Words {
     gain_not_used: "What all shops released is not used for your lists.",
     gain_why: "Why",
     gain_switch: "You can decide otherwise: federated under [recommend] in shop.toml is true, false or \"gate\".",
-    gain_chart: "Of 100 next purchases, {alone} are found alone",
+    gain_chart: "Of 100 next purchases, {hits} are found alone",
+    gain_chart_together: "Of 100 next purchases, {hits} are found together",
 
     data_lead: "What the last look at your files and databases found. They are looked at every 30 seconds, queries once an hour.",
     data_none: "No source was imported yet. Name your files under [data] in shop.toml.",

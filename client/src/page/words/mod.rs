@@ -143,7 +143,7 @@ texts! {
     kind_release kind_tower kind_model kind_unknown
     // Gain.
     gain_lead gain_none gain_nobody gain_alone gain_together gain_table gain_way gain_hits gain_error gain_difference gain_customers gain_used
-    gain_not_used gain_why gain_switch gain_chart
+    gain_not_used gain_why gain_switch gain_chart gain_chart_together
     // Data.
     data_lead data_none data_trouble data_doubt data_taken data_left_out data_bad data_rows data_count data_days data_missing data_guessed
     data_statuses data_warnings data_bad_lines data_line data_file data_reason data_more data_table data_bought data_not_bought

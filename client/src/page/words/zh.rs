@@ -131,7 +131,8 @@ pub(super) const WORDS: Words = Words {
     gain_not_used: "您的列表没有使用所有店铺发布的内容。",
     gain_why: "原因",
     gain_switch: "您可以另作决定：shop.toml 中 [recommend] 下的 federated 可设为 true、false 或 \"gate\"。",
-    gain_chart: "每 100 次下一笔购买中，单独时找到 {alone} 次",
+    gain_chart: "每 100 次下一笔购买中，单独时找到 {hits} 次",
+    gain_chart_together: "每 100 次下一笔购买中，联合时找到 {hits} 次",
 
     data_lead: "最近一次查看您的文件和数据库的结果。文件每 30 秒查看一次，数据库每小时查询一次。",
     data_none: "尚未导入任何来源。请在 shop.toml 的 [data] 下写明您的文件。",
