@@ -188,7 +188,7 @@ fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
 
 /// Whether the shop's own rules decline the round that comes next: the operator sees a code, the owner the numbers.
 fn plan(folder: &Folder) -> anyhow::Result<String> {
-    let Answer::NextRound(next) = ask(folder, Question::NextRound)? else {
+    let Answer::NextRound { next } = ask(folder, Question::NextRound)? else {
         return Err(strange());
     };
     let Some(next) = next else {

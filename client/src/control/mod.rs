@@ -2,6 +2,8 @@
 
 pub mod charged;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -90,7 +92,10 @@ pub enum Answer {
     /// To [`Question::Budget`].
     Budget(Budget),
     /// To [`Question::NextRound`]; none before `run` has heard of a plan.
-    NextRound(Option<NextRound>),
+    NextRound {
+        /// The round. In a field, since an option by itself has no form under a tag.
+        next: Option<NextRound>,
+    },
     /// To [`Question::Sent`].
     Sent {
         /// Earliest first; what is in the outbox but has not left is not among them.
@@ -244,7 +249,7 @@ impl Service {
                 return answer_lists(&self.lists, question);
             }
             Question::Budget => self.budget().map(Answer::Budget),
-            Question::NextRound => self.next_round().map(Answer::NextRound),
+            Question::NextRound => self.next_round().map(|next| Answer::NextRound { next }),
             Question::Sent => self.sent(),
             Question::PageLink => {
                 let link = self.sessions.link(self.clock.now());

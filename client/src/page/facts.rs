@@ -135,7 +135,7 @@ impl FactsReader {
             },
             budget: self.budget(&mut kept, now),
             next: match self.service.answer(Question::NextRound) {
-                Answer::NextRound(next) => Ok(next),
+                Answer::NextRound { next } => Ok(next),
                 other => Err(reason(other)),
             },
             uploads: match self.service.answer(Question::Sent) {
