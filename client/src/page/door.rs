@@ -12,18 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::Page;
 use super::layout::{SCRIPT, STYLE};
-use super::session::Session;
+use super::visitor::Visitor;
 use super::words::Language;
-
-/// Who looks at the page, and how.
-#[derive(Clone, Debug)]
-pub(super) struct Visitor {
-    pub(super) language: Language,
-    /// None at the door only.
-    pub(super) session: Option<Session>,
-    /// The secret of the session's cookie.
-    pub(super) secret: String,
-}
 
 /// Lets through to `/signin` anybody, and to the rest whoever has a session.
 pub(super) async fn door(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {

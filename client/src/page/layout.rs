@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use souk_common::clock::Timestamp;
 use souk_common::date::date;
 
-use super::door::Visitor;
+use super::visitor::Visitor;
 use super::words::{Language, Words, fill};
 
 /// A page of the menu.

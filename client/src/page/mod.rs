@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`session`] | one-time links, sessions |
 //! | [`facts`] | what is shown, read by the thread that imports and fits |
-//! | [`door`] | language, session, origin and headers of every request |
+//! | [`door`], [`visitor`] | language, session, origin and headers of every request |
 //! | [`routes`] | what can be asked |
 //! | [`live`] | that something has changed, by server-sent events |
 //! | [`words`] | all texts, a file a language |
@@ -23,6 +23,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 mod views;
+mod visitor;
 mod words;
 
 use std::collections::VecDeque;

@@ -12,12 +12,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use souk_common::ids::Digest;
 
-use super::door::{Visitor, door, redirect, session_cookie};
+use super::door::{door, redirect, session_cookie};
 use super::facts::Facts;
 use super::layout::{self, Place};
 use super::live::Streams;
 use super::session::same;
 use super::views::{customer, data, gain, keys, left, privacy, rounds, signin, today, unmatched};
+use super::visitor::Visitor;
 use super::{CustomerLists, Page};
 
 #[derive(Clone)]
