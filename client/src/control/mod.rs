@@ -91,9 +91,9 @@ pub enum Answer {
     Serving(Serving),
     /// To [`Question::Budget`].
     Budget(Budget),
-    /// To [`Question::NextRound`]; none before `run` has heard of a plan.
+    /// To [`Question::NextRound`].
     NextRound {
-        /// The round. In a field, since an option by itself has no form under a tag.
+        /// None before `run` has heard of a plan.
         next: Option<NextRound>,
     },
     /// To [`Question::Sent`].

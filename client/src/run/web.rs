@@ -10,19 +10,19 @@ use crate::http::Api;
 impl Driver {
     /// Begins to serve the HTTP API, if anybody wants it.
     pub(super) fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
-        let config = ShopConfig::load(&self.folder)?.http;
-        let Some(address) = wanted.or(config.listen) else {
+        let config = ShopConfig::load(&self.folder)?;
+        let Some(address) = wanted.or(config.http.listen) else {
             return Ok(None);
         };
         let api = Api::open(
             &self.folder,
-            &config,
+            &config.http,
             Arc::clone(&self.lists),
             Arc::clone(&self.platform.clock),
         )?;
-        let page = api.with_page(&self.folder, &config, Arc::clone(&self.service))?;
-        let server = api.serve(&self.folder, &config, address)?;
-        let url = config.url(server.address());
+        let page = api.with_page(&self.folder, &config.http, Arc::clone(&self.service))?;
+        let server = api.serve(&self.folder, &config.http, address)?;
+        let url = config.http.url(server.address());
         self.service.sessions().serve_at(url.clone());
         self.page = Some(page);
         self.tell(&format!(
