@@ -26,7 +26,7 @@ impl Driver {
         self.service.sessions().serve_at(url.clone());
         self.page = Some(page);
         self.tell(&format!(
-            "serves the HTTP API and your page at {url} (its token: {}; `souk-client page` prints a link that signs in)",
+            "serves the HTTP API at {url} (its token: {}), and your page, which `souk-client page` prints a link to",
             self.folder.http().join("token").display()
         ));
         self.http = Some(server);
