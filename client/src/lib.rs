@@ -22,6 +22,7 @@
 //! | [`events`] | what a web shop reports while it happens, on disk before it is acknowledged |
 //! | [`experiment`] | whether lists sell more: customers are dealt to arms, and what they buy is compared |
 //! | [`http`] | all of that for a web shop, over HTTP |
+//! | [`page`] | all of that for the shop's owner, as a page of the same service |
 #![forbid(unsafe_code)]
 // Everything goes through souk_common::terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -45,6 +46,7 @@ pub mod ledger;
 pub mod link;
 pub mod masking;
 pub mod membership;
+pub mod page;
 pub mod participate;
 pub mod recommend;
 pub mod rules;

@@ -11,6 +11,7 @@ mod items;
 mod join;
 mod leave;
 mod notice;
+mod page;
 mod recommend;
 mod render;
 mod rules;
@@ -122,6 +123,9 @@ enum Command {
     /// Say what left this building: every update, its bytes, digest, time and receipt.
     #[command(after_help = "Example:\n  souk-client sent --dir shop")]
     Sent(Shown),
+    /// Print a link that opens the page of a running `run --http` in your browser: for 10 minutes, once.
+    #[command(after_help = page::HELP)]
+    Page(Shown),
     /// Copy what this shop can't do without to another folder, also while `run` is up. It holds the key: guard it.
     #[command(after_help = "Example:\n  souk-client backup /mnt/backup/shop --dir shop")]
     Backup(backup::Backup),
@@ -180,6 +184,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Gain(args) => gain::run(args),
         Command::Budget(args) => budget::run(args),
         Command::Sent(args) => sent::run(args),
+        Command::Page(args) => page::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Shops(args) => shops::run(args),
         Command::Confirm(args) => confirm::run(args),

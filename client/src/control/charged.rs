@@ -62,19 +62,28 @@ pub fn by_kind(folder: &Folder) -> anyhow::Result<BTreeMap<ChargedKind, u64>> {
         return Ok(BTreeMap::new());
     }
     let chain = read_ledger(&folder.ledger())?;
-    let mut plans: BTreeMap<Digest, Option<Plan>> = BTreeMap::new();
+    let spends = chain.spends().map(|(_, spend)| (spend.plan, spend.round));
     let mut counted = BTreeMap::new();
-    for (_, spend) in chain.spends() {
-        let (kind, digest) = (BlobKind::Plan, spend.plan);
-        let plan = plans
-            .entry(digest)
-            .or_insert_with(|| open_plan(folder, &Blob { kind, digest }).ok());
-        let kind = plan
-            .as_ref()
-            .map_or(ChargedKind::Unknown, |plan| ChargedKind::of(plan, spend.round));
+    for kind in kinds(folder, spends) {
         *counted.entry(kind).or_insert(0) += 1;
     }
     Ok(counted)
+}
+
+/// Of which kind rounds of plans are.
+pub(crate) fn kinds(
+    folder: &Folder,
+    rounds: impl Iterator<Item = (Digest, u64)>,
+) -> impl Iterator<Item = ChargedKind> {
+    let mut plans: BTreeMap<Digest, Option<Plan>> = BTreeMap::new();
+    rounds.map(move |(digest, round)| {
+        let kind = BlobKind::Plan;
+        let plan = plans
+            .entry(digest)
+            .or_insert_with(|| open_plan(folder, &Blob { kind, digest }).ok());
+        plan.as_ref()
+            .map_or(ChargedKind::Unknown, |plan| ChargedKind::of(plan, round))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 pub mod charged;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
+use crate::page::session::Sessions;
 use crate::recommend::picture::Picture;
 use crate::recommend::rules_report::RulesReport;
 use crate::recommend::service::{Asked, ListService};
@@ -66,6 +69,8 @@ pub enum Question {
         /// Where to; absolute.
         folder: PathBuf,
     },
+    /// A link that opens the owner's page once.
+    PageLink,
     /// End the membership.
     Leave,
 }
@@ -106,6 +111,11 @@ pub enum Answer {
     },
     /// To [`Question::CheckData`].
     Data(CheckedData),
+    /// To [`Question::PageLink`].
+    PageLink {
+        /// Good for ten minutes, once.
+        link: String,
+    },
     /// To [`Question::Leave`]; what the coordinator keeps, in its own words.
     Left {
         /// In words.
@@ -194,6 +204,7 @@ pub struct Service {
     accounts: Arc<dyn Accounts>,
     clock: Arc<dyn Clock>,
     lists: Arc<ListService>,
+    sessions: Arc<Sessions>,
 }
 
 /// What turns the ledger into figures.
@@ -227,7 +238,13 @@ impl Service {
             accounts,
             clock,
             lists,
+            sessions: Arc::default(),
         }
+    }
+
+    /// Who may see the owner's page.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// The answer. [`Question::Leave`] needs a connection and is not answered here.
@@ -243,6 +260,10 @@ impl Service {
             Question::Budget => self.budget().map(Answer::Budget),
             Question::NextRound => self.next_round().map(|next| Answer::NextRound { next }),
             Question::Sent => self.sent(),
+            Question::PageLink => {
+                let link = self.sessions.link(self.clock.now());
+                link.map(|link| Answer::PageLink { link })
+            }
             Question::CheckData => check_data(&self.folder),
             Question::Backup { folder } => {
                 let files = crate::backup::copy(&self.folder, &self.store, &folder);

@@ -47,6 +47,22 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    /// Where a browser finds a service that listens at `address`.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let (scheme, name) = match (&self.tls_cert, self.hosts.first()) {
+            // The certificate is for a name.
+            (Some(_), Some(name)) => ("https", Some(name.clone())),
+            (Some(_), None) => ("https", None),
+            (None, _) => ("http", None),
+        };
+        let everywhere = || "localhost".to_owned();
+        let name = name.or_else(|| address.ip().is_unspecified().then(everywhere));
+        match name {
+            Some(name) => format!("{scheme}://{name}:{}", address.port()),
+            None => format!("{scheme}://{address}"),
+        }
+    }
+
     /// What makes connections to a service at `address` secret; none on this machine itself, if no certificate is named.
     ///
     /// # Errors

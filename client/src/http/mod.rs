@@ -10,6 +10,7 @@
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
 //! | [`metrics`] | what Prometheus reads |
+//! | `owner` | the owner's page ([`crate::page`]) beside it |
 //!
 //! Every answer comes from the [`crate::recommend::shelf`] that is up, and what was reported since it was read: no request waits for
 //! a fit, for a round, or for the disk, except events, which are acknowledged when they are on it.
@@ -18,6 +19,7 @@ pub mod config;
 pub mod extract;
 pub mod guard;
 pub mod metrics;
+mod owner;
 mod places;
 pub mod problem;
 pub mod routes;
@@ -28,7 +30,7 @@ pub mod tokens;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::Context;
 use axum::Router;
@@ -42,6 +44,7 @@ use crate::events::live::LiveEvents;
 use crate::experiment::ExperimentConfig;
 use crate::experiment::exposures::Exposures;
 use crate::folder::Folder;
+use crate::page::{CustomerLists, Page};
 use crate::recommend::service::ListService;
 use crate::recommend::shelf::Shelf;
 use config::HttpConfig;
@@ -64,6 +67,7 @@ pub struct Api {
     events_per_sec: u64,
     /// Events of the shop's own programs, and of customers' browsers.
     taken: Mutex<(Bucket, Buckets<String>)>,
+    page: OnceLock<Arc<Page>>,
 }
 
 impl Api {
@@ -98,6 +102,7 @@ impl Api {
             metrics: Metrics::default(),
             events_per_sec: config.http.events_per_sec,
             taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
+            page: OnceLock::new(),
         }))
     }
 
@@ -107,7 +112,11 @@ impl Api {
     /// As [`ListService::renew_shelf`]: lists stay what they were. Rules are looked at with the rest, never by a request.
     pub fn renew(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        self.lists.renew_shelf(now)?;
+        let shelf = self.lists.renew_shelf(now);
+        if let Some(page) = self.page.get() {
+            page.renew(shelf.as_ref(), now);
+        }
+        shelf?;
         self.live.forget_before(now - KEPT_LIVE);
         Ok(())
     }
@@ -129,7 +138,11 @@ impl Api {
             &config.hosts,
             &config.origins,
         ));
-        routes::router(self)
+        let router = match self.page.get() {
+            Some(page) => routes::router(self).merge(page.router(Arc::clone(self) as Arc<dyn CustomerLists>)),
+            None => routes::router(self),
+        };
+        router
             .layer(middleware::from_fn_with_state(Arc::clone(self), metrics::count))
             .layer(middleware::from_fn_with_state(guard, guard::guard))
     }

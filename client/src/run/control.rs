@@ -18,6 +18,7 @@ use crate::error::{EXIT_ERROR, EXIT_USAGE};
 use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
+use crate::page::session::NOT_SERVED;
 use crate::recommend::service::ListService;
 use crate::store::Store;
 use crate::training::Attempts;
@@ -27,6 +28,13 @@ use crate::training::Attempts;
 /// # Errors
 /// When the store is in use or damaged.
 pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answer> {
+    if question == Question::PageLink {
+        // Only the program that serves the page can take what a link has in it.
+        anyhow::bail!(
+            "souk-client does not run in {}, and {NOT_SERVED}",
+            folder.path().display()
+        );
+    }
     if question == Question::CheckData {
         return crate::control::check_data(folder);
     }
@@ -87,7 +95,11 @@ fn stage_words(stage: StackStage) -> &'static str {
     }
 }
 
-pub(crate) async fn serve_control(control: ControlSocket, service: Service, inputs: UnboundedSender<Input>) {
+pub(crate) async fn serve_control(
+    control: ControlSocket,
+    service: Arc<Service>,
+    inputs: UnboundedSender<Input>,
+) {
     control
         .serve(PATIENCE, move |question| {
             let question = match question {

@@ -7,6 +7,7 @@
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
 //! | [`refit`] | the shop's own stack, fitted again when its data or what was released have changed |
+//! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
 
 mod connection;
@@ -15,6 +16,7 @@ mod duplicate;
 mod output;
 mod refit;
 mod stop;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,11 +39,12 @@ use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
 use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
 use crate::folder::Folder;
-use crate::http::{Api, HttpServer};
+use crate::http::HttpServer;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
 use crate::link::{Heard, Link};
 use crate::membership::Membership;
 use crate::membership::renewal::Renewal;
+use crate::page::Page;
 use crate::participate::{AttemptKey, Event, Note, ready_word};
 use crate::recommend::service::ListService;
 use crate::store::Store;
@@ -161,6 +164,9 @@ struct Driver {
     /// None where whoever runs many shops in one program has no use for their lists.
     refit: Option<Refit>,
     http: Option<HttpServer>,
+    /// The owner's, where the HTTP API is served.
+    page: Option<Arc<Page>>,
+    service: Arc<Service>,
     _control: tokio::task::JoinHandle<()>,
 }
 
@@ -177,15 +183,15 @@ impl Driver {
         let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
         let lists = Arc::new(ListService::beside_rounds(folder.clone(), Arc::clone(&store)));
-        let service = Service::new(
+        let service = Arc::new(Service::new(
             folder.clone(),
             Arc::clone(&store),
             Arc::clone(&workshop) as Arc<dyn Accounts>,
             Arc::clone(&platform.clock),
             Arc::clone(&lists),
-        );
+        ));
         let control = ControlSocket::bind(&folder.control()).context("can't listen on control.sock")?;
-        let control = tokio::spawn(serve_control(control, service, inputs_in.clone()));
+        let control = tokio::spawn(serve_control(control, Arc::clone(&service), inputs_in.clone()));
         let memory = store.memory(workshop.spent())?;
         let agent = Agent::new(
             folder,
@@ -220,35 +226,10 @@ impl Driver {
             lists,
             refit: None,
             http: None,
+            page: None,
+            service,
             _control: control,
         })
-    }
-
-    /// Begins to serve the HTTP API, if anybody wants it.
-    fn serve_http(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<Option<Arc<Api>>> {
-        let config = ShopConfig::load(&self.folder)?;
-        let Some(address) = wanted.or(config.http.listen) else {
-            return Ok(None);
-        };
-        let api = Api::open(
-            &self.folder,
-            &config,
-            Arc::clone(&self.lists),
-            Arc::clone(&self.platform.clock),
-        )?;
-        let server = api.serve(&self.folder, &config.http, address)?;
-        let scheme = if config.http.tls_cert.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        self.tell(&format!(
-            "serves the HTTP API at {scheme}://{} (its token: {})",
-            server.address(),
-            self.folder.http().join("token").display()
-        ));
-        self.http = Some(server);
-        Ok(Some(api))
     }
 
     async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -503,6 +484,9 @@ impl Driver {
             let rounds = || self.agent.workshop().rounds_of(manifest).unwrap_or(0);
             self.owner.show_progress(manifest.id.round, rounds);
             self.refit.iter().for_each(Refit::look);
+        }
+        if let Some(page) = &self.page {
+            page.hear(note, self.platform.clock.now());
         }
         match note {
             // Told with its reason already.

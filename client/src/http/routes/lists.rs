@@ -221,7 +221,7 @@ pub struct Explanation {
 
 /// Rows of what a customer did lately.
 #[derive(Debug, Default)]
-pub(super) struct VisitRows {
+pub(in super::super) struct VisitRows {
     basket: Vec<u32>,
     viewed: Vec<u32>,
     returned: Vec<u32>,
@@ -240,7 +240,7 @@ impl VisitRows {
         }
     }
 
-    pub(super) fn customer(&self, row: Option<usize>) -> Customer<'_> {
+    pub(in super::super) fn customer(&self, row: Option<usize>) -> Customer<'_> {
         Customer {
             row,
             basket: &self.basket,
@@ -252,7 +252,7 @@ impl VisitRows {
 }
 
 impl Api {
-    pub(super) fn visit(&self, shelf: &Shelf, user: &str) -> VisitRows {
+    pub(in super::super) fn visit(&self, shelf: &Shelf, user: &str) -> VisitRows {
         VisitRows::of(shelf, &self.live.of(&compared_id(user), self.clock.now()))
     }
 

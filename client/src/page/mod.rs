@@ -1,0 +1,164 @@
+//! The page of a shop's owner: what goes on, in words, served beside the HTTP API at `/`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`session`] | one-time links, sessions |
+//! | [`facts`] | what is shown, read by the thread that imports and fits |
+//! | [`door`], [`visitor`] | language, session, origin and headers of every request |
+//! | [`routes`] | what can be asked |
+//! | [`live`] | that something has changed, by server-sent events |
+//! | [`words`] | all texts, a file a language |
+//! | [`layout`], [`chart`] | what all pages share; figures as pictures |
+//! | [`views`] | the pages, one a file |
+//!
+//! It is HTML from the server: nothing of it needs a script, and nothing comes from elsewhere.
+
+mod chart;
+mod door;
+mod facts;
+mod layout;
+mod live;
+mod routes;
+pub mod session;
+#[cfg(test)]
+mod tests;
+mod views;
+mod visitor;
+mod words;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use axum::Router;
+use souk_common::clock::{Clock, Timestamp};
+use tokio::sync::watch;
+
+use crate::control::Service;
+use crate::folder::Folder;
+use crate::http::tokens::Tokens;
+use crate::participate::Note;
+use crate::recommend::Recommendations;
+use crate::recommend::picture::Picture;
+use crate::recommend::shelf::Shelf;
+use facts::{Facts, FactsReader};
+use session::{Sessions, secret_text};
+
+/// The page of one shop.
+pub struct Page {
+    folder: Folder,
+    clock: Arc<dyn Clock>,
+    tokens: Arc<Tokens>,
+    sessions: Arc<Sessions>,
+    /// In the form of whoever has no session yet.
+    signin_token: String,
+    /// Whether cookies go over TLS only.
+    is_secure: bool,
+    reader: FactsReader,
+    /// None before the first look.
+    facts: RwLock<Option<Arc<Facts>>>,
+    /// What became of rounds since this program was started, latest first.
+    heard: Mutex<VecDeque<Heard>>,
+    /// Counts what has changed.
+    changes: watch::Sender<u64>,
+}
+
+/// What became of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Heard {
+    pub(crate) at: Timestamp,
+    pub(crate) note: Note,
+}
+
+/// What makes a customer's list: the same that the web shop gets.
+pub trait CustomerLists: Send + Sync {
+    /// The list of a customer, known or not; none while there are no lists.
+    fn look_up(&self, user: &str) -> Option<CustomerLookUp>;
+}
+
+/// A customer, for the owner.
+#[derive(Clone, Debug)]
+pub struct CustomerLookUp {
+    /// Whether anything is known of the customer.
+    pub known: bool,
+    /// What the customer has, as (id, title), latest first.
+    pub items: Vec<(String, String)>,
+    /// The list, with reasons.
+    pub list: Recommendations,
+    /// All scores.
+    pub picture: Picture,
+}
+
+impl Page {
+    /// Of the shop in `folder`, whose running program answers by `service`.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new(
+        folder: &Folder,
+        service: Arc<Service>,
+        tokens: Arc<Tokens>,
+        clock: Arc<dyn Clock>,
+        is_secure: bool,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: folder.clone(),
+            clock,
+            tokens,
+            sessions: Arc::clone(service.sessions()),
+            signin_token: secret_text()?,
+            is_secure,
+            reader: FactsReader::new(folder.clone(), service),
+            facts: RwLock::default(),
+            heard: Mutex::default(),
+            changes: watch::Sender::new(0),
+        })
+    }
+
+    /// Reads anew what is shown; `shelf` is what makes lists now, or why there is nothing new.
+    pub fn renew(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) {
+        let new = self.reader.read(shelf, now);
+        let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = facts.as_ref().is_none_or(|old| {
+            Facts {
+                at: now,
+                ..(**old).clone()
+            } != new
+        });
+        *facts = Some(Arc::new(new));
+        drop(facts);
+        if is_news {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Takes note of what became of a round.
+    pub fn hear(&self, note: &Note, now: Timestamp) {
+        let is_of_a_round = !matches!(note, Note::Disconnected { .. } | Note::Finished | Note::Forked(_));
+        if is_of_a_round {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.push_front(Heard {
+                at: now,
+                note: note.clone(),
+            });
+            heard.truncate(MOST_HEARD);
+            drop(heard);
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Its routes; `lists` makes customers' lists.
+    pub fn router(self: &Arc<Self>, lists: Arc<dyn CustomerLists>) -> Router {
+        routes::router(self, lists)
+    }
+
+    fn facts(&self) -> Option<Arc<Facts>> {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn heard(&self) -> Vec<Heard> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.iter().cloned().collect()
+    }
+}
+
+const MOST_HEARD: usize = 200;
