@@ -17,7 +17,7 @@ use crate::data::compared_id;
 
 /// Who asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Caller {
+pub enum ApiCaller {
     /// The shop's own programs, which may have everything.
     Shop,
     /// The browser of a customer.
@@ -26,7 +26,7 @@ pub enum Caller {
     Anybody,
 }
 
-impl Caller {
+impl ApiCaller {
     /// Whether what is of `customer` may be had.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for ApiCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -132,9 +132,9 @@ impl Guard {
         }
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    fn caller(&self, headers: &HeaderMap) -> Result<ApiCaller, Problem> {
         let Some(said) = text(headers, &header::AUTHORIZATION) else {
-            return Ok(Caller::Anybody);
+            return Ok(ApiCaller::Anybody);
         };
         let token = said
             .split_once(' ')
@@ -143,11 +143,11 @@ impl Guard {
         let token = token
             .ok_or_else(|| Problem::unauthorized("Authorization must be `Bearer` with a token behind it"))?;
         if self.tokens.is_the_shops(token) {
-            return Ok(Caller::Shop);
+            return Ok(ApiCaller::Shop);
         }
         let customer = self.tokens.customer(token, self.clock.now());
         customer
-            .map(Caller::Customer)
+            .map(ApiCaller::Customer)
             .map_err(|error| Problem::unauthorized(error.to_string()))
     }
 }

@@ -24,7 +24,7 @@ struct Asked {
 }
 
 /// Counters of the service.
-pub struct Metrics {
+pub struct ApiMetrics {
     registry: Registry,
     requests: Family<Asked, Counter>,
     seconds: Histogram,
@@ -32,7 +32,7 @@ pub struct Metrics {
     list_age_secs: Gauge<f64, AtomicU64>,
 }
 
-impl Default for Metrics {
+impl Default for ApiMetrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("souk_shop");
         let metrics = (
@@ -64,7 +64,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl ApiMetrics {
     /// Events were written.
     pub fn count_events(&self, events: usize) {
         self.events.inc_by(events as u64);

@@ -49,7 +49,7 @@ use crate::recommend::service::ListService;
 use crate::recommend::shelf::Shelf;
 use config::HttpConfig;
 use guard::Guard;
-use metrics::Metrics;
+use metrics::ApiMetrics;
 use problem::Problem;
 pub use server::HttpServer;
 use tokens::Tokens;
@@ -63,7 +63,7 @@ pub struct Api {
     clock: Arc<dyn Clock>,
     folder: Folder,
     experiment: Option<(ExperimentConfig, Exposures)>,
-    metrics: Metrics,
+    metrics: ApiMetrics,
     events_per_sec: u64,
     /// Events of the shop's own programs, and of customers' browsers.
     taken: Mutex<(Bucket, Buckets<String>)>,
@@ -99,7 +99,7 @@ impl Api {
             clock,
             folder: folder.clone(),
             experiment: experiment.context("the experiment's file in experiment/ can't be opened")?,
-            metrics: Metrics::default(),
+            metrics: ApiMetrics::default(),
             events_per_sec: config.http.events_per_sec,
             taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
             page: OnceLock::new(),

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::extract::Body;
-use super::super::guard::Caller;
+use super::super::guard::ApiCaller;
 use super::super::problem::Problem;
 use crate::data::compared_id;
 use crate::data::interaction::Kind;
@@ -96,7 +96,7 @@ pub struct Reported {
 )]
 pub(super) async fn report(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    caller: ApiCaller,
     Body(reports): Body<EventReports>,
 ) -> Result<Json<Reported>, Problem> {
     let reports = match reports {
@@ -144,13 +144,13 @@ pub(super) async fn report(
 
 impl Api {
     /// Counts events against what may come in a second.
-    fn take_from(&self, caller: &Caller, events: usize, now: Timestamp) -> Result<(), Problem> {
+    fn take_from(&self, caller: &ApiCaller, events: usize, now: Timestamp) -> Result<(), Problem> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let rate = Rate::per_sec(self.events_per_sec);
         let (all, browsers) = &mut *taken;
         let of_one = match caller {
-            Caller::Customer(user) => browsers.take(user.clone(), OF_A_BROWSER, now, events as u64),
-            Caller::Shop | Caller::Anybody => true,
+            ApiCaller::Customer(user) => browsers.take(user.clone(), OF_A_BROWSER, now, events as u64),
+            ApiCaller::Shop | ApiCaller::Anybody => true,
         };
         match of_one && all.take(rate, now, events as u64) {
             true => Ok(()),

@@ -9,8 +9,8 @@ use souk_common::date::date;
 use utoipa::ToSchema;
 
 use super::super::Api;
-use super::super::extract::{Body, Named};
-use super::super::guard::Caller;
+use super::super::extract::{Body, PathParams};
+use super::super::guard::ApiCaller;
 use super::super::problem::Problem;
 use crate::recommend::shelf::Shelf;
 use crate::rules::file::ListKind;
@@ -72,8 +72,8 @@ fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<f64>>, D::Er
 )]
 pub(super) async fn known(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Named(item): Named<String>,
+    caller: ApiCaller,
+    PathParams(item): PathParams<String>,
 ) -> Result<Json<KnownItem>, Problem> {
     caller.may_ask_for_all()?;
     let shelf = api.shelf()?;
@@ -88,8 +88,8 @@ pub(super) async fn known(
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Named(item): Named<String>,
+    caller: ApiCaller,
+    PathParams(item): PathParams<String>,
     Body(change): Body<ItemChange>,
 ) -> Result<Json<KnownItem>, Problem> {
     caller.may_ask_for_all()?;

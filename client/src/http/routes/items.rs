@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Api;
-use super::super::extract::{Asked, Named};
+use super::super::extract::{PathParams, QueryParams};
 use super::super::problem::Problem;
 use super::lists::{checked_category, checked_k, too_few};
 use crate::recommend::related::LEAST_CUSTOMERS;
@@ -70,8 +70,8 @@ pub struct RelatedItem {
 )]
 pub(super) async fn similar(
     State(api): State<Arc<Api>>,
-    Named(item): Named<String>,
-    Asked(wishes): Asked<ItemWishes>,
+    PathParams(item): PathParams<String>,
+    QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
@@ -94,8 +94,8 @@ pub(super) async fn similar(
 )]
 pub(super) async fn bought_together(
     State(api): State<Arc<Api>>,
-    Named(item): Named<String>,
-    Asked(wishes): Asked<ItemWishes>,
+    PathParams(item): PathParams<String>,
+    QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
@@ -118,7 +118,7 @@ pub(super) async fn bought_together(
 )]
 pub(super) async fn popular(
     State(api): State<Arc<Api>>,
-    Asked(wishes): Asked<ItemWishes>,
+    QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
     let found = shelf.related.popular();
@@ -142,7 +142,7 @@ pub(super) async fn popular(
 )]
 pub(super) async fn trending(
     State(api): State<Arc<Api>>,
-    Asked(wishes): Asked<ItemWishes>,
+    QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
     let found = shelf.related.trending().to_vec();
@@ -163,7 +163,7 @@ pub(super) async fn trending(
 )]
 pub(super) async fn new_items(
     State(api): State<Arc<Api>>,
-    Asked(wishes): Asked<ItemWishes>,
+    QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
     let shelf = api.shelf()?;
     let found = shelf.related.new_items();

@@ -11,8 +11,8 @@ use souk_common::rng::secret_bytes;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Api;
-use super::super::extract::{Asked, Body, Named};
-use super::super::guard::Caller;
+use super::super::extract::{Body, PathParams, QueryParams};
+use super::super::guard::ApiCaller;
 use super::super::problem::Problem;
 use crate::data::compared_id;
 use crate::events::live::Visit;
@@ -65,7 +65,7 @@ pub struct ListRequest {
 
 /// A list.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-pub struct List {
+pub struct ServedList {
     /// Names this list: send it with events of items that were taken from it.
     pub list: String,
     /// The customer, if one was named.
@@ -129,14 +129,14 @@ pub struct ListedReason {
 /// A list for one customer. One who is unknown gets what is popular, and the note says so.
 #[utoipa::path(
     get, path = "/v1/recommendations/{user}", tag = "lists", params(("user" = String, Path, description = "The customer's id"), ListWishes),
-    responses((status = 200, body = List), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem))
+    responses((status = 200, body = ServedList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem))
 )]
 pub(super) async fn for_customer(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Named(user): Named<String>,
-    Asked(wishes): Asked<ListWishes>,
-) -> Result<Json<List>, Problem> {
+    caller: ApiCaller,
+    PathParams(user): PathParams<String>,
+    QueryParams(wishes): QueryParams<ListWishes>,
+) -> Result<Json<ServedList>, Problem> {
     caller.may_ask_for(&user)?;
     let request = ListRequest {
         user: Some(user),
@@ -153,19 +153,19 @@ pub(super) async fn for_customer(
 /// A list for a basket, a visit, a customer with either, or, with none of them, anybody.
 #[utoipa::path(
     post, path = "/v1/recommendations", tag = "lists", request_body = ListRequest,
-    responses((status = 200, body = List), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem))
+    responses((status = 200, body = ServedList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem))
 )]
 pub(super) async fn for_anybody(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    caller: ApiCaller,
     Body(request): Body<ListRequest>,
-) -> Result<Json<List>, Problem> {
+) -> Result<Json<ServedList>, Problem> {
     match &request.user {
         Some(user) => caller.may_ask_for(user)?,
         // A list for a basket tells what this shop's customers bought together, of however few: it is not for everybody.
         None if !request.basket.is_empty() || !request.viewed.is_empty() => match caller {
-            Caller::Anybody => caller.may_ask_for_all()?,
-            Caller::Shop | Caller::Customer(_) => {}
+            ApiCaller::Anybody => caller.may_ask_for_all()?,
+            ApiCaller::Shop | ApiCaller::Customer(_) => {}
         },
         None => {}
     }
@@ -180,8 +180,8 @@ pub(super) async fn for_anybody(
 )]
 pub(super) async fn explain(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Named((user, item)): Named<(String, String)>,
+    caller: ApiCaller,
+    PathParams((user, item)): PathParams<(String, String)>,
 ) -> Result<Json<Explanation>, Problem> {
     caller.may_ask_for(&user)?;
     let shelf = api.shelf()?;
@@ -256,7 +256,7 @@ impl Api {
         VisitRows::of(shelf, &self.live.of(&compared_id(user), self.clock.now()))
     }
 
-    fn list(&self, request: &ListRequest) -> Result<List, Problem> {
+    fn list(&self, request: &ListRequest) -> Result<ServedList, Problem> {
         let k = checked_k(request.k)?;
         let shelf = self.shelf()?;
         let find = |name: &String| shelf.item(name).map_err(|error| Problem::unknown_item(&error));
@@ -309,7 +309,7 @@ impl Api {
             .flatten()
             .reduce(|a, b| format!("{a}; {b}"));
         let serving = made.serving.aged(self.clock.now());
-        Ok(List {
+        Ok(ServedList {
             list: list_id(name_of(made.served_by))?,
             user: request.user.clone(),
             personal: made.personal,
@@ -339,7 +339,7 @@ impl Api {
         customer: Customer<'_>,
         allowed: impl Fn(u32) -> bool,
         k: usize,
-    ) -> Result<List, Problem> {
+    ) -> Result<ServedList, Problem> {
         let own: HashSet<u32> = match request.include_bought {
             true => HashSet::new(),
             false => shelf.lists.items_of(customer).into_iter().collect(),
@@ -370,7 +370,7 @@ impl Api {
                 rules: Vec::new(),
             }
         });
-        Ok(List {
+        Ok(ServedList {
             list: list_id(Arm::Bestsellers.name())?,
             user: request.user.clone(),
             personal: false,

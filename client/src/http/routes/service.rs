@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::super::Api;
 use super::super::extract::Body;
-use super::super::guard::Caller;
+use super::super::guard::ApiCaller;
 use super::super::problem::Problem;
 use super::super::tokens::MOST_LIFE;
 use crate::experiment::report::ExperimentReport;
@@ -48,7 +48,7 @@ pub(super) async fn healthz(State(api): State<Arc<Api>>) -> Result<Json<Health>,
     get, path = "/v1/metrics", tag = "service",
     responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = 401, body = Problem))
 )]
-pub(super) async fn metrics(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, caller: ApiCaller) -> Result<Response, Problem> {
     caller.may_ask_for_all()?;
     let serving = api
         .lists
@@ -66,7 +66,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>, caller: Caller) -> Resu
 )]
 pub(super) async fn experiment(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    caller: ApiCaller,
 ) -> Result<Json<ExperimentReport>, Problem> {
     caller.may_ask_for_all()?;
     let shelf = api.shelf()?;
@@ -115,7 +115,7 @@ pub struct CustomerToken {
 )]
 pub(super) async fn customer_token(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    caller: ApiCaller,
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<CustomerToken>, Problem> {
     caller.may_ask_for_all()?;
