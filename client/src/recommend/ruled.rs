@@ -12,12 +12,12 @@ use super::related::first_bought;
 use super::shelf::other_names;
 use crate::rules::compiled::{CompiledRules, Over};
 use crate::rules::feed::KeptFeed;
-use crate::rules::file::Rules;
+use crate::rules::file::ListRules;
 use crate::rules::item_states::{FeedState, ItemStates};
 
 /// Compiles rules.
 pub(super) fn compile(
-    rules: Arc<Rules>,
+    rules: Arc<ListRules>,
     source: &ListSources,
     (states, feeds): (&Arc<ItemStates>, &[Arc<KeptFeed>]),
     now: Timestamp,

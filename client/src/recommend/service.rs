@@ -17,7 +17,7 @@ use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::rules::compiled::{CompiledRules, unknown_words};
-use crate::rules::file::Rules;
+use crate::rules::file::ListRules;
 use crate::rules::in_force::{ShopRules, read_rules};
 use crate::stack::ShopStack;
 use crate::stack::gain::Gain;
@@ -211,7 +211,7 @@ impl ListService {
         &self,
         source: &ListSources,
         now: Timestamp,
-    ) -> anyhow::Result<(CompiledKey, Arc<Rules>)> {
+    ) -> anyhow::Result<(CompiledKey, Arc<ListRules>)> {
         let in_force = self.rules.look(number_names(&source.sources.catalogue))?;
         let day = match in_force.rules.depend_on_the_day() {
             true => now.0.div_euclid(MS_OF_A_DAY),

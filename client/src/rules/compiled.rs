@@ -8,13 +8,13 @@ use souk_common::clock::Timestamp;
 use souk_common::date::date;
 
 use super::expression::{Facts, plain};
-use super::file::{ListKind, Rules};
+use super::file::{ListKind, ListRules};
 use super::item_states::{ItemState, ItemStates};
 
 /// Rules over a catalogue, as of a day; what the web shop says of its items is taken in by [`Self::catch_up`].
 pub struct CompiledRules {
     /// What was understood of the file.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<ListRules>,
     catalogue: Arc<Catalogue>,
     states: Option<Arc<ItemStates>>,
     masks: RwLock<Arc<Masks>>,
@@ -116,7 +116,7 @@ impl CompiledRules {
     }
 
     /// Rules over a catalogue.
-    pub fn new(rules: Arc<Rules>, over: &Over<'_>) -> Self {
+    pub fn new(rules: Arc<ListRules>, over: &Over<'_>) -> Self {
         let items = over.catalogue.items();
         let (mut never, mut unknown) = (Bits::new(items.len()), Vec::new());
         let mut row_of = |name: &str| {

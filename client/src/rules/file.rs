@@ -191,7 +191,7 @@ impl<'de> Deserialize<'de> for Lists {
 
 /// What was understood of a `rules.toml`.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub struct ListRules {
     /// As it stands there.
     pub file: RulesFile,
     /// In the file's order.
@@ -239,7 +239,7 @@ pub struct Pin {
     pub lists: Lists,
 }
 
-impl Rules {
+impl ListRules {
     /// Understands the text of a `rules.toml`. `numbers` are the names of the catalogue's numbers; none: any name may be one.
     ///
     /// # Errors

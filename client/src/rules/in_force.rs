@@ -12,7 +12,7 @@ use anyhow::Context;
 use souk_common::ids::Digest;
 
 use super::feed::Feeds;
-use super::file::{MOST_BYTES, Rules};
+use super::file::{ListRules, MOST_BYTES};
 use super::item_states::ItemStates;
 use crate::folder::Folder;
 
@@ -20,7 +20,7 @@ use crate::folder::Folder;
 #[derive(Clone)]
 pub struct InForce {
     /// The rules.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<ListRules>,
     /// Of their text.
     pub digest: Digest,
     /// Why `rules.toml` as it is now is not what is in force.
@@ -101,7 +101,7 @@ impl ShopRules {
                     )
                 })?;
                 // A number that the catalogue does not have any more is not known of any item.
-                let rules = Rules::parse(&String::from_utf8_lossy(&good), None)
+                let rules = ListRules::parse(&String::from_utf8_lossy(&good), None)
                     .with_context(|| format!("{} is damaged", self.folder.last_good_rules().display()))?;
                 InForce {
                     rules: Arc::new(rules),
@@ -146,7 +146,7 @@ impl ShopRules {
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn read_rules(folder: &Folder, numbers: Option<&BTreeSet<String>>) -> anyhow::Result<Rules> {
+pub fn read_rules(folder: &Folder, numbers: Option<&BTreeSet<String>>) -> anyhow::Result<ListRules> {
     understand(folder, bytes_of(folder, &folder.rules())?.as_deref(), numbers)
 }
 
@@ -154,11 +154,11 @@ fn understand(
     folder: &Folder,
     bytes: Option<&[u8]>,
     numbers: Option<&BTreeSet<String>>,
-) -> anyhow::Result<Rules> {
+) -> anyhow::Result<ListRules> {
     let path = folder.rules();
     let text = std::str::from_utf8(bytes.unwrap_or_default())
         .with_context(|| format!("{} is not UTF-8: save it so", path.display()))?;
-    Rules::parse(text, numbers).with_context(|| path.display().to_string())
+    ListRules::parse(text, numbers).with_context(|| path.display().to_string())
 }
 
 /// None where there is no such file.

@@ -9,7 +9,7 @@ use souk_common::clock::Timestamp;
 
 use super::arrange::{Arranged, Wanted};
 use super::compiled::{CompiledRules, Over};
-use super::file::{ListKind, Rules};
+use super::file::{ListKind, ListRules};
 use super::item_states::{ItemStates, StateChange};
 use crate::folder::Folder;
 
@@ -44,7 +44,7 @@ fn compiled_with(text: &str, states: Option<&Arc<ItemStates>>) -> CompiledRules 
         first_sold: &first_sold,
         now: NOON,
     };
-    CompiledRules::new(Arc::new(Rules::parse(text, None).unwrap()), &over)
+    CompiledRules::new(Arc::new(ListRules::parse(text, None).unwrap()), &over)
 }
 
 fn compiled(text: &str) -> CompiledRules {
@@ -164,7 +164,7 @@ fn variants_are_told_by_a_tag_or_a_number_or_by_title_and_brand() {
             first_sold: &Vec::new,
             now: NOON,
         };
-        let rules = CompiledRules::new(Arc::new(Rules::parse(text, None).unwrap()), &over);
+        let rules = CompiledRules::new(Arc::new(ListRules::parse(text, None).unwrap()), &over);
         let wanted = Wanted {
             kind: ListKind::Recommendations,
             k: 9,

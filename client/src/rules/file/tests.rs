@@ -20,7 +20,7 @@ const ALL_KEYS: &str = r#"
 
 #[test]
 fn every_key_is_understood() {
-    let rules = Rules::parse(ALL_KEYS, None).unwrap();
+    let rules = ListRules::parse(ALL_KEYS, None).unwrap();
     assert_eq!(
         rules.words(),
         "1 filter, 1 boost, 1 pinned item, 1 item that is never listed"
@@ -32,7 +32,7 @@ fn every_key_is_understood() {
     );
     assert!(rules.pins[0].lists.have(ListKind::Similar) && !rules.pins[0].lists.have(ListKind::Popular));
     assert!(rules.depend_on_the_day() && rules.ask_for_the_cart());
-    let none = Rules::parse("\u{feff}", None).unwrap();
+    let none = ListRules::parse("\u{feff}", None).unwrap();
     assert!(!none.depend_on_the_day() && !none.ask_for_the_cart());
 }
 
@@ -78,7 +78,7 @@ fn what_makes_no_sense_is_named_with_its_line() {
             "\"a\" stands under never and under always",
         ),
     ] {
-        let error = Rules::parse(text, Some(&BTreeSet::new()))
+        let error = ListRules::parse(text, Some(&BTreeSet::new()))
             .expect_err(text)
             .to_string();
         assert!(error.starts_with(said), "{text}: {error}");
@@ -88,7 +88,7 @@ fn what_makes_no_sense_is_named_with_its_line() {
 proptest::proptest! {
     #[test]
     fn any_text_is_understood_or_refused(text in "\\PC*", key in "keep|when") {
-        let _ = Rules::parse(&text, None);
-        let _ = Rules::parse(&format!("[[filter]]\n{key} = '''{text}'''"), None);
+        let _ = ListRules::parse(&text, None);
+        let _ = ListRules::parse(&format!("[[filter]]\n{key} = '''{text}'''"), None);
     }
 }
