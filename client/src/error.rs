@@ -8,6 +8,7 @@ use crate::data::DataError;
 use crate::interactions::read::HistoriesError;
 use crate::ledger::LedgerFileError;
 use crate::link::is_refused_code;
+use crate::rules::file::RulesError;
 
 /// Something is not as it must be, and starting again does not help: exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +49,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(code) = error.chain().find_map(of_data) {
         return code;
     }
-    let usage =
-        |cause: &(dyn std::error::Error + 'static)| cause.is::<ShopConfigError>() || cause.is::<UsageError>();
+    let usage = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ShopConfigError>() || cause.is::<RulesError>() || cause.is::<UsageError>()
+    };
     let check = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<CheckFailed>() || is_rolled_back(cause) || is_refused_code(cause)
     };

@@ -32,7 +32,7 @@ struct Check {
 }
 
 pub(super) const HELP: &str = "A rules.toml that makes no sense is not put in force: the last one that did stays. docs/api.md \
-has every key. Exit code 1 when it makes no sense, or hides everything.\n\nExample:\n  souk-client rules check --user u1042 --dir shop";
+has every key. Exit code 64 when it makes no sense, 1 when it hides everything in some list.\n\nExample:\n  souk-client rules check --user u1042 --dir shop";
 
 pub(super) fn run(args: Rules) -> anyhow::Result<bool> {
     let What::Check(Check { user, shown }) = args.what;

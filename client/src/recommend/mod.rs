@@ -281,7 +281,7 @@ impl Recommendable {
         let is_sold = score.is_finite() && !self.catalogue.items()[item as usize].retired;
         let arranged = Arranged {
             items: if is_sold { vec![(item, score)] } else { Vec::new() },
-            left_out: 0,
+            ..Arranged::default()
         };
         self.listing(customer, scores.personal, &arranged, true)
     }

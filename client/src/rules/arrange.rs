@@ -24,6 +24,8 @@ pub struct Wanted<'a> {
 pub struct Arranged {
     /// Rows and their scores as they were before any rule, first place first. A pinned item that was not scored has 0.
     pub items: Vec<(u32, f32)>,
+    /// Rows of those.
+    pub unscored: Vec<u32>,
     /// How many more items there would be without rules, where the list is shorter than was wanted.
     pub left_out: usize,
 }
@@ -64,7 +66,7 @@ impl CompiledRules {
         let mut pinned_once = HashSet::new();
         pins.retain(|pin| pinned_once.insert(pin.row));
         pins.truncate(wanted.k);
-        let mut pinned_scores: HashMap<u32, f32> = pins.iter().map(|pin| (pin.row, 0.0)).collect();
+        let mut pinned_scores: HashMap<u32, Option<f32>> = pins.iter().map(|pin| (pin.row, None)).collect();
         let mut candidates = Vec::new();
         for (at, (row, score)) in (0u32..).zip(scored.clone()) {
             if !score.is_finite() {
@@ -73,7 +75,7 @@ impl CompiledRules {
             if !pins.is_empty()
                 && let Some(pinned) = pinned_scores.get_mut(&row)
             {
-                *pinned = score;
+                *pinned = Some(score);
                 continue;
             }
             let shift = match cart.contains(&row) {
@@ -105,7 +107,7 @@ impl CompiledRules {
         let mut items = self.choose(Best::new(candidates, wanted.k), wanted, &mut chosen);
         for pin in &pins {
             let at = (pin.place - 1).min(items.len());
-            items.insert(at, (pin.row, pinned_scores[&pin.row]));
+            items.insert(at, (pin.row, pinned_scores[&pin.row].unwrap_or_default()));
         }
         let left_out = match items.len() < wanted.k {
             true => {
@@ -117,7 +119,15 @@ impl CompiledRules {
             }
             false => 0,
         };
-        Arranged { items, left_out }
+        let unscored = pins
+            .iter()
+            .map(|pin| pin.row)
+            .filter(|row| pinned_scores[row].is_none());
+        Arranged {
+            unscored: unscored.collect(),
+            items,
+            left_out,
+        }
     }
 
     fn choose(&self, mut best: Best, wanted: &Wanted<'_>, chosen: &mut Chosen<'_>) -> Vec<(u32, f32)> {

@@ -435,9 +435,14 @@ impl RulesError {
 
     fn of_expression(key: &str, line: usize, text: &str, error: &ExpressionError) -> Self {
         let shown: String = text.chars().take(80).collect();
+        // The file's own line is named already.
+        let place = match text.contains('\n') {
+            true => error.to_string(),
+            false => format!("column {}: {}", error.column, error.message),
+        };
         Self {
             line: Some(line),
-            message: format!("{key} = {shown:?}, {error}"),
+            message: format!("{key} = {shown:?}, {place}"),
         }
     }
 }

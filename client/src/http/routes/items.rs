@@ -49,8 +49,9 @@ pub struct RelatedItem {
     pub rank: usize,
     /// The item's id.
     pub item: String,
-    /// What `score_is` says.
-    pub score: f32,
+    /// What `score_is` says; absent of an item that the shop pinned here and that is not among the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
     /// May be empty.
     pub title: String,
     /// May be empty.
@@ -193,13 +194,14 @@ fn listed(
     let rows = shelf.lists.rules.arrange(found.iter().copied(), allowed, &wanted);
     let note = too_few(rows.items.len(), k, rows.left_out)
         .map(|said| format!("{said}; what fewer than {LEAST_CUSTOMERS} customers stand behind is not told"));
+    let unscored = rows.unscored;
     let items = rows.items.into_iter().enumerate().map(|(at, (row, score))| {
         let price = shelf.lists.rules.price(row);
         let item = &all[row as usize];
         RelatedItem {
             rank: at + 1,
             item: item.id.clone(),
-            score,
+            score: (!unscored.contains(&row)).then_some(score),
             title: item.title.clone(),
             category: item.category.clone(),
             brand: item.brand.clone(),

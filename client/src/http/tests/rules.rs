@@ -177,6 +177,23 @@ fn rules_hold_in_the_lists_that_they_name_and_lists_say_what_they_did() {
 }
 
 #[test]
+fn a_pinned_item_that_is_not_among_the_others_has_no_score_there() {
+    let shop = Shop::open();
+    shop.rule("always = [{ item = 'item-15', place = 1, where = ['bought_together', 'popular'] }]");
+    let (_, together) = shop.get("/v1/bought-together/item-03?k=3");
+    assert_eq!(
+        (&together["items"][0]["item"], &together["items"][0]["score"]),
+        (&json!("item-15"), &Value::Null)
+    );
+    assert!(together["items"][1]["score"].is_number(), "{together}");
+    let (_, popular) = shop.get("/v1/popular?k=3");
+    assert_eq!(popular["items"][0]["item"], json!("item-15"));
+    assert!(popular["items"][0]["score"].as_f64().unwrap() >= 5.0, "{popular}");
+    let (_, of_itself) = shop.get("/v1/bought-together/item-15?k=3");
+    assert!(!items(&of_itself).contains(&"item-15"), "{of_itself}");
+}
+
+#[test]
 fn rules_that_hide_everything_leave_a_list_that_says_so() {
     let shop = Shop::open();
     shop.rule("[[filter]]\nkeep = 'price > 1000'");
@@ -268,6 +285,7 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
     shop.write_rules("[[filter]]\nkeep = 'prise < 5'");
     let error = crate::recommend::rules_report::report(&shop.api.lists, None).unwrap_err();
     assert!(format!("{error:#}").contains("did you mean `price`"), "{error:#}");
+    assert_eq!(crate::error::exit_code(&error), crate::error::EXIT_USAGE);
 }
 
 #[test]

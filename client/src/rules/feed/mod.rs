@@ -25,7 +25,7 @@ use souk_common::ids::Digest;
 use super::file::FeedSource;
 use crate::folder::Folder;
 use crate::interactions::manifest::FileStamp;
-use offers::{ProductOffer, read_offers};
+use offers::{FeedOffer, read_offers};
 
 /// What was taken of a feed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -33,7 +33,7 @@ pub struct KeptFeed {
     /// When the file was written.
     pub written: Timestamp,
     /// By the feed's ids.
-    pub offers: BTreeMap<String, ProductOffer>,
+    pub offers: BTreeMap<String, FeedOffer>,
     /// Ids that were in it and are no more.
     pub gone: BTreeSet<String>,
 }

@@ -13,7 +13,7 @@ use souk_common::table::{Row, RowSource, TextOptions, TextTable, number};
 
 /// What a feed says of one item.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct ProductOffer {
+pub struct FeedOffer {
     /// Whether it can be had now.
     pub available: bool,
     /// What it costs now, if that is said.
@@ -28,7 +28,7 @@ pub struct ProductOffer {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Offers {
     /// By the feed's ids.
-    pub by_id: BTreeMap<String, ProductOffer>,
+    pub by_id: BTreeMap<String, FeedOffer>,
     /// What was left out or not understood, in words.
     pub doubts: Vec<String>,
 }
@@ -100,7 +100,7 @@ fn offers(items: &[Attributes], currency: Option<&str>, now: Timestamp) -> anyho
             }
         };
         let group = item.get("item_group_id").map(|group| group.trim().to_owned());
-        let offer = ProductOffer {
+        let offer = FeedOffer {
             available,
             price,
             group: group.filter(|group| !group.is_empty()),
@@ -346,12 +346,12 @@ mod tests {
 
     #[test]
     fn xml_json_and_tables_say_the_same() {
-        let offer = |available, price, group: Option<&str>| ProductOffer {
+        let offer = |available, price, group: Option<&str>| FeedOffer {
             available,
             price: Some(price),
             group: group.map(str::to_owned),
         };
-        let expected: BTreeMap<String, ProductOffer> = [
+        let expected: BTreeMap<String, FeedOffer> = [
             ("a&1".to_owned(), offer(true, 12.5, Some("g1"))),
             ("b".to_owned(), offer(false, 15.0, None)),
             ("c".to_owned(), offer(false, 20.0, None)),

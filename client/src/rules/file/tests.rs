@@ -43,11 +43,15 @@ fn what_makes_no_sense_is_named_with_its_line() {
         ("nevr = []", "line 1: unknown field `nevr`"),
         (
             "\n[[filter]]\nkeep = 'price <'",
-            "line 3: keep = \"price <\", line 1, column 8: expected",
+            "line 3: keep = \"price <\", column 8: expected",
         ),
         (
             "[[boost]]\nwhen = 'prise > 1'\nby = 1",
-            "line 2: when = \"prise > 1\", line 1, column 1: expected a field, found `prise`: did you mean `price`?",
+            "line 2: when = \"prise > 1\", column 1: expected a field, found `prise`: did you mean `price`?",
+        ),
+        (
+            "[[filter]]\nkeep = \"\"\"\ntrue ||\n  prise\"\"\"",
+            "line 2: keep = \"true ||\\n  prise\", line 2, column 3: expected a field",
         ),
         ("[[boost]]\nwhen = 'true'\nby = 1000", "line 2: by is 1000"),
         ("[[boost]]\nwhen = 'true'\nby = nan", "line 2: by is NaN"),

@@ -174,6 +174,9 @@ fn a_shop_that_was_put_back_from_a_backup_recommends_by_the_model_that_it_had() 
     let back = tempfile::tempdir().unwrap();
     let autumn = PLAN.replace("spring", "autumn");
     // The second copy has the model that serves, and the initial one that the next run is at; nothing older.
+    let never = "item-01";
+    fs::write(folder.rules(), format!("never = [{never:?}]")).unwrap();
+    fs::write(folder.last_good_rules(), "never = ['gone']").unwrap();
     for (plan, id, taught_by, files) in [
         (PLAN, (1, 1), 1, [1, 1]),
         (PLAN, (2, 1), 2, [1, 1]),
@@ -183,6 +186,9 @@ fn a_shop_that_was_put_back_from_a_backup_recommends_by_the_model_that_it_had() 
         crate::backup::copy(&folder, &store, back.path()).unwrap();
         let kept = ["models", "plans"].map(|kind| fs::read_dir(back.path().join(kind)).unwrap().count());
         assert_eq!(kept, files);
+        // What the owner has taken back since an earlier copy is not brought back.
+        assert_eq!(back.path().join("rules.last-good.toml").exists(), taught_by == 1);
+        let _ = fs::remove_file(folder.last_good_rules());
     }
     let there = Folder::new(back.path());
     let restored = Arc::new(Store::open(&there).unwrap());
@@ -191,6 +197,10 @@ fn a_shop_that_was_put_back_from_a_backup_recommends_by_the_model_that_it_had() 
         "nothing is to be fetched"
     );
     let made = list(lists(&there, restored));
+    assert!(
+        back.path().join("rules.toml").exists() && made.items.iter().all(|item| item.item_id != never),
+        "{made:?}"
+    );
     assert_eq!(made.served_by, ServedBy::Model);
     assert_eq!(made, list(lists(&folder, store)));
 }
