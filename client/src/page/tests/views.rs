@@ -205,6 +205,8 @@ fn an_export_that_has_stopped_and_a_budget_without_bound_are_said() {
         text.contains("id=\"worry-old\"") && text.contains("20 days old"),
         "{text}"
     );
+    let left = left::view(Language::English, &facts, |_| false).into_string();
+    assert!(left.contains("id=\"no-noise\""), "{left}");
     let privacy = privacy::view(Language::English, &facts).into_string();
     assert!(
         privacy.contains("without bound") && !privacy.contains("id=\"meaning\""),
@@ -301,7 +303,10 @@ fn what_left_says_what_it_was_masked_or_not_and_what_came_of_it() {
         "the latest are listed"
     );
     let nothing = left::view(Language::English, &good(), |_| false).into_string();
-    assert!(nothing.contains("id=\"nothing-left\""), "{nothing}");
+    assert!(
+        nothing.contains("id=\"nothing-left\"") && !nothing.contains("no-noise"),
+        "{nothing}"
+    );
 }
 
 #[test]

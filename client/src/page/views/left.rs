@@ -18,6 +18,9 @@ pub(in super::super) fn view(
     let words = language.words();
     html! {
         p class="lead" { (words.left_lead) }
+        @if facts.budget.as_ref().is_ok_and(|budget| budget.epsilon.is_none()) {
+            p id="no-noise" class="bad" { (words.left_no_noise) }
+        }
         @match &facts.uploads {
             Err(reason) => {
                 p class="bad" { (words.worry_read) }
