@@ -590,16 +590,22 @@ fn pages_are_told_when_something_changes_and_not_before() {
     assert_eq!(*shop.page.changes.borrow(), first, "nothing is new");
     let declined = Note::Declined(pending().key, DeclineCode::Paused);
     shop.page.hear(&declined, Noon.now());
-    shop.page.hear(
-        &Note::Forked(LogHead {
-            length: 1,
-            head: Digest::ZERO,
-        }),
-        Noon.now(),
-    );
-    assert_eq!(*shop.page.changes.borrow(), first + 1);
+    let retry_at = Noon.now();
+    shop.page.connected();
+    shop.page.hear(&Note::Disconnected { retry_at }, Noon.now());
+    assert_eq!(*shop.page.changes.borrow(), first + 1, "connections come and go");
+    assert_eq!(shop.page.connection().offline_since, Some(Noon.now()));
     let text = shop.show("/rounds");
-    assert!(text.contains("Round 3, attempt 1: declined"), "{text}");
+    assert!(
+        text.contains("Round 3, attempt 1: declined, you have paused"),
+        "{text}"
+    );
+    let log = LogHead {
+        length: 1,
+        head: Digest::ZERO,
+    };
+    shop.page.hear(&Note::Forked(log), Noon.now());
+    assert!(shop.show("/").contains("id=\"worry-forked\""));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use souk_common::ids::Digest;
 use super::super::facts::Facts;
 use super::super::layout::{command, grouped, minute, moment, reported};
 use super::super::words::{Language, Words, fill};
+use super::codes::rejected;
 use crate::control::charged::ChargedKind;
 use crate::store::UploadRecord;
 
@@ -90,7 +91,7 @@ fn row(words: &Words, record: &UploadRecord, kind: ChargedKind, has_bytes: bool)
             td {
                 @match (&record.receipt, record.rejected) {
                     (Some(receipt), _) => (fill(words.left_receipt, &[("when", &minute(receipt.body.stored_at))])),
-                    (None, Some(code)) => (fill(words.left_refused, &[("why", &code.words())])),
+                    (None, Some(code)) => (fill(words.left_refused, &[("why", &rejected(words, code))])),
                     (None, None) => (words.left_waiting),
                 }
             }
