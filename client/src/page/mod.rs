@@ -27,7 +27,7 @@ mod visitor;
 mod words;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use axum::Router;
 use souk_common::clock::{Clock, Timestamp};
@@ -58,6 +58,7 @@ pub struct Page {
     facts: RwLock<Option<Arc<Facts>>>,
     /// What became of rounds since this program was started, latest first.
     heard: Mutex<VecDeque<Heard>>,
+    connection: Mutex<Connection>,
     /// Counts what has changed.
     changes: watch::Sender<u64>,
 }
@@ -67,6 +68,15 @@ pub struct Page {
 pub(crate) struct Heard {
     pub(crate) at: Timestamp,
     pub(crate) note: Note,
+}
+
+/// How this shop stands with the coordinator.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Connection {
+    /// None while there is a connection.
+    pub(crate) offline_since: Option<Timestamp>,
+    /// Whether the coordinator's record contradicted itself since this program was started.
+    pub(crate) is_forked: bool,
 }
 
 /// What makes a customer's list: the same that the web shop gets.
@@ -102,7 +112,7 @@ impl Page {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             folder: folder.clone(),
-            clock,
+            clock: Arc::clone(&clock),
             tokens,
             sessions: Arc::clone(service.sessions()),
             signin_token: secret_text()?,
@@ -110,6 +120,10 @@ impl Page {
             reader: FactsReader::new(folder.clone(), service),
             facts: RwLock::default(),
             heard: Mutex::default(),
+            connection: Mutex::new(Connection {
+                offline_since: Some(clock.now()),
+                is_forked: false,
+            }),
             changes: watch::Sender::new(0),
         })
     }
@@ -133,8 +147,13 @@ impl Page {
 
     /// Takes note of what became of a round.
     pub fn hear(&self, note: &Note, now: Timestamp) {
-        let is_of_a_round = !matches!(note, Note::Disconnected { .. } | Note::Finished | Note::Forked(_));
-        if is_of_a_round {
+        if let Note::Disconnected { .. } = note {
+            self.connection().offline_since.get_or_insert(now);
+        }
+        if let Note::Forked(_) = note {
+            self.connection().is_forked = true;
+        }
+        if !matches!(note, Note::Disconnected { .. } | Note::Finished) {
             let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
             heard.push_front(Heard {
                 at: now,
@@ -146,6 +165,11 @@ impl Page {
         }
     }
 
+    /// Takes note of a connection to the coordinator.
+    pub fn connected(&self) {
+        self.connection().offline_since = None;
+    }
+
     /// Its routes; `lists` makes customers' lists.
     pub fn router(self: &Arc<Self>, lists: Arc<dyn CustomerLists>) -> Router {
         routes::router(self, lists)
@@ -153,6 +177,10 @@ impl Page {
 
     fn facts(&self) -> Option<Arc<Facts>> {
         self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn heard(&self) -> Vec<Heard> {

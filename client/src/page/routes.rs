@@ -60,7 +60,7 @@ impl Served {
         let body = match &facts {
             None => starting(visitor),
             Some(facts) => match place {
-                Place::Today => today::view(visitor.language, facts, now),
+                Place::Today => today::view(visitor.language, facts, *self.page.connection(), now),
                 Place::Left => left::view(visitor.language, facts, |digest| self.page.has_update(digest)),
                 Place::Privacy => privacy::view(visitor.language, facts),
                 Place::Gain => gain::view(visitor.language, facts),

@@ -294,6 +294,7 @@ impl Driver {
             Input::Linked(generation, link) if generation == self.generation => {
                 self.alone.is_over();
                 self.requests.connected();
+                self.page.iter().for_each(|page| page.connected());
                 self.courier = Some(Courier::new(
                     link,
                     self.folder.clone(),

@@ -116,7 +116,7 @@ fn peer(name: &str, standing: KeyStatus) -> Peer {
 }
 
 fn today_of(language: Language, facts: &Facts) -> String {
-    today::view(language, facts, Noon.now()).into_string()
+    today::view(language, facts, Connection::default(), Noon.now()).into_string()
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn an_export_that_has_stopped_and_a_budget_without_bound_are_said() {
         ..good()
     };
     let later = Noon.now() + Duration::from_secs(20 * 86_400);
-    let text = today::view(Language::English, &facts, later).into_string();
+    let text = today::view(Language::English, &facts, Connection::default(), later).into_string();
     assert!(
         text.contains("is 21 days old") && text.contains("id=\"worry-stale\""),
         "{text}"
@@ -205,6 +205,8 @@ fn an_export_that_has_stopped_and_a_budget_without_bound_are_said() {
         text.contains("id=\"worry-old\"") && text.contains("20 days old"),
         "{text}"
     );
+    let left = left::view(Language::English, &facts, |_| false).into_string();
+    assert!(left.contains("id=\"no-noise\""), "{left}");
     let privacy = privacy::view(Language::English, &facts).into_string();
     assert!(
         privacy.contains("without bound") && !privacy.contains("id=\"meaning\""),
@@ -301,7 +303,10 @@ fn what_left_says_what_it_was_masked_or_not_and_what_came_of_it() {
         "the latest are listed"
     );
     let nothing = left::view(Language::English, &good(), |_| false).into_string();
-    assert!(nothing.contains("id=\"nothing-left\""), "{nothing}");
+    assert!(
+        nothing.contains("id=\"nothing-left\"") && !nothing.contains("no-noise"),
+        "{nothing}"
+    );
 }
 
 #[test]
@@ -388,4 +393,21 @@ fn gain_rounds_items_and_keys_are_told_in_full() {
             .into_string()
             .contains("No plan is known")
     );
+}
+
+#[test]
+fn a_connection_that_is_gone_for_long_and_a_record_that_contradicts_itself_are_said() {
+    let of = |connection| today::view(Language::English, &good(), connection, Noon.now()).into_string();
+    let since = |secs| Connection {
+        offline_since: Some(Noon.now() - Duration::from_secs(secs)),
+        is_forked: false,
+    };
+    assert!(!of(since(600)).contains("id=\"worries\""));
+    let text = of(since(3600));
+    assert!(text.contains("since 2026-11-28 11:00 UTC"), "{text}");
+    let text = of(Connection {
+        offline_since: None,
+        is_forked: true,
+    });
+    assert!(text.contains("id=\"worry-forked\""), "{text}");
 }

@@ -6,6 +6,7 @@ use souk_common::ids::Digest;
 use super::super::facts::Facts;
 use super::super::layout::{command, grouped, minute, moment, reported};
 use super::super::words::{Language, Words, fill};
+use super::codes::rejected;
 use crate::control::charged::ChargedKind;
 use crate::store::UploadRecord;
 
@@ -18,6 +19,9 @@ pub(in super::super) fn view(
     let words = language.words();
     html! {
         p class="lead" { (words.left_lead) }
+        @if facts.budget.as_ref().is_ok_and(|budget| budget.epsilon.is_none()) {
+            p id="no-noise" class="bad" { (words.left_no_noise) }
+        }
         @match &facts.uploads {
             Err(reason) => {
                 p class="bad" { (words.worry_read) }
@@ -87,7 +91,7 @@ fn row(words: &Words, record: &UploadRecord, kind: ChargedKind, has_bytes: bool)
             td {
                 @match (&record.receipt, record.rejected) {
                     (Some(receipt), _) => (fill(words.left_receipt, &[("when", &minute(receipt.body.stored_at))])),
-                    (None, Some(code)) => (fill(words.left_refused, &[("why", &code.words())])),
+                    (None, Some(code)) => (fill(words.left_refused, &[("why", &rejected(words, code))])),
                     (None, None) => (words.left_waiting),
                 }
             }

@@ -1,5 +1,6 @@
 //! The pages, one a file: from facts to HTML, nothing else.
 
+mod codes;
 pub(super) mod customer;
 pub(super) mod data;
 pub(super) mod gain;

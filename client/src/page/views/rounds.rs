@@ -6,6 +6,7 @@ use super::super::Heard;
 use super::super::facts::Facts;
 use super::super::layout::{grouped, moment, reported};
 use super::super::words::{Language, Words, fill};
+use super::codes::{declined, rejected};
 use crate::participate::Note;
 
 pub(in super::super) fn view(language: Language, facts: &Facts, heard: &[Heard]) -> Markup {
@@ -62,7 +63,7 @@ fn in_words(words: &Words, note: &Note) -> String {
             &[
                 ("round", &key.id.round),
                 ("attempt", &key.id.attempt),
-                ("why", &code.words()),
+                ("why", &declined(words, *code)),
             ],
         ),
         Note::Ready(key) => fill(
@@ -82,7 +83,7 @@ fn in_words(words: &Words, note: &Note) -> String {
             &[
                 ("round", &header.id.round),
                 ("attempt", &header.id.attempt),
-                ("why", &code.words()),
+                ("why", &rejected(words, *code)),
             ],
         ),
         Note::TooSlow { id, by } => fill(
@@ -116,6 +117,8 @@ fn in_words(words: &Words, note: &Note) -> String {
                 ("revealed", revealed),
             ],
         ),
-        Note::Forked(_) | Note::Disconnected { .. } | Note::Finished => note.to_string(),
+        Note::Forked(_) => words.heard_forked.to_owned(),
+        // Not among what is noted.
+        Note::Disconnected { .. } | Note::Finished => note.to_string(),
     }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use souk_common::clock::Timestamp;
 use souk_common::params::{rounded_down, rounded_up};
 
+use super::super::Connection;
 use super::super::facts::{Facts, ListFacts};
 use super::super::layout::{Place, age, day, grouped, reported};
 use super::super::words::{Language, Words, fill};
@@ -13,9 +14,14 @@ use crate::membership::peers::KeyStatus;
 use crate::recommend::serving::Serving;
 use crate::stack::ServedBy;
 
-pub(in super::super) fn view(language: Language, facts: &Facts, now: Timestamp) -> Markup {
+pub(in super::super) fn view(
+    language: Language,
+    facts: &Facts,
+    connection: Connection,
+    now: Timestamp,
+) -> Markup {
     let words = language.words();
-    let found = worries(words, facts, now);
+    let found = worries(words, facts, connection, now);
     html! {
         p id="sentence" class="lead" {
             (lists_sentence(words, facts)) " "

@@ -5,8 +5,9 @@ use std::time::Duration;
 use souk_common::clock::Timestamp;
 use souk_common::params::rounded_down;
 
+use super::super::Connection;
 use super::super::facts::Facts;
-use super::super::layout::{Place, age};
+use super::super::layout::{Place, age, minute};
 use super::super::words::{Words, fill};
 use crate::membership::peers::KeyStatus;
 
@@ -24,7 +25,7 @@ pub(super) struct Worry {
 }
 
 /// All, the most pressing first.
-pub(super) fn worries(words: &Words, facts: &Facts, now: Timestamp) -> Vec<Worry> {
+pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now: Timestamp) -> Vec<Worry> {
     let mut found = Vec::new();
     let mut worry = |id, place, text: String, reported: Vec<String>| {
         found.push(Worry {
@@ -56,6 +57,16 @@ pub(super) fn worries(words: &Words, facts: &Facts, now: Timestamp) -> Vec<Worry
     if !changed.is_empty() {
         let text = fill(words.worry_key, &[("shops", &changed.join(", "))]);
         worry("key", Place::Keys, text, Vec::new());
+    }
+    if connection.is_forked {
+        worry("forked", Place::Rounds, words.worry_forked.to_owned(), Vec::new());
+    }
+    if let Some(since) = connection
+        .offline_since
+        .filter(|since| now.since(*since) > TOO_OLD)
+    {
+        let text = fill(words.worry_offline, &[("when", &minute(since))]);
+        worry("offline", Place::Rounds, text, Vec::new());
     }
     match &facts.data {
         Ok(data) => {

@@ -130,9 +130,9 @@ texts! {
     // Today.
     lists_fresh lists_missing by_alone by_together by_model learned nothing_learned untrained orders_until
     all_well one_worry worries more
-    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read worry_old
+    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read worry_old worry_offline worry_forked
     card_lists card_lists_text card_data_text card_privacy_text card_privacy_unbounded card_gain_text card_gain_none
-    card_left_text card_left_none card_rounds_text card_rounds_none card_rounds_over card_unmatched_text
+    card_left_text card_left_none left_no_noise card_rounds_text card_rounds_none card_rounds_over card_unmatched_text
     card_unmatched_none card_keys_text card_keys_none own_catalogue
     // What left.
     left_lead left_none left_table left_when left_round left_bytes left_digest left_what left_masks left_state left_file
@@ -150,7 +150,7 @@ texts! {
     state_kept state_refused state_failed state_gone data_more_help
     // Rounds.
     rounds_lead rounds_next rounds_none rounds_over rounds_take rounds_decline rounds_charged rounds_heard rounds_heard_none rounds_when rounds_what
-    heard_accepted heard_declined heard_ready heard_received heard_rejected heard_slow heard_model heard_quorum heard_unmasked
+    heard_accepted heard_declined heard_ready heard_received heard_rejected heard_slow heard_model heard_quorum heard_unmasked heard_forked
     // A customer.
     customer_lead customer_label customer_button customer_unknown customer_has customer_nothing customer_list customer_list_none customer_rank customer_item
     customer_score customer_why customer_made customer_picture customer_picture_none customer_not_personal no_lists
@@ -162,6 +162,8 @@ texts! {
     // Keys.
     keys_lead keys_own keys_none keys_others keys_shop keys_state keys_print keys_qr key_own key_confirmed key_open key_changed keys_how_1
     keys_how_2 keys_how_3
+    // Reasons between shop and coordinator.
+    decline_budget decline_noise decline_no_noise decline_paused decline_plan decline_not_named decline_upload decline_forked decline_interrupted decline_failed decline_no_masks decline_few_shops decline_few_known decline_list decline_not_fetched decline_few_colluding decline_few_neighbours reject_not_open reject_length reject_digest reject_second reject_not_named reject_not_accepted reject_not_stored reject_not_signed
 }
 
 #[cfg(test)]
@@ -207,6 +209,7 @@ mod tests {
             include_str!("../views/mod.rs"),
             include_str!("../views/today.rs"),
             include_str!("../views/worries.rs"),
+            include_str!("../views/codes.rs"),
             include_str!("../views/left.rs"),
             include_str!("../views/privacy.rs"),
             include_str!("../views/gain.rs"),
