@@ -3,7 +3,6 @@
 mod house;
 mod operations;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Api;
 use super::config::HttpConfig;
 use crate::control::Service;
+use crate::data::compared_id;
 use crate::folder::Folder;
 use crate::page::{CustomerLists, CustomerLookUp, Page};
 use crate::recommend::RecommendOptions;
@@ -37,9 +38,14 @@ impl CustomerLists for Api {
             include_bought: false,
             explain: true,
         };
-        let list = shelf.lists.recommend(customer, &wishes);
-        let scores = shelf.lists.scores(customer).values;
-        let bought = shelf.lists.items_of(customer);
+        // As their arm of an experiment has it, without their having seen it; of the arm that gets bestsellers, what would be
+        // chosen for them.
+        let experiment = self.experiment.as_ref();
+        let of_arm = experiment.and_then(|(config, _)| shelf.of_arm(config.arm_of(&compared_id(user))));
+        let lists = of_arm.as_ref().unwrap_or(&shelf.lists);
+        let list = lists.recommend(customer, &wishes);
+        let scores = lists.scores(customer).values;
+        let bought = lists.items_of(customer);
         let catalogue = &shelf.lists.catalogue;
         let listed = list.items.iter();
         let best = listed.filter_map(|item| catalogue.row(&item.item_id)).collect();
