@@ -164,6 +164,19 @@ fn the_page_of_the_api_has_every_key_of_rules_and_every_kind_of_list() {
             kind.name()
         );
     }
+    let (_, section) = page.split_once("\n## Rules\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let examples = section
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let mut understood = 0;
+    for example in examples {
+        let rules = souk_client::rules::file::ListRules::parse(example, Some(&BTreeSet::new()));
+        assert!(rules.is_ok(), "{example}: {}", rules.unwrap_err());
+        understood += 1;
+    }
+    assert_eq!(understood, 2);
 }
 
 /// How many keys the structs of these files have, each of which must stand in code on the page.
