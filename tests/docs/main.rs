@@ -3,6 +3,7 @@
 mod house;
 mod operations;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
