@@ -1,10 +1,12 @@
 //! Requests as a web shop, a browser and somebody with bad intentions send them.
 
+mod door;
+mod experiment;
 mod rules;
+mod server;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -296,115 +298,6 @@ fn an_item_is_explained_also_when_it_is_not_listed() {
 }
 
 #[test]
-fn a_browser_asks_for_its_own_customer_only() {
-    let shop = Shop::open();
-    let (status, token) = shop.post(
-        "/v1/customer-tokens",
-        json!({"user": "U1@example.com", "minutes": 5}),
-    );
-    assert_eq!(status, StatusCode::OK);
-    let token = token["token"].as_str().unwrap().to_owned();
-    assert_eq!(
-        shop.get_as(&token, "/v1/recommendations/u1@EXAMPLE.com").0,
-        StatusCode::OK
-    );
-    assert_eq!(
-        shop.get_as(&token, "/v1/recommendations/u2").0,
-        StatusCode::FORBIDDEN
-    );
-    assert_eq!(
-        shop.get_as(&token, "/v1/explain/u2/item-00").0,
-        StatusCode::FORBIDDEN
-    );
-    assert_eq!(shop.get_as(&token, "/v1/metrics").0, StatusCode::FORBIDDEN);
-    assert_eq!(
-        shop.post_as(&token, "/v1/customer-tokens", json!({"user": "u2"}))
-            .0,
-        StatusCode::FORBIDDEN
-    );
-    let event = |user: &str| json!({"user": user, "item": "item-01", "kind": "view"});
-    assert_eq!(
-        shop.post_as(&token, "/v1/events", event("u1@example.com")).0,
-        StatusCode::OK
-    );
-    assert_eq!(
-        shop.post_as(&token, "/v1/events", event("u2")).0,
-        StatusCode::FORBIDDEN
-    );
-    for path in ["/v1/recommendations/u1", "/v1/explain/u1/item-00", "/v1/metrics"] {
-        assert_eq!(shop.get_as("", path).0, StatusCode::UNAUTHORIZED, "{path}");
-        assert_eq!(shop.get_as("wrong", path).0, StatusCode::UNAUTHORIZED, "{path}");
-    }
-    let (status, _) = shop.get_as(&shop.customers_token("u1"), "/v1/recommendations/u1");
-    assert_eq!(status, StatusCode::OK);
-}
-
-#[test]
-fn only_names_and_pages_that_the_owner_named_may_ask() {
-    let shop = Shop::open();
-    let ask = |host: &str, origin: &str, path: &str| {
-        let request = Request::get(path).header(header::HOST, host);
-        let request = match origin {
-            "" => request,
-            origin => request.header(header::ORIGIN, origin),
-        };
-        shop.answer(request.body(Body::empty()).unwrap()).0
-    };
-    for host in [
-        "localhost:4480",
-        "[::1]:4480",
-        "souk.shop.example",
-        "SOUK.shop.example:443",
-    ] {
-        assert_eq!(ask(host, "", "/v1/popular"), StatusCode::OK, "{host}");
-    }
-    for host in [
-        "evil.example",
-        "127.0.0.1.evil.example",
-        "10.0.0.7:4480",
-        "",
-        "a b",
-    ] {
-        assert_eq!(
-            ask(host, "", "/v1/popular"),
-            StatusCode::MISDIRECTED_REQUEST,
-            "{host}"
-        );
-    }
-    assert_eq!(
-        ask("localhost:4480", "https://www.shop.example", "/v1/popular"),
-        StatusCode::OK
-    );
-    assert_eq!(
-        ask("localhost:4480", "http://localhost:4480", "/v1/popular"),
-        StatusCode::OK
-    );
-    for origin in [
-        "https://evil.example",
-        "null",
-        "https://www.shop.example.evil.example",
-    ] {
-        assert_eq!(
-            ask("localhost:4480", origin, "/v1/popular"),
-            StatusCode::FORBIDDEN,
-            "{origin}"
-        );
-    }
-    let cross_site = Request::post("/v1/events")
-        .header(header::HOST, "localhost")
-        .header(header::ORIGIN, "https://evil.example")
-        .header(header::AUTHORIZATION, format!("Bearer {}", shop.token()))
-        .body(Body::from("{}"));
-    assert_eq!(shop.answer(cross_site.unwrap()).0, StatusCode::FORBIDDEN);
-    let preflight = Request::options("/v1/events")
-        .header(header::HOST, "localhost")
-        .header(header::ORIGIN, "https://www.shop.example")
-        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
-        .body(Body::empty());
-    assert_eq!(shop.answer(preflight.unwrap()).0, StatusCode::NO_CONTENT);
-}
-
-#[test]
 fn what_makes_no_sense_is_said_with_the_value() {
     let shop = Shop::open();
     for (path, said) in [
@@ -532,58 +425,6 @@ fn without_lists_it_says_so_and_takes_events_all_the_same() {
     assert_eq!(shop.post("/v1/events", event).0, StatusCode::OK);
 }
 
-#[test]
-fn an_experiment_gives_each_customer_one_kind_of_list_and_counts_what_they_buy() {
-    let experiment = toml::from_str("name = 'a'\nbestsellers = 1\nalone = 1\ntogether = 1").unwrap();
-    let shop = Shop::of(ShopConfig {
-        experiment: Some(experiment),
-        ..ShopConfig::default()
-    });
-    assert_eq!(Shop::open().get("/v1/experiment").0, StatusCode::NOT_FOUND);
-    assert_eq!(shop.get_as("", "/v1/experiment").0, StatusCode::UNAUTHORIZED);
-    let mut kinds = std::collections::BTreeMap::new();
-    for user in 0..30 {
-        let path = format!("/v1/recommendations/u{user}?k=3");
-        let (status, list) = shop.get(&path);
-        assert_eq!(
-            (status, &shop.get(&path).1["made_by"]),
-            (StatusCode::OK, &list["made_by"])
-        );
-        let kind = list["made_by"].as_str().unwrap().to_owned();
-        assert!(list["list"].as_str().unwrap().starts_with(&kind), "{list}");
-        kinds.entry(kind).or_insert_with(Vec::new).push((user, list));
-    }
-    // Without a release those of the third arm get what everybody gets.
-    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["alone", "bestsellers"]);
-    let (user, list) = &kinds["bestsellers"][0];
-    let event = json!({"user": format!("u{user}"), "item": list["items"][0]["item"], "kind": "purchase"});
-    assert_eq!(shop.post("/v1/events", event).0, StatusCode::OK);
-    let (status, report) = shop.get("/v1/experiment");
-    assert_eq!(status, StatusCode::OK, "{report}");
-    let arms = report["arms"].as_array().unwrap();
-    let count = |key: &str| arms.iter().map(|arm| arm[key].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(
-        (arms.len(), count("customers"), count("bought")),
-        (3, 30, 1),
-        "{report}"
-    );
-    assert_eq!(
-        (&arms[0]["arm"], &arms[0]["bought"]),
-        (&json!("bestsellers"), &json!(1))
-    );
-    assert!(
-        report["notes"].to_string().contains("the arm together"),
-        "{report}"
-    );
-    assert!(
-        report["differences"][0]["words"]
-            .as_str()
-            .unwrap()
-            .contains("fewer than 100"),
-        "{report}"
-    );
-}
-
 /// Every route with the methods that it is described with.
 fn described(shop: &Shop) -> Vec<(String, String)> {
     let (_, text) = shop.get_as("", "/v1/openapi.json");
@@ -635,94 +476,4 @@ fn metrics_count_requests_by_route_and_events() {
     ] {
         assert!(text.contains(line), "{text}");
     }
-}
-
-/// A service on a port of the system's choice.
-fn served(shop: &Shop) -> HttpServer {
-    let any = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
-    shop.api
-        .serve(&Folder::new(shop.dir.path()), &shop.config.http, any)
-        .unwrap()
-}
-
-fn exchange(address: SocketAddr, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    // The server may answer, and close, before it has read all.
-    let _ = stream.write_all(request);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-const HEALTH: &[u8] = b"GET /v1/healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-
-#[test]
-fn heads_of_a_megabyte_and_what_is_no_http_are_refused_and_others_are_served() {
-    let shop = Shop::open();
-    let server = served(&shop);
-    let huge = [
-        b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ",
-        &vec![b'a'; 1 << 20][..],
-        b"\r\n\r\n",
-    ]
-    .concat();
-    let answer = exchange(server.address(), &huge);
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
-        "{answer}"
-    );
-    let answer = exchange(server.address(), b"\x16\x03\x01 this is no HTTP\r\n\r\n");
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
-        "{answer}"
-    );
-    let answer = exchange(server.address(), HEALTH);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let address = server.address();
-    drop(server);
-    assert!(TcpStream::connect(address).is_err(), "it listens no more");
-}
-
-#[test]
-fn idle_connections_keep_nobody_out() {
-    let shop = Shop::open();
-    let server = served(&shop);
-    // More than may be open at once; as many as a test may have files open.
-    let idle: Vec<TcpStream> = (0..700)
-        .map_while(|_| TcpStream::connect(server.address()).ok())
-        .collect();
-    assert!(idle.len() > 550, "{}", idle.len());
-    let answer = exchange(server.address(), HEALTH);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
-#[test]
-fn a_service_that_others_can_reach_needs_a_certificate() {
-    let shop = Shop::open();
-    let folder = Folder::new(shop.dir.path());
-    let open = SocketAddr::from(([0, 0, 0, 0], 0));
-    let said = shop
-        .api
-        .serve(&folder, &shop.config.http, open)
-        .unwrap_err()
-        .to_string();
-    assert!(said.contains("tls_cert"), "{said}");
-    let half = HttpConfig {
-        tls_cert: Some("cert.pem".into()),
-        ..HttpConfig::default()
-    };
-    assert!(
-        half.tls(&folder, open)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("both")
-    );
-    let missing = HttpConfig {
-        tls_key: Some("key.pem".into()),
-        ..half
-    };
-    let said = format!("{:#}", missing.tls(&folder, open).err().unwrap());
-    assert!(said.contains("cert.pem"), "{said}");
 }

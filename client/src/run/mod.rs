@@ -56,8 +56,8 @@ use control::{leave, serve_control};
 use duplicate::Replaced;
 use output::Owner;
 use refit::Refit;
-use stop::Offline;
 pub use stop::StopRules;
+use stop::{Offline, stopped};
 
 /// What reaches the driver.
 enum Input {
@@ -123,17 +123,6 @@ pub async fn run_on(
     let owner = Owner::Elsewhere(Box::new(tell));
     let mut driver = Driver::open(platform, folder, ends, owner)?;
     driver.run(stop).await
-}
-
-/// Done when the owner or the system ends the program.
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = stop.recv() => {}
-        }
-    })
 }
 
 struct Driver {

@@ -1,4 +1,4 @@
-//! When `run` ends by itself.
+//! When `run` ends: by itself, or because somebody ends it.
 
 use std::time::Duration;
 
@@ -14,6 +14,17 @@ pub struct StopRules {
     /// dials again for as long as it runs.
     #[arg(long = "give-up-after", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub after_alone: Option<Duration>,
+}
+
+/// Done when the owner or the system ends the program.
+pub(super) fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = stop.recv() => {}
+        }
+    })
 }
 
 /// Since when a shop has had no connection, and how long its owner bears that.
