@@ -18,7 +18,7 @@ use souk_common::ids::Digest;
 use souk_common::table::Moment;
 
 use super::*;
-use crate::data::interaction::{Interaction, Sink};
+use crate::data::interaction::{Interaction, OrderKey, Sink};
 use crate::data::{DataReport, Reading, ShopDataConfig, read_interactions};
 use crate::interactions::rows::open;
 
@@ -249,6 +249,10 @@ struct Taken(u64);
 impl Sink for Taken {
     fn take(&mut self, _: &Interaction<'_>) -> io::Result<()> {
         self.0 += 1;
+        Ok(())
+    }
+
+    fn take_not_bought(&mut self, _: OrderKey, _: &str) -> std::io::Result<()> {
         Ok(())
     }
 }
