@@ -52,6 +52,7 @@ use guard::Guard;
 use metrics::ApiMetrics;
 use problem::Problem;
 pub use server::HttpServer;
+use server::MOST_CONNECTIONS;
 use tokens::Tokens;
 
 /// What requests are answered from.
@@ -158,7 +159,7 @@ impl Api {
         address: SocketAddr,
     ) -> anyhow::Result<HttpServer> {
         let tls = config.tls(folder, address)?;
-        HttpServer::start(address, tls, self.app(config, address))
+        HttpServer::start(address, tls, self.app(config, address), MOST_CONNECTIONS)
     }
 }
 

@@ -34,11 +34,16 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens at `address` and answers by `app`.
+    /// Listens at `address` and answers by `app`, on at most `most` connections at once, of which the longest idle makes way.
     ///
     /// # Errors
     /// When the address can't be had: another program listens there, or it is none of this machine's.
-    pub fn start(address: SocketAddr, tls: Option<TlsAcceptor>, app: Router) -> anyhow::Result<Self> {
+    pub fn start(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        app: Router,
+        most: usize,
+    ) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind(address).with_context(|| {
             format!("can't listen at {address}: choose another `listen` under [http] in shop.toml, or another --http")
         })?;
@@ -55,7 +60,7 @@ impl HttpServer {
             .spawn(move || {
                 runtime.block_on(async move {
                     match TcpListener::from_std(listener) {
-                        Ok(listener) => accept(&listener, tls, app, stopped).await,
+                        Ok(listener) => accept(&listener, tls, (app, most), stopped).await,
                         Err(error) => tracing::error!(%error, "the HTTP service can't listen"),
                     }
                 });
@@ -87,10 +92,10 @@ impl Drop for HttpServer {
 async fn accept(
     listener: &TcpListener,
     tls: Option<TlsAcceptor>,
-    app: Router,
+    (app, most): (Router, usize),
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Places::new(MOST_CONNECTIONS));
+    let places = Arc::new(Places::new(most));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -168,8 +173,8 @@ async fn serve(
 }
 
 const THREADS: usize = 2;
-/// Open at once; the longest idle one makes way for a new one.
-const MOST_CONNECTIONS: usize = 512;
+/// Connections at once of a shop's service.
+pub(super) const MOST_CONNECTIONS: usize = 512;
 /// For the head of a request, also of the next one on a connection that stays open.
 const TIME_FOR_A_HEAD: Duration = Duration::from_secs(10);
 /// From the head to the answer, the body among it.
