@@ -369,19 +369,28 @@ mod tests {
 
     #[test]
     fn the_split_of_a_split_is_the_same() {
+        let item = |user: usize, step: usize| (user * 5 + step * 7) % 30;
+        let line =
+            |user: usize, step: usize, time: String| format!("u{user:02},i{},{time}\n", item(user, step));
+        let all = || (0..20).flat_map(|user| (0..8).map(move |step| (user, step)));
+        // Two days; one moment, customers by turns; and what was bought again later, in the middle of a day's lines.
+        let days = all().map(|(user, step)| line(user, step, format!("2024-02-0{}", 1 + step / 4)));
+        is_the_same_twice(&days.collect::<String>());
+        let turns = (0..8).flat_map(|step| (0..20).map(move |user| (user, step)));
+        let moment = turns.map(|(user, step)| line(user, step, "1706745600".to_owned()));
+        is_the_same_twice(&moment.collect::<String>());
+        let again = all().map(|(user, step)| {
+            let bought = line(user, step, format!("2024-02-0{}", 1 + step / 4));
+            bought + &line(user, step / 2, "2024-02-02".to_owned())
+        });
+        is_the_same_twice(&again.collect::<String>());
+    }
+
+    fn is_the_same_twice(lines: &str) {
         let dir = tempfile::tempdir().expect("a folder");
         let first = dir.path().join("data");
         fs::create_dir(&first).expect("a folder");
-        let mut orders = String::from("user_id,item_id,timestamp\n");
-        for user in 0..20 {
-            for step in 0..8 {
-                orders += &format!(
-                    "u{user:02},i{},2024-02-0{}\n",
-                    (user * 5 + step * 7) % 30,
-                    1 + step / 4
-                );
-            }
-        }
+        let orders = format!("user_id,item_id,timestamp\n{lines}");
         fs::write(first.join("orders.csv"), orders).expect("written");
         let (once, twice) = (dir.path().join("once"), dir.path().join("twice"));
         assert!(run(&args(Some(&first), 1, &once)).expect("split"));

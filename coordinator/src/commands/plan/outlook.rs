@@ -94,10 +94,12 @@ mod tests {
             Plan::from_toml(&text).unwrap()
         };
         assert!(large_delta(&plan("5e-4")).is_empty());
-        let said = large_delta(&plan("0.5"));
-        assert!(
-            matches!(&said[..], [line] if line.contains("2000 customers") && line.contains("south") && line.contains("1e-4")),
-            "{said:?}"
-        );
+        for delta in ["0.5", "5.01e-4", "0.999"] {
+            let said = large_delta(&plan(delta));
+            assert!(
+                matches!(&said[..], [line] if line.contains("2000 customers") && line.contains("south") && line.contains("1e-4")),
+                "{said:?}"
+            );
+        }
     }
 }
