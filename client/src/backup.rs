@@ -4,7 +4,7 @@
 //! The ledger is copied after it: every update that the store knows is then in the ledger, and a line that is just being
 //! written is charged for when the copy is opened. Of models, plans and catalogues, what is in use and what makes lists is
 //! copied, so that a restored shop recommends at once; older ones are not. Events that a web shop reported are nowhere else: their
-//! journal is copied, and the secrets that it reports them by.
+//! journal is copied, who is in which arm of an experiment, and the secrets of the HTTP service.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,6 +58,7 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
     files += copy_rules(folder, &there)?;
     files += copy_learned(folder, store, &there)?;
     files += copy_folder(&folder.events(), &there.events())?;
+    files += copy_folder(&folder.experiments(), &there.experiments())?;
     files += copy_folder(&folder.http(), &there.http())?;
     // Last, so that it never knows of more than the ledger beside it.
     fs::rename(&aside, there.store())?;

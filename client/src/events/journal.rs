@@ -279,6 +279,7 @@ mod tests {
     use super::*;
     use crate::data::ShopDataConfig;
     use crate::data::interaction::Kind;
+    use crate::interactions::erase::erase;
     use crate::interactions::import::import;
     use crate::interactions::read::read_store;
 
@@ -367,6 +368,12 @@ mod tests {
         append(&journal, vec![of_order(Kind::Return)], tomorrow).unwrap();
         let after = tomorrow + Duration::from_secs(86_400);
         assert_eq!(histories(after), [["pot"], ["cup"]]);
+        // With the end of the store, whatever names a customer is gone.
+        drop(journal);
+        std::fs::create_dir(folder.experiments()).unwrap();
+        std::fs::write(folder.experiments().join("a.jsonl"), "{}\n").unwrap();
+        erase(&folder).unwrap();
+        assert!(!folder.events().exists() && !folder.experiments().exists());
     }
 
     #[test]

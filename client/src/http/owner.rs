@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Api;
 use super::config::HttpConfig;
 use crate::control::Service;
-use crate::data::compared_id;
 use crate::folder::Folder;
 use crate::page::{CustomerLists, CustomerLookUp, Page};
 use crate::recommend::RecommendOptions;
@@ -38,10 +37,7 @@ impl CustomerLists for Api {
             include_bought: false,
             explain: true,
         };
-        // As their arm of an experiment has it, without their having seen it; of the arm that gets bestsellers, what would be
-        // chosen for them.
-        let experiment = self.experiment.as_ref();
-        let of_arm = experiment.and_then(|(config, _)| shelf.of_arm(config.arm_of(&compared_id(user))));
+        let of_arm = self.lists_of_arm(&shelf, user);
         let lists = of_arm.as_ref().unwrap_or(&shelf.lists);
         let list = lists.recommend(customer, &wishes);
         let scores = lists.scores(customer).values;

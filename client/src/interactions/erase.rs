@@ -10,18 +10,21 @@ use super::InteractionsError;
 use super::manifest::{lock, store_folder};
 use crate::folder::Folder;
 
-/// Destroys the store and the journal of events with their folders: every file is written over before it is removed. How many
-/// files there were.
+/// Destroys the store, the journal of events and the lists of who is in which experiment, with their folders: every file is
+/// written over before it is removed. How many files there were.
 ///
 /// # Errors
 /// When an import is under way, or of the disk: what is not destroyed is still there then.
 pub fn erase(folder: &Folder) -> Result<usize, InteractionsError> {
     let store = store_folder(folder);
     let held = store.exists().then(|| lock(folder)).transpose()?;
-    let journal = erase_files(folder, &folder.events())?;
-    let segments = erase_files(folder, &store)?;
+    let of_customers = [folder.events(), folder.experiments(), store];
+    let mut files = 0;
+    for path in &of_customers {
+        files += erase_files(folder, path)?;
+    }
     drop(held);
-    for emptied in [folder.events(), store] {
+    for emptied in of_customers {
         match fs::remove_dir(&emptied) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(InteractionsError::Disk {
@@ -32,7 +35,7 @@ pub fn erase(folder: &Folder) -> Result<usize, InteractionsError> {
             _ => {}
         }
     }
-    Ok(journal + segments)
+    Ok(files)
 }
 
 fn erase_files(folder: &Folder, from: &Path) -> Result<usize, InteractionsError> {

@@ -19,7 +19,7 @@ use crate::events::live::Visit;
 use crate::experiment::Arm;
 use crate::recommend::reasons::{Reason, Through};
 use crate::recommend::shelf::Shelf;
-use crate::recommend::{Customer, RecommendOptions, Recommended};
+use crate::recommend::{Customer, RecommendOptions, Recommendable, Recommended};
 use crate::rules::arrange::Wanted;
 use crate::rules::file::ListKind;
 use crate::stack::ServedBy;
@@ -188,14 +188,16 @@ pub(super) async fn explain(
     let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
     let visit = api.visit(&shelf, &user);
     let customer = visit.customer(shelf.customer(&user));
-    let scores = shelf.lists.scores(customer).values;
+    let of_arm = api.lists_of_arm(&shelf, &user);
+    let lists = of_arm.as_ref().unwrap_or(&shelf.lists);
+    let scores = lists.scores(customer).values;
     let listed = shelf.lists.explained(customer, row);
     let better = scores.iter().filter(|score| **score > scores[row as usize]);
     Ok(Json(Explanation {
         user,
         rank: better.count() + 1,
         of: scores.len(),
-        has: shelf.lists.items_of(customer).contains(&row),
+        has: lists.items_of(customer).contains(&row),
         may_be_listed: shelf.lists.rules.may_list(row, ListKind::Recommendations),
         item: listed.items.into_iter().next().map(ListedItem::from),
     }))
@@ -329,6 +331,13 @@ impl Api {
         let arm = config.arm_of(&user);
         exposures.note(&user, arm, self.clock.now());
         Some(arm)
+    }
+
+    /// What makes a customer's lists by their arm of an experiment, without their having seen one; none where that is what makes
+    /// everybody's, and of the arm that gets bestsellers, for which nothing is chosen.
+    pub(in crate::http) fn lists_of_arm(&self, shelf: &Shelf, user: &str) -> Option<Recommendable> {
+        let (config, _) = self.experiment.as_ref()?;
+        shelf.of_arm(config.arm_of(&compared_id(user)))
     }
 
     /// The list of an arm that gets bestsellers.
