@@ -441,7 +441,7 @@ pub const MAX_ITEMS: usize = 4_000_000;
 pub const GTIN_DIGITS: usize = 14;
 
 /// Most numbers of an item's vector.
-pub const VECTOR_NUMBERS: usize = 32;
+pub const VECTOR_NUMBERS: usize = 64;
 
 /// The largest magnitude of a number in a vector. At mean square length 1 even a lone vector among [`MAX_ITEMS`] is
 /// shorter than 2,001.

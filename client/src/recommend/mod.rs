@@ -7,6 +7,7 @@
 //! | [`reasons`] | why an item stands in it |
 //! | `ruled` | the owner's rules over all that |
 //! | [`rules_report`] | what the owner's rules would do |
+//! | [`newcomers`] | places for items that nobody has bought yet |
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
 //! | [`shelf`] | all of that at one moment, for many requests |
@@ -16,6 +17,7 @@
 pub mod blobs;
 pub mod cache;
 pub mod names;
+pub mod newcomers;
 pub mod picture;
 pub mod reasons;
 pub mod related;
@@ -40,6 +42,7 @@ use crate::rules::compiled::CompiledRules;
 use crate::rules::file::ListKind;
 use crate::stack::ServedBy;
 use names::UnknownName;
+use newcomers::Newcomers;
 use reasons::Reason;
 use serving::Serving;
 
@@ -58,6 +61,8 @@ pub struct Recommendable {
     pub serving: Serving,
     /// What the owner decided of lists.
     pub rules: Arc<CompiledRules>,
+    /// What places for new items are filled by; none where a trained model makes lists.
+    pub newcomers: Option<Arc<Newcomers>>,
 }
 
 /// What scores items for a user.
@@ -224,6 +229,19 @@ impl Recommendable {
         shopper.items(self.catalogue.len())
     }
 
+    /// The list of a customer by its scores and the owner's rules, and which of its items stand in places kept for new ones.
+    fn list(
+        &self,
+        customer: Customer<'_>,
+        scores: &[f32],
+        wishes: &RecommendOptions,
+        allowed: impl Fn(u32) -> bool,
+    ) -> (Arranged, HashSet<u32>) {
+        let mut arranged = self.best(customer, scores, wishes, &allowed);
+        let new = self.let_newcomers_in(&mut arranged, customer, wishes, allowed);
+        (arranged, new)
+    }
+
     /// The best items for a customer by their scores and the owner's rules, best first, of those that are `allowed`.
     pub fn best(
         &self,
@@ -246,6 +264,7 @@ impl Recommendable {
             kind: ListKind::Recommendations,
             k: wishes.k,
             cart: customer.cart,
+            beside: &[],
         };
         self.rules
             .arrange((0u32..).zip(scores.iter().copied()), allowed, &wanted)
@@ -283,7 +302,7 @@ impl Recommendable {
             items: if is_sold { vec![(item, score)] } else { Vec::new() },
             ..Arranged::default()
         };
-        self.listing(customer, scores.personal, &arranged, true)
+        self.listing(customer, scores.personal, &arranged, &HashSet::new(), true)
     }
 
     /// The list for a customer.
@@ -299,8 +318,8 @@ impl Recommendable {
         allowed: impl Fn(u32) -> bool,
     ) -> Recommendations {
         let scores = self.scores(customer);
-        let arranged = self.best(customer, &scores.values, wishes, allowed);
-        self.listing(customer, scores.personal, &arranged, wishes.explain)
+        let (arranged, new) = self.list(customer, &scores.values, wishes, allowed);
+        self.listing(customer, scores.personal, &arranged, &new, wishes.explain)
     }
 
     fn listing(
@@ -308,6 +327,7 @@ impl Recommendable {
         customer: Customer<'_>,
         personal: bool,
         arranged: &Arranged,
+        new: &HashSet<u32>,
         explain: bool,
     ) -> Recommendations {
         let own = self.items_of(customer);
@@ -315,7 +335,16 @@ impl Recommendable {
         let interests = self.interests_of(customer, &own);
         let mut why = match &self.ranker {
             _ if !explain => Vec::new(),
-            Ranker::Stack(stack, _) => reasons::of_stack(stack, &self.catalogue, &interests, &ranked),
+            Ranker::Stack(stack, _) => {
+                let (late, early): (Vec<u32>, Vec<u32>) = ranked.iter().partition(|row| new.contains(row));
+                let of = |stack, rows: &[u32]| reasons::of_stack(stack, &self.catalogue, &interests, rows);
+                // New items stand last.
+                let mut why = of(stack, &early);
+                if let Some(newcomers) = self.newcomers.as_ref().filter(|_| !late.is_empty()) {
+                    why.extend(of(&newcomers.stack, &late));
+                }
+                why
+            }
             Ranker::Model(model) if personal => {
                 let history = self.history_of(customer, interests);
                 reasons::of(model, &self.catalogue, &history, &ranked)
@@ -331,7 +360,11 @@ impl Recommendable {
             .map(|(at, ((row, score), reasons))| {
                 let rules = explain.then(|| {
                     let in_cart = customer.cart.contains(row);
-                    self.rules.why(*row, ListKind::Recommendations, in_cart)
+                    let mut why = self.rules.why(*row, ListKind::Recommendations, in_cart);
+                    if new.contains(row) {
+                        why.push(IN_A_KEPT_PLACE.to_owned());
+                    }
+                    why
                 });
                 let item = &self.catalogue.items()[*row as usize];
                 Recommended {
@@ -387,6 +420,8 @@ impl Recommendable {
         model.fit_user(&History { items, times }, None, &[], rng)
     }
 }
+
+const IN_A_KEPT_PLACE: &str = "nobody here has bought it yet: in a place that `new_items` keeps";
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -9,6 +9,7 @@ use souk_common::ids::Digest;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
+use super::newcomers::Newcomers;
 use super::picture::Picture;
 use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
@@ -306,6 +307,10 @@ impl ListService {
             own_catalogue: source.own_catalogue,
             dataset: Arc::clone(&source.sources.dataset),
             serving: source.serving.clone(),
+            newcomers: used.as_ref().and_then(|stack| {
+                let stack = stack.newcomers()?.clone();
+                Some(Arc::new(Newcomers::new(stack, &source.sources.dataset)))
+            }),
             rules,
         };
         Ok((lists, used))

@@ -41,6 +41,7 @@ pub(crate) fn shelf() -> Recommendable {
         rules: Arc::new(CompiledRules::none(&catalogue)),
         catalogue,
         dataset: Arc::new(dataset),
+        newcomers: None,
     }
 }
 

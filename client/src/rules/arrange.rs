@@ -17,6 +17,8 @@ pub struct Wanted<'a> {
     pub k: usize,
     /// Rows that lie in the customer's cart.
     pub cart: &'a [u32],
+    /// Rows that stand in the list already: they are not listed again, and count as variants and for brands and categories.
+    pub beside: &'a [u32],
 }
 
 /// A list.
@@ -59,6 +61,8 @@ impl CompiledRules {
             true => wanted.cart,
             false => &[],
         };
+        let beside: HashSet<u32> = wanted.beside.iter().copied().collect();
+        let allowed = |row| !beside.contains(&row) && allowed(row);
         let pins = self.pins(wanted.kind);
         let pins = pins.filter(|pin| masks.pinnable.get(pin.row) && allowed(pin.row));
         let pins = pins.filter(|pin| self.rules.file.show_in_cart || !wanted.cart.contains(&pin.row));
@@ -103,7 +107,7 @@ impl CompiledRules {
             candidate.moved = candidate.score + spread * candidate.moved;
         }
         let found = candidates.len();
-        let mut chosen = Chosen::new(self, &pins);
+        let mut chosen = Chosen::new(self, &pins, wanted.beside);
         let mut items = self.choose(Best::new(candidates, wanted.k), wanted, &mut chosen);
         for pin in &pins {
             let at = (pin.place - 1).min(items.len());
@@ -231,7 +235,7 @@ struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    fn new(rules: &'a CompiledRules, pins: &[PinnedRow]) -> Self {
+    fn new(rules: &'a CompiledRules, pins: &[PinnedRow], beside: &[u32]) -> Self {
         let mut chosen = Self {
             rules,
             pinned: pins.len(),
@@ -240,9 +244,9 @@ impl<'a> Chosen<'a> {
             categories: HashMap::new(),
             capped: 0,
         };
-        for pin in pins {
-            chosen.is_first_variant(pin.row);
-            chosen.take(pin.row);
+        for row in pins.iter().map(|pin| pin.row).chain(beside.iter().copied()) {
+            chosen.is_first_variant(row);
+            chosen.take(row);
         }
         chosen
     }

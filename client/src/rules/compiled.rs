@@ -293,6 +293,16 @@ impl CompiledRules {
         self.pins.iter().filter(here).copied()
     }
 
+    /// Whether an item stands at a place of its own in lists of a kind.
+    pub fn is_pinned(&self, row: u32, kind: ListKind) -> bool {
+        self.pins(kind).any(|pin| pin.row == row)
+    }
+
+    /// How many places of a customer's list are kept for items that nobody has bought here yet.
+    pub fn new_items(&self) -> usize {
+        self.rules.file.new_items
+    }
+
     pub(super) fn variant(&self, row: u32) -> u32 {
         self.variants[row as usize]
     }

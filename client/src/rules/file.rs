@@ -31,6 +31,8 @@ pub struct RulesFile {
     pub at_most_of_a_category: Option<usize>,
     /// 0 (the default): by score alone, to 1: as unlike each other as can be.
     pub diversity: f32,
+    /// How many of the last places of a customer's list are kept for items that nobody has bought here yet.
+    pub new_items: usize,
     /// The half-life in days of what an item gains by being new here.
     pub freshness: Option<f64>,
     /// What variants of one product share: `"item_group_id"` of a feed, a number's name, or the beginning of a tag up to `:`; `"off"`:
@@ -362,6 +364,12 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
                 "{name} is 0, which hides everything: it is 1 or more"
             )));
         }
+    }
+    if file.new_items > MOST_PLACE {
+        return Err(RulesError::wrong(format!(
+            "new_items is {}; it is from 0 to {MOST_PLACE}",
+            file.new_items
+        )));
     }
     if !(0.0..=1.0).contains(&file.diversity) {
         return Err(RulesError::wrong(format!(

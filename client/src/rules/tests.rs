@@ -54,7 +54,16 @@ fn compiled(text: &str) -> CompiledRules {
 /// i0 has the highest score, 10.
 fn list_of(rules: &CompiledRules, kind: ListKind, k: usize, cart: &[u32]) -> Arranged {
     let scored = (0u32..10).map(|row| (row, 10.0 - row as f32));
-    rules.arrange(scored, |_| true, &Wanted { kind, k, cart })
+    rules.arrange(
+        scored,
+        |_| true,
+        &Wanted {
+            kind,
+            k,
+            cart,
+            beside: &[],
+        },
+    )
 }
 
 fn rows(text: &str) -> Vec<u32> {
@@ -100,6 +109,7 @@ fn boosts_move_by_standard_deviations_on_any_scale() {
             kind: ListKind::Recommendations,
             k: 10,
             cart: &[],
+            beside: &[],
         };
         let list = rules.arrange(scored, |_| true, &wanted).items;
         list.into_iter().map(|(row, _)| row).collect::<Vec<u32>>()
@@ -169,6 +179,7 @@ fn variants_are_told_by_a_tag_or_a_number_or_by_title_and_brand() {
             kind: ListKind::Recommendations,
             k: 9,
             cart: &[],
+            beside: &[],
         };
         // The best of two variants stands in the list.
         let scored = [1.0, 5.0, 3.0, 2.0]
@@ -309,6 +320,7 @@ fn scores_that_are_no_number_are_never_listed_and_many_variants_do_not_shorten_a
         kind: ListKind::Recommendations,
         k: 3,
         cart: &[],
+        beside: &[],
     };
     let list = rules.arrange(scored, |row| row != 902, &wanted).items;
     assert_eq!(list, [(0, -0.0), (903, -903.0), (904, -904.0)]);
@@ -332,7 +344,7 @@ proptest! {
         let rules = compiled(&text);
         for kind in ListKind::ALL {
             let scored = (0u32..).zip(scores.iter().copied());
-            let list = rules.arrange(scored, |row| row != 7, &Wanted { kind, k, cart: &cart });
+            let list = rules.arrange(scored, |row| row != 7, &Wanted { kind, k, cart: &cart, beside: &[] });
             let rows: Vec<u32> = list.items.iter().map(|(row, _)| *row).collect();
             let distinct: std::collections::BTreeSet<u32> = rows.iter().copied().collect();
             prop_assert_eq!(distinct.len(), rows.len());

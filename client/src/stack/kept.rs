@@ -22,6 +22,9 @@ pub struct KeptStack {
     pub alone: Weights,
     /// Of these and the federated ones; none if there are none.
     pub together: Option<Weights>,
+    /// For items that nobody has bought yet; none where nothing is known of items but their ids.
+    #[serde(default)]
+    pub newcomers: Option<Weights>,
     /// How often the stack alone hits.
     pub alone_hits: HitRate,
     /// How together compares; none without federated channels.
@@ -39,6 +42,7 @@ impl KeptStack {
             key,
             alone: weights(&fit.alone),
             together: fit.together.as_ref().map(weights),
+            newcomers: fit.newcomers.as_ref().map(weights),
             alone_hits: fit.alone_hits,
             gate: fit.gate,
         }

@@ -13,9 +13,11 @@ pub mod gain;
 pub mod kept;
 pub mod sources;
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use souk_common::channels::{self, Channels, content};
+use souk_common::channels::{self, Channels, ExpectedPopularity, content};
 use souk_common::dataset::{Dataset, History};
 use souk_common::features::Features;
 use souk_common::ids::Digest;
@@ -43,6 +45,7 @@ pub struct ShopStack {
     catalogue: Digest,
     alone: Stack,
     together: Option<Stack>,
+    newcomers: Option<Stack>,
     kept: KeptStack,
     epsilon: Option<f64>,
 }
@@ -61,7 +64,8 @@ impl ShopStack {
         let content = content::channels(&features);
         let federated = sources.federated(&content)?;
         let local = channels::local(&sources.dataset, &features);
-        let all = [content.clone(), local, federated.clone()].concat();
+        let expected: Channels = vec![Arc::new(ExpectedPopularity::fit(&sources.dataset, &features))];
+        let all = [content.clone(), local, federated.clone(), expected].concat();
         let again = kept.filter(|kept| kept.key == sources.key());
         if let Some(kept) = again
             && let Ok(stack) = Self::on(&all, sources, kept)
@@ -82,6 +86,7 @@ impl ShopStack {
             catalogue: sources.catalogue_digest,
             alone: stack(&kept.alone)?,
             together: kept.together.as_ref().map(stack).transpose()?,
+            newcomers: kept.newcomers.as_ref().map(stack).transpose()?,
             epsilon: sources.epsilon(),
             kept,
         })
@@ -113,6 +118,11 @@ impl ShopStack {
     /// The stack of the shop's own customers.
     pub fn alone(&self) -> &Stack {
         &self.alone
+    }
+
+    /// What compares items that nobody has bought yet; none where nothing is known of items but their ids.
+    pub fn newcomers(&self) -> Option<&Stack> {
+        self.newcomers.as_ref()
     }
 
     /// The stack with what all shops released, whatever the gate says; none before the first release.

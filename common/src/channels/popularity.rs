@@ -1,6 +1,6 @@
 //! The same list for everybody: items by how many users have them, by what recent sales say, or by a release.
 
-use super::shrinkage::shrink;
+use super::shrinkage::{expected, mean, shrink};
 use super::{Channel, Group, Recency, recency_weights};
 use crate::dataset::Dataset;
 use crate::eval::ranking::Scorer;
@@ -51,18 +51,7 @@ impl LocalPopularity {
     /// Fits to `train`. Each customer adds a vector of length 1 whose entries fall by rank^-.5; its spread over customers
     /// is the noise that shrinkage goes by.
     pub fn fit(train: &Dataset, features: &Features) -> Self {
-        let (mut sums, mut noise) = (vec![0.0; features.items()], vec![0.0; features.items()]);
-        for history in train.histories.iter().filter(|history| !history.is_empty()) {
-            let weights = recency_weights(history.len(), DECAY);
-            let square: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
-            for (item, weight) in history.items.iter().zip(weights) {
-                let weight = f64::from(weight);
-                sums[*item as usize] += weight / square.sqrt();
-                noise[*item as usize] += weight * weight / square;
-            }
-        }
-        let mean = noise.iter().sum::<f64>() / noise.len().max(1) as f64;
-        noise.iter_mut().for_each(|noise| *noise += 0.3 * mean);
+        let (sums, noise) = recent_sales(train, features.items());
         let sums = shrink(&sums, &noise, features);
         let scores = sums.iter().map(|sum| libm::log(sum + 0.3) as f32).collect();
         Self { sums, scores }
@@ -71,6 +60,62 @@ impl LocalPopularity {
     /// The shrunk sums, 0 or more, one an item.
     pub fn sums(&self) -> &[f64] {
         &self.sums
+    }
+}
+
+/// What each item's recent sales come to, and the variance of that over customers.
+fn recent_sales(train: &Dataset, items: usize) -> (Vec<f64>, Vec<f64>) {
+    let (mut sums, mut noise) = (vec![0.0; items], vec![0.0; items]);
+    for history in train.histories.iter().filter(|history| !history.is_empty()) {
+        let weights = recency_weights(history.len(), DECAY);
+        let square: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
+        for (item, weight) in history.items.iter().zip(weights) {
+            let weight = f64::from(weight);
+            sums[*item as usize] += weight / square.sqrt();
+            noise[*item as usize] += weight * weight / square;
+        }
+    }
+    let least = 0.3 * mean(noise.iter().copied());
+    noise.iter_mut().for_each(|noise| *noise += least);
+    (sums, noise)
+}
+
+/// What an item of these features is worth that nobody has bought yet: log(m + .3), where m is what the features say of sales.
+#[derive(Clone, Debug)]
+pub struct ExpectedPopularity {
+    scores: Vec<f32>,
+}
+
+impl ExpectedPopularity {
+    /// Fits to `train`, as [`LocalPopularity`] does before it looks at an item's own sales.
+    pub fn fit(train: &Dataset, features: &Features) -> Self {
+        let (sums, noise) = recent_sales(train, features.items());
+        let expected = expected(&sums, mean(noise.iter().copied()), features);
+        Self {
+            scores: expected.iter().map(|sum| libm::log(sum + 0.3) as f32).collect(),
+        }
+    }
+}
+
+impl Channel for ExpectedPopularity {
+    fn name(&self) -> &str {
+        "expected popularity"
+    }
+
+    fn group(&self) -> Group {
+        Group::Popularity
+    }
+
+    fn decay(&self) -> Option<f32> {
+        None
+    }
+
+    fn score(&self, _: Recency<'_>, out: &mut [f32]) {
+        out.copy_from_slice(&self.scores);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.scores)
     }
 }
 

@@ -13,15 +13,7 @@ use crate::numeric::dot;
 /// sums, noise: `[items]`.
 pub fn shrink(sums: &[f64], noise: &[f64], features: &Features) -> Vec<f64> {
     let mean_noise = mean(noise.iter().copied());
-    let average = mean(sums.iter().copied());
-    let prior = if features.is_empty() {
-        vec![average.max(1e-6); sums.len()]
-    } else {
-        let variance = mean(sums.iter().map(|sum| (sum - average).powi(2)));
-        let signal = (variance - mean_noise).max(0.05 * mean_noise + 1e-12);
-        let lambda = 5.0 * (mean_noise / signal).max(0.05);
-        ridge(sums, features, lambda)
-    };
+    let prior = expected(sums, mean_noise, features);
     let misfit = mean(sums.iter().zip(&prior).map(|(sum, prior)| (sum - prior).powi(2)));
     let spread = (misfit - mean_noise).max(0.01 * mean_noise + 1e-9);
     let square = mean(prior.iter().map(|prior| prior * prior)).max(1e-12);
@@ -33,6 +25,21 @@ pub fn shrink(sums: &[f64], noise: &[f64], features: &Features) -> Vec<f64> {
         (prior + spread / (spread + noise) * (sum - prior)).max(0.0)
     };
     sums.iter().zip(noise).zip(&prior).map(posterior).collect()
+}
+
+/// The prior means of [`shrink`]: what the features alone say of an item, at least 0.
+///
+/// # Shapes
+/// sums: `[items]`.
+pub fn expected(sums: &[f64], mean_noise: f64, features: &Features) -> Vec<f64> {
+    let average = mean(sums.iter().copied());
+    if features.is_empty() {
+        return vec![average.max(1e-6); sums.len()];
+    }
+    let variance = mean(sums.iter().map(|sum| (sum - average).powi(2)));
+    let signal = (variance - mean_noise).max(0.05 * mean_noise + 1e-12);
+    let lambda = 5.0 * (mean_noise / signal).max(0.05);
+    ridge(sums, features, lambda)
 }
 
 /// The fit of `target` by features and an intercept, at least 0, by conjugate gradients on the normal equations: they
@@ -104,7 +111,7 @@ fn ridge(target: &[f64], features: &Features, lambda: f64) -> Vec<f64> {
     fitted
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
 }

@@ -25,7 +25,7 @@ pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
 use crate::channels::scale::score_channel;
-use crate::channels::{self, Channel, Channels};
+use crate::channels::{self, Channel, Channels, ExpectedPopularity, Group};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
 use crate::rng::stream;
@@ -314,6 +314,8 @@ pub struct StackFit {
     pub together: Option<Stack>,
     /// Content and federated channels; none without any.
     pub federated: Option<Stack>,
+    /// Content channels, and sales that the features let expect: for items that nobody has bought yet; none without features.
+    pub newcomers: Option<Stack>,
     /// How often alone hits.
     pub alone_hits: HitRate,
     /// How together compares with alone; none without federated channels.
@@ -347,12 +349,16 @@ pub fn fit(
     input.check()?;
     progress(StackStage::Channels);
     let users = fitted_on(input, seed);
-    let assemble = |local: Channels| -> Channels { [content.clone(), local, federated.clone()].concat() };
-    let all = assemble(channels::local(input.train, input.features));
+    let assemble = |train: &Dataset| -> Channels {
+        let local = channels::local(train, input.features);
+        let expected: Channels = vec![Arc::new(ExpectedPopularity::fit(train, input.features))];
+        [content.clone(), local, federated.clone(), expected].concat()
+    };
+    let all = assemble(input.train);
     let validation = cases::of_validation(&all, input, &users, seed);
     progress(StackStage::Tails);
     let tails = {
-        let shorter = assemble(channels::local(&without_tails(input.train), input.features));
+        let shorter = assemble(&without_tails(input.train));
         cases::of_tails(&shorter, input, &users, seed)
     };
     progress(StackStage::Weights);
@@ -363,11 +369,18 @@ pub fn fit(
         tails,
         items: input.items(),
     };
-    let own = fitting.channels.len() - federated.len();
+    let expected = fitting.channels.len() - 1;
+    let own = expected - federated.len();
+    let likeness = (0..own).filter(|at| matches!(fitting.channels[*at].group(), Group::Content | Group::Lda));
+    let newcomers = fitting.using(likeness.chain([expected]).collect());
     let alone = fitting.using((0..own).collect());
     let measured = gate::measured(&fitting.problem(&alone), seed);
     let fitted = StackFit {
         alone: fitting.stack(&alone)?,
+        newcomers: match input.features.is_empty() {
+            true => None,
+            false => Some(fitting.stack(&newcomers)?),
+        },
         alone_hits: HitRate::of(&measured),
         together: None,
         federated: None,
@@ -376,8 +389,8 @@ pub fn fit(
     if federated.is_empty() {
         return Ok(fitted);
     }
-    let together = fitting.using((0..own + federated.len()).collect());
-    let public = (0..content.len()).chain(own..own + federated.len());
+    let together = fitting.using((0..expected).collect());
+    let public = (0..content.len()).chain(own..expected);
     let public = fitting.using(public.collect());
     let (stack, public) = (fitting.stack(&together)?, fitting.stack(&public)?);
     progress(StackStage::Gate);

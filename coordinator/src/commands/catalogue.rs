@@ -28,7 +28,7 @@ pub(super) enum CatalogueCommand {
         #[command(flatten)]
         columns: FeatureColumns,
         /// Vectors that a model has made of the items' texts or pictures: a safetensors file with one 1-D tensor an
-        /// item, named by its item_id. They are reduced to at most 32 numbers and are public with the catalogue.
+        /// item, named by its item_id. They are reduced to at most 64 numbers and are public with the catalogue.
         #[arg(long, value_name = "FILE")]
         vectors: Option<PathBuf>,
         /// Forget the catalogue that was imported before: its items are not retired but gone.

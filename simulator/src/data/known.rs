@@ -65,7 +65,7 @@ impl Cut {
 }
 
 /// A set, read, thinned to its core, and assigned to shops.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// What it is called.
     pub name: &'static str,

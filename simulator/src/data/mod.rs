@@ -5,6 +5,7 @@
 //! | [`known`], [`split`], [`cut`] | data sets by name; `souk-sim split`; how users become shops |
 //! | [`synthetic`], [`market`] | a made-up market, and the demo's federation on it |
 //! | [`plans`] | a plan for each data set |
+//! | [`title_vectors`] | vectors "from outside" for a set that has none |
 
 pub(crate) mod cut;
 pub(crate) mod folders;
@@ -13,3 +14,4 @@ pub(crate) mod market;
 pub(crate) mod plans;
 pub mod split;
 pub mod synthetic;
+pub(crate) mod title_vectors;

@@ -21,6 +21,7 @@ use souk_common::plan::Plan;
 use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
 use souk_common::terminal::{say, tell};
 
+mod cold_start;
 mod faithfulness;
 pub(crate) mod mean;
 mod report;
@@ -33,6 +34,9 @@ use super::{EvaluateArgs, K, Known, progress, users_of_shops};
 
 /// Runs the command; false when a check failed.
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
+    if let Some(share) = args.cold_start {
+        return cold_start::run(args, share);
+    }
     let watch = Stopwatch::start();
     let known = args.cut.load(None)?;
     let split = leave_last_two_out(&known.dataset);
@@ -140,6 +144,8 @@ pub(crate) enum Variant {
     /// The shop's own bestsellers.
     Popularity,
     Federated,
+    /// For items that nobody has bought yet.
+    Newcomers,
     /// What the plan trained, by itself.
     Model,
     Tower,
@@ -163,6 +169,7 @@ impl Variant {
             Self::Alone => "alone+",
             Self::Popularity => "popularity",
             Self::Federated => "federated",
+            Self::Newcomers => "newcomers",
             Self::Model => "model",
             Self::Tower => "tower",
             Self::Together => "together",
@@ -174,6 +181,7 @@ impl Variant {
         match self {
             Self::Alone => Some(Cow::Borrowed(&fit.alone)),
             Self::Federated => fit.federated.as_ref().map(Cow::Borrowed),
+            Self::Newcomers => fit.newcomers.as_ref().map(Cow::Borrowed),
             Self::Popularity | Self::Model | Self::Tower => {
                 let all = fit.together.as_ref().unwrap_or(&fit.alone);
                 let weights = [(self.name(), 1.0)];

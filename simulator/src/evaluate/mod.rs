@@ -90,6 +90,11 @@ pub struct EvaluateArgs {
     /// The earlier runs alone: what they are worth before this one has released anything.
     #[arg(long, requires = "earlier_runs")]
     no_run: bool,
+    /// Instead: how well each shop's own stack recommends items that nobody has bought yet. This share of the items is taken out of
+    /// all training, and ranked by what the items are like: by their features, and with vectors made from titles.
+    #[arg(long, value_name = "SHARE", value_parser = held_out_share, requires = "stack",
+          conflicts_with_all = ["quick", "training", "no_training", "earlier_runs", "epsilon", "no_privacy", "placement", "delta"])]
+    cold_start: Option<f64>,
     /// At this delta.
     #[arg(long, value_parser = delta)]
     delta: Option<Delta>,
@@ -190,6 +195,13 @@ fn share(text: &str) -> Result<f64, String> {
     match (0.0..0.9).contains(&share) {
         true => Ok(share),
         false => Err(format!("{share} is no share of the items; it must be 0 to 0.9")),
+    }
+}
+
+fn held_out_share(text: &str) -> Result<f64, String> {
+    match share(text)? {
+        0.0 => Err("with 0 no item is held out; say 0.2 for every fifth".to_owned()),
+        share => Ok(share),
     }
 }
 

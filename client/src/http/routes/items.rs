@@ -190,7 +190,12 @@ fn listed(
     let (all, features) = (shelf.lists.catalogue.items(), shelf.lists.catalogue.features());
     let allowed = |row: u32| category.is_none_or(|wanted| features[row as usize].category == wanted);
     let allowed = |row: u32| Some(row) != item && allowed(row);
-    let wanted = Wanted { kind, k, cart: &[] };
+    let wanted = Wanted {
+        kind,
+        k,
+        cart: &[],
+        beside: &[],
+    };
     let rows = shelf.lists.rules.arrange(found.iter().copied(), allowed, &wanted);
     let note = too_few(rows.items.len(), k, rows.left_out)
         .map(|said| format!("{said}; what fewer than {LEAST_CUSTOMERS} customers stand behind is not told"));

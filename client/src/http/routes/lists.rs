@@ -358,6 +358,7 @@ impl Api {
             kind: ListKind::Recommendations,
             k,
             cart: customer.cart,
+            beside: &[],
         };
         let rows = shelf
             .lists
