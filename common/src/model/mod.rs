@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod config;
 pub mod contributions;
+pub mod dot_index;
 pub mod file;
 pub mod ials;
 pub mod init;

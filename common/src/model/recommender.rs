@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2};
 
 use super::config::{Feature, ModelConfig, TrainConfig};
+use super::dot_index::DotIndex;
 use super::layout::{Layout, Vocabulary};
 use super::network::Network;
 use super::update::UserUpdate;
@@ -226,6 +227,26 @@ impl Loaded {
         Workspace::new()
             .forward(&self.network(), &user.values, gathered.view(), &biases)
             .to_vec()
+    }
+
+    /// What makes a user's scores products of two vectors, if the model is of that kind and knows no biases of items: the user's,
+    /// and [`Self::items`]. Scores differ from [`Self::score_all`] by a constant and by rounding alone.
+    pub fn dot_query(&self, user: &UserVector) -> Option<Vec<f32>> {
+        let network = self.network();
+        let is_product = network.gmf > 0 && network.gmf == network.width() && self.biases().is_empty();
+        is_product.then(|| {
+            let weights = network.gmf_weight.map(|(weights, _)| weights);
+            let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
+            let user = user.values.iter().enumerate();
+            user.map(|(at, value)| value * weight(at)).collect()
+        })
+    }
+
+    /// An index over the item vectors, for a model of products.
+    pub fn dot_index(&self) -> Option<DotIndex> {
+        let blank = UserVector::new(vec![0.0; self.network().width()]);
+        self.dot_query(&blank)?;
+        Some(DotIndex::new(self.items.as_slice()?, self.items.ncols()))
     }
 
     /// Item vectors, features included. Shape: `[items, width]`.

@@ -11,6 +11,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub mod clip_add;
+pub mod coded_dots;
 pub mod peak;
 
 use ndarray::linalg::general_mat_mul;
