@@ -7,6 +7,7 @@
 //! | [`guard`] | by which name it is asked, from which page, and by whom |
 //! | [`tokens`] | the shop's token, and customers' |
 //! | [`routes`] | what can be asked |
+//! | [`fragment`] | lists as HTML, for a storefront's pages |
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
 //! | [`metrics`] | what Prometheus reads |
@@ -17,6 +18,7 @@
 
 pub mod config;
 pub mod extract;
+pub mod fragment;
 pub mod guard;
 pub mod metrics;
 mod owner;
