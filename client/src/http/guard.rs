@@ -88,7 +88,9 @@ impl Guard {
         hosts: &[String],
         origins: &[String],
     ) -> Self {
-        let lower = |names: &[String]| -> Vec<String> { names.iter().map(|name| name.to_ascii_lowercase()).collect() };
+        let lower = |names: &[String]| -> Vec<String> {
+            names.iter().map(|name| name.to_ascii_lowercase()).collect()
+        };
         Self {
             tokens,
             clock,

@@ -61,7 +61,7 @@ use tokens::Tokens;
 pub struct Api {
     lists: Arc<ListService>,
     journal: Journal,
-    live: LiveEvents,
+    live: Arc<LiveEvents>,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     folder: Folder,
@@ -87,8 +87,9 @@ impl Api {
         let tokens = Tokens::open(folder).context("the secrets of the HTTP service are of no use")?;
         let opened = Journal::open(folder, clock.now());
         let (journal, recent) = opened.context("the journal of events can't be opened")?;
-        let live = LiveEvents::default();
+        let live = Arc::new(LiveEvents::default());
         live.take(&recent);
+        lists.count_live(Arc::clone(&live));
         let experiment = config.experiment.clone().map(|experiment| {
             let exposures = Exposures::open(folder, &experiment)?;
             Ok((experiment, exposures))
@@ -160,6 +161,7 @@ impl Api {
         config: &HttpConfig,
         address: SocketAddr,
     ) -> anyhow::Result<HttpServer> {
+        config.check_origins()?;
         let tls = config.tls(folder, address)?;
         HttpServer::start(address, tls, self.app(config, address), MOST_CONNECTIONS)
     }

@@ -2,6 +2,7 @@
 
 mod door;
 mod experiment;
+mod fragments;
 mod rules;
 mod server;
 

@@ -171,7 +171,10 @@ impl Driver {
         let now = platform.clock.now();
         let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
-        let lists = Arc::new(ListService::beside_rounds(folder.clone(), Arc::clone(&store)));
+        let lists = Arc::new(ListService::beside_rounds(
+            folder.clone(),
+            Some(Arc::clone(&store)),
+        ));
         let service = Arc::new(Service::new(
             folder.clone(),
             Arc::clone(&store),

@@ -81,7 +81,11 @@ const ITEM: &str = "{item}";
 const LIST_KEY: &str = "souk_list";
 const MOST_BYTES: usize = 2048;
 /// All but the unreserved characters of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -90,17 +94,26 @@ mod tests {
     #[test]
     fn items_are_encoded_and_the_list_stands_behind_them() {
         for (template, link) in [
-            ("/product/{item}", "/product/a%20%26%2Fb%3F%E8%8C%B6?souk_list=alone-1"),
+            (
+                "/product/{item}",
+                "/product/a%20%26%2Fb%3F%E8%8C%B6?souk_list=alone-1",
+            ),
             (
                 "https://www.shop.example/p?id={item}",
                 "https://www.shop.example/p?id=a%20%26%2Fb%3F%E8%8C%B6&souk_list=alone-1",
             ),
             ("/shop#{item}", "/shop?souk_list=alone-1#a%20%26%2Fb%3F%E8%8C%B6"),
         ] {
-            assert_eq!(LinkTemplate::parse(template).unwrap().to("a &/b?茶", "alone-1"), link);
+            assert_eq!(
+                LinkTemplate::parse(template).unwrap().to("a &/b?茶", "alone-1"),
+                link
+            );
         }
         let origin = |text| LinkTemplate::parse(text).unwrap().origin().map(str::to_owned);
-        assert_eq!(origin("https://WWW.shop.example:8443/{item}").unwrap(), "https://www.shop.example:8443");
+        assert_eq!(
+            origin("https://WWW.shop.example:8443/{item}").unwrap(),
+            "https://www.shop.example:8443"
+        );
         assert_eq!(origin("/{item}"), None);
     }
 

@@ -171,8 +171,15 @@ impl FragmentRequest {
         if let Some(link) = &link {
             self.may_link_to(link)?;
         }
-        if let Some(title) = wishes.title.as_ref().filter(|title| title.len() > MOST_TITLE_BYTES) {
-            let said = format!("title has {} bytes; at most {MOST_TITLE_BYTES} are shown", title.len());
+        if let Some(title) = wishes
+            .title
+            .as_ref()
+            .filter(|title| title.len() > MOST_TITLE_BYTES)
+        {
+            let said = format!(
+                "title has {} bytes; at most {MOST_TITLE_BYTES} are shown",
+                title.len()
+            );
             return Err(Problem::bad_request(said));
         }
         let list = make(read(&others)?)?;
@@ -183,7 +190,10 @@ impl FragmentRequest {
             is_framed: wishes.embed.is_some(),
         };
         let section = view::section(&list, &look);
-        let title = wishes.title.as_deref().unwrap_or(words.title(list.kind, list.is_personal));
+        let title = wishes
+            .title
+            .as_deref()
+            .unwrap_or(words.title(list.kind, list.is_personal));
         Ok(match wishes.embed {
             Some(Embed::Page) => view::page(title, words.tag, &section).into_response(),
             None => section.into_response(),
@@ -197,9 +207,11 @@ impl FragmentRequest {
             origins.into_iter().any(|known| known == origin)
         };
         match link.origin() {
-            Some(origin) if self.caller != ApiCaller::Shop && !is_known(origin) => Err(Problem::forbidden(format!(
-                "links to {origin:?} are for the shop's own token only: name it under [http] origins in shop.toml, or link to a path"
-            ))),
+            Some(origin) if self.caller != ApiCaller::Shop && !is_known(origin) => {
+                Err(Problem::forbidden(format!(
+                    "links to {origin:?} are for the shop's own token only: name it under [http] origins in shop.toml, or link to a path"
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -283,7 +295,8 @@ fn is_fragment(uri: &Uri) -> bool {
 }
 
 fn wants_page(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "embed=page"))
+    uri.query()
+        .is_some_and(|query| query.split('&').any(|pair| pair == "embed=page"))
 }
 
 /// The names of [`FragmentWishes`]' fields.

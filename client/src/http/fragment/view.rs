@@ -33,7 +33,11 @@ pub(super) fn section(list: &FragmentList, look: &Look<'_>) -> Markup {
 }
 
 fn one(item: &FragmentItem, list: &FragmentList, look: &Look<'_>) -> Markup {
-    let name = if item.title.is_empty() { &item.item } else { &item.title };
+    let name = if item.title.is_empty() {
+        &item.item
+    } else {
+        &item.title
+    };
     let target = look.is_framed.then_some("_top");
     html! {
         li class="souk-item" data-souk-item=(item.item) {

@@ -126,7 +126,10 @@ mod tests {
         );
         assert_eq!(english.why(&reason(Some("alike"), Some("i1"))), "Like Green tea");
         assert_eq!(english.why(&reason(None, Some("i1"))), "Because of Green tea");
-        assert_eq!(chinese.why(&reason(Some("bestseller_here"), None)), "本店热销商品");
+        assert_eq!(
+            chinese.why(&reason(Some("bestseller_here"), None)),
+            "本店热销商品"
+        );
         for kind in [
             "bestseller_in_region",
             "bestseller_here",
@@ -144,6 +147,11 @@ mod tests {
             }
         }
         assert_eq!(FragmentWords::of(None).unwrap(), english);
-        assert!(FragmentWords::of(Some("tlh")).unwrap_err().detail.contains("\"tlh\""));
+        assert!(
+            FragmentWords::of(Some("tlh"))
+                .unwrap_err()
+                .detail
+                .contains("\"tlh\"")
+        );
     }
 }

@@ -158,7 +158,8 @@ impl Api {
     pub(super) fn items(&self, wanted: PublicList<'_>, wishes: &ItemWishes) -> Result<Items, Problem> {
         let shelf = self.shelf()?;
         let find = |item: &str| shelf.item(item).map_err(|error| Problem::unknown_item(&error));
-        let scored = |found: Vec<Neighbour>| found.into_iter().map(|other| (other.item, other.score)).collect();
+        let scored =
+            |found: Vec<Neighbour>| found.into_iter().map(|other| (other.item, other.score)).collect();
         let (item, found, score_is): (_, Vec<(u32, f32)>, _) = match wanted {
             PublicList::Similar(item) => {
                 let row = find(item)?;

@@ -223,7 +223,9 @@ pub struct Explanation {
 
 impl Api {
     pub(in super::super) fn visit(&self, shelf: &Shelf, user: &str) -> VisitRows {
-        VisitRows::of(&self.live.of(&compared_id(user), self.clock.now()), |name| shelf.item(name).ok())
+        VisitRows::of(&self.live.of(&compared_id(user), self.clock.now()), |name| {
+            shelf.item(name).ok()
+        })
     }
 
     /// A list, if whoever asks may have it.
