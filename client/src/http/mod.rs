@@ -71,6 +71,8 @@ pub struct Api {
     /// Events of the shop's own programs, and of customers' browsers.
     taken: Mutex<(Bucket, Buckets<String>)>,
     page: OnceLock<Arc<Page>>,
+    /// Whether this shop is a member of a federation.
+    has_federation: bool,
 }
 
 impl Api {
@@ -107,6 +109,7 @@ impl Api {
             events_per_sec: config.http.events_per_sec,
             taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
             page: OnceLock::new(),
+            has_federation: folder.membership().is_file(),
         }))
     }
 

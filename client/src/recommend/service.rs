@@ -14,7 +14,7 @@ use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
 use super::shelf::{Shelf, ShelfVersion};
 use super::visit::VisitRows;
-use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
+use super::{Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
 use crate::data::compared_id;
 use crate::events::live::LiveEvents;

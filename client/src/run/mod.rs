@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `alone` | `run` without a federation |
 //! | [`stop`] | when it ends by itself |
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
@@ -10,6 +11,7 @@
 //! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
 
+mod alone;
 mod connection;
 mod control;
 mod duplicate;
@@ -87,7 +89,7 @@ enum Input {
     Left,
 }
 
-/// Takes part until stopped; and serves the HTTP API, at `http` or where `shop.toml` says.
+/// Takes part until stopped, or, where the folder never joined a federation, does without; and serves the HTTP API, at `http` or where `shop.toml` says.
 ///
 /// # Errors
 /// When the folder is no member's, is in use, or its files make no sense; when the address of the HTTP API can't be had; after too
@@ -98,6 +100,11 @@ pub fn run(folder: &Folder, ends: StopRules, http: Option<SocketAddr>) -> anyhow
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
+        if alone::is_alone(folder)
+            && alone::serve(folder, ends, http, stopped()?).await? == alone::Ended::Stopped
+        {
+            return Ok(());
+        }
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
         let api = driver.serve_http(http)?;
         let refit = Refit::start(folder, &driver.lists, driver.inputs_in.clone(), api.clone())?;
