@@ -30,6 +30,7 @@ use super::guard::ApiCaller;
 use super::problem::Problem;
 use super::routes::items::{Items, RelatedItem};
 use super::routes::lists::{ListedItem, ListedReason, ServedList};
+use crate::recommend::shelf::Shelf;
 use crate::rules::file::ListKind;
 use link::LinkTemplate;
 use view::{Look, STYLE};
@@ -40,7 +41,8 @@ use words::FragmentWords;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct FragmentWishes {
-    /// Where items lead: `https://www.shop.example/product/{item}`, or a path. Absent: nowhere.
+    /// Where items lead: `https://www.shop.example/product/{item}`, or a path; `{item}` is the shop's own number of the item, where
+    /// `item_map.csv` has one, else its id. Absent: nowhere.
     pub link: Option<String>,
     /// What stands over the list, at most 200 bytes. Absent: what the list is.
     pub title: Option<String>,
@@ -74,6 +76,8 @@ pub(super) struct FragmentList {
 
 struct FragmentItem {
     item: String,
+    /// What the shop itself calls it, where that differs.
+    own_number: Option<String>,
     title: String,
     brand: String,
     price: Option<f64>,
@@ -97,6 +101,7 @@ impl From<ListedItem> for FragmentItem {
     fn from(item: ListedItem) -> Self {
         Self {
             item: item.item,
+            own_number: None,
             title: item.title,
             brand: item.brand,
             price: item.price,
@@ -106,6 +111,15 @@ impl From<ListedItem> for FragmentItem {
 }
 
 impl FragmentList {
+    /// With the numbers by which the shop knows its items.
+    pub(super) fn with_own_numbers(mut self, shelf: &Shelf) -> Self {
+        for item in &mut self.items {
+            let own = shelf.own_number(&item.item);
+            item.own_number = (own != item.item).then(|| own.to_owned());
+        }
+        self
+    }
+
     /// Of a list that is for everybody.
     pub(super) fn of_items(kind: ListKind, found: Items) -> Self {
         Self {
@@ -123,6 +137,7 @@ impl From<RelatedItem> for FragmentItem {
     fn from(item: RelatedItem) -> Self {
         Self {
             item: item.item,
+            own_number: None,
             title: item.title,
             brand: item.brand,
             price: item.price,

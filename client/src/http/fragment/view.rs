@@ -38,11 +38,12 @@ fn one(item: &FragmentItem, list: &FragmentList, look: &Look<'_>) -> Markup {
     } else {
         &item.title
     };
+    let own_number = item.own_number.as_ref().unwrap_or(&item.item);
     let target = look.is_framed.then_some("_top");
     html! {
         li class="souk-item" data-souk-item=(item.item) {
             @match look.link {
-                Some(link) => a class="souk-link" href=(link.to(&item.item, &list.list)) target=[target] { (name) },
+                Some(link) => a class="souk-link" href=(link.to(own_number, &list.list)) target=[target] { (name) },
                 None => span class="souk-link" { (name) },
             }
             @if !item.brand.is_empty() { " " span class="souk-brand" { (item.brand) } }

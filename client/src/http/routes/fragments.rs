@@ -46,7 +46,8 @@ pub(super) async fn for_customer(
 ) -> Response {
     request.answer(|wishes: ListWishes| {
         let list = ListRequest::of_customer(user?.0, wishes);
-        api.list_for(&request.caller, &list).map(FragmentList::from)
+        let list = FragmentList::from(api.list_for(&request.caller, &list)?);
+        Ok(list.with_own_numbers(&*api.shelf()?))
     })
 }
 
@@ -66,7 +67,8 @@ pub(super) async fn for_basket(State(api): State<Arc<Api>>, request: FragmentReq
             explain: wishes.explain.unwrap_or_default(),
             ..ListRequest::default()
         };
-        api.list_for(&request.caller, &list).map(FragmentList::from)
+        let list = FragmentList::from(api.list_for(&request.caller, &list)?);
+        Ok(list.with_own_numbers(&*api.shelf()?))
     })
 }
 
@@ -127,5 +129,5 @@ pub(super) async fn new_items(State(api): State<Arc<Api>>, request: FragmentRequ
 
 fn public(api: &Api, list: PublicList<'_>, wishes: &ItemWishes) -> Result<FragmentList, Problem> {
     let found = api.items(list, wishes)?;
-    Ok(FragmentList::of_items(list.kind(), found))
+    Ok(FragmentList::of_items(list.kind(), found).with_own_numbers(&*api.shelf()?))
 }

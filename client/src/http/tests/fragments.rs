@@ -135,6 +135,17 @@ fn items_link_to_the_shop_with_the_lists_id_and_titles_are_escaped() {
 }
 
 #[test]
+fn links_have_the_shops_own_numbers() {
+    let shop = Shop::open();
+    fs::write(shop.dir.path().join("item_map.csv"), "item_id,federation_id\n4711,item-03\n4710,item-03\n").unwrap();
+    shop.api.renew().unwrap();
+    let (status, _, html) = ask(&shop, "", "/v1/fragment/similar/item-02?k=8&link=/p/%7Bitem%7D");
+    assert_eq!(status, StatusCode::OK, "{html}");
+    assert!(listed(&html).contains(&"item-03"), "{html}");
+    assert!(html.contains("/p/4710?") && !html.contains("/p/item-03") && html.contains("/p/item-04"), "{html}");
+}
+
+#[test]
 fn what_the_shop_should_know_is_not_shown_to_customers() {
     let shop = Shop::open();
     let (_, _, html) = ask(&shop, &shop.token(), "/v1/fragment/recommendations/nobody?k=2");
