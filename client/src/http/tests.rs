@@ -5,6 +5,7 @@ mod experiment;
 mod fragments;
 mod rules;
 mod server;
+mod storefront;
 
 use std::fs;
 use std::net::SocketAddr;

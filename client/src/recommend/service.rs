@@ -229,6 +229,7 @@ impl ListService {
             data: source.sources.data_digest,
             catalogue: source.sources.catalogue_digest,
             ranker,
+            names: ShelfVersion::of_names(&source.own_names),
         };
         if let Some(shelf) = self.shelf().filter(|shelf| shelf.version == version) {
             return Ok(shelf);

@@ -46,8 +46,22 @@ pub struct ShelfVersion {
     pub catalogue: Digest,
     /// Of what scores.
     pub ranker: Digest,
+    /// Of the shop's own numbers.
+    pub names: Digest,
     /// Of the owner's rules, and of the day if they depend on it.
     pub rules: Digest,
+}
+
+impl ShelfVersion {
+    /// The digest of the shop's own numbers, whatever their order.
+    pub fn of_names(own_names: &HashMap<String, String>) -> Digest {
+        let mut lines: Vec<String> = own_names
+            .iter()
+            .map(|(own, item)| format!("{own:?} {item:?}\n"))
+            .collect();
+        lines.sort_unstable();
+        Digest::of(lines.concat().as_bytes())
+    }
 }
 
 impl Shelf {

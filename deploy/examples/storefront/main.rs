@@ -27,11 +27,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
+    let mut args = std::env::args_os().skip(1).peekable();
     // This program again, as the shop's.
-    if std::env::args_os().nth(1).is_some_and(|first| first == AS_CLIENT) {
-        args.next();
-        end_with_the_parent();
+    if args.next_if(|first| first == AS_CLIENT).is_some() {
+        if args.peek().is_some_and(|command| command == "run") {
+            end_with_the_parent();
+        }
         return souk_client::run_cli(args);
     }
     match run(&Args::parse()) {

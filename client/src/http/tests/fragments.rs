@@ -137,12 +137,21 @@ fn items_link_to_the_shop_with_the_lists_id_and_titles_are_escaped() {
 #[test]
 fn links_have_the_shops_own_numbers() {
     let shop = Shop::open();
-    fs::write(shop.dir.path().join("item_map.csv"), "item_id,federation_id\n4711,item-03\n4710,item-03\n").unwrap();
+    let federations = shop.api.shelf().unwrap().lists.catalogue.to_bytes();
+    fs::write(Folder::new(shop.dir.path()).catalogue(), federations).unwrap();
+    fs::write(
+        shop.dir.path().join("item_map.csv"),
+        "item_id,federation_id\n4711,item-03\n4710,item-03\n",
+    )
+    .unwrap();
     shop.api.renew().unwrap();
     let (status, _, html) = ask(&shop, "", "/v1/fragment/similar/item-02?k=8&link=/p/%7Bitem%7D");
     assert_eq!(status, StatusCode::OK, "{html}");
     assert!(listed(&html).contains(&"item-03"), "{html}");
-    assert!(html.contains("/p/4710?") && !html.contains("/p/item-03") && html.contains("/p/item-04"), "{html}");
+    assert!(
+        html.contains("/p/4710?") && !html.contains("/p/item-03") && html.contains("/p/item-04"),
+        "{html}"
+    );
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use souk_common::clock::Stopwatch;
 
+use super::Running;
 use super::http::{Reply, ask};
 use super::souk::Program;
-use super::Running;
 
 /// Buys what is recommended, and says how soon the list had changed.
 ///
@@ -83,7 +83,9 @@ fn listed(page: &str, kind: &str) -> anyhow::Result<Vec<String>> {
         .with_context(|| format!("the page has no list of {kind}: {page}"))?;
     let section = section.split("</section>").next().unwrap_or_default();
     let items = section.split("data-souk-item=\"").skip(1);
-    Ok(items.filter_map(|rest| Some(rest.split('"').next()?.to_owned())).collect())
+    Ok(items
+        .filter_map(|rest| Some(rest.split('"').next()?.to_owned()))
+        .collect())
 }
 
 const COOKIE: &str = "cookie: customer=anna\r\n";

@@ -39,7 +39,11 @@ const KINDS: [&str; 2] = ["Small", "Large"];
 pub(crate) fn products() -> Vec<Product> {
     let mut products = Vec::new();
     for (category, things) in CATEGORIES.iter().zip(THINGS) {
-        for (at, (thing, kind)) in things.iter().flat_map(|thing| KINDS.map(|kind| (thing, kind))).enumerate() {
+        for (at, (thing, kind)) in things
+            .iter()
+            .flat_map(|thing| KINDS.map(|kind| (thing, kind)))
+            .enumerate()
+        {
             products.push(Product {
                 id: format!("{category}-{}", at + 1),
                 title: format!("{kind} {thing}"),
@@ -66,7 +70,12 @@ pub(crate) fn write(products: &[Product], dir: &Path) -> anyhow::Result<()> {
     let (now, mut rng) = (SystemClock.now(), stream(1, "storefront"));
     let mut orders = "user_id,item_id,timestamp,price,quantity\n".to_owned();
     let others = (CUSTOMERS.len()..CUSTOMER_COUNT).map(|number| format!("c{number:03}"));
-    for (number, customer) in CUSTOMERS.iter().map(|name| (*name).to_owned()).chain(others).enumerate() {
+    for (number, customer) in CUSTOMERS
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(others)
+        .enumerate()
+    {
         let (first, second) = (number % CATEGORIES.len(), (number / 2 + 1) % CATEGORIES.len());
         for _ in 0..5 {
             let category = match rng.random_range(0..10) {
@@ -76,7 +85,13 @@ pub(crate) fn write(products: &[Product], dir: &Path) -> anyhow::Result<()> {
             };
             let product = &products[category * PER_CATEGORY + rng.random_range(0..PER_CATEGORY)];
             let at = now - Duration::from_secs(rng.random_range(86_400..60 * 86_400));
-            writeln!(orders, "{customer},{},{},{:.2},1", product.id, date(at), product.price)?;
+            writeln!(
+                orders,
+                "{customer},{},{},{:.2},1",
+                product.id,
+                date(at),
+                product.price
+            )?;
         }
     }
     for (name, text) in [("items.csv", items), ("orders.csv", orders)] {

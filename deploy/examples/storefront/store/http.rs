@@ -31,7 +31,9 @@ pub(crate) fn ask(
     stream.write_all(text.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of its head")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer has no end of its head")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(Reply {
         status: status.context("the answer has no status")?,

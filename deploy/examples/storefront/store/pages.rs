@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +51,12 @@ pub(crate) fn router(souk: Arc<Souk>, products: Vec<Product>) -> Router {
         .route("/customer", post(choose_customer))
         .route(
             "/style.css",
-            get(|| async { ([(header::CONTENT_TYPE, "text/css")], include_str!("../pages/style.css")) }),
+            get(|| async {
+                (
+                    [(header::CONTENT_TYPE, "text/css")],
+                    include_str!("../pages/style.css"),
+                )
+            }),
         )
         .with_state(store)
 }
@@ -148,7 +153,10 @@ struct Customer {
 /// A real shop's customers sign in.
 async fn choose_customer(Form(Customer { customer }): Form<Customer>) -> Response {
     let known = CUSTOMERS.iter().find(|known| **known == customer);
-    let cookie = format!("customer={}; Path=/; SameSite=Lax; HttpOnly", known.unwrap_or(&""));
+    let cookie = format!(
+        "customer={}; Path=/; SameSite=Lax; HttpOnly",
+        known.unwrap_or(&"")
+    );
     ([(header::SET_COOKIE, cookie)], to("/")).into_response()
 }
 
@@ -212,8 +220,10 @@ async fn show(
         };
         view.fill(text)
     });
-    page.await
-        .map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |page| Html(page).into_response())
+    page.await.map_or_else(
+        |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        |page| Html(page).into_response(),
+    )
 }
 
 impl View<'_> {
@@ -249,7 +259,9 @@ impl View<'_> {
     fn own(&self, name: &str) -> Markup {
         match (name, self.product) {
             ("customers", _) => self.customers(),
-            ("categories", _) => html! { ul { @for category in CATEGORIES { li { a href={ "/category/" (category) } { (category) } } } } },
+            ("categories", _) => {
+                html! { ul { @for category in CATEGORIES { li { a href={ "/category/" (category) } { (category) } } } } }
+            }
             ("category", _) => html! { (self.category) },
             ("products", _) => html! {
                 ul class="products" {
@@ -262,7 +274,10 @@ impl View<'_> {
             ("price", Some(product)) => price(product.price),
             ("buy", Some(product)) => self.forms(product),
             ("cart", _) => self.cart(),
-            _ => PreEscaped(format!("<!-- nothing is called {} here -->", name.replace("--", ""))),
+            _ => PreEscaped(format!(
+                "<!-- nothing is called {} here -->",
+                name.replace("--", "")
+            )),
         }
     }
 
@@ -297,7 +312,10 @@ impl View<'_> {
     fn cart(&self) -> Markup {
         let carts = self.store.carts.lock().unwrap_or_else(PoisonError::into_inner);
         let items = self.customer.and_then(|customer| carts.get(customer));
-        let products = items.into_iter().flatten().filter_map(|(item, _)| self.store.product(item));
+        let products = items
+            .into_iter()
+            .flatten()
+            .filter_map(|(item, _)| self.store.product(item));
         let products: Vec<&Product> = products.collect();
         html! {
             @if products.is_empty() { p { "Nothing is in your cart." } }

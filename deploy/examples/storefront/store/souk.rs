@@ -42,7 +42,11 @@ impl Souk {
             .arg(dir.path())
             .output()
             .context("can't start souk-client")?;
-        ensure!(made.status.success(), "souk-client init: {}", String::from_utf8_lossy(&made.stderr));
+        ensure!(
+            made.status.success(),
+            "souk-client init: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         let log = dir.path().join("souk.log");
         let mut child = command(program)
             .args(["run", "--http", "127.0.0.1:0", "--dir"])
@@ -65,7 +69,11 @@ impl Souk {
         souk.token = fs::read_to_string(&token).with_context(|| format!("can't read {}", token.display()))?;
         let watch = Stopwatch::start();
         while ask(souk.address, "GET /v1/healthz", "", "", PATIENCE).map_or(0, |reply| reply.status) != 200 {
-            ensure!(watch.secs() < LONGEST_FIT_SECS, "there are no lists: {}", said(&log));
+            ensure!(
+                watch.secs() < LONGEST_FIT_SECS,
+                "there are no lists: {}",
+                said(&log)
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(souk)
@@ -80,8 +88,17 @@ impl Souk {
 
     /// Reports what a customer did; whether that was acknowledged. A real shop tries again later, with the same `id`.
     pub(crate) fn report(&self, events: &Value) -> bool {
-        let head = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", self.token);
-        let reply = ask(self.address, "POST /v1/events", &head, &events.to_string(), PATIENCE);
+        let head = format!(
+            "authorization: Bearer {}\r\ncontent-type: application/json\r\n",
+            self.token
+        );
+        let reply = ask(
+            self.address,
+            "POST /v1/events",
+            &head,
+            &events.to_string(),
+            PATIENCE,
+        );
         reply.is_ok_and(|reply| reply.status == 200)
     }
 
@@ -118,7 +135,10 @@ fn told_address(child: &mut Child) -> Option<SocketAddr> {
 }
 
 fn said(log: &Path) -> String {
-    format!("souk-client said: {}", fs::read_to_string(log).unwrap_or_default())
+    format!(
+        "souk-client said: {}",
+        fs::read_to_string(log).unwrap_or_default()
+    )
 }
 
 /// What a page waits for a list at most.
