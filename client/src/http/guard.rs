@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use souk_common::clock::Clock;
 
-use super::fragment::{self, FragmentDoor};
+use super::fragment::door::{self, FragmentDoor};
 use super::problem::Problem;
 use super::tokens::Tokens;
 use crate::data::compared_id;
@@ -139,7 +139,7 @@ impl Guard {
 
     fn caller(&self, request: &Request) -> Result<ApiCaller, Problem> {
         let Some(said) = text(request.headers(), &header::AUTHORIZATION) else {
-            return match fragment::token_in(request.uri()) {
+            return match door::token_in(request.uri()) {
                 None => Ok(ApiCaller::Anybody),
                 Some(token) if self.tokens.is_the_shops(token) => Err(Problem::forbidden(
                     "this is the shop's own token, which does not belong into an address: send it as `Authorization: Bearer TOKEN` from a server, or sign a customer's token",
@@ -179,7 +179,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         .and_then(|host| guard.check_origin(&request, &host))
     {
         Ok(origin) => origin,
-        Err(problem) => return fragment::refused(&uri, problem),
+        Err(problem) => return door::refused(&uri, problem),
     };
     let is_question_of_browser = request.method() == Method::OPTIONS
         && request
@@ -187,7 +187,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut answer = match guard.caller(&request) {
         _ if is_question_of_browser => StatusCode::NO_CONTENT.into_response(),
-        Err(problem) => fragment::refused(&uri, problem),
+        Err(problem) => door::refused(&uri, problem),
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(Arc::clone(&guard.fragments));

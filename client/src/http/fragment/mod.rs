@@ -2,13 +2,16 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`door`] | what the service's door has to know of fragments |
 //! | `link` | where items lead |
-//! | `view` | how a list looks |
+//! | `view`, `frame` | how a list looks, and the page that it stands in |
 //! | `words` | what customers read, a constant a language |
 //!
 //! The lists are those of the JSON routes. An `iframe` sends no headers, so a customer's token may stand in the address here, and
 //! nowhere else: it is never logged, and no page that is linked from here is told of it.
 
+pub(super) mod door;
+mod frame;
 mod link;
 mod view;
 mod words;
@@ -16,14 +19,11 @@ mod words;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use data_encoding::BASE64;
-use maud::html;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::guard::ApiCaller;
@@ -32,8 +32,9 @@ use super::routes::items::{Items, RelatedItem};
 use super::routes::lists::{ListedItem, ListedReason, ServedList};
 use crate::recommend::shelf::Shelf;
 use crate::rules::file::ListKind;
+use door::{FragmentDoor, refused};
 use link::LinkTemplate;
-use view::{Look, STYLE};
+use view::Look;
 use words::FragmentWords;
 
 /// How a list should look.
@@ -210,17 +211,14 @@ impl FragmentRequest {
             .as_deref()
             .unwrap_or(words.title(list.kind, list.is_personal));
         Ok(match wishes.embed {
-            Some(Embed::Page) => view::page(title, words.tag, &section).into_response(),
+            Some(Embed::Page) => frame::page(title, words.tag, &section).into_response(),
             None => section.into_response(),
         })
     }
 
     /// Others than the shop may have links to its own pages only: else anybody could make this service show theirs.
     fn may_link_to(&self, link: &LinkTemplate) -> Result<(), Problem> {
-        let is_known = |origin: &str| {
-            let origins = self.door.iter().flat_map(|door| &door.origins);
-            origins.into_iter().any(|known| known == origin)
-        };
+        let is_known = |origin: &str| self.door.as_ref().is_some_and(|door| door.knows(origin));
         match link.origin() {
             Some(origin) if self.caller != ApiCaller::Shop && !is_known(origin) => {
                 Err(Problem::forbidden(format!(
@@ -243,75 +241,6 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let uri = Uri::try_from(format!("/?{query}"));
     let uri = uri.map_err(|error| Problem::bad_request(format!("the query makes no sense: {error}")))?;
     Ok(Query::try_from_uri(&uri)?.0)
-}
-
-/// What fragments need at the door.
-#[derive(Debug)]
-pub(super) struct FragmentDoor {
-    /// In lower case.
-    origins: Vec<String>,
-    /// For pages in frames.
-    framed: HeaderValue,
-}
-
-impl FragmentDoor {
-    /// For frames in web pages of `origins`.
-    pub(super) fn new(origins: Vec<String>) -> Self {
-        let ancestors = match origins.is_empty() {
-            true => "'none'".to_owned(),
-            false => origins.join(" "),
-        };
-        let style = BASE64.encode(&Sha256::digest(STYLE.as_bytes()));
-        let policy = |ancestors: &str| {
-            HeaderValue::from_str(&format!(
-                "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
-            ))
-        };
-        let framed = policy(&ancestors).or_else(|_| policy("'none'"));
-        Self {
-            framed: framed.expect("plain letters"),
-            origins,
-        }
-    }
-
-    /// Adds what answers of fragments have in their heads; others stay as they are.
-    pub(super) fn add_headers(&self, uri: &Uri, headers: &mut HeaderMap) {
-        if !is_fragment(uri) {
-            return;
-        }
-        let policy = match wants_page(uri) {
-            true => self.framed.clone(),
-            false => HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-        };
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-        // The address may have a customer's token in it.
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    }
-}
-
-/// The token that stands in a fragment's address; other addresses have none.
-pub(super) fn token_in(uri: &Uri) -> Option<&str> {
-    let pairs = is_fragment(uri).then(|| uri.query())??.split('&');
-    pairs.filter_map(|pair| pair.strip_prefix("token=")).next()
-}
-
-/// A problem as whoever asked at this address can bear it: in a frame, which a customer sees, as an empty page.
-pub(super) fn refused(uri: &Uri, problem: Problem) -> Response {
-    if !(is_fragment(uri) && wants_page(uri)) {
-        return problem.into_response();
-    }
-    let said = html! { div hidden data-souk-problem=(problem.kind) {} };
-    let page = view::page("", FragmentWords::of(None).map_or("en", |words| words.tag), &said);
-    (problem.status(), page).into_response()
-}
-
-fn is_fragment(uri: &Uri) -> bool {
-    uri.path().starts_with("/v1/fragment/")
-}
-
-fn wants_page(uri: &Uri) -> bool {
-    uri.query()
-        .is_some_and(|query| query.split('&').any(|pair| pair == "embed=page"))
 }
 
 /// The names of [`FragmentWishes`]' fields.

@@ -1,6 +1,6 @@
-//! How a list looks as HTML: a heading and links in order, with names of classes and no style; and a small page of it for a frame.
+//! How a list looks as HTML: a heading and links in order, with names of classes and no style.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::link::LinkTemplate;
 use super::words::FragmentWords;
@@ -52,21 +52,3 @@ fn one(item: &FragmentItem, list: &FragmentList, look: &Look<'_>) -> Markup {
         }
     }
 }
-
-/// A whole page for a frame; nothing in it comes from elsewhere.
-pub(super) fn page(title: &str, lang: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang=(lang) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { (body) }
-        }
-    }
-}
-
-pub(super) const STYLE: &str = include_str!("style.css");
