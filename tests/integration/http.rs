@@ -115,6 +115,10 @@ fn a_shop_serves_alone_before_it_joins_and_keeps_everything_when_it_does() {
         (&budget["epsilon"], &budget["rounds_charged"]),
         (&json!(0.0), &json!(0))
     );
+    let (code, said) = bad(&federation.client("north", &["leave"]));
+    assert!(code == 64 && said.contains("nothing to leave"), "{said}");
+    let kept = data.path().join("backup");
+    good(&federation.client("north", &["backup", text(&kept)]));
     let (_, list) = ask(&at, &token, "GET /v1/recommendations/somebody", None);
     let item = list["items"][0]["item"].clone();
     let event = json!({"user": "somebody", "item": item, "kind": "purchase", "id": "e1"});
@@ -162,5 +166,8 @@ fn a_shop_serves_alone_before_it_joins_and_keeps_everything_when_it_does() {
         (&json!(0), &json!(1)),
         "{again}"
     );
+    // The backup of before goes on, also with the program stopped.
     assert!(running.stop("-TERM"));
+    good(&federation.client("north", &["backup", text(&kept)]));
+    assert!(kept.join("key.der").is_file() && kept.join("membership.json").is_file());
 }

@@ -100,7 +100,7 @@ pub(super) async fn serve(
                     // Whoever asked may have gone.
                     let _ = answer.send(Answer::Failed {
                         exit_code: EXIT_USAGE,
-                        reason: format!("{dir} is no member of a federation: there is nothing to leave"),
+                        reason: nothing_to_leave(folder).to_string(),
                     });
                 }
                 // Nothing else is said without a coordinator.
@@ -129,8 +129,16 @@ pub(super) async fn serve(
     Ok(ended)
 }
 
+/// To somebody who wants to leave.
+pub(super) fn nothing_to_leave(folder: &Folder) -> UsageError {
+    let dir = folder.path().display();
+    UsageError(format!(
+        "{dir} is no member of a federation: there is nothing to leave"
+    ))
+}
+
 /// The ledger of a shop that never took part.
-struct NothingSpent;
+pub(super) struct NothingSpent;
 
 impl Accounts for NothingSpent {
     fn budget(&self, config: &ShopConfig, _: Timestamp) -> anyhow::Result<Budget> {

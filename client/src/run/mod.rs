@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
-use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
+use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::http::HttpServer;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
@@ -54,7 +54,7 @@ use crate::training::{Attempts, UnreleasedUpdate};
 
 use connection::Courier;
 pub use control::answer_alone;
-use control::{leave, serve_control};
+use control::serve_control;
 use duplicate::Replaced;
 use output::Owner;
 use refit::Refit;
@@ -446,36 +446,6 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let draw = workshop.draw(&announcement).map(Box::new);
             let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
-        });
-    }
-
-    fn leave(&self, answer: oneshot::Sender<Answer>) {
-        let Some(courier) = &self.courier else {
-            let reason = "there is no connection to the coordinator now: try again later".to_owned();
-            let _ = answer.send(Answer::Failed {
-                exit_code: EXIT_ERROR,
-                reason,
-            });
-            return;
-        };
-        let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
-        let (membership, inputs) = (self.standing.membership().clone(), self.inputs_in.clone());
-        let now = self.platform.clock.now();
-        tokio::spawn(async move {
-            match leave(&link, &folder, &membership, now).await {
-                Ok(kept) => {
-                    let _ = answer.send(Answer::Left { kept });
-                    // The answer travels over the control socket before the program ends.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    let _ = inputs.send(Input::Left);
-                }
-                Err(error) => {
-                    let _ = answer.send(Answer::Failed {
-                        exit_code: exit_code(&error),
-                        reason: format!("{error:#}"),
-                    });
-                }
-            }
         });
     }
 
