@@ -116,7 +116,7 @@ fn a_shop_serves_alone_before_it_joins_and_keeps_everything_when_it_does() {
         (&json!(0.0), &json!(0))
     );
     let (code, said) = bad(&federation.client("north", &["leave"]));
-    assert!(code == 64 && said.contains("nothing to leave"), "{said}");
+    assert!(code == 2 && said.contains("souk-client join"), "{said}");
     let kept = data.path().join("backup");
     good(&federation.client("north", &["backup", text(&kept)]));
     let (_, list) = ask(&at, &token, "GET /v1/recommendations/somebody", None);

@@ -6,30 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use souk_common::accountant::{RELATION, UNIT};
-use souk_common::clock::{Clock, SystemClock, Timestamp};
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::control::ControlSocket;
-use souk_common::round::statements::Manifest;
 use souk_common::telemetry::ServiceManager;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::control::serve_control;
+use super::no_federation::NothingSpent;
 use super::output::Owner;
 use super::refit::Refit;
 use super::web::Web;
 use super::{Input, StopRules};
 use crate::config::ShopConfig;
-use crate::control::{Accounts, Answer, Budget, NextRound, Service};
+use crate::control::{Answer, Service};
 use crate::error::{EXIT_USAGE, UsageError};
 use crate::folder::Folder;
 use crate::recommend::service::ListService;
 use crate::store::Store;
-
-/// Whether a folder is a shop's that never joined; one that has a ledger did, whatever it has lost since.
-pub(super) fn is_alone(folder: &Folder) -> bool {
-    let never = [folder.membership(), folder.ledger()];
-    folder.config().is_file() && never.iter().all(|file| !file.exists())
-}
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,19 +42,8 @@ pub(super) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
     let config = ShopConfig::load(folder)?;
+    let address = address(folder, &config, ends, http)?;
     let dir = folder.path().display();
-    ensure!(
-        !folder.key().exists(),
-        "the join of {dir} was not finished: give `souk-client join` the same code again; or remove key.der there, if this shop is \
-         to go on without a federation"
-    );
-    let Some(address) = http.or(config.http.listen).filter(|_| !ends.when_finished) else {
-        return Err(UsageError(format!(
-            "{dir} is no member of a federation, so there is no round to take part in: `souk-client join CODE --dir {dir}` makes it \
-             one, and `souk-client run --http --dir {dir}` serves lists by its own customers alone"
-        ))
-        .into());
-    };
     let owner = Owner::new();
     let manager = ServiceManager::from_environment();
     let tell = |line: &str| {
@@ -100,7 +82,7 @@ pub(super) async fn serve(
                     // Whoever asked may have gone.
                     let _ = answer.send(Answer::Failed {
                         exit_code: EXIT_USAGE,
-                        reason: nothing_to_leave(folder).to_string(),
+                        reason: format!("{dir} is no member of a federation: there is nothing to leave"),
                     });
                 }
                 // Nothing else is said without a coordinator.
@@ -118,49 +100,43 @@ pub(super) async fn serve(
         tell("this shop has joined a federation: it takes part from here on");
         drop((web, refit, service, lists));
         // What is being fitted or answered ends first: the folder is one program's.
-        while Arc::strong_count(&store) > 1 {
-            tokio::select! {
-                () = tokio::time::sleep(UNTIL_ENDED) => {}
-                () = &mut stop => return Ok(Ended::Stopped),
-            }
+        tokio::select! {
+            () = released(&store) => {}
+            () = &mut stop => return Ok(Ended::Stopped),
         }
     }
     owner.part();
     Ok(ended)
 }
 
-/// To somebody who wants to leave.
-pub(super) fn nothing_to_leave(folder: &Folder) -> UsageError {
+/// Where to serve.
+fn address(
+    folder: &Folder,
+    config: &ShopConfig,
+    ends: StopRules,
+    http: Option<SocketAddr>,
+) -> anyhow::Result<SocketAddr> {
     let dir = folder.path().display();
-    UsageError(format!(
-        "{dir} is no member of a federation: there is nothing to leave"
-    ))
+    ensure!(
+        !folder.key().exists(),
+        "the join of {dir} was not finished: give `souk-client join` the same code again; or remove key.der there, if this shop is \
+         to go on without a federation"
+    );
+    http.or(config.http.listen)
+        .filter(|_| !ends.when_finished)
+        .ok_or_else(|| {
+            UsageError(format!(
+            "{dir} is no member of a federation, so there is no round to take part in: `souk-client join CODE --dir {dir}` makes it \
+             one, and `souk-client run --http --dir {dir}` serves lists by its own customers alone"
+        ))
+            .into()
+        })
 }
 
-/// The ledger of a shop that never took part.
-pub(super) struct NothingSpent;
-
-impl Accounts for NothingSpent {
-    fn budget(&self, config: &ShopConfig, _: Timestamp) -> anyhow::Result<Budget> {
-        Ok(Budget {
-            epsilon: Some(0.0),
-            delta: config.policy.delta.get(),
-            unit: UNIT.to_owned(),
-            relation: RELATION.to_owned(),
-            rounds_charged: 0,
-            charged_by_kind: Default::default(),
-            model_hash: None,
-            max_epsilon: config.policy.max_epsilon.get(),
-            period_days: config.policy.period_days,
-            epsilon_in_period: Some(0.0),
-            noise_is_shared: false,
-            epsilon_readers: None,
-            epsilon_if_alone: None,
-        })
-    }
-
-    fn next_round(&self, _: &Manifest, _: Timestamp) -> anyhow::Result<NextRound> {
-        anyhow::bail!("this shop is no member of a federation: no round comes next")
+/// Done when nothing else holds it.
+async fn released(store: &Arc<Store>) {
+    while Arc::strong_count(store) > 1 {
+        tokio::time::sleep(UNTIL_ENDED).await;
     }
 }
 

@@ -11,7 +11,7 @@ use souk_common::stack::StackStage;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::alone::{NothingSpent, is_alone, nothing_to_leave};
+use super::no_federation::{NothingSpent, is_alone};
 use super::{Driver, Input};
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
@@ -52,17 +52,12 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         // Lists need no coordinator.
         return Ok(answer_lists(&lists_at_once(folder, None), question));
     }
-    if is_alone(folder) {
-        return match question {
-            Question::Leave => Err(nothing_to_leave(folder).into()),
-            question => {
-                let store = Arc::new(Store::open(folder)?);
-                let lists = Arc::new(lists_at_once(folder, None));
-                let clock = Arc::new(SystemClock);
-                let service = Service::new(folder.clone(), store, Arc::new(NothingSpent), clock, lists);
-                Ok(service.answer(question))
-            }
-        };
+    if is_alone(folder) && question != Question::Leave {
+        let store = Arc::new(Store::open(folder)?);
+        let lists = Arc::new(lists_at_once(folder, None));
+        let clock = Arc::new(SystemClock);
+        let service = Service::new(folder.clone(), store, Arc::new(NothingSpent), clock, lists);
+        return Ok(service.answer(question));
     }
     let membership = Membership::load(folder)?;
     let store = Arc::new(Store::open(folder)?);

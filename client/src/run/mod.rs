@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `alone` | `run` without a federation |
+//! | `alone`, `no_federation` | `run` without a federation; what there is of such a shop |
 //! | [`stop`] | when it ends by itself |
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
@@ -15,6 +15,7 @@ mod alone;
 mod connection;
 mod control;
 mod duplicate;
+mod no_federation;
 mod output;
 mod refit;
 mod stop;
@@ -100,7 +101,7 @@ pub fn run(folder: &Folder, ends: StopRules, http: Option<SocketAddr>) -> anyhow
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        if alone::is_alone(folder)
+        if no_federation::is_alone(folder)
             && alone::serve(folder, ends, http, stopped()?).await? == alone::Ended::Stopped
         {
             return Ok(());

@@ -12,7 +12,7 @@ if ( ! defined( 'ABSPATH' ) || ! defined( 'SOUK_URL' ) || ! defined( 'SOUK_TOKEN
 	return;
 }
 
-/** Asks Souk; null if it does not answer in time. */
+/** Asks Souk: the status, 0 if it does not answer in time, and what it says. */
 function souk_ask( $method, $path, $body, $timeout ) {
 	$answer = wp_remote_request(
 		SOUK_URL . $path,
@@ -26,7 +26,7 @@ function souk_ask( $method, $path, $body, $timeout ) {
 			'body'    => null === $body ? null : wp_json_encode( $body ),
 		)
 	);
-	return 200 === wp_remote_retrieve_response_code( $answer ) ? wp_remote_retrieve_body( $answer ) : null;
+	return array( (int) wp_remote_retrieve_response_code( $answer ), wp_remote_retrieve_body( $answer ) );
 }
 
 /** A list as HTML; '' if there is none now. Lists for everybody are kept for so many seconds; a customer's never are. */
@@ -42,10 +42,12 @@ function souk_fragment( $path, $query = array(), $keep = 0 ) {
 	if ( get_transient( 'souk_is_down' ) ) {
 		return '';
 	}
-	$list = souk_ask( 'GET', $path, null, 0.3 );
-	if ( null === $list ) {
+	list( $status, $list ) = souk_ask( 'GET', $path, null, 0.3 );
+	if ( 0 === $status || $status >= 500 ) {
 		// The next pages do not wait for it.
 		set_transient( 'souk_is_down', 1, 30 );
+	}
+	if ( 200 !== $status ) {
 		return '';
 	}
 	if ( $keep > 0 ) {
@@ -169,11 +171,16 @@ function souk_report( $document_id, $kind, $attempt = 0 ) {
 		}
 		$events[] = $event;
 	}
-	if ( $events && null === souk_ask( 'POST', '/v1/events', $events, 2 ) ) {
-		if ( $attempt < 20 ) {
+	if ( ! $events ) {
+		return;
+	}
+	list( $status, $said ) = souk_ask( 'POST', '/v1/events', $events, 2 );
+	if ( 200 !== $status ) {
+		// What makes no sense makes none later either.
+		if ( 400 !== $status && $attempt < 20 ) {
 			wp_schedule_single_event( time() + 600, 'souk_report', array( $document_id, $kind, $attempt + 1 ) );
 		} else {
-			error_log( "souk: $kind $document_id was not acknowledged in 20 attempts; import an export of it" ); // phpcs:ignore
+			error_log( "souk: $kind $document_id was not acknowledged ($status); import an export of it: $said" ); // phpcs:ignore
 		}
 	}
 }
