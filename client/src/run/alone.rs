@@ -50,7 +50,7 @@ pub(super) async fn serve(
         manager.status(line);
         owner.tell(line);
     };
-    // Held as the lock of the folder: nobody has left anything in it.
+    // It locks the folder; before a join nothing stands in it.
     let store = Arc::new(Store::open_patiently(folder)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lists = Arc::new(ListService::beside_rounds(folder.clone(), None));
