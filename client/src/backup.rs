@@ -26,9 +26,15 @@ use souk_common::storage::write_whole;
 pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
     make_folder(to).with_context(|| format!("can't make {}", to.display()))?;
     let there = Folder::new(to);
-    let key = fs::read(folder.key()).with_context(|| format!("can't read {}", folder.key().display()))?;
+    let key = read_if_there(&folder.key())?;
+    ensure!(
+        key.is_some() || !folder.membership().exists(),
+        "can't read {}: without it this shop is no member",
+        folder.key().display()
+    );
     let is_empty = fs::read_dir(to)?.next().is_none();
-    let is_backup = fs::read(there.key()).is_ok_and(|theirs| theirs == key) && !there.control().exists();
+    let same_key = key.is_some() && read_if_there(&there.key())? == key;
+    let is_backup = (same_key || is_of_before_the_join(folder, &there)?) && !there.control().exists();
     let same = fs::canonicalize(to)? == fs::canonicalize(folder.path())?;
     ensure!(
         !same && (is_empty || is_backup),
@@ -38,12 +44,15 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
     if let Some(line) = narrow(to, true)? {
         tracing::warn!("{line}");
     }
-    write_whole(&there.key(), &key, true)?;
+    let mut files = 1;
+    if let Some(key) = key {
+        write_whole(&there.key(), &key, true)?;
+        files += 1;
+    }
     let aside = to.join("shop.redb.new");
     let _ = fs::remove_file(&aside);
     store.copy_to(&aside)?;
     fs::File::open(&aside)?.sync_all()?;
-    let mut files = 2;
     for (from, name) in [
         (folder.config(), there.config()),
         (folder.membership(), there.membership()),
@@ -64,6 +73,21 @@ pub fn copy(folder: &Folder, store: &Store, to: &Path) -> anyhow::Result<u64> {
     fs::rename(&aside, there.store())?;
     sync_folder(to)?;
     Ok(files)
+}
+
+/// Whether a backup is of this shop from before it joined a federation: it has no key, and the same token of the HTTP service.
+fn is_of_before_the_join(folder: &Folder, there: &Folder) -> anyhow::Result<bool> {
+    let token = |folder: &Folder| read_if_there(&folder.http().join("token"));
+    let own = token(folder)?;
+    Ok(!there.key().exists() && own.is_some() && token(there)? == own)
+}
+
+fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("can't read {}", path.display())),
+    }
 }
 
 /// Copies the files of a folder, if there is one; how many.

@@ -15,6 +15,7 @@ fn client(args: &[&str]) -> std::process::Output {
 fn help_is_no_error_and_wrong_usage_is_64() {
     assert!(good(&client(&["--help"])).contains("Start with"));
     for command in [
+        "init",
         "join",
         "check-data",
         "run",
@@ -70,7 +71,7 @@ fn a_bad_configuration_is_64_before_anything_else() {
         }
     }
     fs::write(dir.path().join("shop.toml"), "").expect("a file");
-    let (code, said) = bad(&client(&["budget", "--dir", folder]));
+    let (code, said) = bad(&client(&["shops", "--dir", folder]));
     assert!(code == 2 && said.contains("souk-client join"), "{said}");
 }
 

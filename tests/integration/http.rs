@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use souk_tests::federation::{Federation, plan, until};
+use souk_tests::federation::{Federation, bad, good, orders, plan, text, until};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
 
@@ -83,4 +83,91 @@ fn it_serves_beside_rounds_and_a_reported_purchase_survives_a_kill() {
     let items = list["items"].as_array().expect("a list");
     assert!(items.iter().all(|listed| listed["item"] != item), "{list}");
     assert!(running.stop("-TERM"));
+}
+
+#[test]
+fn a_shop_serves_alone_before_it_joins_and_keeps_everything_when_it_does() {
+    let federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
+    let folder = federation.shop("north");
+    let data = tempfile::tempdir().expect("a temporary folder");
+    fs::write(data.path().join("orders.csv"), orders("north", 30)).expect("a file");
+    let init = ["init", "--data", text(data.path())];
+    assert!(good(&federation.client("north", &init)).contains("no member of a federation"));
+    let (code, said) = bad(&federation.client("north", &init));
+    assert!(code == 64 && said.contains("never overwritten"), "{said}");
+    let (code, said) = bad(&federation.client("north", &["run"]));
+    assert!(code == 64 && said.contains("run --http"), "{said}");
+    let mut running = federation.start_client("north", &["--http", "127.0.0.1:0"]);
+    let at = address(&federation, "north");
+    let token = fs::read_to_string(folder.join("http/token")).expect("the shop's token");
+    let health = |at: &str| ask(at, "", "GET /v1/healthz", None);
+    until("there are lists", || health(&at).0 == 200);
+    assert_eq!(health(&at).1["federation"], json!(false));
+    assert!(
+        federation.log("north").contains("no federation"),
+        "{}",
+        federation.log("north")
+    );
+    let doctor = federation.client_json("north", &["doctor"]);
+    assert_eq!(doctor["checks"][0]["name"], json!("federation"), "{doctor}");
+    let budget = federation.client_json("north", &["budget"]);
+    assert_eq!(
+        (&budget["epsilon"], &budget["rounds_charged"]),
+        (&json!(0.0), &json!(0))
+    );
+    let (code, said) = bad(&federation.client("north", &["leave"]));
+    assert!(code == 2 && said.contains("souk-client join"), "{said}");
+    let kept = data.path().join("backup");
+    good(&federation.client("north", &["backup", text(&kept)]));
+    let (_, list) = ask(&at, &token, "GET /v1/recommendations/somebody", None);
+    let item = list["items"][0]["item"].clone();
+    let event = json!({"user": "somebody", "item": item, "kind": "purchase", "id": "e1"});
+    assert_eq!(ask(&at, &token, "POST /v1/events", Some(&event)).0, 200);
+    // Order alone: no list after the acknowledgement is as it was.
+    let (_, list) = ask(&at, &token, "GET /v1/recommendations/somebody?k=1000", None);
+    let listed = list["items"].as_array().expect("a list");
+    assert!(
+        list["personal"] == json!(true) && listed.iter().all(|listed| listed["item"] != item),
+        "{list}"
+    );
+    let mine =
+        "# mine\n".to_owned() + &fs::read_to_string(folder.join("shop.toml")).expect("the configuration");
+    fs::write(folder.join("shop.toml"), &mine).expect("a file");
+    let code = federation.invite("north");
+    let (status, said) = bad(&federation.client("north", &["join", &code, "--data", text(data.path())]));
+    assert!(status == 64 && said.contains("leave out --data"), "{said}");
+    good(&federation.client("north", &["join", &code]));
+    assert_eq!(
+        fs::read_to_string(folder.join("shop.toml")).expect("the configuration"),
+        mine
+    );
+    // The program that runs takes part from here on, with the same token, events and lists.
+    until("it takes part", || {
+        federation.log("north").contains("takes part; stop")
+    });
+    let at = || {
+        let log = federation.log("north");
+        let (_, rest) = log.rsplit_once("HTTP API at http://")?;
+        Some(rest.split_once(' ')?.0.to_owned())
+    };
+    until("it serves as a member", || {
+        at().is_some_and(|at| {
+            std::net::TcpStream::connect(&at).is_ok() && health(&at).1["federation"] == json!(true)
+        })
+    });
+    let (_, again) = ask(
+        &at().expect("an address"),
+        &token,
+        "POST /v1/events",
+        Some(&event),
+    );
+    assert_eq!(
+        (&again["written"], &again["known"]),
+        (&json!(0), &json!(1)),
+        "{again}"
+    );
+    // The backup of before goes on, also with the program stopped.
+    assert!(running.stop("-TERM"));
+    good(&federation.client("north", &["backup", text(&kept)]));
+    assert!(kept.join("key.der").is_file() && kept.join("membership.json").is_file());
 }

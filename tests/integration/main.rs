@@ -16,5 +16,6 @@ mod private;
 mod releases;
 mod rollback;
 mod service_manager;
+mod storefront;
 mod terminal;
 mod verify;

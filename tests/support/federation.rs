@@ -393,7 +393,7 @@ fn items() -> String {
 }
 
 /// Customers that buy mostly within one category.
-fn orders(shop: &str, users: usize) -> String {
+pub fn orders(shop: &str, users: usize) -> String {
     let mut text = String::from("user_id,item_id,timestamp\n");
     for user in 0..users {
         for step in 0..6 {

@@ -62,6 +62,9 @@ fn table(checks: &[Check]) -> String {
 /// When the folder is no member's at all.
 fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let config = ShopConfig::load(folder)?;
+    if !folder.membership().is_file() && !folder.ledger().exists() {
+        return Ok(without_a_federation(folder, &config));
+    }
     let membership = Membership::load(folder)?;
     let address = config.coordinator_or(&membership.address);
     let now = SystemClock.now();
@@ -99,6 +102,24 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
         check("lists", lists(folder, now)),
         check("rules", rules(folder)),
     ])
+}
+
+/// What there is to look at in a folder that never joined.
+fn without_a_federation(folder: &Folder, config: &ShopConfig) -> Vec<Check> {
+    let none = match folder.key().exists() {
+        true => Err(anyhow::anyhow!(
+            "the join was not finished: give `souk-client join` the same code again"
+        )),
+        false => Ok(
+            "no federation: lists by this shop's own customers alone; `souk-client join CODE` makes it a member".to_owned(),
+        ),
+    };
+    vec![
+        check("federation", none),
+        check("disk", disk(folder)),
+        check("data", data(folder, config)),
+        check("rules", rules(folder)),
+    ]
 }
 
 fn clock(membership: &Membership, now: Timestamp, heard: Option<&Heard>) -> anyhow::Result<String> {

@@ -16,7 +16,7 @@ pub(super) struct Join {
     code: String,
     #[command(flatten)]
     place: Place,
-    /// The orders: a file, or a folder with orders.csv.
+    /// The orders: a file, or a folder with orders.csv. A folder that `init` made has them already.
     #[arg(long, value_name = "FILE_OR_DIR", conflicts_with = "again")]
     data: Option<PathBuf>,
     /// Take part again with a folder that was a member's: same name, same key, same ledger. While the name is enrolled, its
@@ -41,7 +41,7 @@ pub(super) fn run(args: Join) -> anyhow::Result<bool> {
 }
 
 /// Imports for the first time. What is wrong with the data is no reason not to have joined.
-fn tell_of_data(folder: &Folder) -> anyhow::Result<()> {
+pub(super) fn tell_of_data(folder: &Folder) -> anyhow::Result<()> {
     let config = ShopConfig::load(folder)?;
     let lines = match refresh(folder, &config) {
         Ok(refreshed) => refreshed.outcome.lines(),

@@ -7,6 +7,7 @@ mod confirm;
 mod doctor;
 mod gain;
 mod import;
+mod init;
 mod items;
 mod join;
 mod leave;
@@ -74,6 +75,9 @@ enum Command {
     /// Join a federation with the one-time code its operator gave you; the key is made here and stays here.
     #[command(after_help = "Example:\n  souk-client join souk1-... --dir shop --data /srv/orders")]
     Join(join::Join),
+    /// Make a shop's folder that is no member of a federation yet, to try lists by your own customers alone.
+    #[command(after_help = init::HELP)]
+    Init(init::Init),
     /// Bring the store of interactions, which everything else reads, up to date with the shop's files and databases.
     #[command(after_help = import::HELP)]
     Import(import::Import),
@@ -85,7 +89,7 @@ enum Command {
     /// Say which of the items that you sell the federation's catalogue does not have, and what may be meant.
     #[command(after_help = items::HELP)]
     Items(items::Items),
-    /// Take part in rounds until stopped (Ctrl-C).
+    /// Take part in rounds until stopped (Ctrl-C); in a folder that `init` made, serve lists by this shop's own customers alone.
     #[command(after_help = "Examples:\n  \
         souk-client run --dir shop\n  souk-client run --http --dir shop\n  souk-client run --exit-when-finished --give-up-after 2h --dir shop")]
     Run {
@@ -174,6 +178,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn carry_out(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Join(args) => join::run(args),
+        Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),
         Command::Notice(args) => notice::run(args),
         Command::CheckData(args) => check_data::run(args),

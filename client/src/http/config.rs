@@ -63,6 +63,28 @@ impl HttpConfig {
         }
     }
 
+    /// Whether `origins` are what browsers send, and headers can name.
+    ///
+    /// # Errors
+    /// When one is not: it would never match anything.
+    pub fn check_origins(&self) -> anyhow::Result<()> {
+        for origin in &self.origins {
+            let host = origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"));
+            let is_host = |host: &str| {
+                let is_strange = |letter: char| !(letter.is_ascii_alphanumeric() || "-.:[]".contains(letter));
+                !host.is_empty() && !host.contains(is_strange)
+            };
+            ensure!(
+                host.is_some_and(is_host),
+                "[http] origins in shop.toml has {origin:?}: write scheme and host without a path, as in \
+                 \"https://www.shop.example\""
+            );
+        }
+        Ok(())
+    }
+
     /// What makes connections to a service at `address` secret; none on this machine itself, if no certificate is named.
     ///
     /// # Errors

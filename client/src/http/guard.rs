@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use souk_common::clock::Clock;
 
+use super::fragment::door::{self, FragmentDoor};
 use super::problem::Problem;
 use super::tokens::Tokens;
 use crate::data::compared_id;
@@ -75,6 +76,7 @@ pub struct Guard {
     own: IpAddr,
     hosts: Vec<String>,
     origins: Vec<String>,
+    fragments: Arc<FragmentDoor>,
 }
 
 impl Guard {
@@ -86,13 +88,16 @@ impl Guard {
         hosts: &[String],
         origins: &[String],
     ) -> Self {
-        let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let lower = |names: &[String]| -> Vec<String> {
+            names.iter().map(|name| name.to_ascii_lowercase()).collect()
+        };
         Self {
             tokens,
             clock,
             own: address.ip(),
             hosts: lower(hosts),
             origins: lower(origins),
+            fragments: Arc::new(FragmentDoor::new(lower(origins))),
         }
     }
 
@@ -132,9 +137,15 @@ impl Guard {
         }
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<ApiCaller, Problem> {
-        let Some(said) = text(headers, &header::AUTHORIZATION) else {
-            return Ok(ApiCaller::Anybody);
+    fn caller(&self, request: &Request) -> Result<ApiCaller, Problem> {
+        let Some(said) = text(request.headers(), &header::AUTHORIZATION) else {
+            return match door::token_in(request.uri()) {
+                None => Ok(ApiCaller::Anybody),
+                Some(token) if self.tokens.is_the_shops(token) => Err(Problem::forbidden(
+                    "this is the shop's own token, which does not belong into an address: send it as `Authorization: Bearer TOKEN` from a server, or sign a customer's token",
+                )),
+                Some(token) => self.customer(token),
+            };
         };
         let token = said
             .split_once(' ')
@@ -145,6 +156,10 @@ impl Guard {
         if self.tokens.is_the_shops(token) {
             return Ok(ApiCaller::Shop);
         }
+        self.customer(token)
+    }
+
+    fn customer(&self, token: &str) -> Result<ApiCaller, Problem> {
         let customer = self.tokens.customer(token, self.clock.now());
         customer
             .map(ApiCaller::Customer)
@@ -158,25 +173,28 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 /// Lets through what may come in, and notes who asks.
 pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
     let origin = match guard
         .check_host(&request)
         .and_then(|host| guard.check_origin(&request, &host))
     {
         Ok(origin) => origin,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return door::refused(&uri, problem),
     };
     let is_question_of_browser = request.method() == Method::OPTIONS
         && request
             .headers()
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut answer = match guard.caller(request.headers()) {
+    let mut answer = match guard.caller(&request) {
         _ if is_question_of_browser => StatusCode::NO_CONTENT.into_response(),
-        Err(problem) => problem.into_response(),
+        Err(problem) => door::refused(&uri, problem),
         Ok(caller) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(Arc::clone(&guard.fragments));
             next.run(request).await
         }
     };
+    guard.fragments.add_headers(&uri, answer.headers_mut());
     let headers = answer.headers_mut();
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

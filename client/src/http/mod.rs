@@ -7,6 +7,7 @@
 //! | [`guard`] | by which name it is asked, from which page, and by whom |
 //! | [`tokens`] | the shop's token, and customers' |
 //! | [`routes`] | what can be asked |
+//! | [`fragment`] | lists as HTML, for a storefront's pages |
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
 //! | [`metrics`] | what Prometheus reads |
@@ -17,6 +18,7 @@
 
 pub mod config;
 pub mod extract;
+pub mod fragment;
 pub mod guard;
 pub mod metrics;
 mod owner;
@@ -59,7 +61,7 @@ use tokens::Tokens;
 pub struct Api {
     lists: Arc<ListService>,
     journal: Journal,
-    live: LiveEvents,
+    live: Arc<LiveEvents>,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     folder: Folder,
@@ -69,6 +71,8 @@ pub struct Api {
     /// Events of the shop's own programs, and of customers' browsers.
     taken: Mutex<(Bucket, Buckets<String>)>,
     page: OnceLock<Arc<Page>>,
+    /// Whether this shop is a member of a federation.
+    has_federation: bool,
 }
 
 impl Api {
@@ -85,8 +89,9 @@ impl Api {
         let tokens = Tokens::open(folder).context("the secrets of the HTTP service are of no use")?;
         let opened = Journal::open(folder, clock.now());
         let (journal, recent) = opened.context("the journal of events can't be opened")?;
-        let live = LiveEvents::default();
+        let live = Arc::new(LiveEvents::default());
         live.take(&recent);
+        lists.count_live(Arc::clone(&live));
         let experiment = config.experiment.clone().map(|experiment| {
             let exposures = Exposures::open(folder, &experiment)?;
             Ok((experiment, exposures))
@@ -104,6 +109,7 @@ impl Api {
             events_per_sec: config.http.events_per_sec,
             taken: Mutex::new((Bucket::default(), Buckets::new(MOST_BROWSERS))),
             page: OnceLock::new(),
+            has_federation: folder.membership().is_file(),
         }))
     }
 
@@ -158,6 +164,7 @@ impl Api {
         config: &HttpConfig,
         address: SocketAddr,
     ) -> anyhow::Result<HttpServer> {
+        config.check_origins()?;
         let tls = config.tls(folder, address)?;
         HttpServer::start(address, tls, self.app(config, address), MOST_CONNECTIONS)
     }

@@ -2,8 +2,10 @@
 
 mod door;
 mod experiment;
+mod fragments;
 mod rules;
 mod server;
+mod storefront;
 
 use std::fs;
 use std::net::SocketAddr;

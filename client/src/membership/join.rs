@@ -65,7 +65,7 @@ pub async fn join_on(
     data: Option<&Path>,
     mut write: impl FnMut(&Path, &[u8], bool) -> std::io::Result<()>,
 ) -> anyhow::Result<Membership> {
-    refuse_another_shops(folder, code)?;
+    refuse_another_shops(folder, code, data)?;
     let data = data
         .map(fs::canonicalize)
         .transpose()
@@ -104,14 +104,17 @@ pub async fn join_on(
             membership
         }
     };
-    // Last: with it the folder is a shop's.
-    let sample = config::sample(data.as_deref());
-    write(&folder.config(), sample.as_bytes(), false).context("can't write shop.toml")?;
+    // Last: with it the folder is a shop's. What `init` made stays as its owner has it.
+    if !folder.config().exists() {
+        let sample = config::sample(data.as_deref());
+        write(&folder.config(), sample.as_bytes(), false).context("can't write shop.toml")?;
+    }
     Ok(membership)
 }
 
-/// A folder is taken that has nothing of a shop's yet, or what a join with this federation's code left when it was stopped.
-fn refuse_another_shops(folder: &Folder, code: &JoinCode) -> anyhow::Result<()> {
+/// A folder is taken that has nothing of a shop's yet, what `init` made, or what a join with this federation's code left when it
+/// was stopped.
+fn refuse_another_shops(folder: &Folder, code: &JoinCode, data: Option<&Path>) -> anyhow::Result<()> {
     let (membership, key, config) = (folder.membership(), folder.key(), folder.config());
     let refuse = |there: &Path, remedy: &str| -> anyhow::Result<()> {
         Err(UsageError(format!(
@@ -121,8 +124,14 @@ fn refuse_another_shops(folder: &Folder, code: &JoinCode) -> anyhow::Result<()> 
         .into())
     };
     let other = "choose another --dir, or say --again to go on with this one";
-    if config.exists() {
+    if config.exists() && (membership.exists() || folder.ledger().exists()) {
         return refuse(&config, other);
+    }
+    if config.exists() && data.is_some() {
+        return refuse(
+            &config,
+            "it says where the data are: leave out --data, or change it there",
+        );
     }
     if !membership.exists() {
         return Ok(());

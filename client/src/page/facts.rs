@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) at: Timestamp,
     /// This shop; none if its membership can't be read.
     pub(crate) shop: Option<ShopName>,
+    /// Whether this shop is a member of a federation.
+    pub(crate) has_federation: bool,
     pub(crate) lists: Found<ListFacts>,
     /// None where a trained model makes the lists, or nothing does.
     pub(crate) gain: Option<Gain>,
@@ -125,6 +127,7 @@ impl FactsReader {
         Facts {
             at: now,
             shop: membership.as_ref().ok().map(|membership| membership.shop.clone()),
+            has_federation: self.folder.membership().is_file(),
             lists: shelf.clone().map(|shelf| ListFacts::of(shelf)),
             gain: match (&shelf, &config) {
                 (Ok(shelf), Ok(config)) => shelf

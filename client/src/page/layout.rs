@@ -49,6 +49,14 @@ impl Place {
         }
     }
 
+    /// Whether there is nothing to show of it without a federation.
+    pub(super) fn needs_federation(self) -> bool {
+        matches!(
+            self,
+            Self::Left | Self::Privacy | Self::Rounds | Self::Unmatched | Self::Keys
+        )
+    }
+
     pub(super) fn name(self, words: &Words) -> &'static str {
         match self {
             Self::Today => words.today,

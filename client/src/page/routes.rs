@@ -59,6 +59,7 @@ impl Served {
         let now = self.page.clock.now();
         let body = match &facts {
             None => starting(visitor),
+            Some(facts) if !facts.has_federation && place.needs_federation() => no_federation(visitor),
             Some(facts) => match place {
                 Place::Today => today::view(visitor.language, facts, *self.page.connection(), now),
                 Place::Left => left::view(visitor.language, facts, |digest| self.page.has_update(digest)),
@@ -71,6 +72,11 @@ impl Served {
                 Place::Customer => html! {},
             },
         };
+        let is_alone = facts.as_ref().is_some_and(|facts| !facts.has_federation);
+        let body = match place {
+            Place::Today if is_alone => html! { (no_federation(visitor)) (body) },
+            _ => body,
+        };
         frame(visitor, facts.as_deref(), place, &body)
     }
 }
@@ -80,6 +86,11 @@ fn frame(visitor: &Visitor, facts: Option<&Facts>, place: Place, body: &Markup) 
         .and_then(|facts| facts.shop.as_ref())
         .map(|shop| shop.as_str());
     layout::page(visitor, shop, place, facts.map(|facts| facts.at), body)
+}
+
+/// To the owner of a shop that has not joined.
+fn no_federation(visitor: &Visitor) -> Markup {
+    html! { p id="no-federation" class="lead" { (visitor.language.words().no_federation) } }
 }
 
 fn starting(visitor: &Visitor) -> Markup {

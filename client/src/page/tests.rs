@@ -108,6 +108,8 @@ impl Shop {
             items.push_str(&format!("item-{item:02},Thing <b>{item}</b>,c{}\n", item / 8));
         }
         fs::write(dir.path().join("items.csv"), items).unwrap();
+        // A member, as far as pages look at it.
+        fs::write(folder.membership(), "{}").unwrap();
         further(&folder);
         let store = Arc::new(Store::open(&folder).unwrap());
         let pending = pending();

@@ -11,6 +11,7 @@
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
 //! | [`shelf`] | all of that at one moment, for many requests |
+//! | [`visit`] | what a customer did lately |
 //! | [`related`] | what is like an item, and what is bought with it |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
@@ -26,6 +27,7 @@ pub mod rules_report;
 pub mod service;
 pub mod serving;
 pub mod shelf;
+pub mod visit;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -14,8 +14,11 @@ use super::picture::Picture;
 use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
 use super::shelf::{Shelf, ShelfVersion};
-use super::{Customer, Ranker, RecommendOptions, Recommendable, Recommendations};
+use super::visit::VisitRows;
+use super::{Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
+use crate::data::compared_id;
+use crate::events::live::LiveEvents;
 use crate::folder::Folder;
 use crate::rules::compiled::{CompiledRules, unknown_words};
 use crate::rules::file::ListRules;
@@ -32,6 +35,8 @@ pub struct ListService {
     read: Mutex<ShelfCache>,
     stack: Mutex<Option<Arc<ShopStack>>>,
     shelf: RwLock<Option<Arc<Shelf>>>,
+    /// What the web shop reported that the store does not have yet, while it is served.
+    live: RwLock<Option<Arc<LiveEvents>>>,
     /// What the owner decided of lists.
     pub rules: ShopRules,
     compiled: Mutex<Option<(CompiledKey, Arc<CompiledRules>)>>,
@@ -68,6 +73,7 @@ impl ListService {
             read: Mutex::default(),
             stack: Mutex::default(),
             shelf: RwLock::default(),
+            live: RwLock::default(),
             renewing: Mutex::default(),
             fitting: Mutex::default(),
             beside_rounds: false,
@@ -77,10 +83,10 @@ impl ListService {
 
     /// The same, for a program that takes part in rounds: stacks are fitted on one thread of low priority, and an older one
     /// serves meanwhile.
-    pub fn beside_rounds(folder: Folder, store: Arc<Store>) -> Self {
+    pub fn beside_rounds(folder: Folder, store: Option<Arc<Store>>) -> Self {
         Self {
             beside_rounds: true,
-            ..Self::new(folder, Some(store), |_| {})
+            ..Self::new(folder, store, |_| {})
         }
     }
 
@@ -95,14 +101,20 @@ impl ListService {
         picture: bool,
     ) -> anyhow::Result<(Recommendations, Option<Picture>)> {
         let shelf = self.recommendable()?;
-        let row = asked.user.map(|user| shelf.find(user)).transpose()?;
-        let basket = shelf.find_items(asked.basket)?;
-        let customer = Customer {
-            row,
-            basket: &basket,
-            ..Customer::default()
+        let mut visit = asked
+            .user
+            .map_or_else(VisitRows::default, |user| self.visit(&shelf, user));
+        let row = match asked.user.map(|user| shelf.find(user)) {
+            // Who bought for the first time today is in no file yet.
+            Some(Err(_)) if !visit.is_empty() => None,
+            found => found.transpose()?,
         };
+        visit.basket.extend(shelf.find_items(asked.basket)?);
+        let customer = visit.customer(row);
         let mut list = shelf.recommend(customer, wishes);
+        if row.is_none() {
+            list.user_id = asked.user.unwrap_or_default().to_owned();
+        }
         list.rules_trouble = self.told_of_rules();
         let picture = picture.then(|| {
             let scores = shelf.scores(customer).values;
@@ -127,12 +139,39 @@ impl ListService {
         let shelf = self.recommendable()?;
         let rows = (0..shelf.dataset.len()).into_par_iter();
         let mut lists: Vec<Recommendations> = rows
-            .map(|row| shelf.recommend(Customer::of(row), wishes))
+            .map(|row| {
+                let visit = self.visit(&shelf, &shelf.dataset.users[row]);
+                shelf.recommend(visit.customer(Some(row)), wishes)
+            })
             .collect();
         if let Some(first) = lists.first_mut() {
             first.rules_trouble = self.told_of_rules();
         }
         Ok(lists)
+    }
+
+    /// Counts what the web shop reports in every list from here on.
+    pub fn count_live(&self, live: Arc<LiveEvents>) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live);
+    }
+
+    fn live_events(&self) -> Option<Arc<LiveEvents>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a customer did since the data were read.
+    fn visit(&self, lists: &Recommendable, user: &str) -> VisitRows {
+        let (Some(live), Some(shelf)) = (self.live_events(), self.shelf()) else {
+            return VisitRows::default();
+        };
+        // The shelf knows items by all their names, and may be of an older catalogue.
+        let find = |name: &str| {
+            let row = shelf.item(name).ok()?;
+            lists
+                .catalogue
+                .row(&shelf.lists.catalogue.items()[row as usize].id)
+        };
+        VisitRows::of(&live.of(&compared_id(user), SystemClock.now()), find)
     }
 
     /// What the stack says about itself; fitted first if it has to be.
@@ -191,6 +230,7 @@ impl ListService {
             data: source.sources.data_digest,
             catalogue: source.sources.catalogue_digest,
             ranker,
+            names: ShelfVersion::of_names(&source.own_names),
         };
         if let Some(shelf) = self.shelf().filter(|shelf| shelf.version == version) {
             return Ok(shelf);

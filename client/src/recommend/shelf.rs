@@ -31,6 +31,8 @@ pub struct Shelf {
     customers: HashMap<String, u32>,
     /// Rows by what else an item is called.
     other_names: HashMap<String, u32>,
+    /// The shop's own numbers by the federation's ids, where they differ.
+    own_numbers: HashMap<String, String>,
     /// The stack's channels that rest on what is public, and the others; popularity is among neither.
     alike: Option<[Stack; 2]>,
 }
@@ -44,8 +46,22 @@ pub struct ShelfVersion {
     pub catalogue: Digest,
     /// Of what scores.
     pub ranker: Digest,
+    /// Of the shop's own numbers.
+    pub names: Digest,
     /// Of the owner's rules, and of the day if they depend on it.
     pub rules: Digest,
+}
+
+impl ShelfVersion {
+    /// The digest of the shop's own numbers, whatever their order.
+    pub fn of_names(own_names: &HashMap<String, String>) -> Digest {
+        let mut lines: Vec<String> = own_names
+            .iter()
+            .map(|(own, item)| format!("{own:?} {item:?}\n"))
+            .collect();
+        lines.sort_unstable();
+        Digest::of(lines.concat().as_bytes())
+    }
 }
 
 impl Shelf {
@@ -70,6 +86,7 @@ impl Shelf {
             stack,
             version,
             other_names,
+            own_numbers: own_numbers(own_names),
         }
     }
 
@@ -95,6 +112,11 @@ impl Shelf {
             Some(row) => Ok(row),
             None => find_item(&self.lists.catalogue, name),
         }
+    }
+
+    /// What this shop itself calls an item, by the federation's id.
+    pub fn own_number<'a>(&'a self, item: &'a str) -> &'a str {
+        self.own_numbers.get(item).map_or(item, String::as_str)
     }
 
     /// Items that are like `item`, most alike first: by features and by what all shops learned, both of which are public; what
@@ -148,6 +170,18 @@ impl Shelf {
             (Arm::Together, None) => Some(self.lists.clone()),
         }
     }
+}
+
+/// The first of the shop's own numbers of each item.
+fn own_numbers(own_names: &HashMap<String, String>) -> HashMap<String, String> {
+    let mut numbers: HashMap<String, String> = HashMap::new();
+    for (own, item) in own_names {
+        let first = numbers.entry(item.clone()).or_insert_with(|| own.clone());
+        if own < first {
+            first.clone_from(own);
+        }
+    }
+    numbers
 }
 
 /// Rows by what an item may be called besides its id: the shop's own number, an alias, a barcode's number.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use souk_common::clock::{Clock, SystemClock, Timestamp};
@@ -10,11 +11,12 @@ use souk_common::stack::StackStage;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::Input;
+use super::no_federation::{NothingSpent, is_alone};
+use super::{Driver, Input};
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
 use crate::control::{Answer, Question, Service, answer_lists};
-use crate::error::{EXIT_ERROR, EXIT_USAGE};
+use crate::error::{EXIT_ERROR, EXIT_USAGE, exit_code};
 use crate::folder::Folder;
 use crate::link::Link;
 use crate::membership::Membership;
@@ -49,6 +51,13 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     if is_of_lists && !folder.membership().is_file() {
         // Lists need no coordinator.
         return Ok(answer_lists(&lists_at_once(folder, None), question));
+    }
+    if is_alone(folder) && question != Question::Leave {
+        let store = Arc::new(Store::open(folder)?);
+        let lists = Arc::new(lists_at_once(folder, None));
+        let clock = Arc::new(SystemClock);
+        let service = Service::new(folder.clone(), store, Arc::new(NothingSpent), clock, lists);
+        return Ok(service.answer(question));
     }
     let membership = Membership::load(folder)?;
     let store = Arc::new(Store::open(folder)?);
@@ -129,8 +138,41 @@ pub(crate) async fn serve_control(
         .await;
 }
 
+impl Driver {
+    /// Ends the membership over the connection that there is.
+    pub(super) fn leave(&self, answer: oneshot::Sender<Answer>) {
+        let Some(courier) = &self.courier else {
+            let reason = "there is no connection to the coordinator now: try again later".to_owned();
+            let _ = answer.send(Answer::Failed {
+                exit_code: EXIT_ERROR,
+                reason,
+            });
+            return;
+        };
+        let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
+        let (membership, inputs) = (self.standing.membership().clone(), self.inputs_in.clone());
+        let now = self.platform.clock.now();
+        tokio::spawn(async move {
+            match leave(&link, &folder, &membership, now).await {
+                Ok(kept) => {
+                    let _ = answer.send(Answer::Left { kept });
+                    // The answer travels over the control socket before the program ends.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let _ = inputs.send(Input::Left);
+                }
+                Err(error) => {
+                    let _ = answer.send(Answer::Failed {
+                        exit_code: exit_code(&error),
+                        reason: format!("{error:#}"),
+                    });
+                }
+            }
+        });
+    }
+}
+
 /// Ends the membership and notes it in the folder.
-pub(crate) async fn leave(
+async fn leave(
     link: &Link,
     folder: &Folder,
     membership: &Membership,

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `alone`, `no_federation` | `run` without a federation; what there is of such a shop |
 //! | [`stop`] | when it ends by itself |
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
@@ -10,9 +11,11 @@
 //! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
 
+mod alone;
 mod connection;
 mod control;
 mod duplicate;
+mod no_federation;
 mod output;
 mod refit;
 mod stop;
@@ -37,7 +40,7 @@ use tokio::sync::oneshot;
 use crate::agent::{Agent, AgentAction, about_strangers, fresh_keys};
 use crate::config::ShopConfig;
 use crate::control::{Accounts, Answer, Service};
-use crate::error::{CheckFailed, EXIT_ERROR, exit_code};
+use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::http::HttpServer;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
@@ -52,7 +55,7 @@ use crate::training::{Attempts, UnreleasedUpdate};
 
 use connection::Courier;
 pub use control::answer_alone;
-use control::{leave, serve_control};
+use control::serve_control;
 use duplicate::Replaced;
 use output::Owner;
 use refit::Refit;
@@ -87,7 +90,7 @@ enum Input {
     Left,
 }
 
-/// Takes part until stopped; and serves the HTTP API, at `http` or where `shop.toml` says.
+/// Takes part until stopped, or, where the folder never joined a federation, does without; and serves the HTTP API, at `http` or where `shop.toml` says.
 ///
 /// # Errors
 /// When the folder is no member's, is in use, or its files make no sense; when the address of the HTTP API can't be had; after too
@@ -98,6 +101,11 @@ pub fn run(folder: &Folder, ends: StopRules, http: Option<SocketAddr>) -> anyhow
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
+        if no_federation::is_alone(folder)
+            && alone::serve(folder, ends, http, stopped()?).await? == alone::Ended::Stopped
+        {
+            return Ok(());
+        }
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;
         let api = driver.serve_http(http)?;
         let refit = Refit::start(folder, &driver.lists, driver.inputs_in.clone(), api.clone())?;
@@ -171,7 +179,10 @@ impl Driver {
         let now = platform.clock.now();
         let workshop = Arc::new(Attempts::open(folder, &membership, Arc::clone(&store), now)?);
         let (inputs_in, inputs) = unbounded_channel();
-        let lists = Arc::new(ListService::beside_rounds(folder.clone(), Arc::clone(&store)));
+        let lists = Arc::new(ListService::beside_rounds(
+            folder.clone(),
+            Some(Arc::clone(&store)),
+        ));
         let service = Arc::new(Service::new(
             folder.clone(),
             Arc::clone(&store),
@@ -436,36 +447,6 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let draw = workshop.draw(&announcement).map(Box::new);
             let _ = inputs.send(Input::Drawn(AttemptKey::from(&announcement), draw));
-        });
-    }
-
-    fn leave(&self, answer: oneshot::Sender<Answer>) {
-        let Some(courier) = &self.courier else {
-            let reason = "there is no connection to the coordinator now: try again later".to_owned();
-            let _ = answer.send(Answer::Failed {
-                exit_code: EXIT_ERROR,
-                reason,
-            });
-            return;
-        };
-        let (link, folder) = (Arc::clone(&courier.link), self.folder.clone());
-        let (membership, inputs) = (self.standing.membership().clone(), self.inputs_in.clone());
-        let now = self.platform.clock.now();
-        tokio::spawn(async move {
-            match leave(&link, &folder, &membership, now).await {
-                Ok(kept) => {
-                    let _ = answer.send(Answer::Left { kept });
-                    // The answer travels over the control socket before the program ends.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    let _ = inputs.send(Input::Left);
-                }
-                Err(error) => {
-                    let _ = answer.send(Answer::Failed {
-                        exit_code: exit_code(&error),
-                        reason: format!("{error:#}"),
-                    });
-                }
-            }
         });
     }
 

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::Api;
 use super::super::extract::{PathParams, QueryParams};
 use super::super::problem::Problem;
-use super::lists::{checked_category, checked_k, too_few};
-use crate::recommend::related::LEAST_CUSTOMERS;
+use super::lists::{checked_category, checked_k, list_id, too_few};
+use crate::recommend::related::{LEAST_CUSTOMERS, Neighbour};
 use crate::recommend::shelf::Shelf;
 use crate::rules::arrange::Wanted;
 use crate::rules::file::ListKind;
@@ -30,6 +30,8 @@ pub struct ItemWishes {
 /// Items, best first.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Items {
+    /// Names this list: send it with events of items that were taken from it.
+    pub list: String,
     /// The item that they are related to, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
@@ -74,18 +76,7 @@ pub(super) async fn similar(
     PathParams(item): PathParams<String>,
     QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
-    let shelf = api.shelf()?;
-    let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
-    let found = shelf.similar(row);
-    let found = found.into_iter().map(|other| (other.item, other.score)).collect();
-    listed(
-        (&shelf, ListKind::Similar),
-        Some(row),
-        found,
-        &wishes,
-        "likeness; comparable within this list only",
-    )
-    .map(Json)
+    api.items(PublicList::Similar(&item), &wishes).map(Json)
 }
 
 /// Items that at least five customers have together with another.
@@ -98,18 +89,7 @@ pub(super) async fn bought_together(
     PathParams(item): PathParams<String>,
     QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
-    let shelf = api.shelf()?;
-    let row = shelf.item(&item).map_err(|error| Problem::unknown_item(&error))?;
-    let found = shelf.related.bought_together(&shelf.lists.dataset, row);
-    let found = found.into_iter().map(|other| (other.item, other.score)).collect();
-    listed(
-        (&shelf, ListKind::BoughtTogether),
-        Some(row),
-        found,
-        &wishes,
-        "cosine of the two items' customers",
-    )
-    .map(Json)
+    api.items(PublicList::BoughtTogether(&item), &wishes).map(Json)
 }
 
 /// This shop's bestsellers.
@@ -121,19 +101,7 @@ pub(super) async fn popular(
     State(api): State<Arc<Api>>,
     QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
-    let shelf = api.shelf()?;
-    let found = shelf.related.popular();
-    let told = found
-        .into_iter()
-        .filter(|(_, customers)| *customers >= LEAST_CUSTOMERS as f32);
-    listed(
-        (&shelf, ListKind::Popular),
-        None,
-        told.collect(),
-        &wishes,
-        "customers who have it",
-    )
-    .map(Json)
+    api.items(PublicList::Popular, &wishes).map(Json)
 }
 
 /// What more customers bought in the last week than in the four weeks before.
@@ -145,16 +113,7 @@ pub(super) async fn trending(
     State(api): State<Arc<Api>>,
     QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
-    let shelf = api.shelf()?;
-    let found = shelf.related.trending().to_vec();
-    listed(
-        (&shelf, ListKind::Trending),
-        None,
-        found,
-        &wishes,
-        "standard deviations above what was expected",
-    )
-    .map(Json)
+    api.items(PublicList::Trending, &wishes).map(Json)
 }
 
 /// What is new: by when somebody first bought it here, latest first; then what nobody bought yet, the catalogue's end first.
@@ -166,16 +125,69 @@ pub(super) async fn new_items(
     State(api): State<Arc<Api>>,
     QueryParams(wishes): QueryParams<ItemWishes>,
 ) -> Result<Json<Items>, Problem> {
-    let shelf = api.shelf()?;
-    let found = shelf.related.new_items();
-    listed(
-        (&shelf, ListKind::New),
-        None,
-        found,
-        &wishes,
-        "day of its first sale here, counted from 1970; 0 before that",
-    )
-    .map(Json)
+    api.items(PublicList::New, &wishes).map(Json)
+}
+
+/// A list that is for everybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PublicList<'a> {
+    /// What is like an item, by any of its names.
+    Similar(&'a str),
+    /// What customers have with it.
+    BoughtTogether(&'a str),
+    Popular,
+    Trending,
+    New,
+}
+
+impl PublicList<'_> {
+    /// As rules know it.
+    pub(super) fn kind(self) -> ListKind {
+        match self {
+            Self::Similar(_) => ListKind::Similar,
+            Self::BoughtTogether(_) => ListKind::BoughtTogether,
+            Self::Popular => ListKind::Popular,
+            Self::Trending => ListKind::Trending,
+            Self::New => ListKind::New,
+        }
+    }
+}
+
+impl Api {
+    /// A list that is for everybody.
+    pub(super) fn items(&self, wanted: PublicList<'_>, wishes: &ItemWishes) -> Result<Items, Problem> {
+        let shelf = self.shelf()?;
+        let find = |item: &str| shelf.item(item).map_err(|error| Problem::unknown_item(&error));
+        let scored =
+            |found: Vec<Neighbour>| found.into_iter().map(|other| (other.item, other.score)).collect();
+        let (item, found, score_is): (_, Vec<(u32, f32)>, _) = match wanted {
+            PublicList::Similar(item) => {
+                let row = find(item)?;
+                let found = scored(shelf.similar(row));
+                (Some(row), found, "likeness; comparable within this list only")
+            }
+            PublicList::BoughtTogether(item) => {
+                let row = find(item)?;
+                let found = scored(shelf.related.bought_together(&shelf.lists.dataset, row));
+                (Some(row), found, "cosine of the two items' customers")
+            }
+            PublicList::Popular => {
+                let found = shelf.related.popular().into_iter();
+                let told = found.filter(|(_, customers)| *customers >= LEAST_CUSTOMERS as f32);
+                (None, told.collect(), "customers who have it")
+            }
+            PublicList::Trending => {
+                let found = shelf.related.trending().to_vec();
+                (None, found, "standard deviations above what was expected")
+            }
+            PublicList::New => {
+                let found = shelf.related.new_items();
+                let score_is = "day of its first sale here, counted from 1970; 0 before that";
+                (None, found, score_is)
+            }
+        };
+        listed((&shelf, wanted.kind()), item, found, wishes, score_is)
+    }
 }
 
 fn listed(
@@ -214,6 +226,7 @@ fn listed(
         }
     });
     Ok(Items {
+        list: list_id(kind.name())?,
         item: item.map(|row| all[row as usize].id.clone()),
         score_is: score_is.to_owned(),
         note,

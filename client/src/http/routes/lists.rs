@@ -15,10 +15,10 @@ use super::super::extract::{Body, PathParams, QueryParams};
 use super::super::guard::ApiCaller;
 use super::super::problem::Problem;
 use crate::data::compared_id;
-use crate::events::live::Visit;
 use crate::experiment::Arm;
 use crate::recommend::reasons::{Reason, Through};
 use crate::recommend::shelf::Shelf;
+use crate::recommend::visit::VisitRows;
 use crate::recommend::{Customer, RecommendOptions, Recommendable, Recommended};
 use crate::rules::arrange::Wanted;
 use crate::rules::file::ListKind;
@@ -61,6 +61,21 @@ pub struct ListRequest {
     pub explain: bool,
     /// Also items that the customer has. Default false.
     pub include_bought: bool,
+}
+
+impl ListRequest {
+    /// For a customer, as a query has it.
+    pub(super) fn of_customer(user: String, wishes: ListWishes) -> Self {
+        Self {
+            user: Some(user),
+            exclude: names(wishes.exclude.as_deref()),
+            k: wishes.k,
+            category: wishes.category,
+            explain: wishes.explain.unwrap_or_default(),
+            include_bought: wishes.include_bought.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A list.
@@ -122,6 +137,9 @@ pub struct ListedReason {
     /// The customer's own item that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
+    /// That item's title, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// Its part of all that speaks for the item, 0 to 1.
     pub share: f32,
 }
@@ -137,17 +155,8 @@ pub(super) async fn for_customer(
     PathParams(user): PathParams<String>,
     QueryParams(wishes): QueryParams<ListWishes>,
 ) -> Result<Json<ServedList>, Problem> {
-    caller.may_ask_for(&user)?;
-    let request = ListRequest {
-        user: Some(user),
-        exclude: names(wishes.exclude.as_deref()),
-        k: wishes.k,
-        category: wishes.category,
-        explain: wishes.explain.unwrap_or_default(),
-        include_bought: wishes.include_bought.unwrap_or_default(),
-        ..ListRequest::default()
-    };
-    api.list(&request).map(Json)
+    api.list_for(&caller, &ListRequest::of_customer(user, wishes))
+        .map(Json)
 }
 
 /// A list for a basket, a visit, a customer with either, or, with none of them, anybody.
@@ -160,16 +169,7 @@ pub(super) async fn for_anybody(
     caller: ApiCaller,
     Body(request): Body<ListRequest>,
 ) -> Result<Json<ServedList>, Problem> {
-    match &request.user {
-        Some(user) => caller.may_ask_for(user)?,
-        // A list for a basket tells what this shop's customers bought together, of however few: it is not for everybody.
-        None if !request.basket.is_empty() || !request.viewed.is_empty() => match caller {
-            ApiCaller::Anybody => caller.may_ask_for_all()?,
-            ApiCaller::Shop | ApiCaller::Customer(_) => {}
-        },
-        None => {}
-    }
-    api.list(&request).map(Json)
+    api.list_for(&caller, &request).map(Json)
 }
 
 /// Why an item would be recommended to a customer, and at which place it stands.
@@ -221,41 +221,25 @@ pub struct Explanation {
     pub item: Option<ListedItem>,
 }
 
-/// Rows of what a customer did lately.
-#[derive(Debug, Default)]
-pub(in super::super) struct VisitRows {
-    basket: Vec<u32>,
-    viewed: Vec<u32>,
-    returned: Vec<u32>,
-    cart: Vec<u32>,
-}
-
-impl VisitRows {
-    fn of(shelf: &Shelf, visit: &Visit) -> Self {
-        // What the catalogue does not have can't speak for anything.
-        let rows = |names: &[String]| names.iter().filter_map(|name| shelf.item(name).ok()).collect();
-        Self {
-            basket: rows(&visit.basket),
-            viewed: rows(&visit.viewed),
-            returned: rows(&visit.returned),
-            cart: rows(&visit.cart),
-        }
-    }
-
-    pub(in super::super) fn customer(&self, row: Option<usize>) -> Customer<'_> {
-        Customer {
-            row,
-            basket: &self.basket,
-            viewed: &self.viewed,
-            returned: &self.returned,
-            cart: &self.cart,
-        }
-    }
-}
-
 impl Api {
     pub(in super::super) fn visit(&self, shelf: &Shelf, user: &str) -> VisitRows {
-        VisitRows::of(shelf, &self.live.of(&compared_id(user), self.clock.now()))
+        VisitRows::of(&self.live.of(&compared_id(user), self.clock.now()), |name| {
+            shelf.item(name).ok()
+        })
+    }
+
+    /// A list, if whoever asks may have it.
+    pub(super) fn list_for(&self, caller: &ApiCaller, request: &ListRequest) -> Result<ServedList, Problem> {
+        match &request.user {
+            Some(user) => caller.may_ask_for(user)?,
+            // A list for a basket tells what this shop's customers bought together, of however few: it is not for everybody.
+            None if !request.basket.is_empty() || !request.viewed.is_empty() => match caller {
+                ApiCaller::Anybody => caller.may_ask_for_all()?,
+                ApiCaller::Shop | ApiCaller::Customer(_) => {}
+            },
+            None => {}
+        }
+        self.list(request)
     }
 
     fn list(&self, request: &ListRequest) -> Result<ServedList, Problem> {
@@ -443,7 +427,7 @@ fn name_of(by: ServedBy) -> &'static str {
 }
 
 /// What made a list, and a number that nobody guesses.
-fn list_id(by: &str) -> Result<String, Problem> {
+pub(super) fn list_id(by: &str) -> Result<String, Problem> {
     let number: [u8; 8] = secret_bytes().map_err(|error| Problem::not_ready(&error.into()))?;
     Ok(format!("{by}-{}", HEXLOWER.encode(&number)))
 }
@@ -478,6 +462,7 @@ impl From<&Reason> for ListedReason {
             words: reason.words(),
             kind: kind.map(str::to_owned),
             item: (!reason.item_id.is_empty()).then(|| reason.item_id.clone()),
+            title: (!reason.title.is_empty()).then(|| reason.title.clone()),
             share: reason.share,
         }
     }

@@ -1,6 +1,7 @@
 //! What can be asked. Each file is one theme, with the types that its requests and answers have.
 
 pub mod events;
+pub mod fragments;
 pub mod item_states;
 pub mod items;
 pub mod lists;
@@ -25,6 +26,7 @@ use super::problem::Problem;
     tags(
         (name = "lists", description = "Recommendations, with reasons"),
         (name = "items", description = "What is like an item, bought with it, popular, trending, new"),
+        (name = "fragments", description = "The same lists as HTML, for a storefront's pages"),
         (name = "events", description = "What customers do"),
         (name = "service", description = "Health, metrics, this description"),
     ),
@@ -86,6 +88,13 @@ pub(super) fn described_router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(items::popular))
         .routes(routes!(items::trending))
         .routes(routes!(items::new_items))
+        .routes(routes!(fragments::for_customer))
+        .routes(routes!(fragments::for_basket))
+        .routes(routes!(fragments::similar))
+        .routes(routes!(fragments::bought_together))
+        .routes(routes!(fragments::popular))
+        .routes(routes!(fragments::trending))
+        .routes(routes!(fragments::new_items))
         .routes(routes!(item_states::known, item_states::change))
         .routes(routes!(events::report))
         .routes(routes!(service::healthz))

@@ -27,6 +27,9 @@ pub struct Health {
     pub items: usize,
     /// Customers that are known.
     pub customers: usize,
+    /// Whether this shop is a member of a federation; else lists are by its own customers alone.
+    #[serde(default)]
+    pub federation: bool,
 }
 
 /// Whether lists can be had. It needs no token.
@@ -40,6 +43,7 @@ pub(super) async fn healthz(State(api): State<Arc<Api>>) -> Result<Json<Health>,
         status: "ok".to_owned(),
         items: shelf.lists.catalogue.len(),
         customers: shelf.lists.dataset.len(),
+        federation: api.has_federation,
     }))
 }
 

@@ -88,6 +88,13 @@ fn a_service_that_others_can_reach_needs_a_certificate() {
             .to_string()
             .contains("both")
     );
+    let path = HttpConfig {
+        origins: vec!["https://www.shop.example/".to_owned()],
+        ..HttpConfig::default()
+    };
+    let any = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+    let said = shop.api.serve(&folder, &path, any).unwrap_err().to_string();
+    assert!(said.contains("\"https://www.shop.example/\""), "{said}");
     let missing = HttpConfig {
         tls_key: Some("key.pem".into()),
         ..half

@@ -215,3 +215,29 @@ fn streams_of_changes_are_bounded_and_their_places_come_free() {
         assert_eq!(open().await.status(), StatusCode::OK, "one has ended");
     });
 }
+
+#[test]
+fn a_shop_without_a_federation_is_told_so_where_there_is_nothing_else_to_show() {
+    let shop = Shop::with(|folder| fs::remove_file(folder.membership()).unwrap());
+    shop.api.renew().unwrap();
+    for place in Place::ALL {
+        let text = shop.show(place.path());
+        let is_told = place.needs_federation() || place == Place::Today;
+        assert_eq!(
+            text.contains("id=\"no-federation\""),
+            is_told,
+            "{place:?}: {text}"
+        );
+    }
+    let today = shop.show("/?lang=zh");
+    assert!(
+        today.contains("尚未加入任何联盟") && !today.contains("worry-offline"),
+        "{today}"
+    );
+    let member = Shop::ready();
+    assert!(
+        Place::ALL
+            .iter()
+            .all(|place| !member.show(place.path()).contains("no-federation"))
+    );
+}

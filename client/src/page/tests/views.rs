@@ -38,6 +38,7 @@ fn good() -> Facts {
     Facts {
         at: Noon.now(),
         shop: Some(north.clone()),
+        has_federation: true,
         lists: Ok(ListFacts {
             by: ServedBy::Together,
             serving: Serving {

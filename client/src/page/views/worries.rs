@@ -63,7 +63,7 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
     }
     if let Some(since) = connection
         .offline_since
-        .filter(|since| now.since(*since) > TOO_OLD)
+        .filter(|since| facts.has_federation && now.since(*since) > TOO_OLD)
     {
         let text = fill(words.worry_offline, &[("when", &minute(since))]);
         worry("offline", Place::Rounds, text, Vec::new());

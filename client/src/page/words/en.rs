@@ -11,6 +11,7 @@ pub(super) const WORDS: Words = Words {
     as_of: "As of {when}.",
     footer: "This page is served by your own program, from your own machine. Nothing of it leaves your shop.",
     starting: "Your program has just started and is reading your data. This page fills as soon as it is done.",
+    no_federation: "This shop is no member of a federation: its lists are made from its own customers' orders alone. The command souk-client join makes it a member, and everything stays.",
     reason_in_english: "What the program itself reports follows in its own words:",
     age_days: "{count} days old",
     age_hours: "{count} hours old",

@@ -121,7 +121,7 @@ macro_rules! texts {
 
 texts! {
     // Frame.
-    site skip menu languages sign_out as_of footer starting reason_in_english
+    site skip menu languages sign_out as_of footer starting no_federation reason_in_english
     age_days age_hours age_minutes age_new
     // Places.
     today left privacy gain data rounds customer unmatched keys

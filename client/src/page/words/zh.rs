@@ -11,6 +11,7 @@ pub(super) const WORDS: Words = Words {
     as_of: "截至 {when}。",
     footer: "本页由您自己的程序在您自己的机器上提供，其中的任何内容都不会离开您的店铺。",
     starting: "您的程序刚刚启动，正在读取数据。读完后本页会自动显示内容。",
+    no_federation: "本店尚未加入任何联盟：推荐列表仅由本店自己顾客的订单生成。使用命令 souk-client join 即可加入，现有内容全部保留。",
     reason_in_english: "以下是程序报告的原文（英文）：",
     age_days: "已有 {count} 天",
     age_hours: "已有 {count} 小时",
