@@ -6,6 +6,7 @@
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
+//! | [`feeds`] | product feeds by address, fetched when they are due |
 //! | [`refit`] | the shop's own stack, fitted again when its data or what was released have changed |
 //! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
@@ -13,6 +14,7 @@
 mod connection;
 mod control;
 mod duplicate;
+mod feeds;
 mod output;
 mod refit;
 mod stop;
