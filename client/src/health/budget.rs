@@ -90,17 +90,17 @@ mod tests {
         let good = judge(&budget(Some(6.4), None), None);
         assert_eq!(
             (good.level, good.text.as_str()),
-            (HealthLevel::Good, "epsilon 1.6 is left of 8")
+            (HealthLevel::Good, "epsilon 1.600 is left of 8")
         );
         let first = Timestamp(1_795_867_200_000);
         let found = judge(&budget(Some(6.41), Some(365)), Some(first));
         assert_eq!(found.level, HealthLevel::Warning);
-        for said in ["epsilon 1.59 ", "renew on 2027-11-28", "max_epsilon"] {
+        for said in ["epsilon 1.590 ", "renew on 2027-11-28", "max_epsilon"] {
             assert!(found.text.contains(said), "{said}: {}", found.text);
         }
         let never = judge(&budget(Some(9.0), None), Some(first));
         assert!(
-            never.text.contains("epsilon 0") && never.text.contains("never renews"),
+            never.text.contains("epsilon 0.000") && never.text.contains("never renews"),
             "{}",
             never.text
         );

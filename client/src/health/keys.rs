@@ -125,7 +125,7 @@ mod tests {
             )
         };
         std::fs::create_dir(dir.path().join("plans")).unwrap();
-        for (masking, counts) in [("", false), ("[masking]\ncolluding = 0\n", true)] {
+        for (masking, counts) in [("", false), ("[masking]\nmin_shops = 3\ncolluding = 1\n", true)] {
             let plan = Plan::from_toml(&plan(masking)).unwrap();
             std::fs::write(dir.path().join("plans/plan.json"), plan.to_bytes()).unwrap();
             assert_eq!(count(&folder, &PolicyConfig::default()), counts, "{masking}");

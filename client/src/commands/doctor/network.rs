@@ -14,7 +14,7 @@ use souk_common::secagg::records::fingerprint;
 use souk_common::wire::messages::Member;
 
 use super::Check;
-use super::reach::{explain, tcp, udp};
+use super::reach::{UdpAnswer, explain, tcp, udp};
 use super::shop::Shop;
 use crate::folder::Folder;
 use crate::health::{Finding, keys};
@@ -99,22 +99,28 @@ async fn arrive(
         link.close();
         anyhow::Ok((heard, members))
     });
-    let arrival = match tokio::time::timeout(BEFORE_ASKING_ELSE, &mut arrival).await {
-        Ok(arrival) => arrival,
-        Err(_) => {
-            let asked = async { tokio::join!(udp(remote, FOR_A_WORD), tcp(remote, FOR_A_WORD)) };
-            let (arrival, (udp, tcp)) = tokio::join!(tokio::time::timeout(FOR_THE_REST, arrival), asked);
-            match arrival {
-                Ok(arrival) => arrival,
-                Err(_) => {
-                    let at = match address == remote.to_string() {
-                        true => address.to_owned(),
-                        false => format!("{address} ({remote})"),
-                    };
-                    let found = explain(&at, remote.port(), udp, tcp);
-                    return (Err(anyhow::anyhow!("no answer")), found);
-                }
+    let early = tokio::time::timeout(BEFORE_ASKING_ELSE, &mut arrival).await;
+    let asked = async { tokio::join!(udp(remote, FOR_A_WORD), tcp(remote, FOR_A_WORD)) };
+    let arrival = match early {
+        Ok(arrival) => Ok(arrival),
+        Err(_) => tokio::select! {
+            arrival = &mut arrival => Ok(arrival),
+            (udp, tcp) = asked => {
+                let may_still_come = matches!(udp, UdpAnswer::Silence | UdpAnswer::Answered);
+                let rest = if may_still_come { FOR_THE_REST } else { Duration::ZERO };
+                tokio::time::timeout(rest, &mut arrival).await.map_err(|_| (udp, tcp))
             }
+        },
+    };
+    let arrival = match arrival {
+        Ok(arrival) => arrival,
+        Err((udp, tcp)) => {
+            let at = match address == remote.to_string() {
+                true => address.to_owned(),
+                false => format!("{address} ({remote})"),
+            };
+            let found = explain(&at, remote.port(), udp, tcp);
+            return (Err(anyhow::anyhow!("no answer")), found);
         }
     };
     let found = match &arrival {
@@ -199,7 +205,7 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
 const FOR_THE_NAME: Duration = Duration::from_secs(3);
 const BEFORE_ASKING_ELSE: Duration = Duration::from_secs(1);
 const FOR_A_WORD: Duration = Duration::from_secs(2);
-const FOR_THE_REST: Duration = Duration::from_secs(4);
+const FOR_THE_REST: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -263,7 +269,7 @@ mod tests {
 
     #[test]
     fn all_steps_together_end_before_the_doctor_does() {
-        let most = FOR_THE_NAME + BEFORE_ASKING_ELSE + FOR_THE_REST.max(FOR_A_WORD);
+        let most = FOR_THE_NAME + BEFORE_ASKING_ELSE + FOR_A_WORD + FOR_THE_REST;
         assert!(most + Duration::from_secs(1) <= super::super::PATIENCE);
     }
 

@@ -125,6 +125,10 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
+    use souk_common::clock::{Clock, SystemClock};
+    use souk_common::crypto::pki::Authority;
+    use souk_common::transport::{Identity, ResetKey, server_endpoint};
+
     const SOON: Duration = Duration::from_millis(100);
     /// For what comes at once, on a machine that has much else to do.
     const AT_LAST: Duration = Duration::from_secs(5);
@@ -160,6 +164,29 @@ mod tests {
             }
         }
         panic!("{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_coordinators_socket_answers_what_it_does_not_understand() {
+        let now = SystemClock.now();
+        let authority = Authority::create("test", now).unwrap();
+        let (certificate, key) = authority.issue_coordinator(now).unwrap();
+        let identity = Identity {
+            chain: vec![certificate],
+            key,
+        };
+        let resets = ResetKey::derive(b"test");
+        let endpoint = server_endpoint(
+            "127.0.0.1:0".parse().unwrap(),
+            identity,
+            authority.certificate(),
+            resets,
+        )
+        .unwrap();
+        assert_eq!(
+            udp(endpoint.local_addr().unwrap(), AT_LAST).await,
+            UdpAnswer::Answered
+        );
     }
 
     #[tokio::test]

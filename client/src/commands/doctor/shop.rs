@@ -19,7 +19,7 @@ use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::health::{Finding, budget, certificates, data, disk};
 use crate::http::config::HttpConfig;
-use crate::interactions::manifest::StoreManifest;
+use crate::interactions::manifest::{ImportedSource, StoreManifest};
 use crate::interactions::outcome::ImportOutcome;
 use crate::interactions::refresh::{current_data, refresh};
 use crate::ledger::read_ledger;
@@ -74,13 +74,10 @@ pub(super) fn look_at_data((folder, config, _): &Shop, now: Timestamp, out: &Sen
             say("orders", orders(folder, &outcome, now));
         }
         Err(error) => {
-            let error = format!("{:#}", anyhow::Error::from(error));
-            say(
-                "bad lines",
-                Finding::warning("not counted: the store can't be read"),
-            );
-            say("orders", Finding::warning("not known: the store can't be read"));
-            say("data", Finding::bad(error));
+            say("data", Err(error.into()).into());
+            for name in ["bad lines", "orders"] {
+                say(name, Finding::warning("not known: the store can't be read"));
+            }
         }
     }
     say("customers", customers(folder, config).into());
@@ -159,10 +156,8 @@ fn answers(address: SocketAddr, tls: bool) -> anyhow::Result<&'static str> {
     }
     stream.set_read_timeout(Some(FOR_A_WORD))?;
     stream.set_write_timeout(Some(FOR_A_WORD))?;
-    write!(
-        stream,
-        "GET /v1/healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    let question = format!("GET /v1/healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(question.as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     match line.split(' ').nth(1) {
@@ -259,9 +254,9 @@ fn orders(folder: &Folder, outcome: &ImportOutcome, now: Timestamp) -> Finding {
         });
     };
     let manifest = StoreManifest::load(folder).unwrap_or_default();
-    let changed = manifest
-        .find(&stale.source)
-        .and_then(|source| source.read.as_ref()?.stamp);
+    let is_of = |source: &&ImportedSource| source.report.sources.iter().any(|file| file.name == stale.source);
+    let source = manifest.sources.iter().find(is_of);
+    let changed = source.and_then(|source| source.read.as_ref()?.stamp);
     let changed = changed.map_or(String::new(), |stamp| {
         format!(", which was last written on {}", date(stamp.last_write()))
     });
