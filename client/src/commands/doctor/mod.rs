@@ -13,10 +13,10 @@ mod reach;
 mod shop;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
-use souk_common::clock::{Clock, SystemClock};
+use souk_common::clock::{Clock, SystemClock, Timestamp};
 
 use super::{Shown, say};
 use crate::config::ShopConfig;
@@ -79,7 +79,7 @@ fn table(checks: &[Check]) -> String {
 fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
-    let (deadline, now) = (Instant::now() + PATIENCE, SystemClock.now());
+    let now = SystemClock.now();
     let shop = (folder.clone(), config, membership);
     let asked = {
         let shop = shop.clone();
@@ -97,7 +97,7 @@ fn examine(folder: &Folder) -> anyhow::Result<Vec<Check>> {
     let groups = [asked, own, data, lists];
     Ok(groups
         .into_iter()
-        .flat_map(|group| group.until(deadline, PATIENCE))
+        .flat_map(|group| group.since(now, PATIENCE))
         .collect())
 }
 
@@ -120,10 +120,10 @@ impl Looking {
         Ok(Self { names, found })
     }
 
-    /// What was found by then; of what was not, that it is not known.
-    fn until(self, deadline: Instant, patience: Duration) -> Vec<Check> {
+    /// What is found within `patience`; of what was not, that it is not known.
+    fn since(self, begun: Timestamp, patience: Duration) -> Vec<Check> {
         let mut checks: Vec<Check> = Vec::new();
-        let rest = || deadline.saturating_duration_since(Instant::now());
+        let rest = || patience.saturating_sub(SystemClock.now().since(begun));
         while let Ok(check) = self.found.recv_timeout(rest()) {
             checks.push(check);
         }
@@ -162,7 +162,7 @@ mod tests {
         })
         .unwrap();
         let patience = Duration::from_millis(100);
-        let checks = looking.until(Instant::now() + patience, patience);
+        let checks = looking.since(SystemClock.now(), patience);
         drop(ends);
         let told: Vec<_> = checks
             .iter()
@@ -190,7 +190,7 @@ mod tests {
             out.send(Check::new("one", Finding::bad("broken"))).unwrap();
             panic!("a fault of this program, as this test wants it");
         });
-        let checks = looking.unwrap().until(Instant::now() + PATIENCE, PATIENCE);
+        let checks = looking.unwrap().since(SystemClock.now(), PATIENCE);
         assert_eq!((checks[0].ok, checks[1].name), (false, "two"));
     }
 

@@ -19,7 +19,7 @@ use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::health::{Finding, budget, certificates, data, disk};
 use crate::http::config::HttpConfig;
-use crate::interactions::manifest::{ImportedSource, StoreManifest};
+use crate::interactions::manifest::{FileStamp, ImportedSource, StoreManifest};
 use crate::interactions::outcome::ImportOutcome;
 use crate::interactions::refresh::{current_data, refresh};
 use crate::ledger::read_ledger;
@@ -198,12 +198,10 @@ fn feeds(folder: &Folder, now: Timestamp) -> Finding {
     let (kept, _) = feeds.look(&sources, now);
     let mut told = feeds.told();
     for source in sources.iter().filter(|source| source.path.is_some()) {
-        let written = fs::metadata(source.file(folder))
-            .and_then(|file| file.modified())
-            .ok();
-        let age = written
-            .and_then(|written| written.elapsed().ok())
-            .unwrap_or_default();
+        let Ok(file) = fs::metadata(source.file(folder)) else {
+            continue;
+        };
+        let age = now.since(FileStamp::of(&file).last_write());
         if age > OLD_FEED {
             told.push(format!(
                 "the feed {source} was last written {} days ago: does your shop still write it?",

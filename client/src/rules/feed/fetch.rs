@@ -4,8 +4,8 @@
 //! then after twice as long each time, at most after `every`.
 
 use std::io::{ErrorKind, Read, Write};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ pub fn fetch_due(folder: &Folder, sources: &[FeedSource], clock: &dyn Clock, lim
         if let Some(address) = source.address()
             && FetchState::load(folder, source).is_due(source.every(), clock.now())
         {
-            fetch(folder, source, &address, clock.now(), limits);
+            fetch(folder, source, &address, clock, limits);
         }
     }
 }
@@ -134,9 +134,10 @@ pub(crate) fn fetch(
     folder: &Folder,
     source: &FeedSource,
     address: &FeedAddress,
-    now: Timestamp,
+    clock: &dyn Clock,
     limits: FetchLimits,
 ) -> FetchState {
+    let now = clock.now();
     let files = source.fetched_files(folder);
     let stamp = || {
         std::fs::metadata(&files.fetched)
@@ -149,7 +150,7 @@ pub(crate) fn fetch(
         // What is said of another file is of no use.
         (state.etag, state.last_modified, state.file) = (None, None, None);
     }
-    match ask(folder, &files.part, address, &state, limits).and_then(|answer| {
+    match ask(folder, (&files.part, address), &state, clock, limits).and_then(|answer| {
         if let Answered::New { .. } = answer {
             put(folder, &files.part, &files.fetched)?;
         }
@@ -180,7 +181,7 @@ pub(crate) fn fetch(
 }
 
 /// Gives what has come whole the name by which it is read.
-fn put(folder: &Folder, part: &PathBuf, fetched: &PathBuf) -> anyhow::Result<()> {
+fn put(folder: &Folder, part: &Path, fetched: &Path) -> anyhow::Result<()> {
     let disk = folder.disk();
     disk.rename(part, fetched)
         .and_then(|()| disk.sync_folder(&folder.feeds()))
@@ -199,15 +200,15 @@ enum Answered {
 
 fn ask(
     folder: &Folder,
-    part: &PathBuf,
-    address: &FeedAddress,
+    (part, address): (&Path, &FeedAddress),
     state: &FetchState,
+    clock: &dyn Clock,
     limits: FetchLimits,
 ) -> anyhow::Result<Answered> {
-    let begun = Instant::now();
+    let begun = clock.now();
     let mut address = address.clone();
     for _ in 0..=MOST_REDIRECTS {
-        let rest = limits.total.saturating_sub(begun.elapsed());
+        let rest = limits.total.saturating_sub(clock.now().since(begun));
         ensure!(!rest.is_zero(), "it took longer than {:?}", limits.total);
         let answer = request(&address, state, limits.silence, rest)?;
         match answer.status() {
@@ -282,7 +283,7 @@ fn request(
 /// Streams what comes into a file, to the last byte.
 fn take(
     folder: &Folder,
-    part: &PathBuf,
+    part: &Path,
     answer: Response<ureq::Body>,
     limits: FetchLimits,
 ) -> anyhow::Result<()> {

@@ -214,12 +214,12 @@ fn feeds_that_are_missing_old_half_gone_or_never_fetched_are_warned_of() {
     write(3);
     assert!(look().text.contains("only 3 of the 10 items"), "{:?}", look());
     write(10);
-    let old = std::time::SystemTime::now() - OLD_FEED - DAY;
+    let written = std::time::UNIX_EPOCH + Duration::from_millis(SystemClock.now().0 as u64) - OLD_FEED - DAY;
     fs::File::options()
         .append(true)
         .open(&feed)
         .unwrap()
-        .set_modified(old)
+        .set_modified(written)
         .unwrap();
     let found = look();
     assert!(

@@ -488,13 +488,7 @@ fn a_full_disk_keeps_what_came_before() {
     );
     let full = Folder::on(FullDisk::with_room(700), shop.dir.path());
     shop.clock.advance(Duration::from_secs(6 * 3600));
-    let state = fetch(
-        &full,
-        &source,
-        &source.address().unwrap(),
-        shop.clock.now(),
-        patient(),
-    );
+    let state = fetch(&full, &source, &source.address().unwrap(), &shop.clock, patient());
     assert!(state.trouble.unwrap().contains("is the disk full?"));
     let files = source.fetched_files(&folder);
     assert!(files.fetched.exists() && !files.part.exists());
