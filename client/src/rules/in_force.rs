@@ -152,12 +152,16 @@ pub fn read_rules(folder: &Folder, numbers: Option<&BTreeSet<String>>) -> anyhow
 }
 
 /// The feeds that the rules in force name, as far as that can be told without the catalogue.
-pub fn feeds_named(folder: &Folder) -> Vec<FeedSource> {
-    let rules = read_rules(folder, None).or_else(|_| {
-        let good = bytes_of(folder, &folder.last_good_rules())?;
-        understand(folder, good.as_deref(), None)
-    });
-    rules.map(|rules| rules.file.feed).unwrap_or_default()
+///
+/// # Errors
+/// When no rules make sense.
+pub fn feeds_named(folder: &Folder) -> anyhow::Result<Vec<FeedSource>> {
+    let rules =
+        read_rules(folder, None).or_else(|error| match bytes_of(folder, &folder.last_good_rules())? {
+            None => Err(error),
+            good => understand(folder, good.as_deref(), None),
+        })?;
+    Ok(rules.file.feed)
 }
 
 fn understand(
@@ -208,14 +212,14 @@ mod tests {
             error.contains("rules.toml: line 1") && error.contains("makes no lists"),
             "{error}"
         );
-        assert!(feeds_named(&folder).is_empty());
+        assert!(feeds_named(&folder).is_err());
         write("never = [\"a\"]\n[[feed]]\nurl = 'https://a.example/'");
         assert_eq!(look(&rules).unwrap().rules.file.never, ["a"]);
         write("never = [\"b\"");
         for rules in [rules, ShopRules::new(folder.clone())] {
             let in_force = look(&rules).unwrap();
             assert_eq!(in_force.rules.file.never, ["a"]);
-            assert_eq!(feeds_named(&folder).len(), 1);
+            assert_eq!(feeds_named(&folder).unwrap().len(), 1);
             let trouble = rules.trouble().expect("it is told");
             assert!(
                 trouble.contains("rules.toml: line 1") && trouble.contains("stay in force"),

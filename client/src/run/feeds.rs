@@ -27,8 +27,12 @@ impl FeedFetcher {
                 // The same is told once.
                 let mut told = Vec::new();
                 loop {
+                    // While no rules make sense, it is not known what is to be fetched, or to be removed.
                     let sources = feeds_named(&folder);
-                    fetch_due(&folder, &sources, &SystemClock, FetchLimits::default());
+                    if let Ok(sources) = &sources {
+                        fetch_due(&folder, sources, &SystemClock, FetchLimits::default());
+                    }
+                    let sources = sources.unwrap_or_default();
                     let by_address = sources.iter().filter(|source| source.url.is_some());
                     let lines: Vec<String> = by_address
                         .filter_map(|source| {
@@ -56,3 +60,49 @@ impl FeedFetcher {
 
 /// As often as files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[test]
+    fn feeds_are_fetched_from_the_start_on_and_what_fails_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let rules =
+            format!("[[feed]]\nurl = 'http://{address}/good'\n[[feed]]\nurl = 'http://{address}/bad'\n");
+        fs::write(folder.rules(), rules).unwrap();
+        let server = std::thread::spawn(move || {
+            for answer in ["HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let text = format!("{answer}\r\nconnection: close\r\ncontent-length: 5\r\n\r\nid\na\n");
+                stream.write_all(text.as_bytes()).unwrap();
+            }
+        });
+        let (owner, mut told) = unbounded_channel();
+        let fetcher = FeedFetcher::start(&folder, Some(owner)).unwrap();
+        let Some(Input::Tell(line)) = told.blocking_recv() else {
+            panic!("a line for the owner");
+        };
+        assert!(
+            line.contains("/bad can't be fetched since") && line.contains("404"),
+            "{line}"
+        );
+        server.join().unwrap();
+        let sources = feeds_named(&folder).unwrap();
+        let fetched = |at: usize| FetchState::load(&folder, &sources[at]).fetched_at.is_some();
+        assert!(fetched(0) && !fetched(1));
+        // The thread ends with it, and lets go of its owner.
+        drop(fetcher);
+        assert!(told.blocking_recv().is_none(), "told once");
+    }
+}

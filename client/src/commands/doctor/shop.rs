@@ -193,8 +193,9 @@ fn rules(folder: &Folder) -> anyhow::Result<String> {
 
 /// Whether product feeds are what they were last said to be, and new enough.
 fn feeds(folder: &Folder, now: Timestamp) -> Finding {
-    let sources = feeds_named(folder);
-    let feeds = Feeds::new(folder.clone());
+    // Without rules that make sense, what is said of rules tells why.
+    let sources = feeds_named(folder).unwrap_or_default();
+    let feeds = Feeds::to_look_at(folder.clone());
     let (kept, _) = feeds.look(&sources, now);
     let mut told = feeds.told();
     for source in sources.iter().filter(|source| source.path.is_some()) {

@@ -48,6 +48,8 @@ pub struct KeptFeed {
 /// The feeds of one shop.
 pub struct Feeds {
     folder: Folder,
+    /// Whether what is taken of them is put in force, also for the next start.
+    keeps: bool,
     known: Mutex<HashMap<FeedSource, KnownFeed>>,
 }
 
@@ -74,7 +76,16 @@ impl Feeds {
     pub fn new(folder: Folder) -> Self {
         Self {
             folder,
+            keeps: true,
             known: Mutex::default(),
+        }
+    }
+
+    /// The same, only to see what is wrong with them: nothing is written, as another program may keep them.
+    pub fn to_look_at(folder: Folder) -> Self {
+        Self {
+            keeps: false,
+            ..Self::new(folder)
         }
     }
 
@@ -239,12 +250,13 @@ impl Feeds {
             };
         }
         let bytes = serde_json::to_vec(&feed).expect("a feed has a JSON form");
-        let stored = self
-            .folder
-            .disk()
-            .make_folder(&self.folder.feeds())
-            .and_then(|()| self.folder.write_whole(&kept_in, &bytes, false));
-        if let Err(error) = stored {
+        let store = || {
+            self.folder.disk().make_folder(&self.folder.feeds())?;
+            self.folder.write_whole(&kept_in, &bytes, false)
+        };
+        if self.keeps
+            && let Err(error) = store()
+        {
             told.push(format!(
                 "{} can't be written, and a start will not know what was gone: {error}",
                 kept_in.display()

@@ -211,6 +211,9 @@ fn feeds_that_are_missing_old_half_gone_or_never_fetched_are_warned_of() {
         found.level == Good && found.text.contains("1 in force, with 10 items"),
         "{found:?}"
     );
+    // Only a program that makes lists by it keeps it.
+    assert!(!folder.feeds().exists());
+    Feeds::new(folder.clone()).look(&feeds_named(&folder).unwrap(), SystemClock.now());
     write(3);
     assert!(look().text.contains("only 3 of the 10 items"), "{:?}", look());
     write(10);
