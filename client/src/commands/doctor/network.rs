@@ -140,9 +140,13 @@ fn name(address: &str, found: io::Result<Vec<SocketAddr>>) -> Finding {
     let set = "set `coordinator` under [network] in shop.toml to what the operator says";
     match (host, found) {
         (None, _) => Finding::bad(format!("{address:?} is not HOST:PORT: {set}")),
-        (Some(host), Ok(found)) if host.parse::<IpAddr>().is_ok() && !found.is_empty() => Finding::good(
-            format!("{address} is an address already: no name has to be looked up"),
-        ),
+        (Some(host), Ok(found))
+            if host.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified()) && !found.is_empty() =>
+        {
+            Finding::good(format!(
+                "{address} is an address already: no name has to be looked up"
+            ))
+        }
         (Some(host), Ok(found)) => match found.split_first() {
             None => Finding::bad(format!("the name {host} has no address: {set}")),
             Some((first, rest)) if first.ip().is_unspecified() => Finding::bad(format!(
@@ -228,6 +232,7 @@ mod tests {
             ("[::1]:4433", to("[::1]:4433"), Good, "an address already"),
             ("souk.example:4433", Ok(vec![]), Bad, "has no address"),
             ("souk.example:4433", to("0.0.0.0:4433"), Bad, "which is nowhere"),
+            ("0.0.0.0:4433", to("0.0.0.0:4433"), Bad, "which is nowhere"),
             (
                 "souk.example:4433",
                 error(io::ErrorKind::Other),

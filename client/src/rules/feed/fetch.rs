@@ -170,7 +170,12 @@ pub(crate) fn fetch(
             let _ = folder.disk().remove(&files.part);
             state.failures = state.failures.saturating_add(1);
             state.failing_since = state.failing_since.or(Some(now));
-            state.trouble = Some(format!("{error:#}"));
+            let words = format!("{error:#}");
+            // Whoever tells it names the feed; another address is one that it leads to.
+            let words = words
+                .strip_prefix(&address.to_string())
+                .map_or(words.clone(), |rest| format!("it{rest}"));
+            state.trouble = Some(words);
         }
     }
     let bytes = serde_json::to_vec(&state).expect("a state has a JSON form");

@@ -1,3 +1,5 @@
+mod tls;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
