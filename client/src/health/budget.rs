@@ -31,8 +31,8 @@ pub(crate) fn left(budget: &Budget) -> BudgetLeft {
     }
 }
 
-/// The same in words, with what to do. `first_spend` is the oldest spend that counts.
-pub(crate) fn judge(budget: &Budget, first_spend: Option<Timestamp>) -> Finding {
+/// The same in words, with what to do. `next_fits`: whether the next round's spend does; `first_spend` is the oldest one that counts.
+pub(crate) fn judge(budget: &Budget, next_fits: bool, first_spend: Option<Timestamp>) -> Finding {
     let limit = budget.max_epsilon;
     let renews = match (budget.period_days, first_spend) {
         (Some(days), Some(first)) => format!(
@@ -47,13 +47,19 @@ pub(crate) fn judge(budget: &Budget, first_spend: Option<Timestamp>) -> Finding 
             "no bound holds any more, because a round without noise was allowed: set allow_no_privacy to false under [policy] in \
              shop.toml",
         ),
-        BudgetLeft::Little(left) => Finding::warning(format!(
-            "epsilon {} is left of {limit}: when it is used up, this shop declines rounds and its lists stay as they are. {renews}; \
-             or decide on a higher max_epsilon under [policy] in shop.toml, which promises your customers less",
-            rounded_down(left, 3)
-        )),
-        BudgetLeft::Enough(left) => {
+        BudgetLeft::Enough(left) if next_fits => {
             Finding::good(format!("epsilon {} is left of {limit}", rounded_down(left, 3)))
+        }
+        BudgetLeft::Little(left) | BudgetLeft::Enough(left) => {
+            let when = match next_fits {
+                true => "when it is used up,",
+                false => "too little for the next round, so",
+            };
+            Finding::warning(format!(
+                "epsilon {} is left of {limit}: {when} this shop declines rounds and its lists stay as they are. {renews}; or decide \
+                 on a higher max_epsilon under [policy] in shop.toml, which promises your customers less",
+                rounded_down(left, 3)
+            ))
         }
     }
 }
@@ -87,24 +93,33 @@ mod tests {
 
     #[test]
     fn a_budget_of_which_under_a_fifth_is_left_is_warned_of_with_when_it_renews() {
-        let good = judge(&budget(Some(6.4), None), None);
+        let good = judge(&budget(Some(6.4), None), true, None);
         assert_eq!(
             (good.level, good.text.as_str()),
             (HealthLevel::Good, "epsilon 1.600 is left of 8")
         );
         let first = Timestamp(1_795_867_200_000);
-        let found = judge(&budget(Some(6.41), Some(365)), Some(first));
+        let found = judge(&budget(Some(6.41), Some(365)), true, Some(first));
         assert_eq!(found.level, HealthLevel::Warning);
         for said in ["epsilon 1.590 ", "renew on 2027-11-28", "max_epsilon"] {
             assert!(found.text.contains(said), "{said}: {}", found.text);
         }
-        let never = judge(&budget(Some(9.0), None), Some(first));
+        let never = judge(&budget(Some(9.0), None), true, Some(first));
         assert!(
             never.text.contains("epsilon 0.000") && never.text.contains("never renews"),
             "{}",
             never.text
         );
-        let unbounded = judge(&budget(None, None), None);
+        let next = judge(&budget(Some(4.0), None), false, Some(first));
+        assert!(
+            next.level == HealthLevel::Warning
+                && next
+                    .text
+                    .contains("epsilon 4.000 is left of 8: too little for the next round"),
+            "{}",
+            next.text
+        );
+        let unbounded = judge(&budget(None, None), true, None);
         assert!(unbounded.level == HealthLevel::Warning && unbounded.text.contains("allow_no_privacy"));
     }
 }

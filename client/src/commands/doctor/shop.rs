@@ -14,7 +14,7 @@ use souk_common::storage::write_whole;
 use super::super::{ask, strange};
 use super::Check;
 use crate::config::ShopConfig;
-use crate::control::{Answer, Question};
+use crate::control::{Answer, NextRound, Question};
 use crate::data::outgrown::outgrown;
 use crate::folder::Folder;
 use crate::health::{Finding, budget, certificates, data, disk};
@@ -89,8 +89,12 @@ pub(super) fn look_at_lists((folder, ..): &Shop, now: Timestamp, out: &Sender<Ch
         let found = found.unwrap_or_else(|error| Finding::bad(format!("{error:#}")));
         drop(out.send(Check::new(name, found)));
     };
-    say("plan", plan(folder).map(Finding::good));
-    say("budget", budget_left(folder, now));
+    let next = next_round(folder);
+    // The key that is in the way stands in the reason.
+    let no_room = |next: &NextRound| next.refusals.iter().any(|reason| reason.contains("max_epsilon"));
+    let fits = !next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(no_room));
+    say("plan", next.and_then(plan).map(Finding::good));
+    say("budget", budget_left(folder, fits, now));
     say("lists", lists(folder, now).map(Finding::good));
 }
 
@@ -290,11 +294,15 @@ fn customers(folder: &Folder, config: &ShopConfig) -> anyhow::Result<String> {
     })
 }
 
+fn next_round(folder: &Folder) -> anyhow::Result<Option<NextRound>> {
+    match ask(folder, Question::NextRound)? {
+        Answer::NextRound { next } => Ok(next),
+        _ => Err(strange()),
+    }
+}
+
 /// Whether the shop's own rules decline the round that comes next: the operator sees a code, the owner the numbers.
-fn plan(folder: &Folder) -> anyhow::Result<String> {
-    let Answer::NextRound { next } = ask(folder, Question::NextRound)? else {
-        return Err(strange());
-    };
+fn plan(next: Option<NextRound>) -> anyhow::Result<String> {
     let Some(next) = next else {
         return Ok("none is known yet: `run` hears of it with its first connection".to_owned());
     };
@@ -311,7 +319,7 @@ fn plan(folder: &Folder) -> anyhow::Result<String> {
 }
 
 /// What is left of the customers' privacy budget.
-fn budget_left(folder: &Folder, now: Timestamp) -> anyhow::Result<Finding> {
+fn budget_left(folder: &Folder, next_fits: bool, now: Timestamp) -> anyhow::Result<Finding> {
     let Answer::Budget(spent) = ask(folder, Question::Budget)? else {
         return Err(strange());
     };
@@ -321,7 +329,7 @@ fn budget_left(folder: &Folder, now: Timestamp) -> anyhow::Result<Finding> {
     let first = times
         .filter(|time| since.is_none_or(|since| *time >= since))
         .min();
-    Ok(budget::judge(&spent, first))
+    Ok(budget::judge(&spent, next_fits, first))
 }
 
 /// Which model or release lists rest on.
