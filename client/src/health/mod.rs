@@ -87,3 +87,23 @@ pub(crate) fn troubles_of_folder(
         .map(|found| found.text)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_in_order_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, mut config) = (Folder::new(dir.path()), ShopConfig::default());
+        let of_disk = usize::from(disk::room(&folder).level > HealthLevel::Good);
+        let now = Timestamp(1_795_867_200_000);
+        assert_eq!(troubles_of_folder(&folder, Some(&config), now).len(), of_disk);
+        config.http.tls_cert = Some("cert.pem".into());
+        let found = troubles_of_folder(&folder, Some(&config), now);
+        assert!(
+            found.len() == of_disk + 1 && found[of_disk].contains("cert.pem"),
+            "{found:?}"
+        );
+    }
+}
