@@ -15,7 +15,7 @@
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `experiment/` | who saw which arm's lists, by experiment |
 //! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
-//! | `feeds/` | what was taken of product feeds |
+//! | `feeds/` | what was taken of product feeds, and what was fetched of those by address |
 //! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
 //! | `control.sock` | where a running `run` takes questions (0600) |

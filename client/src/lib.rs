@@ -15,6 +15,7 @@
 //! | [`control`], [`control::socket`] | questions and answers, also while `run` is up |
 //! | [`backup`], [`membership::recover`], [`link::clock_skew`] | a copy of the folder; a ledger that lost something; two clocks |
 //! | [`membership::join`], [`membership::peers`], `commands::doctor` | becoming a member; who the others are; is everything in order? |
+//! | `health` | is the shop well, as the doctor and the owner's page say it |
 //! | [`data::outgrown`] | more customers than the plan declares: told to the owner, to nobody else |
 //! | [`stack`] | ways to score that are fitted in the shop, what they gain from other shops, and how they are kept |
 //! | [`recommend`] | lists, reasons, pictures |
@@ -40,6 +41,7 @@ mod error;
 pub mod events;
 pub mod experiment;
 pub mod folder;
+mod health;
 pub mod http;
 pub mod interactions;
 pub mod ledger;

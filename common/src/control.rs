@@ -38,6 +38,11 @@ pub fn ask<Q: Serialize, A: DeserializeOwned>(
     }
 }
 
+/// Whether a program listens at `path`.
+pub fn is_up(path: &Path) -> bool {
+    Address::of(path).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
+}
+
 fn exchange(path: &Path, line: &[u8], patience: Duration) -> io::Result<String> {
     let address = Address::of(path)?;
     let mut stream = UnixStream::connect(&address.path)?;

@@ -139,8 +139,11 @@ enum Command {
     /// Confirm all other shops' keys in one step: from the operator's signed list, by a phrase that another owner reads to you.
     #[command(after_help = confirm::HELP)]
     Confirm(confirm::Confirm),
-    /// Look whether everything is in order: name, connection, clock, certificate, disk, ledger.
-    #[command(after_help = "Exit code 1 when something is not.\n\nExample:\n  souk-client doctor --dir shop")]
+    /// Look whether everything is in order, and say what to do if not: network, certificates, disk, data, budget, lists, feeds.
+    #[command(
+        after_help = "Exit code 1 when something is BAD; a WARN is said, and changes nothing. It takes at most some ten seconds.\n\n\
+                      Example:\n  souk-client doctor --dir shop"
+    )]
     Doctor(Shown),
     /// Print a paragraph that tells your customers what becomes of their orders.
     #[command(after_help = notice::HELP)]

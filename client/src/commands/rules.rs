@@ -69,6 +69,9 @@ fn text(report: &RulesReport) -> String {
         .map(|(kind, count)| format!("{kind} {count}"))
         .collect();
     let _ = writeln!(text, "May be listed: {}.", listed.join(", "));
+    for feed in &report.feeds {
+        let _ = writeln!(text, "Feed: {}.", printable(feed));
+    }
     for warning in &report.warnings {
         let _ = writeln!(text, "WARNING: {}", printable(warning));
     }
@@ -131,6 +134,7 @@ mod tests {
                 unknown: 4,
             }],
             listed: vec![("similar".into(), 20)],
+            feeds: vec!["feed.xml".into()],
             warnings: vec!["look here".into()],
             user: None,
             before: vec![item("i1", &[]), item("i2", &[])],
@@ -141,6 +145,7 @@ mod tests {
             "Of 30 items",
             "keep         20 (4 not known)  price < 50",
             "May be listed: similar 20.",
+            "Feed: feed.xml.",
             "WARNING: look here",
             "for anybody, without",
             "i2 Tea  (pinned to place 1)",

@@ -247,6 +247,11 @@ impl Service {
         &self.sessions
     }
 
+    /// What its owner should know of the rules of lists, and of product feeds.
+    pub(crate) fn told_of_rules(&self) -> Vec<String> {
+        self.lists.told_of_rules()
+    }
+
     /// The answer. [`Question::Leave`] needs a connection and is not answered here.
     pub fn answer(&self, question: Question) -> Answer {
         let answered = match question {

@@ -60,6 +60,11 @@ impl FullDisk {
         Arc::new(Self(Arc::new(Full { room })))
     }
 
+    /// Somebody uses up what was left.
+    pub(crate) fn fill(&self) {
+        *self.0.room.lock().unwrap() = 0;
+    }
+
     /// Somebody tidies up.
     pub(crate) fn make_room(&self) {
         *self.0.room.lock().unwrap() = 1 << 20;

@@ -148,4 +148,20 @@ mod tests {
         drop((first, second, busy, third, fourth));
         assert!(places.taken().connections.is_empty());
     }
+
+    #[test]
+    fn ten_thousand_idle_connections_hold_no_more_than_there_is_and_the_next_one_is_served() {
+        let places = Arc::new(Places::new(512));
+        let mut idle = Vec::new();
+        for _ in 0..10_000 {
+            idle.push(places.take().expect("an idle one makes way"));
+            // Those that are told to go do so.
+            idle.retain(|place| !is_wanted(place));
+            assert!(idle.len() <= 512);
+        }
+        let next = places.take().expect("an idle one makes way");
+        let busy = next.at_work();
+        assert!(is_wanted(&idle[0]) && !is_wanted(&next));
+        drop(busy);
+    }
 }

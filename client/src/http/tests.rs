@@ -1,5 +1,6 @@
 //! Requests as a web shop, a browser and somebody with bad intentions send them.
 
+mod bad_input;
 mod door;
 mod experiment;
 mod fragments;

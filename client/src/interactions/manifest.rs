@@ -168,6 +168,11 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
+    /// When the file was last written to.
+    pub fn last_write(&self) -> Timestamp {
+        Timestamp(self.written / 1_000_000)
+    }
+
     pub(crate) fn of(file: &Metadata) -> Self {
         let nanoseconds =
             |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);

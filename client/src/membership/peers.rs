@@ -168,7 +168,8 @@ fn confirmed(
     trust.iter().map(find).collect()
 }
 
-fn standings(
+/// What the owner knows of each member's key: `known` are those that are confirmed, `own` is this shop's.
+pub(crate) fn standings(
     members: &[Member],
     known: &BTreeMap<ShopName, Digest>,
     own_name: ShopName,

@@ -11,8 +11,9 @@ use souk_common::ids::ShopName;
 use crate::config::ShopConfig;
 use crate::control::charged::{ChargedKind, kinds};
 use crate::control::{Answer, Budget, NextRound, Question, Service};
-use crate::data::DataReport;
+use crate::data::{DataReport, SourceReport};
 use crate::folder::Folder;
+use crate::health::{HealthLevel, keys, troubles_of_folder};
 use crate::interactions::outcome::ImportState;
 use crate::interactions::refresh::refresh;
 use crate::interactions::unmatched::{AllUnmatched, unmatched};
@@ -48,6 +49,8 @@ pub(crate) struct Facts {
     /// None where no catalogue has come from the federation.
     pub(crate) unmatched: Option<Found<AllUnmatched>>,
     pub(crate) keys: Found<Peers>,
+    /// What else is not in order, a line each: the disk, certificates, rules and feeds.
+    pub(crate) troubles: Vec<String>,
 }
 
 /// What makes lists.
@@ -71,10 +74,14 @@ pub(crate) struct DataFacts {
 }
 
 impl DataFacts {
+    /// What became of each file.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &SourceReport> {
+        self.sources.iter().flat_map(|source| &source.report.sources)
+    }
+
     /// The time of the newest order that was read, seconds since 1970.
     pub(crate) fn newest(&self) -> Option<i64> {
-        let sources = self.sources.iter().flat_map(|source| &source.report.sources);
-        sources
+        self.reports()
             .filter_map(|source| source.span)
             .map(|(_, last)| last)
             .max()
@@ -124,7 +131,19 @@ impl FactsReader {
             ShopConfig::load(&self.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
         let membership = Membership::load(&self.folder);
         let shelf = shelf.map_err(|error| format!("{error:#}"));
+        let mut troubles = troubles_of_folder(&self.folder, config.as_ref().ok(), now);
+        troubles.extend(self.service.told_of_rules());
+        let keys = match &membership {
+            Ok(_) => self.keys(&mut kept, now),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        if let (Ok(peers), Ok(config)) = (&keys, &config) {
+            // A key that has changed is a worry of its own.
+            let found = keys::judge(peers, keys::count(&self.folder, &config.policy));
+            troubles.extend((found.level == HealthLevel::Warning).then_some(found.text));
+        }
         Facts {
+            troubles,
             at: now,
             shop: membership.as_ref().ok().map(|membership| membership.shop.clone()),
             has_federation: self.folder.membership().is_file(),
@@ -152,10 +171,7 @@ impl FactsReader {
                 }
                 _ => None,
             },
-            keys: match membership {
-                Ok(_) => self.keys(&mut kept, now),
-                Err(error) => Err(format!("{error:#}")),
-            },
+            keys,
         }
     }
 

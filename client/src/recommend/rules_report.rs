@@ -17,6 +17,9 @@ pub struct RulesReport {
     pub rules: Vec<RuleReport>,
     /// How many items may stand in each kind of list.
     pub listed: Vec<(String, usize)>,
+    /// What is in force of each product feed, a line each.
+    #[serde(default)]
+    pub feeds: Vec<String>,
     /// What the owner should look at.
     pub warnings: Vec<String>,
     /// Whose list follows; none: anybody's.
@@ -87,6 +90,7 @@ pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesRe
         items,
         rules,
         listed,
+        feeds: lists.rules.feeds.words(),
         warnings,
         user: user.map(str::to_owned),
         before: before.items,

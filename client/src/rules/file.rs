@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -10,6 +9,7 @@ use toml::Spanned;
 
 use super::expression::parser::parse;
 use super::expression::{Condition, ExpressionError, Flag};
+use super::feed::source::FeedSource;
 
 /// `rules.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -23,7 +23,7 @@ pub struct RulesFile {
     pub filter: Vec<FilterRule>,
     /// Conditions that move an item up or down.
     pub boost: Vec<BoostRule>,
-    /// Files that say what can be had, and what it costs.
+    /// Product feeds, which say what can be had, and what it costs.
     pub feed: Vec<FeedSource>,
     /// Most items of one brand in a list.
     pub at_most_of_a_brand: Option<usize>,
@@ -78,16 +78,6 @@ pub struct BoostRule {
     pub by: f32,
     /// In which lists. Default: those by score.
     pub r#where: Option<Lists>,
-}
-
-/// `[[feed]]`: a product feed.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct FeedSource {
-    /// From the shop's folder.
-    pub path: PathBuf,
-    /// The currency of its prices that count, such as `EUR`. Default: all must be in one.
-    pub currency: Option<String>,
 }
 
 /// A kind of list.
@@ -384,15 +374,8 @@ fn check(file: &RulesFile) -> Result<(), RulesError> {
             "freshness is {days}; it is a half-life in days, above 0 and at most {MOST_DAYS}"
         )));
     }
-    if let Some(feed) = file
-        .feed
-        .iter()
-        .find(|feed| feed.path.to_string_lossy().contains("://"))
-    {
-        return Err(RulesError::wrong(format!(
-            "feed {:?} is an address, which is not read yet: have a timer fetch it into a file, and name the file",
-            feed.path
-        )));
+    if let Some(wrong) = file.feed.iter().find_map(|feed| feed.check().err()) {
+        return Err(RulesError::wrong(wrong));
     }
     for pin in &file.always {
         if !(1..=MOST_PLACE).contains(&pin.place) {

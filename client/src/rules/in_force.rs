@@ -12,6 +12,7 @@ use anyhow::Context;
 use souk_common::ids::Digest;
 
 use super::feed::Feeds;
+use super::feed::source::FeedSource;
 use super::file::{ListRules, MOST_BYTES};
 use super::item_states::ItemStates;
 use crate::folder::Folder;
@@ -150,6 +151,19 @@ pub fn read_rules(folder: &Folder, numbers: Option<&BTreeSet<String>>) -> anyhow
     understand(folder, bytes_of(folder, &folder.rules())?.as_deref(), numbers)
 }
 
+/// The feeds that the rules in force name, as far as that can be told without the catalogue.
+///
+/// # Errors
+/// When no rules make sense.
+pub fn feeds_named(folder: &Folder) -> anyhow::Result<Vec<FeedSource>> {
+    let rules =
+        read_rules(folder, None).or_else(|error| match bytes_of(folder, &folder.last_good_rules())? {
+            None => Err(error),
+            good => understand(folder, good.as_deref(), None),
+        })?;
+    Ok(rules.file.feed)
+}
+
 fn understand(
     folder: &Folder,
     bytes: Option<&[u8]>,
@@ -198,12 +212,14 @@ mod tests {
             error.contains("rules.toml: line 1") && error.contains("makes no lists"),
             "{error}"
         );
-        write("never = [\"a\"]");
+        assert!(feeds_named(&folder).is_err());
+        write("never = [\"a\"]\n[[feed]]\nurl = 'https://a.example/'");
         assert_eq!(look(&rules).unwrap().rules.file.never, ["a"]);
         write("never = [\"b\"");
         for rules in [rules, ShopRules::new(folder.clone())] {
             let in_force = look(&rules).unwrap();
             assert_eq!(in_force.rules.file.never, ["a"]);
+            assert_eq!(feeds_named(&folder).unwrap().len(), 1);
             let trouble = rules.trouble().expect("it is told");
             assert!(
                 trouble.contains("rules.toml: line 1") && trouble.contains("stay in force"),

@@ -7,6 +7,7 @@
 //! | [`connection`] | tasks that dial, listen, fetch and send |
 //! | [`output`] | who reads what it says |
 //! | [`control`] | what commands ask, while `run` is up and while it is not |
+//! | [`feeds`] | product feeds by address, fetched when they are due |
 //! | [`refit`] | the shop's own stack, fitted again when its data or what was released have changed |
 //! | `web` | the HTTP API and the owner's page |
 //! | [`duplicate`] | whether another program has this shop's key |
@@ -15,6 +16,7 @@ mod alone;
 mod connection;
 mod control;
 mod duplicate;
+mod feeds;
 mod no_federation;
 mod output;
 mod refit;
@@ -57,6 +59,7 @@ use connection::Courier;
 pub use control::answer_alone;
 use control::serve_control;
 use duplicate::Replaced;
+pub(crate) use no_federation::is_alone;
 use output::Owner;
 use refit::Refit;
 pub use stop::StopRules;
@@ -101,9 +104,7 @@ pub fn run(folder: &Folder, ends: StopRules, http: Option<SocketAddr>) -> anyhow
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        if no_federation::is_alone(folder)
-            && alone::serve(folder, ends, http, stopped()?).await? == alone::Ended::Stopped
-        {
+        if is_alone(folder) && alone::serve(folder, ends, http, stopped()?).await? == alone::Ended::Stopped {
             return Ok(());
         }
         let mut driver = Driver::open(Platform::system(), folder, ends, Owner::new())?;

@@ -9,7 +9,7 @@ use crate::control::{Accounts, Budget, NextRound};
 use crate::folder::Folder;
 
 /// Whether a folder is a shop's that never joined; one that has a ledger did, whatever it has lost since.
-pub(super) fn is_alone(folder: &Folder) -> bool {
+pub(crate) fn is_alone(folder: &Folder) -> bool {
     let never = [folder.membership(), folder.ledger()];
     folder.config().is_file() && never.iter().all(|file| !file.exists())
 }

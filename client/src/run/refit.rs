@@ -9,23 +9,29 @@ use souk_common::clock::{Clock, SystemClock};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Input;
+use super::feeds::FeedFetcher;
 use crate::config::ShopConfig;
 use crate::folder::Folder;
 use crate::http::Api;
 use crate::interactions::import::import;
 use crate::recommend::service::ListService;
 
-/// The thread, which ends with this.
-pub(crate) struct Refit(Sender<()>);
+/// The thread, and that of feeds, which end with this.
+pub(crate) struct Refit {
+    look: Sender<()>,
+    _feeds: FeedFetcher,
+}
 
 impl Refit {
-    /// Imports now and puts up the shelf of `api`, asks queries again every now and then, and looks more often whether files have changed.
+    /// Imports now, puts up the shelf of `api` and fetches feeds, asks queries again every now and then, and looks more often whether files have changed.
     pub(crate) fn start(
         folder: &Folder,
         lists: &Arc<ListService>,
         owner: UnboundedSender<Input>,
         api: Option<Arc<Api>>,
     ) -> std::io::Result<Self> {
+        // Where lists are served, feeds are told of with the rules.
+        let feeds = FeedFetcher::start(folder, api.is_none().then(|| owner.clone()))?;
         let (look, looks) = channel();
         let (folder, lists) = (folder.clone(), Arc::clone(lists));
         std::thread::Builder::new()
@@ -80,13 +86,13 @@ impl Refit {
                     }
                 }
             })?;
-        Ok(Self(look))
+        Ok(Self { look, _feeds: feeds })
     }
 
     /// Something was published: looks now.
     pub(crate) fn look(&self) {
         // A thread that has ended looks at nothing.
-        let _ = self.0.send(());
+        let _ = self.look.send(());
     }
 }
 

@@ -40,6 +40,13 @@ fn heads_of_a_megabyte_and_what_is_no_http_are_refused_and_others_are_served() {
         answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
         "{answer}"
     );
+    let many: String = (0..10_000).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n");
+    let path = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(1 << 20));
+    for request in [many, path] {
+        let answer = exchange(server.address(), request.as_bytes());
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
     let answer = exchange(server.address(), b"\x16\x03\x01 this is no HTTP\r\n\r\n");
     assert!(
         answer.is_empty() || answer.starts_with("HTTP/1.1 400"),

@@ -36,6 +36,7 @@ fn good() -> Facts {
         ..SourceReport::default()
     };
     Facts {
+        troubles: Vec::new(),
         at: Noon.now(),
         shop: Some(north.clone()),
         has_federation: true,
@@ -184,6 +185,29 @@ fn whatever_is_wrong_is_said_with_what_to_do() {
         chinese.contains("<ul lang=\"en\">") && chinese.contains("有 5 件事"),
         "{chinese}"
     );
+}
+
+#[test]
+fn bad_lines_rules_and_what_ends_soon_are_said() {
+    let mut facts = Facts {
+        troubles: vec!["the certificate runs out on <b>Monday</b>".into()],
+        ..good()
+    };
+    let report = &mut facts.data.as_mut().unwrap().sources[0].report;
+    report.sources[0].rows = 1000;
+    report.sources[0].bad = [("time".to_owned(), 11)].into();
+    for language in [Language::English, Language::Chinese] {
+        let text = today_of(language, &facts);
+        for part in [
+            "id=\"worry-health\"",
+            "souk-client doctor",
+            "on &lt;b&gt;Monday",
+            "id=\"worry-bad-lines\"",
+            "11 of 1000 lines of &lt;orders&gt;.csv",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use super::super::chart::gauge;
 use super::super::facts::Facts;
 use super::super::layout::reported;
 use super::super::words::{Language, Words, fill};
-use super::worries::NEARLY_SPENT;
 use crate::control::Budget;
 use crate::control::charged::ChargedKind;
+use crate::health::budget::NEARLY_SPENT;
 
 pub(in super::super) fn view(language: Language, facts: &Facts) -> Markup {
     match &facts.budget {

@@ -9,6 +9,8 @@ use super::super::Connection;
 use super::super::facts::Facts;
 use super::super::layout::{Place, age, minute};
 use super::super::words::{Words, fill};
+use crate::health::budget::{BudgetLeft, left};
+use crate::health::data::{stale, too_many_bad};
 use crate::membership::peers::KeyStatus;
 
 /// Something that needs the owner.
@@ -78,16 +80,17 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
                     data.troubles.clone(),
                 );
             }
-            let days = data
-                .newest()
-                .map(|newest| now.since(Timestamp::from_secs(newest)).as_secs() / 86_400);
-            if let Some(days) = days.filter(|days| *days >= STALE_DAYS) {
-                worry(
-                    "stale",
-                    Place::Data,
-                    fill(words.worry_stale, &[("days", &days)]),
-                    Vec::new(),
-                );
+            if let Some(stale) = stale(data.reports(), now) {
+                let text = fill(words.worry_stale, &[("days", &stale.days)]);
+                worry("stale", Place::Data, text, Vec::new());
+            }
+            let bad = data
+                .sources
+                .iter()
+                .flat_map(|source| too_many_bad(&source.report));
+            let bad: Vec<String> = bad.map(|bad| bad.words()).collect();
+            if !bad.is_empty() {
+                worry("bad-lines", Place::Data, words.worry_data.to_owned(), bad);
             }
         }
         Err(reason) => worry(
@@ -98,22 +101,21 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
         ),
     }
     match &facts.budget {
-        Ok(budget) => match budget.epsilon_in_period {
-            None => worry(
+        Ok(budget) => match left(budget) {
+            BudgetLeft::NoBound => worry(
                 "budget",
                 Place::Privacy,
                 words.worry_unbounded.to_owned(),
                 Vec::new(),
             ),
-            Some(spent) if spent > NEARLY_SPENT * budget.max_epsilon => {
-                let left = rounded_down((budget.max_epsilon - spent).max(0.0), 3);
+            BudgetLeft::Little(left) => {
                 let text = fill(
                     words.worry_budget,
-                    &[("left", &left), ("limit", &budget.max_epsilon)],
+                    &[("left", &rounded_down(left, 3)), ("limit", &budget.max_epsilon)],
                 );
                 worry("budget", Place::Privacy, text, Vec::new());
             }
-            Some(_) => {}
+            BudgetLeft::Enough(_) => {}
         },
         Err(reason) => worry(
             "unread-budget",
@@ -139,6 +141,14 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
             vec![reason.clone()],
         ),
     }
+    if !facts.troubles.is_empty() {
+        worry(
+            "health",
+            Place::Data,
+            words.worry_health.to_owned(),
+            facts.troubles.clone(),
+        );
+    }
     if let Err(reason) = &facts.uploads {
         worry(
             "unread-uploads",
@@ -150,9 +160,5 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
     found
 }
 
-/// Orders that are older than this say that an export has stopped.
-const STALE_DAYS: u64 = 14;
 /// The thread that reads facts looks every half minute, unless an import or a fit takes longer.
 const TOO_OLD: Duration = Duration::from_secs(600);
-/// The part of the limit from which on the owner is told.
-pub(super) const NEARLY_SPENT: f64 = 0.9;

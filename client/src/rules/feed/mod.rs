@@ -2,12 +2,17 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`source`], [`address`] | where a feed is: a file, or an address that may be read |
+//! | [`fetch`] | feeds by address, fetched into files at their schedule |
 //! | [`offers`] | what a file says |
 //!
 //! What was taken of a feed is kept in `feeds/` of the shop's folder: a file of which half has gone missing is more likely broken than
 //! right, and an item that was in the feed and is no more can't be had.
 
+pub mod address;
+pub mod fetch;
 pub mod offers;
+pub mod source;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +25,14 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
+use souk_common::date::date;
 use souk_common::ids::Digest;
 
-use super::file::FeedSource;
 use crate::folder::Folder;
 use crate::interactions::manifest::FileStamp;
+use fetch::FetchState;
 use offers::{FeedOffer, read_offers};
+use source::FeedSource;
 
 /// What was taken of a feed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -41,6 +48,8 @@ pub struct KeptFeed {
 /// The feeds of one shop.
 pub struct Feeds {
     folder: Folder,
+    /// Whether what is taken of them is put in force, also for the next start.
+    keeps: bool,
     known: Mutex<HashMap<FeedSource, KnownFeed>>,
 }
 
@@ -49,11 +58,15 @@ struct KnownFeed {
     seen: Seen,
     kept: Option<(Arc<KeptFeed>, Digest)>,
     told: Vec<String>,
+    /// Of one by address: that it can't be fetched, or is not.
+    fetch_told: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 struct Seen {
     stamp: Option<FileStamp>,
+    /// As of when the server says that it is.
+    written: Option<Timestamp>,
     /// Sales begin and end.
     day: i64,
 }
@@ -63,7 +76,16 @@ impl Feeds {
     pub fn new(folder: Folder) -> Self {
         Self {
             folder,
+            keeps: true,
             known: Mutex::default(),
+        }
+    }
+
+    /// The same, only to see what is wrong with them: nothing is written, as another program may keep them.
+    pub fn to_look_at(folder: Folder) -> Self {
+        Self {
+            keeps: false,
+            ..Self::new(folder)
         }
     }
 
@@ -72,15 +94,24 @@ impl Feeds {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|source, _| sources.contains(source));
         for source in sources {
-            let file = std::fs::metadata(self.folder.path().join(&source.path));
+            let file = std::fs::metadata(source.file(&self.folder));
+            let fetch = source
+                .url
+                .as_ref()
+                .map(|_| FetchState::load(&self.folder, source));
             let seen = Seen {
                 stamp: file.as_ref().ok().map(FileStamp::of),
+                written: fetch.as_ref().and_then(|fetch| fetch.written),
                 day: now.0.div_euclid(MS_OF_A_DAY),
             };
             if known.get(source).is_none_or(|feed| feed.seen != seen) {
                 let before = known.remove(source).and_then(|feed| feed.kept);
+                let file = file.map(|file| as_of(&file, fetch.as_ref()));
                 let feed = self.read(source, file, before, seen, now);
                 known.insert(source.clone(), feed);
+            }
+            if let Some(feed) = known.get_mut(source) {
+                feed.fetch_told = fetch.and_then(|fetch| fetch.told(source, now));
             }
         }
         let kept: Vec<_> = sources
@@ -101,12 +132,33 @@ impl Feeds {
             .collect()
     }
 
+    /// What is in force of each that was looked at last: as of when, and how much; a line each.
+    pub fn words(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words: Vec<String> = known
+            .iter()
+            .filter_map(|(source, feed)| {
+                let (kept, _) = feed.kept.as_ref()?;
+                let read = match source.url {
+                    Some(_) => "as it was fetched last",
+                    None => "as it was read last",
+                };
+                let (at, items, gone) = (date(kept.written), kept.offers.len(), kept.gone.len());
+                Some(format!(
+                    "{source}, {read}, of {at}: {items} items, and {gone} that are in it no more"
+                ))
+            })
+            .collect();
+        words.sort();
+        words
+    }
+
     /// What the owner should know of them.
     pub fn told(&self) -> Vec<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut told: Vec<String> = known
             .values()
-            .flat_map(|feed| feed.told.iter().cloned())
+            .flat_map(|feed| feed.told.iter().chain(&feed.fetch_told).cloned())
             .collect();
         told.sort();
         told
@@ -115,15 +167,16 @@ impl Feeds {
     fn read(
         &self,
         source: &FeedSource,
-        file: std::io::Result<Metadata>,
+        file: std::io::Result<Timestamp>,
         before: Option<(Arc<KeptFeed>, Digest)>,
         seen: Seen,
         now: Timestamp,
     ) -> KnownFeed {
-        let path = self.folder.path().join(&source.path);
-        let shown = path.display();
-        let name = Digest::of(source.path.to_string_lossy().as_bytes()).short();
-        let kept_in = self.folder.feeds().join(format!("{name}.json"));
+        let (path, kept_in) = (source.file(&self.folder), source.kept_in(&self.folder));
+        let shown = match source.url {
+            Some(_) => source.to_string(),
+            None => path.display().to_string(),
+        };
         let mut told = Vec::new();
         let before = before.or_else(|| {
             self.load(&kept_in).unwrap_or_else(|error| {
@@ -138,22 +191,23 @@ impl Feeds {
             Some(_) => "what it said before stays in force",
             None => "nothing is known by it",
         };
-        let read = file.map_err(anyhow::Error::from).and_then(|file| {
-            Ok((
-                written(&file),
-                read_offers(&path, source.currency.as_deref(), now)?,
-            ))
-        });
+        let was_fetched = source.url.is_none() || file.is_ok();
+        let read = file
+            .map_err(anyhow::Error::from)
+            .and_then(|written| Ok((written, read_offers(&path, source.currency.as_deref(), now)?)));
         let (written, offers) = match read {
             Ok(read) => read,
             Err(error) => {
-                told.push(format!(
-                    "the feed {shown} can't be used: {error:#}; {kept_as_it_was}"
-                ));
+                // Of one that did not come the fetch tells why.
+                told.extend(
+                    was_fetched
+                        .then(|| format!("the feed {shown} can't be used: {error:#}; {kept_as_it_was}")),
+                );
                 return KnownFeed {
                     seen,
                     kept: before,
                     told,
+                    fetch_told: None,
                 };
             }
         };
@@ -172,6 +226,7 @@ impl Feeds {
                 seen,
                 kept: before,
                 told,
+                fetch_told: None,
             };
         }
         let ids = had.into_iter().cloned().chain(gone_before);
@@ -191,15 +246,17 @@ impl Feeds {
                 seen,
                 kept: before,
                 told,
+                fetch_told: None,
             };
         }
         let bytes = serde_json::to_vec(&feed).expect("a feed has a JSON form");
-        let stored = self
-            .folder
-            .disk()
-            .make_folder(&self.folder.feeds())
-            .and_then(|()| self.folder.write_whole(&kept_in, &bytes, false));
-        if let Err(error) = stored {
+        let store = || {
+            self.folder.disk().make_folder(&self.folder.feeds())?;
+            self.folder.write_whole(&kept_in, &bytes, false)
+        };
+        if self.keeps
+            && let Err(error) = store()
+        {
             told.push(format!(
                 "{} can't be written, and a start will not know what was gone: {error}",
                 kept_in.display()
@@ -209,6 +266,7 @@ impl Feeds {
             seen,
             kept: Some((Arc::new(feed), Digest::of(&bytes))),
             told,
+            fetch_told: None,
         }
     }
 
@@ -222,6 +280,12 @@ impl Feeds {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// As of when a feed is: what its server says, but never later than its file.
+fn as_of(file: &Metadata, fetch: Option<&FetchState>) -> Timestamp {
+    let said = fetch.and_then(|fetch| fetch.written);
+    said.map_or(written(file), |said| said.min(written(file)))
 }
 
 /// When a file was written; 1970 where the system does not say, so that whatever was reported counts.

@@ -313,7 +313,8 @@ fn of_table(path: &Path) -> anyhow::Result<Vec<Attributes>> {
     Ok(items)
 }
 
-const MOST_BYTES: u64 = 256 << 20;
+/// Of a feed that are read.
+pub(super) const MOST_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {

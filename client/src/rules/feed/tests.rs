@@ -11,8 +11,8 @@ fn text(ids: std::ops::Range<u32>) -> String {
 
 fn source() -> FeedSource {
     FeedSource {
-        path: "feed.csv".into(),
-        currency: None,
+        path: Some("feed.csv".into()),
+        ..FeedSource::default()
     }
 }
 
@@ -51,6 +51,12 @@ fn a_feed_with_half_its_items_gone_is_kept_as_it_was_and_warned_of_also_after_a_
     }
     write(text(0..6));
     assert_eq!(look(&feeds), Some((6, 4)));
+    let words = feeds.words();
+    assert!(
+        words[0].starts_with("feed.csv, as it was read last, of 20")
+            && words[0].ends_with(": 6 items, and 4 that are in it no more"),
+        "{words:?}"
+    );
     write(text(0..8));
     assert_eq!(
         look(&Feeds::new(folder.clone())),

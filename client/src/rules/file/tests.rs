@@ -66,7 +66,7 @@ fn what_makes_no_sense_is_named_with_its_line() {
         ),
         (
             "[[feed]]\npath = 'https://x.example/feed.xml'",
-            "feed \"https://x.example/feed.xml\" is an address",
+            "feed https://x.example/feed.xml is an address: call it `url`",
         ),
         ("at_most_of_a_brand = 0", "at_most_of_a_brand is 0"),
         ("diversity = 1.5", "diversity is 1.5"),
