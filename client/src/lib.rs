@@ -40,6 +40,7 @@ mod error;
 pub mod events;
 pub mod experiment;
 pub mod folder;
+pub mod forgotten;
 pub mod http;
 pub mod interactions;
 pub mod ledger;

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
-use souk_common::storage::disk::{Access, DiskFile};
+use souk_common::storage::disk::{Access, DiskFile, destroy};
 
 use super::{Arm, ExperimentConfig};
 use crate::folder::Folder;
@@ -89,6 +89,99 @@ impl Exposures {
             }
         }
     }
+
+    /// Forgets a customer, in the file and in memory.
+    ///
+    /// # Errors
+    /// Of the disk: the file is as it was then, or already without them.
+    pub fn forget(&self, folder: &Folder, user: &str) -> io::Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.seen.remove(user);
+        // Also lines that another program has put behind this one's.
+        forget_in(folder, &inner.path, user)?;
+        inner.file = folder.disk().open(&inner.path, Access::Append)?;
+        Ok(())
+    }
+}
+
+/// The experiments that know a customer, named as compared.
+///
+/// # Errors
+/// Of the disk.
+pub fn experiments_of(folder: &Folder, user: &str) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for path in files(folder)? {
+        if customers_in(&folder.disk().read(&path)?).contains_key(user) {
+            found.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(found)
+}
+
+/// Takes a customer out of every experiment, each file whole or not at all.
+///
+/// # Errors
+/// Of the disk.
+pub fn forget_in_all(folder: &Folder, user: &str) -> io::Result<()> {
+    // What a crash left of a file that was being written: the file itself is there.
+    for aside in files_ending(folder, "new")? {
+        destroy(folder.disk(), &aside)?;
+    }
+    let files = files(folder)?;
+    files.iter().try_for_each(|path| forget_in(folder, path, user))
+}
+
+/// Deletes the files of experiments other than `running` of which nobody has seen a list since `kept_since`, in seconds since 1970. Their
+/// names.
+///
+/// # Errors
+/// Of the disk.
+pub fn delete_over(folder: &Folder, running: Option<&str>, kept_since: i64) -> io::Result<Vec<String>> {
+    let mut deleted = Vec::new();
+    for path in files(folder)? {
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let Some(name) = name.filter(|name| running != Some(name)) else {
+            continue;
+        };
+        let seen = customers_in(&folder.disk().read(&path)?);
+        if seen.values().all(|exposure| exposure.since < kept_since) {
+            destroy(folder.disk(), &path)?;
+            deleted.push(name);
+        }
+    }
+    Ok(deleted)
+}
+
+/// Writes a file anew without a customer, and without lines that a crash cut short.
+fn forget_in(folder: &Folder, path: &Path, user: &str) -> io::Result<()> {
+    let bytes = folder.disk().read(path)?;
+    let (mut kept, mut is_changed) = (Vec::with_capacity(bytes.len()), false);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let stays = line == b"\n" || serde_json::from_slice(line).is_ok_and(|line: Line| line.user != user);
+        match stays {
+            true => kept.extend_from_slice(line),
+            false => is_changed = true,
+        }
+    }
+    match is_changed {
+        true => folder.write_whole(path, &kept, true),
+        false => Ok(()),
+    }
+}
+
+fn files(folder: &Folder) -> io::Result<Vec<PathBuf>> {
+    files_ending(folder, "jsonl")
+}
+
+fn files_ending(folder: &Folder, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = match folder.disk().list(&folder.experiments()) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    files.retain(|path| path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    Ok(files)
 }
 
 /// All customers of an experiment with their arms, as the file has them.
@@ -141,5 +234,34 @@ mod tests {
         let of = |arm, since| Exposure { arm, since };
         let found = (all["anna"], all["bert"], all.len());
         assert_eq!(found, (of(Arm::Alone, 100), of(Arm::Together, 300), 2));
+    }
+
+    #[test]
+    fn a_customer_who_is_forgotten_leaves_every_experiment_and_others_are_noted_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let named =
+            |name: &str| toml::from_str(&format!("name = '{name}'\nalone = 1\ntogether = 1")).unwrap();
+        let (old, now): (ExperimentConfig, ExperimentConfig) = (named("old"), named("now"));
+        Exposures::open(&folder, &old).unwrap().note("anna", Arm::Alone, Timestamp(0));
+        let exposures = Exposures::open(&folder, &now).unwrap();
+        for user in ["anna", "bert"] {
+            exposures.note(user, Arm::Alone, Timestamp::from_secs(100));
+        }
+        assert_eq!(experiments_of(&folder, "anna").unwrap(), ["now", "old"]);
+        // The running one is forgotten in where it is open, which holds the file.
+        exposures.forget(&folder, "anna").unwrap();
+        forget_in_all(&folder, "anna").unwrap();
+        assert_eq!(experiments_of(&folder, "anna").unwrap(), [""; 0]);
+        exposures.note("carl", Arm::Alone, Timestamp::from_secs(300));
+        drop(exposures);
+        let mut all: Vec<String> = read(&folder, &now).unwrap().into_keys().collect();
+        all.sort_unstable();
+        assert_eq!(all, ["bert", "carl"]);
+        assert!(read(&folder, &old).unwrap().is_empty());
+        // Of what is over, only what nobody has seen since is deleted.
+        assert_eq!(delete_over(&folder, Some("now"), 1000).unwrap(), ["old"]);
+        assert_eq!(delete_over(&folder, None, 300).unwrap(), [""; 0]);
+        assert_eq!(delete_over(&folder, None, 301).unwrap(), ["now"]);
     }
 }

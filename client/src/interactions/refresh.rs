@@ -15,6 +15,7 @@ use super::read::{HistoriesError, read_store};
 use crate::config::ShopConfig;
 use crate::data::ShopData;
 use crate::folder::Folder;
+use crate::forgotten::ForgottenList;
 
 /// Which data a shop has: it changes with the store, and with the files that say how the store is read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,7 +49,7 @@ pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, Intera
             let manifest = StoreManifest::load(folder)?;
             match manifest.is_empty() {
                 true => open_patiently(is_busy, import)?,
-                false => ImportOutcome::unchanged(&manifest),
+                false => ImportOutcome::unchanged(&manifest, &ForgottenList::load(folder)?),
             }
         }
         imported => imported?,

@@ -461,9 +461,4 @@ impl Attempts {
     }
 }
 
-/// Vectors of different plans are different things.
-fn vector_name(plan: &Digest, user: &str) -> String {
-    format!("{plan}/{user}")
-}
-
 const DAY: Duration = Duration::from_secs(86_400);
