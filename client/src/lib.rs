@@ -36,6 +36,7 @@ mod commands;
 pub mod config;
 pub mod control;
 pub mod data;
+pub mod erasure;
 mod error;
 pub mod events;
 pub mod experiment;

@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
@@ -17,6 +17,9 @@ use self::charged::ChargedKind;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
+use crate::erasure::forget::{ForgetReport, forget, readmit};
+use crate::erasure::traces::Traces;
+use crate::erasure::{Holdings, HoldsCustomers};
 use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
@@ -71,8 +74,33 @@ pub enum Question {
     },
     /// A link that opens the owner's page once.
     PageLink,
+    /// What there is of a customer, how they leave, and how they come back.
+    Customer(CustomerQuestion),
     /// End the membership.
     Leave,
+}
+
+/// A question about one customer, by any way to write their id that means the same.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum CustomerQuestion {
+    /// What there is of the customer.
+    Traces {
+        /// Who.
+        customer: String,
+    },
+    /// Forget the customer.
+    Forget {
+        /// Who.
+        customer: String,
+        /// Also if there is nothing of them.
+        anyway: bool,
+    },
+    /// Let the customer in again.
+    Readmit {
+        /// Who.
+        customer: String,
+    },
 }
 
 /// An answer.
@@ -115,6 +143,15 @@ pub enum Answer {
     PageLink {
         /// Good for ten minutes, once.
         link: String,
+    },
+    /// To [`CustomerQuestion::Traces`].
+    Traces(Traces),
+    /// To [`CustomerQuestion::Forget`].
+    Forgotten(Box<ForgetReport>),
+    /// To [`CustomerQuestion::Readmit`].
+    Readmitted {
+        /// Sources that have to be given or asked again before the customer is in them.
+        by_hand: Vec<String>,
     },
     /// To [`Question::Leave`]; what the coordinator keeps, in its own words.
     Left {
@@ -205,6 +242,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     lists: Arc<ListService>,
     sessions: Arc<Sessions>,
+    /// The HTTP service, where there is one; it holds this.
+    holder: OnceLock<Weak<dyn HoldsCustomers>>,
 }
 
 /// What turns the ledger into figures.
@@ -239,7 +278,13 @@ impl Service {
             clock,
             lists,
             sessions: Arc::default(),
+            holder: OnceLock::new(),
         }
+    }
+
+    /// What has customers beside the folder's files; the first that is named.
+    pub fn held_by(&self, holder: Weak<dyn HoldsCustomers>) {
+        let _ = self.holder.set(holder);
     }
 
     /// Who may see the owner's page.
@@ -265,6 +310,16 @@ impl Service {
                 link.map(|link| Answer::PageLink { link })
             }
             Question::CheckData => check_data(&self.folder),
+            Question::Customer(question) => {
+                let holder = self.holder.get().and_then(Weak::upgrade);
+                let holdings = Holdings {
+                    folder: &self.folder,
+                    store: Some(&self.store),
+                    holder: holder.as_deref(),
+                    now: self.clock.now(),
+                };
+                return answer_customer(holdings, &question);
+            }
             Question::Backup { folder } => {
                 let files = crate::backup::copy(&self.folder, &self.store, &folder);
                 files.map(|files| Answer::BackedUp { files })
@@ -325,6 +380,21 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
             report.map(|report| Answer::Rules(Box::new(report)))
         }
         _ => Err(anyhow::anyhow!("this is no question about lists")),
+    };
+    answered.unwrap_or_else(|error| failed(&error))
+}
+
+/// The answer to a question about one customer.
+pub fn answer_customer(holdings: Holdings<'_>, question: &CustomerQuestion) -> Answer {
+    let answered = match question {
+        CustomerQuestion::Traces { customer } => Traces::of(holdings, customer).map(Answer::Traces),
+        CustomerQuestion::Forget { customer, anyway } => {
+            let report = forget(holdings, customer, *anyway);
+            report.map(|report| Answer::Forgotten(Box::new(report)))
+        }
+        CustomerQuestion::Readmit { customer } => {
+            readmit(holdings, customer).map(|by_hand| Answer::Readmitted { by_hand })
+        }
     };
     answered.unwrap_or_else(|error| failed(&error))
 }

@@ -46,9 +46,9 @@ pub(crate) fn kept_since(config: &ShopDataConfig, now: Timestamp) -> Option<i64>
         None => TimeZone::UTC,
         Some(name) => TimeZone::get(name).ok()?,
     };
-    let today = Instant::from_millisecond(now.0).ok()?.to_zoned(zone.clone()).date();
+    let today = zone.to_datetime(Instant::from_millisecond(now.0).ok()?).date();
     let first = today.checked_sub(Span::new().days(i64::from(days.get()))).ok()?;
-    Some(first.to_zoned(zone).ok()?.timestamp().as_second())
+    Some(zone.to_timestamp(first.into()).ok()?.as_second())
 }
 
 /// A hundred years.
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn days_are_the_shops_days_also_where_clocks_were_put_back_between() {
         let now = "2026-11-28T23:30:00Z";
-        let kept = |text| first_kept(text, now);
+        let kept = |text: &str| first_kept(text, now);
         assert_eq!(kept("").as_deref(), None);
         assert_eq!(kept("keep_days = 1").as_deref(), Some("2026-11-27T00:00:00Z"));
         let vienna = "time_zone = 'Europe/Vienna'\nkeep_days = ";

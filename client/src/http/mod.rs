@@ -10,12 +10,14 @@
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
 //! | [`metrics`] | what Prometheus reads |
+//! | `erasure` | what it has of a customer who is forgotten |
 //! | `owner` | the owner's page ([`crate::page`]) beside it |
 //!
 //! Every answer comes from the [`crate::recommend::shelf`] that is up, and what was reported since it was read: no request waits for
 //! a fit, for a round, or for the disk, except events, which are acknowledged when they are on it.
 
 pub mod config;
+mod erasure;
 pub mod extract;
 pub mod guard;
 pub mod metrics;
@@ -119,6 +121,8 @@ impl Api {
         }
         shelf?;
         self.live.forget_before(now - KEPT_LIVE);
+        // Also where another program has changed it.
+        self.journal.forgotten().reload()?;
         Ok(())
     }
 

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::Input;
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
-use crate::control::{Answer, Question, Service, answer_lists};
+use crate::control::{Answer, Question, Service, answer_customer, answer_lists};
+use crate::erasure::Holdings;
 use crate::error::{EXIT_ERROR, EXIT_USAGE};
 use crate::folder::Folder;
 use crate::link::Link;
@@ -37,6 +38,25 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     }
     if question == Question::CheckData {
         return crate::control::check_data(folder);
+    }
+    if let Question::Customer(question) = &question {
+        let has_store = folder.store().is_file();
+        let store = has_store.then(|| Store::open(folder)).transpose()?;
+        let holdings = Holdings {
+            folder,
+            store: store.as_ref(),
+            holder: None,
+            now: SystemClock.now(),
+        };
+        let mut answer = answer_customer(holdings, question);
+        drop(store);
+        if let Answer::Forgotten(report) = &mut answer
+            && report.remains_until_restart
+        {
+            // Opened again, it is written anew.
+            report.remains_until_restart = Store::open(folder)?.has_remains()?;
+        }
+        return Ok(answer);
     }
     let is_of_lists = matches!(
         question,

@@ -1,7 +1,7 @@
 //! The HTTP API and the owner's page, while `run` is up.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Driver;
 use crate::config::ShopConfig;
@@ -20,6 +20,8 @@ impl Driver {
             Arc::clone(&self.lists),
             Arc::clone(&self.platform.clock),
         )?;
+        let holder: Weak<Api> = Arc::downgrade(&api);
+        self.service.held_by(holder);
         let page = api.with_page(&self.folder, &config.http, Arc::clone(&self.service))?;
         let server = api.serve(&self.folder, &config.http, address)?;
         let url = config.http.url(server.address());

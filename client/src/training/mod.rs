@@ -39,7 +39,7 @@ use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending, Policy};
 use crate::recommend::blobs::{open_plan, read_blob};
-use crate::store::{Store, blobs_of};
+use crate::store::{Store, blobs_of, vector_name};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
 use crate::training::training_update::TrainingCache;
