@@ -17,6 +17,7 @@ use self::charged::ChargedKind;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
+use crate::data::window::kept_words;
 use crate::erasure::forget::{ForgetReport, forget, readmit};
 use crate::erasure::traces::Traces;
 use crate::erasure::{Holdings, HoldsCustomers};
@@ -178,7 +179,7 @@ pub struct CheckedData {
     /// What reading them found.
     #[serde(flatten)]
     pub report: DataReport,
-    /// What was not imported, and what the plan has no room for, in words.
+    /// What was not imported, what the plan has no room for, what has left for its age, and what is kept; in words.
     pub notes: Vec<String>,
     /// Whether a source is not in the store as it is now.
     #[serde(default)]
@@ -417,7 +418,8 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let outcome = refresh(folder, &config)?.outcome;
     let mut notes: Vec<String> = outcome.troubles().collect();
     let refused = !notes.is_empty();
-    notes.extend(outcome.doubts.iter().cloned());
+    notes.extend(outcome.doubts.iter().chain(&outcome.aged).cloned());
+    notes.push(kept_words(&config.data));
     let read = read_store(folder, &config.data, catalogue.as_ref()).map(|read| read.shop);
     let can_read_all = outcome.sources.iter().all(|source| source.error.is_none());
     let report = match read {

@@ -71,6 +71,8 @@ pub fn read_interactions(
                 report.note_time(time);
             }
             Err(Lost::Event(event)) => report.leave_out_event(event),
+            // Its reason could quote what names them, whichever column that is in.
+            Err(Lost::Bad(..)) if names_forgotten(&row, reading) => report.leave_out(FORGOTTEN),
             Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
         }
     }
@@ -79,6 +81,15 @@ pub fn read_interactions(
     }
     report.note_statuses(lines.statuses.found(), lines.places.order.is_some());
     Ok(())
+}
+
+/// Whether any field of a row is the id of a customer who was forgotten.
+fn names_forgotten(row: &Row, reading: &Reading<'_>) -> bool {
+    let is_theirs = |list: &ForgottenList| {
+        let fields = (0..row.len()).map(|at| row.get(at));
+        !list.is_empty() && fields.map(customers::compared_id).any(|field| list.since(&field).is_some())
+    };
+    reading.forgotten.is_some_and(is_theirs)
 }
 
 /// An interaction, and which optional values its row lacks though it has a text for them.

@@ -38,6 +38,14 @@ impl From<KeepDays> for u32 {
     }
 }
 
+/// For how long interactions are kept, in words.
+pub(crate) fn kept_words(config: &ShopDataConfig) -> String {
+    match config.keep_days {
+        None => "all interactions are kept, whatever their age (keep_days under [data] in shop.toml says for how many days)".to_owned(),
+        Some(days) => format!("interactions of the last {} days are kept (keep_days); your own files are never touched", days.get()),
+    }
+}
+
 /// The first second, since 1970, of what is kept at `now`: `keep_days` days before the one that it is in the shop's zone begins. None:
 /// all is kept. A zone that makes no sense keeps all, and is told by whoever reads a time in it.
 pub(crate) fn kept_since(config: &ShopDataConfig, now: Timestamp) -> Option<i64> {

@@ -15,8 +15,8 @@ use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::forgotten::ForgottenList;
 use crate::interactions::InteractionsError;
+use crate::interactions::import::import_changed;
 use crate::interactions::manifest::{ImportedSource, StoreManifest, lock, sweep};
-use crate::interactions::refresh::refresh;
 use crate::interactions::rewrite::{Leaving, Survey, rewrite, unquote};
 
 /// What was done.
@@ -162,7 +162,8 @@ fn begin_anew(holdings: Holdings<'_>) -> Option<String> {
         Some(holder) => holder.renew(),
         None => ShopConfig::load(holdings.folder)
             .map_err(anyhow::Error::from)
-            .and_then(|config| Ok(refresh(holdings.folder, &config).map(drop)?)),
+            .and_then(|config| Ok(import_changed(holdings.folder, &config.data, holdings.now)?))
+            .map(drop),
     };
     begun.err().map(|error| format!("new lists could not be made yet: {error:#}"))
 }

@@ -59,7 +59,7 @@ struct Line {
 }
 
 impl Event {
-    fn line(&self) -> Vec<u8> {
+    pub(crate) fn line(&self) -> Vec<u8> {
         let is_return = self.kind == Kind::Return;
         let line = Line {
             user_id: self.user.clone(),

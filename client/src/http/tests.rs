@@ -1,6 +1,7 @@
 //! Requests as a web shop, a browser and somebody with bad intentions send them.
 
 mod door;
+mod erasure;
 mod experiment;
 mod rules;
 mod server;

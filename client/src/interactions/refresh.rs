@@ -14,6 +14,7 @@ use super::outcome::ImportOutcome;
 use super::read::{HistoriesError, read_store};
 use crate::config::ShopConfig;
 use crate::data::ShopData;
+use crate::erasure::exposures::delete_old_experiments;
 use crate::folder::Folder;
 use crate::forgotten::ForgottenList;
 
@@ -44,7 +45,7 @@ pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, Intera
     let files = config.data_files(folder).into_iter().map(stamp).collect();
     let is_busy = |error: &InteractionsError| matches!(error, InteractionsError::Busy);
     let import = || import_changed(folder, &config.data, SystemClock.now());
-    let outcome = match import() {
+    let mut outcome = match import() {
         Err(InteractionsError::Busy) => {
             let manifest = StoreManifest::load(folder)?;
             match manifest.is_empty() {
@@ -54,6 +55,11 @@ pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, Intera
         }
         imported => imported?,
     };
+    let deleted = delete_old_experiments(folder, config, SystemClock.now());
+    outcome.aged.extend(deleted.map_err(|source| InteractionsError::Disk {
+        path: folder.experiments(),
+        source,
+    })?);
     let version = DataVersion {
         contents: StoreManifest::load(folder)?.contents(),
         files,
