@@ -33,7 +33,7 @@ pub trait HoldsCustomers: Send + Sync {
     /// When it can't be read.
     fn list_has_changed(&self) -> Result<(), ForgottenError>;
 
-    /// Forgets a customer who is on the list: in the journal, in memory, and in the experiment under way.
+    /// Forgets a customer who is on the list: in the journal, in memory, and in all experiments.
     ///
     /// # Errors
     /// Of the disk.
@@ -62,10 +62,10 @@ pub struct Holdings<'a> {
 impl Holdings<'_> {
     /// Forgets a customer in the journal and in all experiments.
     fn forget_in_logs(&self, customer: &str) -> io::Result<()> {
-        match self.holder {
-            Some(holder) => holder.forget(customer)?,
-            None => drop(forget_in_days(self.folder, customer)?),
+        if let Some(holder) = self.holder {
+            return holder.forget(customer);
         }
+        forget_in_days(self.folder, customer)?;
         forget_in_all(self.folder, customer)
     }
 }

@@ -21,7 +21,8 @@ pub struct Exposures {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    file: Box<dyn DiskFile>,
+    /// None after it could not be opened again; then nobody is noted.
+    file: Option<Box<dyn DiskFile>>,
     seen: HashMap<String, Exposure>,
 }
 
@@ -57,7 +58,7 @@ impl Exposures {
         Ok(Self {
             inner: Mutex::new(Inner {
                 path,
-                file,
+                file: Some(file),
                 seen: customers_in(&bytes),
             }),
         })
@@ -80,7 +81,11 @@ impl Exposures {
         let mut bytes = serde_json::to_vec(&line).expect("a line has a JSON form");
         bytes.push(b'\n');
         // Not synchronised: a customer who is lost by a crash counts from the next list on.
-        match inner.file.write_all(&bytes) {
+        let noted = match &mut inner.file {
+            Some(file) => file.write_all(&bytes),
+            None => Err(io::Error::other("the file is not open: start `run` again")),
+        };
+        match noted {
             Ok(()) => {
                 inner.seen.insert(line.user, exposure);
             }
@@ -90,17 +95,18 @@ impl Exposures {
         }
     }
 
-    /// Forgets a customer, in the file and in memory.
+    /// Forgets a customer, in memory and in the files of all experiments: while this one is open, nobody else writes any.
     ///
     /// # Errors
-    /// Of the disk: the file is as it was then, or already without them.
+    /// Of the disk: each file is as it was then, or already without them.
     pub fn forget(&self, folder: &Folder, user: &str) -> io::Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.seen.remove(user);
-        // Also lines that another program has put behind this one's.
-        forget_in(folder, &inner.path, user)?;
-        inner.file = folder.disk().open(&inner.path, Access::Append)?;
-        Ok(())
+        // It is another file afterwards, and one that is open can't be opened again.
+        inner.file = None;
+        let rewritten = forget_in_all(folder, user);
+        inner.file = Some(folder.disk().open(&inner.path, Access::Append)?);
+        rewritten
     }
 }
 
@@ -249,9 +255,7 @@ mod tests {
             exposures.note(user, Arm::Alone, Timestamp::from_secs(100));
         }
         assert_eq!(experiments_of(&folder, "anna").unwrap(), ["now", "old"]);
-        // The running one is forgotten in where it is open, which holds the file.
         exposures.forget(&folder, "anna").unwrap();
-        forget_in_all(&folder, "anna").unwrap();
         assert_eq!(experiments_of(&folder, "anna").unwrap(), [""; 0]);
         exposures.note("carl", Arm::Alone, Timestamp::from_secs(300));
         drop(exposures);

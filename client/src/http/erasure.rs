@@ -4,6 +4,7 @@ use std::io;
 
 use super::Api;
 use crate::erasure::HoldsCustomers;
+use crate::experiment::exposures::forget_in_all;
 use crate::forgotten::ForgottenError;
 
 impl HoldsCustomers for Api {
@@ -18,10 +19,10 @@ impl HoldsCustomers for Api {
     fn forget(&self, customer: &str) -> io::Result<()> {
         self.journal.forget(customer)?;
         self.live.forget(customer);
-        if let Some((_, exposures)) = &self.experiment {
-            exposures.forget(&self.folder, customer)?;
+        match &self.experiment {
+            Some((_, exposures)) => exposures.forget(&self.folder, customer),
+            None => forget_in_all(&self.folder, customer),
         }
-        Ok(())
     }
 
     fn renew(&self) -> anyhow::Result<()> {
