@@ -262,7 +262,10 @@ mod tests {
             assert_eq!(ForgottenList::load(&folder).unwrap(), list);
             assert_eq!((list.since("ann"), list.since("Ann")), (Some(NOON), None));
             assert!(list.told().unwrap().contains("2 customers"));
-            let mode = std::fs::metadata(folder.forgotten()).unwrap().permissions().mode();
+            let mode = std::fs::metadata(folder.forgotten())
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600);
             std::fs::read_to_string(folder.forgotten()).unwrap()
         });
@@ -295,7 +298,10 @@ mod tests {
         ] {
             std::fs::write(folder.forgotten(), text).unwrap();
             let error = ForgottenList::load(&folder).unwrap_err().to_string();
-            assert!(error.contains("forgotten.json") && error.contains("backup") && error.contains(said), "{error}");
+            assert!(
+                error.contains("forgotten.json") && error.contains("backup") && error.contains(said),
+                "{error}"
+            );
             assert!(customers.reload().is_err());
             assert_eq!(customers.since("ann"), Some(NOON), "the list of before");
         }

@@ -70,7 +70,9 @@ pub(super) fn run(args: Forget) -> anyhow::Result<bool> {
     if !args.yes {
         tell(&found(&traces));
         if !std::io::stdin().is_terminal() {
-            return Err(UsageError("nothing was forgotten: say --yes where nobody can be asked".to_owned()).into());
+            return Err(
+                UsageError("nothing was forgotten: say --yes where nobody can be asked".to_owned()).into(),
+            );
         }
         tell("Forget this customer? Type yes to do so:");
         let mut typed = String::new();
@@ -99,7 +101,11 @@ fn found(traces: &Traces) -> String {
         let _ = write!(text, "\n  {told}");
     };
     for source in &traces.interactions {
-        line(format!("{} interactions of {}", source.rows, printable(&source.source)));
+        line(format!(
+            "{} interactions of {}",
+            source.rows,
+            printable(&source.source)
+        ));
     }
     if traces.journal_events > 0 {
         line(format!(
@@ -111,13 +117,19 @@ fn found(traces: &Traces) -> String {
         line(format!("{events} events in the memory of the running program"));
     }
     for experiment in &traces.experiments {
-        line(format!("which arm of the experiment {} they are in", printable(experiment)));
+        line(format!(
+            "which arm of the experiment {} they are in",
+            printable(experiment)
+        ));
     }
     if traces.vectors > 0 {
         line(format!("{} vectors that training fitted", traces.vectors));
     }
     if let Some(since) = traces.forgotten {
-        line(format!("their digest on the list of forgotten customers, since {}", day(since)));
+        line(format!(
+            "their digest on the list of forgotten customers, since {}",
+            day(since)
+        ));
     } else if traces.is_nothing() {
         line("nothing".to_owned());
     }
@@ -139,7 +151,9 @@ fn forgotten(report: &ForgetReport) -> String {
     )];
     lines.push("What stays:".to_owned());
     let mut stays = |told: &str| lines.push(format!("  * {told}"));
-    stays("Your own files and your database: delete the customer there yourself. Where they stay, they are left out when they are read.");
+    stays(
+        "Your own files and your database: delete the customer there yourself. Where they stay, they are left out when they are read.",
+    );
     stays(
         "Backups that were made before: nobody here knows where they are. After a restore from one, say this command again.",
     );
@@ -152,7 +166,9 @@ fn forgotten(report: &ForgetReport) -> String {
             "An update waits in the outbox for which customers were drawn before. It is such a sum, charged already, and is sent as it is.",
         );
     }
-    stays("A token that your web shop signed for the customer's browser is good until it ends, an hour at most: it gets the lists of an unknown customer, and its events are kept nowhere.");
+    stays(
+        "A token that your web shop signed for the customer's browser is good until it ends, an hour at most: it gets the lists of an unknown customer, and its events are kept nowhere.",
+    );
     for source in &report.digests_of_orders {
         stays(&format!(
             "{} lines of orders that were not bought, of {}: a digest of order and customer each, which tells nobody's name and may be theirs. \
@@ -209,7 +225,13 @@ mod tests {
             update_waits: true,
         };
         let told = found(&traces);
-        for part in ["3 interactions of orders.csv", "2 events in 1 days", "4 events in the memory", "autumn", "1 vectors"] {
+        for part in [
+            "3 interactions of orders.csv",
+            "2 events in 1 days",
+            "4 events in the memory",
+            "autumn",
+            "1 vectors",
+        ] {
             assert!(told.contains(part), "{told}");
         }
         let report = ForgetReport {
@@ -220,7 +242,17 @@ mod tests {
             troubles: vec!["no lists".to_owned()],
         };
         let said = forgotten(&report);
-        for part in ["3 interactions", "Your own files", "Backups", "epsilon", "outbox", "an hour", "7 lines", "free pages", "no lists"] {
+        for part in [
+            "3 interactions",
+            "Your own files",
+            "Backups",
+            "epsilon",
+            "outbox",
+            "an hour",
+            "7 lines",
+            "free pages",
+            "no lists",
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(!(told + &said).contains('\u{1b}'));

@@ -45,7 +45,9 @@ pub(super) fn run(args: Import) -> anyhow::Result<bool> {
     }
     let now = SystemClock.now();
     let mut outcome = import(&folder, &config.data, &args.files, args.afresh, now)?;
-    outcome.aged.extend(delete_old_experiments(&folder, &config, now)?);
+    outcome
+        .aged
+        .extend(delete_old_experiments(&folder, &config, now)?);
     say(&match args.json {
         true => as_json(&outcome, &config.data).to_string(),
         false => as_text(&outcome) + &kept_words(&config.data),

@@ -41,8 +41,8 @@ pub use columns::{ItemColumns, OrderColumns};
 pub use config::{FileFormat, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use reading::{Reading, read_interactions};
-use window::kept_since;
 pub use report::{BadLine, DataReport, SourceReport, StatusCount};
+use window::kept_since;
 
 /// A shop's data, read.
 #[derive(Debug)]

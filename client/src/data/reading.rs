@@ -87,7 +87,10 @@ pub fn read_interactions(
 fn names_forgotten(row: &Row, reading: &Reading<'_>) -> bool {
     let is_theirs = |list: &ForgottenList| {
         let fields = (0..row.len()).map(|at| row.get(at));
-        !list.is_empty() && fields.map(customers::compared_id).any(|field| list.since(&field).is_some())
+        !list.is_empty()
+            && fields
+                .map(customers::compared_id)
+                .any(|field| list.since(&field).is_some())
     };
     reading.forgotten.is_some_and(is_theirs)
 }

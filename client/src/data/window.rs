@@ -108,6 +108,10 @@ mod tests {
         }
         let text = toml::to_string(&parse("keep_days = 730").unwrap()).unwrap();
         assert_eq!(parse(&text).unwrap().keep_days.map(KeepDays::get), Some(730));
-        assert!(!toml::to_string(&ShopDataConfig::default()).unwrap().contains("keep_days"));
+        assert!(
+            !toml::to_string(&ShopDataConfig::default())
+                .unwrap()
+                .contains("keep_days")
+        );
     }
 }

@@ -23,7 +23,9 @@ pub fn delete_old_experiments(
     let running = config.experiment.as_ref().map(|experiment| experiment.name());
     let deleted = delete_over(folder, running, first)?;
     let told = deleted.iter().map(|name| {
-        format!("the experiment {name:?} is over by more than keep_days: who was in which arm of it was deleted")
+        format!(
+            "the experiment {name:?} is over by more than keep_days: who was in which arm of it was deleted"
+        )
     });
     Ok(told.collect())
 }

@@ -78,7 +78,9 @@ pub fn forget(holdings: Holdings<'_>, customer: &str, anyway: bool) -> anyhow::R
     Ok(ForgetReport {
         since,
         digests_of_orders,
-        remains_until_restart: holdings.store.is_some_and(|store| store.has_remains().unwrap_or(true)),
+        remains_until_restart: holdings
+            .store
+            .is_some_and(|store| store.has_remains().unwrap_or(true)),
         troubles: begin_anew(holdings).into_iter().collect(),
         traces,
     })
@@ -101,7 +103,10 @@ pub fn readmit(holdings: Holdings<'_>, customer: &str) -> anyhow::Result<Vec<Str
         .into());
     }
     let mut manifest = StoreManifest::load(folder)?;
-    let (again, others): (Vec<_>, Vec<_>) = manifest.sources.iter_mut().partition(|source| is_read_again(source));
+    let (again, others): (Vec<_>, Vec<_>) = manifest
+        .sources
+        .iter_mut()
+        .partition(|source| is_read_again(source));
     let others = others.into_iter().map(|source| source.name.clone()).collect();
     again.into_iter().for_each(ImportedSource::outdate);
     manifest.store(folder)?;
@@ -146,7 +151,9 @@ fn leave_store(folder: &Folder, customer: &str) -> Result<Vec<SourceTrace>, Inte
     unquote(&mut manifest, customer);
     for (name, _) in &of_nobody {
         let again = manifest.sources.iter_mut().filter(|source| source.name == *name);
-        again.filter(|source| is_read_again(source)).for_each(ImportedSource::outdate);
+        again
+            .filter(|source| is_read_again(source))
+            .for_each(ImportedSource::outdate);
     }
     let stays = |name: &String| manifest.find(name).is_some_and(|source| !is_read_again(source));
     let stay: Vec<_> = of_nobody.into_iter().filter(|(name, _)| stays(name)).collect();
@@ -165,5 +172,7 @@ fn begin_anew(holdings: Holdings<'_>) -> Option<String> {
             .and_then(|config| Ok(import_changed(holdings.folder, &config.data, holdings.now)?))
             .map(drop),
     };
-    begun.err().map(|error| format!("new lists could not be made yet: {error:#}"))
+    begun
+        .err()
+        .map(|error| format!("new lists could not be made yet: {error:#}"))
 }

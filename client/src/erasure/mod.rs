@@ -16,8 +16,8 @@ use std::io;
 
 use souk_common::clock::Timestamp;
 
-use crate::experiment::exposures::forget_in_all;
 use crate::events::days::forget_in_days;
+use crate::experiment::exposures::forget_in_all;
 use crate::folder::Folder;
 use crate::forgotten::ForgottenError;
 use crate::store::Store;

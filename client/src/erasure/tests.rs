@@ -52,6 +52,17 @@ struct Shop {
 impl Shop {
     /// With a file that was given, a day of the journal that is over, today's, experiments, a vector and a stack.
     fn new() -> Self {
+        let shop = Self::without_store();
+        let store = Store::open(&shop.folder).unwrap();
+        for user in ["bert", ANNA, "carl"] {
+            let name = vector_name(&Digest::ZERO, user);
+            store.store_vectors([(name.as_str(), vec![7; 256])]).unwrap();
+        }
+        shop
+    }
+
+    /// The same without the vector.
+    fn without_store() -> Self {
         let shop = Self::bare(SHOP_TOML);
         shop.write("orders.csv", ORDERS, NOON - 10 * DAY);
         shop.write("late.csv", LATE, NOON);
@@ -69,7 +80,10 @@ impl Shop {
         };
         let days = [
             ("2026-11-27", vec![of_order, purchase(ANNA, "rye", yesterday)]),
-            ("2026-11-28", vec![purchase(ANNA, "cup", NOON), purchase("dora", "cup", NOON)]),
+            (
+                "2026-11-28",
+                vec![purchase(ANNA, "cup", NOON), purchase("dora", "cup", NOON)],
+            ),
         ];
         for (day, events) in days {
             let lines: Vec<u8> = events.iter().flat_map(Event::line).collect();
@@ -82,12 +96,6 @@ impl Shop {
             }
         }
         fs::write(shop.folder.stack(), "{}").unwrap();
-        let store = Store::open(&shop.folder).unwrap();
-        for user in ["bert", ANNA, "carl"] {
-            let name = vector_name(&Digest::ZERO, user);
-            store.store_vectors([(name.as_str(), vec![7; 256])]).unwrap();
-        }
-        drop(store);
         shop.import();
         import(&shop.folder, &shop.config.data, &[given], false, NOON).unwrap();
         shop
@@ -96,7 +104,7 @@ impl Shop {
     fn bare(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("shop.toml"), config).unwrap();
-        let folder = Folder::new(dir.path().canonicalize().unwrap());
+        let folder = Folder::on(DyingDisk::living(), dir.path().canonicalize().unwrap());
         let config = ShopConfig::load(&folder).unwrap();
         Self { dir, folder, config }
     }
@@ -119,10 +127,11 @@ impl Shop {
     }
 
     fn forget_on(&self, folder: &Folder) -> anyhow::Result<super::forget::ForgetReport> {
-        let store = Store::open(&self.folder)?;
+        let has_store = self.folder.store().exists();
+        let store = has_store.then(|| Store::open(&self.folder)).transpose()?;
         let holdings = Holdings {
             folder,
-            store: Some(&store),
+            store: store.as_ref(),
             holder: None,
             now: NOON,
         };
@@ -140,7 +149,10 @@ impl Shop {
             items
         };
         let histories = shop.dataset.histories.iter().map(|history| named(&history.items));
-        (shop.dataset.users.iter().cloned().zip(histories).collect(), shop.report)
+        (
+            shop.dataset.users.iter().cloned().zip(histories).collect(),
+            shop.report,
+        )
     }
 
     fn histories(&self) -> Histories {
@@ -175,7 +187,10 @@ fn has(bytes: &[u8], text: &str) -> bool {
 
 fn named(histories: &[(&str, &[&str])]) -> Histories {
     let items = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-    histories.iter().map(|(user, of)| ((*user).to_owned(), items(of))).collect()
+    histories
+        .iter()
+        .map(|(user, of)| ((*user).to_owned(), items(of)))
+        .collect()
 }
 
 #[test]
@@ -189,12 +204,23 @@ fn a_forgotten_customer_is_in_no_byte_of_the_folder_and_everybody_else_is_as_bef
     let report = shop.forget_on(&shop.folder).unwrap();
     let rows = |source: &str| {
         let all = report.traces.interactions.iter();
-        all.filter(|trace| trace.source.ends_with(source)).map(|trace| trace.rows).sum::<u64>()
+        all.filter(|trace| trace.source.ends_with(source))
+            .map(|trace| trace.rows)
+            .sum::<u64>()
     };
-    let sources = ["orders.csv", "late.csv", "web.jsonl", "given.csv", "2026-11-27.jsonl"];
+    let sources = [
+        "orders.csv",
+        "late.csv",
+        "web.jsonl",
+        "given.csv",
+        "2026-11-27.jsonl",
+    ];
     assert_eq!(sources.map(rows), [2, 0, 1, 1, 1]);
     let traces = &report.traces;
-    assert_eq!((traces.journal_days, traces.journal_events, traces.vectors), (2, 2, 1));
+    assert_eq!(
+        (traces.journal_days, traces.journal_events, traces.vectors),
+        (2, 2, 1)
+    );
     assert_eq!(traces.experiments, ["autumn", "spring"]);
     // Carl's cancelled order in the file that was given: nobody can tell there that it is not Anna's.
     let [SourceTrace { source, rows: 1 }] = &report.digests_of_orders[..] else {
@@ -216,16 +242,26 @@ fn a_forgotten_customer_is_in_no_byte_of_the_folder_and_everybody_else_is_as_bef
     assert!(!shop.folder.stack().exists());
     assert_eq!(shop.histories(), named(&others));
     // The owner's files are as they were, are read again, and Anna stays out.
-    assert_eq!(fs::read_to_string(shop.folder.path().join("orders.csv")).unwrap(), ORDERS);
+    assert_eq!(
+        fs::read_to_string(shop.folder.path().join("orders.csv")).unwrap(),
+        ORDERS
+    );
     import(&shop.folder, &shop.config.data, &[], true, NOON).unwrap();
     let (histories, report) = shop.read();
     assert_eq!(histories, named(&others));
-    let left_out: u64 = report.sources.iter().filter_map(|source| source.left_out.get(FORGOTTEN)).sum();
+    let left_out: u64 = report
+        .sources
+        .iter()
+        .filter_map(|source| source.left_out.get(FORGOTTEN))
+        .sum();
     // Of orders.csv three, one of which names her where a time belongs, of late.csv two, of web.jsonl and given.csv one.
     assert_eq!(left_out, 7);
-    assert!(report.sources.iter().all(|source| {
-        source.rows == source.taken + source.left_out_rows() + source.bad_rows()
-    }));
+    assert!(
+        report
+            .sources
+            .iter()
+            .all(|source| { source.rows == source.taken + source.left_out_rows() + source.bad_rows() })
+    );
     assert_eq!(shop.files_with_anna(), [] as [PathBuf; 0]);
     // Tomorrow today's events are a source.
     shop.import_at(NOON + DAY);
@@ -249,7 +285,10 @@ fn who_is_unknown_is_refused_unless_asked_for_anyway_and_who_is_let_in_again_is_
         let error = forget(holdings, unknown, false).unwrap_err();
         assert_eq!(crate::error::exit_code(&error), 1);
         assert!(error.to_string().contains("--anyway"), "{error}");
-        assert_eq!(crate::error::exit_code(&readmit(holdings, unknown).unwrap_err()), 1);
+        assert_eq!(
+            crate::error::exit_code(&readmit(holdings, unknown).unwrap_err()),
+            1
+        );
     }
     assert!(!shop.folder.forgotten().exists(), "nobody was forgotten");
     assert!(Traces::of(holdings, "cy").unwrap().is_nothing());
@@ -264,8 +303,19 @@ fn who_is_unknown_is_refused_unless_asked_for_anyway_and_who_is_let_in_again_is_
     let everybody: [(&str, &[&str]); 3] = [("ann", &["tea"]), ("bert", &["tea"]), ("cy", &["tea"])];
     assert_eq!(shop.histories(), named(&everybody));
     // Of a file that was given the owner is told.
-    let given = shop.write("given.csv", "user_id,item_id,timestamp\nann,pot,2026-11-01\n", NOON);
-    import(&shop.folder, &shop.config.data, std::slice::from_ref(&given), false, NOON).unwrap();
+    let given = shop.write(
+        "given.csv",
+        "user_id,item_id,timestamp\nann,pot,2026-11-01\n",
+        NOON,
+    );
+    import(
+        &shop.folder,
+        &shop.config.data,
+        std::slice::from_ref(&given),
+        false,
+        NOON,
+    )
+    .unwrap();
     forget(holdings, "ann", false).unwrap();
     assert_eq!(readmit(holdings, "ann").unwrap(), [given.display().to_string()]);
 }
@@ -274,18 +324,33 @@ fn who_is_unknown_is_refused_unless_asked_for_anyway_and_who_is_let_in_again_is_
 fn a_kill_at_any_step_loses_nobody_else_and_the_same_command_finishes() {
     let (mut steps, mut interrupted) = (0usize, 0usize);
     loop {
-        let shop = Shop::new();
+        // A database takes its time at every step.
+        let has_store = steps % 10 == 0;
+        let shop = if has_store {
+            Shop::new()
+        } else {
+            Shop::without_store()
+        };
         let before = shop.histories();
         let folder = Folder::on(DyingDisk::after(steps), shop.folder.path());
-        let done = shop.forget_on(&folder).is_ok_and(|report| report.troubles.is_empty());
+        let done = shop
+            .forget_on(&folder)
+            .is_ok_and(|report| report.troubles.is_empty());
         let of_others = |mut histories: Histories| {
             histories.remove(ANNA);
             histories
         };
         // Either the old store or the new one.
         let after = shop.histories();
-        assert_eq!(of_others(after.clone()), of_others(before.clone()), "step {steps}");
-        assert!(after.get(ANNA).is_none_or(|own| before[ANNA] == *own), "step {steps}: {after:?}");
+        assert_eq!(
+            of_others(after.clone()),
+            of_others(before.clone()),
+            "step {steps}"
+        );
+        assert!(
+            after.get(ANNA).is_none_or(|own| before[ANNA] == *own),
+            "step {steps}: {after:?}"
+        );
         if done {
             break;
         }
@@ -294,21 +359,37 @@ fn a_kill_at_any_step_loses_nobody_else_and_the_same_command_finishes() {
         if steps % 2 == 0 {
             // Somebody imports in between.
             let outcome = shop.import();
-            assert_eq!(outcome.doubts.iter().any(|doubt| doubt.contains("was interrupted")), told.is_some());
-            assert_eq!(of_others(shop.histories()), of_others(before.clone()), "step {steps}");
+            assert_eq!(
+                outcome
+                    .doubts
+                    .iter()
+                    .any(|doubt| doubt.contains("was interrupted")),
+                told.is_some()
+            );
+            assert_eq!(
+                of_others(shop.histories()),
+                of_others(before.clone()),
+                "step {steps}"
+            );
         }
         match shop.forget_on(&shop.folder) {
             Ok(report) => assert_eq!(report.troubles, [""; 0]),
             Err(error) => panic!("step {steps}: {error:#}"),
         }
-        drop(Store::open(&shop.folder).unwrap());
+        if has_store {
+            // Written anew.
+            drop(Store::open(&shop.folder).unwrap());
+        }
         assert_eq!(shop.files_with_anna(), [] as [PathBuf; 0], "step {steps}");
         assert_eq!(shop.histories(), of_others(before), "step {steps}");
         assert_eq!(ForgottenList::load(&shop.folder).unwrap().told(), None);
         steps += 1;
         assert!(steps < 1000);
     }
-    assert!(steps > 40 && interrupted > 30 && interrupted < steps, "{steps} steps, {interrupted} interrupted");
+    assert!(
+        steps > 40 && interrupted > 30 && interrupted < steps,
+        "{steps} steps, {interrupted} interrupted"
+    );
 }
 
 #[test]

@@ -168,8 +168,23 @@ mod tests {
         std::fs::create_dir(folder.events()).unwrap();
         let line = |user: &str| purchase(user, "tea", NOON).line();
         let of = |name: &str| folder.events().join(name);
-        let others = [line("anna"), b"no line of \"user\":\"bob\"\n".to_vec(), line("bob")].concat();
-        std::fs::write(of("2026-11-27.jsonl"), [line("ann"), others.clone(), line("ann"), b"{\"user_id\":\"ann".to_vec()].concat()).unwrap();
+        let others = [
+            line("anna"),
+            b"no line of \"user\":\"bob\"\n".to_vec(),
+            line("bob"),
+        ]
+        .concat();
+        std::fs::write(
+            of("2026-11-27.jsonl"),
+            [
+                line("ann"),
+                others.clone(),
+                line("ann"),
+                b"{\"user_id\":\"ann".to_vec(),
+            ]
+            .concat(),
+        )
+        .unwrap();
         std::fs::write(of("2026-11-28.jsonl"), line("bob")).unwrap();
         std::fs::write(of("2026-11-26.new"), line("ann")).unwrap();
         assert_eq!(forget_in_days(&folder, "ann").unwrap(), (1, 3));

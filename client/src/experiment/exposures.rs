@@ -249,7 +249,9 @@ mod tests {
         let named =
             |name: &str| toml::from_str(&format!("name = '{name}'\nalone = 1\ntogether = 1")).unwrap();
         let (old, now): (ExperimentConfig, ExperimentConfig) = (named("old"), named("now"));
-        Exposures::open(&folder, &old).unwrap().note("anna", Arm::Alone, Timestamp(0));
+        Exposures::open(&folder, &old)
+            .unwrap()
+            .note("anna", Arm::Alone, Timestamp(0));
         let exposures = Exposures::open(&folder, &now).unwrap();
         for user in ["anna", "bert"] {
             exposures.note(user, Arm::Alone, Timestamp::from_secs(100));

@@ -56,10 +56,12 @@ pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, Intera
         imported => imported?,
     };
     let deleted = delete_old_experiments(folder, config, SystemClock.now());
-    outcome.aged.extend(deleted.map_err(|source| InteractionsError::Disk {
-        path: folder.experiments(),
-        source,
-    })?);
+    outcome
+        .aged
+        .extend(deleted.map_err(|source| InteractionsError::Disk {
+            path: folder.experiments(),
+            source,
+        })?);
     let version = DataVersion {
         contents: StoreManifest::load(folder)?.contents(),
         files,

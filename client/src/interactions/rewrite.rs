@@ -76,7 +76,10 @@ impl Survey {
     /// How many interactions it is in each source that has any, by the source's name.
     pub(crate) fn by_source(&self, manifest: &StoreManifest) -> Vec<(String, u64)> {
         let rows = |source: &ImportedSource| self.pieces(source).map(|piece| piece.rows).sum::<u64>();
-        let counted = manifest.sources.iter().map(|source| (source.name.clone(), rows(source)));
+        let counted = manifest
+            .sources
+            .iter()
+            .map(|source| (source.name.clone(), rows(source)));
         counted.filter(|(_, rows)| *rows > 0).collect()
     }
 
@@ -86,12 +89,18 @@ impl Survey {
             let lines = self.pieces(source).flat_map(|piece| &piece.not_bought);
             lines.filter(|order| !self.orders.contains(*order)).count() as u64
         };
-        let counted = manifest.sources.iter().map(|source| (source.name.clone(), of(source)));
+        let counted = manifest
+            .sources
+            .iter()
+            .map(|source| (source.name.clone(), of(source)));
         counted.filter(|(_, lines)| *lines > 0).collect()
     }
 
     fn pieces<'s>(&'s self, source: &'s ImportedSource) -> impl Iterator<Item = &'s Piece> {
-        source.segments.iter().filter_map(|digest| self.segments.get(digest))
+        source
+            .segments
+            .iter()
+            .filter_map(|digest| self.segments.get(digest))
     }
 
     fn touches(&self, piece: &Piece) -> bool {
@@ -114,10 +123,14 @@ pub(crate) fn rewrite(
     let mut written: HashMap<Digest, Option<Digest>> = HashMap::new();
     for source in &manifest.sources {
         for digest in &source.segments {
-            let touched = survey.segments.get(digest).is_some_and(|piece| survey.touches(piece));
+            let touched = survey
+                .segments
+                .get(digest)
+                .is_some_and(|piece| survey.touches(piece));
             if touched && !written.contains_key(digest) {
-                let new = rewritten(disk, &store, digest, leaving, &survey.orders)
-                    .map_err(|error| InteractionsError::of_segment(&segment_path(&store, digest), &source.name, error))?;
+                let new = rewritten(disk, &store, digest, leaving, &survey.orders).map_err(|error| {
+                    InteractionsError::of_segment(&segment_path(&store, digest), &source.name, error)
+                })?;
                 written.insert(*digest, new);
             }
         }
@@ -125,10 +138,11 @@ pub(crate) fn rewrite(
     if written.is_empty() {
         return Ok(false);
     }
-    disk.sync_folder(&store).map_err(|source| InteractionsError::Disk {
-        path: store.clone(),
-        source,
-    })?;
+    disk.sync_folder(&store)
+        .map_err(|source| InteractionsError::Disk {
+            path: store.clone(),
+            source,
+        })?;
     for source in &mut manifest.sources {
         let of = |count: fn(&Piece) -> u64| survey.pieces(source).map(count).sum::<u64>();
         let (rows, returns) = (of(|piece| piece.rows), of(|piece| piece.returns));
@@ -136,7 +150,11 @@ pub(crate) fn rewrite(
         replace(source, &written);
     }
     manifest.store(folder)?;
-    let named: HashSet<&Digest> = manifest.sources.iter().flat_map(|source| &source.segments).collect();
+    let named: HashSet<&Digest> = manifest
+        .sources
+        .iter()
+        .flat_map(|source| &source.segments)
+        .collect();
     for digest in written.keys().filter(|digest| !named.contains(digest)) {
         let path = segment_path(&store, digest);
         match destroy(disk, &path) {
@@ -218,7 +236,11 @@ pub(crate) fn unquote(manifest: &mut StoreManifest, customer: &str) {
         }
     };
     for source in &mut manifest.sources {
-        source.report.bad.iter_mut().for_each(|bad| unquoted(&mut bad.reason));
+        source
+            .report
+            .bad
+            .iter_mut()
+            .for_each(|bad| unquoted(&mut bad.reason));
         if let Some(refused) = &mut source.refused {
             unquoted(&mut refused.reason);
             let bad = refused.report.bad.iter_mut();

@@ -47,7 +47,10 @@ impl Store {
     /// The same store, in a file that was written anew if the old one has remains. A crash leaves either file whole.
     pub(super) fn without_remains(self) -> Result<Self, StoreError> {
         let disk = self.folder.disk();
-        let (path, aside) = (self.folder.store(), self.folder.path().join("shop.redb.rewritten"));
+        let (path, aside) = (
+            self.folder.store(),
+            self.folder.path().join("shop.redb.rewritten"),
+        );
         if disk.is_file(&aside) {
             // Of a start that was killed.
             destroy(disk, &aside).map_err(StoreError::Remains)?;

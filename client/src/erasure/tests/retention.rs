@@ -13,25 +13,45 @@ fn orders(days_ago: &[(&str, &str, u32)]) -> String {
         let time = NOON - *days * DAY;
         format!("{user},{item},{}\n", time.0 / 1000)
     };
-    format!("user_id,item_id,timestamp\n{}", days_ago.iter().map(line).collect::<String>())
+    format!(
+        "user_id,item_id,timestamp\n{}",
+        days_ago.iter().map(line).collect::<String>()
+    )
 }
 
 #[test]
 fn what_is_too_old_is_left_out_while_reading_and_leaves_the_store_as_days_go_by() {
     let shop = Shop::bare("[data]\nkeep_days = 30");
-    let lines = orders(&[("ann", "tea", 40), ("ann", "jam", 30), ("bert", "tea", 28), ("ann", "pot", 10)]);
+    let lines = orders(&[
+        ("ann", "tea", 40),
+        ("ann", "jam", 30),
+        ("bert", "tea", 28),
+        ("ann", "pot", 10),
+    ]);
     let own = shop.write("orders.csv", &lines, NOON);
-    let given = shop.write("given.csv", &orders(&[("carl", "tea", 28), ("carl", "pot", 2)]), NOON);
+    let given = shop.write(
+        "given.csv",
+        &orders(&[("carl", "tea", 28), ("carl", "pot", 2)]),
+        NOON,
+    );
     let outcome = shop.import();
     assert_eq!(outcome.report().sources[0].left_out[OLD], 1);
     assert_eq!(outcome.aged, [""; 0]);
     import(&shop.folder, &shop.config.data, &[given], false, NOON).unwrap();
-    let all: [(&str, &[&str]); 3] = [("ann", &["jam", "pot"]), ("bert", &["tea"]), ("carl", &["pot", "tea"])];
+    let all: [(&str, &[&str]); 3] = [
+        ("ann", &["jam", "pot"]),
+        ("bert", &["tea"]),
+        ("carl", &["pot", "tea"]),
+    ];
     assert_eq!(shop.histories(), named(&all));
     // Three days later nobody has touched a file, and looking is enough.
     let later = import_changed(&shop.folder, &shop.config.data, NOON + 3 * DAY).unwrap();
     assert_eq!(later.aged.len(), 2, "{:?}", later.aged);
-    assert!(later.aged[0].contains("2 interactions of orders.csv are older than keep_days"), "{:?}", later.aged);
+    assert!(
+        later.aged[0].contains("2 interactions of orders.csv are older than keep_days"),
+        "{:?}",
+        later.aged
+    );
     assert!(later.lines().contains(&later.aged[1]) && later.is_news());
     let left: [(&str, &[&str]); 2] = [("ann", &["pot"]), ("carl", &["pot"])];
     assert_eq!(shop.histories(), named(&left));
@@ -39,12 +59,21 @@ fn what_is_too_old_is_left_out_while_reading_and_leaves_the_store_as_days_go_by(
     assert_eq!((report.sources[0].taken, report.sources[0].left_out[OLD]), (1, 3));
     // The same day nothing is read again.
     let contents = StoreManifest::load(&shop.folder).unwrap();
-    assert_eq!(import_changed(&shop.folder, &shop.config.data, NOON + 3 * DAY).unwrap().aged, [""; 0]);
+    assert_eq!(
+        import_changed(&shop.folder, &shop.config.data, NOON + 3 * DAY)
+            .unwrap()
+            .aged,
+        [""; 0]
+    );
     assert_eq!(StoreManifest::load(&shop.folder).unwrap(), contents);
     // More is kept: what a file still has comes back, and of the one that was given the owner is told.
     let wide = ShopConfig::default();
     let outcome = import_changed(&shop.folder, &wide.data, NOON + 3 * DAY).unwrap();
-    assert!(outcome.aged[0].contains("given.csv") && outcome.aged[0].contains("import that file again"), "{:?}", outcome.aged);
+    assert!(
+        outcome.aged[0].contains("given.csv") && outcome.aged[0].contains("import that file again"),
+        "{:?}",
+        outcome.aged
+    );
     assert_eq!(shop.histories()["ann"], ["jam", "pot", "tea"]);
     assert_eq!(fs::read_to_string(own).unwrap(), lines, "the owner's file");
 }
@@ -54,7 +83,8 @@ fn days_of_events_and_experiments_that_are_wholly_too_old_are_deleted_and_no_oth
     let shop = Shop::new();
     let before = shop.histories();
     let config: ShopConfig = toml::from_str(
-        &format!("{SHOP_TOML}[experiment]\nname = 'autumn'\nalone = 1\ntogether = 1").replace("[data]", "[data]\nkeep_days = 1"),
+        &format!("{SHOP_TOML}[experiment]\nname = 'autumn'\nalone = 1\ntogether = 1")
+            .replace("[data]", "[data]\nkeep_days = 1"),
     )
     .unwrap();
     let day = |name: &str| shop.folder.events().join(name);
@@ -65,11 +95,31 @@ fn days_of_events_and_experiments_that_are_wholly_too_old_are_deleted_and_no_oth
     assert_eq!(shop.histories()[ANNA], ["rye"]);
     let outcome = at(NOON + 2 * DAY);
     assert!(!day("2026-11-27.jsonl").exists() && day("2026-11-28.jsonl").exists());
-    assert!(outcome.aged.iter().any(|told| told.contains("1 days of the journal")), "{:?}", outcome.aged);
-    assert!(!outcome.lines().iter().any(|line| line.contains("no longer named")), "{:?}", outcome.lines());
-    assert!(read_store(&shop.folder, &config.data, None).is_err(), "there is nothing left of the last day");
+    assert!(
+        outcome
+            .aged
+            .iter()
+            .any(|told| told.contains("1 days of the journal")),
+        "{:?}",
+        outcome.aged
+    );
+    assert!(
+        !outcome
+            .lines()
+            .iter()
+            .any(|line| line.contains("no longer named")),
+        "{:?}",
+        outcome.lines()
+    );
+    assert!(
+        read_store(&shop.folder, &config.data, None).is_err(),
+        "there is nothing left of the last day"
+    );
     // Experiments: the one that runs stays, whatever its age.
-    assert_eq!(delete_old_experiments(&shop.folder, &ShopConfig::default(), NOON).unwrap(), [""; 0]);
+    assert_eq!(
+        delete_old_experiments(&shop.folder, &ShopConfig::default(), NOON).unwrap(),
+        [""; 0]
+    );
     let told = delete_old_experiments(&shop.folder, &config, NOON).unwrap();
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("spring") && shop.folder.experiments().join("autumn.jsonl").exists());

@@ -21,9 +21,14 @@ impl Shop {
     /// Files beside the owner's own that name a customer as JSON does.
     fn files_with(&self, user: &str) -> Vec<String> {
         let quoted = format!("\"{user}\"");
-        let folders = ["events", "experiment", "interactions", "."].map(|folder| self.dir.path().join(folder));
-        let files = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
-        let paths = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let folders =
+            ["events", "experiment", "interactions", "."].map(|folder| self.dir.path().join(folder));
+        let files = folders
+            .iter()
+            .flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
+        let paths = files
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file());
         let named = paths.filter(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).contains(&quoted));
         named.map(|path| path.display().to_string()).collect()
     }
@@ -47,18 +52,30 @@ fn events_of_a_forgotten_customer_are_kept_nowhere_and_their_lists_are_those_of_
         experiment: Some(experiment),
         ..ShopConfig::default()
     });
-    assert_eq!(shop.post("/v1/events", json!([bought("u3", 1), bought("u4", 1)])).0, StatusCode::OK);
+    assert_eq!(
+        shop.post("/v1/events", json!([bought("u3", 1), bought("u4", 1)]))
+            .0,
+        StatusCode::OK
+    );
     let (_, list) = shop.get("/v1/recommendations/u3");
     assert_eq!(list["personal"], true, "{list}");
     shop.get("/v1/recommendations/u4");
-    assert_eq!(shop.files_with("u3").len(), 2, "the journal and the experiment: {:?}", shop.files_with("u3"));
+    assert_eq!(
+        shop.files_with("u3").len(),
+        2,
+        "the journal and the experiment: {:?}",
+        shop.files_with("u3")
+    );
     let Answer::Traces(traces) = shop.ask_about(&CustomerQuestion::Traces {
         customer: "u3".to_owned(),
     }) else {
         panic!("no traces")
     };
     assert_eq!((traces.live_events, traces.journal_events), (Some(1), 1));
-    assert_eq!((traces.interactions[0].rows, &traces.experiments[..]), (5, &["autumn".to_owned()][..]));
+    assert_eq!(
+        (traces.interactions[0].rows, &traces.experiments[..]),
+        (5, &["autumn".to_owned()][..])
+    );
     let Answer::Forgotten(report) = shop.ask_about(&forget("u3")) else {
         panic!("not forgotten")
     };
@@ -69,24 +86,39 @@ fn events_of_a_forgotten_customer_are_kept_nowhere_and_their_lists_are_those_of_
     assert_eq!(list["personal"], false, "{list}");
     let (_, nobody) = shop.get("/v1/recommendations/nobody");
     assert_eq!(list["items"], nobody["items"]);
-    let (status, said) = shop.post("/v1/events", json!([bought("u4", 1), bought("u3", 2), bought("u4", 2)]));
-    assert_eq!((status, &said["written"], &said["known"]), (StatusCode::OK, &json!(1), &json!(1)));
+    let (status, said) = shop.post(
+        "/v1/events",
+        json!([bought("u4", 1), bought("u3", 2), bought("u4", 2)]),
+    );
+    assert_eq!(
+        (status, &said["written"], &said["known"]),
+        (StatusCode::OK, &json!(1), &json!(1))
+    );
     assert_eq!(said["not_kept"][0]["event"], 2, "{said}");
     let reason = said["not_kept"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("forgotten on 2026-11-28") && reason.contains("--undo"), "{reason}");
+    assert!(
+        reason.contains("forgotten on 2026-11-28") && reason.contains("--undo"),
+        "{reason}"
+    );
     assert_eq!(shop.files_with("u3"), [""; 0]);
     assert_eq!(shop.files_with("u4").len(), 2);
     // Let in again, events are taken.
     let readmit = CustomerQuestion::Readmit {
         customer: "u3".to_owned(),
     };
-    assert_eq!(shop.ask_about(&readmit), Answer::Readmitted { by_hand: Vec::new() });
+    assert_eq!(
+        shop.ask_about(&readmit),
+        Answer::Readmitted { by_hand: Vec::new() }
+    );
     let (_, said) = shop.post("/v1/events", bought("u3", 3));
     assert_eq!((&said["written"], &said["not_kept"]), (&json!(1), &Value::Null));
     let Answer::Failed { exit_code: 1, reason } = shop.ask_about(&forget("stranger")) else {
         panic!("nobody knows them")
     };
-    assert!(reason.contains("\"stranger\"") && reason.contains("--anyway"), "{reason}");
+    assert!(
+        reason.contains("\"stranger\"") && reason.contains("--anyway"),
+        "{reason}"
+    );
 }
 
 #[test]
