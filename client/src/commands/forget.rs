@@ -33,8 +33,8 @@ pub(super) struct Forget {
     json: bool,
 }
 
-pub(super) const HELP: &str = "Shows first what there is of the customer, and asks. Then the customer leaves the store of interactions, the journal of events, the \
-lists of experiments and the vectors that training fitted; lists and models from then on are made without them. A salted digest of the \
+pub(super) const HELP: &str = "Shows first what there is of the customer, and asks. Then the customer leaves the store of interactions, \
+the journal of events, the lists of experiments and the vectors that training fitted; lists and models from then on are made without them. A salted digest of the \
 id keeps them out of every later import and event.
 
 Your own files and databases, and backups, are never touched: delete the customer there yourself. What was sent to the federation stays: \
@@ -167,7 +167,8 @@ fn forgotten(report: &ForgetReport) -> String {
         );
     }
     stays(
-        "A token that your web shop signed for the customer's browser is good until it ends, an hour at most: it gets the lists of an unknown customer, and its events are kept nowhere.",
+        "A token that your web shop signed for the customer's browser is good until it ends, an hour at most: it gets the lists of an \
+         unknown customer, and its events are kept nowhere.",
     );
     for source in &report.digests_of_orders {
         stays(&format!(

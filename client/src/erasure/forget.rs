@@ -129,10 +129,17 @@ pub(crate) fn unknown(customer: &str) -> CheckFailed {
     ))
 }
 
-/// Holds the store, so that nobody imports and nobody else forgets.
+/// Holds the store, so that nobody imports and nobody else forgets; an import that is under way has a minute to finish.
 fn hold(folder: &Folder) -> Result<Box<dyn DiskFile>, InteractionsError> {
     let is_busy = |error: &InteractionsError| matches!(error, InteractionsError::Busy);
-    open_patiently(is_busy, || lock(folder))
+    let mut held = open_patiently(is_busy, || lock(folder));
+    for _ in 0..PATIENCE {
+        if !matches!(held, Err(InteractionsError::Busy)) {
+            break;
+        }
+        held = open_patiently(is_busy, || lock(folder));
+    }
+    held
 }
 
 /// Whether its next import reads it whole without anybody's help.
@@ -176,3 +183,6 @@ fn begin_anew(holdings: Holdings<'_>) -> Option<String> {
         .err()
         .map(|error| format!("new lists could not be made yet: {error:#}"))
 }
+
+/// Of five seconds each.
+const PATIENCE: u32 = 11;

@@ -37,10 +37,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use anyhow::Context;
 use axum::Router;
 use axum::middleware;
-use souk_common::clock::Clock;
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::transport::{Bucket, Buckets};
 
 use crate::config::ShopConfig;
+use crate::data::window::kept_since;
 use crate::events::journal::{Journal, KEPT_LIVE};
 use crate::events::live::LiveEvents;
 use crate::experiment::ExperimentConfig;
@@ -120,7 +121,10 @@ impl Api {
             page.renew(shelf.as_ref(), now);
         }
         shelf?;
-        self.live.forget_before(now - KEPT_LIVE);
+        let window = ShopConfig::load(&self.folder)?.data;
+        let kept_since = kept_since(&window, now).map_or(i64::MIN, |first| first.saturating_mul(1000));
+        self.live
+            .forget_before((now - KEPT_LIVE).max(Timestamp(kept_since)));
         // Also where another program has changed it.
         self.journal.forgotten().reload()?;
         Ok(())
