@@ -159,7 +159,8 @@ fn forgotten(report: &ForgetReport) -> String {
     );
     stays(
         "What was sent to the federation and published: sums over many customers with noise in them, never the customer's own numbers. \
-         They can't be taken back; the epsilon that `souk-client budget` states covers them.",
+         They can't be taken back; the epsilon that `souk-client budget` states covers them, and a sum that is being computed at \
+         this moment, in which they may have been drawn.",
     );
     if traces.update_waits {
         stays(

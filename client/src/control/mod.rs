@@ -20,7 +20,7 @@ use crate::data::outgrown::outgrown;
 use crate::data::window::kept_words;
 use crate::erasure::forget::{ForgetReport, forget, readmit};
 use crate::erasure::traces::Traces;
-use crate::erasure::{Holdings, HoldsCustomers};
+use crate::erasure::{CustomerHoldings, HoldsCustomers};
 use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
@@ -313,7 +313,7 @@ impl Service {
             Question::CheckData => check_data(&self.folder),
             Question::Customer(question) => {
                 let holder = self.holder.get().and_then(Weak::upgrade);
-                let holdings = Holdings {
+                let holdings = CustomerHoldings {
                     folder: &self.folder,
                     store: Some(&self.store),
                     holder: holder.as_deref(),
@@ -386,7 +386,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
 }
 
 /// The answer to a question about one customer.
-pub fn answer_customer(holdings: Holdings<'_>, question: &CustomerQuestion) -> Answer {
+pub fn answer_customer(holdings: CustomerHoldings<'_>, question: &CustomerQuestion) -> Answer {
     let answered = match question {
         CustomerQuestion::Traces { customer } => Traces::of(holdings, customer).map(Answer::Traces),
         CustomerQuestion::Forget { customer, anyway } => {

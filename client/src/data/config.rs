@@ -7,8 +7,8 @@ use souk_common::table::Style;
 
 use crate::data::columns::{ItemColumns, OrderColumns};
 use crate::data::customers;
+use crate::data::keep_days::KeepDays;
 use crate::data::sources::{BadShare, SourceConfig};
-use crate::data::window::KeepDays;
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///

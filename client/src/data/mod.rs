@@ -19,6 +19,7 @@ mod customers;
 pub mod interaction;
 mod item_names;
 mod items;
+mod keep_days;
 mod layout;
 mod orders;
 pub mod outgrown;

@@ -2,41 +2,9 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp as Instant};
-use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 
 use crate::data::config::ShopDataConfig;
-
-/// A number of days, at least one.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "i64", into = "u32")]
-pub struct KeepDays(u32);
-
-impl KeepDays {
-    /// The days.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<i64> for KeepDays {
-    type Error = String;
-
-    fn try_from(days: i64) -> Result<Self, String> {
-        match u32::try_from(days) {
-            Ok(days) if (1..=MOST_DAYS).contains(&days) => Ok(Self(days)),
-            _ => Err(format!(
-                "keep_days is {days}; it is a number of days from 1 to {MOST_DAYS}, or left out to keep all"
-            )),
-        }
-    }
-}
-
-impl From<KeepDays> for u32 {
-    fn from(days: KeepDays) -> Self {
-        days.0
-    }
-}
 
 /// For how long interactions are kept, in words.
 pub(crate) fn kept_words(config: &ShopDataConfig) -> String {
@@ -59,12 +27,10 @@ pub(crate) fn kept_since(config: &ShopDataConfig, now: Timestamp) -> Option<i64>
     Some(zone.to_timestamp(first.into()).ok()?.as_second())
 }
 
-/// A hundred years.
-const MOST_DAYS: u32 = 36_525;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::keep_days::KeepDays;
 
     fn parse(text: &str) -> Result<ShopDataConfig, String> {
         toml::from_str(text).map_err(|error| error.message().to_owned())

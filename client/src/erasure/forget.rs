@@ -7,7 +7,7 @@ use souk_common::clock::Timestamp;
 use souk_common::storage::disk::{DiskFile, destroy};
 use souk_common::storage::patience::open_patiently;
 
-use super::Holdings;
+use super::CustomerHoldings;
 use super::traces::{SourceTrace, Traces};
 use crate::config::ShopConfig;
 use crate::data::compared_id;
@@ -40,7 +40,7 @@ pub struct ForgetReport {
 /// # Errors
 /// When nothing is known of the customer; when an import is under way; of the disk: then the customer is on the list, and the same again
 /// does the rest.
-pub fn forget(holdings: Holdings<'_>, customer: &str, anyway: bool) -> anyhow::Result<ForgetReport> {
+pub fn forget(holdings: CustomerHoldings<'_>, customer: &str, anyway: bool) -> anyhow::Result<ForgetReport> {
     let folder = holdings.folder;
     let held = hold(folder)?;
     let traces = Traces::of(holdings, customer)?;
@@ -91,7 +91,7 @@ pub fn forget(holdings: Holdings<'_>, customer: &str, anyway: bool) -> anyhow::R
 ///
 /// # Errors
 /// When the customer was not forgotten; as [`forget`].
-pub fn readmit(holdings: Holdings<'_>, customer: &str) -> anyhow::Result<Vec<String>> {
+pub fn readmit(holdings: CustomerHoldings<'_>, customer: &str) -> anyhow::Result<Vec<String>> {
     let folder = holdings.folder;
     let customer = compared_id(customer);
     let held = hold(folder)?;
@@ -171,7 +171,7 @@ fn leave_store(folder: &Folder, customer: &str) -> Result<Vec<SourceTrace>, Inte
 }
 
 /// New lists, or what is in their way.
-fn begin_anew(holdings: Holdings<'_>) -> Option<String> {
+fn begin_anew(holdings: CustomerHoldings<'_>) -> Option<String> {
     let begun = match holdings.holder {
         Some(holder) => holder.renew(),
         None => ShopConfig::load(holdings.folder)

@@ -48,7 +48,7 @@ pub trait HoldsCustomers: Send + Sync {
 
 /// Where customers are.
 #[derive(Clone, Copy)]
-pub struct Holdings<'a> {
+pub struct CustomerHoldings<'a> {
     /// The shop's folder.
     pub folder: &'a Folder,
     /// Its store; none if it has none.
@@ -59,7 +59,7 @@ pub struct Holdings<'a> {
     pub now: Timestamp,
 }
 
-impl Holdings<'_> {
+impl CustomerHoldings<'_> {
     /// Forgets a customer in the journal and in all experiments.
     fn forget_in_logs(&self, customer: &str) -> io::Result<()> {
         if let Some(holder) = self.holder {

@@ -129,7 +129,7 @@ impl Shop {
     fn forget_on(&self, folder: &Folder) -> anyhow::Result<super::forget::ForgetReport> {
         let has_store = self.folder.store().exists();
         let store = has_store.then(|| Store::open(&self.folder)).transpose()?;
-        let holdings = Holdings {
+        let holdings = CustomerHoldings {
             folder,
             store: store.as_ref(),
             holder: None,
@@ -275,7 +275,7 @@ fn who_is_unknown_is_refused_unless_asked_for_anyway_and_who_is_let_in_again_is_
     let text = "user_id,item_id,timestamp\nann,tea,2026-11-01\nbert,tea,2026-11-01\n";
     shop.write("orders.csv", text, NOON);
     shop.import();
-    let holdings = Holdings {
+    let holdings = CustomerHoldings {
         folder: &shop.folder,
         store: None,
         holder: None,
@@ -420,7 +420,7 @@ fn a_backup_has_the_list_and_a_store_with_remains_is_copied_without_them() {
     fs::write(shop.folder.key(), b"key").unwrap();
     let to = tempfile::tempdir().unwrap();
     let store = Store::open(&shop.folder).unwrap();
-    let holdings = Holdings {
+    let holdings = CustomerHoldings {
         folder: &shop.folder,
         store: Some(&store),
         holder: None,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Timestamp;
 
-use super::Holdings;
+use super::CustomerHoldings;
 use crate::data::compared_id;
 use crate::events::days::days_of;
 use crate::experiment::exposures::experiments_of;
@@ -56,8 +56,8 @@ impl Traces {
     ///
     /// # Errors
     /// When a file that may name customers can't be read.
-    pub fn of(holdings: Holdings<'_>, customer: &str) -> anyhow::Result<Self> {
-        let Holdings {
+    pub fn of(holdings: CustomerHoldings<'_>, customer: &str) -> anyhow::Result<Self> {
+        let CustomerHoldings {
             folder,
             store,
             holder,

@@ -14,7 +14,7 @@ use super::Input;
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
 use crate::control::{Answer, Question, Service, answer_customer, answer_lists};
-use crate::erasure::Holdings;
+use crate::erasure::CustomerHoldings;
 use crate::error::{EXIT_ERROR, EXIT_USAGE};
 use crate::folder::Folder;
 use crate::link::Link;
@@ -42,7 +42,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     if let Question::Customer(question) = &question {
         let has_store = folder.store().is_file();
         let store = has_store.then(|| Store::open(folder)).transpose()?;
-        let holdings = Holdings {
+        let holdings = CustomerHoldings {
             folder,
             store: store.as_ref(),
             holder: None,

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::control::{Answer, CustomerQuestion, answer_customer};
-use crate::erasure::{Holdings, HoldsCustomers};
+use crate::erasure::{CustomerHoldings, HoldsCustomers};
 
 impl Shop {
     fn ask_about(&self, question: &CustomerQuestion) -> Answer {
         let holder: &dyn HoldsCustomers = &*self.api;
-        let holdings = Holdings {
+        let holdings = CustomerHoldings {
             folder: &self.api.folder,
             store: None,
             holder: Some(holder),
