@@ -17,6 +17,7 @@ fn help_is_no_error_and_wrong_usage_is_64() {
     for command in [
         "join",
         "check-data",
+        "forget",
         "run",
         "recommend",
         "plot",

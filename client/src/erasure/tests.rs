@@ -432,3 +432,26 @@ fn a_backup_has_the_list_and_a_store_with_remains_is_copied_without_them() {
     assert_eq!(ForgottenList::load(&there).unwrap().since(ANNA), Some(NOON));
     assert!(!has(&fs::read(there.store()).unwrap(), ANNA));
 }
+
+#[test]
+fn without_the_list_nothing_is_taken_in() {
+    let shop = Shop::new();
+    let before = shop.histories();
+    shop.forget_on(&shop.folder).unwrap();
+    let list = fs::read(shop.folder.forgotten()).unwrap();
+    fs::write(shop.folder.forgotten(), "{").unwrap();
+    let error = import(&shop.folder, &shop.config.data, &[], true, NOON).unwrap_err();
+    assert!(error.to_string().contains("forgotten.json is damaged"), "{error}");
+    assert!(crate::events::journal::Journal::open(&shop.folder, NOON).is_err());
+    let store = Store::open(&shop.folder).unwrap();
+    assert!(store.store_vectors([("plan/anna", vec![7])]).is_err());
+    drop(store);
+    let error = shop.forget_on(&shop.folder).unwrap_err().to_string();
+    assert!(error.contains("put it back from a backup"), "{error}");
+    // Nothing of the others is lost meanwhile, and it goes on when the list is put back.
+    let histories = shop.histories();
+    assert_eq!(histories.len(), before.len() - 1);
+    fs::write(shop.folder.forgotten(), list).unwrap();
+    import(&shop.folder, &shop.config.data, &[], true, NOON).unwrap();
+    assert_eq!(shop.histories(), histories);
+}
