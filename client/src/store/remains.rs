@@ -16,16 +16,26 @@ impl Store {
         Ok(names.filter(|name| user_of(name) == user).count() as u64)
     }
 
-    /// Takes out a customer's vectors. Their bytes stay in free pages of the file until it is next opened: then it is written anew.
+    /// Takes out a customer's vectors, as [`Self::keep_vectors_of`] does.
     ///
     /// # Errors
     /// When it can't be stored.
     pub fn forget_vectors(&self, user: &str) -> Result<(), StoreError> {
+        self.keep_vectors_of(|other| other != user)
+    }
+
+    /// Takes out the vectors of all other customers. Their bytes stay in free pages of the file until it is next opened: then it is
+    /// written anew.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub fn keep_vectors_of(&self, is_kept: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         let write = self.db.begin_write()?;
         let mut found = false;
         write.open_table(VECTORS)?.retain(|name, _| {
-            found |= user_of(name) == user;
-            user_of(name) != user
+            let stays = is_kept(user_of(name));
+            found |= !stays;
+            stays
         })?;
         if !found {
             return Ok(write.abort()?);

@@ -411,6 +411,16 @@ impl Attempts {
                 let read = bytes.and_then(|bytes| codec::decode::<UserVector>(&bytes).ok());
                 *vector = read.filter(|vector| vector.values.len() == width);
             }
+            if ShopConfig::load(&self.folder)?.data.keep_days.is_some() {
+                // Users are sorted by id.
+                let has_data = |user: &str| {
+                    dataset
+                        .users
+                        .binary_search_by(|other| other.as_str().cmp(user))
+                        .is_ok()
+                };
+                self.store.keep_vectors_of(has_data)?;
+            }
         }
         Ok(Prepared {
             plan: announcement.plan,
