@@ -53,8 +53,9 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         if let Answer::Forgotten(report) = &mut answer
             && report.remains_until_restart
         {
-            // Opened again, it is written anew.
-            report.remains_until_restart = Store::open(folder)?.has_remains()?;
+            // Opened again, it is written anew; if another program is quicker, by that one.
+            let again = Store::open(folder).and_then(|store| store.has_remains());
+            report.remains_until_restart = again.unwrap_or(true);
         }
         return Ok(answer);
     }
