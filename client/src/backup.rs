@@ -4,7 +4,7 @@
 //! The ledger is copied after it: every update that the store knows is then in the ledger, and a line that is just being
 //! written is charged for when the copy is opened. Of models, plans and catalogues, what is in use and what makes lists is
 //! copied, so that a restored shop recommends at once; older ones are not. Events that a web shop reported are nowhere else: their
-//! journal is copied, who is in which arm of an experiment, and the secrets of the HTTP service.
+//! journal is copied, who is in which arm of an experiment, the digests of forgotten customers, and the secrets of the HTTP service.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -110,7 +110,7 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<u64> {
     Ok(files)
 }
 
-/// Copies what the owner and the web shop decided of lists; what they have taken back since an earlier backup is taken away there.
+/// Copies what the owner and the web shop decided of lists, and who was forgotten; what they have taken back since an earlier backup is taken away there.
 /// How many files.
 fn copy_rules(folder: &Folder, there: &Folder) -> anyhow::Result<u64> {
     let mut files = 0;
@@ -118,10 +118,11 @@ fn copy_rules(folder: &Folder, there: &Folder) -> anyhow::Result<u64> {
         (folder.rules(), there.rules()),
         (folder.last_good_rules(), there.last_good_rules()),
         (folder.item_states(), there.item_states()),
+        (folder.forgotten(), there.forgotten()),
     ] {
         match fs::read(&from) {
             Ok(bytes) => {
-                write_whole(&to, &bytes, false).with_context(|| format!("can't write {}", to.display()))?;
+                write_whole(&to, &bytes, true).with_context(|| format!("can't write {}", to.display()))?;
                 files += 1;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -14,6 +14,7 @@
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `experiment/` | who saw which arm's lists, by experiment |
+//! | `forgotten.json` | salted digests of customers who were forgotten (0600) |
 //! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
 //! | `feeds/` | what was taken of product feeds, and what was fetched of those by address |
 //! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
@@ -110,6 +111,11 @@ impl Folder {
     /// Where it is noted who is in which arm of an experiment.
     pub fn experiments(&self) -> PathBuf {
         self.path.join("experiment")
+    }
+
+    /// `forgotten.json`.
+    pub fn forgotten(&self) -> PathBuf {
+        self.path.join("forgotten.json")
     }
 
     /// `rules.toml`.

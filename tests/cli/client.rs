@@ -18,6 +18,7 @@ fn help_is_no_error_and_wrong_usage_is_64() {
         "init",
         "join",
         "check-data",
+        "forget",
         "run",
         "recommend",
         "plot",

@@ -1,4 +1,4 @@
-//! `souk-client import`, `items` and `leave --erase`: what they print, where, and what they end with.
+//! `souk-client import`, `forget`, `items` and `leave --erase`: what they print, where, and what they end with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use serde_json::Value;
 use souk_tests::federation::{Federation, bad, good, plan};
 
 const SOUK: &str = env!("CARGO_BIN_EXE_souk");
+const KEPT: &str = "all interactions are kept, whatever their age (keep_days under [data] in shop.toml says for how many days)\n";
 
 /// A shop's folder without a federation, and the owner who stands in the folder around it.
 struct Shop(tempfile::TempDir);
@@ -80,12 +81,14 @@ fn import_reads_what_is_new_and_refuses_what_is_too_bad_in_one_place() {
     let said = good(&shop.client(&["import"]));
     assert_eq!(
         said,
-        "orders.csv was imported: 30 rows, 30 taken, 0 left out, 0 bad\n"
+        format!("orders.csv was imported: 30 rows, 30 taken, 0 left out, 0 bad\n{KEPT}")
     );
     let said = good(&shop.client(&["import"]));
     assert_eq!(
         said,
-        "nothing new\norders.csv is as imported before: 30 rows, 30 taken, 0 left out, 0 bad\n"
+        format!(
+            "nothing new\norders.csv is as imported before: 30 rows, 30 taken, 0 left out, 0 bad\n{KEPT}"
+        )
     );
     // One line in forty is bad: it is said, and the rest taken.
     shop.write("shop/orders.csv", &orders(39, 1));
@@ -95,7 +98,9 @@ fn import_reads_what_is_new_and_refuses_what_is_too_bad_in_one_place() {
         "{said}"
     );
     assert!(
-        said.ends_with("orders.csv was imported: 40 rows, 39 taken, 0 left out, 1 bad\n"),
+        said.ends_with(&format!(
+            "orders.csv was imported: 40 rows, 39 taken, 0 left out, 1 bad\n{KEPT}"
+        )),
         "{said}"
     );
     // One in four is too many: the reason stands on stderr, once, and nowhere else.
@@ -163,6 +168,61 @@ fn a_file_that_was_given_is_forgotten_by_the_name_it_has_where_the_owner_stands(
         good(&shop.client(&["import", "--forget", name]));
         assert_eq!(shop.taken(), [("orders.csv".to_owned(), 3)]);
     }
+}
+
+#[test]
+fn a_customer_is_forgotten_after_a_yes_and_let_in_again_and_one_whom_nobody_knows_is_refused() {
+    let bob = orders(2, 0)
+        .replace("ann", "Bob@Example.com")
+        .split_off("user_id,item_id,timestamp\n".len());
+    let shop = Shop::new(&(orders(3, 0) + &bob));
+    good(&shop.client(&["import"]));
+    let (code, complained) = bad(&shop.client(&["forget", "cy", "--yes"]));
+    assert!(
+        code == 1 && complained.contains("--anyway") && complained.contains("\"cy\""),
+        "{code} {complained}"
+    );
+    // Nobody is there to be asked: it is shown what there is, and nothing is done.
+    let (code, complained) = bad(&shop.client(&["forget", "bob@example.com"]));
+    assert!(
+        code == 64 && complained.contains("2 interactions of orders.csv"),
+        "{code} {complained}"
+    );
+    assert_eq!(shop.taken(), [("orders.csv".to_owned(), 5)]);
+    let said = good(&shop.client(&["forget", "BOB@example.com", "--yes"]));
+    assert!(
+        said.starts_with("bob@example.com is forgotten: 2 interactions"),
+        "{said}"
+    );
+    assert!(said.contains("What stays:") && said.contains("Backups"), "{said}");
+    assert_eq!(shop.taken(), [("orders.csv".to_owned(), 3)]);
+    let told = shop.json(&["import", "--afresh"]);
+    let report = &told["sources"][0]["report"]["sources"][0];
+    assert_eq!(
+        (&report["rows"], &report["taken"]),
+        (&5.into(), &3.into()),
+        "{told}"
+    );
+    assert_eq!(report["left_out"]["forgotten (souk-client forget)"], 2);
+    let told = shop.json(&["forget", "bob@example.com", "--undo"]);
+    assert_eq!(told["readmitted"], true);
+    good(&shop.client(&["import"]));
+    assert_eq!(shop.taken(), [("orders.csv".to_owned(), 5)]);
+    assert_eq!(bad(&shop.client(&["forget", "bob@example.com", "--undo"])).0, 1);
+    // What is too old is left out, and it is said for how long things are kept.
+    shop.write("shop/shop.toml", "[data]\nkeep_days = 30\n");
+    let output = shop.client(&["import"]);
+    assert!(
+        text(&output.stdout).contains("5 interactions of orders.csv are older than keep_days"),
+        "{output:?}"
+    );
+    assert_eq!(shop.taken(), [("orders.csv".to_owned(), 0)]);
+    shop.write("shop/shop.toml", "[data]\nkeep_days = 0\n");
+    let (code, complained) = bad(&shop.client(&["import"]));
+    assert!(
+        code == 64 && complained.contains("keep_days is 0"),
+        "{code} {complained}"
+    );
 }
 
 #[test]

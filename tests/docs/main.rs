@@ -145,6 +145,34 @@ fn the_page_of_data_has_every_key() {
 }
 
 #[test]
+fn the_page_of_data_says_of_every_file_of_a_shops_folder_what_it_holds_of_a_customer() {
+    let folder = fs::read_to_string(root().join("client/src/folder.rs")).expect("the source");
+    let page = fs::read_to_string(root().join("docs/data.md")).expect("the page");
+    let (_, section) = page
+        .split_once("\n## What is kept, and who is forgotten\n")
+        .expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let first = |line: &'static str| move |text: &str| text.strip_prefix(line).map(str::to_owned);
+    let names = |cell: String| -> Vec<String> {
+        let cell = cell.split(" | ").next().unwrap_or_default().to_owned();
+        quoted(&cell).into_iter().map(str::to_owned).collect()
+    };
+    let files: Vec<String> = folder
+        .lines()
+        .filter_map(first("//! | "))
+        .flat_map(names)
+        .collect();
+    let told: Vec<String> = section.lines().filter_map(first("| ")).flat_map(names).collect();
+    assert!(files.len() > 20, "{files:?}");
+    for file in &files {
+        assert!(
+            told.contains(file),
+            "docs/data.md does not say what {file} holds of a customer"
+        );
+    }
+}
+
+#[test]
 fn the_page_of_the_api_has_every_key() {
     let config = "client/src/http/config.rs".to_owned();
     let count = keys_on_page("docs/api.md", &[(config, &["HttpConfig"])]);

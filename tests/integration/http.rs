@@ -1,4 +1,5 @@
-//! A shop's HTTP service in the real program: it serves while rounds run, and a purchase that was acknowledged survives a kill.
+//! A shop's HTTP service in the real program: it serves while rounds run, a purchase that was acknowledged survives a kill, and a
+//! customer is forgotten while it serves.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -170,4 +171,58 @@ fn a_shop_serves_alone_before_it_joins_and_keeps_everything_when_it_does() {
     assert!(running.stop("-TERM"));
     good(&federation.client("north", &["backup", text(&kept)]));
     assert!(kept.join("key.der").is_file() && kept.join("membership.json").is_file());
+}
+
+#[test]
+fn a_customer_is_forgotten_while_it_serves() {
+    let federation = Federation::start(SOUK, &plan(1, 1, &["north"]), &[]);
+    let folder = federation.join("north", 30);
+    let mut running = federation.start_client("north", &["--http", "127.0.0.1:0"]);
+    let at = address(&federation, "north");
+    let token = fs::read_to_string(folder.join("http/token")).expect("the shop's token");
+    until("there are lists", || {
+        ask(&at, "", "GET /v1/healthz", None).0 == 200
+    });
+    let (_, popular) = ask(&at, &token, "GET /v1/popular?k=2", None);
+    let bought = |user: &str| json!({"user": user, "item": popular["items"][0]["item"], "kind": "purchase"});
+    for user in ["Stranger@Example.com", "another"] {
+        assert_eq!(ask(&at, &token, "POST /v1/events", Some(&bought(user))).0, 200);
+    }
+    let list_of = |user: &str| ask(&at, &token, &format!("GET /v1/recommendations/{user}"), None).1;
+    let customer = "north-1";
+    assert_eq!(
+        list_of(customer)["personal"],
+        json!(true),
+        "{}",
+        list_of(customer)
+    );
+    for user in [customer, "stranger@example.com"] {
+        let said = good(&federation.client("north", &["forget", user, "--yes"]));
+        assert!(said.starts_with(&format!("{user} is forgotten: ")), "{said}");
+        assert!(!said.contains("Look at:"), "{said}");
+        assert_eq!(list_of(user)["personal"], json!(false), "{}", list_of(user));
+        let (status, answer) = ask(&at, &token, "POST /v1/events", Some(&bought(user)));
+        assert_eq!(
+            (status, &answer["written"], &answer["not_kept"][0]["event"]),
+            (200, &json!(0), &json!(1)),
+            "{answer}"
+        );
+    }
+    let journal = || {
+        let days = fs::read_dir(folder.join("events")).expect("a journal").flatten();
+        days.map(|day| fs::read_to_string(day.path()).expect("lines"))
+            .collect::<String>()
+    };
+    assert!(
+        journal().contains("another") && !journal().contains("stranger@example.com"),
+        "{}",
+        journal()
+    );
+    // What was written anew goes on being written.
+    assert_eq!(
+        ask(&at, &token, "POST /v1/events", Some(&bought("another"))).1["written"],
+        json!(1)
+    );
+    assert_eq!(journal().matches("another").count(), 2);
+    assert!(running.stop("-TERM"));
 }

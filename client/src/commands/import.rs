@@ -10,6 +10,9 @@ use souk_common::terminal::printable;
 
 use super::{Place, say};
 use crate::config::ShopConfig;
+use crate::data::ShopDataConfig;
+use crate::data::window::kept_words;
+use crate::erasure::exposures::delete_old_experiments;
 use crate::error::{CheckFailed, UsageError};
 use crate::folder::Folder;
 use crate::interactions::import::{forget, import};
@@ -40,10 +43,14 @@ pub(super) fn run(args: Import) -> anyhow::Result<bool> {
     if let Some(name) = args.forget {
         return forget_source(&folder, &name);
     }
-    let outcome = import(&folder, &config.data, &args.files, args.afresh, SystemClock.now())?;
+    let now = SystemClock.now();
+    let mut outcome = import(&folder, &config.data, &args.files, args.afresh, now)?;
+    outcome
+        .aged
+        .extend(delete_old_experiments(&folder, &config, now)?);
     say(&match args.json {
-        true => as_json(&outcome).to_string(),
-        false => as_text(&outcome),
+        true => as_json(&outcome, &config.data).to_string(),
+        false => as_text(&outcome) + &kept_words(&config.data),
     })?;
     let troubles: Vec<String> = outcome.not_imported().collect();
     ensure!(troubles.is_empty(), CheckFailed(troubles.join("; ")));
@@ -93,10 +100,10 @@ fn as_text(outcome: &ImportOutcome) -> String {
     for line in outcome.lines_of_imported() {
         text += &format!("{}\n", printable(&line));
     }
-    text.trim_end().to_owned()
+    text
 }
 
-fn as_json(outcome: &ImportOutcome) -> serde_json::Value {
+fn as_json(outcome: &ImportOutcome, config: &ShopDataConfig) -> serde_json::Value {
     let source = |source: &SourceOutcome| {
         let reason = source
             .reason
@@ -112,7 +119,14 @@ fn as_json(outcome: &ImportOutcome) -> serde_json::Value {
         })
     };
     let sources: Vec<_> = outcome.sources.iter().map(source).collect();
-    json!({ "news": outcome.is_news(), "ok": outcome.is_good(), "doubts": outcome.doubts, "sources": sources })
+    json!({
+        "news": outcome.is_news(),
+        "ok": outcome.is_good(),
+        "doubts": outcome.doubts,
+        "aged": outcome.aged,
+        "keep_days": config.keep_days,
+        "sources": sources,
+    })
 }
 
 pub(super) const HELP: &str = "What was imported before and has not changed is not read again. A source of which more lines are \

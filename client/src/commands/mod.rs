@@ -5,6 +5,7 @@ mod budget;
 mod check_data;
 mod confirm;
 mod doctor;
+mod forget;
 mod gain;
 mod import;
 mod init;
@@ -148,6 +149,9 @@ enum Command {
     /// Print a paragraph that tells your customers what becomes of their orders.
     #[command(after_help = notice::HELP)]
     Notice(notice::Notice),
+    /// Take one customer out of everything in this folder, and keep them out; what stays elsewhere is said.
+    #[command(after_help = forget::HELP)]
+    Forget(forget::Forget),
     /// End the membership, and say what the coordinator keeps.
     #[command(after_help = "Example:\n  souk-client leave --erase --dir shop")]
     Leave(leave::Leave),
@@ -198,6 +202,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Confirm(args) => confirm::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Leave(args) => leave::run(args),
+        Command::Forget(args) => forget::run(args),
         Command::Items(args) => items::run(args),
     }
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
@@ -17,6 +17,10 @@ use self::charged::ChargedKind;
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
+use crate::data::window::kept_words;
+use crate::erasure::forget::{ForgetReport, forget, readmit};
+use crate::erasure::traces::Traces;
+use crate::erasure::{CustomerHoldings, HoldsCustomers};
 use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
@@ -71,8 +75,33 @@ pub enum Question {
     },
     /// A link that opens the owner's page once.
     PageLink,
+    /// What there is of a customer, how they leave, and how they come back.
+    Customer(CustomerQuestion),
     /// End the membership.
     Leave,
+}
+
+/// A question about one customer, by any way to write their id that means the same.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum CustomerQuestion {
+    /// What there is of the customer.
+    Traces {
+        /// Who.
+        customer: String,
+    },
+    /// Forget the customer.
+    Forget {
+        /// Who.
+        customer: String,
+        /// Also if there is nothing of them.
+        anyway: bool,
+    },
+    /// Let the customer in again.
+    Readmit {
+        /// Who.
+        customer: String,
+    },
 }
 
 /// An answer.
@@ -116,6 +145,15 @@ pub enum Answer {
         /// Good for ten minutes, once.
         link: String,
     },
+    /// To [`CustomerQuestion::Traces`].
+    Traces(Traces),
+    /// To [`CustomerQuestion::Forget`].
+    Forgotten(Box<ForgetReport>),
+    /// To [`CustomerQuestion::Readmit`].
+    Readmitted {
+        /// Sources that have to be given or asked again before the customer is in them.
+        by_hand: Vec<String>,
+    },
     /// To [`Question::Leave`]; what the coordinator keeps, in its own words.
     Left {
         /// In words.
@@ -141,7 +179,7 @@ pub struct CheckedData {
     /// What reading them found.
     #[serde(flatten)]
     pub report: DataReport,
-    /// What was not imported, and what the plan has no room for, in words.
+    /// What was not imported, what the plan has no room for, what has left for its age, and what is kept; in words.
     pub notes: Vec<String>,
     /// Whether a source is not in the store as it is now.
     #[serde(default)]
@@ -205,6 +243,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     lists: Arc<ListService>,
     sessions: Arc<Sessions>,
+    /// The HTTP service, where there is one; it holds this.
+    holder: OnceLock<Weak<dyn HoldsCustomers>>,
 }
 
 /// What turns the ledger into figures.
@@ -239,7 +279,13 @@ impl Service {
             clock,
             lists,
             sessions: Arc::default(),
+            holder: OnceLock::new(),
         }
+    }
+
+    /// What has customers beside the folder's files; the first that is named.
+    pub fn held_by(&self, holder: Weak<dyn HoldsCustomers>) {
+        let _ = self.holder.set(holder);
     }
 
     /// Who may see the owner's page.
@@ -270,6 +316,16 @@ impl Service {
                 link.map(|link| Answer::PageLink { link })
             }
             Question::CheckData => check_data(&self.folder),
+            Question::Customer(question) => {
+                let holder = self.holder.get().and_then(Weak::upgrade);
+                let holdings = CustomerHoldings {
+                    folder: &self.folder,
+                    store: Some(&self.store),
+                    holder: holder.as_deref(),
+                    now: self.clock.now(),
+                };
+                return answer_customer(holdings, &question);
+            }
             Question::Backup { folder } => {
                 let files = crate::backup::copy(&self.folder, &self.store, &folder);
                 files.map(|files| Answer::BackedUp { files })
@@ -334,6 +390,21 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
     answered.unwrap_or_else(|error| failed(&error))
 }
 
+/// The answer to a question about one customer.
+pub fn answer_customer(holdings: CustomerHoldings<'_>, question: &CustomerQuestion) -> Answer {
+    let answered = match question {
+        CustomerQuestion::Traces { customer } => Traces::of(holdings, customer).map(Answer::Traces),
+        CustomerQuestion::Forget { customer, anyway } => {
+            let report = forget(holdings, customer, *anyway);
+            report.map(|report| Answer::Forgotten(Box::new(report)))
+        }
+        CustomerQuestion::Readmit { customer } => {
+            readmit(holdings, customer).map(|by_hand| Answer::Readmitted { by_hand })
+        }
+    };
+    answered.unwrap_or_else(|error| failed(&error))
+}
+
 fn failed(error: &anyhow::Error) -> Answer {
     Answer::Failed {
         exit_code: crate::error::exit_code(error),
@@ -352,7 +423,8 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let outcome = refresh(folder, &config)?.outcome;
     let mut notes: Vec<String> = outcome.troubles().collect();
     let refused = !notes.is_empty();
-    notes.extend(outcome.doubts.iter().cloned());
+    notes.extend(outcome.doubts.iter().chain(&outcome.aged).cloned());
+    notes.push(kept_words(&config.data));
     let read = read_store(folder, &config.data, catalogue.as_ref()).map(|read| read.shop);
     let can_read_all = outcome.sources.iter().all(|source| source.error.is_none());
     let report = match read {

@@ -7,6 +7,7 @@ use souk_common::table::Style;
 
 use crate::data::columns::{ItemColumns, OrderColumns};
 use crate::data::customers;
+use crate::data::keep_days::KeepDays;
 use crate::data::sources::{BadShare, SourceConfig};
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
@@ -55,6 +56,10 @@ pub struct ShopDataConfig {
     /// Customer ids that stand for no customer, whatever their case: `nobody = ["0", "guest", "counter sale"]`. Default:
     /// `0`, `nan`, `null`, `guest`, `-` and the like. An empty id is always no customer.
     pub nobody: Vec<String>,
+    /// For how many days interactions are kept, 1 or more: `keep_days = 730`. Older ones leave the store, and are left out of what is
+    /// read. Default: all are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<KeepDays>,
     /// How times are written: `"excel"`, `"seconds"`, `"milliseconds"`, `"microseconds"`, or a pattern of strptime such as
     /// `time_format = "%d/%m/%Y %H:%M"`. Default: every unambiguous way, told from each value by itself.
     pub time_format: Option<String>,
@@ -92,6 +97,7 @@ impl Default for ShopDataConfig {
             not_bought: owned(&customers::NOT_BOUGHT),
             leave_out: owned(&customers::LEAVE_OUT),
             nobody: owned(&customers::NOBODY),
+            keep_days: None,
             time_format: None,
             time_zone: None,
             earliest: None,

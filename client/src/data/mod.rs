@@ -19,6 +19,7 @@ mod customers;
 pub mod interaction;
 mod item_names;
 mod items;
+mod keep_days;
 mod layout;
 mod orders;
 pub mod outgrown;
@@ -30,6 +31,7 @@ mod statuses;
 mod tests;
 mod time;
 mod twins;
+pub(crate) mod window;
 
 pub(crate) use customers::compared_id;
 pub(crate) use item_names::ItemNames;
@@ -41,6 +43,7 @@ pub use config::{FileFormat, Paths, ShopDataConfig};
 pub use items::read_catalogue;
 pub use reading::{Reading, read_interactions};
 pub use report::{BadLine, DataReport, SourceReport, StatusCount};
+use window::kept_since;
 
 /// A shop's data, read.
 #[derive(Debug)]
@@ -70,7 +73,13 @@ pub fn read_shop(
     let own = OwnFiles::read(config, folder, catalogue, &mut report)?;
     let mut orders = Orders::default();
     let levels = own.levels.as_ref();
-    let reading = Reading { config, levels, now };
+    let reading = Reading {
+        config,
+        levels,
+        now,
+        kept_since: kept_since(config, now),
+        forgotten: None,
+    };
     for path in config.orders.as_slice() {
         let mut rows = open_orders(&folder.join(path), config)?;
         read_interactions(&mut rows, &reading, &mut orders, &mut report)?;

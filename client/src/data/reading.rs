@@ -13,6 +13,7 @@ use crate::data::layout::{Layout, Places, layout};
 use crate::data::report::DataReport;
 use crate::data::statuses::Statuses;
 use crate::data::time::Times;
+use crate::forgotten::ForgottenList;
 
 /// How rows are to be read.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,10 @@ pub struct Reading<'a> {
     pub levels: Option<&'a HashMap<String, String>>,
     /// The time now: nothing can have been bought after tomorrow.
     pub now: Timestamp,
+    /// What was before, in seconds since 1970, is left out; none: nothing is.
+    pub kept_since: Option<i64>,
+    /// Customers who are left out.
+    pub forgotten: Option<&'a ForgottenList>,
 }
 
 /// Reads all `rows` of orders; every row is counted in the `report`: as taken, as left out, or as bad.
@@ -66,6 +71,8 @@ pub fn read_interactions(
                 report.note_time(time);
             }
             Err(Lost::Event(event)) => report.leave_out_event(event),
+            // Its reason could quote what names them, whichever column that is in.
+            Err(Lost::Bad(..)) if names_forgotten(&row, reading) => report.leave_out(FORGOTTEN),
             Err(Lost::Bad(kind, reason)) => report.add_bad(row.line, kind, reason),
         }
     }
@@ -74,6 +81,18 @@ pub fn read_interactions(
     }
     report.note_statuses(lines.statuses.found(), lines.places.order.is_some());
     Ok(())
+}
+
+/// Whether any field of a row is the id of a customer who was forgotten.
+fn names_forgotten(row: &Row, reading: &Reading<'_>) -> bool {
+    let is_theirs = |list: &ForgottenList| {
+        let fields = (0..row.len()).map(|at| row.get(at));
+        !list.is_empty()
+            && fields
+                .map(customers::compared_id)
+                .any(|field| list.since(&field).is_some())
+    };
+    reading.forgotten.is_some_and(is_theirs)
 }
 
 /// An interaction, and which optional values its row lacks though it has a text for them.
@@ -110,6 +129,8 @@ struct Lines<'a> {
     decimal_commas: bool,
     events: Option<&'a [String]>,
     levels: Option<&'a HashMap<String, String>>,
+    kept_since: i64,
+    forgotten: Option<&'a ForgottenList>,
     nobody: Words,
     leave_out: Words,
     times: Times,
@@ -138,6 +159,8 @@ impl<'a> Lines<'a> {
             decimal_commas: rows.has_decimal_commas(),
             events: (!config.events.is_empty()).then_some(&config.events),
             levels: reading.levels,
+            kept_since: reading.kept_since.unwrap_or(i64::MIN),
+            forgotten: reading.forgotten.filter(|list| !list.is_empty()),
             nobody: Words::new(&config.nobody),
             leave_out: Words::new(&config.leave_out),
             times: Times::new(config, reading.now)?,
@@ -182,8 +205,16 @@ impl<'a> Lines<'a> {
             Some(moment) => self.times.of_moment(moment),
             None => self.times.parse(when),
         };
+        let is_forgotten = |list: &ForgottenList| !is_nobody && list.since(user).is_some();
+        if self.forgotten.is_some_and(is_forgotten) {
+            return Err(Lost::Out(FORGOTTEN));
+        }
+        let is_long_ago = |time: i64| time < self.kept_since.saturating_sub(TIMES_OF_ONE_ORDER);
         if let Some(reason) = status {
             let time = time.ok();
+            if time.is_some_and(is_long_ago) {
+                return Err(Lost::Out(OLD));
+            }
             return Err(Lost::NotBought(reason, NotBought { order, item, time }));
         }
         let mut kind = match places.event {
@@ -212,9 +243,12 @@ impl<'a> Lines<'a> {
         };
         let quantity = pieces("quantity", places.quantity)?.unwrap_or(1.0)
             - pieces("returned quantity", places.returned)?.unwrap_or(0.0);
-        if quantity == 0.0 {
+        if quantity == 0.0 && !is_long_ago(time) {
             let time = Some(time);
             return Err(Lost::NotBought(NO_PIECES, NotBought { order, item, time }));
+        }
+        if time < self.kept_since {
+            return Err(Lost::Out(OLD));
         }
         if quantity < 0.0 {
             kind = Kind::Return;
@@ -315,6 +349,13 @@ fn is_of_a_spreadsheet(id: &str) -> bool {
 /// Longest id of a user or an item.
 const MAX_ID_BYTES: usize = 256;
 const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"];
+/// Why a row is left out that is of before what the owner keeps.
+pub(crate) const OLD: &str = "older than keep_days";
+/// Why a row is left out that is of a customer who was forgotten.
+pub(crate) const FORGOTTEN: &str = "forgotten (souk-client forget)";
+/// Exports may have taken the time of one order to be of two zones. What an older line says of an order still counts against a newer
+/// one that is kept.
+const TIMES_OF_ONE_ORDER: i64 = 2 * 86_400;
 const NO_CUSTOMER: &str = "no customer";
 const NO_PRODUCT: &str = "no product (postage, vouchers, fees: leave_out)";
 const NO_PIECES: &str = "no pieces (quantity 0)";

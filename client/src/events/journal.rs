@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,18 +16,36 @@ use souk_common::storage::disk::{Access, DiskFile};
 use tokio::sync::oneshot;
 
 use super::Event;
+use super::days::{days, file_name, forget_in_days};
 use crate::folder::Folder;
+use crate::forgotten::ForgottenCustomers;
 
 /// Writes the journal, on a thread of its own, which ends with this.
 pub struct Journal {
-    batches: Option<Sender<Batch>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    forgotten: Arc<ForgottenCustomers>,
+}
+
+enum Job {
+    Append(Batch),
+    /// A customer, and whom to tell how many days and events there were.
+    Forget(String, Sender<io::Result<(u64, u64)>>),
 }
 
 struct Batch {
     events: Vec<Event>,
     now: Timestamp,
-    written: oneshot::Sender<io::Result<Vec<Event>>>,
+    written: oneshot::Sender<io::Result<Appended>>,
+}
+
+/// What became of events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Appended {
+    /// Those that are on the disk now.
+    pub written: Vec<Event>,
+    /// Which were not taken in, by their places, for their customers were forgotten: since when.
+    pub forgotten: Vec<(usize, Timestamp)>,
 }
 
 impl Journal {
@@ -37,81 +55,77 @@ impl Journal {
     /// Of the disk.
     pub fn open(folder: &Folder, now: Timestamp) -> io::Result<(Self, Vec<Event>)> {
         folder.disk().make_folder(&folder.events())?;
-        let recent = recent(folder, now)?;
+        let forgotten = Arc::new(ForgottenCustomers::open(folder).map_err(io::Error::other)?);
+        let mut recent = recent(folder, now)?;
+        // Of those whom forgetting was interrupted.
+        recent.retain(|event| forgotten.since(&event.user).is_none());
         let mut known = KnownIds::default();
         let ids = recent.iter().filter_map(|event| event.id.clone());
         ids.for_each(|id| known.add(id));
-        let (batches, waiting) = channel();
+        let (jobs, waiting) = channel();
         let writer = Writer {
             folder: folder.clone(),
             day: String::new(),
             file: None,
             acknowledged: None,
             known,
+            forgotten: Arc::clone(&forgotten),
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&waiting))?;
         let journal = Self {
-            batches: Some(batches),
+            jobs: Some(jobs),
             thread: Some(thread),
+            forgotten,
         };
         Ok((journal, recent))
+    }
+
+    /// Whose events are not taken in.
+    pub fn forgotten(&self) -> &Arc<ForgottenCustomers> {
+        &self.forgotten
+    }
+
+    /// Takes a customer, named as compared, out of every day: how many days and events there were. Whoever is on the list of forgotten
+    /// customers by now has no events written afterwards.
+    ///
+    /// # Errors
+    /// Of the disk: some days may be without them then.
+    pub fn forget(&self, customer: &str) -> io::Result<(u64, u64)> {
+        let (told, answer) = channel();
+        self.send(Job::Forget(customer.to_owned(), told))?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
+    fn send(&self, job: Job) -> io::Result<()> {
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(job).map_err(|_| stopped())
     }
 
     /// Writes events; those that were written before, by their ids, are not written again, and not given back.
     ///
     /// # Errors
     /// Of the disk: then none of them was kept.
-    pub async fn append(&self, events: Vec<Event>, now: Timestamp) -> io::Result<Vec<Event>> {
-        let gone = || io::Error::other("the journal has stopped");
+    pub async fn append(&self, events: Vec<Event>, now: Timestamp) -> io::Result<Appended> {
         let (written, answer) = oneshot::channel();
-        let batch = Batch { events, now, written };
-        let batches = self.batches.as_ref().ok_or_else(gone)?;
-        batches.send(batch).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.send(Job::Append(Batch { events, now, written }))?;
+        answer.await.map_err(|_| stopped())?
     }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the journal has stopped")
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.batches = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // What it had to say it has told those who asked.
             let _ = thread.join();
         }
     }
-}
-
-/// Days that are over: files that the store of interactions reads.
-///
-/// # Errors
-/// Of the disk.
-pub(crate) fn past_days(folder: &Folder, now: Timestamp) -> io::Result<Vec<PathBuf>> {
-    let today = file_name(now);
-    let mut days = days(folder)?;
-    days.retain(|path| {
-        path.file_name()
-            .is_some_and(|name| *name.to_string_lossy() < *today)
-    });
-    Ok(days)
-}
-
-fn days(folder: &Folder) -> io::Result<Vec<PathBuf>> {
-    let mut files = match folder.disk().list(&folder.events()) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    files.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
-    files.sort();
-    Ok(files)
-}
-
-/// The day's file.
-fn file_name(now: Timestamp) -> String {
-    let date = souk_common::date::date(now);
-    format!("{}.{ENDING}", date.split('T').next().unwrap_or(&date))
 }
 
 /// Events of today and the days before that are in no store yet, or only since a moment ago.
@@ -126,7 +140,12 @@ pub(crate) fn recent(folder: &Folder, now: Timestamp) -> io::Result<Vec<Event>> 
             .file_name()
             .is_some_and(|name| *name.to_string_lossy() >= *since)
         {
-            let bytes = folder.disk().read(&path)?;
+            let bytes = match folder.disk().read(&path) {
+                Ok(bytes) => bytes,
+                // An import has deleted it, for it was too old.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             events.extend(bytes.split(|byte| *byte == b'\n').filter_map(Event::of_line));
         }
     }
@@ -141,21 +160,44 @@ struct Writer {
     /// How much of it is acknowledged; none before it was opened.
     acknowledged: Option<usize>,
     known: KnownIds,
+    forgotten: Arc<ForgottenCustomers>,
 }
 
 impl Writer {
-    fn run(mut self, waiting: &Receiver<Batch>) {
+    fn run(mut self, waiting: &Receiver<Job>) {
         while let Ok(first) = waiting.recv() {
-            let mut batches = vec![first];
-            let mut events = batches[0].events.len();
-            while events < MOST_AT_ONCE
-                && let Ok(next) = waiting.try_recv()
-            {
-                events += next.events.len();
-                batches.push(next);
+            let (mut batches, mut events, mut forget) = (Vec::new(), 0, None);
+            let mut next = Some(first);
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Append(batch) => {
+                        events += batch.events.len();
+                        batches.push(batch);
+                        if events < MOST_AT_ONCE {
+                            next = waiting.try_recv().ok();
+                        }
+                    }
+                    Job::Forget(customer, told) => forget = Some((customer, told)),
+                }
             }
-            self.take(batches);
+            if !batches.is_empty() {
+                self.take(batches);
+            }
+            if let Some((customer, told)) = forget {
+                // Whoever is gone says it again.
+                let _ = told.send(self.forget(&customer));
+            }
         }
+    }
+
+    fn forget(&mut self, customer: &str) -> io::Result<(u64, u64)> {
+        self.file = None;
+        if self.acknowledged.is_some() {
+            // Cuts off what was not, which would look like the rest once the file is another.
+            drop(self.open()?);
+        }
+        self.acknowledged = None;
+        forget_in_days(&self.folder, customer)
     }
 
     fn take(&mut self, batches: Vec<Batch>) {
@@ -163,13 +205,18 @@ impl Writer {
         let mut answers = Vec::with_capacity(batches.len());
         let now = batches.iter().map(|batch| batch.now).max().unwrap_or_default();
         for batch in batches {
-            let mut fresh = batch.events;
-            fresh.retain(|event| match &event.id {
-                Some(id) => !self.known.have(id) && ids.insert(id.clone()),
-                None => true,
-            });
+            let (mut fresh, mut forgotten) = (Vec::with_capacity(batch.events.len()), Vec::new());
+            for (place, event) in batch.events.into_iter().enumerate() {
+                let is_new = |id: &String| !self.known.have(id) && ids.insert(id.clone());
+                if let Some(since) = self.forgotten.since(&event.user) {
+                    forgotten.push((place, since));
+                } else if event.id.as_ref().is_none_or(is_new) {
+                    fresh.push(event);
+                }
+            }
             fresh.iter().for_each(|event| bytes.extend(event.line()));
-            answers.push((batch.written, fresh));
+            let written = fresh;
+            answers.push((batch.written, Appended { written, forgotten }));
         }
         let written = match bytes.is_empty() {
             true => Ok(()),
@@ -183,9 +230,9 @@ impl Writer {
                 self.file = None;
             }
         }
-        for (written_to, fresh) in answers {
+        for (written_to, appended) in answers {
             let answer = match &written {
-                Ok(()) => Ok(fresh),
+                Ok(()) => Ok(appended),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
             // Whoever hung up finds out by asking again.
@@ -264,7 +311,6 @@ impl KnownIds {
     }
 }
 
-const ENDING: &str = "jsonl";
 /// Events for one synchronisation.
 const MOST_AT_ONCE: usize = 10_000;
 const MOST_IDS: usize = 200_000;
@@ -273,7 +319,9 @@ pub(crate) const KEPT_LIVE: Duration = Duration::from_secs(2 * 86_400);
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
 
+    use super::super::days::past_days;
     use super::super::full_disk::FullDisk;
     use super::super::purchase;
     use super::*;
@@ -287,7 +335,7 @@ mod tests {
 
     fn append(journal: &Journal, events: Vec<Event>, now: Timestamp) -> io::Result<Vec<Event>> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(journal.append(events, now))
+        Ok(runtime.block_on(journal.append(events, now))?.written)
     }
 
     fn named(id: &str, user: &str) -> Event {

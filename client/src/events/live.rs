@@ -92,6 +92,12 @@ impl LiveEvents {
             .collect()
     }
 
+    /// How many events of a customer there are.
+    pub fn count_of(&self, user: &str) -> u64 {
+        let users = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        users.get(user).map_or(0, |events| events.len() as u64)
+    }
+
     /// Forgets what is older than the store's reading of it.
     pub fn forget_before(&self, time: Timestamp) {
         let mut users = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -2,9 +2,11 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `days` | its files, and what of a customer is in them |
 //! | [`journal`] | on disk before it is acknowledged, one file a day; a day that is over is a source of the store of interactions |
 //! | [`live`] | what the store does not have yet, in memory, for the next list |
 
+pub(crate) mod days;
 #[cfg(test)]
 pub(crate) mod full_disk;
 pub mod journal;
@@ -57,7 +59,7 @@ struct Line {
 }
 
 impl Event {
-    fn line(&self) -> Vec<u8> {
+    pub(crate) fn line(&self) -> Vec<u8> {
         let is_return = self.kind == Kind::Return;
         let line = Line {
             user_id: self.user.clone(),

@@ -11,12 +11,14 @@
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`extract`] | paths, queries and bodies, with errors that say what is wrong |
 //! | [`metrics`] | what Prometheus reads |
+//! | `erasure` | what it has of a customer who is forgotten |
 //! | `owner` | the owner's page ([`crate::page`]) beside it |
 //!
 //! Every answer comes from the [`crate::recommend::shelf`] that is up, and what was reported since it was read: no request waits for
 //! a fit, for a round, or for the disk, except events, which are acknowledged when they are on it.
 
 pub mod config;
+mod erasure;
 pub mod extract;
 pub mod fragment;
 pub mod guard;
@@ -37,10 +39,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use anyhow::Context;
 use axum::Router;
 use axum::middleware;
-use souk_common::clock::Clock;
+use souk_common::clock::{Clock, Timestamp};
 use souk_common::transport::{Bucket, Buckets};
 
 use crate::config::ShopConfig;
+use crate::data::window::kept_since;
 use crate::events::journal::{Journal, KEPT_LIVE};
 use crate::events::live::LiveEvents;
 use crate::experiment::ExperimentConfig;
@@ -124,7 +127,12 @@ impl Api {
             page.renew(shelf.as_ref(), now);
         }
         shelf?;
-        self.live.forget_before(now - KEPT_LIVE);
+        let window = ShopConfig::load(&self.folder)?.data;
+        let kept_since = kept_since(&window, now).map_or(i64::MIN, |first| first.saturating_mul(1000));
+        self.live
+            .forget_before((now - KEPT_LIVE).max(Timestamp(kept_since)));
+        // Also where another program has changed it.
+        self.journal.forgotten().reload()?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod door;
+mod erasure;
 mod experiment;
 mod fragments;
 mod rules;

@@ -1,10 +1,14 @@
 //! Bringing the store up to date with its sources, one transaction a source.
 
+mod aging;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
+
+use aging::days_of;
 
 use super::InteractionsError;
 use super::manifest::{
@@ -15,8 +19,10 @@ use super::rows;
 use super::segment::{SegmentWriter, segment_path, verify_segment};
 use super::source::{Wanted, WhatFor};
 use crate::data::sources::{FileKind, QueryConfig};
+use crate::data::window::kept_since;
 use crate::data::{DataError, DataReport, Reading, ShopDataConfig, read_interactions};
 use crate::folder::Folder;
+use crate::forgotten::ForgottenList;
 
 /// Imports what `[data]` names and has changed since it was last imported, as far as that is told without reading: queries
 /// that were asked once are not asked again. What can't be read, or has too many bad lines, is told in the outcome; the store
@@ -32,11 +38,14 @@ pub fn import_changed(
     let manifest = StoreManifest::load(folder)?;
     let wanted = Wanted::configured(folder, config, now)?;
     let is_as_seen = |wanted: &Wanted| wanted.is_as_seen(folder, manifest.find(&wanted.name));
+    let kept_since = kept_since(config, now);
+    let nothing_is_old = manifest.kept_since == kept_since && days_of(folder, kept_since)?.is_empty();
     // Whoever only looks does not wait for anybody.
-    if wanted.iter().all(is_as_seen) && names_only(&manifest, &wanted) {
-        return Ok(ImportOutcome::unchanged(&manifest));
+    if wanted.iter().all(is_as_seen) && names_only(&manifest, &wanted) && nothing_is_old {
+        return Ok(ImportOutcome::unchanged(&manifest, &ForgottenList::load(folder)?));
     }
-    let mut import = Import::begin(folder, now)?;
+    let mut import = Import::begin(folder, now, kept_since)?;
+    import.widen();
     for wanted in &wanted {
         let known = import.manifest.find(&wanted.name);
         match known.filter(|known| wanted.is_as_seen(folder, Some(known))) {
@@ -45,6 +54,7 @@ pub fn import_changed(
         }
     }
     import.let_go(&wanted)?;
+    import.leave_what_is_old()?;
     Ok(import.end())
 }
 
@@ -64,7 +74,8 @@ pub fn import(
         [] => Wanted::configured(folder, config, now)?,
         given => Wanted::given(folder, config, given, now)?,
     };
-    let mut import = Import::begin(folder, now)?;
+    let mut import = Import::begin(folder, now, kept_since(config, now))?;
+    import.widen();
     match afresh {
         true => import.forget_versions(),
         false => import.drop_damaged(),
@@ -73,6 +84,7 @@ pub fn import(
     if given.is_empty() {
         import.let_go(&wanted)?;
     }
+    import.leave_what_is_old()?;
     Ok(import.end())
 }
 
@@ -81,7 +93,7 @@ pub fn import(
 /// # Errors
 /// As [`import_changed`].
 pub fn forget(folder: &Folder, name: &str) -> Result<bool, InteractionsError> {
-    let mut import = Import::begin(folder, Timestamp(0))?;
+    let mut import = Import::begin(folder, Timestamp(0), None)?;
     let before = import.manifest.sources.len();
     import.manifest.sources.retain(|source| source.name != name);
     let is_gone = import.manifest.sources.len() < before;
@@ -103,13 +115,17 @@ fn names_only(manifest: &StoreManifest, wanted: &[Wanted]) -> bool {
 struct Import<'a> {
     folder: &'a Folder,
     now: Timestamp,
+    kept_since: Option<i64>,
+    forgotten: ForgottenList,
     manifest: StoreManifest,
     outcomes: Vec<SourceOutcome>,
+    /// What left for its age, a sentence each.
+    aged: Vec<String>,
     _held: Box<dyn souk_common::storage::disk::DiskFile>,
 }
 
 impl<'a> Import<'a> {
-    fn begin(folder: &'a Folder, now: Timestamp) -> Result<Self, InteractionsError> {
+    fn begin(folder: &'a Folder, now: Timestamp, kept_since: Option<i64>) -> Result<Self, InteractionsError> {
         let held = lock(folder)?;
         // Only now: another may have changed it.
         let manifest = StoreManifest::load(folder)?;
@@ -117,24 +133,33 @@ impl<'a> Import<'a> {
         Ok(Self {
             folder,
             now,
+            kept_since,
+            // Under the lock: who was put on it before stays out.
+            forgotten: ForgottenList::load(folder)?,
             manifest,
             outcomes: Vec::new(),
+            aged: Vec::new(),
             _held: held,
         })
     }
 
-    fn reading<'w>(&self, wanted: &'w Wanted) -> Reading<'w> {
+    fn reading<'w>(&'w self, wanted: &'w Wanted) -> Reading<'w> {
         Reading {
             config: &wanted.config,
             // Groups take items' places when the store is read.
             levels: None,
             now: self.now,
+            kept_since: self.kept_since,
+            forgotten: Some(&self.forgotten),
         }
     }
 
     fn end(self) -> ImportOutcome {
         sweep(self.folder, &self.manifest);
-        ImportOutcome::of(&self.manifest, self.outcomes)
+        ImportOutcome {
+            aged: self.aged,
+            ..ImportOutcome::of(&self.manifest, &self.forgotten, self.outcomes)
+        }
     }
 
     /// Forgets the versions of which a segment is damaged, so that they are read again.
@@ -167,8 +192,11 @@ impl<'a> Import<'a> {
         kept.sort_by_key(|source| place(source).unwrap_or(usize::MAX));
         self.manifest.sources = kept;
         self.manifest.store(self.folder)?;
+        // Days of events that are too old to be kept are told of together.
+        let old = days_of(self.folder, self.kept_since)?;
         let gone = gone
             .iter()
+            .filter(|source| !old.contains(&self.folder.path().join(&source.name)))
             .map(|source| SourceOutcome::of(source, ImportState::LetGo));
         self.outcomes.extend(gone);
         Ok(())
@@ -204,6 +232,9 @@ impl<'a> Import<'a> {
         {
             match rows::digest_of(path) {
                 Ok(digest) if is_touched(&mut entry, &wanted.version(Some(stamp), digest)) => {
+                    if wanted.of_events {
+                        entry.last_event = last_time(&entry.report);
+                    }
                     if self.manifest.find(&entry.name) != Some(&entry) {
                         self.manifest.put(entry.clone());
                         self.manifest.store(self.folder)?;
@@ -226,6 +257,9 @@ impl<'a> Import<'a> {
             Ok(read) => read,
             Err(error) => return Ok(SourceOutcome::failed(&entry, error)),
         };
+        if wanted.of_events && read.refused.is_none() {
+            entry.last_event = last_time(&read.report);
+        }
         let grew = fs::metadata(path).is_ok_and(|file| FileStamp::of(&file) != stamp);
         let state = self.take(&mut entry, read, wanted.version(Some(stamp), digest), false)?;
         Ok(SourceOutcome {
@@ -376,6 +410,12 @@ struct Segment {
     digest: Option<Digest>,
     report: DataReport,
     refused: Option<String>,
+}
+
+/// The time of the last line of what was read, nanoseconds since 1970.
+fn last_time(report: &DataReport) -> Option<i64> {
+    let spans = report.sources.iter().filter_map(|source| source.span);
+    spans.map(|(_, last)| last.saturating_mul(1_000_000_000)).max()
 }
 
 /// Whether a file with another stamp has the bytes that were seen before, or is back as it was; the new stamp is noted then.

@@ -23,6 +23,9 @@ pub struct StoreManifest {
     format: Format<1>,
     /// One entry a source.
     pub sources: Vec<ImportedSource>,
+    /// What was before, in seconds since 1970, has left the segments; none: nothing has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_since: Option<i64>,
 }
 
 /// A source as it was last imported, and as it was last refused.
@@ -41,6 +44,10 @@ pub struct ImportedSource {
     /// Of a query: when each of them was asked last, nanoseconds since 1970. A file's one is as old as the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<i64>,
+    /// Of a day of the journal of events: when the last of them was, nanoseconds since 1970. The file's own time may be later, for it is
+    /// written anew when a customer is forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<i64>,
     /// Where the next query begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<String>,
@@ -59,6 +66,7 @@ impl ImportedSource {
             read: None,
             segments: Vec::new(),
             asked: Vec::new(),
+            last_event: None,
             watermark: None,
             report: DataReport::default(),
             refused: None,
@@ -100,12 +108,13 @@ impl ImportedSource {
     }
 
     /// Its segments, each with the time as of which it says how orders stand, nanoseconds since 1970: when the file was
-    /// written, or the query asked. Whoever imports them when makes no difference.
+    /// written, the query asked, or the last event was. Whoever imports them when makes no difference.
     pub(crate) fn aged_segments(&self) -> impl Iterator<Item = (&Digest, i64)> {
         let stamp = self.read.as_ref().and_then(|read| read.stamp);
-        let age = move |at: usize| match stamp {
-            Some(stamp) => stamp.written,
-            None => self.asked.get(at).copied().unwrap_or(i64::MIN),
+        let age = move |at: usize| match (self.last_event, stamp) {
+            (Some(last), _) => last,
+            (None, Some(stamp)) => stamp.written,
+            (None, None) => self.asked.get(at).copied().unwrap_or(i64::MIN),
         };
         self.segments
             .iter()

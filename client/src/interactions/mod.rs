@@ -11,6 +11,7 @@
 //! | [`outcome`] | what came of that |
 //! | [`read`] | the store as histories over a catalogue |
 //! | [`unmatched`] | what is in it that the catalogue does not have |
+//! | `rewrite` | what leaves it without its sources being read again: forgotten customers, and what is too old |
 //! | [`erase`] | its end |
 //! | [`refresh`] | both, for whoever needs the shop's data as they are now |
 
@@ -22,6 +23,7 @@ pub mod outcome;
 mod overlaps;
 pub mod read;
 pub mod refresh;
+pub(crate) mod rewrite;
 mod rows;
 mod segment;
 mod source;
@@ -29,7 +31,10 @@ mod source;
 mod tests;
 pub mod unmatched;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::forgotten::ForgottenError;
 
 /// Why the store is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,9 @@ pub enum InteractionsError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Nobody knows who was forgotten.
+    #[error(transparent)]
+    Forgotten(#[from] ForgottenError),
     /// A segment is damaged or gone.
     #[error(
         "{} of the store of interactions is damaged ({source}): remove it, and `souk-client import` reads {name} again",
@@ -59,7 +67,7 @@ pub enum InteractionsError {
         /// The source that it is of.
         name: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Of the disk.
     #[error("{}: the store of interactions can't be read or written", path.display())]
@@ -67,6 +75,21 @@ pub enum InteractionsError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+impl InteractionsError {
+    /// That a segment can't be read: it is damaged or gone, or the disk fails.
+    fn of_segment(path: &Path, name: &str, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Self::Segment {
+                path,
+                name: name.to_owned(),
+                source,
+            },
+            _ => Self::Disk { path, source },
+        }
+    }
 }

@@ -8,6 +8,7 @@ use souk_common::terminal::printable;
 use super::manifest::{ImportedSource, StoreManifest};
 use super::read::HistoriesError;
 use crate::data::{DataError, DataReport, SourceReport};
+use crate::forgotten::ForgottenList;
 
 /// What came of each source.
 #[derive(Debug)]
@@ -16,8 +17,10 @@ pub struct ImportOutcome {
     pub sources: Vec<SourceOutcome>,
     /// Whether the store has anything, of whatever age.
     pub has_data: bool,
-    /// What can't be known of the store as it is now, a sentence each.
+    /// What can't be known of the store as it is now, or is not done yet, a sentence each.
     pub doubts: Vec<String>,
+    /// What has left for its age, a sentence each.
+    pub aged: Vec<String>,
 }
 
 /// What came of one.
@@ -57,18 +60,25 @@ pub enum ImportState {
 
 impl ImportOutcome {
     /// Of what came of `sources`, and of the store as it is then.
-    pub(crate) fn of(manifest: &StoreManifest, sources: Vec<SourceOutcome>) -> Self {
+    pub(crate) fn of(
+        manifest: &StoreManifest,
+        forgotten: &ForgottenList,
+        sources: Vec<SourceOutcome>,
+    ) -> Self {
+        let mut doubts = doubts(manifest);
+        doubts.extend(forgotten.told());
         Self {
             sources,
             has_data: !manifest.is_empty(),
-            doubts: doubts(manifest),
+            doubts,
+            aged: Vec::new(),
         }
     }
 
     /// Of a store that has every source as it is.
-    pub(crate) fn unchanged(manifest: &StoreManifest) -> Self {
+    pub(crate) fn unchanged(manifest: &StoreManifest, forgotten: &ForgottenList) -> Self {
         let kept = manifest.sources.iter().filter(|source| !source.given);
-        Self::of(manifest, kept.map(SourceOutcome::as_seen).collect())
+        Self::of(manifest, forgotten, kept.map(SourceOutcome::as_seen).collect())
     }
 
     /// Whether every source is in the store as it is now.
@@ -79,7 +89,7 @@ impl ImportOutcome {
     /// Whether the store is another than before.
     pub fn is_news(&self) -> bool {
         let is_change = |state| matches!(state, ImportState::Imported | ImportState::LetGo);
-        self.sources.iter().any(|source| is_change(source.state))
+        !self.aged.is_empty() || self.sources.iter().any(|source| is_change(source.state))
     }
 
     /// The same but for files that only grew meanwhile.
@@ -102,8 +112,8 @@ impl ImportOutcome {
     /// One line a source, whatever became of it, and the troubles and doubts.
     pub fn lines(&self) -> Vec<String> {
         let doubts = self.doubts.iter().cloned();
-        let lines = self.taken().into_iter().chain(self.troubles());
-        lines.chain(doubts).collect()
+        let lines = self.taken().into_iter().chain(self.aged.iter().cloned());
+        lines.chain(self.troubles()).chain(doubts).collect()
     }
 
     /// One line a source that the store has as it is, or has let go.
@@ -124,7 +134,8 @@ impl ImportOutcome {
         let grew = self.sources.iter().filter(|source| source.grew);
         let grew = grew.filter_map(SourceOutcome::trouble);
         let doubts = self.doubts.iter().cloned();
-        self.taken().into_iter().chain(grew).chain(doubts).collect()
+        let taken = self.taken().into_iter().chain(self.aged.iter().cloned());
+        taken.chain(grew).chain(doubts).collect()
     }
 
     /// What reading found, of all sources together: also of those that were refused.

@@ -1,7 +1,6 @@
 //! The store as histories over a catalogue.
 
 use std::collections::HashMap;
-use std::io;
 
 use souk_common::catalogue::Catalogue;
 use souk_common::ids::Digest;
@@ -137,17 +136,7 @@ fn gather(
                 items: Vec::new(),
             };
             let read = read_segment(folder.disk(), &path, digest, &mut piece);
-            read.map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::NotFound => InteractionsError::Segment {
-                    path: path.clone(),
-                    name: source.name.clone(),
-                    source: error,
-                },
-                _ => InteractionsError::Disk {
-                    path: path.clone(),
-                    source: error,
-                },
-            })?;
+            read.map_err(|error| InteractionsError::of_segment(&path, &source.name, error))?;
         }
     }
     Ok(orders)

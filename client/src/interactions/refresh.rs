@@ -14,7 +14,9 @@ use super::outcome::ImportOutcome;
 use super::read::{HistoriesError, read_store};
 use crate::config::ShopConfig;
 use crate::data::ShopData;
+use crate::erasure::exposures::delete_old_experiments;
 use crate::folder::Folder;
+use crate::forgotten::ForgottenList;
 
 /// Which data a shop has: it changes with the store, and with the files that say how the store is read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,16 +45,23 @@ pub fn refresh(folder: &Folder, config: &ShopConfig) -> Result<Refreshed, Intera
     let files = config.data_files(folder).into_iter().map(stamp).collect();
     let is_busy = |error: &InteractionsError| matches!(error, InteractionsError::Busy);
     let import = || import_changed(folder, &config.data, SystemClock.now());
-    let outcome = match import() {
+    let mut outcome = match import() {
         Err(InteractionsError::Busy) => {
             let manifest = StoreManifest::load(folder)?;
             match manifest.is_empty() {
                 true => open_patiently(is_busy, import)?,
-                false => ImportOutcome::unchanged(&manifest),
+                false => ImportOutcome::unchanged(&manifest, &ForgottenList::load(folder)?),
             }
         }
         imported => imported?,
     };
+    let deleted = delete_old_experiments(folder, config, SystemClock.now());
+    outcome
+        .aged
+        .extend(deleted.map_err(|source| InteractionsError::Disk {
+            path: folder.experiments(),
+            source,
+        })?);
     let version = DataVersion {
         contents: StoreManifest::load(folder)?.contents(),
         files,

@@ -8,8 +8,9 @@ use souk_common::ids::{Digest, Digester};
 
 use super::manifest::{FileStamp, ImportedSource, ReadVersion};
 use crate::data::sources::{FileKind, QueryConfig, SourceConfig, SourcePlace};
+use crate::data::window::kept_since;
 use crate::data::{ItemColumns, Paths, ShopDataConfig};
-use crate::events::journal::past_days;
+use crate::events::days::{is_before, past_days};
 use crate::folder::Folder;
 use crate::interactions::InteractionsError;
 
@@ -20,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) name: String,
     /// Whether the owner gave it, once.
     pub(crate) given: bool,
+    /// Whether it is a day of the journal of events.
+    pub(crate) of_events: bool,
     pub(crate) what: WhatFor,
     /// What it is read under.
     pub(crate) config: ShopDataConfig,
@@ -36,7 +39,7 @@ pub(crate) enum WhatFor {
 }
 
 impl Wanted {
-    /// All that `[data]` names, in its order, and the days of the journal of events that are over at `now`.
+    /// All that `[data]` names, in its order, and the days of the journal of events that are over at `now` and not too old to be kept.
     ///
     /// # Errors
     /// When the journal's folder can't be read.
@@ -45,10 +48,12 @@ impl Wanted {
         config: &ShopDataConfig,
         now: Timestamp,
     ) -> Result<Vec<Self>, InteractionsError> {
-        let days = past_days(folder, now).map_err(|source| InteractionsError::Disk {
+        let mut days = past_days(folder, now).map_err(|source| InteractionsError::Disk {
             path: folder.events(),
             source,
         })?;
+        let kept_since = kept_since(config, now);
+        days.retain(|day| !is_before(day, kept_since));
         let orders = config.orders.as_slice().iter().filter(|path| {
             // A shop whose orders are elsewhere need not say that there is no orders.csv.
             let has_others = !config.source.is_empty() || !days.is_empty();
@@ -100,7 +105,10 @@ impl Wanted {
         };
         let name = path.strip_prefix(folder.path()).unwrap_or(path);
         let what = WhatFor::File(path.to_owned(), Some(FileKind::Jsonl));
-        Self::new(name.display().to_string(), false, what, config)
+        Self {
+            of_events: true,
+            ..Self::new(name.display().to_string(), false, what, config)
+        }
     }
 
     fn file(folder: &Folder, config: &ShopDataConfig, path: &Path, given: bool) -> Self {
@@ -128,6 +136,7 @@ impl Wanted {
             settings: settings_of(&config, &what),
             name,
             given,
+            of_events: false,
             what,
             config,
         }
@@ -171,6 +180,8 @@ fn settings_of(config: &ShopDataConfig, what: &WhatFor) -> Digest {
         users: None,
         item_level: None,
         keep_unlisted: false,
+        // What is older leaves the store without its source being read again.
+        keep_days: None,
         item_columns: ItemColumns::default(),
         ..config.clone()
     };

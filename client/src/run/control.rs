@@ -15,7 +15,8 @@ use super::no_federation::{NothingSpent, is_alone};
 use super::{Driver, Input};
 use crate::config::ShopConfig;
 use crate::control::socket::PATIENCE;
-use crate::control::{Answer, Question, Service, answer_lists};
+use crate::control::{Answer, Question, Service, answer_customer, answer_lists};
+use crate::erasure::CustomerHoldings;
 use crate::error::{EXIT_ERROR, EXIT_USAGE, exit_code};
 use crate::folder::Folder;
 use crate::link::Link;
@@ -39,6 +40,26 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     }
     if question == Question::CheckData {
         return crate::control::check_data(folder);
+    }
+    if let Question::Customer(question) = &question {
+        let has_store = folder.store().is_file();
+        let store = has_store.then(|| Store::open(folder)).transpose()?;
+        let holdings = CustomerHoldings {
+            folder,
+            store: store.as_ref(),
+            holder: None,
+            now: SystemClock.now(),
+        };
+        let mut answer = answer_customer(holdings, question);
+        drop(store);
+        if let Answer::Forgotten(report) = &mut answer
+            && report.remains_until_restart
+        {
+            // Opened again, it is written anew; if another program is quicker, by that one.
+            let again = Store::open(folder).and_then(|store| store.has_remains());
+            report.remains_until_restart = again.unwrap_or(true);
+        }
+        return Ok(answer);
     }
     let is_of_lists = matches!(
         question,

@@ -1,7 +1,7 @@
 //! The HTTP API and the owner's page, while `run` is up.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use souk_common::clock::Clock;
 
@@ -35,6 +35,8 @@ impl Web {
         service: &Arc<Service>,
     ) -> anyhow::Result<Self> {
         let api = Api::open(folder, config, Arc::clone(lists), Arc::clone(clock))?;
+        let holder: Weak<Api> = Arc::downgrade(&api);
+        service.held_by(holder);
         let page = api.with_page(folder, &config.http, Arc::clone(service))?;
         let server = api.serve(folder, &config.http, address)?;
         let url = config.http.url(server.address());

@@ -3,6 +3,7 @@
 mod masking;
 mod models;
 mod records;
+mod remains;
 mod secrets;
 mod sweep;
 
@@ -23,9 +24,12 @@ use souk_common::storage::disk::open_database;
 use souk_common::storage::patience::open_patiently;
 
 use crate::folder::Folder;
+use crate::forgotten::{ForgottenError, ForgottenList};
 pub(crate) use models::needed;
 pub use models::{ServedModel, blobs_of};
 pub use records::{ModelWord, UploadRecord};
+use remains::user_of;
+pub(crate) use remains::vector_name;
 
 use crate::participate::{AttemptKey, Memory, Pending};
 
@@ -77,6 +81,7 @@ impl Store {
                 write.commit()?;
             }
         }
+        let store = store.without_remains()?;
         store.move_secrets_out()?;
         store.sweep()?;
         Ok(store)
@@ -170,21 +175,7 @@ impl Store {
     /// When it can't be read or written.
     pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
         let copy = Database::create(path).map_err(|error| StoreError::Database(Box::new(error.into())))?;
-        let (read, write) = (self.db.begin_read()?, copy.begin_write()?);
-        macro_rules! copy_tables {
-            ($($table:expr),*) => {
-                $({
-                    let mut to = write.open_table($table)?;
-                    for row in read.open_table($table)?.iter()? {
-                        let (key, value) = row?;
-                        to.insert(key.value(), value.value())?;
-                    }
-                })*
-            };
-        }
-        copy_tables!(FACTS, HEADS, UPLOADS, VECTORS);
-        write.commit()?;
-        Ok(())
+        self.copy_tables(&copy)
     }
 
     /// Puts a finished update in the outbox, durably, with what it takes to unmask it if it is masked. Bytes of updates
@@ -302,19 +293,23 @@ impl Store {
             .collect()
     }
 
-    /// Stores users' own vectors.
+    /// Stores users' own vectors, named as [`vector_name`] has it, but for those of customers who were forgotten.
     ///
     /// # Errors
-    /// When they can't be stored.
+    /// When they can't be stored, or nobody knows who was forgotten.
     pub fn store_vectors<'a>(
         &self,
         vectors: impl IntoIterator<Item = (&'a str, Vec<u8>)>,
     ) -> Result<(), StoreError> {
         let write = self.db.begin_write()?;
         {
+            // Read while no other writes: whoever forgets a customer writes the list first, and takes out vectors afterwards.
+            let forgotten = ForgottenList::load(&self.folder)?;
             let mut table = write.open_table(VECTORS)?;
-            for (user, bytes) in vectors {
-                table.insert(user, bytes.as_slice())?;
+            for (name, bytes) in vectors {
+                if forgotten.since(user_of(name)).is_none() {
+                    table.insert(name, bytes.as_slice())?;
+                }
             }
         }
         Ok(write.commit()?)
@@ -396,9 +391,15 @@ pub enum StoreError {
     /// Their file.
     #[error("the file of secrets of a masked attempt in attempts/ can't be written, or not be destroyed")]
     Secrets(#[source] std::io::Error),
+    /// The file without what was taken out.
+    #[error("shop.redb can't be written anew without what a forgotten customer has left in it")]
+    Remains(#[source] std::io::Error),
     /// A fetched file.
     #[error("a fetched file can't be read or stored")]
     Blob(#[source] std::io::Error),
+    /// Nobody knows who was forgotten.
+    #[error(transparent)]
+    Forgotten(#[from] ForgottenError),
     /// A word that names no model.
     #[error("the coordinator's word names no model")]
     NoModel,

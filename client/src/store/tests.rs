@@ -178,3 +178,44 @@ fn a_store_of_another_format_is_refused_by_name_and_number() {
         "{error}"
     );
 }
+
+#[test]
+fn vectors_of_customers_who_are_gone_leave_no_byte_once_the_store_was_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path());
+    let has = |user: &str| {
+        let bytes = fs::read(folder.store()).unwrap();
+        bytes.windows(user.len()).any(|part| part == user.as_bytes())
+    };
+    let users = ["anna@example.com", "bert@example.com", "carl@example.com"];
+    let store = Store::open(&folder).unwrap();
+    for plan in [Digest::ZERO, Digest::of(b"another")] {
+        for user in users {
+            store
+                .store_vectors([(vector_name(&plan, user).as_str(), vec![7; 64])])
+                .unwrap();
+        }
+    }
+    store
+        .put_in_outbox(&pending(1, b"first"), b"first", None, Timestamp(1))
+        .unwrap();
+    assert_eq!(store.vectors_of(users[0]).unwrap(), 2);
+    store.forget_vectors(users[0]).unwrap();
+    store.keep_vectors_of(|user| user == users[1]).unwrap();
+    assert_eq!(users.map(|user| store.vectors_of(user).unwrap()), [0, 2, 0]);
+    assert!(store.has_remains().unwrap());
+    drop(store);
+    // A start that was killed half-way has left something.
+    fs::write(dir.path().join("shop.redb.rewritten"), users[2]).unwrap();
+    let store = Store::open(&folder).unwrap();
+    assert!(!store.has_remains().unwrap());
+    assert_eq!(
+        (store.vectors().unwrap().len(), store.uploads().unwrap().len()),
+        (2, 1)
+    );
+    store.keep_vectors_of(|_| true).unwrap();
+    assert!(!store.has_remains().unwrap(), "nobody left");
+    drop(store);
+    assert_eq!(users.map(has), [false, true, false]);
+    assert!(!dir.path().join("shop.redb.rewritten").exists());
+}

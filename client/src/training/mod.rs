@@ -39,7 +39,7 @@ use crate::ledger::{FileLedger, mend_ledger, open_ledger_on};
 use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending, Policy};
 use crate::recommend::blobs::{open_plan, read_blob};
-use crate::store::{Store, blobs_of};
+use crate::store::{Store, blobs_of, vector_name};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
 use crate::training::training_update::TrainingCache;
@@ -411,6 +411,16 @@ impl Attempts {
                 let read = bytes.and_then(|bytes| codec::decode::<UserVector>(&bytes).ok());
                 *vector = read.filter(|vector| vector.values.len() == width);
             }
+            if ShopConfig::load(&self.folder)?.data.keep_days.is_some() {
+                // Users are sorted by id.
+                let has_data = |user: &str| {
+                    dataset
+                        .users
+                        .binary_search_by(|other| other.as_str().cmp(user))
+                        .is_ok()
+                };
+                self.store.keep_vectors_of(has_data)?;
+            }
         }
         Ok(Prepared {
             plan: announcement.plan,
@@ -459,11 +469,6 @@ impl Attempts {
         // A panic while it was held leaves either a whole record or a ledger that refuses more.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Vectors of different plans are different things.
-fn vector_name(plan: &Digest, user: &str) -> String {
-    format!("{plan}/{user}")
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -61,6 +61,8 @@ fn try_read(settings: &str, text: &[u8]) -> Result<(Taken, DataReport), DataErro
         config: &config,
         levels: None,
         now: NOW,
+        kept_since: None,
+        forgotten: None,
     };
     read_interactions(&mut rows, &reading, &mut taken, &mut report)?;
     let source = &report.sources[0];

@@ -17,6 +17,8 @@ use super::super::problem::Problem;
 use crate::data::compared_id;
 use crate::data::interaction::Kind;
 use crate::events::Event;
+use crate::events::journal::Appended;
+use crate::forgotten::forgotten_words;
 
 /// What somebody did.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -80,9 +82,21 @@ pub struct Reported {
     pub written: usize,
     /// Written before, by their ids.
     pub known: usize,
+    /// Kept nowhere, and why: their customers were forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_kept: Vec<NotKept>,
     /// Items that the catalogue does not have: they are kept, and count once it has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_items: Vec<String>,
+}
+
+/// An event that was kept nowhere.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct NotKept {
+    /// Which, by its place in the request, from 1.
+    pub event: usize,
+    /// Why.
+    pub reason: String,
 }
 
 /// Reports what customers did. What is acknowledged is on the disk and counts in the next list. A browser may report its own
@@ -118,12 +132,13 @@ pub(super) async fn report(
     }
     api.take_from(&caller, events.len(), now)?;
     let all = events.len();
-    let written = api
+    let Appended { written, forgotten } = api
         .journal
         .append(events, now)
         .await
         .map_err(|error| Problem::not_kept(&error))?;
     api.live.take(&written);
+    written.iter().for_each(|event| api.forget_late(&event.user));
     api.metrics.count_events(written.len());
     let shelf = api.lists.shelf();
     let is_unknown = |item: &&String| shelf.as_ref().is_some_and(|shelf| shelf.item(item).is_err());
@@ -137,7 +152,14 @@ pub(super) async fn report(
     unknown_items.dedup();
     Ok(Json(Reported {
         written: written.len(),
-        known: all - written.len(),
+        known: all - written.len() - forgotten.len(),
+        not_kept: forgotten
+            .into_iter()
+            .map(|(place, since)| NotKept {
+                event: place + 1,
+                reason: format!("the customer was {}", forgotten_words(since)),
+            })
+            .collect(),
         unknown_items,
     }))
 }

@@ -313,7 +313,10 @@ impl Api {
         let (config, exposures) = self.experiment.as_ref()?;
         let user = compared_id(user);
         let arm = config.arm_of(&user);
-        exposures.note(&user, arm, self.clock.now());
+        if self.journal.forgotten().since(&user).is_none() {
+            exposures.note(&user, arm, self.clock.now());
+            self.forget_late(&user);
+        }
         Some(arm)
     }
 

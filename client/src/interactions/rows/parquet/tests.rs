@@ -268,6 +268,8 @@ fn import(bytes: &[u8], config: &ShopDataConfig) -> Result<(u64, DataReport), St
         levels: None,
         // 2024-06-01.
         now: Timestamp(1_717_200_000_000),
+        kept_since: None,
+        forgotten: None,
     };
     read_interactions(&mut *rows, &reading, &mut taken, &mut report).map_err(|error| error.to_string())?;
     Ok((taken.0, report))

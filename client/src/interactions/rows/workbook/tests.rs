@@ -409,6 +409,8 @@ fn dates_are_times_in_the_shops_zone_whatever_time_format_says_and_every_row_is_
         levels: None,
         // 2024-06-01.
         now: Timestamp(1_717_200_000_000),
+        kept_since: None,
+        forgotten: None,
     };
     read_interactions(&mut *rows, &reading, &mut taken, &mut report).unwrap();
     // Noon in Vienna.
