@@ -10,6 +10,7 @@
 //! | [`newcomers`] | places for items that nobody has bought yet |
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
+//! | `shortlist` | lists of a large catalogue without all scores |
 //! | [`shelf`] | all of that at one moment, for many requests |
 //! | [`visit`] | what a customer did lately |
 //! | [`related`] | what is like an item, and what is bought with it |
@@ -27,6 +28,7 @@ pub mod rules_report;
 pub mod service;
 pub mod serving;
 pub mod shelf;
+mod shortlist;
 pub mod visit;
 
 use std::collections::HashSet;
@@ -231,19 +233,6 @@ impl Recommendable {
         shopper.items(self.catalogue.len())
     }
 
-    /// The list of a customer by its scores and the owner's rules, and which of its items stand in places kept for new ones.
-    fn list(
-        &self,
-        customer: Customer<'_>,
-        scores: &[f32],
-        wishes: &RecommendOptions,
-        allowed: impl Fn(u32) -> bool,
-    ) -> (Arranged, HashSet<u32>) {
-        let mut arranged = self.best(customer, scores, wishes, &allowed);
-        let new = self.let_newcomers_in(&mut arranged, customer, wishes, allowed);
-        (arranged, new)
-    }
-
     /// The best items for a customer by their scores and the owner's rules, best first, of those that are `allowed`.
     pub fn best(
         &self,
@@ -282,17 +271,23 @@ impl Recommendable {
                 stack.score(&items, &mut values);
                 values
             }
-            Ranker::Model(model) => {
-                // Reproducible: the same question has the same answer until the model or the history changes.
-                let mut rng = stream(customer.row.unwrap_or_default() as u64, "recommend");
-                let user = match personal {
-                    true => model.fit_user(&self.history_of(customer, items), None, &[], &mut rng),
-                    false => self.nobody(model, &mut rng),
-                };
-                model.score_all(&user)
-            }
+            Ranker::Model(model) => model.score_all(&self.user_of(model, customer).0),
         };
         Scores { values, personal }
+    }
+
+    /// A customer's own vector, and whether it rests on any item; without any, that of nobody in particular.
+    fn user_of(&self, model: &Loaded, customer: Customer<'_>) -> (UserVector, bool) {
+        let items = self.interests_of(customer, &self.items_of(customer));
+        // Reproducible: the same question has the same answer until the model or the history changes.
+        let mut rng = stream(customer.row.unwrap_or_default() as u64, "recommend");
+        match items.is_empty() {
+            true => (self.nobody(model, &mut rng), false),
+            false => {
+                let history = self.history_of(customer, items);
+                (model.fit_user(&history, None, &[], &mut rng), true)
+            }
+        }
     }
 
     /// Why one item would be listed, whatever rules say; it has no items if that is sold no more.
@@ -319,9 +314,21 @@ impl Recommendable {
         wishes: &RecommendOptions,
         allowed: impl Fn(u32) -> bool,
     ) -> Recommendations {
-        let scores = self.scores(customer);
-        let (arranged, new) = self.list(customer, &scores.values, wishes, allowed);
-        self.listing(customer, scores.personal, &arranged, &new, wishes.explain)
+        let (mut arranged, personal) = match &self.ranker {
+            Ranker::Model(model) => {
+                let (user, personal) = self.user_of(model, customer);
+                let short = self.from_shortlist(model, &user, customer, wishes, &allowed);
+                let all = || self.best(customer, &model.score_all(&user), wishes, &allowed);
+                (short.unwrap_or_else(all), personal)
+            }
+            Ranker::Stack(..) => {
+                let scores = self.scores(customer);
+                let arranged = self.best(customer, &scores.values, wishes, &allowed);
+                (arranged, scores.personal)
+            }
+        };
+        let new = self.let_newcomers_in(&mut arranged, customer, wishes, allowed);
+        self.listing(customer, personal, &arranged, &new, wishes.explain)
     }
 
     fn listing(

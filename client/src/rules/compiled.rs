@@ -298,6 +298,13 @@ impl CompiledRules {
         self.pins(kind).any(|pin| pin.row == row)
     }
 
+    /// Whether lists of a kind are the best items that they may have, in the order of their scores: nothing is moved, pinned or
+    /// spread.
+    pub fn takes_the_best(&self, kind: ListKind) -> bool {
+        let moves_nothing = self.masks().shifts[kind as usize].is_empty();
+        moves_nothing && self.rules.file.diversity == 0.0 && self.pins(kind).next().is_none()
+    }
+
     /// How many places of a customer's list are kept for items that nobody has bought here yet.
     pub fn new_items(&self) -> usize {
         self.rules.file.new_items

@@ -1,6 +1,6 @@
 //! A recommender ready to score and to learn: the plan's architecture over a catalogue, with parameters loaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -99,6 +99,7 @@ impl Recommender {
             params,
             items,
             gram,
+            index: OnceLock::new(),
             pace: 1.0,
         }
     }
@@ -165,6 +166,8 @@ pub struct Loaded {
     gram: Vec<f64>,
     /// What the step size of users' own vectors is multiplied by in this round.
     pace: f64,
+    /// Of the items, from when it is first asked for.
+    index: OnceLock<Arc<DotIndex>>,
 }
 
 impl Loaded {
@@ -242,11 +245,23 @@ impl Loaded {
         })
     }
 
-    /// An index over the item vectors, for a model of products.
-    pub fn dot_index(&self) -> Option<DotIndex> {
-        let blank = UserVector::new(vec![0.0; self.network().width()]);
-        self.dot_query(&blank)?;
-        Some(DotIndex::new(self.items.as_slice()?, self.items.ncols()))
+    /// The `k` items of those `allowed` with the highest scores, best first, of equals the earlier; none if [`Self::dot_query`] says
+    /// none. The first call makes an index, which takes a quarter of the items' room.
+    pub fn best_products(
+        &self,
+        user: &UserVector,
+        k: usize,
+        allowed: impl Fn(u32) -> bool,
+    ) -> Option<Vec<(u32, f32)>> {
+        let query = self.dot_query(user)?;
+        let rows = self.items.as_slice()?;
+        let index = self
+            .index
+            .get_or_init(|| Arc::new(DotIndex::new(rows, self.items.ncols())));
+        let mut found = index.top(rows, &[&query], k, |_, row| allowed(row));
+        let head = self.network().head_bias.0;
+        let scored = found.pop()?.into_iter();
+        Some(scored.map(|(row, product)| (row, product + head)).collect())
     }
 
     /// Item vectors, features included. Shape: `[items, width]`.

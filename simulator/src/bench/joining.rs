@@ -9,6 +9,8 @@ use souk_common::channels::{Channel, Channels, LowRank, content};
 use souk_common::clock::Stopwatch;
 use souk_common::dataset::{Dataset, History};
 use souk_common::features::Features;
+use souk_common::model::dot_index::DotIndex;
+use souk_common::numeric::dot;
 use souk_common::params::Weight;
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::release::collaborative::CollaborativeStatistic;
@@ -154,6 +156,46 @@ pub(super) fn stack(short: bool) -> anyhow::Result<Vec<Row>> {
         });
     }
     Ok(rows)
+}
+
+/// `top10_1000000x64`: the best of a million items by a model of products, one customer at a time and 64 together, one core, beside
+/// all products in f32.
+pub(super) fn best_products(short: bool) -> Vec<Row> {
+    let (items, width, together) = (if short { 100_000 } else { 1_000_000 }, 64, 64);
+    let mut rng = stream(1, "bench products");
+    let mut vector = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let rows = vector(items * width);
+    let queries: Vec<Vec<f32>> = (0..together).map(|_| vector(width)).collect();
+    let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
+    let index = DotIndex::new(&rows, width);
+    let fastest = |times: usize, run: &mut dyn FnMut()| -> f64 {
+        let timed = (0..times).map(|_| {
+            let watch = Stopwatch::start();
+            run();
+            watch.secs() * 1e3
+        });
+        timed.fold(f64::INFINITY, f64::min)
+    };
+    let all = fastest(10, &mut || {
+        let scores: Vec<f32> = rows.chunks_exact(width).map(|row| dot(row, queries[0])).collect();
+        black_box(scores);
+    });
+    let one = fastest(20, &mut || {
+        black_box(index.top(&rows, &queries[..1], 10, |_, _| true));
+    });
+    let many = fastest(3, &mut || {
+        black_box(index.top(&rows, &queries, 10, |_, _| true));
+    }) / together as f64;
+    let row = |name: &str, ms: f64, most: f64| {
+        let row = Row::new(format!("{name}_{items}x{width}"), ms, "ms")
+            .with("items", items)
+            .with("all_products_ms", all);
+        match short {
+            true => row,
+            false => row.bound(ms <= most, format!("at most {most} ms")),
+        }
+    };
+    vec![row("top10", one, 4.0), row("top10_of_64", many, 1.4)]
 }
 
 /// A made-up shop.

@@ -128,7 +128,11 @@ impl Theme {
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
             Self::ReleaseCustomer => joining::customer(short)?,
             Self::Tower => joining::tower(short)?,
-            Self::Stack => joining::stack(short)?,
+            Self::Stack => {
+                let mut rows = joining::stack(short)?;
+                rows.extend(joining::best_products(short));
+                rows
+            }
         })
     }
 }
