@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use anyhow::ensure;
 use souk_common::terminal::tell;
 
 use super::{Place, ask, say, strange};
@@ -10,12 +11,13 @@ use crate::control::{Answer, Question};
 use crate::folder::Folder;
 use crate::interactions::erase::erase;
 use crate::membership::Membership;
+use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Leave {
     #[command(flatten)]
     place: Place,
-    /// Destroy the store of interactions afterwards, without asking; also when the shop has left before.
+    /// Destroy the store of interactions and customers' vectors afterwards, without asking; also when the shop has left before.
     #[arg(long, conflicts_with = "keep")]
     erase: bool,
     /// Keep the store of interactions, without asking.
@@ -62,9 +64,54 @@ fn owner_wants_to_erase() -> anyhow::Result<bool> {
 
 fn erased(folder: &Folder) -> anyhow::Result<String> {
     let files = erase(folder)?;
+    let vectors = match without_vectors(folder) {
+        Ok(()) => "So are customers' vectors that training left behind.".to_owned(),
+        Err(error) => format!(
+            "Customers' vectors that training left behind are still in {}: {error:#}. The same command again removes them.",
+            folder.store().display()
+        ),
+    };
     Ok(format!(
-        "The store of interactions is destroyed: {files} files were written over and removed. Your own files stay, and any \
-         backups. Customers' vectors that training left behind are in {}.",
-        folder.store().display()
+        "The store of interactions is destroyed: {files} files were written over and removed. {vectors} Your own files stay, and any backups."
     ))
+}
+
+/// Takes all customers' vectors out of the shop's database; opened again, it is written anew.
+fn without_vectors(folder: &Folder) -> anyhow::Result<()> {
+    if folder.store().is_file() {
+        Store::open_patiently(folder)?.keep_vectors_of(|_| false)?;
+        ensure!(
+            !Store::open_patiently(folder)?.has_remains()?,
+            "another program has it open"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use souk_common::ids::Digest;
+
+    use super::*;
+    use crate::store::vector_name;
+
+    #[test]
+    fn what_is_erased_leaves_no_customers_vector_in_any_byte() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::new(dir.path());
+        let name = vector_name(&Digest::of(b"plan"), "anna@example.com");
+        let store = Store::open(&folder).expect("a store");
+        store
+            .store_vectors([(name.as_str(), vec![7; 256])])
+            .expect("stored");
+        assert!(erased(&folder).expect("said").contains("are still in"));
+        drop(store);
+        assert!(
+            erased(&folder)
+                .expect("said")
+                .contains("So are customers' vectors")
+        );
+        let bytes = std::fs::read(folder.store()).expect("the database");
+        assert!(!bytes.windows(4).any(|bytes| bytes == b"anna"));
+    }
 }

@@ -317,7 +317,7 @@ impl Recommendable {
         let (mut arranged, personal) = match &self.ranker {
             Ranker::Model(model) => {
                 let (user, personal) = self.user_of(model, customer);
-                let short = self.from_shortlist(model, &user, customer, wishes, &allowed);
+                let short = self.shortlisted(model, &user, customer, wishes, &allowed);
                 let all = || self.best(customer, &model.score_all(&user), wishes, &allowed);
                 (short.unwrap_or_else(all), personal)
             }

@@ -11,7 +11,7 @@ use crate::rules::file::ListKind;
 impl Recommendable {
     /// The same list as from the scores of all items, but for rounding of these; none where it takes them all: the catalogue is
     /// small, the model makes no products, rules move, pin or spread items, or leave too few of the shortlist.
-    pub(super) fn from_shortlist(
+    pub(super) fn shortlisted(
         &self,
         model: &Loaded,
         user: &UserVector,
@@ -30,7 +30,7 @@ impl Recommendable {
         };
         let allowed = |row| self.rules.may_list(row, kind) && !own.contains(&row) && allowed(row);
         // Variants of one product stand in a list once, brands so often.
-        let shortlist = model.best_products(user, SPARE_PER_PLACE * wishes.k + SPARE, &allowed)?;
+        let shortlist = model.best_products(user, SPARE_PER_PLACE * wishes.k + SPARE, allowed)?;
         let wanted = Wanted {
             kind,
             k: wishes.k,
@@ -90,7 +90,7 @@ mod tests {
         let user = lists.user_of(model, customer).0;
         let even: fn(u32) -> bool = |row| row.is_multiple_of(2);
         let short = lists
-            .from_shortlist(model, &user, customer, &wishes, even)
+            .shortlisted(model, &user, customer, &wishes, even)
             .expect("nothing is in its way");
         let all = lists.best(customer, &lists.scores(customer).values, &wishes, even);
         let rows = |list: &Arranged| list.items.iter().map(|(row, _)| *row).collect::<Vec<_>>();
@@ -107,11 +107,7 @@ mod tests {
         }
         // So few are allowed that the shortlist runs dry.
         let few: fn(u32) -> bool = |row| row < 100;
-        assert!(
-            lists
-                .from_shortlist(model, &user, customer, &wishes, few)
-                .is_none()
-        );
+        assert!(lists.shortlisted(model, &user, customer, &wishes, few).is_none());
         // Of ten products one is the customer's: i0, i3 and i9 are variants of it.
         assert_eq!(listed(few).len(), 10);
     }
