@@ -7,15 +7,16 @@
 use std::cmp::Ordering;
 
 use crate::numeric::dot;
-use crate::numeric::kernels::coded_dots::{LANES, TILE, Tile, most_query};
+use crate::numeric::kernels::coded_dots::{Bounds, EIGHT, LANES, TILE, Tile, most_query};
 
 /// Rows in 8 bits a number, with what each loses by that.
 #[derive(Clone, Debug)]
 pub struct DotIndex {
+    rows: usize,
     width: usize,
     /// `width` up to a multiple of [`LANES`].
     padded: usize,
-    /// Shape: `[rows, padded]`.
+    /// Shape: `[rows up to a multiple of eight, padded]`; what is beyond them is 0.
     codes: Vec<i8>,
     /// What a code of 1 stands for; one a row.
     scales: Vec<f32>,
@@ -34,7 +35,8 @@ impl DotIndex {
         let mut index = Self {
             width,
             padded,
-            codes: vec![0; count * padded],
+            rows: count,
+            codes: vec![0; count.next_multiple_of(EIGHT) * padded],
             scales: Vec::with_capacity(count),
             errors: Vec::with_capacity(count),
         };
@@ -58,17 +60,20 @@ impl DotIndex {
             // Rounded up.
             index.errors.push((error * 1.000_001) as f32 + f32::MIN_POSITIVE);
         }
+        let whole = count.next_multiple_of(EIGHT);
+        index.scales.resize(whole, 0.0);
+        index.errors.resize(whole, 0.0);
         index
     }
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.scales.len()
+        self.rows
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.scales.is_empty()
+        self.rows == 0
     }
 
     /// For each query the `k` rows of those `allowed` (by query and row) with the highest products, best first, of equals the
@@ -87,36 +92,29 @@ impl DotIndex {
             .iter()
             .map(|query| Asked::new(query, self.padded, k))
             .collect();
-        let (mut tile, mut sums) = (Tile::new(), [0; TILE]);
+        let mut tile = Tile::default();
         let tiles = self.codes.chunks(TILE * self.padded.max(1));
         for (first, codes) in (0..).step_by(TILE).zip(tiles).filter(|_| k > 0) {
-            tile.load(codes, self.padded);
-            let end = (first + TILE).min(self.len());
+            tile.load(codes, self.padded, queries.len());
+            let end = first + codes.len() / self.padded;
             let (scales, errors) = (&self.scales[first..end], &self.errors[first..end]);
             for (at, asked) in asked.iter_mut().enumerate() {
-                tile.dots(&asked.codes, &mut sums);
-                let (step, length) = (asked.step, asked.length);
-                for ((sums, scales), (errors, first)) in sums
-                    .chunks(EIGHT)
-                    .zip(scales.chunks(EIGHT))
-                    .zip(errors.chunks(EIGHT).zip((first..).step_by(EIGHT)))
-                {
-                    let bound = |at: usize| sums[at] as f32 * (scales[at] * step) + errors[at] * length;
-                    let least = asked.least;
-                    // Without a branch, eight at once.
-                    let any = (0..scales.len()).fold(false, |any, at| any | (bound(at) > least));
-                    if !any {
-                        continue;
-                    }
-                    for row in (0..scales.len())
-                        .filter(|at| bound(*at) > least)
-                        .map(|at| first + at)
-                    {
-                        if allowed(at, row as u32) {
-                            let values = &rows[row * self.width..][..self.width];
-                            // Of zeros there is one.
-                            asked.offer(row as u32, dot(values, asked.query) + 0.0);
-                        }
+                let bounds = Bounds {
+                    scales,
+                    errors,
+                    step: asked.step,
+                    length: asked.length,
+                    least: asked.least,
+                };
+                let mut above = tile.above(&asked.codes, &bounds);
+                while above != 0 {
+                    let row = first + above.trailing_zeros() as usize;
+                    above &= above - 1;
+                    // Rows that stand there to make whole eights are none.
+                    if row < self.rows && allowed(at, row as u32) {
+                        let values = &rows[row * self.width..][..self.width];
+                        // Of zeros there is one.
+                        asked.offer(row as u32, dot(values, asked.query) + 0.0);
                     }
                 }
             }
@@ -180,7 +178,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-const EIGHT: usize = 8;
 const MOST_AT_FIRST: usize = 1024;
 
 #[cfg(test)]
