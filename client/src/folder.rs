@@ -14,7 +14,7 @@
 //! | `stack.json` | weights of the shop's own stack; fitted again if it is gone |
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `experiment/` | who saw which arm's lists, by experiment |
-//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
+//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense, `rules.previous.toml` what the page replaced |
 //! | `feeds/` | what was taken of product feeds |
 //! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
@@ -120,6 +120,11 @@ impl Folder {
     /// `rules.last-good.toml`.
     pub fn last_good_rules(&self) -> PathBuf {
         self.path.join("rules.last-good.toml")
+    }
+
+    /// `rules.previous.toml`.
+    pub fn previous_rules(&self) -> PathBuf {
+        self.path.join("rules.previous.toml")
     }
 
     /// `item-states.jsonl`.

@@ -321,7 +321,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
         Question::Gain => lists.gain().map(Answer::Gain),
         Question::Serving => lists.serving().map(Answer::Serving),
         Question::Rules { user } => {
-            let report = crate::recommend::rules_report::report(lists, user.as_deref());
+            let report = crate::recommend::rules_report::report(lists, None, user.as_deref());
             report.map(|report| Answer::Rules(Box::new(report)))
         }
         _ => Err(anyhow::anyhow!("this is no question about lists")),

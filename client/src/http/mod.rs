@@ -115,7 +115,7 @@ impl Api {
         let now = self.clock.now();
         let shelf = self.lists.renew_shelf(now);
         if let Some(page) = self.page.get() {
-            page.renew(shelf.as_ref(), now);
+            page.renew(shelf.as_ref(), self.news(now), now);
         }
         shelf?;
         self.live.forget_before(now - KEPT_LIVE);

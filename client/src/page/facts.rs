@@ -12,6 +12,7 @@ use crate::config::ShopConfig;
 use crate::control::charged::{ChargedKind, kinds};
 use crate::control::{Answer, Budget, NextRound, Question, Service};
 use crate::data::DataReport;
+use crate::experiment::report::ExperimentReport;
 use crate::folder::Folder;
 use crate::interactions::outcome::ImportState;
 use crate::interactions::refresh::refresh;
@@ -46,6 +47,18 @@ pub(crate) struct Facts {
     /// None where no catalogue has come from the federation.
     pub(crate) unmatched: Option<Found<AllUnmatched>>,
     pub(crate) keys: Found<Peers>,
+    /// What the owner should know of the rules for lists; a line each.
+    pub(crate) rules_told: Vec<String>,
+    /// None where there is no experiment.
+    pub(crate) experiment: Option<Found<ExperimentReport>>,
+}
+
+/// What the HTTP service says with each look.
+pub struct ServiceNews {
+    /// What the owner should know of the rules for lists; a line each.
+    pub rules_told: Vec<String>,
+    /// None where there is no experiment; else what came of it, or why that is not known.
+    pub experiment: Option<Result<ExperimentReport, String>>,
 }
 
 /// What makes lists.
@@ -116,7 +129,12 @@ impl FactsReader {
     }
 
     /// As of `now`; `shelf` is what makes lists, or why there is nothing new.
-    pub(crate) fn read(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) -> Facts {
+    pub(crate) fn read(
+        &self,
+        shelf: Result<&Arc<Shelf>, &anyhow::Error>,
+        news: ServiceNews,
+        now: Timestamp,
+    ) -> Facts {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let config =
             ShopConfig::load(&self.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
@@ -153,6 +171,8 @@ impl FactsReader {
                 Ok(_) => self.keys(&mut kept, now),
                 Err(error) => Err(format!("{error:#}")),
             },
+            rules_told: news.rules_told,
+            experiment: news.experiment,
         }
     }
 

@@ -17,14 +17,14 @@ use super::facts::Facts;
 use super::layout::{self, Place};
 use super::live::Streams;
 use super::session::same;
-use super::views::{customer, data, gain, keys, left, privacy, rounds, signin, today, unmatched};
+use super::views::{customer, data, experiment, gain, keys, left, privacy, rounds, signin, today, unmatched};
 use super::visitor::Visitor;
-use super::{CustomerLists, Page};
+use super::{CustomerLists, Page, rules_form};
 
 #[derive(Clone)]
-struct Served {
-    page: Arc<Page>,
-    lists: Arc<dyn CustomerLists>,
+pub(super) struct Served {
+    pub(super) page: Arc<Page>,
+    pub(super) lists: Arc<dyn CustomerLists>,
     streams: Arc<Streams>,
 }
 
@@ -41,7 +41,8 @@ pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router 
         .route("/signin", get(signin_form).post(sign_in))
         .route("/signout", post(sign_out))
         .route("/events-stream", get(changes));
-    for place in Place::ALL.into_iter().filter(|place| *place != Place::Customer) {
+    let others = |place: &Place| !matches!(place, Place::Customer | Place::Rules);
+    for place in Place::ALL.into_iter().filter(others) {
         let show = move |State(served): State<Served>, Extension(visitor): Extension<Visitor>| async move {
             served.show(&visitor, place)
         };
@@ -50,6 +51,7 @@ pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router 
     routes
         .layer(middleware::from_fn_with_state(Arc::clone(page), door))
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
+        .merge(rules_form::router(page))
         .with_state(served)
 }
 
@@ -68,14 +70,15 @@ impl Served {
                 Place::Rounds => rounds::view(visitor.language, facts, &self.page.heard()),
                 Place::Unmatched => unmatched::view(visitor.language, facts),
                 Place::Keys => keys::view(visitor.language, facts),
-                Place::Customer => html! {},
+                Place::Experiment => experiment::view(visitor.language, facts, now),
+                Place::Customer | Place::Rules => html! {},
             },
         };
         frame(visitor, facts.as_deref(), place, &body)
     }
 }
 
-fn frame(visitor: &Visitor, facts: Option<&Facts>, place: Place, body: &Markup) -> Markup {
+pub(super) fn frame(visitor: &Visitor, facts: Option<&Facts>, place: Place, body: &Markup) -> Markup {
     let shop = facts
         .and_then(|facts| facts.shop.as_ref())
         .map(|shop| shop.as_str());
