@@ -61,10 +61,15 @@ export async function lookUp(visit, customer) {
 /** Updates have left under masks, and the bytes of one are what the page says they are. */
 export async function updates(visit) {
   const { context, page } = await visit();
-  await page.goto("/left");
-  const rows = await page.locator("#uploads tbody tr").count();
-  ensure(rows > 0, "nothing has left");
   const link = page.locator("#uploads a[download]").first();
+  // The bytes of the last rounds are kept, and what the page lists is read every half minute.
+  for (let tries = 0; tries < 30; tries += 1) {
+    await page.goto("/left");
+    if (await link.count()) break;
+    await page.waitForTimeout(2_000);
+  }
+  const rows = await page.locator("#uploads tbody tr").count();
+  ensure(await link.count(), `of ${rows} updates none can be had`);
   const said = Number((await link.textContent()).replace(/\D/g, ""));
   const answer = await context.request.get(await link.getAttribute("href"));
   const bytes = (await answer.body()).length;
@@ -73,8 +78,41 @@ export async function updates(visit) {
   return `${rows} updates, one of ${bytes} bytes`;
 }
 
-/** Not there yet. */
-export async function rules(visit) {
-  const { context } = await visit();
+/** Rules: an error is said at its field, a preview changes nothing, and what is saved is in force in the next list. */
+export async function rules(visit, federation) {
+  const { context, page, troubles } = await visit();
+  const listed = async () => {
+    await page.goto(`/customer?user=${federation.customer}`);
+    return page.locator("#recommended tbody th code").allTextContents();
+  };
+  const send = async (text, button) => {
+    await page.fill("#text", text);
+    await page.fill("#user", federation.customer);
+    await page.click(`#rules button[value=${button}]`);
+  };
+  const [best] = await listed();
+  await page.goto("/rules");
+  await send("[[filter]]\nkeep = 'prise < 5'", "preview");
+  const trouble = page.locator("#rules-trouble");
+  ensure(/line 2.*column 1/s.test(await trouble.textContent()), `the error is said as ${await trouble.textContent()}`);
+  ensure((await page.getAttribute("#text", "aria-describedby")).includes("rules-trouble"), "the field does not name its error");
+  // A browser's console has the refusal's status.
+  troubles();
+  const text = `never = [${JSON.stringify(best)}]\n`;
+  await send(text, "preview");
+  ensure((await page.locator("#left-out").textContent()).includes(best), `the preview does not leave out ${best}`);
+  ensure((await listed()).includes(best), "a preview has changed a list");
+  await page.goto("/rules");
+  await send(text, "save");
+  await page.locator("#saved").waitFor();
+  ensure(!(await listed()).includes(best), `${best} is listed although it is saved under never`);
+  await page.goto("/rules");
+  ensure((await page.inputValue("#text")) === text, "the page does not show what was saved");
+  await send("", "save");
+  await page.locator("#saved").waitFor();
+  ensure((await listed()).includes(best), "without rules the list is another");
+  const found = troubles();
+  ensure(found.length === 0, found.join("; "));
   await context.close();
+  return `${best} taken out and let in again`;
 }

@@ -22,7 +22,7 @@ if (!options.souk) {
   process.exit(64);
 }
 
-const PLACES = ["/", "/left", "/privacy", "/gain", "/data", "/rounds", "/customer", "/unmatched", "/keys"];
+const PLACES = ["/", "/left", "/privacy", "/gain", "/data", "/rounds", "/customer", "/rules", "/experiment", "/unmatched", "/keys"];
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const LOCALES = { en: "en-GB", zh: "zh-CN" };
@@ -100,6 +100,34 @@ async function walk(name, lang, settings, storageState, places) {
   await context.close();
 }
 
+/** The pictures of the docs: small, and without what a phone's screen does not show at once. */
+async function pictures(storageState) {
+  // Of a day on which there is nothing to do: all rounds are over, and lists were made from what they taught.
+  const first = await open(DESKTOP, storageState);
+  for (let tries = 0; tries < 150; tries += 1) {
+    await first.page.goto("/rounds");
+    const isOver = (await first.page.locator("#next p.good, #next p.bad").count()) === 0;
+    await first.page.goto("/");
+    const isFresh = (await first.page.locator("#sentence").textContent()).includes("all shops");
+    if (isOver && isFresh) break;
+    await first.page.waitForTimeout(2_000);
+  }
+  await first.context.close();
+  mkdirSync(options.pictures, { recursive: true });
+  for (const [file, place, size] of [
+    ["today", "/", DESKTOP],
+    ["today-phone", "/", PHONE],
+    ["customer", `/customer?user=${federation.customer}`, DESKTOP],
+    ["privacy", "/privacy", DESKTOP],
+  ]) {
+    const { context, page } = await open({ ...size, locale: LOCALES.en }, storageState);
+    await page.goto(place);
+    await page.screenshot({ path: join(options.pictures, `${file}.png`) });
+    await context.close();
+  }
+  return options.pictures;
+}
+
 try {
   if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
   const token = readFileSync(join(federation.dir, "http", "token"), "utf8").trim();
@@ -131,6 +159,7 @@ try {
     await attempt(`rules: an error, a preview, saved${how}`, () => rules(visit, federation));
     await attempt(`sign in by the token, sign out${how}`, () => signOut((settings) => open({ ...settings, javaScriptEnabled }), token));
   }
+  if (options.pictures) await attempt("pictures", () => pictures(session));
 } finally {
   await browser.close();
   await federation.end();
