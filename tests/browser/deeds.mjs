@@ -63,7 +63,7 @@ export async function updates(visit) {
   const { context, page } = await visit();
   const link = page.locator("#uploads a[download]").first();
   // The bytes of the last rounds are kept, and what the page lists is read every half minute.
-  for (let tries = 0; tries < 30; tries += 1) {
+  for (let tries = 0; tries < 60; tries += 1) {
     await page.goto("/left");
     if (await link.count()) break;
     await page.waitForTimeout(2_000);
@@ -91,9 +91,14 @@ export async function rules(visit, federation) {
     await page.click(`#rules button[value=${button}]`);
   };
   const [best] = await listed();
-  await page.goto("/rules");
-  await send("[[filter]]\nkeep = 'prise < 5'", "preview");
   const trouble = page.locator("#rules-trouble");
+  // While lists are made from new data, the page says that nothing can be tried.
+  for (let tries = 0; tries < 60; tries += 1) {
+    await page.goto("/rules");
+    await send("[[filter]]\nkeep = 'prise < 5'", "preview");
+    if (!(await trouble.textContent()).includes("lists are being made")) break;
+    await page.waitForTimeout(2_000);
+  }
   ensure(/line 2.*column 1/s.test(await trouble.textContent()), `the error is said as ${await trouble.textContent()}`);
   ensure((await page.getAttribute("#text", "aria-describedby")).includes("rules-trouble"), "the field does not name its error");
   // A browser's console has the refusal's status.

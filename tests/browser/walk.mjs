@@ -114,17 +114,18 @@ async function pictures(storageState) {
   }
   await first.context.close();
   mkdirSync(options.pictures, { recursive: true });
-  for (const [file, place, size] of [
+  for (const [file, place, size, part] of [
     ["today", "/", DESKTOP],
     ["today-phone", "/", PHONE],
-    ["customer", `/customer?user=${federation.customer}`, DESKTOP],
+    ["customer", `/customer?user=${federation.customer}`, DESKTOP, "#list"],
     ["privacy", "/privacy", DESKTOP],
   ]) {
     const { context, page } = await open({ ...size, locale: LOCALES.en }, storageState);
     await page.goto(place);
-    await page.screenshot({ path: join(options.pictures, `${file}.png`) });
+    await (part ? page.locator(part) : page).screenshot({ path: join(options.pictures, `${file}.png`) });
     await context.close();
   }
+  console.log(await federation.client("recommend", federation.customer, "-k", "3", "--explain"));
   return options.pictures;
 }
 
@@ -155,10 +156,10 @@ try {
     const how = javaScriptEnabled ? "" : " without scripts";
     const visit = () => open({ ...DESKTOP, javaScriptEnabled }, session);
     await attempt(`a customer is looked up${how}`, () => lookUp(visit, federation.customer));
-    await attempt(`what left can be had byte for byte${how}`, () => updates(visit));
     await attempt(`rules: an error, a preview, saved${how}`, () => rules(visit, federation));
     await attempt(`sign in by the token, sign out${how}`, () => signOut((settings) => open({ ...settings, javaScriptEnabled }), token));
   }
+  await attempt("what left can be had byte for byte", () => updates(() => open(DESKTOP, session)));
   if (options.pictures) await attempt("pictures", () => pictures(session));
 } finally {
   await browser.close();

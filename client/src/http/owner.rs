@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::ensure;
 use souk_common::clock::Timestamp;
 use souk_common::ids::Digest;
 
@@ -97,6 +98,10 @@ impl CustomerLists for Api {
     }
 
     fn try_rules(&self, text: &str, user: Option<&str>) -> anyhow::Result<RulesReport> {
+        ensure!(
+            !self.lists.wait_for_a_fit()?,
+            "lists are being made from new data just now, which takes a minute or more: try again then"
+        );
         let is_known = |user: &&str| {
             let shelf = self.lists.shelf();
             shelf.is_some_and(|shelf| shelf.customer(user).is_some())
@@ -106,6 +111,7 @@ impl CustomerLists for Api {
 
     fn save_rules(&self, was: Digest, text: &str) -> Result<(), RulesNotWritten> {
         self.lists.rules.replace(was, text)?;
+        // They were tried just before, so that lists do not wait for a fit.
         if let Err(error) = self.lists.renew_shelf(self.clock.now()) {
             // The page says so as well, as soon as it is shown.
             tracing::warn!(

@@ -83,17 +83,17 @@ pub(super) fn page(
     let words = visitor.language.words();
     let reloads = place == Place::Today;
     let menu = html! {
+        @if let Some(session) = &visitor.session {
+            form id="signout" method="post" action="/signout" {
+                input type="hidden" name="form_token" value=(session.form_token);
+                button type="submit" { (words.sign_out) }
+            }
+        }
         nav id="menu" aria-label=(words.menu) {
             ul {
                 @for other in Place::ALL {
                     li { a href=(other.path()) aria-current=[(other == place).then_some("page")] { (other.name(words)) } }
                 }
-            }
-        }
-        @if let Some(session) = &visitor.session {
-            form id="signout" method="post" action="/signout" {
-                input type="hidden" name="form_token" value=(session.form_token);
-                button type="submit" { (words.sign_out) }
             }
         }
     };

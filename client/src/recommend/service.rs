@@ -241,6 +241,16 @@ impl ListService {
         Ok(made)
     }
 
+    /// Whether lists of what is there now wait for a fit.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn wait_for_a_fit(&self) -> anyhow::Result<bool> {
+        let source = self.source()?;
+        let is_fitted = |stack: &Arc<ShopStack>| stack.catalogue() == source.sources.catalogue_digest;
+        Ok(source.model.is_none() && !self.stack().as_ref().is_some_and(is_fitted))
+    }
+
     /// Rules that are not in force, over what lists are made of now: those of `text`, or else of `rules.toml`.
     ///
     /// # Errors

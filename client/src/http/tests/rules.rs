@@ -274,7 +274,7 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
     let filter = NotListed::Filter("category == \"c0\"".to_owned());
     assert_eq!(
         (why("item-10"), why("item-00")),
-        (Some(filter), None),
+        (Some(filter), Some(NotListed::Never)),
         "{report:?}"
     );
     for said in ["moves no item: brand == \"x\"", "\"item-77\""] {
