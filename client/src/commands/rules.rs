@@ -120,7 +120,7 @@ fn text(report: &RulesReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::rules_report::{LeftOut, RuleReport};
+    use crate::recommend::rules_report::{RuleReport, TakenOut};
 
     #[test]
     fn a_report_says_counts_warnings_and_both_lists() {
@@ -148,7 +148,7 @@ mod tests {
             user: None,
             before: vec![item("i1", &[]), item("i2", &[])],
             after: vec![item("i2", &["pinned to place 1"])],
-            left_out: vec![LeftOut {
+            left_out: vec![TakenOut {
                 item_id: "i1".into(),
                 title: "Tea".into(),
                 why: NotListed::Filter("price < 50".into()),

@@ -5,7 +5,7 @@
 //! | [`session`] | one-time links, sessions |
 //! | [`facts`] | what is shown, read by the thread that imports and fits |
 //! | [`door`], [`visitor`] | language, session, origin and headers of every request |
-//! | [`routes`], [`rules_form`] | what can be asked; how rules are tried and saved |
+//! | [`served`], [`routes`], [`rules_form`] | what routes have at hand; what can be asked; how rules are tried and saved |
 //! | [`live`] | that something has changed, by server-sent events |
 //! | [`words`] | all texts, a file a language |
 //! | [`layout`], [`chart`] | what all pages share; figures as pictures |
@@ -20,6 +20,7 @@ mod layout;
 mod live;
 mod routes;
 mod rules_form;
+mod served;
 pub mod session;
 #[cfg(test)]
 mod tests;

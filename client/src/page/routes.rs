@@ -13,20 +13,12 @@ use serde::Deserialize;
 use souk_common::ids::Digest;
 
 use super::door::{door, redirect, session_cookie};
-use super::facts::Facts;
-use super::layout::{self, Place};
-use super::live::Streams;
+use super::layout::Place;
+use super::served::{Served, frame};
 use super::session::same;
 use super::views::{customer, data, experiment, gain, keys, left, privacy, rounds, signin, today, unmatched};
 use super::visitor::Visitor;
 use super::{CustomerLists, Page, rules_form};
-
-#[derive(Clone)]
-pub(super) struct Served {
-    pub(super) page: Arc<Page>,
-    pub(super) lists: Arc<dyn CustomerLists>,
-    streams: Arc<Streams>,
-}
 
 /// All routes, behind the door.
 pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router {
@@ -76,13 +68,6 @@ impl Served {
         };
         frame(visitor, facts.as_deref(), place, &body)
     }
-}
-
-pub(super) fn frame(visitor: &Visitor, facts: Option<&Facts>, place: Place, body: &Markup) -> Markup {
-    let shop = facts
-        .and_then(|facts| facts.shop.as_ref())
-        .map(|shop| shop.as_str());
-    layout::page(visitor, shop, place, facts.map(|facts| facts.at), body)
 }
 
 fn starting(visitor: &Visitor) -> Markup {

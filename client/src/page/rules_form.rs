@@ -14,7 +14,7 @@ use souk_common::ids::Digest;
 use super::Page;
 use super::door::{door, redirect};
 use super::layout::Place;
-use super::routes::{Served, frame};
+use super::served::{Served, frame};
 use super::views::rules::{self, Draft, Outcome};
 use super::views::signin;
 use super::visitor::Visitor;

@@ -27,12 +27,12 @@ pub struct RulesReport {
     pub after: Vec<Recommended>,
     /// What stood in the list without them and does not with them, and why.
     #[serde(default)]
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<TakenOut>,
 }
 
 /// An item that rules take out of a list.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct LeftOut {
+pub struct TakenOut {
     /// Its id.
     pub item_id: String,
     /// May be empty.
@@ -96,7 +96,7 @@ pub fn report(lists: &ListService, text: Option<&str>, user: Option<&str>) -> an
         let row = shelf.catalogue.row(&item.item_id);
         row.and_then(|row| shelf.rules.why_not(row, ListKind::Recommendations))
     };
-    let left_out = before.items.iter().filter(stays).map(|item| LeftOut {
+    let left_out = before.items.iter().filter(stays).map(|item| TakenOut {
         item_id: item.item_id.clone(),
         title: item.title.clone(),
         why: why(item).unwrap_or(NotListed::Others),
