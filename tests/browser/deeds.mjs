@@ -90,7 +90,6 @@ export async function rules(visit, federation) {
     await page.fill("#user", federation.customer);
     await page.click(`#rules button[value=${button}]`);
   };
-  const [best] = await listed();
   const trouble = page.locator("#rules-trouble");
   // While lists are made from new data, the page says that nothing can be tried.
   for (let tries = 0; tries < 60; tries += 1) {
@@ -103,6 +102,8 @@ export async function rules(visit, federation) {
   ensure((await page.getAttribute("#text", "aria-describedby")).includes("rules-trouble"), "the field does not name its error");
   // A browser's console has the refusal's status.
   troubles();
+  const [best] = await listed();
+  await page.goto("/rules");
   const text = `never = [${JSON.stringify(best)}]\n`;
   await send(text, "preview");
   ensure((await page.locator("#left-out").textContent()).includes(best), `the preview does not leave out ${best}`);

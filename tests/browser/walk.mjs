@@ -100,20 +100,25 @@ async function walk(name, lang, settings, storageState, places) {
   await context.close();
 }
 
+/** Until all rounds are over, and lists were made from what they taught: what is looked at then changes no more by itself. */
+async function settle(storageState) {
+  const { context, page } = await open(DESKTOP, storageState);
+  for (let tries = 0; tries < 150; tries += 1) {
+    await page.goto("/rounds");
+    const goesOn = await page.locator("#next p.good, #next p.bad").count();
+    await page.goto("/");
+    const isFresh = (await page.locator("#card-lists").textContent()).includes("from round");
+    if (!goesOn && isFresh) {
+      await context.close();
+      return `after ${tries} looks`;
+    }
+    await page.waitForTimeout(2_000);
+  }
+  throw new Error("the federation's rounds were not over, and lists not made from them, within five minutes");
+}
+
 /** The pictures of the docs: small, and without what a phone's screen does not show at once. */
 async function pictures(storageState) {
-  // Of a day on which there is nothing to do: all rounds are over, and lists were made from what they taught.
-  const first = await open(DESKTOP, storageState);
-  for (let tries = 0; tries < 150; tries += 1) {
-    await first.page.goto("/rounds");
-    const isOver = (await first.page.locator("#next p.good, #next p.bad").count()) === 0;
-    await first.page.goto("/");
-    const isFresh = (await first.page.locator("#sentence").textContent()).includes("all shops");
-    if (isOver && isFresh) break;
-    await first.page.waitForTimeout(2_000);
-  }
-  await first.context.close();
-  mkdirSync(options.pictures, { recursive: true });
   for (const [file, place, size, part] of [
     ["today", "/", DESKTOP],
     ["today-phone", "/", PHONE],
@@ -152,6 +157,7 @@ try {
     report(`keyboard ${place}`, troubles, `${reached} stops`);
     await context.close();
   }
+  await attempt("all rounds are over", () => settle(session));
   for (const javaScriptEnabled of [true, false]) {
     const how = javaScriptEnabled ? "" : " without scripts";
     const visit = () => open({ ...DESKTOP, javaScriptEnabled }, session);

@@ -117,9 +117,10 @@ fn ends(stays_up: bool) -> &'static [&'static str] {
     }
 }
 
-/// `round 3/60 ...` -> 3.
+/// `2026-11-29T12:00:00Z round 3/60 published...` -> 3: all but a coordinator's first line begin with the time.
 fn round_of(line: &str) -> Option<u64> {
-    line.strip_prefix("round ")?
+    let (_, said) = line.split_once(' ')?;
+    said.strip_prefix("round ")?
         .split(['/', ' '])
         .next()?
         .parse()
@@ -137,8 +138,11 @@ mod tests {
 
     #[test]
     fn only_lines_about_a_round_have_a_round() {
-        assert_eq!(round_of("round 3/60 published"), Some(3));
+        assert_eq!(
+            round_of("2026-11-29T12:00:00Z round 3/60 published: 5 of 5 shops"),
+            Some(3)
+        );
         assert_eq!(round_of("listening on 127.0.0.1:1"), None);
-        assert_eq!(round_of("round x/60"), None);
+        assert_eq!(round_of("2026-11-29T12:00:00Z round x/60"), None);
     }
 }
