@@ -15,7 +15,7 @@
 //! | `events/` | what a web shop reported: a journal of JSON lines, one file a day |
 //! | `experiment/` | who saw which arm's lists, by experiment |
 //! | `forgotten.json` | salted digests of customers who were forgotten (0600) |
-//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense |
+//! | `rules.toml` | what the owner decides of lists; `rules.last-good.toml` is the last one that made sense, `rules.previous.toml` what the page replaced |
 //! | `feeds/` | what was taken of product feeds, and what was fetched of those by address |
 //! | `item-states.jsonl` | stock, prices and hidden items, as the web shop said them |
 //! | `http/` | secrets of the HTTP service (0600): its token, and the key of customers' tokens |
@@ -126,6 +126,11 @@ impl Folder {
     /// `rules.last-good.toml`.
     pub fn last_good_rules(&self) -> PathBuf {
         self.path.join("rules.last-good.toml")
+    }
+
+    /// `rules.previous.toml`.
+    pub fn previous_rules(&self) -> PathBuf {
+        self.path.join("rules.previous.toml")
     }
 
     /// `item-states.jsonl`.

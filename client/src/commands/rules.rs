@@ -9,6 +9,7 @@ use super::{Shown, ask, show, strange};
 use crate::control::{Answer, Question};
 use crate::recommend::Recommended;
 use crate::recommend::rules_report::RulesReport;
+use crate::rules::compiled::NotListed;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Rules {
@@ -103,6 +104,18 @@ fn text(report: &RulesReport) -> String {
         );
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    for item in &report.left_out {
+        let why = match &item.why {
+            NotListed::Retired => "it is sold no more".to_owned(),
+            NotListed::Never => "it stands under never".to_owned(),
+            NotListed::Hidden => "the web shop hides it".to_owned(),
+            NotListed::OutOfStock => "it is out of stock".to_owned(),
+            NotListed::Filter(rule) => format!("not true, or not known: {rule}"),
+            NotListed::Others => "others stand before it".to_owned(),
+        };
+        let line = format!("left out: {} {}: {why}", item.item_id, item.title);
+        let _ = writeln!(text, "{}", printable(&line));
+    }
     text.truncate(text.trim_end().len());
     text
 }
@@ -110,7 +123,7 @@ fn text(report: &RulesReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::rules_report::RuleReport;
+    use crate::recommend::rules_report::{RuleReport, TakenOut};
 
     #[test]
     fn a_report_says_counts_warnings_and_both_lists() {
@@ -139,6 +152,11 @@ mod tests {
             user: None,
             before: vec![item("i1", &[]), item("i2", &[])],
             after: vec![item("i2", &["pinned to place 1"])],
+            left_out: vec![TakenOut {
+                item_id: "i1".into(),
+                title: "Tea".into(),
+                why: NotListed::Filter("price < 50".into()),
+            }],
         };
         let text = text(&report);
         for said in [
@@ -149,6 +167,7 @@ mod tests {
             "WARNING: look here",
             "for anybody, without",
             "i2 Tea  (pinned to place 1)",
+            "left out: i1 Tea: not true, or not known: price < 50",
         ] {
             assert!(text.contains(said), "{said}: {text}");
         }

@@ -293,11 +293,6 @@ impl Service {
         &self.sessions
     }
 
-    /// What its owner should know of the rules of lists, and of product feeds.
-    pub(crate) fn told_of_rules(&self) -> Vec<String> {
-        self.lists.told_of_rules()
-    }
-
     /// The answer. [`Question::Leave`] needs a connection and is not answered here.
     pub fn answer(&self, question: Question) -> Answer {
         let answered = match question {
@@ -382,7 +377,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
         Question::Gain => lists.gain().map(Answer::Gain),
         Question::Serving => lists.serving().map(Answer::Serving),
         Question::Rules { user } => {
-            let report = crate::recommend::rules_report::report(lists, user.as_deref());
+            let report = crate::recommend::rules_report::report(lists, None, user.as_deref());
             report.map(|report| Answer::Rules(Box::new(report)))
         }
         _ => Err(anyhow::anyhow!("this is no question about lists")),

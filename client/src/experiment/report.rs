@@ -22,6 +22,9 @@ pub struct ExperimentReport {
     pub name: String,
     /// Days after the first list within which purchases count.
     pub days: u32,
+    /// When the first customer saw a list, in seconds since 1970; none: nobody did yet.
+    #[serde(default)]
+    pub since: Option<i64>,
     /// Weakest first.
     pub arms: Vec<ArmReport>,
     /// Each later arm less the first one.
@@ -175,6 +178,7 @@ impl ExperimentReport {
         Self {
             name: config.name().to_owned(),
             days: config.days(),
+            since: exposures.values().map(|exposure| exposure.since).min(),
             arms: arms.iter().map(report).collect(),
             differences: differences.collect(),
             notes,

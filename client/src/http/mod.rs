@@ -124,7 +124,9 @@ impl Api {
         let now = self.clock.now();
         let shelf = self.lists.renew_shelf(now);
         if let Some(page) = self.page.get() {
-            page.renew(shelf.as_ref(), now);
+            // A fit may have taken its time.
+            let now = self.clock.now();
+            page.renew(shelf.as_ref(), self.news(now), now);
         }
         shelf?;
         let window = ShopConfig::load(&self.folder)?.data;

@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
+use anyhow::ensure;
+use souk_common::clock::Timestamp;
+use souk_common::ids::Digest;
+
 use super::Api;
 use super::config::HttpConfig;
 use crate::control::Service;
+use crate::experiment::ExperimentConfig;
+use crate::experiment::exposures::Exposures;
+use crate::experiment::report::ExperimentReport;
 use crate::folder::Folder;
-use crate::page::{CustomerLists, CustomerLookUp, Page};
+use crate::page::{CustomerLists, CustomerLookUp, Page, RulesState, ServiceNews};
 use crate::recommend::RecommendOptions;
 use crate::recommend::picture::Picture;
+use crate::recommend::rules_report::{self, RulesReport};
+use crate::rules::edit::RulesNotWritten;
 
 impl Api {
     /// Serves the page of the shop's owner too, of what the running program says by `service`; once.
@@ -24,6 +33,21 @@ impl Api {
         let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
         let page = Page::new(folder, service, tokens, clock, config.tls_cert.is_some())?;
         Ok(Arc::clone(self.page.get_or_init(|| Arc::new(page))))
+    }
+}
+
+impl Api {
+    /// What the page shows of this service.
+    pub(super) fn news(&self, now: Timestamp) -> ServiceNews {
+        let report = |(config, _): &(ExperimentConfig, Exposures)| {
+            let shelf = self.lists.shelf().ok_or("there are no lists yet")?;
+            let report = ExperimentReport::of_shop(&self.folder, config, &shelf, &self.live, now);
+            report.map_err(|error| format!("experiment/{}.jsonl: {error}", config.name()))
+        };
+        ServiceNews {
+            rules_told: self.lists.told_of_rules(),
+            experiment: self.experiment.as_ref().map(report),
+        }
     }
 }
 
@@ -61,6 +85,41 @@ impl CustomerLists for Api {
                 bought,
             },
         })
+    }
+
+    fn rules(&self) -> RulesState {
+        RulesState {
+            // Looked at first: what is told is of this look.
+            in_force: self.lists.rules_in_force(),
+            told: self.lists.told_of_rules(),
+            feeds: self.lists.rules.feeds.states(),
+            file: self.lists.rules.text(),
+        }
+    }
+
+    fn try_rules(&self, text: &str, user: Option<&str>) -> anyhow::Result<RulesReport> {
+        ensure!(
+            !self.lists.wait_for_a_fit()?,
+            "lists are being made from new data just now, which takes a minute or more: try again then"
+        );
+        let is_known = |user: &&str| {
+            let shelf = self.lists.shelf();
+            shelf.is_some_and(|shelf| shelf.customer(user).is_some())
+        };
+        rules_report::report(&self.lists, Some(text), user.filter(is_known))
+    }
+
+    fn save_rules(&self, was: Digest, text: &str) -> Result<(), RulesNotWritten> {
+        self.lists.rules.replace(was, text)?;
+        // They were tried just before, so that lists do not wait for a fit.
+        if let Err(error) = self.lists.renew_shelf(self.clock.now()) {
+            // The page says so as well, as soon as it is shown.
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "rules were saved, and lists can't be made"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -21,6 +21,34 @@ pub(super) fn gauge(id: &str, part: f64, warns: bool, title: &str) -> Markup {
     }
 }
 
+/// A value between two bounds.
+pub(super) struct Span {
+    pub(super) name: &'static str,
+    pub(super) low: f64,
+    pub(super) middle: f64,
+    pub(super) high: f64,
+}
+
+/// Values with their bounds around nought, a line each; all on one scale.
+pub(super) fn spans(id: &str, spans: &[Span], title: &str) -> Markup {
+    let reach = spans.iter().flat_map(|span| [span.low.abs(), span.high.abs()]);
+    let reach = reach.fold(f64::MIN_POSITIVE, f64::max);
+    let at = |value: f64| format!("{:.1}", 390.0 + value / reach * 240.0);
+    let height = 20 + 40 * spans.len();
+    html! {
+        svg id=(id) role="img" aria-labelledby={ (id) "-title" } viewBox={ "0 0 640 " (height) } width="640" height=(height) {
+            title id={ (id) "-title" } { (title) }
+            line class="nought" x1="390" x2="390" y1="5" y2=(height - 5) {}
+            @for (row, span) in spans.iter().enumerate() {
+                @let y = 30 + 40 * row;
+                text x="0" y=(y + 5) { (span.name) }
+                line class="span" x1=(at(span.low)) x2=(at(span.high)) y1=(y) y2=(y) {}
+                circle class="listed" cx=(at(span.middle)) cy=(y) r="6" {}
+            }
+        }
+    }
+}
+
 /// All scores of a customer from the highest to the lowest, what is listed and what the customer has marked; none if no score is
 /// a number.
 pub(super) fn scores(words: &Words, picture: &Picture) -> Option<Markup> {
@@ -141,6 +169,26 @@ mod tests {
             ..picture
         };
         assert!(scores(Language::English.words(), &nothing).is_none());
+    }
+
+    #[test]
+    fn bounds_lie_on_both_sides_of_nought_on_one_scale() {
+        let span = |low, high| Span {
+            name: "together",
+            low,
+            middle: (low + high) / 2.0,
+            high,
+        };
+        let drawn = spans("d", &[span(-0.01, 0.02), span(0.0, 0.0)], "t <").into_string();
+        for part in [
+            "x1=\"270.0\" x2=\"630.0\"",
+            "cx=\"450.0\"",
+            "x1=\"390.0\" x2=\"390.0\"",
+            "t &lt;",
+        ] {
+            assert!(drawn.contains(part), "{part}: {drawn}");
+        }
+        assert!(!drawn.contains("NaN"), "{drawn}");
     }
 
     #[test]

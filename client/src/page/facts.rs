@@ -12,6 +12,7 @@ use crate::config::ShopConfig;
 use crate::control::charged::{ChargedKind, kinds};
 use crate::control::{Answer, Budget, NextRound, Question, Service};
 use crate::data::{DataReport, SourceReport};
+use crate::experiment::report::ExperimentReport;
 use crate::folder::Folder;
 use crate::health::{HealthLevel, keys, troubles_of_folder};
 use crate::interactions::outcome::ImportState;
@@ -49,8 +50,20 @@ pub(crate) struct Facts {
     /// None where no catalogue has come from the federation.
     pub(crate) unmatched: Option<Found<AllUnmatched>>,
     pub(crate) keys: Found<Peers>,
-    /// What else is not in order, a line each: the disk, certificates, rules and feeds.
+    /// What else is not in order, a line each: the disk, certificates, keys.
     pub(crate) troubles: Vec<String>,
+    /// What the owner should know of the rules for lists; a line each.
+    pub(crate) rules_told: Vec<String>,
+    /// None where there is no experiment.
+    pub(crate) experiment: Option<Found<ExperimentReport>>,
+}
+
+/// What the HTTP service says with each look.
+pub struct ServiceNews {
+    /// What the owner should know of the rules for lists; a line each.
+    pub rules_told: Vec<String>,
+    /// None where there is no experiment; else what came of it, or why that is not known.
+    pub experiment: Option<Result<ExperimentReport, String>>,
 }
 
 /// What makes lists.
@@ -125,14 +138,18 @@ impl FactsReader {
     }
 
     /// As of `now`; `shelf` is what makes lists, or why there is nothing new.
-    pub(crate) fn read(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) -> Facts {
+    pub(crate) fn read(
+        &self,
+        shelf: Result<&Arc<Shelf>, &anyhow::Error>,
+        news: ServiceNews,
+        now: Timestamp,
+    ) -> Facts {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let config =
             ShopConfig::load(&self.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
         let membership = Membership::load(&self.folder);
         let shelf = shelf.map_err(|error| format!("{error:#}"));
         let mut troubles = troubles_of_folder(&self.folder, config.as_ref().ok(), now);
-        troubles.extend(self.service.told_of_rules());
         let keys = match &membership {
             Ok(_) => self.keys(&mut kept, now),
             Err(error) => Err(format!("{error:#}")),
@@ -172,6 +189,8 @@ impl FactsReader {
                 _ => None,
             },
             keys,
+            rules_told: news.rules_told,
+            experiment: news.experiment,
         }
     }
 

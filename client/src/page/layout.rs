@@ -18,12 +18,14 @@ pub(super) enum Place {
     Data,
     Rounds,
     Customer,
+    Rules,
+    Experiment,
     Unmatched,
     Keys,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Today,
         Self::Left,
         Self::Privacy,
@@ -31,6 +33,8 @@ impl Place {
         Self::Data,
         Self::Rounds,
         Self::Customer,
+        Self::Rules,
+        Self::Experiment,
         Self::Unmatched,
         Self::Keys,
     ];
@@ -44,6 +48,8 @@ impl Place {
             Self::Data => "/data",
             Self::Rounds => "/rounds",
             Self::Customer => "/customer",
+            Self::Rules => "/rules",
+            Self::Experiment => "/experiment",
             Self::Unmatched => "/unmatched",
             Self::Keys => "/keys",
         }
@@ -66,6 +72,8 @@ impl Place {
             Self::Data => words.data,
             Self::Rounds => words.rounds,
             Self::Customer => words.customer,
+            Self::Rules => words.rules,
+            Self::Experiment => words.experiment,
             Self::Unmatched => words.unmatched,
             Self::Keys => words.keys,
         }
@@ -83,17 +91,17 @@ pub(super) fn page(
     let words = visitor.language.words();
     let reloads = place == Place::Today;
     let menu = html! {
+        @if let Some(session) = &visitor.session {
+            form id="signout" method="post" action="/signout" {
+                input type="hidden" name="form_token" value=(session.form_token);
+                button type="submit" { (words.sign_out) }
+            }
+        }
         nav id="menu" aria-label=(words.menu) {
             ul {
                 @for other in Place::ALL {
                     li { a href=(other.path()) aria-current=[(other == place).then_some("page")] { (other.name(words)) } }
                 }
-            }
-        }
-        @if let Some(session) = &visitor.session {
-            form id="signout" method="post" action="/signout" {
-                input type="hidden" name="form_token" value=(session.form_token);
-                button type="submit" { (words.sign_out) }
             }
         }
     };
@@ -104,8 +112,9 @@ pub(super) fn page(
             @if let Some(at) = as_of { p id="as-of" class="dim" { (fill(words.as_of, &[("when", &minute(at))])) } }
         }
     };
-    // A look-up stays as it was asked for.
-    let script = html! { @if place != Place::Customer { script { (PreEscaped(SCRIPT)) } } };
+    // A look-up stays as it was asked for, and so does what somebody types.
+    let script =
+        html! { @if !matches!(place, Place::Customer | Place::Rules) { script { (PreEscaped(SCRIPT)) } } };
     document(
         visitor.language,
         place.name(words),

@@ -5,7 +5,7 @@
 //! | [`session`] | one-time links, sessions |
 //! | [`facts`] | what is shown, read by the thread that imports and fits |
 //! | [`door`], [`visitor`] | language, session, origin and headers of every request |
-//! | [`routes`] | what can be asked |
+//! | [`served`], [`routes`], [`rules_form`] | what routes have at hand; what can be asked; how rules are tried and saved |
 //! | [`live`] | that something has changed, by server-sent events |
 //! | [`words`] | all texts, a file a language |
 //! | [`layout`], [`chart`] | what all pages share; figures as pictures |
@@ -19,6 +19,8 @@ mod facts;
 mod layout;
 mod live;
 mod routes;
+mod rules_form;
+mod served;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -27,10 +29,12 @@ mod visitor;
 mod words;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use axum::Router;
 use souk_common::clock::{Clock, Timestamp};
+use souk_common::ids::Digest;
 use tokio::sync::watch;
 
 use crate::control::Service;
@@ -39,7 +43,12 @@ use crate::http::tokens::Tokens;
 use crate::participate::Note;
 use crate::recommend::Recommendations;
 use crate::recommend::picture::Picture;
+use crate::recommend::rules_report::RulesReport;
 use crate::recommend::shelf::Shelf;
+use crate::rules::edit::{RulesNotWritten, RulesText};
+use crate::rules::feed::FeedReport;
+use crate::rules::in_force::InForce;
+pub use facts::ServiceNews;
 use facts::{Facts, FactsReader};
 use session::{Sessions, secret_text};
 
@@ -83,6 +92,33 @@ pub(crate) struct Connection {
 pub trait CustomerLists: Send + Sync {
     /// The list of a customer, known or not; none while there are no lists.
     fn look_up(&self, user: &str) -> Option<CustomerLookUp>;
+
+    /// The rules of these lists.
+    fn rules(&self) -> RulesState;
+
+    /// What the rules of a text would do to a customer's list; to anybody's, if nothing is known of the customer.
+    ///
+    /// # Errors
+    /// When they make no sense, or there are no lists.
+    fn try_rules(&self, text: &str, user: Option<&str>) -> anyhow::Result<RulesReport>;
+
+    /// Writes the text to `rules.toml`, if its digest is still `was`, and has lists made by it at once.
+    ///
+    /// # Errors
+    /// When it was not written.
+    fn save_rules(&self, was: Digest, text: &str) -> Result<(), RulesNotWritten>;
+}
+
+/// Rules, for the owner.
+pub struct RulesState {
+    /// What holds, or why there are no lists.
+    pub in_force: anyhow::Result<InForce>,
+    /// What the owner should know.
+    pub told: Vec<String>,
+    /// The feeds that they name.
+    pub feeds: Vec<FeedReport>,
+    /// `rules.toml` as it is now, or why it can't be edited.
+    pub file: io::Result<RulesText>,
 }
 
 /// A customer, for the owner.
@@ -129,8 +165,8 @@ impl Page {
     }
 
     /// Reads anew what is shown; `shelf` is what makes lists now, or why there is nothing new.
-    pub fn renew(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, now: Timestamp) {
-        let new = self.reader.read(shelf, now);
+    pub fn renew(&self, shelf: Result<&Arc<Shelf>, &anyhow::Error>, news: ServiceNews, now: Timestamp) {
+        let new = self.reader.read(shelf, news, now);
         let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
         let is_news = facts.as_ref().is_none_or(|old| {
             Facts {

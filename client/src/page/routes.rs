@@ -13,20 +13,12 @@ use serde::Deserialize;
 use souk_common::ids::Digest;
 
 use super::door::{door, redirect, session_cookie};
-use super::facts::Facts;
-use super::layout::{self, Place};
-use super::live::Streams;
+use super::layout::Place;
+use super::served::{Served, frame};
 use super::session::same;
-use super::views::{customer, data, gain, keys, left, privacy, rounds, signin, today, unmatched};
+use super::views::{customer, data, experiment, gain, keys, left, privacy, rounds, signin, today, unmatched};
 use super::visitor::Visitor;
-use super::{CustomerLists, Page};
-
-#[derive(Clone)]
-struct Served {
-    page: Arc<Page>,
-    lists: Arc<dyn CustomerLists>,
-    streams: Arc<Streams>,
-}
+use super::{CustomerLists, Page, rules_form};
 
 /// All routes, behind the door.
 pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router {
@@ -41,7 +33,8 @@ pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router 
         .route("/signin", get(signin_form).post(sign_in))
         .route("/signout", post(sign_out))
         .route("/events-stream", get(changes));
-    for place in Place::ALL.into_iter().filter(|place| *place != Place::Customer) {
+    let others = |place: &Place| !matches!(place, Place::Customer | Place::Rules);
+    for place in Place::ALL.into_iter().filter(others) {
         let show = move |State(served): State<Served>, Extension(visitor): Extension<Visitor>| async move {
             served.show(&visitor, place)
         };
@@ -50,6 +43,7 @@ pub(super) fn router(page: &Arc<Page>, lists: Arc<dyn CustomerLists>) -> Router 
     routes
         .layer(middleware::from_fn_with_state(Arc::clone(page), door))
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
+        .merge(rules_form::router(page))
         .with_state(served)
 }
 
@@ -69,7 +63,8 @@ impl Served {
                 Place::Rounds => rounds::view(visitor.language, facts, &self.page.heard()),
                 Place::Unmatched => unmatched::view(visitor.language, facts),
                 Place::Keys => keys::view(visitor.language, facts),
-                Place::Customer => html! {},
+                Place::Experiment => experiment::view(visitor.language, facts, now),
+                Place::Customer | Place::Rules => html! {},
             },
         };
         let is_alone = facts.as_ref().is_some_and(|facts| !facts.has_federation);
@@ -79,13 +74,6 @@ impl Served {
         };
         frame(visitor, facts.as_deref(), place, &body)
     }
-}
-
-fn frame(visitor: &Visitor, facts: Option<&Facts>, place: Place, body: &Markup) -> Markup {
-    let shop = facts
-        .and_then(|facts| facts.shop.as_ref())
-        .map(|shop| shop.as_str());
-    layout::page(visitor, shop, place, facts.map(|facts| facts.at), body)
 }
 
 /// To the owner of a shop that has not joined.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod door;
+mod rules;
 mod views;
 
 use std::fs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::service::ListService;
 use super::{Customer, RecommendOptions, Recommended};
-use crate::rules::compiled::{CompiledRules, unknown_words};
+use crate::rules::compiled::{CompiledRules, NotListed, unknown_words};
 use crate::rules::file::ListKind;
 
 /// What rules would do.
@@ -28,6 +28,20 @@ pub struct RulesReport {
     pub before: Vec<Recommended>,
     /// With them.
     pub after: Vec<Recommended>,
+    /// What stood in the list without them and does not with them, and why.
+    #[serde(default)]
+    pub left_out: Vec<TakenOut>,
+}
+
+/// An item that rules take out of a list.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TakenOut {
+    /// Its id.
+    pub item_id: String,
+    /// May be empty.
+    pub title: String,
+    /// Why.
+    pub why: NotListed,
 }
 
 /// What one rule does.
@@ -43,12 +57,12 @@ pub struct RuleReport {
     pub unknown: usize,
 }
 
-/// What `rules.toml` would do.
+/// What the rules of `text` would do; none: those of `rules.toml` as it is.
 ///
 /// # Errors
-/// When it makes no sense, the user is unknown, or lists can't be made.
-pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesReport> {
-    let (mut shelf, compiled) = lists.tried()?;
+/// When they make no sense, the user is unknown, or lists can't be made.
+pub fn report(lists: &ListService, text: Option<&str>, user: Option<&str>) -> anyhow::Result<RulesReport> {
+    let (mut shelf, compiled) = lists.tried(text)?;
     let row = user.map(|user| shelf.find(user)).transpose()?;
     let customer = Customer {
         row,
@@ -80,6 +94,17 @@ pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesRe
     }
     shelf.rules = Arc::new(compiled);
     let after = shelf.recommend(customer, &wishes);
+    let stays = |item: &&Recommended| after.items.iter().all(|other| other.item_id != item.item_id);
+    let why = |item: &Recommended| {
+        let row = shelf.catalogue.row(&item.item_id);
+        row.and_then(|row| shelf.rules.why_not(row, ListKind::Recommendations))
+    };
+    let left_out = before.items.iter().filter(stays).map(|item| TakenOut {
+        item_id: item.item_id.clone(),
+        title: item.title.clone(),
+        why: why(item).unwrap_or(NotListed::Others),
+    });
+    let left_out = left_out.collect();
     if after.items.len() < before.items.len() && !after.items.is_empty() {
         warnings.push(format!(
             "of {SHOWN} places in this list {} are filled",
@@ -95,6 +120,7 @@ pub fn report(lists: &ListService, user: Option<&str>) -> anyhow::Result<RulesRe
         user: user.map(str::to_owned),
         before: before.items,
         after: after.items,
+        left_out,
     })
 }
 

@@ -22,7 +22,7 @@ use crate::events::live::LiveEvents;
 use crate::folder::Folder;
 use crate::rules::compiled::{CompiledRules, unknown_words};
 use crate::rules::file::ListRules;
-use crate::rules::in_force::{ShopRules, read_rules};
+use crate::rules::in_force::{InForce, ShopRules, read_rules};
 use crate::stack::ShopStack;
 use crate::stack::gain::Gain;
 use crate::stack::kept::KeptStack;
@@ -282,20 +282,41 @@ impl ListService {
         Ok(made)
     }
 
-    /// Rules that are not in force, over what lists are made of now, with the rules that are.
+    /// Whether lists of what is there now wait for a fit.
     ///
     /// # Errors
     /// When a file can't be read.
-    pub fn tried(&self) -> anyhow::Result<(Recommendable, CompiledRules)> {
+    pub fn wait_for_a_fit(&self) -> anyhow::Result<bool> {
+        let source = self.source()?;
+        let is_fitted = |stack: &Arc<ShopStack>| stack.catalogue() == source.sources.catalogue_digest;
+        Ok(source.model.is_none() && !self.stack().as_ref().is_some_and(is_fitted))
+    }
+
+    /// Rules that are not in force, over what lists are made of now: those of `text`, or else of `rules.toml`.
+    ///
+    /// # Errors
+    /// When they make no sense, or a file can't be read.
+    pub fn tried(&self, text: Option<&str>) -> anyhow::Result<(Recommendable, CompiledRules)> {
         let (source, now) = (self.source()?, SystemClock.now());
         let numbers = number_names(&source.sources.catalogue);
-        let rules = Arc::new(read_rules(&self.folder, Some(&numbers))?);
+        let rules = Arc::new(match text {
+            Some(text) => ListRules::parse(text, Some(&numbers))?,
+            None => read_rules(&self.folder, Some(&numbers))?,
+        });
         let (mut lists, _) = self.recommendable_from(&source, now)?;
         // A feed that is not in force changes nothing before it is.
         let (states, feeds) = (self.rules.states()?, self.rules.feeds.in_force());
         let tried = compile(rules, &source, (&states, &feeds), now);
         lists.rules = Arc::new(CompiledRules::none(&lists.catalogue));
         Ok((lists, tried))
+    }
+
+    /// Which rules are in force; looked at anew.
+    ///
+    /// # Errors
+    /// When none are, or what lists are made of can't be read.
+    pub fn rules_in_force(&self) -> anyhow::Result<InForce> {
+        self.rules.look(number_names(&self.source()?.sources.catalogue))
     }
 
     /// What its owner should know of the rules: why `rules.toml` is not what is in force, and what it names that is not there.

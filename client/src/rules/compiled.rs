@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::Timestamp;
 use souk_common::date::date;
@@ -28,6 +29,24 @@ pub struct CompiledRules {
     fresh: Option<Vec<f32>>,
     asks_for_the_cart: bool,
     unknown: Vec<String>,
+}
+
+/// Why an item may not stand in a list.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotListed {
+    /// It is sold no more.
+    Retired,
+    /// It stands under `never`.
+    Never,
+    /// The web shop hides it.
+    Hidden,
+    /// The web shop has none left.
+    OutOfStock,
+    /// This filter's condition is not true of it, or not known to be.
+    Filter(String),
+    /// It may, and others stand before it: moved, pinned, of the same product, or too many of a brand or category.
+    Others,
 }
 
 /// A pinned item of the catalogue.
@@ -341,6 +360,23 @@ impl CompiledRules {
     /// Whether a pinned item may be listed: filters do not count.
     pub fn may_pin(&self, row: u32) -> bool {
         self.masks().pinnable.get(row)
+    }
+
+    /// Why an item may not stand in a list of a kind; none if it may.
+    pub fn why_not(&self, row: u32, kind: ListKind) -> Option<NotListed> {
+        let masks = self.masks();
+        let facts = self.facts(&masks, row, false);
+        let is_sold_out = facts.stock.is_some_and(|stock| stock <= 0.0);
+        let mut here = self.rules.filters.iter().filter(|filter| filter.lists.have(kind));
+        let filter = here.find(|filter| filter.condition.holds(&facts) != Some(true));
+        match filter {
+            _ if facts.item.retired => Some(NotListed::Retired),
+            _ if self.never.get(row) => Some(NotListed::Never),
+            _ if facts.hidden => Some(NotListed::Hidden),
+            _ if is_sold_out && !self.rules.file.show_out_of_stock => Some(NotListed::OutOfStock),
+            Some(filter) => Some(NotListed::Filter(filter.text.clone())),
+            None => None,
+        }
     }
 
     /// How many items rules let into a list of a kind.

@@ -134,7 +134,8 @@ impl ListKind {
 impl Lists {
     /// Of every kind.
     pub const ALL: Self = Self(0b11_1111);
-    const BY_SCORE: Self = Self(0b111);
+    /// Of those kinds whose order is a matter of taste.
+    pub const BY_SCORE: Self = Self(0b111);
 
     /// Of one kind.
     pub const fn only(kind: ListKind) -> Self {
@@ -246,6 +247,7 @@ impl ListRules {
         }
         let file: RulesFile = toml::from_str(text).map_err(|error| RulesError {
             line: error.span().map(|span| line_of(text, span.start)),
+            column: error.span().map(|span| column_of(text, span.start)),
             message: error.message().trim().replace('\n', "; "),
         })?;
         check(&file)?;
@@ -266,6 +268,7 @@ impl ListRules {
             if !(-MOST_BOOST..=MOST_BOOST).contains(&rule.by) {
                 return Err(RulesError {
                     line: Some(line_of(text, rule.when.span().start)),
+                    column: None,
                     message: format!("by is {}; it is standard deviations of the scores, from -{MOST_BOOST} to {MOST_BOOST}", rule.by),
                 });
             }
@@ -409,19 +412,30 @@ fn line_of(text: &str, at: usize) -> usize {
         .count()
 }
 
+fn column_of(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or(text);
+    1 + before.chars().rev().take_while(|letter| *letter != '\n').count()
+}
+
 /// What makes no sense in a `rules.toml`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{}{message}", .line.map_or(String::new(), |line| format!("line {line}: ")))]
+#[error("{}{message}", place(*.line, *.column))]
 pub struct RulesError {
     /// From 1; none where it is about the whole.
     pub line: Option<usize>,
+    /// From 1; none where it is about the whole line, or `message` names it.
+    pub column: Option<usize>,
     /// What, and the remedy.
     pub message: String,
 }
 
 impl RulesError {
     fn wrong(message: String) -> Self {
-        Self { line: None, message }
+        Self {
+            line: None,
+            column: None,
+            message,
+        }
     }
 
     fn of_expression(key: &str, line: usize, text: &str, error: &ExpressionError) -> Self {
@@ -433,8 +447,17 @@ impl RulesError {
         };
         Self {
             line: Some(line),
+            column: None,
             message: format!("{key} = {shown:?}, {place}"),
         }
+    }
+}
+
+fn place(line: Option<usize>, column: Option<usize>) -> String {
+    match (line, column) {
+        (None, _) => String::new(),
+        (Some(line), None) => format!("line {line}: "),
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
     }
 }
 

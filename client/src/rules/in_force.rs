@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use souk_common::ids::Digest;
@@ -35,6 +35,8 @@ pub struct ShopRules {
     pub feeds: Feeds,
     read: Mutex<Option<Read>>,
     states: Mutex<Option<Arc<ItemStates>>>,
+    /// Held while a text replaces the file.
+    editing: Mutex<()>,
 }
 
 /// What was looked at last.
@@ -53,7 +55,16 @@ impl ShopRules {
             folder,
             read: Mutex::default(),
             states: Mutex::default(),
+            editing: Mutex::default(),
         }
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub(super) fn editing(&self) -> MutexGuard<'_, ()> {
+        self.editing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the web shop says of items; read once.

@@ -5,6 +5,7 @@
 //! | [`file`] | `rules.toml`, understood |
 //! | [`expression`] | conditions over an item's fields |
 //! | [`in_force`] | which rules hold while the file changes, or makes no sense |
+//! | [`edit`] | its text, as the owner's page replaces it |
 //! | [`item_states`] | stock, prices and hidden items, as the web shop says them |
 //! | [`feed`] | product feeds, which say the same of many items at once |
 //! | [`compiled`] | rules over a catalogue: bits and shifts |
@@ -12,6 +13,7 @@
 
 pub mod arrange;
 pub mod compiled;
+pub mod edit;
 pub mod expression;
 pub mod feed;
 pub mod file;

@@ -20,7 +20,7 @@ use souk_common::plan::{Placement, Plan};
 use souk_common::terminal::{say, tell};
 
 use crate::check::Check;
-use crate::data::market::Market;
+use crate::data::market::{CUSTOMERS, Market};
 use crate::demo;
 
 mod check;
@@ -100,7 +100,7 @@ pub fn run(args: &ChaosArgs) -> anyhow::Result<bool> {
         Some(dir) => demo::new_folder(dir)?,
         None => temporary.path(),
     };
-    let market = Market::synthetic(args.seed)?;
+    let market = Market::synthetic(args.seed, CUSTOMERS)?;
     let plan = plan(&market, args)?;
     market.write(dir, &plan)?;
     let shops = market.names();

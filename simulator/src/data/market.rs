@@ -28,9 +28,11 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    /// The made-up market of `seed`.
-    pub(crate) fn synthetic(seed: u64) -> anyhow::Result<Self> {
-        let made = synthetic::generate(seed).context("making up a market")?;
+    /// The made-up market of `seed`, with about so many customers in shops of very different sizes.
+    pub(crate) fn synthetic(seed: u64, customers: usize) -> anyhow::Result<Self> {
+        let all: usize = synthetic::SHOP_USERS.iter().sum();
+        let sizes = synthetic::SHOP_USERS.map(|users| (users * customers / all).max(LEAST_CUSTOMERS));
+        let made = synthetic::generate_sized(seed, &sizes).context("making up a market")?;
         let shops = made
             .shops
             .into_iter()
@@ -61,6 +63,28 @@ impl Market {
             split: leave_last_two_out(&dataset),
             shops,
             origin,
+        }
+    }
+
+    /// Moves all purchases by as many whole days as bring the latest to within a day of `end`, seconds since 1970.
+    pub(crate) fn end_at(&mut self, end: i64) {
+        let times = || {
+            self.split
+                .train
+                .histories
+                .iter()
+                .flat_map(|history| &history.times)
+        };
+        let Some(latest) = times().max() else { return };
+        let days = (end - latest).div_euclid(86_400);
+        for time in self
+            .split
+            .train
+            .histories
+            .iter_mut()
+            .flat_map(|history| &mut history.times)
+        {
+            *time += days * 86_400;
         }
     }
 
@@ -206,6 +230,10 @@ impl Market {
     }
 }
 
+/// That are made up where nothing else is said.
+pub(crate) const CUSTOMERS: usize = 20_000;
+/// Of the smallest shop.
+const LEAST_CUSTOMERS: usize = 20;
 /// Replaced in part by the shops at hand.
 const PLAN: &str = r#"
 name = "demo"

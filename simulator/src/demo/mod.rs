@@ -2,13 +2,17 @@
 //! machine; then what it is worth, what it cost in privacy, and what a customer would be shown.
 
 use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
-use souk_common::clock::Stopwatch;
+use souk_common::clock::{Clock, Stopwatch, SystemClock};
+use souk_common::ids::ShopName;
 use souk_common::learned::Learner;
 use souk_common::params::Epsilon;
 use souk_common::terminal::{say, tell};
@@ -19,18 +23,18 @@ mod report;
 mod score;
 
 use crate::commands::epsilon::epsilon;
-use crate::data::market::Market;
-use crate::processes::federation::Federation;
+use crate::data::market::{CUSTOMERS, Market};
+use crate::processes::federation::{Federation, PageShop};
 use report::Report;
 
 /// Train a whole federation on this machine and show what comes of it.
 ///
 /// A coordinator and five shops run as processes of their own and speak QUIC with mutual certificates on 127.0.0.1.
 /// Each shop clips every customer's update and adds noise before anything is sent. The data is made up (a year of
-/// retail in five regions, 20,000 customers) unless --data names shops of your own.
+/// retail in five regions, 20,000 customers; with --page a year up to yesterday) unless --data names shops of your own.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  souk-sim demo\n  souk-sim demo --check --json\n  souk-sim split --synthetic \
+    after_help = "Examples:\n  souk-sim demo\n  souk-sim demo --page\n  souk-sim demo --check --json\n  souk-sim split --synthetic \
                         --shops 3 --out my-shops && souk-sim demo --data my-shops"
 )]
 pub struct DemoArgs {
@@ -43,9 +47,16 @@ pub struct DemoArgs {
     /// Seed of the made-up data and of the model's initial values (noise and sampling have none).
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// About how many customers are made up.
+    #[arg(long, default_value_t = CUSTOMERS, conflicts_with = "data",
+          value_parser = RangedU64ValueParser::<usize>::new().range(100..=200_000))]
+    customers: usize,
     /// What all rounds together may cost each customer, at delta 1e-5.
     #[arg(long, default_value = "4", value_parser = epsilon)]
     epsilon: Epsilon,
+    /// Serve the smallest shop's page meanwhile, print a link to it, and stay up until Enter is pressed.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:4480")]
+    page: Option<SocketAddr>,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -68,10 +79,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
             temporary.path()
         }
     };
-    let market = match &args.data {
+    let mut market = match &args.data {
         Some(data) => Market::read(data)?,
-        None => Market::synthetic(args.seed)?,
+        None => Market::synthetic(args.seed, args.customers)?,
     };
+    if args.page.is_some() && args.data.is_none() {
+        // A page is right to complain of a shop that has sold nothing for months.
+        market.end_at(SystemClock.now().0 / 1000);
+    }
     narrate(args, &market.describe());
     let plan = market.plan_of_releases(args.seed, args.epsilon, training())?;
     market.write(dir, &plan)?;
@@ -80,13 +95,26 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         args,
         "starting a coordinator and letting the shops join with one-time codes ...",
     );
-    let mut federation = Federation::start(dir, &market.names())?;
+    let (shop, user) = market.named_customer();
+    let page = args.page.map(|address| PageShop {
+        shop: shop.clone(),
+        address,
+    });
+    let mut federation = Federation::start(dir, &market.names(), page)?;
     let bar = progress(args, plan.rounds);
-    federation.run(LONGEST, |round, line| {
+    let on_round = |round, line: &str| {
         bar.set_position(round);
         if bar.is_hidden() && (round == 1 || round % LINE_EVERY == 0 || round == plan.rounds) {
             narrate(args, line);
         }
+    };
+    federation.run(plan.rounds, LONGEST, on_round, |folders, shop| {
+        let link = folders.page_link(shop)?;
+        narrate(
+            args,
+            &format!("the page of {shop}'s owner, for customers such as {user}: {link}"),
+        );
+        Ok(())
     })?;
     bar.finish_and_clear();
     let trained_secs = watch.secs();
@@ -100,7 +128,6 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let scores = score::score(&market, &learner, &published, args.epsilon, args.seed)?;
     let records = check::Records::gather(&federation, &market)?;
     let checks = args.check.then(|| check::check(&federation, &records, &scores));
-    let (shop, user) = market.named_customer();
     let recommendations = federation.folders.recommend(shop, user)?;
     let report = Report {
         scores,
@@ -121,7 +148,24 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     } else {
         say(report.to_text(watch.secs()).trim_end())?;
     }
+    if args.page.is_some() {
+        stay(args, &federation, shop)?;
+    }
     Ok(good)
+}
+
+/// Leaves all programs up until somebody has had enough of the page.
+fn stay(args: &DemoArgs, federation: &Federation, shop: &ShopName) -> anyhow::Result<()> {
+    let link = federation.folders.page_link(shop)?;
+    narrate(
+        args,
+        &format!("\nThe page of {shop}'s owner stays up until you press Enter. A fresh link: {link}"),
+    );
+    // An end of the input is as good as an Enter.
+    let _ = std::io::stdin()
+        .read(&mut [0])
+        .context("can't read from the terminal")?;
+    Ok(())
 }
 
 /// Makes the folder of `--keep`.

@@ -1,5 +1,6 @@
 //! A federation of real processes: started, joined, and run to its end.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -18,14 +19,22 @@ pub(crate) struct Federation {
     running: Vec<Process>,
     lines: Receiver<Line>,
     lines_in: Sender<Line>,
+    page: Option<PageShop>,
+}
+
+/// A shop that serves its owner's page; with one, all programs stay up after the last round.
+#[derive(Clone, Debug)]
+pub(crate) struct PageShop {
+    pub(crate) shop: ShopName,
+    pub(crate) address: SocketAddr,
 }
 
 impl Federation {
     /// Makes a federation in `dir`, starts its coordinator, and lets every shop join with a one-time code.
-    pub(crate) fn start(dir: &Path, shops: &[ShopName]) -> anyhow::Result<Self> {
+    pub(crate) fn start(dir: &Path, shops: &[ShopName], page: Option<PageShop>) -> anyhow::Result<Self> {
         let folders = Folders::make(dir, shops)?;
         let (lines_in, lines) = channel();
-        let mut coordinator = folders.serve(ANY_PORT, &["--exit-when-finished"], &lines_in)?;
+        let mut coordinator = folders.serve(ANY_PORT, ends(page.is_some()), &lines_in)?;
         wait_until_listening(&mut coordinator, &lines)?;
         folders.join_all()?;
         Ok(Self {
@@ -34,15 +43,28 @@ impl Federation {
             running: Vec::new(),
             lines,
             lines_in,
+            page,
         })
     }
 
-    /// Runs every shop as a process until the coordinator has published all rounds; `on_round` sees each round's line.
-    pub(crate) fn run(&mut self, most: Duration, mut on_round: impl FnMut(u64, &str)) -> anyhow::Result<()> {
+    /// Runs every shop as a process until the coordinator has published all `rounds`; `on_round` sees each round's line, and
+    /// `on_page` the line with which a page begins to be served.
+    pub(crate) fn run(
+        &mut self,
+        rounds: u64,
+        most: Duration,
+        mut on_round: impl FnMut(u64, &str),
+        mut on_page: impl FnMut(&Folders, &ShopName) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let address = self.page.as_ref().map(|page| page.address.to_string());
         for shop in self.folders.shops() {
-            let process = self
-                .folders
-                .run(shop, &["--exit-when-finished"], &self.lines_in)?;
+            let mut flags = ends(self.page.is_some()).to_vec();
+            if let (Some(page), Some(address)) = (&self.page, &address)
+                && page.shop == *shop
+            {
+                flags.extend(["--http", address]);
+            }
+            let process = self.folders.run(shop, &flags, &self.lines_in)?;
             self.running.push(process);
         }
         let watch = Stopwatch::start();
@@ -52,6 +74,15 @@ impl Federation {
                     && let Some(round) = round_of(&line.text)
                 {
                     on_round(round, &line.text);
+                    if self.page.is_some() && round == rounds {
+                        return Ok(());
+                    }
+                }
+                if let Some(page) = &self.page
+                    && line.process == page.shop.as_str()
+                    && line.text.contains(SERVES)
+                {
+                    on_page(&self.folders, &page.shop)?;
                 }
                 continue;
             }
@@ -79,15 +110,25 @@ impl Federation {
     }
 }
 
-/// `round 3/60 ...` -> 3.
+fn ends(stays_up: bool) -> &'static [&'static str] {
+    match stays_up {
+        true => &[],
+        false => &["--exit-when-finished"],
+    }
+}
+
+/// `2026-11-29T12:00:00Z round 3/60 published...` -> 3: all but a coordinator's first line begin with the time.
 fn round_of(line: &str) -> Option<u64> {
-    line.strip_prefix("round ")?
+    let (_, said) = line.split_once(' ')?;
+    said.strip_prefix("round ")?
         .split(['/', ' '])
         .next()?
         .parse()
         .ok()
 }
 
+/// In the line with which `run` says that it answers.
+const SERVES: &str = "serves the HTTP API at ";
 const POLL: Duration = Duration::from_millis(100);
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
@@ -97,8 +138,11 @@ mod tests {
 
     #[test]
     fn only_lines_about_a_round_have_a_round() {
-        assert_eq!(round_of("round 3/60 published"), Some(3));
+        assert_eq!(
+            round_of("2026-11-29T12:00:00Z round 3/60 published: 5 of 5 shops"),
+            Some(3)
+        );
         assert_eq!(round_of("listening on 127.0.0.1:1"), None);
-        assert_eq!(round_of("round x/60"), None);
+        assert_eq!(round_of("2026-11-29T12:00:00Z round x/60"), None);
     }
 }

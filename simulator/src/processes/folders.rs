@@ -178,6 +178,12 @@ impl Folders {
         ])
     }
 
+    /// A link to the page of a shop's owner, while it is served.
+    pub(crate) fn page_link(&self, shop: &ShopName) -> anyhow::Result<String> {
+        let said = output(["client", "page", "--dir", &text(&self.shop_dir(shop))])?;
+        Ok(said.trim().to_owned())
+    }
+
     fn join(&self, shop: &ShopName) -> anyhow::Result<()> {
         #[derive(Deserialize)]
         struct Invitation {

@@ -1,6 +1,7 @@
 //! Rules, stock and hidden items, as a web shop and its owner see them.
 
 use super::*;
+use crate::rules::compiled::NotListed;
 
 impl Shop {
     fn put_as(&self, token: &str, item: &str, body: impl ToString) -> (StatusCode, Value) {
@@ -248,7 +249,7 @@ fn broken_rules_leave_the_last_good_ones_in_force_and_a_start_without_any_makes_
 fn a_check_says_what_rules_would_do_before_they_are_in_force() {
     let shop = Shop::open();
     shop.write_rules("never = ['item-00', 'item-77']\n[[filter]]\nkeep = 'category == \"c0\"'\n[[boost]]\nwhen = 'brand == \"x\"'\nby = 1");
-    let report = crate::recommend::rules_report::report(&shop.api.lists, Some("u1")).unwrap();
+    let report = crate::recommend::rules_report::report(&shop.api.lists, None, Some("u1")).unwrap();
     let counts: Vec<(&str, usize)> = report
         .rules
         .iter()
@@ -266,6 +267,16 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
         report.after.iter().all(|item| item.item_id.as_str() < "item-08"),
         "{report:?}"
     );
+    let why = |id: &str| {
+        let found = report.left_out.iter().find(|item| item.item_id == id);
+        found.map(|item| item.why.clone())
+    };
+    let filter = NotListed::Filter("category == \"c0\"".to_owned());
+    assert_eq!(
+        (why("item-10"), why("item-00")),
+        (Some(filter), Some(NotListed::Never)),
+        "{report:?}"
+    );
     for said in ["moves no item: brand == \"x\"", "\"item-77\""] {
         assert!(
             report.warnings.iter().any(|warning| warning.contains(said)),
@@ -273,7 +284,7 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
         );
     }
     shop.write_rules("[[filter]]\nkeep = 'price < 5'");
-    let report = crate::recommend::rules_report::report(&shop.api.lists, None).unwrap();
+    let report = crate::recommend::rules_report::report(&shop.api.lists, None, None).unwrap();
     assert_eq!(report.rules[0].unknown, 16);
     assert!(
         report
@@ -283,7 +294,7 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
         "{report:?}"
     );
     shop.write_rules("[[filter]]\nkeep = 'prise < 5'");
-    let error = crate::recommend::rules_report::report(&shop.api.lists, None).unwrap_err();
+    let error = crate::recommend::rules_report::report(&shop.api.lists, None, None).unwrap_err();
     assert!(format!("{error:#}").contains("did you mean `price`"), "{error:#}");
     assert_eq!(crate::error::exit_code(&error), crate::error::EXIT_USAGE);
 }

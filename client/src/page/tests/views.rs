@@ -23,7 +23,7 @@ fn plan() -> PlanName {
 }
 
 /// All is well.
-fn good() -> Facts {
+pub(super) fn good() -> Facts {
     let north: ShopName = "north".parse().unwrap();
     let day_before = Noon.now().0 / 1000 - 86_400;
     let report = SourceReport {
@@ -106,6 +106,8 @@ fn good() -> Facts {
             fingerprint: Digest::of(b"north"),
             members: vec![peer("north", KeyStatus::Own), peer("south", KeyStatus::Confirmed)],
         }),
+        rules_told: Vec::new(),
+        experiment: None,
     }
 }
 

@@ -38,7 +38,7 @@ pub(in super::super) fn view(language: Language, facts: &Facts) -> Markup {
     }
 }
 
-fn table(words: &Words, gain: &Gain) -> Markup {
+pub(super) fn table(words: &Words, gain: &Gain) -> Markup {
     let alone = format!("{:.1}", gain.alone);
     html! {
         (gauge("hits-alone", gain.alone / 100.0, false, &fill(words.gain_chart, &[("hits", &alone)])))

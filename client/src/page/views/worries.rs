@@ -149,6 +149,10 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
             facts.troubles.clone(),
         );
     }
+    if !facts.rules_told.is_empty() {
+        let told = facts.rules_told.clone();
+        worry("rules", Place::Rules, words.worry_rules.to_owned(), told);
+    }
     if let Err(reason) = &facts.uploads {
         worry(
             "unread-uploads",

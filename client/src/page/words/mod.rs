@@ -124,7 +124,7 @@ texts! {
     site skip menu languages sign_out as_of footer starting no_federation reason_in_english
     age_days age_hours age_minutes age_new
     // Places.
-    today left privacy gain data rounds customer unmatched keys
+    today left privacy gain data rounds customer rules experiment unmatched keys
     // Door.
     signin signin_lead signin_link signin_token signin_button signin_bad_token signin_bad_code foreign_form
     // Today.
@@ -162,6 +162,19 @@ texts! {
     // Keys.
     keys_lead keys_own keys_none keys_others keys_shop keys_state keys_print keys_qr key_own key_confirmed key_open key_changed keys_how_1
     keys_how_2 keys_how_3
+    // Rules.
+    comma rules_lead rules_now rules_last_good rules_none_good rules_edit rules_no_edit rules_too_long rules_text rules_help rules_user rules_preview
+    rules_save rules_saved rules_wrong rules_hide rules_anyway rules_changed rules_load worry_rules
+    rule_keep rule_up rule_down rule_pin rule_until rule_never rule_brand rule_category rule_diversity rule_freshness rule_variants
+    rule_variants_off rule_out_of_stock rule_in_cart rule_default rule_where list_recommendations list_similar list_bought_together list_popular
+    list_trending list_new feeds feed_none feed_kept
+    rules_would rules_filtered rules_list rules_list_of rules_list_anybody rules_before rules_after rules_was rules_is_new rules_left_out
+    not_retired not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_always effect_unknown
+    // Experiment.
+    experiment_lead experiment_none experiment_begin experiment_offline experiment_offline_means experiment_nobody experiment_runs
+    experiment_counts experiment_table experiment_arm experiment_customers experiment_bought experiment_share experiment_interval
+    experiment_intervals experiment_too_few experiment_more experiment_fewer experiment_open experiment_bounds experiment_picture
+    arm_bestsellers arm_alone arm_together
     // Reasons between shop and coordinator.
     decline_budget decline_noise decline_no_noise decline_paused decline_plan decline_not_named decline_upload decline_forked decline_interrupted decline_failed decline_no_masks decline_few_shops decline_few_known decline_list decline_not_fetched decline_few_colluding decline_few_neighbours reject_not_open reject_length reject_digest reject_second reject_not_named reject_not_accepted reject_not_stored reject_not_signed
 }
@@ -191,7 +204,7 @@ mod tests {
             assert_eq!(places(in_english), places(in_chinese), "{name}");
             let is_chinese = |letter: char| ('\u{4e00}'..='\u{9fff}').contains(&letter);
             assert!(in_english.chars().all(|letter| !is_chinese(letter)), "{name}");
-            let is_name = in_chinese == in_english && name == "site";
+            let is_name = in_chinese == in_english && name == "site" || name == "comma";
             assert!(
                 is_name || in_chinese.chars().any(is_chinese),
                 "{name}: {in_chinese}"
@@ -216,6 +229,9 @@ mod tests {
             include_str!("../views/data.rs"),
             include_str!("../views/rounds.rs"),
             include_str!("../views/customer.rs"),
+            include_str!("../views/rules.rs"),
+            include_str!("../views/experiment.rs"),
+            include_str!("../rules_form.rs"),
             include_str!("../views/unmatched.rs"),
             include_str!("../views/keys.rs"),
             include_str!("../views/signin.rs"),

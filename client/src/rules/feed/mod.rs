@@ -45,6 +45,17 @@ pub struct KeptFeed {
     pub gone: BTreeSet<String>,
 }
 
+/// How a feed stands.
+#[derive(Clone, Debug)]
+pub struct FeedReport {
+    /// As `rules.toml` names it.
+    pub name: String,
+    /// What is in force of it; none: nothing could ever be read.
+    pub kept: Option<Arc<KeptFeed>>,
+    /// What the owner should know of it.
+    pub told: Vec<String>,
+}
+
 /// The feeds of one shop.
 pub struct Feeds {
     folder: Folder,
@@ -151,6 +162,21 @@ impl Feeds {
             .collect();
         words.sort();
         words
+    }
+
+    /// How each stands, by path.
+    pub fn states(&self) -> Vec<FeedReport> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states: Vec<FeedReport> = known
+            .iter()
+            .map(|(source, feed)| FeedReport {
+                name: source.to_string(),
+                kept: feed.kept.as_ref().map(|(kept, _)| Arc::clone(kept)),
+                told: feed.told.clone(),
+            })
+            .collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
 
     /// What the owner should know of them.

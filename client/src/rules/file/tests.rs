@@ -39,8 +39,11 @@ fn every_key_is_understood() {
 #[test]
 fn what_makes_no_sense_is_named_with_its_line() {
     for (text, said) in [
-        ("never = [", "line 1: "),
-        ("nevr = []", "line 1: unknown field `nevr`"),
+        ("never = [", "line 1, column "),
+        (
+            "never = []\n  nevr = []",
+            "line 2, column 3: unknown field `nevr`",
+        ),
         (
             "\n[[filter]]\nkeep = 'price <'",
             "line 3: keep = \"price <\", column 8: expected",
@@ -55,14 +58,14 @@ fn what_makes_no_sense_is_named_with_its_line() {
         ),
         ("[[boost]]\nwhen = 'true'\nby = 1000", "line 2: by is 1000"),
         ("[[boost]]\nwhen = 'true'\nby = nan", "line 2: by is NaN"),
-        ("[[boost]]\nwhen = 'true'", "line 1: missing field `by`"),
+        ("[[boost]]\nwhen = 'true'", "line 1, column 1: missing field `by`"),
         (
             "[[filter]]\nkeep = 'true'\nwhere = 'simlar'",
-            "line 3: unknown variant `simlar`",
+            "line 3, column 9: unknown variant `simlar`",
         ),
         (
             "[[filter]]\nkeep = 'true'\nwhere = []",
-            "line 3: `where` is empty",
+            "line 3, column 9: `where` is empty",
         ),
         (
             "[[feed]]\npath = 'https://x.example/feed.xml'",
