@@ -186,16 +186,19 @@ pub(super) fn best_products(short: bool) -> Vec<Row> {
     let many = fastest(3, &mut || {
         black_box(index.top(&rows, &queries, 10, |_, _| true));
     }) / together as f64;
+    // Of all products in f32: one query is bound by the memory's speed, which differs from machine to machine.
     let row = |name: &str, ms: f64, most: f64| {
+        let share = ms / all;
         let row = Row::new(format!("{name}_{items}x{width}"), ms, "ms")
             .with("items", items)
-            .with("all_products_ms", all);
+            .with("all_products_ms", all)
+            .with("of_all_products", share);
         match short {
             true => row,
-            false => row.bound(ms <= most, format!("at most {most} ms")),
+            false => row.bound(share <= most, format!("at most {most} of all products in f32")),
         }
     };
-    vec![row("top10", one, 4.0), row("top10_of_64", many, 1.4)]
+    vec![row("top10", one, 0.42), row("top10_of_64", many, 0.15)]
 }
 
 /// A made-up shop.
