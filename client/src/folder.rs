@@ -63,6 +63,21 @@ impl Folder {
         disk::write_whole(self.disk(), path, bytes, secret)
     }
 
+    /// The files of one of its folders that end so, by name; none if there is no such folder.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub(crate) fn files_ending(&self, of: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+        let mut files = match self.disk().list(of) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        files.retain(|path| path.extension().is_some_and(|found| found == ending));
+        files.sort();
+        Ok(files)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

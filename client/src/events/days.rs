@@ -40,7 +40,7 @@ pub(crate) fn past_days(folder: &Folder, now: Timestamp) -> io::Result<Vec<PathB
 /// # Errors
 /// Of the disk.
 pub(crate) fn days(folder: &Folder) -> io::Result<Vec<PathBuf>> {
-    files_ending(folder, ENDING)
+    folder.files_ending(&folder.events(), ENDING)
 }
 
 /// The day's file.
@@ -107,7 +107,7 @@ pub(crate) fn days_of(folder: &Folder, customer: &str) -> io::Result<Vec<DayOfCu
 /// Of the disk: some days may have been written then, and the others are as before.
 pub(crate) fn forget_in_days(folder: &Folder, customer: &str) -> io::Result<(u64, u64)> {
     // What a crash left of a day that was being written: the day itself is there.
-    let aside = files_ending(folder, "new")?;
+    let aside = folder.files_ending(&folder.events(), "new")?;
     aside.iter().try_for_each(|path| destroy(folder.disk(), path))?;
     let days = days_of(folder, customer)?;
     for day in &days {
@@ -126,17 +126,6 @@ fn is_of(line: &[u8], customer: &str) -> bool {
             !id.is_empty() && line.windows(id.len()).any(|part| part == id)
         }
     }
-}
-
-fn files_ending(folder: &Folder, ending: &str) -> io::Result<Vec<PathBuf>> {
-    let mut files = match folder.disk().list(&folder.events()) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    files.retain(|path| path.extension().is_some_and(|found| found == ending));
-    files.sort();
-    Ok(files)
 }
 
 const ENDING: &str = "jsonl";

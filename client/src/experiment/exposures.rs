@@ -130,7 +130,7 @@ pub fn experiments_of(folder: &Folder, user: &str) -> io::Result<Vec<String>> {
 /// Of the disk.
 pub fn forget_in_all(folder: &Folder, user: &str) -> io::Result<()> {
     // What a crash left of a file that was being written: the file itself is there.
-    for aside in files_ending(folder, "new")? {
+    for aside in folder.files_ending(&folder.experiments(), "new")? {
         destroy(folder.disk(), &aside)?;
     }
     let files = files(folder)?;
@@ -176,18 +176,7 @@ fn forget_in(folder: &Folder, path: &Path, user: &str) -> io::Result<()> {
 }
 
 fn files(folder: &Folder) -> io::Result<Vec<PathBuf>> {
-    files_ending(folder, "jsonl")
-}
-
-fn files_ending(folder: &Folder, ending: &str) -> io::Result<Vec<PathBuf>> {
-    let mut files = match folder.disk().list(&folder.experiments()) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    files.retain(|path| path.extension().is_some_and(|found| found == ending));
-    files.sort();
-    Ok(files)
+    folder.files_ending(&folder.experiments(), "jsonl")
 }
 
 /// All customers of an experiment with their arms, as the file has them.

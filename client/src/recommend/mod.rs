@@ -233,6 +233,19 @@ impl Recommendable {
         shopper.items(self.catalogue.len())
     }
 
+    /// What the customer has, and what was bought or carried off since the data were read: in no list, but for the cart, of which the
+    /// rules decide.
+    fn left_out(&self, customer: Customer<'_>, wishes: &RecommendOptions) -> HashSet<u32> {
+        if wishes.include_bought {
+            return HashSet::new();
+        }
+        let mut own: HashSet<u32> = self.items_of(customer).into_iter().collect();
+        customer.cart.iter().for_each(|item| {
+            own.remove(item);
+        });
+        own
+    }
+
     /// The best items for a customer by their scores and the owner's rules, best first, of those that are `allowed`.
     pub fn best(
         &self,
@@ -241,15 +254,7 @@ impl Recommendable {
         wishes: &RecommendOptions,
         allowed: impl Fn(u32) -> bool,
     ) -> Arranged {
-        let cart: HashSet<u32> = customer.cart.iter().copied().collect();
-        let left_out: HashSet<u32> = match wishes.include_bought {
-            true => HashSet::new(),
-            false => self
-                .items_of(customer)
-                .into_iter()
-                .filter(|item| !cart.contains(item))
-                .collect(),
-        };
+        let left_out = self.left_out(customer, wishes);
         let allowed = |row| !left_out.contains(&row) && allowed(row);
         let wanted = Wanted {
             kind: ListKind::Recommendations,

@@ -32,6 +32,17 @@ impl Newcomers {
         }
         Self { stack, bought }
     }
+
+    fn is_new(&self, row: u32) -> bool {
+        self.bought.get(row as usize) == Some(&false)
+    }
+
+    /// How many items of those that `may` stand in a list are new.
+    pub(super) fn count(&self, may: impl Fn(u32) -> bool) -> usize {
+        (0..self.bought.len() as u32)
+            .filter(|row| self.is_new(*row) && may(*row))
+            .count()
+    }
 }
 
 impl Recommendable {
@@ -52,7 +63,8 @@ impl Recommendable {
         let interests = self.interests_of(customer, &self.items_of(customer));
         let mut scores = Vec::new();
         newcomers.stack.score(&interests, &mut scores);
-        let is_new = |row: u32| newcomers.bought.get(row as usize) == Some(&false);
+        let left_out = self.left_out(customer, wishes);
+        let is_new = |row: u32| newcomers.is_new(row) && !left_out.contains(&row);
         loop {
             let kept = self.without_last(&list.items, wishes.k - places);
             let beside: Vec<u32> = kept.iter().map(|(row, _)| *row).collect();
@@ -176,6 +188,39 @@ mod tests {
                 .all(|(id, _)| id[1..].parse::<usize>().expect("a number") % 3 == 0),
             "{new:?}"
         );
+    }
+
+    #[test]
+    fn what_the_customer_has_just_bought_first_of_all_is_in_no_kept_place() {
+        let shelf = shelf("new_items = 5");
+        let kept = |basket: &[u32], wishes: &RecommendOptions| -> Vec<String> {
+            let customer = Customer {
+                basket,
+                ..Customer::of(0)
+            };
+            let items = shelf.recommend(customer, wishes).items;
+            items
+                .into_iter()
+                .filter(is_kept)
+                .map(|item| item.item_id)
+                .collect()
+        };
+        let before = kept(&[], &WISHES);
+        let bought: Vec<u32> = before
+            .iter()
+            .map(|id| id[1..].parse().expect("a number"))
+            .collect();
+        let after = kept(&bought, &WISHES);
+        assert_eq!((before.len(), after.len()), (5, 5));
+        assert!(
+            after.iter().all(|id| !before.contains(id)),
+            "{before:?} {after:?}"
+        );
+        let again = RecommendOptions {
+            include_bought: true,
+            ..WISHES
+        };
+        assert!(kept(&bought, &again).iter().any(|id| before.contains(id)));
     }
 
     #[test]

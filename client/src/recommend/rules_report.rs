@@ -47,11 +47,11 @@ pub struct TakenOut {
 /// What one rule does.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct RuleReport {
-    /// `keep`, `boost`, `never`, `always`.
+    /// `keep`, `boost`, `never`, `always`, `new_items`.
     pub kind: String,
     /// As it stands in the file.
     pub rule: String,
-    /// How many items it keeps, moves, hides or pins.
+    /// How many items it keeps, moves, hides or pins, or keeps places for.
     pub items: usize,
     /// Of how many items it is not known whether they meet the condition: they are neither kept nor moved.
     pub unknown: usize,
@@ -74,7 +74,7 @@ pub fn report(lists: &ListService, text: Option<&str>, user: Option<&str>) -> an
         explain: true,
     };
     let before = shelf.recommend(customer, &wishes);
-    let (rules, mut warnings) = each_rule(&compiled);
+    let (mut rules, mut warnings) = each_rule(&compiled);
     let kinds = ListKind::ALL.into_iter();
     let listed: Vec<(String, usize)> = kinds
         .map(|kind| (kind.name().to_owned(), compiled.listed(kind)))
@@ -93,6 +93,24 @@ pub fn report(lists: &ListService, text: Option<&str>, user: Option<&str>) -> an
         ));
     }
     shelf.rules = Arc::new(compiled);
+    let places = shelf.rules.new_items();
+    if places > 0 {
+        let may = |row| shelf.rules.may_list(row, ListKind::Recommendations);
+        let new = shelf.newcomers.as_ref().map(|newcomers| newcomers.count(may));
+        warnings.extend(match new {
+            None => Some(
+                "new_items keeps no place: a trained model makes the lists, or nothing is known of items but their ids".to_owned(),
+            ),
+            Some(0) => Some("new_items keeps no place: every item that may be listed was bought here before".to_owned()),
+            Some(_) => None,
+        });
+        rules.push(RuleReport {
+            kind: "new_items".to_owned(),
+            rule: format!("new_items = {places}"),
+            items: new.unwrap_or_default(),
+            unknown: 0,
+        });
+    }
     let after = shelf.recommend(customer, &wishes);
     let stays = |item: &&Recommended| after.items.iter().all(|other| other.item_id != item.item_id);
     let why = |item: &Recommended| {

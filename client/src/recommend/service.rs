@@ -117,13 +117,13 @@ impl ListService {
         }
         list.rules_trouble = self.told_of_rules();
         let picture = picture.then(|| {
-            let scores = shelf.scores(customer).values;
-            let best = shelf.best(customer, &scores, wishes, |_| true).items;
-            let best = best.into_iter().map(|(row, _)| row).collect();
+            let listed = list.items.iter();
             Picture {
                 user_id: list.user_id.clone(),
-                scores,
-                best,
+                scores: shelf.scores(customer).values,
+                best: listed
+                    .filter_map(|item| shelf.catalogue.row(&item.item_id))
+                    .collect(),
                 bought: shelf.items_of(customer),
             }
         });

@@ -1,7 +1,5 @@
 //! Lists of a large catalogue by a model of products: only items that can be among the best are scored.
 
-use std::collections::HashSet;
-
 use souk_common::model::{Loaded, UserVector};
 
 use super::{Customer, RecommendOptions, Recommendable};
@@ -24,11 +22,8 @@ impl Recommendable {
         if !is_worth_it || !customer.cart.is_empty() || !self.rules.takes_the_best(kind) {
             return None;
         }
-        let own: HashSet<u32> = match wishes.include_bought {
-            true => HashSet::new(),
-            false => self.items_of(customer).into_iter().collect(),
-        };
-        let allowed = |row| self.rules.may_list(row, kind) && !own.contains(&row) && allowed(row);
+        let left_out = self.left_out(customer, wishes);
+        let allowed = |row| self.rules.may_list(row, kind) && !left_out.contains(&row) && allowed(row);
         // Variants of one product stand in a list once, brands so often.
         let shortlist = model.best_products(user, SPARE_PER_PLACE * wishes.k + SPARE, allowed)?;
         let wanted = Wanted {

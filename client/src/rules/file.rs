@@ -319,6 +319,7 @@ impl ListRules {
                 "item that is never listed",
                 "items that are never listed",
             ),
+            (file.new_items, "place for new items", "places for new items"),
         ] {
             match count {
                 0 => {}

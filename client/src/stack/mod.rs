@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use souk_common::channels::{self, Channels, ExpectedPopularity, content};
+use souk_common::channels::{self, Channels, FixedPopularity, content};
 use souk_common::dataset::{Dataset, History};
 use souk_common::features::Features;
 use souk_common::ids::Digest;
@@ -64,7 +64,7 @@ impl ShopStack {
         let content = content::channels(&features);
         let federated = sources.federated(&content)?;
         let local = channels::local(&sources.dataset, &features);
-        let expected: Channels = vec![Arc::new(ExpectedPopularity::fit(&sources.dataset, &features))];
+        let expected: Channels = vec![Arc::new(FixedPopularity::expected(&sources.dataset, &features))];
         let all = [content.clone(), local, federated.clone(), expected].concat();
         let again = kept.filter(|kept| kept.key == sources.key());
         if let Some(kept) = again

@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub use ease::Ease;
 pub use lda::Lda;
 pub use low_rank::LowRank;
-pub use popularity::{ExpectedPopularity, FederatedPopularity, LocalPopularity, Popularity};
+pub use popularity::{FixedPopularity, LocalPopularity, Popularity};
 pub use renamed::Renamed;
 
 use crate::dataset::{Dataset, History};

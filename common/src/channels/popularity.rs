@@ -80,45 +80,6 @@ fn recent_sales(train: &Dataset, items: usize) -> (Vec<f64>, Vec<f64>) {
     (sums, noise)
 }
 
-/// What an item of these features is worth that nobody has bought yet: log(m + .3), where m is what the features say of sales.
-#[derive(Clone, Debug)]
-pub struct ExpectedPopularity {
-    scores: Vec<f32>,
-}
-
-impl ExpectedPopularity {
-    /// Fits to `train`, as [`LocalPopularity`] does before it looks at an item's own sales.
-    pub fn fit(train: &Dataset, features: &Features) -> Self {
-        let (sums, noise) = recent_sales(train, features.items());
-        let expected = expected(&sums, mean(noise.iter().copied()), features);
-        Self {
-            scores: expected.iter().map(|sum| libm::log(sum + 0.3) as f32).collect(),
-        }
-    }
-}
-
-impl Channel for ExpectedPopularity {
-    fn name(&self) -> &str {
-        "expected popularity"
-    }
-
-    fn group(&self) -> Group {
-        Group::Popularity
-    }
-
-    fn decay(&self) -> Option<f32> {
-        None
-    }
-
-    fn score(&self, _: Recency<'_>, out: &mut [f32]) {
-        out.copy_from_slice(&self.scores);
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(&*self.scores)
-    }
-}
-
 impl Channel for LocalPopularity {
     fn name(&self) -> &str {
         "popularity"
@@ -141,25 +102,42 @@ impl Channel for LocalPopularity {
     }
 }
 
-/// A released popularity: log(p + 1 + .3 z).
+/// An order that rests on no sale of this shop's own of the items that it places.
 #[derive(Clone, Debug)]
-pub struct FederatedPopularity {
+pub struct FixedPopularity {
+    name: &'static str,
+    is_federated: bool,
     scores: Vec<f32>,
 }
 
-impl FederatedPopularity {
-    /// From the denoised sums `p`, one an item, 0 or more, and the deviation `noise` of what was added to them.
-    pub fn new(p: &[f64], noise: f64) -> Self {
+impl FixedPopularity {
+    /// A released popularity: log(p + 1 + .3 z), from the denoised sums `p`, one an item, 0 or more, and the deviation `noise` of what
+    /// was added to them.
+    pub fn released(p: &[f64], noise: f64) -> Self {
         let score = |sum: &f64| libm::log(sum + 1.0 + 0.3 * noise) as f32;
         Self {
+            name: "popularity of all shops",
+            is_federated: true,
             scores: p.iter().map(score).collect(),
+        }
+    }
+
+    /// What an item of these features is worth that nobody has bought yet: log(m + .3), where m is what the features say of sales, fitted
+    /// to `train` as [`LocalPopularity`] does before it looks at an item's own.
+    pub fn expected(train: &Dataset, features: &Features) -> Self {
+        let (sums, noise) = recent_sales(train, features.items());
+        let expected = expected(&sums, mean(noise.iter().copied()), features);
+        Self {
+            name: "expected popularity",
+            is_federated: false,
+            scores: expected.iter().map(|sum| libm::log(sum + 0.3) as f32).collect(),
         }
     }
 }
 
-impl Channel for FederatedPopularity {
+impl Channel for FixedPopularity {
     fn name(&self) -> &str {
-        "popularity of all shops"
+        self.name
     }
 
     fn group(&self) -> Group {
@@ -167,7 +145,7 @@ impl Channel for FederatedPopularity {
     }
 
     fn is_federated(&self) -> bool {
-        true
+        self.is_federated
     }
 
     fn decay(&self) -> Option<f32> {

@@ -151,7 +151,7 @@ fn a_low_rank_view_is_two_products() {
         (scores[0] - 11.0 / 3.0).abs() < 1e-6 && (scores[1] + 7.0 / 6.0).abs() < 1e-6,
         "{scores:?}"
     );
-    let popular = raw(&FederatedPopularity::new(&[0.0, 9.0], 10.0), &[], 2);
+    let popular = raw(&FixedPopularity::released(&[0.0, 9.0], 10.0), &[], 2);
     assert!((popular[0] - 4.0_f32.ln()).abs() < 1e-6 && (popular[1] - 13.0_f32.ln()).abs() < 1e-6);
 }
 

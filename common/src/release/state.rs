@@ -9,7 +9,7 @@ use super::map::{PublicMap, map_columns};
 use super::popularity::PopularityEstimate;
 use super::schedule::ReleaseKind;
 use super::views::{CollaborativeSum, FederatedForms, RANK, SECOND_RANK, SumError, second_map};
-use crate::channels::{self, Channels, FederatedPopularity, Lda};
+use crate::channels::{self, Channels, FixedPopularity, Lda};
 use crate::features::Features;
 use crate::ids::Digest;
 use crate::update::UpdateValues;
@@ -215,7 +215,7 @@ impl Released {
             .map(|value| f64::from(*value))
             .collect();
         let noise = self.popularity.noise_stddev();
-        let mut channels: Channels = vec![Arc::new(FederatedPopularity::new(&popularity, noise))];
+        let mut channels: Channels = vec![Arc::new(FixedPopularity::released(&popularity, noise))];
         if let Some(lda) = Lda::fit(features, &popularity, true) {
             channels.push(Arc::new(lda));
         }

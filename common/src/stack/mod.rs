@@ -25,7 +25,7 @@ pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
 use crate::channels::scale::score_channel;
-use crate::channels::{self, Channel, Channels, ExpectedPopularity, Group};
+use crate::channels::{self, Channel, Channels, FixedPopularity, Group};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
 use crate::rng::stream;
@@ -351,7 +351,7 @@ pub fn fit(
     let users = fitted_on(input, seed);
     let assemble = |train: &Dataset| -> Channels {
         let local = channels::local(train, input.features);
-        let expected: Channels = vec![Arc::new(ExpectedPopularity::fit(train, input.features))];
+        let expected: Channels = vec![Arc::new(FixedPopularity::expected(train, input.features))];
         [content.clone(), local, federated.clone(), expected].concat()
     };
     let all = assemble(input.train);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::channels::{FederatedPopularity, LowRank, content};
+use crate::channels::{FixedPopularity, LowRank, content};
 
 const ITEMS: usize = 60;
 
@@ -181,7 +181,7 @@ fn tiny_shops_and_bare_catalogues_work() {
         ),
     ];
     for (data, validation, features) in cases {
-        let federated: Channels = vec![Arc::new(FederatedPopularity::new(
+        let federated: Channels = vec![Arc::new(FixedPopularity::released(
             &vec![1.0; features.items()],
             1.0,
         ))];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ItemMap;
 use super::parameters::{Shape, transferred};
 use crate::catalogue::{Catalogue, MAX_ITEMS};
-use crate::channels::{Channel, Channels, FederatedPopularity, Lda, LowRank, Renamed};
+use crate::channels::{Channel, Channels, FixedPopularity, Lda, LowRank, Renamed};
 use crate::features::Features;
 use crate::ids::Digest;
 use crate::model::Recommender;
@@ -162,7 +162,7 @@ impl Carried {
         let mut channels = Channels::new();
         if let Some((values, noise)) = &self.popularity {
             let sums: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
-            channels.push(Arc::new(FederatedPopularity::new(&sums, *noise)));
+            channels.push(Arc::new(FixedPopularity::released(&sums, *noise)));
             if let Some(lda) = Lda::fit(features, &sums, true) {
                 channels.push(Arc::new(lda));
             }

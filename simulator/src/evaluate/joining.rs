@@ -10,10 +10,8 @@ use anyhow::ensure;
 use rayon::prelude::*;
 use souk_common::channels::{Channels, content};
 use souk_common::clock::Stopwatch;
-use souk_common::eval::candidates::NEGATIVES;
 use souk_common::eval::{
-    Candidates, Metrics, Scorer, Split, Target, View, evaluate_users, expected_hit, leave_last_two_out,
-    next_visit,
+    Candidates, Metrics, Split, Target, View, evaluate_users, leave_last_two_out, next_visit,
 };
 use souk_common::features::Features;
 use souk_common::params::Epsilon;
@@ -23,10 +21,13 @@ use souk_common::terminal::{say, tell};
 
 mod cold_start;
 mod faithfulness;
+mod hits;
 pub(crate) mod mean;
 mod report;
 
 use faithfulness::Faithfulness;
+pub(crate) use hits::Hits;
+use hits::Scored;
 use report::{Figures, Gain, Gate, Report, Row};
 
 use super::releases::{self, Earlier};
@@ -409,52 +410,6 @@ pub(crate) struct Measured {
     /// One a view that was asked for.
     figures: Vec<Figures>,
     pub(crate) hits: Hits,
-}
-
-/// Expected hit rates, for every seed of the noise one a user; none of users who are not evaluated.
-pub(crate) struct Hits(Vec<Vec<Option<f64>>>);
-
-impl Hits {
-    /// Over the noise.
-    pub(crate) fn mean(&self) -> Vec<Option<f64>> {
-        let users = self.0.first().map_or(0, Vec::len);
-        let mean = |user: usize| -> Option<f64> {
-            let hits: Option<Vec<f64>> = self.0.iter().map(|seed| seed[user]).collect();
-            hits.map(|hits| hits.iter().sum::<f64>() / hits.len() as f64)
-        };
-        (0..users).map(mean).collect()
-    }
-}
-
-/// Every user's scores of all items.
-struct Scored(Vec<Vec<f32>>);
-
-impl Scored {
-    /// The user's hit rate@10 in expectation over the drawn items; ties count against it.
-    fn expected(&self, split: &Split, user: usize) -> Option<f64> {
-        let held = split.held_out[user]?;
-        let scores = &self.0[user];
-        let mut known = split.train.histories[user].items.clone();
-        known.extend([held.validation, held.test]);
-        known.sort_unstable();
-        let others = (0..scores.len()).filter(|item| known.binary_search(&(*item as u32)).is_err());
-        let above = others
-            .filter(|item| scores[*item] >= scores[held.test as usize])
-            .count();
-        Some(expected_hit(scores.len() - known.len(), above, NEGATIVES, K))
-    }
-}
-
-impl Scorer for Scored {
-    fn score(&self, user: usize, items: &[u32], out: &mut Vec<f32>) {
-        out.clear();
-        out.extend(items.iter().map(|item| self.0[user][*item as usize]));
-    }
-
-    fn score_all(&self, user: usize, out: &mut Vec<f32>) {
-        out.clear();
-        out.extend_from_slice(&self.0[user]);
-    }
 }
 
 #[cfg(test)]

@@ -293,6 +293,20 @@ fn a_check_says_what_rules_would_do_before_they_are_in_force() {
             .any(|warning| warning.contains("hides every item")),
         "{report:?}"
     );
+    // All sixteen were bought: a rule that does nothing is told.
+    shop.write_rules("new_items = 2");
+    let report = crate::recommend::rules_report::report(&shop.api.lists, None, None).unwrap();
+    assert_eq!(
+        (report.rules[0].kind.as_str(), report.rules[0].items),
+        ("new_items", 0)
+    );
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("bought here before")),
+        "{report:?}"
+    );
     shop.write_rules("[[filter]]\nkeep = 'prise < 5'");
     let error = crate::recommend::rules_report::report(&shop.api.lists, None, None).unwrap_err();
     assert!(format!("{error:#}").contains("did you mean `price`"), "{error:#}");

@@ -149,6 +149,7 @@ fn rules_in_words(words: &Words, rules: &ListRules) -> Markup {
         limit(words.rule_brand, file.at_most_of_a_brand),
         limit(words.rule_category, file.at_most_of_a_category),
         (file.diversity > 0.0).then(|| fill(words.rule_diversity, &[("diversity", &file.diversity)])),
+        (file.new_items > 0).then(|| fill(words.rule_new_items, &[("places", &file.new_items)])),
         file.freshness
             .map(|days| fill(words.rule_freshness, &[("days", &days)])),
         file.one_per_variant.as_deref().map(|by| match by {
@@ -314,6 +315,7 @@ fn of_rule(words: &Words, rule: &RuleReport) -> Markup {
         "keep" => words.effect_keep,
         "boost" => words.effect_boost,
         "never" => words.effect_never,
+        "new_items" => words.effect_new_items,
         _ => words.effect_always,
     };
     html! {

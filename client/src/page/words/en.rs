@@ -311,6 +311,7 @@ pub(super) const WORDS: Words = Words {
     rule_brand: "At most {most} items of a brand.",
     rule_category: "At most {most} items of a category.",
     rule_diversity: "Items unlike each other, by {diversity} of 1.",
+    rule_new_items: "The last {places} places of a list are kept for items that nobody has bought here yet.",
     rule_freshness: "New items are moved up, half as much every {days} days.",
     rule_variants: "One item of a product, by {by}.",
     rule_variants_off: "All variants of a product.",
@@ -346,6 +347,7 @@ pub(super) const WORDS: Words = Words {
     effect_keep: "true of {items} items.",
     effect_boost: "moves {items} items.",
     effect_never: "{items} of them are in the catalogue.",
+    effect_new_items: "{items} items that may be listed were bought by nobody yet.",
     effect_always: "pins {items} items.",
     effect_unknown: "Of {items} it is not known.",
 

@@ -165,11 +165,11 @@ texts! {
     // Rules.
     comma rules_lead rules_now rules_last_good rules_none_good rules_edit rules_no_edit rules_too_long rules_text rules_help rules_user rules_preview
     rules_save rules_saved rules_wrong rules_hide rules_anyway rules_changed rules_load worry_rules
-    rule_keep rule_up rule_down rule_pin rule_until rule_never rule_brand rule_category rule_diversity rule_freshness rule_variants
+    rule_keep rule_up rule_down rule_pin rule_until rule_never rule_brand rule_category rule_diversity rule_new_items rule_freshness rule_variants
     rule_variants_off rule_out_of_stock rule_in_cart rule_default rule_where list_recommendations list_similar list_bought_together list_popular
     list_trending list_new feeds feed_none feed_kept
     rules_would rules_filtered rules_list rules_list_of rules_list_anybody rules_before rules_after rules_was rules_is_new rules_left_out
-    not_retired not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_always effect_unknown
+    not_retired not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_new_items effect_always effect_unknown
     // Experiment.
     experiment_lead experiment_none experiment_begin experiment_offline experiment_offline_means experiment_nobody experiment_runs
     experiment_counts experiment_table experiment_arm experiment_customers experiment_bought experiment_share experiment_interval

@@ -311,6 +311,7 @@ pub(super) const WORDS: Words = Words {
     rule_brand: "同一品牌最多 {most} 件。",
     rule_category: "同一类别最多 {most} 件。",
     rule_diversity: "商品彼此不同的程度：{diversity}（最大为 1）。",
+    rule_new_items: "列表最后 {places} 个位置留给本店尚无人购买的商品。",
     rule_freshness: "新商品上移，每 {days} 天减半。",
     rule_variants: "同一产品只显示一件，依据 {by}。",
     rule_variants_off: "显示同一产品的所有款式。",
@@ -346,6 +347,7 @@ pub(super) const WORDS: Words = Words {
     effect_keep: "{items} 件商品符合。",
     effect_boost: "移动 {items} 件商品。",
     effect_never: "其中 {items} 件在商品目录中。",
+    effect_new_items: "可列出的商品中有 {items} 件尚无人购买。",
     effect_always: "固定 {items} 件商品。",
     effect_unknown: "另有 {items} 件无从得知。",
 
