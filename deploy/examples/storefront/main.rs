@@ -8,6 +8,7 @@ mod store;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use souk_common::terminal::{say, tell};
@@ -57,7 +58,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             return Ok(());
         }
         say("making up a shop and its lists ...")?;
-        let running = store::Running::start(&program, args.listen).await?;
+        let running = store::Running::start(&program, args.listen, A_LIST_IN_TIME).await?;
         say(&format!(
             "The web shop is at http://{}/ : choose a customer, buy something, and see the lists change.\n\
              Its lists come from {}. Ctrl-C ends both.",
@@ -80,4 +81,6 @@ fn end_with_the_parent() {
     });
 }
 
+/// What visitors wait for a list at most.
+const A_LIST_IN_TIME: Duration = Duration::from_millis(300);
 const AS_CLIENT: &str = "--as-client";

@@ -15,7 +15,8 @@ use super::souk::Program;
 /// # Errors
 /// When something is not as it must be.
 pub(crate) async fn check(program: &Program, listen: SocketAddr) -> anyhow::Result<String> {
-    let running = Running::start(program, listen).await?;
+    // A check waits for a busy machine; a shop's visitors wait for nothing.
+    let running = Running::start(program, listen, PATIENCE).await?;
     let (address, souk) = (running.address, std::sync::Arc::clone(&running.souk));
     tokio::task::spawn_blocking(move || {
         let store = Customer(address);

@@ -8,6 +8,7 @@ pub(crate) mod souk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -23,8 +24,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Makes up the data, waits until there are lists, and serves the pages at `listen`.
-    pub(crate) async fn start(program: &Program, listen: SocketAddr) -> anyhow::Result<Self> {
+    /// Makes up the data, waits until there are lists, and serves the pages at `listen`. A page waits for a list so long, and is whole
+    /// without it.
+    pub(crate) async fn start(
+        program: &Program,
+        listen: SocketAddr,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("can't make a temporary folder")?;
         let products = data::products();
         data::write(&products, dir.path())?;
@@ -33,7 +39,7 @@ impl Running {
             .with_context(|| format!("can't listen at {listen}: choose another --listen"))?;
         let address = listener.local_addr()?;
         let starting = program.clone();
-        let souk = tokio::task::spawn_blocking(move || Souk::start(&starting, dir)).await??;
+        let souk = tokio::task::spawn_blocking(move || Souk::start(&starting, dir, patience)).await??;
         let souk = Arc::new(souk);
         let app = pages::router(Arc::clone(&souk), products);
         let serving = tokio::spawn(async move {

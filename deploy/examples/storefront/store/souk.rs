@@ -26,6 +26,8 @@ pub(crate) struct Program {
 pub(crate) struct Souk {
     pub(crate) address: SocketAddr,
     token: String,
+    /// What a page waits for a list at most.
+    patience: Duration,
     child: Mutex<Child>,
     /// Goes with this.
     _dir: TempDir,
@@ -33,7 +35,7 @@ pub(crate) struct Souk {
 
 impl Souk {
     /// Makes a shop's folder in `dir`, of the orders there, and starts the program; waits until there are lists.
-    pub(crate) fn start(program: &Program, dir: TempDir) -> anyhow::Result<Self> {
+    pub(crate) fn start(program: &Program, dir: TempDir, patience: Duration) -> anyhow::Result<Self> {
         let shop = dir.path().join("shop");
         let made = command(program)
             .args(["init", "--dir"])
@@ -61,6 +63,7 @@ impl Souk {
         let mut souk = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::new(),
+            patience,
             child: Mutex::new(child),
             _dir: dir,
         };
@@ -82,7 +85,7 @@ impl Souk {
     /// A fragment; none if there is none in time: the page is whole without it.
     pub(crate) fn fragment(&self, path: &str) -> Option<String> {
         let head = format!("authorization: Bearer {}\r\n", self.token);
-        let reply = ask(self.address, &format!("GET {path}"), &head, "", FRAGMENT_PATIENCE).ok()?;
+        let reply = ask(self.address, &format!("GET {path}"), &head, "", self.patience).ok()?;
         (reply.status == 200).then_some(reply.body)
     }
 
@@ -141,7 +144,5 @@ fn said(log: &Path) -> String {
     )
 }
 
-/// What a page waits for a list at most.
-const FRAGMENT_PATIENCE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_FIT_SECS: f64 = 120.0;
