@@ -163,13 +163,16 @@ mod tests {
     #[test]
     fn what_hangs_is_not_known_and_hides_nothing_that_is() {
         let (ends, ended) = channel::<()>();
+        let (told, quick_is_told) = channel();
         let looking = Looking::begin(&["quick", "hangs", "after"], move |out| {
             out.send(Check::new("quick", Finding::good("all is well")))
                 .unwrap();
+            told.send(()).unwrap();
             // Until the test is over.
             let _ = ended.recv();
         })
         .unwrap();
+        quick_is_told.recv().unwrap();
         let patience = Duration::from_millis(100);
         let checks = looking.since(SystemClock.now(), patience);
         drop(ends);

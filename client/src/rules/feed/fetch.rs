@@ -215,7 +215,7 @@ fn ask(
     for _ in 0..=MOST_REDIRECTS {
         let rest = limits.total.saturating_sub(clock.now().since(begun));
         ensure!(!rest.is_zero(), "it took longer than {:?}", limits.total);
-        let answer = request(&address, state, limits.silence, rest)?;
+        let answer = request(&address, state, limits, rest)?;
         match answer.status() {
             StatusCode::OK => {
                 let header = |name: HeaderName| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
@@ -252,7 +252,7 @@ fn ask(
 fn request(
     address: &FeedAddress,
     state: &FetchState,
-    silence: Duration,
+    FetchLimits { silence, total, .. }: FetchLimits,
     rest: Duration,
 ) -> anyhow::Result<Response<ureq::Body>> {
     let mut config = Agent::config_builder()
@@ -280,6 +280,7 @@ fn request(
     }
     request.call().map_err(|error| match error {
         ureq::Error::HostNotFound => anyhow!("{address}: there is no such host"),
+        ureq::Error::Timeout(ureq::Timeout::Global) => anyhow!("it took longer than {total:?}"),
         ureq::Error::Timeout(_) => anyhow!("{address} says nothing for {silence:?}"),
         error => anyhow!("{address} can't be reached: {error}"),
     })

@@ -336,7 +336,8 @@ fn a_server_that_says_nothing_more_is_waited_for_as_long_as_was_said() {
             wait(stream);
         },
         hurried,
-        "nothing came for 150ms",
+        // On a busy machine it may be the head that does not come.
+        "for 150ms",
     );
     // A byte now and then is no way to stay for ever.
     let short = FetchLimits {
