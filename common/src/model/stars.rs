@@ -106,6 +106,48 @@ impl Loaded {
     }
 }
 
+/// What a shop's own customers say of items beyond what all shops have learned: the mean of what is off by item, drawn toward
+/// zero where few have rated it. It depends on several customers, and stays in the shop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShopStars {
+    /// One an item, in stars.
+    pub offsets: Vec<f32>,
+}
+
+impl ShopStars {
+    /// Of the stars that a shop's customers gave. None if the plan's solver is another.
+    pub fn fit<'a>(model: &Loaded, customers: impl Iterator<Item = &'a Labelled>) -> Option<Self> {
+        let count = model.items().nrows();
+        let (mut sums, mut counts) = (vec![0.0f64; count], vec![0.0f64; count]);
+        for labelled in customers {
+            let own = model.own_stars(labelled)?;
+            for (item, label) in labelled.items.iter().zip(&labelled.labels) {
+                sums[*item as usize] += f64::from(label - model.unbounded(&own, *item));
+                counts[*item as usize] += 1.0;
+            }
+        }
+        let offsets = sums.iter().zip(&counts);
+        Some(Self {
+            offsets: offsets
+                .map(|(sum, count)| (sum / (count + SHOP_RIDGE)) as f32)
+                .collect(),
+        })
+    }
+
+    /// The stars that a customer of the shop is expected to give an item. None if the plan's solver is another.
+    pub fn expected(&self, model: &Loaded, own: &OwnStars, item: u32) -> Option<f32> {
+        let offset = self.offsets.get(item as usize).copied().unwrap_or_default();
+        let own = OwnStars {
+            bias: own.bias + offset,
+            vector: own.vector.clone(),
+        };
+        model.expected_stars(&own, item)
+    }
+}
+
+/// So many ratings of no difference are added to those of an item.
+const SHOP_RIDGE: f64 = 5.0;
+
 /// The latest items, and their labels, that one user's update is made of.
 fn latest(labelled: &Labelled) -> (&[u32], &[f32]) {
     let from = labelled.len().saturating_sub(MOST_ITEMS);

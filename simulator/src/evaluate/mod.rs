@@ -5,12 +5,14 @@
 //! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
+//! | [`rating`] | stars, where customers give them |
 //! | [`joining`] | what a shop's own stack of channels is worth, with and without those of all shops |
 
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
 pub(crate) mod joining;
+mod rating;
 mod releases;
 mod row;
 mod trial;
@@ -48,7 +50,8 @@ use trial::Trial;
 #[command(
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
-                        souk-sim evaluate --data data/completejourney --items types --stack\n\n\
+                        souk-sim evaluate --data data/completejourney --items types --stack\n  \
+                        souk-sim evaluate --data data/ml-100k --task rating\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -57,6 +60,9 @@ pub struct EvaluateArgs {
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
+    /// Instead: what a task is about, by its own measures beside a simple baseline.
+    #[arg(long, value_enum, conflicts_with_all = ["model", "stack"])]
+    task: Option<EvaluatedTask>,
     /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop; alone, and together
     /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
     #[arg(long, conflicts_with_all = ["model", "plan", "rounds"])]
@@ -130,6 +136,13 @@ enum Model {
     Mlp,
     /// Both paths.
     Neumf,
+}
+
+/// Which task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum EvaluatedTask {
+    /// How many stars a customer gives: errors of the latest tenth of each customer's stars, beside item means.
+    Rating,
 }
 
 impl Model {
@@ -325,8 +338,10 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
-    if args.stack {
-        return joining::run(args);
+    match args.task {
+        Some(EvaluatedTask::Rating) => return rating::run(args),
+        None if args.stack => return joining::run(args),
+        None => {}
     }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;
