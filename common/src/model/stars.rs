@@ -91,9 +91,18 @@ impl Loaded {
 
     /// The stars that the user is expected to give an item, within the scale. None if the plan's solver is another.
     pub fn expected_stars(&self, own: &OwnStars, item: u32) -> Option<f32> {
-        let stars = self.stars_config()?;
-        let expected = self.unbounded(own, item);
-        Some(expected.clamp(stars.lowest as f32, stars.highest as f32))
+        self.within_the_scale(self.unbounded(own, item))
+    }
+
+    /// Stars kept within the scale. None if the plan's solver is another than `stars`.
+    pub fn within_the_scale(&self, stars: f32) -> Option<f32> {
+        let scale = self.stars_config()?;
+        Some(stars.clamp(scale.lowest as f32, scale.highest as f32))
+    }
+
+    /// Whether it says how many stars an item gets.
+    pub fn expects_stars(&self) -> bool {
+        self.stars_config().is_some()
     }
 
     /// What an item gets of a user of whom nothing is known.
@@ -132,6 +141,15 @@ impl ShopStars {
                 .map(|(sum, count)| (sum / (count + SHOP_RIDGE)) as f32)
                 .collect(),
         })
+    }
+
+    /// What a customer of the shop is expected to give each item, not kept within the scale, so that no two are alike only for
+    /// being beyond it. Shape: `[items]`.
+    pub fn scores(&self, model: &Loaded, own: &OwnStars) -> Vec<f32> {
+        let items = (0u32..).zip(&self.offsets);
+        items
+            .map(|(item, offset)| offset + model.unbounded(own, item))
+            .collect()
     }
 
     /// The stars that a customer of the shop is expected to give an item. None if the plan's solver is another.
