@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::round::statements::Manifest;
 
 use self::charged::ChargedKind;
@@ -425,6 +426,8 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let report = match read {
         Ok(shop) => {
             notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
+            let dates = shop.catalogue.dates(SystemClock.now()).words();
+            notes.extend(dates.map(|told| format!("dates of items: {told}")));
             shop.report
         }
         // What is wrong with it, line by line.
