@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use serde::{Deserialize, Serialize};
 use souk_common::clock::Clock;
-use souk_common::clock::{Clock, SystemClock};
 use souk_common::round::statements::Manifest;
 
 use self::charged::ChargedKind;
@@ -426,7 +425,7 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let report = match read {
         Ok(shop) => {
             notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
-            let dates = shop.catalogue.dates(SystemClock.now()).words();
+            let dates = shop.catalogue.dates(souk_common::clock::SystemClock.now()).words();
             notes.extend(dates.map(|told| format!("dates of items: {told}")));
             shop.report
         }
