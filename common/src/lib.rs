@@ -54,6 +54,7 @@ pub mod secagg;
 pub mod stack;
 pub mod storage;
 pub mod table;
+pub mod task;
 
 pub mod telemetry;
 pub mod terminal;

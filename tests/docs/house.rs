@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{root, sources};
 
 /// The rooms of `common`, each of which imports from rooms before it only.
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 37] = [
     "ids",
     "hex",
     "chain",
@@ -17,6 +17,7 @@ const ORDER: [&str; 36] = [
     "config",
     "limits",
     "params",
+    "task",
     "terminal",
     "telemetry",
     "storage",

@@ -28,7 +28,7 @@ pub struct OrderColumns {
     pub price: Option<String>,
     /// What the item is called; optional, default `title`. Only used to leave out what is no product.
     pub title: Option<String>,
-    /// Stars; optional, default `rating`. Only checked to be a number.
+    /// Stars; optional, default `rating`. Learned from with `labels = "stars"`; else only checked to be a number.
     pub rating: Option<String>,
 }
 

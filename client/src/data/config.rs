@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use souk_common::table::Style;
+use souk_common::task::LabelKind;
 
 use crate::data::columns::{ItemColumns, OrderColumns};
 use crate::data::customers;
@@ -47,6 +48,13 @@ pub struct ShopDataConfig {
     /// Which kinds of event count, by the event column's values: `events = ["purchase", "view"]`. Default: purchases, in
     /// the words that shop systems have for them.
     pub events: Vec<String>,
+    /// What customers say of items, to be learned from: `labels = "stars"` of the column of stars, or `labels = "clicks"` of the
+    /// events `shown` and `clicked`. Default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelKind>,
+    /// The fewest and the most stars: `stars = [1, 5]` (the default). Others are taken as missing, and counted.
+    #[serde(skip_serializing_if = "is_usual_scale")]
+    pub stars: [f32; 2],
     /// Which statuses of an order or a line mean that nothing was bought, whatever their case: `not_bought = ["cancelled"]`.
     /// Default: cancelled, refunded, voided and the like.
     pub not_bought: Vec<String>,
@@ -94,6 +102,8 @@ impl Default for ShopDataConfig {
             users: None,
             delimiter: None,
             events: Vec::new(),
+            labels: None,
+            stars: STARS,
             not_bought: owned(&customers::NOT_BOUGHT),
             leave_out: owned(&customers::LEAVE_OUT),
             nobody: owned(&customers::NOBODY),
@@ -108,6 +118,12 @@ impl Default for ShopDataConfig {
         }
     }
 }
+
+fn is_usual_scale(stars: &[f32; 2]) -> bool {
+    *stars == STARS
+}
+
+const STARS: [f32; 2] = [1.0, 5.0];
 
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()

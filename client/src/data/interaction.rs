@@ -17,6 +17,12 @@ pub enum Kind {
     View,
     /// Put it into the cart.
     Cart,
+    /// Gave it stars, which [`Interaction::quantity`] says; counts as a purchase too.
+    Rated,
+    /// Was shown it, as an ad.
+    Shown,
+    /// Clicked on it when it was shown.
+    Clicked,
 }
 
 /// One interaction, borrowed from the row it was read from.
@@ -30,7 +36,7 @@ pub struct Interaction<'a> {
     pub time: i64,
     /// What was done.
     pub kind: Kind,
-    /// Pieces, at least zero.
+    /// Pieces, at least zero; of [`Kind::Rated`], stars.
     pub quantity: f32,
     /// What one piece cost, if known.
     pub price: Option<f32>,

@@ -2,17 +2,19 @@
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::io;
 
-use souk_common::dataset::{Dataset, History};
+use souk_common::dataset::{Dataset, History, Labelled};
 
 use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::report::{DataReport, MAX_EXAMPLES};
 
+mod labels;
 mod taken_back;
 
+use labels::{Labels, Said};
 use taken_back::{Line, Standings};
 
 /// Gathers orders: 32 bytes each, 40 where several sources may say the same, and each distinct id once.
@@ -27,6 +29,7 @@ pub(crate) struct Orders {
     /// Of each row of further pieces: which order it is of.
     keys: Vec<Option<OrderKey>>,
     not_bought: Vec<Line>,
+    labels: Labels,
     hasher: RandomState,
 }
 
@@ -114,6 +117,18 @@ impl Orders {
 
     /// Takes an interaction whose ids have these numbers.
     pub(crate) fn add(&mut self, user: u32, item: u32, interaction: &Interaction<'_>) {
+        let said = match interaction.kind {
+            Kind::Rated => Some(Said::Stars(interaction.quantity)),
+            Kind::Shown => Some(Said::Shown),
+            Kind::Clicked => Some(Said::Clicked),
+            Kind::Purchase | Kind::Return | Kind::View | Kind::Cart => None,
+        };
+        if let Some(said) = said {
+            self.labels.add(user, item, interaction.time, said);
+        }
+        if matches!(said, Some(Said::Shown | Said::Clicked)) {
+            return;
+        }
         if self.piece > 0 {
             self.keys.push(interaction.order);
         }
@@ -124,7 +139,8 @@ impl Orders {
             sequence: self.rows.len() as u32,
             quantity: match interaction.kind {
                 Kind::Return => -interaction.quantity,
-                Kind::Purchase | Kind::View | Kind::Cart => interaction.quantity,
+                Kind::Rated => 1.0,
+                _ => interaction.quantity,
             },
             price: interaction.price.unwrap_or(f32::NAN).to_bits(),
             piece: self.piece,
@@ -279,8 +295,30 @@ impl Orders {
         users.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         report.users = users.len();
         report.short_users = users.iter().filter(|(_, history)| history.len() < 3).count();
-        let (users, histories) = users.into_iter().unzip();
-        Dataset { users, histories }
+        let labelled = self.labels.finish(&rows, report);
+        if labelled.is_empty() {
+            let (users, histories) = users.into_iter().unzip();
+            return Dataset {
+                users,
+                histories,
+                labelled: Vec::new(),
+            };
+        }
+        let mut by_user: BTreeMap<String, (History, Labelled)> = users
+            .into_iter()
+            .map(|(user, history)| (user, (history, Labelled::default())))
+            .collect();
+        for (user, labelled) in labelled {
+            let name = self.users.names[user as usize].clone();
+            by_user.entry(name).or_default().1 = labelled;
+        }
+        let mut dataset = Dataset::default();
+        for (user, (history, labelled)) in by_user {
+            dataset.users.push(user);
+            dataset.histories.push(history);
+            dataset.labelled.push(labelled);
+        }
+        dataset
     }
 }
 

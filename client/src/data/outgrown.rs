@@ -108,6 +108,7 @@ mod tests {
         Dataset {
             users: (0..customers).map(|user| format!("u{user}")).collect(),
             histories: vec![history; customers],
+            labelled: Vec::new(),
         }
     }
 

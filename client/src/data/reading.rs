@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use souk_common::clock::Timestamp;
 use souk_common::table::{Row, RowFault, RowSource, number};
+use souk_common::task::LabelKind;
 
 use crate::data::DataError;
 use crate::data::config::ShopDataConfig;
@@ -79,6 +80,17 @@ pub fn read_interactions(
     for told in rows.guessed().into_iter().chain(lines.times.told()) {
         report.guessed(told);
     }
+    let lacks = match reading.config.labels {
+        Some(LabelKind::Stars) if lines.places.rating.is_none() => Some("stars (columns.rating)"),
+        Some(LabelKind::Clicks) if lines.places.event.is_none() => Some("events (columns.event)"),
+        _ => None,
+    };
+    if let Some(lacks) = lacks {
+        report.warnings.push(format!(
+            "{} has no column of {lacks} under [data]: nothing in it is learned from as labels",
+            rows.name()
+        ));
+    }
     report.note_statuses(lines.statuses.found(), lines.places.order.is_some());
     Ok(())
 }
@@ -128,6 +140,9 @@ struct Lines<'a> {
     needed: usize,
     decimal_commas: bool,
     events: Option<&'a [String]>,
+    /// The scale of stars, where they are learned from.
+    stars: Option<[f32; 2]>,
+    has_clicks: bool,
     levels: Option<&'a HashMap<String, String>>,
     kept_since: i64,
     forgotten: Option<&'a ForgottenList>,
@@ -158,6 +173,8 @@ impl<'a> Lines<'a> {
             places,
             decimal_commas: rows.has_decimal_commas(),
             events: (!config.events.is_empty()).then_some(&config.events),
+            stars: (config.labels == Some(LabelKind::Stars)).then_some(config.stars),
+            has_clicks: config.labels == Some(LabelKind::Clicks),
             levels: reading.levels,
             kept_since: reading.kept_since.unwrap_or(i64::MIN),
             forgotten: reading.forgotten.filter(|list| !list.is_empty()),
@@ -218,7 +235,7 @@ impl<'a> Lines<'a> {
             return Err(Lost::NotBought(reason, NotBought { order, item, time }));
         }
         let mut kind = match places.event {
-            Some(at) => kind_of(row.get(at), self.events, &mut self.scratch)?,
+            Some(at) => kind_of(row.get(at), self.events, self.has_clicks, &mut self.scratch)?,
             None => Kind::Purchase,
         };
         if is_nobody {
@@ -257,10 +274,22 @@ impl<'a> Lines<'a> {
         let price = number::parse(text, self.decimal_commas).filter(|price| *price >= 0.0);
         let lacks_price = !text.is_empty() && price.is_none();
         let text = get(places.rating);
-        let lacks_rating = !text.is_empty() && number::parse(text, self.decimal_commas).is_none();
+        let stars = number::parse(text, self.decimal_commas);
+        let stars = match self.stars {
+            Some([lowest, highest]) => stars.filter(|stars| (lowest..=highest).contains(&(*stars as f32))),
+            None => stars,
+        };
+        let lacks_rating = !text.is_empty() && stars.is_none();
+        let rated = stars.filter(|_| self.stars.is_some() && kind == Kind::Purchase);
+        if rated.is_some() {
+            kind = Kind::Rated;
+        }
         let missing = [
             lacks_price.then_some("price"),
-            lacks_rating.then_some("rating"),
+            lacks_rating.then_some(match self.stars {
+                Some(_) => "rating (no number, or not within stars under [data])",
+                None => "rating",
+            }),
             cut.then_some("what follows an unclosed quote"),
         ];
         // An item without a group counts as one that the catalogue does not have.
@@ -272,7 +301,7 @@ impl<'a> Lines<'a> {
                 .map_or(item, String::as_str),
             time,
             kind,
-            quantity: quantity.abs() as f32,
+            quantity: rated.unwrap_or(quantity.abs()) as f32,
             price: price.map(|price| price as f32),
             order,
         };
@@ -298,7 +327,20 @@ impl<'a> Lines<'a> {
 }
 
 /// What kind of event a word is, by the owner's list or by the usual words.
-fn kind_of<'r>(event: &'r str, wanted: Option<&[String]>, scratch: &mut String) -> Result<Kind, Lost<'r>> {
+fn kind_of<'r>(
+    event: &'r str,
+    wanted: Option<&[String]>,
+    has_clicks: bool,
+    scratch: &mut String,
+) -> Result<Kind, Lost<'r>> {
+    if has_clicks {
+        customers::lower(event, scratch);
+        match scratch.as_str() {
+            word if SHOWN.contains(&word) => return Ok(Kind::Shown),
+            word if CLICKED.contains(&word) => return Ok(Kind::Clicked),
+            _ => {}
+        }
+    }
     if let Some(wanted) = wanted {
         let wanted = wanted.iter().any(|wanted| wanted == event);
         return wanted.then_some(Kind::Purchase).ok_or(Lost::Event(event));
@@ -373,5 +415,14 @@ const PURCHASES: [&str; 12] = [
     "payment",
     "checkout",
     "completed",
+];
+const SHOWN: [&str; 5] = ["shown", "show", "impression", "ad_shown", "ad_impression"];
+const CLICKED: [&str; 6] = [
+    "clicked",
+    "click",
+    "ad_click",
+    "ad_clicked",
+    "redeemed",
+    "redemption",
 ];
 const RETURNS: [&str; 4] = ["return", "returned", "refund", "refunded"];

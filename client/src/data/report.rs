@@ -36,6 +36,15 @@ pub struct DataReport {
     /// Lines of orders that one source has as bought and a newer one as cancelled or refunded; they do not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub taken_back: u64,
+    /// Stars that items were given, or ads that were shown, which are learned from; left out of the JSON if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labels: u64,
+    /// Clicks on what was not shown before; they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clicks_not_shown: u64,
+    /// Labels of items that the catalogue does not have; they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labels_not_in_catalogue: u64,
     /// What became of every row of every file.
     #[serde(default)]
     pub sources: Vec<SourceReport>,
@@ -375,6 +384,21 @@ impl DataReport {
                 "returns",
                 format!("{}; {} pairs wholly returned", self.returns, self.returned_pairs),
             );
+        }
+        if self.labels + self.clicks_not_shown + self.labels_not_in_catalogue > 0 {
+            let mut told = format!("{} to learn from", self.labels);
+            for (count, what) in [
+                (self.clicks_not_shown, "clicks on what was not shown before"),
+                (
+                    self.labels_not_in_catalogue,
+                    "of items that are not in the catalogue",
+                ),
+            ] {
+                if count > 0 {
+                    let _ = write!(told, "; {count} {what}, left out");
+                }
+            }
+            line("labels", told);
         }
         if self.taken_back > 0 {
             line(

@@ -58,12 +58,17 @@ impl LiveEvents {
         for event in users.get(user).into_iter().flatten() {
             let age = now.since(event.time);
             let drop = |from: &mut Vec<String>| from.retain(|item| *item != event.item);
-            drop(&mut visit.viewed);
+            match event.kind {
+                // An ad says nothing of what the customer has or wants.
+                Kind::Shown | Kind::Clicked => continue,
+                _ => drop(&mut visit.viewed),
+            }
             match event.kind {
                 Kind::View if age > A_LOOK || visit.basket.contains(&event.item) => {}
                 Kind::View => visit.viewed.push(event.item.clone()),
                 Kind::Cart if age > A_CART => {}
-                Kind::Cart | Kind::Purchase => {
+                Kind::Shown | Kind::Clicked => {}
+                Kind::Cart | Kind::Purchase | Kind::Rated => {
                     drop(&mut visit.basket);
                     drop(&mut visit.cart);
                     drop(&mut visit.returned);

@@ -119,7 +119,14 @@ mod tests {
 
     #[test]
     fn events_are_read_as_they_were_written_and_a_return_is_fewer_than_none() {
-        for kind in [Kind::Purchase, Kind::Return, Kind::View, Kind::Cart] {
+        for kind in [
+            Kind::Purchase,
+            Kind::Return,
+            Kind::View,
+            Kind::Cart,
+            Kind::Shown,
+            Kind::Clicked,
+        ] {
             let event = Event {
                 kind,
                 quantity: 2.0,

@@ -382,13 +382,24 @@ fn code_of(kind: Kind) -> u8 {
         Kind::Return => 1,
         Kind::View => 2,
         Kind::Cart => 3,
+        Kind::Rated => 4,
+        Kind::Shown => 5,
+        Kind::Clicked => 6,
     }
 }
 
 fn kind_of(code: u8) -> Option<Kind> {
-    [Kind::Purchase, Kind::Return, Kind::View, Kind::Cart]
-        .get(usize::from(code))
-        .copied()
+    [
+        Kind::Purchase,
+        Kind::Return,
+        Kind::View,
+        Kind::Cart,
+        Kind::Rated,
+        Kind::Shown,
+        Kind::Clicked,
+    ]
+    .get(usize::from(code))
+    .copied()
 }
 
 /// A file with the digest of what has gone through it.

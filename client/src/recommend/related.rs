@@ -180,6 +180,7 @@ mod tests {
         Dataset {
             users: (0..histories.len()).map(|n| format!("u{n}")).collect(),
             histories: histories.iter().map(history).collect(),
+            labelled: Vec::new(),
         }
     }
 

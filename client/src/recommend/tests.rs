@@ -33,6 +33,7 @@ pub(crate) fn shelf() -> Recommendable {
             history(&[2, 4, 6, 8]),
             history(&[]),
         ],
+        labelled: Vec::new(),
     };
     Recommendable {
         ranker: Ranker::Model(Arc::new(model)),

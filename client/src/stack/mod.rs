@@ -207,7 +207,14 @@ fn without_latest(dataset: &Dataset) -> (Dataset, Vec<Option<u32>>) {
     };
     let (histories, validation) = dataset.histories.iter().map(cut).unzip();
     let users = dataset.users.clone();
-    (Dataset { users, histories }, validation)
+    (
+        Dataset {
+            users,
+            histories,
+            labelled: Vec::new(),
+        },
+        validation,
+    )
 }
 
 /// Of what is drawn while weights are fitted: the same files give the same stack.

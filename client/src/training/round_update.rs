@@ -47,7 +47,7 @@ pub struct Customers<'a> {
 
 /// Draws the noise, then users with probability q, and sums their updates.
 ///
-/// Every user with at least one interaction may be drawn. `source` is a shop's [`Secret`](souk_common::rng::Secret), or a
+/// Every user with at least one interaction may be drawn; where stars are learned, with at least one rating. `source` is a shop's [`Secret`](souk_common::rng::Secret), or a
 /// seeded stream, which makes a simulation reproducible. The result is the same on any number of threads.
 pub fn round_update<S: Source>(
     model: &Loaded,
@@ -63,12 +63,17 @@ pub fn round_update<S: Source>(
     let sum = UserSum::new(grid, terms.weight, noise).with_counts(counts);
     let rate = plan.privacy.sampling_rate.get();
     let histories = &customers.dataset.histories;
+    let of_stars = matches!(plan.train, TrainConfig::Stars(_));
+    let stars = |user: usize| customers.dataset.labelled_of(user).filter(|_| of_stars);
     // Keyed by the user's id: who else is a customer changes neither a user's draw nor what the user draws.
     let coins = Coins::toss(source);
     let mut drawn: Vec<(usize, Stream)> = histories
         .iter()
         .enumerate()
-        .filter(|(_, history)| !history.is_empty())
+        .filter(|(user, history)| match of_stars {
+            true => stars(*user).is_some(),
+            false => !history.is_empty(),
+        })
         .filter_map(|(user, _)| {
             let mut own = coins.of(&customers.dataset.users[user]);
             own.random_bool(rate).then_some((user, own))
@@ -93,6 +98,12 @@ pub fn round_update<S: Source>(
                     && let Some(hit) = hits_newest(model, &histories[*user], forbidden, own)
                 {
                     part.count(hit);
+                }
+                if let Some(labelled) = stars(*user) {
+                    if let Some(update) = model.stars_update(labelled) {
+                        part.add(&update);
+                    }
+                    continue;
                 }
                 let (update, after) = model.user_update(&histories[*user], before, forbidden, own);
                 part.add(&update);

@@ -179,6 +179,7 @@ mod tests {
         Dataset {
             histories: histories.collect(),
             users: (0..60).map(|user| format!("u{user}")).collect(),
+            labelled: Vec::new(),
         }
     }
 
@@ -197,6 +198,7 @@ mod tests {
                     times: vec![0],
                 },
             ],
+            labelled: Vec::new(),
         };
         let ease = Ease::fit(&train, 2, 1.0).expect("positive definite");
         let mut out = Vec::new();

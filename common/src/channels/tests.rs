@@ -34,6 +34,7 @@ fn dataset(histories: &[Vec<u32>]) -> Dataset {
                 items: items.clone(),
             })
             .collect(),
+        labelled: Vec::new(),
     }
 }
 

@@ -98,6 +98,7 @@ mod tests {
                     times: (0..items.len() as i64).collect(),
                 })
                 .collect(),
+            labelled: Vec::new(),
         })
     }
 

@@ -45,22 +45,23 @@ fn renumber(data: &Dataset, users: &[bool], items: &[bool]) -> (Dataset, Vec<u32
     for (row, item) in old.iter().enumerate() {
         new[*item as usize] = Some(row as u32);
     }
-    let mut core = Dataset::default();
-    for ((user, history), _) in data
-        .users
-        .iter()
-        .zip(&data.histories)
-        .zip(users)
-        .filter(|(_, alive)| **alive)
-    {
+    let kept: Vec<usize> = (0..users.len()).filter(|user| users[*user]).collect();
+    let mut core = data.subset(&kept);
+    for labelled in &mut core.labelled {
+        let known = (0..labelled.len()).filter(|at| new[labelled.items[*at] as usize].is_some());
+        *labelled = labelled.only(known);
+        for item in &mut labelled.items {
+            *item = new[*item as usize].unwrap_or_default();
+        }
+    }
+    for history in &mut core.histories {
         let (items, times) = history
             .items
             .iter()
             .zip(&history.times)
             .filter_map(|(item, time)| new[*item as usize].map(|row| (row, *time)))
             .unzip();
-        core.users.push(user.clone());
-        core.histories.push(History { items, times });
+        *history = History { items, times };
     }
     (core, old)
 }
@@ -80,6 +81,7 @@ mod tests {
                     times: vec![5; items.len()],
                 })
                 .to_vec(),
+            labelled: Vec::new(),
         };
         let (core, old) = k_core(&data, 4, 2);
         assert_eq!(core.users, ["a", "b"]);

@@ -20,6 +20,7 @@ pub fn next_visit(data: &Dataset) -> Split {
         train: Dataset {
             users: data.users.clone(),
             histories,
+            labelled: Vec::new(),
         },
         held_out,
     }
@@ -58,6 +59,7 @@ mod tests {
         Dataset {
             users: vec!["a".into()],
             histories: vec![History { items, times }],
+            labelled: Vec::new(),
         }
     }
 

@@ -250,6 +250,7 @@ mod tests {
                     times: vec![1; if user == 0 { 1 } else { 4 }],
                 })
                 .collect(),
+            labelled: Vec::new(),
         };
         let split = leave_last_two_out(&data);
         let candidates = Candidates::draw(&split, ITEMS, 1);
@@ -346,6 +347,7 @@ mod tests {
                     times: (0..4).collect(),
                 })
                 .collect(),
+            labelled: Vec::new(),
         };
         let split = leave_last_two_out(&data);
         let candidates = Candidates::draw(&split, items, 1);
@@ -377,6 +379,7 @@ mod tests {
             let data = Dataset {
                 users: vec!["u".to_owned()],
                 histories: vec![history],
+                labelled: Vec::new(),
             };
             let split = leave_last_two_out(&data);
             let candidates = Candidates::draw(&split, items, 1);
@@ -426,6 +429,7 @@ mod tests {
                 history(&[0, 1, 2, 3]),
                 history(&[0, 1, 2, 3, 4]),
             ],
+            labelled: Vec::new(),
         };
         let split = leave_last_two_out(&data);
         let candidates = Candidates::draw(&split, 5, 1);

@@ -48,13 +48,7 @@ impl Split {
     /// The split of `users` alone (positions, in the order wanted): a shop's part of the whole.
     pub fn subset(&self, users: &[usize]) -> Self {
         Self {
-            train: Dataset {
-                users: users.iter().map(|user| self.train.users[*user].clone()).collect(),
-                histories: users
-                    .iter()
-                    .map(|user| self.train.histories[*user].clone())
-                    .collect(),
-            },
+            train: self.train.subset(users),
             held_out: users.iter().map(|user| self.held_out[*user]).collect(),
         }
     }
@@ -69,6 +63,7 @@ pub fn leave_last_two_out(data: &Dataset) -> Split {
         train: Dataset {
             users: data.users.clone(),
             histories,
+            labelled: Vec::new(),
         },
         held_out,
     }
@@ -110,6 +105,7 @@ mod tests {
         Dataset {
             users: (0..histories.len()).map(|user| format!("u{user}")).collect(),
             histories: histories.iter().map(|items| history(items)).collect(),
+            labelled: Vec::new(),
         }
     }
 

@@ -198,6 +198,49 @@ pub enum TrainConfig {
     Ials(IalsConfig),
     /// Gradient steps on binary cross-entropy with sampled negatives; every kind.
     Sgd(SgdConfig),
+    /// Squared errors of stars, in closed form for the user (Koren, Bell, Volinsky 2009); `mf` only.
+    Stars(StarsConfig),
+}
+
+/// `solver = "stars"`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StarsConfig {
+    /// Ridge on the user's vector.
+    #[serde(default = "default_stars_lambda")]
+    pub lambda: f64,
+    /// Ridge on the user's bias.
+    #[serde(default = "default_bias_lambda")]
+    pub bias_lambda: f64,
+    /// What embeddings' part of an update is multiplied by, beside that of biases, before it is clipped.
+    #[serde(default = "default_embedding_step")]
+    pub embedding_step: f64,
+    /// The fewest stars.
+    #[serde(default = "default_lowest")]
+    pub lowest: f64,
+    /// The most.
+    #[serde(default = "default_highest")]
+    pub highest: f64,
+}
+
+fn default_stars_lambda() -> f64 {
+    20.0
+}
+
+fn default_bias_lambda() -> f64 {
+    5.0
+}
+
+fn default_embedding_step() -> f64 {
+    0.25
+}
+
+fn default_lowest() -> f64 {
+    1.0
+}
+
+fn default_highest() -> f64 {
+    5.0
 }
 
 /// `solver = "ials"`.

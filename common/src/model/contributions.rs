@@ -18,7 +18,7 @@ impl Loaded {
     pub fn contributions(&self, history: &History, items: &[u32]) -> Vec<Vec<f32>> {
         match self.recommender().train() {
             TrainConfig::Ials(ials) => self.ridge_terms(ials, history, items),
-            TrainConfig::Sgd(_) => {
+            TrainConfig::Sgd(_) | TrainConfig::Stars(_) => {
                 let cosines = |item| {
                     history
                         .items

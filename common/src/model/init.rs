@@ -8,7 +8,7 @@ use crate::rng;
 
 /// Initial parameters: embeddings normal with the configured spread, dense layers by He et al. 2015 (rectifiers) or Glorot,
 /// Bengio 2010, the dot-product weights at 1, biases at 0 but the common one at -ln(4), the log-odds of one positive
-/// among four negatives; dot products of the closed-form solver aim at 1 and 0, not at log-odds, and have none.
+/// among four negatives, or the middle of the stars; dot products of the closed-form solver aim at 1 and 0, not at log-odds, and have none.
 ///
 /// Feature rows start at zero: an item's vector starts as its own row.
 pub fn initial_parameters(config: &ModelConfig, train: &TrainConfig, layout: &Layout, seed: u64) -> Vec<f32> {
@@ -30,8 +30,10 @@ pub fn initial_parameters(config: &ModelConfig, train: &TrainConfig, layout: &La
                 continue;
             }
             "head.bias" => {
-                if matches!(train, TrainConfig::Sgd(_)) {
-                    values.fill(-(4f32.ln()));
+                match train {
+                    TrainConfig::Sgd(_) => values.fill(-(4f32.ln())),
+                    TrainConfig::Stars(stars) => values.fill(((stars.lowest + stars.highest) / 2.0) as f32),
+                    TrainConfig::Ials(_) => {}
                 }
                 continue;
             }

@@ -16,6 +16,7 @@ pub mod network;
 pub mod recommender;
 mod samples;
 pub mod sgd;
+pub mod stars;
 #[cfg(test)]
 mod tests;
 pub mod update;

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array2, ArrayView2};
 
-use super::config::{Feature, ModelConfig, TrainConfig};
+use super::config::{Feature, ModelConfig, StarsConfig, TrainConfig};
 use super::dot_index::DotIndex;
 use super::layout::{Layout, Vocabulary};
 use super::network::Network;
@@ -92,7 +92,7 @@ impl Recommender {
         }
         let gram = match self.train {
             TrainConfig::Ials(_) => gram(items.view()),
-            TrainConfig::Sgd(_) => Vec::new(),
+            TrainConfig::Sgd(_) | TrainConfig::Stars(_) => Vec::new(),
         };
         Loaded {
             recommender: Arc::clone(self),
@@ -195,6 +195,8 @@ impl Loaded {
         match self.recommender.train() {
             TrainConfig::Ials(ials) => self.ials_fit(ials, history),
             TrainConfig::Sgd(sgd) => self.sgd_fit(sgd, history, previous, forbidden, rng),
+            // Histories say nothing of stars: items are ranked by what they get of everybody.
+            TrainConfig::Stars(_) => UserVector::new(vec![0.0; self.layout().width()]),
         }
     }
 
@@ -211,6 +213,13 @@ impl Loaded {
         match self.recommender.train() {
             TrainConfig::Ials(ials) => self.ials_update(ials, history),
             TrainConfig::Sgd(sgd) => self.sgd_update(sgd, history, previous, forbidden, rng),
+            TrainConfig::Stars(_) => {
+                let nothing = UserUpdate::Sparse {
+                    ranges: Vec::new(),
+                    values: Vec::new(),
+                };
+                (nothing, self.fit_user(history, previous, forbidden, rng))
+            }
         }
     }
 
@@ -302,6 +311,13 @@ impl Loaded {
 
     pub(super) fn config(&self) -> &ModelConfig {
         self.recommender.config()
+    }
+
+    pub(super) fn stars_config(&self) -> Option<&StarsConfig> {
+        match self.recommender.train() {
+            TrainConfig::Stars(stars) => Some(stars),
+            _ => None,
+        }
     }
 
     pub(super) fn pace(&self) -> f64 {

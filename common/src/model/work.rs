@@ -29,6 +29,7 @@ pub fn most_steps(train: &TrainConfig, items: usize, width: usize, forbidden: us
     let own = MOST_ITEMS.min(items);
     let steps = match train {
         TrainConfig::Ials(_) => items + own * width,
+        TrainConfig::Stars(_) => 2 * own * (width + 1),
         TrainConfig::Sgd(sgd) => {
             let samples = own * (1 + sgd.negatives);
             let passes = sgd.user_steps.saturating_sub(1) + sgd.local_steps;

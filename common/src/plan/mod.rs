@@ -22,6 +22,7 @@ use crate::model::config::{ModelConfig, ModelConfigError, TrainConfig};
 use crate::params::{ClipNorm, Delta, NoiseMultiplier, SamplingRate, Weight};
 use crate::release::schedule::ReleaseShare;
 use crate::secagg::mask::MaskCipher;
+use crate::task::Task;
 use crate::training::phases::TrainingPhase;
 use crate::transfer::carried::VersionName;
 use crate::update::ModulusBits;
@@ -35,6 +36,9 @@ pub struct Plan {
     pub format: Format<1>,
     /// A name for people.
     pub name: String,
+    /// What is recommended; absent: products.
+    #[serde(default, skip_serializing_if = "Task::is_usual")]
+    pub task: Task,
     /// Rounds to publish.
     pub rounds: u64,
     /// Seed of the initial model; public.

@@ -3,6 +3,7 @@
 use super::{Placement, Plan, PlanError, ServerPlan};
 use crate::ids::ShopName;
 use crate::model::config::{ModelKind, TrainConfig};
+use crate::task::Task;
 
 impl Plan {
     /// Checks that the numbers make sense together.
@@ -18,6 +19,24 @@ impl Plan {
             })
         };
         self.model.validate()?;
+        let trains_stars = matches!(self.train, TrainConfig::Stars(_));
+        if trains_stars != (self.task == Task::Rating) {
+            return refuse(
+                "task",
+                self.task.name().to_owned(),
+                match trains_stars {
+                    true => "\"rating\" where train.solver is \"stars\"",
+                    false => "another unless train.solver is \"stars\"",
+                },
+            );
+        }
+        if trains_stars && self.metrics.is_some() {
+            return refuse(
+                "[metrics]",
+                "set".into(),
+                "absent where train.solver is \"stars\": they count hits of what was touched last, not stars",
+            );
+        }
         if self.rounds == 0 || self.rounds > MAX_ROUNDS {
             return refuse("rounds", self.rounds.to_string(), "1 to 1,000,000");
         }
@@ -177,6 +196,34 @@ impl Plan {
                 number("train.recency", ials.recency, false, 10.0)?;
                 number("train.train_recency", ials.train_recency, false, 10.0)?;
             }
+            TrainConfig::Stars(stars) => {
+                let value = |field: &str, value: String, rule: &str| {
+                    Err(PlanError::Value {
+                        field: field.into(),
+                        value,
+                        rule: rule.into(),
+                    })
+                };
+                if self.model.kind != ModelKind::Mf || !self.model.features.is_empty() {
+                    return value(
+                        "train.solver",
+                        "stars".into(),
+                        "another unless model.kind is \"mf\" without model.features",
+                    );
+                }
+                number("train.lambda", stars.lambda, true, 1e9)?;
+                number("train.bias_lambda", stars.bias_lambda, true, 1e9)?;
+                number("train.embedding_step", stars.embedding_step, false, 1e3)?;
+                number("train.lowest", stars.lowest, false, 1e6)?;
+                number("train.highest", stars.highest, true, 1e6)?;
+                if stars.lowest >= stars.highest {
+                    return value(
+                        "train.highest",
+                        stars.highest.to_string(),
+                        "more than train.lowest",
+                    );
+                }
+            }
             TrainConfig::Sgd(sgd) => {
                 number("train.learning_rate", sgd.learning_rate, true, 1e6)?;
                 number("train.user_learning_rate", sgd.user_learning_rate, true, 1e6)?;
@@ -226,6 +273,8 @@ mod tests {
         beta2 = 0.99\nepsilon = 1e-8\nfinal_fraction = 1.0\n[[shops]]\nname = 'a'\ndeclared_users = 50\nweight = 1.0\n\
         [[shops]]\nname = 'b'\ndeclared_users = 50\n";
     const IALS: &str = "ials'\nalpha = 0.1\nlambda = 1.0\nrecency = 0.5\ntrain_recency = 0.5\n# '";
+    const STARS: &str =
+        "stars'\nlambda = 2.0\nbias_lambda = 2.0\nembedding_step = 0.5\nlowest = 1.0\nhighest = 5.0\n# '";
     const SGD: &str = "sgd'\nuser_learning_rate = 0.1\nuser_l2 = 0.1\nuser_dropout = 0.1\nfinal_fraction = 0.5\n\
         learning_rate = 0.1\nfit_learning_rate = 0.1\nrecency = 0.5\n# '";
 
@@ -236,8 +285,9 @@ mod tests {
     #[test]
     fn every_number_of_a_plan_that_is_not_finite_or_beyond_reason_is_refused_by_its_name() {
         let mut numbers = 0;
-        for train in [IALS, SGD] {
-            let good = PLAN.replace("TRAIN'", train);
+        for train in [IALS, SGD, STARS] {
+            let task = if train == STARS { "task = 'rating'\n" } else { "" };
+            let good = task.to_owned() + &PLAN.replace("TRAIN'", train);
             Plan::from_toml(&good).expect("every number is in range");
             let lines: Vec<&str> = good.lines().collect();
             for (at, line) in lines.iter().enumerate() {
@@ -257,7 +307,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(numbers, 2 * 11 + 4 + 7);
+        assert_eq!(numbers, 3 * 11 + 4 + 7 + 5);
     }
 
     #[test]

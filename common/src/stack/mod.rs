@@ -506,6 +506,7 @@ fn without_tails(train: &Dataset) -> Dataset {
     Dataset {
         users: train.users.clone(),
         histories: train.histories.iter().map(cut).collect(),
+        labelled: Vec::new(),
     }
 }
 

@@ -167,6 +167,7 @@ fn tiny_shops_and_bare_catalogues_work() {
     let dataset = |histories: Vec<History>| Dataset {
         users: (0..histories.len()).map(|user| user.to_string()).collect(),
         histories,
+        labelled: Vec::new(),
     };
     let cases = [
         (dataset(vec![]), vec![], bare(4)),

@@ -240,6 +240,7 @@ impl Shop {
             dataset: Dataset {
                 users: (0..customers).map(|user| format!("u{user}")).collect(),
                 histories,
+                labelled: Vec::new(),
             },
             validation,
             features: Features::of(&catalogue),

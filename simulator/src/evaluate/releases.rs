@@ -133,6 +133,7 @@ pub(super) fn channels(
                 history
             })
             .collect(),
+        labelled: Vec::new(),
     };
     let mut before = Vec::new();
     for run in 1..=earlier.runs {
@@ -211,6 +212,7 @@ fn version(
     let dataset = Dataset {
         users: dataset.users.clone(),
         histories: histories.collect(),
+        labelled: Vec::new(),
     };
     let releases = released(plan, &catalogue, &dataset, known, seed)?;
     let name = VersionName {

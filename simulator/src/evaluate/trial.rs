@@ -106,7 +106,7 @@ impl<'a> Trial<'a> {
         table.validated(name, self.measure(&scorer, View::LeakFree, Target::Validation));
         let leaking = match train {
             // No negatives are drawn, so there is nothing to leak by.
-            TrainConfig::Ials(_) => scorer,
+            TrainConfig::Ials(_) | TrainConfig::Stars(_) => scorer,
             TrainConfig::Sgd(_) => {
                 let split = &self.setting.split;
                 let forbidden = (0..split.train.len())

@@ -31,6 +31,7 @@ fn dataset() -> Dataset {
     Dataset {
         users: (0..90).map(|user| format!("u{user}")).collect(),
         histories: (0..90).map(history).collect(),
+        labelled: Vec::new(),
     }
 }
 

@@ -86,13 +86,7 @@ pub(crate) fn members_of(
             let users = users.remove(&shop).unwrap_or_default();
             Members {
                 name: name.clone(),
-                dataset: Dataset {
-                    users: users.iter().map(|user| dataset.users[*user].clone()).collect(),
-                    histories: users
-                        .iter()
-                        .map(|user| dataset.histories[*user].clone())
-                        .collect(),
-                },
+                dataset: dataset.subset(&users),
                 forbidden: match forbidden.is_empty() {
                     true => Vec::new(),
                     false => users.iter().map(|user| forbidden[*user].clone()).collect(),

@@ -7,6 +7,7 @@ use super::*;
 
 mod exports;
 mod further;
+mod labels;
 mod statuses;
 
 /// The end of November 2026.

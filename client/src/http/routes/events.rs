@@ -63,6 +63,10 @@ pub enum EventKind {
     Purchase,
     /// Brought it back.
     Return,
+    /// Was shown it, as an ad.
+    Shown,
+    /// Clicked on it when it was shown.
+    Clicked,
 }
 
 /// One event, or several.
@@ -240,6 +244,8 @@ fn checked(report: EventReport, now: Timestamp) -> Result<Event, String> {
             EventKind::Cart => Kind::Cart,
             EventKind::Purchase => Kind::Purchase,
             EventKind::Return => Kind::Return,
+            EventKind::Shown => Kind::Shown,
+            EventKind::Clicked => Kind::Clicked,
         },
         time,
         quantity,

@@ -39,6 +39,7 @@ fn dataset(histories: &[Vec<u32>]) -> Dataset {
                 times: (0..items.len() as i64).collect(),
             })
             .collect(),
+        labelled: Vec::new(),
     }
 }
 

@@ -181,6 +181,7 @@ fn deleting_a_customer_from_the_file_changes_the_sum_by_that_customers_vector_an
                 let alone = Dataset {
                     users: at.iter().map(|at| everybody.users[*at].clone()).collect(),
                     histories: at.iter().map(|at| everybody.histories[*at].clone()).collect(),
+                    labelled: Vec::new(),
                 };
                 assert_eq!(
                     change,

@@ -17,6 +17,8 @@ pub(super) fn warnings(plan: &Plan, items: Option<usize>) -> Vec<String> {
             "trained by sgd under privacy learns nothing from so few: neumf at epsilon 8 hits 15.0, 15.9 and 12.1 % on MovieLens 100K \
              (943 customers), Online Retail (4,078) and The Complete Journey (2,305), where bestsellers hit 41.5, 36.5 and 38.4",
         ),
+        // Nothing in it stands against bestsellers.
+        TrainConfig::Stars(_) => {}
         TrainConfig::Ials(_) => {
             if plan.model.item_bias {
                 said.push(

@@ -33,6 +33,7 @@ impl Synthetic {
         Dataset {
             users: self.dataset.users[users.clone()].to_vec(),
             histories: self.dataset.histories[users].to_vec(),
+            labelled: Vec::new(),
         }
     }
 }

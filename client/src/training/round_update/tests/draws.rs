@@ -42,6 +42,7 @@ fn shop(plan: &str) -> Shop {
     let dataset = Dataset {
         users: (0..100).map(|user| format!("u{user}")).collect(),
         histories: (0..100).map(history).collect(),
+        labelled: Vec::new(),
     };
     Shop {
         plan,
@@ -113,6 +114,7 @@ fn about_half_of_the_users_are_drawn_and_each_adds_at_most_the_clip_norm() {
     let one = Dataset {
         users: vec!["u".into()],
         histories: vec![everybody.dataset.histories[3].clone()],
+        labelled: Vec::new(),
     };
     let values = everybody.update(&one, 1);
     let squares: f64 = values.iter().map(|value| f64::from(*value as i32).powi(2)).sum();
@@ -124,6 +126,7 @@ fn about_half_of_the_users_are_drawn_and_each_adds_at_most_the_clip_norm() {
     let half = |from: usize| Dataset {
         users: everybody.dataset.users[from..from + 50].to_vec(),
         histories: everybody.dataset.histories[from..from + 50].to_vec(),
+        labelled: Vec::new(),
     };
     let (first, second) = (everybody.update(&half(0), 1), everybody.update(&half(50), 2));
     let sum: Vec<u32> = first
@@ -146,6 +149,7 @@ fn a_shop_without_customers_sends_noise_all_the_same() {
     let nobody = Dataset {
         users: vec!["u".into()],
         histories: vec![History::default()],
+        labelled: Vec::new(),
     };
     let noise = shop.update(&nobody, 5);
     assert_eq!(noise, shop.update(&Dataset::default(), 5));
