@@ -425,7 +425,10 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let report = match read {
         Ok(shop) => {
             notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
-            let dates = shop.catalogue.dates(souk_common::clock::SystemClock.now()).words();
+            let dates = shop
+                .catalogue
+                .dates(souk_common::clock::SystemClock.now())
+                .words();
             notes.extend(dates.map(|told| format!("dates of items: {told}")));
             shop.report
         }

@@ -30,6 +30,13 @@ pub fn channels(train: &Dataset, features: &Features) -> Channels {
     kinds.into_iter().map(channel).collect()
 }
 
+/// Bestsellers by age, the list that freshness must beat: an item's share of what was bought of the items of its age, times the
+/// share of items of that age in what was bought when they were of it. As of a day; none where [`channels`] are none.
+pub fn bestsellers_by_age(train: &Dataset, features: &Features) -> Option<Arc<dyn Channel>> {
+    let (timeline, now) = Timeline::of(train, features)?;
+    Some(Arc::new(Timed::new(Arc::new(timeline), Kind::ByAge, now)))
+}
+
 /// `channels` as of a moment, in seconds since 1970; those that the clock does not change are the same.
 pub fn as_of(channels: &Channels, time: i64) -> Channels {
     let at = |channel: &Arc<dyn Channel>| channel.as_of(time).unwrap_or_else(|| Arc::clone(channel));
@@ -150,6 +157,28 @@ impl Timeline {
         sums.into_iter().map(|sum| libm::log1p(sum) as f32).collect()
     }
 
+    /// Log of [`bestsellers_by_age`] before `day`; items of unknown age are of an age of their own.
+    fn by_age(&self, day: i64) -> Vec<f32> {
+        let before = self.before(day);
+        let mut sums = vec![0.0_f64; self.published.len()];
+        for row in &self.rows[..self.starts[before]] {
+            sums[*row as usize] += 1.0;
+        }
+        let age = |of: &Option<i64>| of.and_then(|of| bin_of(day, of)).unwrap_or(BINS);
+        let mut of_age = [0.0_f64; BINS + 1];
+        for (of, sum) in self.published.iter().zip(&sums) {
+            of_age[age(of)] += sum;
+        }
+        let found = self.by_age[before].map(|count| count.found);
+        let unknown = self.starts[before] as f64 - found.iter().sum::<f64>();
+        let score = |(of, sum): (&Option<i64>, f64)| {
+            let age = age(of);
+            let of_this_age = found.get(age).copied().unwrap_or(unknown);
+            libm::log1p(of_this_age * sum / of_age[age].max(1.0)) as f32
+        };
+        self.published.iter().zip(sums).map(score).collect()
+    }
+
     /// How much more often than others items of each one's age were bought before `day`, as a logarithm that never rises with
     /// age; the mean for items of unknown age.
     fn freshness(&self, day: i64) -> Vec<f32> {
@@ -213,6 +242,7 @@ fn never_rising(weighted: [(f64, f64); BINS]) -> [f64; BINS] {
 enum Kind {
     Recent,
     Freshness,
+    ByAge,
 }
 
 /// One of the channels, as of a day.
@@ -228,6 +258,7 @@ impl Timed {
         let scores = match kind {
             Kind::Recent => timeline.recent(day),
             Kind::Freshness => timeline.freshness(day),
+            Kind::ByAge => timeline.by_age(day),
         };
         Self {
             timeline,
@@ -241,8 +272,9 @@ impl Timed {
 impl Channel for Timed {
     fn name(&self) -> &str {
         match self.kind {
-            Kind::Recent => "recent popularity",
+            Kind::Recent => RECENT,
             Kind::Freshness => FRESHNESS,
+            Kind::ByAge => "bestsellers by age",
         }
     }
 
@@ -277,6 +309,9 @@ impl Channel for Timed {
             + size_of_val(&*timeline.by_age)
     }
 }
+
+/// What the channel of recent purchases is called.
+pub const RECENT: &str = "recent popularity";
 
 /// What the channel of ages is called.
 pub const FRESHNESS: &str = "freshness";

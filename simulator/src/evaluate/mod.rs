@@ -26,6 +26,7 @@ use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::{Plan, ReleaseTerms};
+use souk_common::task::Task;
 use souk_common::terminal::{say, tell};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
@@ -48,7 +49,8 @@ use trial::Trial;
 #[command(
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
-                        souk-sim evaluate --data data/completejourney --items types --stack\n\n\
+                        souk-sim evaluate --data data/completejourney --items types --stack\n  \
+                        souk-sim evaluate --task content --data data/ml-100k --check\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -61,6 +63,10 @@ pub struct EvaluateArgs {
     /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
     #[arg(long, conflicts_with_all = ["model", "plan", "rounds"])]
     stack: bool,
+    /// Instead: lists for this task, product or content, beside bestsellers and bestsellers by age, with and without what goes by
+    /// the clock: how new items are, and what is bought these days. By the plan of the task's example. With --quick, alone.
+    #[arg(long, value_parser = list_task, conflicts_with_all = ["model", "stack", "plan", "rounds"])]
+    task: Option<Task>,
     /// Train by this plan instead of the example for this set and model.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -188,6 +194,14 @@ impl EvaluateArgs {
 struct TypedPhase {
     phase: TrainingPhase,
     model: Option<Model>,
+}
+
+/// A task that is lists.
+fn list_task(text: &str) -> Result<Task, String> {
+    let found = [Task::Product, Task::Content]
+        .into_iter()
+        .find(|task| task.name() == text);
+    found.ok_or_else(|| format!("{text:?} can't be evaluated here; it is product or content"))
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -325,6 +339,9 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
+    if let Some(task) = args.task {
+        return joining::lists::run(args, task);
+    }
     if args.stack {
         return joining::run(args);
     }

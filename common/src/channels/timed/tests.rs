@@ -15,6 +15,7 @@ fn data(customers: &[&[(i64, u32)]]) -> Dataset {
     Dataset {
         users: (0..customers.len()).map(|user| format!("u{user}")).collect(),
         histories: customers.iter().map(history).collect(),
+        ..Dataset::default()
     }
 }
 
@@ -188,4 +189,23 @@ fn the_curve_of_ages_never_rises_and_keeps_what_does_not() {
     );
     assert_eq!((oldest(0), oldest(1), oldest(2)), (0, 2, 6));
     assert_eq!(bin_of(100_000, 0), Some(BINS - 1));
+}
+
+#[test]
+fn bestsellers_by_age_are_those_of_a_good_age_and_see_no_future_either() {
+    // Items 0 and 1 are old, 2 and 3 new; new ones are bought three times as often.
+    let rows: &[(i64, u32)] = &[(1, 0), (1, 2), (2, 2), (2, 3), (3, 2), (3, 1), (3, 0), (4, 3)];
+    let features = dated(&[Some(-900), Some(-900), Some(0), Some(0), None, Some(30)]);
+    let of = |rows: &[(i64, u32)]| {
+        let all: Vec<&[(i64, u32)]> = rows.chunks(1).collect();
+        vec![bestsellers_by_age(&data(&all), &features).expect("times")]
+    };
+    let then = scores(&of(rows), "bestsellers by age", 5);
+    assert!(
+        then[2] > then[3] && then[3] > then[1] && then[0] > then[1],
+        "{then:?}"
+    );
+    assert_eq!((then[4], then[5]), (0.0, 0.0));
+    let more = [rows, &[(5, 5), (9, 4), (9, 1)]].concat();
+    assert_eq!(scores(&of(&more), "bestsellers by age", 5), then);
 }
