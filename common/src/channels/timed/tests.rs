@@ -193,7 +193,7 @@ fn the_curve_of_ages_never_rises_and_keeps_what_does_not() {
 
 #[test]
 fn bestsellers_by_age_are_those_of_a_good_age_and_see_no_future_either() {
-    // Items 0 and 1 are old, 2 and 3 new; new ones are bought three times as often.
+    // Of items 0 and 1, which are old, three were bought; of 2 and 3 two since they were three days old, as they are now.
     let rows: &[(i64, u32)] = &[(1, 0), (1, 2), (2, 2), (2, 3), (3, 2), (3, 1), (3, 0), (4, 3)];
     let features = dated(&[Some(-900), Some(-900), Some(0), Some(0), None, Some(30)]);
     let of = |rows: &[(i64, u32)]| {
