@@ -51,10 +51,13 @@ pub(crate) fn list(list: &Recommendations) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "{:>3}. {}{name}{facts}  score {:.3}",
+            "{:>3}. {}{name}{facts}  {}",
             item.rank,
             printable(&item.item_id),
-            item.score
+            match item.stars {
+                Some(stars) => format!("{stars:.1} stars"),
+                None => format!("score {:.3}", item.score),
+            }
         );
         for reason in &item.reasons {
             let _ = writeln!(text, "       because {}", printable(&reason.clause()));
@@ -302,6 +305,7 @@ mod tests {
                 rank: 1,
                 item_id: "i9".into(),
                 score: 0.5,
+                stars: None,
                 title: title.into(),
                 category: "tea".into(),
                 brand: String::new(),

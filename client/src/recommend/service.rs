@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
+use souk_common::model::Loaded;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
@@ -14,6 +15,7 @@ use super::picture::Picture;
 use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
 use super::shelf::{Shelf, ShelfVersion};
+use super::stars::of_shop;
 use super::visit::VisitRows;
 use super::{Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
@@ -366,8 +368,10 @@ impl ListService {
                 ranker
             }
         };
+        let of_stars = |model: &Arc<Loaded>| of_shop(&source.sources.dataset.labelled, model);
         let lists = Recommendable {
             ranker,
+            stars: source.model.as_ref().and_then(of_stars).map(Arc::new),
             catalogue: Arc::clone(&source.sources.catalogue),
             own_catalogue: source.own_catalogue,
             dataset: Arc::clone(&source.sources.dataset),

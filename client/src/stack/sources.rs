@@ -95,6 +95,12 @@ pub fn digest_of(dataset: &Dataset) -> Digest {
         bytes.extend(history.items.iter().flat_map(|item| item.to_le_bytes()));
         bytes.extend(history.times.iter().flat_map(|time| time.to_le_bytes()));
     }
+    // Nothing where nobody said anything: digests stay what they were.
+    for labelled in &dataset.labelled {
+        bytes.extend((labelled.len() as u64).to_le_bytes());
+        bytes.extend(labelled.items.iter().flat_map(|item| item.to_le_bytes()));
+        bytes.extend(labelled.labels.iter().flat_map(|label| label.to_le_bytes()));
+    }
     Digest::of(&bytes)
 }
 

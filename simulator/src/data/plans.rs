@@ -8,7 +8,7 @@ use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
 use souk_common::params::{ClipNorm, Delta, Epsilon};
-use souk_common::plan::{Plan, ServerPlan, ShopTerms};
+use souk_common::plan::{Placement, Plan, ServerPlan, ShopTerms};
 use souk_common::task::Task;
 use souk_common::update::ModulusBits;
 
@@ -47,6 +47,7 @@ impl Template {
         };
         let (name, text) = named(set)
             .or_else(|| named("uci-online-retail"))
+            .or_else(|| named("ml-100k"))
             .with_context(|| format!("there is no example plan for {recommender}; name one with --plan"))?;
         Ok(Self {
             plan: Plan::from_toml(text).with_context(|| format!("deploy/examples/{name}"))?,
@@ -159,6 +160,13 @@ impl Template {
                 .map(terms)
                 .collect::<anyhow::Result<_>>()?;
         }
+        match &mut plan.masking {
+            Some(masking) if plan.shops.len() >= FEWEST_MASKED => {
+                masking.min_shops = masking.min_shops.min((plan.shops.len() * 3).div_ceil(4));
+            }
+            // A sum of so few hides nobody: every shop adds all of the noise.
+            _ => (plan.masking, plan.privacy.placement) = (None, Placement::Local),
+        }
         if everybody || plan.cohort.quorum > plan.shops.len() {
             plan.cohort.quorum = plan.shops.len();
         }
@@ -180,6 +188,9 @@ pub(crate) fn coarse(users: usize) -> u64 {
     users.div_ceil(step) * step
 }
 
+/// Fewer shops than these have no masks.
+const FEWEST_MASKED: usize = 3;
+
 /// A clip norm above most updates; at 64 bits the grid is finer than a thousandth all the same.
 const OUT_OF_REACH: f64 = 4096.0;
 
@@ -195,6 +206,8 @@ const EXAMPLES: &[(&str, &str)] = examples![
     "ml-100k-ials-private.toml",
     "ml-100k-neumf.toml",
     "ml-100k-neumf-private.toml",
+    "ml-100k-rating.toml",
+    "ml-100k-rating-private.toml",
     "uci-online-retail-ials.toml",
     "uci-online-retail-ials-private.toml",
     "uci-online-retail-neumf.toml",

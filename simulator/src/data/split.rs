@@ -346,7 +346,7 @@ mod tests {
             }
         }
         fs::write(data.join("transactions.csv"), text).expect("written");
-        let types = load_level(&data, ItemLevel::Types, Some(1), None, Some(2)).expect("a set");
+        let types = load_level(&data, (ItemLevel::Types, None), Some(1), None, Some(2)).expect("a set");
         let items = types.catalogue.items();
         assert_eq!((items.len(), items[0].id.as_str()), (2, "GREEN TEA"));
         let tags = [

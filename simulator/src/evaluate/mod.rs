@@ -5,12 +5,14 @@
 //! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
+//! | [`rating`] | stars, where customers give them |
 //! | [`joining`] | what a shop's own stack of channels is worth, with and without those of all shops |
 
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
 pub(crate) mod joining;
+mod rating;
 mod releases;
 mod row;
 mod trial;
@@ -50,7 +52,8 @@ use trial::Trial;
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
                         souk-sim evaluate --data data/completejourney --items types --stack\n  \
-                        souk-sim evaluate --task content --data data/ml-100k --check\n\n\
+                        souk-sim evaluate --data data/ml-100k --task rating\n  \
+                        souk-sim evaluate --data data/ml-100k --task content --check\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -59,14 +62,13 @@ pub struct EvaluateArgs {
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
+    /// Instead: what a task is about, by its own measures beside a simple baseline.
+    #[arg(long, value_enum, conflicts_with_all = ["model", "stack"])]
+    task: Option<EvaluatedTask>,
     /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop; alone, and together
     /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
     #[arg(long, conflicts_with_all = ["model", "plan", "rounds"])]
     stack: bool,
-    /// Instead: lists for this task, product or content, beside bestsellers and bestsellers by age, with and without what goes by
-    /// the clock: how new items are, and what is bought these days. By the plan of the task's example. With --quick, alone.
-    #[arg(long, value_parser = list_task, conflicts_with_all = ["model", "stack", "plan", "rounds"])]
-    task: Option<Task>,
     /// Train by this plan instead of the example for this set and model.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -138,6 +140,18 @@ enum Model {
     Neumf,
 }
 
+/// Which task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum EvaluatedTask {
+    /// How many stars a customer gives: errors of the latest tenth of each customer's stars, beside item means.
+    Rating,
+    /// What is bought next: shops' lists beside bestsellers, with and without what goes by the clock, by the task's example plan.
+    /// With --quick, without other shops.
+    Product,
+    /// What is read or watched next: the same beside bestsellers by age.
+    Content,
+}
+
 impl Model {
     fn name(self) -> &'static str {
         match self {
@@ -194,14 +208,6 @@ impl EvaluateArgs {
 struct TypedPhase {
     phase: TrainingPhase,
     model: Option<Model>,
-}
-
-/// A task that is lists.
-fn list_task(text: &str) -> Result<Task, String> {
-    let found = [Task::Product, Task::Content]
-        .into_iter()
-        .find(|task| task.name() == text);
-    found.ok_or_else(|| format!("{text:?} can't be evaluated here; it is product or content"))
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -339,11 +345,12 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
-    if let Some(task) = args.task {
-        return joining::lists::run(args, task);
-    }
-    if args.stack {
-        return joining::run(args);
+    match args.task {
+        Some(EvaluatedTask::Rating) => return rating::run(args),
+        Some(EvaluatedTask::Product) => return joining::lists::run(args, Task::Product),
+        Some(EvaluatedTask::Content) => return joining::lists::run(args, Task::Content),
+        None if args.stack => return joining::run(args),
+        None => {}
     }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;

@@ -109,6 +109,9 @@ pub struct ListedItem {
     pub item: String,
     /// The score, before any rule of the shop; comparable within one list only.
     pub score: f32,
+    /// How many stars the customer is expected to give it, where the federation learns those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stars: Option<f32>,
     /// May be empty.
     pub title: String,
     /// May be empty.
@@ -360,6 +363,7 @@ impl Api {
                 rank: at + 1,
                 item: item.id.clone(),
                 score,
+                stars: None,
                 title: item.title.clone(),
                 category: item.category.clone(),
                 brand: item.brand.clone(),
@@ -442,6 +446,7 @@ impl From<Recommended> for ListedItem {
             rank: item.rank,
             item: item.item_id,
             score: item.score,
+            stars: item.stars,
             title: item.title,
             category: item.category,
             brand: item.brand,

@@ -23,11 +23,19 @@ use super::report::{Figures, Gate};
 use super::{EvaluateArgs, Hits, Joining, Known, Measured, Variant, releases, users_of_shops};
 use crate::check::Check;
 use crate::data::plans::Template;
+use crate::error::WrongUsage;
 use crate::evaluate::DEFAULT_DELTA;
 
 /// Runs the command; false when a check failed.
 pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
+    if args.plan.is_some() || args.rounds.is_some() {
+        let told = format!(
+            "--task {} goes by its example plan, whose rounds follow from its releases: leave out --plan and --rounds",
+            task.name()
+        );
+        return Err(anyhow::Error::msg(WrongUsage(told)));
+    }
     let known = args.cut.load(None)?;
     let split = leave_last_two_out(&known.dataset);
     ensure!(
