@@ -367,6 +367,8 @@ mod tests {
         let mut basket = one("T");
         basket.items[0].reasons = vec![
             reason(Through::BestsellerInRegion, "", Vec::new()),
+            reason(Through::New, "", Vec::new()),
+            reason(Through::BoughtLately, "", Vec::new()),
             reason(Through::BoughtAfter, "Pot", Vec::new()),
             reason(Through::BoughtTogether, "Cup", Vec::new()),
             reason(Through::Alike, "Mug", brand),
@@ -382,6 +384,8 @@ mod tests {
             "For a basket of 2 different items:",
             "the items of your own files",
             "because it is a bestseller in your region's shops (25 %)",
+            "because it is new (25 %)",
+            "because it is bought a lot these days (25 %)",
             "because it is bought after Pot (25 %)",
             "because it is bought by customers who bought Cup (25 %)",
             "because it is like Mug: same category tea, brand b (25 %)",

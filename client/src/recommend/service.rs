@@ -223,7 +223,10 @@ impl ListService {
         let source = self.source()?;
         let (lists, stack) = self.recommendable_from(&source, now)?;
         let ranker = match (&stack, &lists.serving.learned) {
-            (Some(stack), _) => Digest::of(format!("{} {:?}", stack.key(), lists.ranker.by()).as_bytes()),
+            (Some(stack), _) => {
+                let day = stack.day_that_counts();
+                Digest::of(format!("{} {:?} {day:?}", stack.key(), lists.ranker.by()).as_bytes())
+            }
             (None, Some(learned)) => learned.model_hash,
             (None, None) => Digest::ZERO,
         };
@@ -357,6 +360,7 @@ impl ListService {
                     Some(stack) => stack,
                     None => self.fitted(source)?.context("there is no stack")?,
                 };
+                let stack = self.of_today(stack, now);
                 let wish = ShopConfig::load(&self.folder)?.recommend.federated;
                 let (serving, by) = stack.serving(wish);
                 let ranker = Ranker::Stack(serving.clone(), by);
@@ -406,6 +410,19 @@ impl ListService {
         }?;
         *self.stack() = Some(Arc::clone(&stack));
         Ok(Some(stack))
+    }
+
+    /// The stack as of today; the one that is held makes way for it.
+    fn of_today(&self, stack: Arc<ShopStack>, now: Timestamp) -> Arc<ShopStack> {
+        let Some(today) = stack.as_of(now) else {
+            return stack;
+        };
+        let today = Arc::new(today);
+        let mut held = self.stack();
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &stack)) {
+            *held = Some(Arc::clone(&today));
+        }
+        today
     }
 
     /// Which model or release lists rest on now.

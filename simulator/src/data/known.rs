@@ -10,6 +10,7 @@ use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataCo
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
+use souk_common::date::published;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
 use souk_common::table::{Row, RowSource, Style, TextOptions, TextTable, column};
@@ -333,6 +334,8 @@ impl Set {
                 if let Ok(year) = item.brand.parse::<u32>() {
                     item.numbers.insert("year".into(), f64::from(year));
                     item.brand = format!("{}s", year - year % YEARS);
+                    // Its files have no more than the year, which begins before any film of it came out.
+                    item.published = published(&year.to_string()).ok().flatten();
                 }
             }
             Self::OnlineRetail => {

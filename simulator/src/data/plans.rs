@@ -9,6 +9,7 @@ use souk_common::ids::ShopName;
 use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
 use souk_common::params::{ClipNorm, Delta, Epsilon};
 use souk_common::plan::{Placement, Plan, ServerPlan, ShopTerms};
+use souk_common::task::Task;
 use souk_common::update::ModulusBits;
 
 use crate::error::WrongUsage;
@@ -50,6 +51,16 @@ impl Template {
             .with_context(|| format!("there is no example plan for {recommender}; name one with --plan"))?;
         Ok(Self {
             plan: Plan::from_toml(text).with_context(|| format!("deploy/examples/{name}"))?,
+            origin: format!("deploy/examples/{name}"),
+        })
+    }
+
+    /// The example of a task on a data set; none where this set has none of it.
+    pub(crate) fn of_task(set: &str, task: Task) -> Option<Self> {
+        let wanted = format!("{set}-{}.toml", task.name());
+        let (name, text) = OF_TASKS.iter().find(|(name, _)| *name == wanted)?;
+        Some(Self {
+            plan: Plan::from_toml(text).ok()?,
             origin: format!("deploy/examples/{name}"),
         })
     }
@@ -207,9 +218,28 @@ const EXAMPLES: &[(&str, &str)] = examples![
     "completejourney-neumf-private.toml",
 ];
 
+/// What `evaluate --task` takes.
+const OF_TASKS: &[(&str, &str)] = examples!["ml-100k-content.toml", "uci-online-retail-product.toml"];
+
 #[cfg(test)]
 mod tests {
+    use souk_common::accountant::gaussian::mu_of;
+
     use super::*;
+
+    #[test]
+    fn every_example_of_a_task_is_a_plan_for_it_at_epsilon_8() {
+        for (name, text) in OF_TASKS {
+            let plan = Plan::from_toml(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(name.ends_with(&format!("-{}.toml", plan.task.name())), "{name}");
+            let set = name.trim_end_matches(&format!("-{}.toml", plan.task.name()));
+            assert!(Template::of_task(set, plan.task).is_some(), "{name}");
+            let mu = mu_of(Epsilon::new(8.0).unwrap(), plan.privacy.delta);
+            let noise = plan.privacy.noise_multiplier.unwrap().get();
+            assert!((noise * mu - 1.0).abs() < 1e-9 && plan.is_of_releases(), "{name}");
+        }
+        assert!(Template::of_task("ml-100k", Task::Ads).is_none());
+    }
 
     #[test]
     fn declared_sizes_are_coarse_and_never_too_small() {

@@ -28,6 +28,7 @@ use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::{Plan, ReleaseTerms};
+use souk_common::task::Task;
 use souk_common::terminal::{say, tell};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
@@ -51,7 +52,8 @@ use trial::Trial;
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
                         souk-sim evaluate --data data/completejourney --items types --stack\n  \
-                        souk-sim evaluate --data data/ml-100k --task rating\n\n\
+                        souk-sim evaluate --data data/ml-100k --task rating\n  \
+                        souk-sim evaluate --data data/ml-100k --task content --check\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -143,6 +145,11 @@ enum Model {
 enum EvaluatedTask {
     /// How many stars a customer gives: errors of the latest tenth of each customer's stars, beside item means.
     Rating,
+    /// What is bought next: shops' lists beside bestsellers, with and without what goes by the clock, by the task's example plan.
+    /// With --quick, without other shops.
+    Product,
+    /// What is read or watched next: the same beside bestsellers by age.
+    Content,
 }
 
 impl Model {
@@ -340,6 +347,8 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     match args.task {
         Some(EvaluatedTask::Rating) => return rating::run(args),
+        Some(EvaluatedTask::Product) => return joining::lists::run(args, Task::Product),
+        Some(EvaluatedTask::Content) => return joining::lists::run(args, Task::Content),
         None if args.stack => return joining::run(args),
         None => {}
     }

@@ -134,7 +134,8 @@ pub struct ListedItem {
 pub struct ListedReason {
     /// In words.
     pub words: String,
-    /// What kind of reason: `bestseller_in_region`, `bestseller_here`, `bought_after`, `bought_together`, `alike`, `trained`.
+    /// What kind of reason: `bestseller_in_region`, `bestseller_here`, `bought_after`, `bought_together`, `alike`, `trained`, `new`,
+    /// `bought_lately`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The customer's own item that it is about, if it is about one.
@@ -465,6 +466,8 @@ impl From<&Reason> for ListedReason {
             Through::BoughtTogether => "bought_together",
             Through::Alike => "alike",
             Through::Trained => "trained",
+            Through::New => "new",
+            Through::BoughtLately => "bought_lately",
         });
         Self {
             words: reason.words(),
