@@ -7,6 +7,7 @@ mod measured;
 mod outlook;
 mod phases;
 mod releases;
+mod stars;
 mod trained;
 
 use std::fs::{self, File};

@@ -12,7 +12,7 @@ use souk_common::task::Task;
 use souk_common::terminal::tell;
 use souk_common::training::phases::TrainingKind;
 
-use super::{budget, gain, phases};
+use super::{budget, gain, phases, stars};
 use crate::error::{Failure, failed, refused, usage};
 use crate::folder::{FederationFolder, HomeError};
 
@@ -44,8 +44,8 @@ pub(in crate::commands) struct Wishes {
     /// shops do so in any case: three are the fewest that can share it.
     #[arg(long, requires = "shops")]
     local_noise: bool,
-    /// What is recommended: it names the plan's preset, and shops' lists go by it.
-    #[arg(long, value_parser = list_task, default_value = "product", requires = "shops")]
+    /// What is recommended: it names the plan's preset, and shops' lists go by it. With rating, a plan that learns stars.
+    #[arg(long, value_parser = preset, default_value = "product", requires = "shops")]
     task: Task,
     /// Releases alone: no tower trained behind them.
     #[arg(long, requires = "shops")]
@@ -81,6 +81,11 @@ impl Wishes {
 
 /// The file.
 pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<String, Failure> {
+    let are_few = wishes.shops.len() < FEWEST_MASKED;
+    if wishes.task == Task::Rating {
+        let budget = (wishes.of_one_plan()?, wishes.delta);
+        return stars::plan_file(&wishes.shops, budget, !(wishes.local_noise || are_few));
+    }
     let catalogue = home.catalogue().map_err(|error| match error {
         HomeError::NoCatalogue => usage(format!(
             "which releases suit depends on the catalogue, and there is none in {}: first `souk-coordinator catalogue import`",
@@ -88,7 +93,6 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
         )),
         error => failed(error),
     })?;
-    let are_few = wishes.shops.len() < FEWEST_MASKED;
     let terms = ReleaseTerms {
         epsilon: Some(wishes.of_one_plan()?),
         delta: wishes.delta,
@@ -228,11 +232,11 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A task whose lists are made of releases.
-fn list_task(text: &str) -> Result<Task, String> {
-    let tasks = [Task::Product, Task::Content];
+/// A task that there is a preset for.
+fn preset(text: &str) -> Result<Task, String> {
+    let tasks = [Task::Product, Task::Content, Task::Rating];
     let found = tasks.into_iter().find(|task| task.name() == text);
-    found.ok_or_else(|| format!("{text:?} is no task that releases are for; it is product or content"))
+    found.ok_or_else(|| format!("{text:?} is no task with a preset; it is product, content or rating"))
 }
 
 fn release(release: &ReleaseShare) -> String {
