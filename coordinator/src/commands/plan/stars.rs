@@ -70,7 +70,9 @@ mod tests {
         for count in [1, 2, 3, 10] {
             let shops: Vec<ShopTerms> = (0..count).map(shop).collect();
             let (epsilon, delta) = (Epsilon::new(4.0).expect("4"), Delta::new(1e-5).expect("a delta"));
-            let text = plan_file(&shops, (epsilon, delta), count >= 3).expect("a plan");
+            let Ok(text) = plan_file(&shops, (epsilon, delta), count >= 3) else {
+                panic!("no plan for {count} shops");
+            };
             let plan = Plan::from_toml(&text).expect("a plan");
             assert_eq!((plan.task, plan.shops.len()), (Task::Rating, count));
             assert_eq!(plan.masking.is_some(), count >= 3);
