@@ -13,6 +13,7 @@ mod lists;
 mod masked;
 mod policy;
 mod private;
+mod ratings;
 mod releases;
 mod rollback;
 mod service_manager;
