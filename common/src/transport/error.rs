@@ -20,7 +20,10 @@ pub enum TransportError {
         address: SocketAddr,
     },
     /// The socket.
-    #[error("can't bind {carrier} {address}: is it an address of this machine?{}", bind_remedy(source))]
+    #[error(
+        "can't bind {carrier} {address}: is it an address of this machine?{}",
+        bind_remedy(source)
+    )]
     Bind {
         /// Of which kind.
         carrier: Carrier,

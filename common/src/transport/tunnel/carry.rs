@@ -197,11 +197,17 @@ mod tests {
                 theirs.write_all(piece).await.unwrap();
                 tokio::task::yield_now().await;
             }
-            theirs.write_all(&(TUNNEL_DATAGRAM_BYTES + 1).to_le_bytes()).await.unwrap();
+            theirs
+                .write_all(&(TUNNEL_DATAGRAM_BYTES + 1).to_le_bytes())
+                .await
+                .unwrap();
             theirs
         })
         .await;
-        assert!(matches!(ended, Ended::BadLength(length) if length == largest + 1), "{ended}");
+        assert!(
+            matches!(ended, Ended::BadLength(length) if length == largest + 1),
+            "{ended}"
+        );
         assert_eq!(came, [b"abc".to_vec(), b"d".to_vec(), vec![9; largest]]);
         let (ended, came) = carried(async |mut theirs| {
             theirs.write_all(b"\x01\0d\0\0").await.unwrap();
@@ -225,7 +231,10 @@ mod tests {
             theirs
         })
         .await;
-        assert!(matches!(ended, Ended::Silent(limit) if limit == PATIENCE.first), "{ended}");
+        assert!(
+            matches!(ended, Ended::Silent(limit) if limit == PATIENCE.first),
+            "{ended}"
+        );
         assert_eq!((came.len(), begun.elapsed()), (0, PATIENCE.first));
         let begun = Instant::now();
         let (ended, came) = carried(async |mut theirs| {
@@ -234,7 +243,10 @@ mod tests {
             theirs
         })
         .await;
-        assert!(matches!(ended, Ended::Silent(limit) if limit == PATIENCE.later), "{ended}");
+        assert!(
+            matches!(ended, Ended::Silent(limit) if limit == PATIENCE.later),
+            "{ended}"
+        );
         assert_eq!((came.len(), begun.elapsed()), (1, Duration::from_secs(13)));
     }
 

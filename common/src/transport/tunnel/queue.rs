@@ -163,12 +163,12 @@ mod tests {
     fn segments_are_framed_one_by_one_and_a_full_queue_takes_none_of_them() {
         let queue = Outgoing::new(20);
         assert!(queue.put(&transmit(b"abcde", Some(2))));
-        assert!(!queue.put(&transmit(b"0123456789", None)), "11 and 12 are over 20");
-        assert!(queue.put(&transmit(b"01234", None)));
-        assert_eq!(
-            queue.try_next().as_deref(),
-            Some(&b"\x02\0ab\x02\0cd\x01\0e"[..])
+        assert!(
+            !queue.put(&transmit(b"0123456789", None)),
+            "11 and 12 are over 20"
         );
+        assert!(queue.put(&transmit(b"01234", None)));
+        assert_eq!(queue.try_next().as_deref(), Some(&b"\x02\0ab\x02\0cd\x01\0e"[..]));
         assert_eq!(queue.try_next().as_deref(), Some(&b"\x05\x0001234"[..]));
         assert_eq!(queue.try_next(), None);
     }
