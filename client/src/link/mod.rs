@@ -20,14 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Authorities, Receipt};
 use souk_common::transport::{
-    CertificateRefusal, CloseCode, FrameError, Identity, Platform, Trust, client_endpoint_on, connect,
-    read_frame, refusal_of, write_frame,
+    Carrier, CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform, TransportChoice,
+    TransportError, Trust, Way, dial, read_frame, refusal_of, write_frame,
 };
 use souk_common::wire::messages::{Member, Push, Reply, Request};
 
@@ -47,10 +47,58 @@ use requests::{Came, Exchange, Outgoing, Voice};
 /// A connection to the coordinator.
 pub struct Link {
     connection: Connection,
-    // Its driver lives as long as it is held.
-    _endpoint: Endpoint,
+    // What drives it lives as long as it is held.
+    dialled: Dialled,
     voice: Voice,
     clock: Arc<dyn Clock>,
+}
+
+/// The way to a coordinator.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// `host:port`.
+    pub address: String,
+    /// What to dial over.
+    pub transport: TransportChoice,
+}
+
+impl Route {
+    /// To `address`, over whatever leads there.
+    pub fn to(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            transport: TransportChoice::Auto,
+        }
+    }
+
+    /// Looks the address up, and dials.
+    ///
+    /// # Errors
+    /// When the name leads nowhere, nobody answers, or the wrong one.
+    pub(crate) async fn dial(
+        &self,
+        platform: &Platform,
+        trust: &Trust,
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Dialled> {
+        let remote = resolve(&self.address).await?;
+        let dialled = within(Step::Dial, dial(platform, remote, trust, identity, self.transport)).await;
+        let address = &self.address;
+        let dialled = dialled.with_context(|| format!("no answer from {address} ({remote})"))?;
+        dialled.map_err(|error| match (&error, self.transport) {
+            (TransportError::NoWay { .. }, TransportChoice::Auto) => anyhow::Error::new(error).context(format!(
+                "no answer from {address} ({remote}) over UDP or TCP: is it up, and do the firewalls on the way let one of them pass?"
+            )),
+            (TransportError::NoWay { .. }, only) => anyhow::Error::new(error).context(format!(
+                "no answer from {address} ({remote}), and `transport` under [network] in shop.toml allows {} only",
+                match only {
+                    TransportChoice::Tcp => Carrier::Tcp,
+                    _ => Carrier::Udp,
+                }
+            )),
+            _ => error.into(),
+        })
+    }
 }
 
 /// What a shop heard when it checked in, verified.
@@ -91,8 +139,8 @@ impl Link {
     ///
     /// # Errors
     /// When nobody answers, or the wrong one.
-    pub async fn dial(folder: &Folder, membership: &Membership, address: &str) -> anyhow::Result<Self> {
-        Self::dial_on(&Platform::system(), folder, membership, address).await
+    pub async fn dial(folder: &Folder, membership: &Membership, route: &Route) -> anyhow::Result<Self> {
+        Self::dial_on(&Platform::system(), folder, membership, route).await
     }
 
     /// As [`Self::dial`], on any platform.
@@ -103,31 +151,31 @@ impl Link {
         platform: &Platform,
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<Self> {
-        Self::dial_as(platform, &membership.identity(folder)?, membership, address).await
+        Self::dial_as(platform, &membership.identity(folder)?, membership, route).await
     }
 
     async fn dial_as(
         platform: &Platform,
         identity: &Identity,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<Self> {
-        let remote = resolve(address).await?;
         let trust = Trust::AnyOf(membership.roots());
-        let endpoint = client_endpoint_on(platform, remote, trust, Some(identity))?;
-        let dialled = within(Step::Dial, connect(&endpoint, remote)).await;
-        let connection = dialled.with_context(|| {
-            format!("no answer from {address} ({remote}) over UDP: is it up, and does every firewall on the way let UDP pass?")
-        })??;
+        let dialled = route.dial(platform, &trust, Some(identity)).await?;
         let signing = SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?;
         Ok(Self {
-            connection,
-            _endpoint: endpoint,
+            connection: dialled.connection.clone(),
+            dialled,
             voice: Voice::new(membership, signing)?,
             clock: Arc::clone(&platform.clock),
         })
+    }
+
+    /// What carries it.
+    pub fn way(&self) -> Way {
+        self.dialled.way
     }
 
     /// Dials and checks in: only then it is known that both sides take each other's certificates. A certificate that was
@@ -138,9 +186,9 @@ impl Link {
     pub async fn arrive(
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<(Self, Heard)> {
-        Self::arrive_on(&Platform::system(), folder, membership, address).await
+        Self::arrive_on(&Platform::system(), folder, membership, route).await
     }
 
     /// As [`Self::arrive`], on any platform.
@@ -151,10 +199,10 @@ impl Link {
         platform: &Platform,
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<(Self, Heard)> {
         let arrive = async |identity: Identity, showed: Showed| {
-            let link = Self::dial_as(platform, &identity, membership, address).await?;
+            let link = Self::dial_as(platform, &identity, membership, route).await?;
             let heard = link.check_in(folder, membership).await;
             let mut heard = heard.map_err(|error| match link.close_code() {
                 Some(code) => error.context(Closed(code)),
