@@ -56,7 +56,10 @@ impl Config {
             return vec![udp];
         };
         // Checked when they were read.
-        addresses.iter().filter_map(|address| address.parse().ok()).collect()
+        addresses
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect()
     }
 }
 
@@ -255,7 +258,9 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
 }
 
 fn check_tcp(addresses: &[String]) -> Result<(), HomeError> {
-    let misfit = addresses.iter().find(|address| address.parse::<SocketAddr>().is_err());
+    let misfit = addresses
+        .iter()
+        .find(|address| address.parse::<SocketAddr>().is_err());
     let value = match misfit {
         Some(address) => address.clone(),
         None if addresses.len() > MAX_TUNNEL_LISTENERS => format!("{} addresses", addresses.len()),

@@ -82,7 +82,11 @@ impl Route {
         identity: Option<&Identity>,
     ) -> anyhow::Result<Dialled> {
         let remote = resolve(&self.address).await?;
-        let dialled = within(Step::Dial, dial(platform, remote, trust, identity, self.transport)).await;
+        let dialled = within(
+            Step::Dial,
+            dial(platform, remote, trust, identity, self.transport),
+        )
+        .await;
         let address = &self.address;
         let dialled = dialled.with_context(|| format!("no answer from {address} ({remote})"))?;
         dialled.map_err(|error| match (&error, self.transport) {

@@ -97,13 +97,15 @@ pub async fn join_on(
                     })?
                 }
             };
-            let membership = certify(platform, code, csr, transport).await.inspect_err(|error| {
-                // A key that was refused is of no use. Any other error may have cost the answer to an enrolment: with the key the
-                // same code works once more.
-                if is_new && error.chain().any(is_refused_code) {
-                    let _ = fs::remove_file(folder.key());
-                }
-            })?;
+            let membership = certify(platform, code, csr, transport)
+                .await
+                .inspect_err(|error| {
+                    // A key that was refused is of no use. Any other error may have cost the answer to an enrolment: with the key the
+                    // same code works once more.
+                    if is_new && error.chain().any(is_refused_code) {
+                        let _ = fs::remove_file(folder.key());
+                    }
+                })?;
             write(&folder.membership(), &membership.to_bytes(), false)
                 .with_context(|| format!("can't write {}", folder.membership().display()))?;
             membership

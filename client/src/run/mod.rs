@@ -295,7 +295,13 @@ impl Driver {
             Input::Linked(generation, link) if generation == self.generation => {
                 self.alone.is_over();
                 self.requests.connected();
-                self.page.iter().for_each(|page| page.connected());
+                let (way, now) = (link.way(), self.platform.clock.now());
+                let noted = self.service.connection().note(way, self.route.transport, now);
+                noted.iter().for_each(|line| self.tell(line));
+                let tcp = self.service.connection().get().filter(|now| now.fell_back);
+                self.page
+                    .iter()
+                    .for_each(|page| page.connected(tcp.map(|tcp| tcp.since)));
                 self.courier = Some(Courier::new(
                     link,
                     self.folder.clone(),

@@ -142,7 +142,9 @@ fn row(member: &MemberView) -> [String; 10] {
         date(held.enrolled_at),
         held.seen_at.map_or("never".to_owned(), date),
         table::or_none(&member.certified_until, "unknown"),
-        member.carrier.map_or("-".to_owned(), |carrier| carrier.to_string()),
+        member
+            .carrier
+            .map_or("-".to_owned(), |carrier| carrier.to_string()),
         clock,
         match held.software.as_str() {
             "" => "unknown".to_owned(),

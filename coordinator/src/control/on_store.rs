@@ -12,7 +12,8 @@ use souk_common::round::statements::Manifest;
 use zeroize::Zeroizing;
 
 use super::answer::{
-    Cancelled, Invitations, Invited, ListedModel, MemberView, Model, Models, Readmitted, Revoked, Shops, TakenIn,
+    Cancelled, Invitations, Invited, ListedModel, MemberView, Model, Models, Readmitted, Revoked, Shops,
+    TakenIn,
 };
 use super::status::{Live, status};
 use super::{Answer, ControlError, Question, refused, views};
@@ -52,7 +53,9 @@ pub(crate) fn answer_on_store(
                     .into_iter()
                     .map(views::member)
                     .map(|member| MemberView {
-                        carrier: live.as_ref().and_then(|live| live.carriers.get(&member.name).copied()),
+                        carrier: live
+                            .as_ref()
+                            .and_then(|live| live.carriers.get(&member.name).copied()),
                         ..member
                     })
                     .collect(),

@@ -37,7 +37,8 @@ use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use souk_common::plan::Plan;
 use souk_common::storage::patience::open_patiently_async;
 use souk_common::transport::{
-    Carrier, CloseCode, Door, Identity, Platform, ResetKey, TransportError, Verdict, admit, server_endpoint_on,
+    Carrier, CloseCode, Door, Identity, Platform, ResetKey, TransportError, Verdict, admit,
+    server_endpoint_on,
 };
 use tokio_util::task::TaskTracker;
 
@@ -137,7 +138,10 @@ pub async fn run_on(
         }
     };
     let local = endpoint.local_addr()?;
-    let Tunnels { server: tunnels, said } = tunnels;
+    let Tunnels {
+        server: tunnels,
+        said,
+    } = tunnels;
     let certificates = Certificates::new(
         config.certificates,
         (endpoint.clone(), tunnels.clone(), platform.clone()),
@@ -380,7 +384,14 @@ mod tests {
         let all: SocketAddr = "[::]:4433".parse().unwrap();
         let carrier = Carrier::Udp;
         let fails = |address, source: std::io::Error| {
-            instead_of(address, &TransportError::Bind { carrier, address, source })
+            instead_of(
+                address,
+                &TransportError::Bind {
+                    carrier,
+                    address,
+                    source,
+                },
+            )
         };
         let missing = || std::io::Error::from_raw_os_error(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
         assert_eq!(fails(all, missing()), Some("0.0.0.0:4433".parse().unwrap()));
@@ -390,6 +401,15 @@ mod tests {
         );
         assert_eq!(fails(all, ErrorKind::PermissionDenied.into()), None);
         assert_eq!(fails("[2001:db8::7]:4433".parse().unwrap(), missing()), None);
-        assert_eq!(instead_of(all, &TransportError::Taken { carrier, address: all }), None);
+        assert_eq!(
+            instead_of(
+                all,
+                &TransportError::Taken {
+                    carrier,
+                    address: all
+                }
+            ),
+            None
+        );
     }
 }

@@ -7,7 +7,9 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 use souk_common::limits::MAX_STRANGER_REQUESTS;
-use souk_common::transport::{Carrier, CloseCode, FrameError, PeerIdentity, certificate_of, peer_of, read_frame};
+use souk_common::transport::{
+    Carrier, CloseCode, FrameError, PeerIdentity, certificate_of, peer_of, read_frame,
+};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 

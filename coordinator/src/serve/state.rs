@@ -84,7 +84,11 @@ impl ServeState {
         let (life, staging_bytes) = (certificates.lives.shop, limits.staging_memory_bytes);
         let dialogue = Dialogue::new(&mut engine, certification, life, staging_bytes)?;
         let tunnels = certificates.tunnels().map(|tunnels| tunnels.listening());
-        let tcp: Vec<String> = tunnels.unwrap_or_default().iter().map(ToString::to_string).collect();
+        let tcp: Vec<String> = tunnels
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let begun = (std::process::id(), clock.now(), local.to_string(), tcp);
         engine.store().change(|change| {
             change.set_meta("process_id", &begun.0)?;

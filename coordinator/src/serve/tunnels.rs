@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use souk_common::transport::{
-    Identity, Platform, ResetKey, TransportError, TunnelRules, TunnelServer,
-};
+use souk_common::transport::{Identity, Platform, ResetKey, TransportError, TunnelRules, TunnelServer};
 
 use crate::folder::Config;
 
@@ -39,7 +37,10 @@ pub(super) fn listen(
         Ok(server) => {
             let listening: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
             Ok(Tunnels {
-                said: Some(format!("shops without UDP come in over TCP at {}", listening.join(", "))),
+                said: Some(format!(
+                    "shops without UDP come in over TCP at {}",
+                    listening.join(", ")
+                )),
                 server: Some(server),
             })
         }
@@ -77,11 +78,21 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let begin = |config: &Config| {
             let resets = ResetKey::derive(b"a");
-            listen(&platform, config, address, &identity, authority.certificate(), resets)
+            listen(
+                &platform,
+                config,
+                address,
+                &identity,
+                authority.certificate(),
+                resets,
+            )
         };
         let told = begin(&config("")).unwrap();
         let said = told.said.unwrap();
-        assert!(told.server.is_none() && said.contains(&format!("TCP {address} is taken")), "{said}");
+        assert!(
+            told.server.is_none() && said.contains(&format!("TCP {address} is taken")),
+            "{said}"
+        );
         assert!(said.contains("`tcp` in coordinator.toml"), "{said}");
         let error = begin(&config(&format!("tcp = [\"{address}\"]"))).err().unwrap();
         assert!(matches!(error, TransportError::Taken { .. }), "{error}");
@@ -90,6 +101,9 @@ mod tests {
         let elsewhere = begin(&config("tcp = [\"127.0.0.1:0\", \"127.0.0.2:0\"]")).unwrap();
         let server = elsewhere.server.unwrap();
         let said = elsewhere.said.unwrap();
-        assert!(server.listening().len() == 2 && said.contains("over TCP at 127.0.0.1:"), "{said}");
+        assert!(
+            server.listening().len() == 2 && said.contains("over TCP at 127.0.0.1:"),
+            "{said}"
+        );
     }
 }
