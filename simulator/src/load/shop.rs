@@ -145,7 +145,8 @@ impl Shop {
     /// One connection; what ended it if nothing went wrong.
     async fn connected(&mut self, failures: &mut u32) -> anyhow::Result<Fate> {
         let (platform, address) = (self.host.platform(), self.membership.address.clone());
-        let dial = Link::dial_on(&platform, &self.folder, &self.membership, &Route::to(&address));
+        let route = Route::to(&address);
+        let dial = Link::dial_on(&platform, &self.folder, &self.membership, &route);
         let link = tokio::time::timeout(DIAL_PATIENCE, dial).await??;
         let mut pushes = link.subscribe().await?;
         let (news_in, mut news) = unbounded_channel();
