@@ -14,7 +14,7 @@ use crate::data::ShopDataConfig;
 use crate::experiment::ExperimentConfig;
 use crate::folder::Folder;
 use crate::http::config::HttpConfig;
-use crate::link::Route;
+use crate::link::route::Route;
 use crate::participate::Policy;
 
 /// The whole file. Unknown keys are refused.

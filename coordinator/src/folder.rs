@@ -443,7 +443,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")))
             .filter(|line| !line.starts_with("store_bytes"))
             .collect();
-        assert_eq!(shown.len(), 14);
+        assert_eq!(shown.len(), 16);
         let limits: Limits = toml::from_str(&shown.join("\n")).unwrap();
         assert_eq!(limits, Limits::default());
         let useless = sample.replace("# max_strangers = 128", "max_strangers = 0");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | the connection, and what is asked and heard over it |
 //! | [`requests`] | what is said in which order, and what replies mean: without IO |
+//! | [`route`] | the way to the coordinator |
 //! | `transfer` | one exchange over a stream |
 //! | `part` | a blob that grows in the folder |
 //! | `refusals` | why it is no connection, or is one no more |
@@ -12,10 +13,10 @@ pub mod clock_skew;
 mod part;
 mod refusals;
 pub mod requests;
+pub mod route;
 pub mod timeouts;
 mod transfer;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Authorities, Receipt};
 use souk_common::transport::{
-    Carrier, CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform, TransportChoice,
-    TransportError, Trust, Way, dial, read_frame, refusal_of, write_frame,
+    CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform,
+    Trust, Way, read_frame, refusal_of, write_frame,
 };
 use souk_common::wire::messages::{Member, Push, Reply, Request};
 
@@ -43,6 +44,7 @@ pub(crate) use refusals::{
     asks_to_wait, close_code_in, explained, is_refused_code, says_no_member, unexpected,
 };
 use requests::{Came, Exchange, Outgoing, Voice};
+pub use route::Route;
 
 /// A connection to the coordinator.
 pub struct Link {
@@ -51,58 +53,6 @@ pub struct Link {
     dialled: Dialled,
     voice: Voice,
     clock: Arc<dyn Clock>,
-}
-
-/// The way to a coordinator.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Route {
-    /// `host:port`.
-    pub address: String,
-    /// What to dial over.
-    pub transport: TransportChoice,
-}
-
-impl Route {
-    /// To `address`, over whatever leads there.
-    pub fn to(address: &str) -> Self {
-        Self {
-            address: address.to_owned(),
-            transport: TransportChoice::Auto,
-        }
-    }
-
-    /// Looks the address up, and dials.
-    ///
-    /// # Errors
-    /// When the name leads nowhere, nobody answers, or the wrong one.
-    pub(crate) async fn dial(
-        &self,
-        platform: &Platform,
-        trust: &Trust,
-        identity: Option<&Identity>,
-    ) -> anyhow::Result<Dialled> {
-        let remote = resolve(&self.address).await?;
-        let dialled = within(
-            Step::Dial,
-            dial(platform, remote, trust, identity, self.transport),
-        )
-        .await;
-        let address = &self.address;
-        let dialled = dialled.with_context(|| format!("no answer from {address} ({remote})"))?;
-        dialled.map_err(|error| match (&error, self.transport) {
-            (TransportError::NoWay { .. }, TransportChoice::Auto) => anyhow::Error::new(error).context(format!(
-                "no answer from {address} ({remote}) over UDP or TCP: is it up, and do the firewalls on the way let one of them pass?"
-            )),
-            (TransportError::NoWay { .. }, only) => anyhow::Error::new(error).context(format!(
-                "no answer from {address} ({remote}), and `transport` under [network] in shop.toml allows {} only",
-                match only {
-                    TransportChoice::Tcp => Carrier::Tcp,
-                    _ => Carrier::Udp,
-                }
-            )),
-            _ => error.into(),
-        })
-    }
 }
 
 /// What a shop heard when it checked in, verified.
@@ -401,16 +351,6 @@ pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureErr
         }),
         Push::Confirmed { id, confirmed } => Event::Masked(MaskEvent::ConfirmationsShown { id, confirmed }),
     })
-}
-
-/// The first address of `host:port`.
-pub(crate) async fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = within(Step::Resolve, tokio::net::lookup_host(address))
-        .await?
-        .with_context(|| format!("can't find {address:?}: is it host:port, and does the name resolve?"))?;
-    found
-        .next()
-        .with_context(|| format!("{address:?} has no address"))
 }
 
 /// How long the reason for a refusal may take.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use quinn::{Connection, Endpoint};
 use tokio::sync::Notify;
 
+use super::carrier::Carrier;
 use super::endpoint::{client_endpoint_on, connect};
 use super::error::TransportError;
 use super::platform::Platform;
 use super::tls::{Identity, Trust};
-use super::tuning::Carrier;
 use super::tunnel::{self, TunnelError, Tunnelled};
 use super::ways::TransportChoice;
 use crate::limits::{HANDSHAKE_SECS, UDP_HEAD_START_SECS};

@@ -7,11 +7,12 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{Connection, Endpoint, EndpointConfig};
 use rustls::pki_types::CertificateDer;
 
+use super::carrier::Carrier;
 use super::error::{CertificateRefusal, TransportError, refusal};
 use super::platform::Platform;
 use super::reset::ResetKey;
 use super::tls::{Identity, Trust, client_tls, server_tls, verifier};
-use super::tuning::{Carrier, bind, transport};
+use super::tuning::{bind, transport};
 use crate::crypto::pki::{COORDINATOR_NAME, key_of, shop_of};
 use crate::ids::{Digest, ShopName};
 use crate::limits::{INCOMING_BYTES, MAX_INCOMING};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use quinn::{ConnectionError, TransportErrorCode};
 
-use super::tuning::Carrier;
+use super::carrier::Carrier;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

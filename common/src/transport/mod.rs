@@ -8,6 +8,7 @@
 //! | [`tls`] | who is trusted |
 //! | [`tunnel`] | QUIC's datagrams over TCP |
 //! | [`mod@dial`] | the way that leads there; [`ways`] remembers it |
+//! | [`carrier`] | UDP or TCP |
 //! | [`admission`] | who is let in, and how connections end |
 //! | [`token_bucket`] | rates |
 //! | [`error`] | why there is no connection |
@@ -16,6 +17,7 @@
 //! | `reset` | how shops hear that a coordinator was started again |
 
 pub mod admission;
+pub mod carrier;
 pub mod dial;
 pub mod endpoint;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod tunnel;
 pub mod ways;
 
 pub use admission::{CloseCode, Door, DoorRules, Verdict, address_of, admit};
+pub use carrier::Carrier;
 pub use dial::{Dialled, Way, dial};
 pub use endpoint::{
     PeerIdentity, certificate_of, client_endpoint, client_endpoint_on, connect, peer_of, refusal_of,
@@ -40,6 +43,5 @@ pub use platform::{ByteStream, Dialling, Platform, Sockets, StreamListener, in_p
 pub use reset::ResetKey;
 pub use tls::{Identity, Trust};
 pub use token_bucket::{Bucket, Buckets, Rate};
-pub use tuning::Carrier;
 pub use tunnel::{TunnelRules, TunnelServer};
 pub use ways::{TransportChoice, Ways};

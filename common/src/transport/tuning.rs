@@ -1,6 +1,5 @@
 //! How QUIC is set up for big blocks between few peers, within a stated bound on memory.
 
-use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,34 +13,14 @@ use quinn::{
     AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
     TransportConfig, UdpPoller, VarInt,
 };
-use serde::{Deserialize, Serialize};
 
+use super::carrier::Carrier;
 use super::error::TransportError;
 use super::platform::Sockets;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, KEEP_ALIVE_SECS, MAX_DATAGRAM_BYTES,
     MAX_STREAMS, STREAM_WINDOW_BYTES, TUNNEL_DATAGRAM_BYTES, TUNNEL_SHOP_QUEUE_BYTES,
 };
-
-/// What carries a connection's datagrams.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Carrier {
-    /// UDP, one by one.
-    #[default]
-    Udp,
-    /// A tunnel over TCP ([`super::tunnel`]).
-    Tcp,
-}
-
-impl fmt::Display for Carrier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-        })
-    }
-}
 
 /// An endpoint that takes datagrams larger than the Internet's, for links that carry them.
 ///

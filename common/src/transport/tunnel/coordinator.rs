@@ -23,12 +23,13 @@ use crate::limits::{
     DATAGRAMS_AT_ONCE, HANDSHAKE_SECS, IDLE_TIMEOUT_SECS, TUNNEL_ARRIVALS, TUNNEL_QUEUE_BYTES,
 };
 use crate::transport::admission::{Door, DoorRules, Verdict, address_of};
+use crate::transport::carrier::Carrier;
 use crate::transport::endpoint::quic_server;
 use crate::transport::error::TransportError;
 use crate::transport::platform::{ByteStream, Platform, StreamListener};
 use crate::transport::reset::ResetKey;
 use crate::transport::tls::{Identity, server_tls};
-use crate::transport::tuning::{self, Carrier};
+use crate::transport::tuning;
 
 /// How many tunnels are let in.
 #[derive(Clone, Copy, Debug)]

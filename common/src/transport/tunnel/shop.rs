@@ -20,10 +20,11 @@ use super::receive;
 use crate::limits::{
     DATAGRAMS_AT_ONCE, IDLE_TIMEOUT_SECS, TUNNEL_ARRIVALS, TUNNEL_SHOP_QUEUE_BYTES, TUNNEL_SILENCE_SECS,
 };
+use crate::transport::carrier::Carrier;
 use crate::transport::endpoint::quic_client;
 use crate::transport::platform::Platform;
 use crate::transport::tls::{Identity, Trust};
-use crate::transport::tuning::{self, Carrier, short_bursts};
+use crate::transport::tuning::{self, short_bursts};
 
 /// An endpoint that speaks through a tunnel, as long as this is held.
 #[derive(Debug)]
