@@ -8,11 +8,13 @@ use souk_common::config::{ConfigError as FileError, load_toml};
 use souk_common::format::Format;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
+use souk_common::transport::TransportChoice;
 
 use crate::data::ShopDataConfig;
 use crate::experiment::ExperimentConfig;
 use crate::folder::Folder;
 use crate::http::config::HttpConfig;
+use crate::link::route::Route;
 use crate::participate::Policy;
 
 /// The whole file. Unknown keys are refused.
@@ -167,6 +169,8 @@ impl From<FederatedUse> for FederatedSetting {
 pub struct NetworkConfig {
     /// `host:port` in place of the address in the join code.
     pub coordinator: Option<String>,
+    /// What to dial over: `"auto"` is UDP, and TCP where nobody answers over UDP; `"udp"` and `"tcp"` are that alone. Default "auto".
+    pub transport: TransportChoice,
 }
 
 impl ShopConfig {
@@ -191,10 +195,13 @@ impl ShopConfig {
         named.into_iter().map(path).chain([folder.config()]).collect()
     }
 
-    /// Where the coordinator is: as the owner says, or else as the join code said.
-    pub(crate) fn coordinator_or(&self, joined_at: &str) -> String {
+    /// The way to the coordinator: as the owner says, or else to where the join code said.
+    pub(crate) fn route_or(&self, joined_at: &str) -> Route {
         let said = self.network.coordinator.clone();
-        said.unwrap_or_else(|| joined_at.to_owned())
+        Route {
+            address: said.unwrap_or_else(|| joined_at.to_owned()),
+            transport: self.network.transport,
+        }
     }
 }
 
@@ -280,6 +287,7 @@ mod tests {
             config.network.coordinator.as_deref(),
             Some("souk.example.org:4433")
         );
+        assert_eq!(config.network.transport, TransportChoice::Auto);
     }
 
     #[test]
@@ -301,6 +309,7 @@ mod tests {
             ("[policy]\nmax_epsilon = -1.0", "epsilon is -1"),
             ("[policy]\ndelta = 1.0", "delta is 1"),
             ("[polic]", "polic"),
+            ("[network]\ntransport = \"https\"", "`auto`, `udp`, `tcp`"),
             ("[recommend]\nfederated = \"maybe\"", "true, false or \"gate\""),
             (
                 "format = 2",

@@ -65,6 +65,47 @@ pub const MAX_DATAGRAM_BYTES: u16 = 6_500;
 /// together they must fit the 65,507 bytes that the system takes, or all of them are lost.
 pub const DATAGRAMS_AT_ONCE: usize = 4;
 
+/// Largest datagram within a tunnel over TCP: with its length it fits one TLS record of 16,384 bytes.
+pub const TUNNEL_DATAGRAM_BYTES: u16 = 16_000;
+
+/// Bytes that wait for a tunnel on the coordinator's side: more than a connection may have unacknowledged, so that nothing is
+/// lost there which TCP would have carried.
+pub const TUNNEL_QUEUE_BYTES: usize = CONNECTION_WINDOW_BYTES as usize + (256 << 10);
+
+/// As [`TUNNEL_QUEUE_BYTES`], on a shop's side, where QUIC waits until there is room.
+pub const TUNNEL_SHOP_QUEUE_BYTES: usize = 256 << 10;
+
+/// Datagrams of all tunnels that QUIC has not taken yet; meanwhile nothing more is read from TCP.
+pub const TUNNEL_ARRIVALS: usize = 64;
+
+/// What a tunnel costs beside its queue: what is read of it, TLS records both ways, its task.
+pub const TUNNEL_STATE_BYTES: u64 = 192 << 10;
+
+/// Tunnels that a coordinator holds at once unless told otherwise: one for each of two hundred shops, and some for commands.
+pub const TUNNELS: usize = 256;
+
+/// Of these, most from one address (IPv6: a /64): as many shops as may share one that lets no UDP out.
+pub const TUNNELS_PER_ADDRESS: usize = 64;
+
+/// Most addresses on which a coordinator takes tunnels.
+pub const MAX_TUNNEL_LISTENERS: usize = 8;
+
+/// A tunnel into which nothing of what waits for it goes within so many seconds is cut.
+pub const TUNNEL_STALL_SECS: u64 = 15;
+
+/// A shop that has heard nothing through its tunnel for so long makes a new one under the same connection: after more than a
+/// [`KEEP_ALIVE_SECS`], and early enough for that before [`IDLE_TIMEOUT_SECS`].
+pub const TUNNEL_SILENCE_SECS: u64 = 13;
+
+/// UDP is given so many seconds before a shop tries TCP as well.
+pub const UDP_HEAD_START_SECS: u64 = 2;
+
+/// After TCP has carried a connection, UDP is tried again with the first one that is made after so many seconds.
+pub const UDP_AGAIN_SECS: u64 = 600;
+
+/// Bytes that are told of what else answers where a coordinator was expected.
+pub const MAX_TOLD_BYTES: usize = 160;
+
 /// Buffer asked of the system for a socket, in bytes: bursts of sixteen shops at once.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 

@@ -11,6 +11,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::{Authority, COORDINATOR_LIFE, PkiError, SHOP_LIFE};
 use souk_common::crypto::sign::SigningKey;
 use souk_common::format::Format;
+use souk_common::limits::MAX_TUNNEL_LISTENERS;
 use souk_common::rng::{EntropyError, secret_bytes};
 use souk_common::storage::private::make_folder;
 use souk_common::storage::write_whole;
@@ -34,6 +35,9 @@ pub struct Config {
     /// Where `serve` listens, UDP. Default `[::]:4433`.
     #[serde(default = "default_listen")]
     pub listen: String,
+    /// Where `serve` listens for shops without UDP, TCP; empty: nowhere. Default: at `listen`.
+    #[serde(default)]
+    pub tcp: Option<Vec<String>>,
     /// `[limits]`.
     #[serde(default)]
     pub limits: Limits,
@@ -43,6 +47,20 @@ pub struct Config {
     /// `[certificates]`.
     #[serde(default)]
     pub certificates: Lives,
+}
+
+impl Config {
+    /// Where to listen on TCP, if UDP is listened on at `udp`.
+    pub fn tcp_or(&self, udp: SocketAddr) -> Vec<SocketAddr> {
+        let Some(addresses) = &self.tcp else {
+            return vec![udp];
+        };
+        // Checked when they were read.
+        addresses
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect()
+    }
 }
 
 /// `[certificates]`: how long they are valid. At least a second, at most ten years.
@@ -169,6 +187,7 @@ impl FederationFolder {
         })?;
         let config: Config = toml::from_str(&text)?;
         check_addresses(&config.address, &config.listen)?;
+        check_tcp(config.tcp.as_deref().unwrap_or_default())?;
         for (key, life) in [
             ("[certificates] shop", config.certificates.shop),
             ("[certificates] coordinator", config.certificates.coordinator),
@@ -236,6 +255,22 @@ fn check_addresses(address: &str, listen: &str) -> Result<(), HomeError> {
         return refuse("listen", listen, LISTEN_RULE);
     }
     Ok(())
+}
+
+fn check_tcp(addresses: &[String]) -> Result<(), HomeError> {
+    let misfit = addresses
+        .iter()
+        .find(|address| address.parse::<SocketAddr>().is_err());
+    let value = match misfit {
+        Some(address) => address.clone(),
+        None if addresses.len() > MAX_TUNNEL_LISTENERS => format!("{} addresses", addresses.len()),
+        None => return Ok(()),
+    };
+    Err(HomeError::Value {
+        key: "tcp",
+        value,
+        rule: "at most 8 addresses with ports, like [\"[::]:4433\", \"0.0.0.0:443\"]",
+    })
 }
 
 /// Whether it is a name or an address that can be dialled: without a scheme, a path or blanks.
@@ -408,7 +443,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")))
             .filter(|line| !line.starts_with("store_bytes"))
             .collect();
-        assert_eq!(shown.len(), 14);
+        assert_eq!(shown.len(), 16);
         let limits: Limits = toml::from_str(&shown.join("\n")).unwrap();
         assert_eq!(limits, Limits::default());
         let useless = sample.replace("# max_strangers = 128", "max_strangers = 0");

@@ -10,7 +10,8 @@ use souk_common::limits::{
     CONNECTIONS_PER_SEC_PER_SHOP, CONNECTIONS_PER_SHOP, HANDSHAKES_PER_SEC, HANDSHAKES_PER_SEC_PER_ADDRESS,
     INCOMING_BYTES, LEAST_BYTES_PER_SEC, MAX_CONNECTIONS, MAX_INCOMING, MAX_REQUEST_BYTES, MAX_STREAMS,
     PROGRAM_BYTES, PUSH_BYTES, REQUESTS_PER_SEC_PER_SHOP, SLOW_SECS, STRANGERS, STREAM_SLACK_BYTES,
-    WINDOW_TENTHS,
+    TUNNEL_ARRIVALS, TUNNEL_DATAGRAM_BYTES, TUNNEL_QUEUE_BYTES, TUNNEL_STATE_BYTES, TUNNELS,
+    TUNNELS_PER_ADDRESS, WINDOW_TENTHS,
 };
 use souk_common::transport::{DoorRules, Rate};
 
@@ -41,6 +42,10 @@ pub struct Limits {
     pub handshakes_per_sec: u64,
     /// Handshakes in a second from one address (IPv6: /64); four times as many from one net (/24, /48). Default 20.
     pub handshakes_per_sec_per_address: u64,
+    /// Tunnels over TCP at once. Default 256.
+    pub max_tunnels: usize,
+    /// Tunnels at once from one address (IPv6: /64). Default 64.
+    pub max_tunnels_per_address: usize,
     /// New connections in a second of one shop; over that they are closed. Default 2.
     pub connections_per_sec_per_shop: u64,
     /// Requests in a second of one shop; over that they are answered later. Default 50.
@@ -66,6 +71,8 @@ impl Default for Limits {
             max_strangers: STRANGERS,
             handshakes_per_sec: HANDSHAKES_PER_SEC,
             handshakes_per_sec_per_address: HANDSHAKES_PER_SEC_PER_ADDRESS,
+            max_tunnels: TUNNELS,
+            max_tunnels_per_address: TUNNELS_PER_ADDRESS,
             connections_per_sec_per_shop: CONNECTIONS_PER_SEC_PER_SHOP,
             requests_per_sec_per_shop: REQUESTS_PER_SEC_PER_SHOP,
             bytes_per_sec_per_shop: BYTES_PER_SEC_PER_SHOP,
@@ -111,6 +118,8 @@ impl Limits {
                 "handshakes_per_sec_per_address",
                 self.handshakes_per_sec_per_address,
             ),
+            ("max_tunnels", self.max_tunnels as u64),
+            ("max_tunnels_per_address", self.max_tunnels_per_address as u64),
             ("connections_per_sec_per_shop", self.connections_per_sec_per_shop),
             ("requests_per_sec_per_shop", self.requests_per_sec_per_shop),
             ("bytes_per_sec_per_shop", self.bytes_per_sec_per_shop),
@@ -118,14 +127,12 @@ impl Limits {
         ];
         let none = counts.into_iter().find(|(_, value)| *value == 0);
         let none = none.map(|(key, value)| (key, value.to_string(), least_one));
-        let most = (self.max_connections > MAX_CONNECTIONS).then(|| {
-            (
-                "max_connections",
-                self.max_connections.to_string(),
-                "at most 4096",
-            )
-        });
-        none.or(most)
+        let counts = [
+            ("max_connections", self.max_connections),
+            ("max_tunnels", self.max_tunnels),
+        ];
+        let most = counts.into_iter().find(|(_, value)| *value > MAX_CONNECTIONS);
+        none.or(most.map(|(key, value)| (key, value.to_string(), "at most 4096")))
     }
 
     /// Who is let in.
@@ -170,6 +177,17 @@ impl Limits {
                 "requests on their way",
                 streams,
                 2 * MAX_REQUEST_BYTES as u64 + STREAM_SLACK_BYTES,
+            ),
+            part(
+                "what waits for a tunnel",
+                self.max_tunnels as u64,
+                TUNNEL_QUEUE_BYTES as u64,
+            ),
+            part("state of a tunnel", self.max_tunnels as u64, TUNNEL_STATE_BYTES),
+            part(
+                "what came through tunnels",
+                TUNNEL_ARRIVALS as u64,
+                TUNNEL_DATAGRAM_BYTES.into(),
             ),
             part("peers that knock", MAX_INCOMING as u64, INCOMING_BYTES),
         ];
@@ -231,6 +249,11 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(many.misfit().map(|(key, ..)| key), Some("max_connections"));
+        let many = Limits {
+            max_tunnels: MAX_CONNECTIONS + 1,
+            ..Limits::default()
+        };
+        assert_eq!(many.misfit().map(|(key, ..)| key), Some("max_tunnels"));
         let patient = Limits {
             least_bytes_per_sec: 0,
             ..Limits::default()

@@ -19,4 +19,5 @@ mod rollback;
 mod service_manager;
 mod storefront;
 mod terminal;
+mod tunnel;
 mod verify;

@@ -196,6 +196,14 @@ impl Federation {
         fs::write(&path, format!("{text}\n[network]\ncoordinator = \"{address}\"\n")).expect("a file");
     }
 
+    /// Makes a shop dial another address, over TCP only.
+    pub fn dial_over_tcp(&self, shop: &str, address: SocketAddr) {
+        self.dial_through(shop, address);
+        let path = self.shop(shop).join("shop.toml");
+        let text = fs::read_to_string(&path).expect("a file");
+        fs::write(&path, format!("{text}transport = \"tcp\"\n")).expect("a file");
+    }
+
     /// Starts a shop's `run`; what it prints goes to `run.log` in its folder.
     pub fn start_client(&self, shop: &str, flags: &[&str]) -> Running {
         let folder = self.shop(shop);

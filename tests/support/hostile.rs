@@ -7,14 +7,17 @@ use std::time::Duration;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::crypto::pki::{Authority, shop_key};
-use souk_common::transport::{Identity, Trust, client_endpoint, connect, read_frame, write_frame};
+use souk_common::transport::{
+    Dialled, Framed, Identity, Platform, TransportChoice, Trust, client_endpoint, connect, dial, read_frame,
+    write_frame,
+};
 use souk_common::wire::messages::{Reply, Request};
 
 /// A connection; it ends with its handle.
 pub struct HostilePeer {
     /// To the coordinator.
     pub connection: Connection,
-    _endpoint: Endpoint,
+    _holder: (Option<Endpoint>, Option<Dialled>),
 }
 
 impl HostilePeer {
@@ -24,12 +27,34 @@ impl HostilePeer {
         let connection = in_time(connect(&endpoint, address)).await.ok()?;
         Some(Self {
             connection,
-            _endpoint: endpoint,
+            _holder: (Some(endpoint), None),
+        })
+    }
+
+    /// The same over UDP or TCP.
+    pub async fn dial_over(
+        choice: TransportChoice,
+        address: SocketAddr,
+        ca: Vec<u8>,
+        identity: Option<&Identity>,
+    ) -> Option<Self> {
+        let (platform, trust) = (Platform::system(), Trust::Ca(ca));
+        let dialled = in_time(dial(&platform, address, &trust, identity, choice))
+            .await
+            .ok()?;
+        Some(Self {
+            connection: dialled.connection.clone(),
+            _holder: (None, Some(dialled)),
         })
     }
 
     /// Asks on a new stream; none if the connection ends instead of an answer.
     pub async fn ask(&self, request: &Request) -> Option<(Reply, SendStream, RecvStream)> {
+        self.ask_for(request).await
+    }
+
+    /// The same, where the answer is of another kind.
+    pub async fn ask_for<T: Framed>(&self, request: &Request) -> Option<(T, SendStream, RecvStream)> {
         let (mut send, mut receive) = in_time(self.connection.open_bi()).await.ok()?;
         in_time(write_frame(&mut send, request)).await.ok()?;
         let reply = in_time(read_frame(&mut receive)).await.ok()??;

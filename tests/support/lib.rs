@@ -2,5 +2,6 @@
 
 pub mod federation;
 pub mod hostile;
+pub mod proxy;
 pub mod relay;
 pub mod spender;

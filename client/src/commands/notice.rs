@@ -56,7 +56,7 @@ pub(super) fn run(args: Notice) -> anyhow::Result<bool> {
     let mut facts = Facts {
         language: args.language,
         shop: membership.shop.to_string(),
-        coordinator: config.coordinator_or(&membership.address),
+        coordinator: config.route_or(&membership.address).address,
         plan,
         max_epsilon: config.policy.max_epsilon.get(),
         delta: config.policy.delta.get(),

@@ -1,6 +1,7 @@
 //! What a shop's program can be asked, and the answers; the same whether `run` is up or the command opens the store.
 
 pub mod charged;
+pub mod connected;
 pub mod socket;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use souk_common::clock::Clock;
 use souk_common::round::statements::Manifest;
 
 use self::charged::ChargedKind;
+use self::connected::{Connected, NotedConnection};
 use crate::config::ShopConfig;
 use crate::data::DataReport;
 use crate::data::outgrown::outgrown;
@@ -73,6 +75,8 @@ pub enum Question {
         /// Where to; absolute.
         folder: PathBuf,
     },
+    /// What carries the connection to the coordinator.
+    Connection,
     /// A link that opens the owner's page once.
     PageLink,
     /// What there is of a customer, how they leave, and how they come back.
@@ -140,6 +144,11 @@ pub enum Answer {
     },
     /// To [`Question::CheckData`].
     Data(CheckedData),
+    /// To [`Question::Connection`].
+    Connection {
+        /// None before there was one, and while `run` is not up.
+        newest: Option<Connected>,
+    },
     /// To [`Question::PageLink`].
     PageLink {
         /// Good for ten minutes, once.
@@ -243,6 +252,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     lists: Arc<ListService>,
     sessions: Arc<Sessions>,
+    connection: NotedConnection,
     /// The HTTP service, where there is one; it holds this.
     holder: OnceLock<Weak<dyn HoldsCustomers>>,
 }
@@ -279,6 +289,7 @@ impl Service {
             clock,
             lists,
             sessions: Arc::default(),
+            connection: NotedConnection::default(),
             holder: OnceLock::new(),
         }
     }
@@ -286,6 +297,11 @@ impl Service {
     /// What has customers beside the folder's files; the first that is named.
     pub fn held_by(&self, holder: Weak<dyn HoldsCustomers>) {
         let _ = self.holder.set(holder);
+    }
+
+    /// What carries the connection to the coordinator.
+    pub fn connection(&self) -> &NotedConnection {
+        &self.connection
     }
 
     /// Who may see the owner's page.
@@ -306,6 +322,9 @@ impl Service {
             Question::Budget => self.budget().map(Answer::Budget),
             Question::NextRound => self.next_round().map(|next| Answer::NextRound { next }),
             Question::Sent => self.sent(),
+            Question::Connection => Ok(Answer::Connection {
+                newest: self.connection.get(),
+            }),
             Question::PageLink => {
                 let link = self.sessions.link(self.clock.now());
                 link.map(|link| Answer::PageLink { link })

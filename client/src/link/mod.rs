@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | the connection, and what is asked and heard over it |
 //! | [`requests`] | what is said in which order, and what replies mean: without IO |
+//! | [`route`] | the way to the coordinator |
 //! | `transfer` | one exchange over a stream |
 //! | `part` | a blob that grows in the folder |
 //! | `refusals` | why it is no connection, or is one no more |
@@ -12,22 +13,22 @@ pub mod clock_skew;
 mod part;
 mod refusals;
 pub mod requests;
+pub mod route;
 pub mod timeouts;
 mod transfer;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Authorities, Receipt};
 use souk_common::transport::{
-    CertificateRefusal, CloseCode, FrameError, Identity, Platform, Trust, client_endpoint_on, connect,
-    read_frame, refusal_of, write_frame,
+    CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform,
+    Trust, Way, read_frame, refusal_of, write_frame,
 };
 use souk_common::wire::messages::{Member, Push, Reply, Request};
 
@@ -43,12 +44,13 @@ pub(crate) use refusals::{
     asks_to_wait, close_code_in, explained, is_refused_code, says_no_member, unexpected,
 };
 use requests::{Came, Exchange, Outgoing, Voice};
+pub use route::Route;
 
 /// A connection to the coordinator.
 pub struct Link {
     connection: Connection,
-    // Its driver lives as long as it is held.
-    _endpoint: Endpoint,
+    // What drives it lives as long as it is held.
+    dialled: Dialled,
     voice: Voice,
     clock: Arc<dyn Clock>,
 }
@@ -91,8 +93,8 @@ impl Link {
     ///
     /// # Errors
     /// When nobody answers, or the wrong one.
-    pub async fn dial(folder: &Folder, membership: &Membership, address: &str) -> anyhow::Result<Self> {
-        Self::dial_on(&Platform::system(), folder, membership, address).await
+    pub async fn dial(folder: &Folder, membership: &Membership, route: &Route) -> anyhow::Result<Self> {
+        Self::dial_on(&Platform::system(), folder, membership, route).await
     }
 
     /// As [`Self::dial`], on any platform.
@@ -103,31 +105,31 @@ impl Link {
         platform: &Platform,
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<Self> {
-        Self::dial_as(platform, &membership.identity(folder)?, membership, address).await
+        Self::dial_as(platform, &membership.identity(folder)?, membership, route).await
     }
 
     async fn dial_as(
         platform: &Platform,
         identity: &Identity,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<Self> {
-        let remote = resolve(address).await?;
         let trust = Trust::AnyOf(membership.roots());
-        let endpoint = client_endpoint_on(platform, remote, trust, Some(identity))?;
-        let dialled = within(Step::Dial, connect(&endpoint, remote)).await;
-        let connection = dialled.with_context(|| {
-            format!("no answer from {address} ({remote}) over UDP: is it up, and does every firewall on the way let UDP pass?")
-        })??;
+        let dialled = route.dial(platform, &trust, Some(identity)).await?;
         let signing = SigningKey::from_pkcs8(&identity.key).context("this shop's key is damaged")?;
         Ok(Self {
-            connection,
-            _endpoint: endpoint,
+            connection: dialled.connection.clone(),
+            dialled,
             voice: Voice::new(membership, signing)?,
             clock: Arc::clone(&platform.clock),
         })
+    }
+
+    /// What carries it.
+    pub fn way(&self) -> Way {
+        self.dialled.way
     }
 
     /// Dials and checks in: only then it is known that both sides take each other's certificates. A certificate that was
@@ -138,9 +140,9 @@ impl Link {
     pub async fn arrive(
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<(Self, Heard)> {
-        Self::arrive_on(&Platform::system(), folder, membership, address).await
+        Self::arrive_on(&Platform::system(), folder, membership, route).await
     }
 
     /// As [`Self::arrive`], on any platform.
@@ -151,10 +153,10 @@ impl Link {
         platform: &Platform,
         folder: &Folder,
         membership: &Membership,
-        address: &str,
+        route: &Route,
     ) -> anyhow::Result<(Self, Heard)> {
         let arrive = async |identity: Identity, showed: Showed| {
-            let link = Self::dial_as(platform, &identity, membership, address).await?;
+            let link = Self::dial_as(platform, &identity, membership, route).await?;
             let heard = link.check_in(folder, membership).await;
             let mut heard = heard.map_err(|error| match link.close_code() {
                 Some(code) => error.context(Closed(code)),
@@ -349,16 +351,6 @@ pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureErr
         }),
         Push::Confirmed { id, confirmed } => Event::Masked(MaskEvent::ConfirmationsShown { id, confirmed }),
     })
-}
-
-/// The first address of `host:port`.
-pub(crate) async fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = within(Step::Resolve, tokio::net::lookup_host(address))
-        .await?
-        .with_context(|| format!("can't find {address:?}: is it host:port, and does the name resolve?"))?;
-    found
-        .next()
-        .with_context(|| format!("{address:?} has no address"))
 }
 
 /// How long the reason for a refusal may take.

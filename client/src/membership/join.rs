@@ -11,15 +11,15 @@ use souk_common::ids::Digest;
 use souk_common::secagg::records::fingerprint;
 use souk_common::storage::private::make_folder;
 use souk_common::terminal::say;
-use souk_common::transport::{Platform, Trust, client_endpoint_on, connect};
+use souk_common::transport::{Platform, TransportChoice, Trust};
 use souk_common::wire::messages::{Reply, Request};
 use zeroize::Zeroizing;
 
-use crate::config;
+use crate::config::{self, ShopConfig};
 use crate::error::UsageError;
 use crate::folder::Folder;
 use crate::link::timeouts::{Step, within};
-use crate::link::{ask, is_refused_code, resolve, unexpected};
+use crate::link::{Route, ask, is_refused_code, unexpected};
 use crate::membership::Membership;
 use crate::membership::peers::spoken;
 use crate::store::Store;
@@ -74,6 +74,11 @@ pub async fn join_on(
     let membership = match folder.membership().exists() {
         true => Membership::load(folder)?,
         false => {
+            // What `init` made may say it already.
+            let transport = match folder.config().exists() {
+                true => ShopConfig::load(folder)?.network.transport,
+                false => TransportChoice::Auto,
+            };
             let is_new = !folder.key().exists();
             let csr = match is_new {
                 true => {
@@ -92,13 +97,15 @@ pub async fn join_on(
                     })?
                 }
             };
-            let membership = certify(platform, code, csr).await.inspect_err(|error| {
-                // A key that was refused is of no use. Any other error may have cost the answer to an enrolment: with the key the
-                // same code works once more.
-                if is_new && error.chain().any(is_refused_code) {
-                    let _ = fs::remove_file(folder.key());
-                }
-            })?;
+            let membership = certify(platform, code, csr, transport)
+                .await
+                .inspect_err(|error| {
+                    // A key that was refused is of no use. Any other error may have cost the answer to an enrolment: with the key the
+                    // same code works once more.
+                    if is_new && error.chain().any(is_refused_code) {
+                        let _ = fs::remove_file(folder.key());
+                    }
+                })?;
             write(&folder.membership(), &membership.to_bytes(), false)
                 .with_context(|| format!("can't write {}", folder.membership().display()))?;
             membership
@@ -164,7 +171,7 @@ fn refuse_another_shops(folder: &Folder, code: &JoinCode, data: Option<&Path>) -
 /// When the folder is no shop's or in use, or the code is another shop's, wrong, used or expired.
 pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
     let code: JoinCode = code.parse().map_err(|error| UsageError(format!("{error}")))?;
-    crate::config::ShopConfig::load(folder)?;
+    let transport = ShopConfig::load(folder)?.network.transport;
     let before = Membership::load(folder)?;
     // Nothing may run on what is about to change.
     let store = Store::open_patiently(folder)?;
@@ -172,7 +179,7 @@ pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let membership = runtime.block_on(certify(&Platform::system(), &code, csr))?;
+    let membership = runtime.block_on(certify(&Platform::system(), &code, csr, transport))?;
     ensure!(
         membership.shop == before.shop,
         "the code is for {}, and this folder with its ledger is {}'s: ask the operator for a code for {}",
@@ -194,21 +201,29 @@ pub fn join_again(code: &str, folder: &Folder) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// When the code is wrong, used or expired, or the coordinator is not there.
-pub async fn certify(platform: &Platform, code: &JoinCode, csr: Vec<u8>) -> anyhow::Result<Membership> {
-    let remote = resolve(&code.address).await?;
-    let endpoint = client_endpoint_on(platform, remote, Trust::Fingerprint(code.ca), None)?;
-    let connection = within(Step::Dial, connect(&endpoint, remote)).await??;
+pub async fn certify(
+    platform: &Platform,
+    code: &JoinCode,
+    csr: Vec<u8>,
+    transport: TransportChoice,
+) -> anyhow::Result<Membership> {
+    let route = Route {
+        address: code.address.clone(),
+        transport,
+    };
+    let dialled = route.dial(platform, &Trust::Fingerprint(code.ca), None).await?;
+    let connection = &dialled.connection;
     let request = Request::Join {
         secret: *code.secret,
         csr,
     };
-    let (reply, mut send, _recv) = within(Step::Ask, ask(&connection, &request)).await??;
+    let (reply, mut send, _recv) = within(Step::Ask, ask(connection, &request)).await??;
     // The answer is what counts; the stream may be gone by now.
     let _ = send.finish();
     let membership = joined(code, platform.clock.now(), reply)?;
     connection.close(0u32.into(), b"joined");
     // The code is used up and the certificate is here: that the goodbye arrives is only a courtesy.
-    let _ = within(Step::Close, endpoint.wait_idle()).await;
+    let _ = within(Step::Close, dialled.wait_idle()).await;
     Ok(membership)
 }
 

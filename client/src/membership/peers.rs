@@ -109,19 +109,19 @@ pub fn look(folder: &Folder, trust: &[Trusted]) -> anyhow::Result<Peers> {
     let membership = Membership::load(folder)?;
     ensure!(membership.left_at.is_none(), "this shop has left its federation");
     let own = fingerprint(&membership.signing_identity(folder)?.public());
-    let address = config.coordinator_or(&membership.address);
+    let route = config.route_or(&membership.address);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let members = runtime.block_on(async {
         let asked = async {
-            let (link, _) = Link::arrive(folder, &membership, &address).await?;
+            let (link, _) = Link::arrive(folder, &membership, &route).await?;
             let members = link.members().await?;
             link.close();
             anyhow::Ok(members)
         };
         let answered = tokio::time::timeout(PATIENCE, asked).await;
-        answered.with_context(|| format!("the coordinator at {address} does not answer"))?
+        answered.with_context(|| format!("the coordinator at {} does not answer", route.address))?
     })?;
     for (name, fingerprint) in confirmed(trust, &members, &membership.shop)? {
         crate::membership::trust::write(folder, &name, &fingerprint)?;

@@ -68,15 +68,15 @@ pub fn recover(
 ) -> anyhow::Result<Recovered> {
     let config = ShopConfig::load(folder)?;
     let membership = Membership::load(folder)?;
-    let address = config.coordinator_or(&membership.address);
+    let route = config.route_or(&membership.address);
     let mut ledger = open_ledger(&folder.ledger(), &membership.shop, SystemClock.now())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let heard = runtime.block_on(async {
-        let arrived = tokio::time::timeout(PATIENCE, Link::arrive(folder, &membership, &address)).await;
+        let arrived = tokio::time::timeout(PATIENCE, Link::arrive(folder, &membership, &route)).await;
         let (link, heard) =
-            arrived.with_context(|| format!("the coordinator at {address} does not answer"))??;
+            arrived.with_context(|| format!("the coordinator at {} does not answer", route.address))??;
         let Some(newest) = heard
             .receipt
             .filter(|last| ledger.chain().must_account_for(&last.witnessed()).is_err())

@@ -84,6 +84,8 @@ pub(crate) struct Heard {
 pub(crate) struct Connection {
     /// None while there is a connection.
     pub(crate) offline_since: Option<Timestamp>,
+    /// Since when TCP has carried connections in UDP's place.
+    pub(crate) by_tcp_since: Option<Timestamp>,
     /// Whether the coordinator's record contradicted itself since this program was started.
     pub(crate) is_forked: bool,
 }
@@ -158,6 +160,7 @@ impl Page {
             heard: Mutex::default(),
             connection: Mutex::new(Connection {
                 offline_since: Some(clock.now()),
+                by_tcp_since: None,
                 is_forked: false,
             }),
             changes: watch::Sender::new(0),
@@ -201,9 +204,11 @@ impl Page {
         }
     }
 
-    /// Takes note of a connection to the coordinator.
-    pub fn connected(&self) {
-        self.connection().offline_since = None;
+    /// Takes note of a connection to the coordinator, and since when TCP has carried them in UDP's place, if it does.
+    pub fn connected(&self, by_tcp_since: Option<Timestamp>) {
+        let mut connection = self.connection();
+        connection.offline_since = None;
+        connection.by_tcp_since = by_tcp_since;
     }
 
     /// Its routes; `lists` makes customers' lists.

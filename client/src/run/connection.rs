@@ -12,7 +12,7 @@ use super::{Driver, Input};
 use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::link::requests::{Came, Exchange};
-use crate::link::{Heard, Link, asks_to_wait, close_code_in, says_no_member};
+use crate::link::{Heard, Link, Route, asks_to_wait, close_code_in, says_no_member};
 use crate::membership::Membership;
 use crate::membership::renewal::{NotNewest, RenewalAction};
 use crate::store::Store;
@@ -155,11 +155,11 @@ pub(crate) async fn listen(
     generation: u64,
     folder: Folder,
     membership: Membership,
-    address: String,
+    route: Route,
     inputs: UnboundedSender<Input>,
 ) {
     tokio::time::sleep(at.since(platform.clock.now())).await;
-    let (ended, why) = match Link::arrive_on(&platform, &folder, &membership, &address).await {
+    let (ended, why) = match Link::arrive_on(&platform, &folder, &membership, &route).await {
         Ok((link, heard)) => {
             let link = Arc::new(link);
             let ended = follow(generation, &link, heard, &inputs).await;

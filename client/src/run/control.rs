@@ -86,9 +86,9 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let address = ShopConfig::load(folder)?.coordinator_or(&membership.address);
+        let route = ShopConfig::load(folder)?.route_or(&membership.address);
         let kept = runtime.block_on(async {
-            let link = Link::dial(folder, &membership, &address).await?;
+            let link = Link::dial(folder, &membership, &route).await?;
             leave(&link, folder, &membership, SystemClock.now()).await
         })?;
         store.erase_masking()?;

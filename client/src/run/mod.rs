@@ -46,7 +46,7 @@ use crate::error::CheckFailed;
 use crate::folder::Folder;
 use crate::http::HttpServer;
 use crate::link::requests::{Came, Outgoing, RequestQueue};
-use crate::link::{Heard, Link};
+use crate::link::{Heard, Link, Route};
 use crate::membership::Membership;
 use crate::membership::renewal::Renewal;
 use crate::page::Page;
@@ -138,7 +138,7 @@ struct Driver {
     platform: Platform,
     agent: Agent,
     folder: Folder,
-    address: String,
+    route: Route,
     inputs: UnboundedReceiver<Input>,
     inputs_in: UnboundedSender<Input>,
     /// Counts connections, so that what an old one still says is ignored.
@@ -207,7 +207,7 @@ impl Driver {
             platform,
             agent,
             folder: folder.clone(),
-            address: config.coordinator_or(&membership.address),
+            route: config.route_or(&membership.address),
             inputs,
             inputs_in,
             generation: 0,
@@ -278,7 +278,7 @@ impl Driver {
                 }
                 // What is due is carried on below.
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
-                () = alone_too_long => return Err(self.alone.error(&self.address)),
+                () = alone_too_long => return Err(self.alone.error(&self.route.address)),
                 () = signs_of_life.due() => self.manager.alive(),
                 () = &mut stop => break,
             }
@@ -295,7 +295,13 @@ impl Driver {
             Input::Linked(generation, link) if generation == self.generation => {
                 self.alone.is_over();
                 self.requests.connected();
-                self.page.iter().for_each(|page| page.connected());
+                let (way, now) = (link.way(), self.platform.clock.now());
+                let noted = self.service.connection().note(way, self.route.transport, now);
+                noted.iter().for_each(|line| self.tell(line));
+                let tcp = self.service.connection().get().filter(|now| now.fell_back);
+                self.page
+                    .iter()
+                    .for_each(|page| page.connected(tcp.map(|tcp| tcp.since)));
                 self.courier = Some(Courier::new(
                     link,
                     self.folder.clone(),
@@ -421,7 +427,7 @@ impl Driver {
             self.generation,
             self.folder.clone(),
             self.standing.membership().clone(),
-            self.address.clone(),
+            self.route.clone(),
             self.inputs_in.clone(),
         );
         let before = self.dialling.replace(tokio::spawn(dial));

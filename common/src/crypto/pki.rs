@@ -21,6 +21,9 @@ use crate::limits::MAX_CSR_BYTES;
 /// The DNS name in the coordinator's certificate. Not a shop name: those have no dots.
 pub const COORDINATOR_NAME: &str = "coordinator.souk";
 
+/// How the names of federations' authorities begin.
+pub const AUTHORITY_PREFIX: &str = "souk federation ";
+
 /// A private key, PKCS#8 DER. It is never printed.
 pub type SecretKey = Zeroizing<Vec<u8>>;
 
@@ -48,7 +51,7 @@ impl Authority {
         let key = KeyPair::try_from(&PrivatePkcs8KeyDer::from(secret.as_slice()))?;
         // Two authorities of one federation have different names, so that it is clear which one a certificate is by.
         let which = Digest::of(key.public_key_raw()).short();
-        let mut params = params(&format!("souk federation {federation} {which}"), now, CA_LIFE);
+        let mut params = params(&format!("{AUTHORITY_PREFIX}{federation} {which}"), now, CA_LIFE);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().to_vec();
@@ -218,6 +221,18 @@ pub fn is_issued_by(certificate: &[u8], authority: &[u8]) -> bool {
         Some(own.0)
     });
     named.is_some() && named == own
+}
+
+/// For whom a certificate (DER) is and who issued it, by their common names or else all of their names; empty if it is none.
+pub fn names_in(certificate: &[u8]) -> (String, String) {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Default::default();
+    };
+    let name = |name: &x509_parser::x509::X509Name<'_>| {
+        let common = name.iter_common_name().next().and_then(|name| name.as_str().ok());
+        common.map_or_else(|| name.to_string(), str::to_owned)
+    };
+    (name(certificate.subject()), name(certificate.issuer()))
 }
 
 /// Whether a certificate is an authority's, of a kind that this program can check.

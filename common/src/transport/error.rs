@@ -4,20 +4,29 @@ use std::net::SocketAddr;
 
 use quinn::{ConnectionError, TransportErrorCode};
 
+use super::carrier::Carrier;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// Another program has the socket.
     #[error(
-        "UDP {address} is taken by another program (a coordinator that still runs?): stop that, or listen on another port"
+        "{carrier} {address} is taken by another program (a coordinator that still runs?): stop that, or listen on another port"
     )]
     Taken {
+        /// Of which kind.
+        carrier: Carrier,
         /// Where.
         address: SocketAddr,
     },
     /// The socket.
-    #[error("can't bind UDP {address}: is it an address of this machine?")]
+    #[error(
+        "can't bind {carrier} {address}: is it an address of this machine?{}",
+        bind_remedy(source)
+    )]
     Bind {
+        /// Of which kind.
+        carrier: Carrier,
         /// Where.
         address: SocketAddr,
         /// What the system says.
@@ -34,6 +43,14 @@ pub enum TransportError {
         remote: SocketAddr,
         /// What went wrong.
         reason: String,
+    },
+    /// Neither UDP nor TCP leads there.
+    #[error("no connection to the coordinator at {remote}: {tried}")]
+    NoWay {
+        /// Where.
+        remote: SocketAddr,
+        /// Each way that was tried, with what came of it.
+        tried: String,
     },
     /// A certificate was not taken.
     #[error("no connection to the coordinator at {remote}: {refusal}")]
@@ -68,6 +85,16 @@ pub enum CertificateRefusal {
          away, or this is another federation's coordinator; ask the operator"
     )]
     OwnAuthority,
+}
+
+/// What to do about a socket that the system does not give, where that is known.
+fn bind_remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            " Ports under 1024 take a permission (CAP_NET_BIND_SERVICE; docs/operations.md says how)"
+        }
+        _ => "",
+    }
 }
 
 /// Which certificate a connection failed on, if one was the reason.

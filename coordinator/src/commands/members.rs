@@ -110,6 +110,7 @@ fn shops_table(shops: &Shops) -> String {
             "enrolled",
             "seen",
             "certified until",
+            "over",
             "clock",
             "program",
             "key",
@@ -122,7 +123,7 @@ fn needs_attention(member: &MemberView) -> bool {
     member.clock_is_off && member.membership.standing == Standing::Enrolled
 }
 
-fn row(member: &MemberView) -> [String; 9] {
+fn row(member: &MemberView) -> [String; 10] {
     let held = &member.membership;
     let standing = match held.standing {
         Standing::Enrolled => "enrolled",
@@ -141,6 +142,9 @@ fn row(member: &MemberView) -> [String; 9] {
         date(held.enrolled_at),
         held.seen_at.map_or("never".to_owned(), date),
         table::or_none(&member.certified_until, "unknown"),
+        member
+            .carrier
+            .map_or("-".to_owned(), |carrier| carrier.to_string()),
         clock,
         match held.software.as_str() {
             "" => "unknown".to_owned(),

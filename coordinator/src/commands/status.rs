@@ -66,7 +66,13 @@ fn status_table(status: &Status) -> String {
             .map(|quality| ("quality", of_quality(quality))),
     );
     let listening = match (&status.shops, &status.listening) {
-        (Some(_), Some(address)) => format!("{address}, process {}", status.process_id),
+        (Some(_), Some(address)) => {
+            let tcp = match status.listening_tcp.as_slice() {
+                [] => "no TCP".to_owned(),
+                addresses => format!("TCP {}", addresses.join(", ")),
+            };
+            format!("UDP {address}; {tcp}; process {}", status.process_id)
+        }
         (_, Some(address)) => format!("no: `serve` does not run; it did at {address}"),
         _ => "no: `serve` never ran".to_owned(),
     };
@@ -144,9 +150,10 @@ fn shops_table(shops: &[ShopStatus]) -> String {
         let key = shop
             .key_fingerprint
             .map_or("unknown".to_owned(), |key| key.to_string());
-        [shop.shop.to_string(), shop.state.clone(), key]
+        let over = shop.carrier.map_or("-".to_owned(), |carrier| carrier.to_string());
+        [shop.shop.to_string(), shop.state.clone(), over, key]
     };
-    table::columns(["shop", "state", "key"], shops.iter().map(row))
+    table::columns(["shop", "state", "over", "key"], shops.iter().map(row))
 }
 
 #[cfg(test)]
@@ -154,6 +161,7 @@ mod tests {
     use souk_common::chain::LogHead;
     use souk_common::ids::{AttemptId, Digest};
     use souk_common::round::statements::DeclineCode;
+    use souk_common::transport::Carrier;
 
     use super::*;
     use crate::control::answer::LeftOut;
@@ -170,6 +178,7 @@ mod tests {
             reason: None,
             key_fingerprint: None,
             discarded: None,
+            carrier: None,
         };
         let code = DeclineCode::OverBudget;
         Status {
@@ -199,6 +208,7 @@ mod tests {
             },
             process_id: 12,
             listening: Some("127.0.0.1:4433".to_owned()),
+            listening_tcp: vec!["127.0.0.1:4433".to_owned(), "0.0.0.0:443".to_owned()],
             bytes_received: 1_234_567,
             bytes_sent: 12,
             seconds: 1.26,
@@ -211,6 +221,7 @@ mod tests {
                 },
                 ShopStatus {
                     discarded: Some(Late { id, count: 4 }),
+                    carrier: Some(Carrier::Tcp),
                     ..shop("slow", "away")
                 },
             ]),
@@ -256,6 +267,13 @@ mod tests {
         ];
         for (line, begin) in lines.iter().zip(&begin) {
             assert!(line.starts_with(begin.as_str()), "{begin:?}: {text}");
+        }
+        for said in [
+            "UDP 127.0.0.1:4433; TCP 127.0.0.1:4433, 0.0.0.0:443; process 12",
+            "poor  declined  -     unknown",
+            "slow  away      TCP   unknown",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
         }
         assert!(
             text.contains("1.2 MB") && text.contains("12 bytes") && text.contains("1.3 s"),

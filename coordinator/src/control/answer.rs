@@ -9,6 +9,7 @@ use souk_common::crypto::sign::Signed;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::shop_list::ShopList;
 use souk_common::round::statements::{DeclineCode, Manifest};
+use souk_common::transport::Carrier;
 
 use crate::backup::About;
 use crate::engine::OutgrownSum;
@@ -120,6 +121,9 @@ pub struct MemberView {
     pub clock_ahead_secs: Option<f64>,
     /// Whether that is too much.
     pub clock_is_off: bool,
+    /// What carries its connection; none while it is not connected, or `serve` is not up.
+    #[serde(default)]
+    pub carrier: Option<Carrier>,
 }
 
 /// The part of a member's record that people have a use for (see [`crate::store::ShopRecord`]).
@@ -222,9 +226,12 @@ pub struct Status {
     pub process_id: u32,
     /// Where it listened.
     pub listening: Option<String>,
-    /// UDP payload from all shops.
+    /// Where it listened for shops without UDP.
+    #[serde(default)]
+    pub listening_tcp: Vec<String>,
+    /// Bytes of QUIC's datagrams from all shops.
     pub bytes_received: u64,
-    /// UDP payload to all shops.
+    /// Bytes of QUIC's datagrams to all shops.
     pub bytes_sent: u64,
     /// From the last start of `serve` to the current model.
     pub seconds: f64,
@@ -283,6 +290,9 @@ pub struct ShopStatus {
     pub key_fingerprint: Option<Digest>,
     /// Its last update that came too late.
     pub discarded: Option<Late>,
+    /// What carries its connection; none while it is not connected.
+    #[serde(default)]
+    pub carrier: Option<Carrier>,
 }
 
 /// All model versions.

@@ -12,7 +12,8 @@ use souk_common::round::statements::Manifest;
 use zeroize::Zeroizing;
 
 use super::answer::{
-    Cancelled, Invitations, Invited, ListedModel, Model, Models, Readmitted, Revoked, Shops, TakenIn,
+    Cancelled, Invitations, Invited, ListedModel, MemberView, Model, Models, Readmitted, Revoked, Shops,
+    TakenIn,
 };
 use super::status::{Live, status};
 use super::{Answer, ControlError, Question, refused, views};
@@ -48,7 +49,16 @@ pub(crate) fn answer_on_store(
         Question::Shops => {
             let shops = store.shops().map_err(refused)?;
             Answer::Shops(Shops {
-                shops: shops.into_iter().map(views::member).collect(),
+                shops: shops
+                    .into_iter()
+                    .map(views::member)
+                    .map(|member| MemberView {
+                        carrier: live
+                            .as_ref()
+                            .and_then(|live| live.carriers.get(&member.name).copied()),
+                        ..member
+                    })
+                    .collect(),
             })
         }
         Question::SignedShops => {

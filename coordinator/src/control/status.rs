@@ -1,9 +1,12 @@
 //! Where the run stands: by the store, and by the `serve` that has it open.
 
+use std::collections::BTreeMap;
+
 use souk_common::clock::Timestamp;
 use souk_common::date::date;
-use souk_common::ids::AttemptId;
+use souk_common::ids::{AttemptId, ShopName};
 use souk_common::plan::Plan;
+use souk_common::transport::Carrier;
 use souk_common::update::Counts;
 
 use super::answer::{LeftOut, Quality, RunState, ShopStatus, Status};
@@ -22,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) step: Option<&'static str>,
     /// Of the connections that are open.
     pub(crate) traffic: Vec<Traffic>,
+    /// What carries each shop that is connected.
+    pub(crate) carriers: BTreeMap<ShopName, Carrier>,
     /// Where each shop of the plan stands.
     pub(crate) shops: Vec<ShopStatus>,
     /// Until when the coordinator's own certificate is valid.
@@ -77,6 +82,7 @@ pub(super) fn status(
         log: store.log_head(),
         process_id: store.meta("process_id").map_err(refused)?.unwrap_or(0),
         listening: store.meta("listening").map_err(refused)?,
+        listening_tcp: store.meta("listening_tcp").map_err(refused)?.unwrap_or_default(),
         bytes_received: connections.iter().map(|traffic| traffic.bytes_received).sum(),
         bytes_sent: connections.iter().map(|traffic| traffic.bytes_sent).sum(),
         seconds: began
@@ -129,6 +135,7 @@ fn merge(all: &mut Vec<Traffic>, open: Traffic) {
         Some(known) => {
             known.bytes_received += open.bytes_received;
             known.bytes_sent += open.bytes_sent;
+            known.carrier = open.carrier;
         }
         None => all.push(open),
     }

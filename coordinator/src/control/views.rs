@@ -23,6 +23,7 @@ pub(super) fn member((name, shop): (ShopName, ShopRecord)) -> MemberView {
         certified_until: until(&shop.certificate).map(date),
         clock_ahead_secs: shop.clock_ahead_ms.map(|ms| ms as f64 / 1000.0),
         clock_is_off: is_off(&shop),
+        carrier: None,
         membership: MembershipView {
             fingerprint: shop.fingerprint,
             standing: shop.standing,

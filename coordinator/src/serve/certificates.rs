@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use quinn::Endpoint;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::pki::Validity;
-use souk_common::transport::{Identity, Platform, TransportError, server_config};
+use souk_common::transport::{Identity, Platform, TransportError, TunnelServer, server_config};
 
 use crate::folder::{HomeError, Lives};
 use crate::membership::authorities::Certification;
@@ -15,6 +15,7 @@ use crate::membership::authorities::Certification;
 pub(crate) struct Certificates {
     pub(crate) lives: Lives,
     endpoint: Endpoint,
+    tunnels: Option<TunnelServer>,
     platform: Platform,
     validity: RwLock<Validity>,
 }
@@ -41,10 +42,15 @@ pub(crate) fn own(certification: &Certification, lives: Lives, now: Timestamp) -
 }
 
 impl Certificates {
-    pub(crate) fn new(lives: Lives, (endpoint, platform): (Endpoint, Platform), validity: Validity) -> Self {
+    pub(crate) fn new(
+        lives: Lives,
+        (endpoint, tunnels, platform): (Endpoint, Option<TunnelServer>, Platform),
+        validity: Validity,
+    ) -> Self {
         Self {
             lives,
             endpoint,
+            tunnels,
             platform,
             validity: RwLock::new(validity),
         }
@@ -55,6 +61,11 @@ impl Certificates {
         *self.validity.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where shops without UDP come in.
+    pub(crate) fn tunnels(&self) -> Option<&TunnelServer> {
+        self.tunnels.as_ref()
+    }
+
     /// New connections are offered `own` from here on.
     ///
     /// # Errors
@@ -62,6 +73,9 @@ impl Certificates {
     pub(crate) fn serve(&self, own: &Own, authorities: &[Vec<u8>]) -> Result<(), TransportError> {
         let config = server_config(&self.platform, &own.identity, authorities)?;
         self.endpoint.set_server_config(Some(config));
+        if let Some(tunnels) = &self.tunnels {
+            tunnels.serve(&own.identity, authorities)?;
+        }
         *self.validity.write().unwrap_or_else(PoisonError::into_inner) = own.validity;
         Ok(())
     }

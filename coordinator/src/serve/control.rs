@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use souk_common::control::ControlSocket;
 use souk_common::ids::{Digest, ShopName};
+use souk_common::transport::Carrier;
 
 use super::state::ServeState;
 use crate::backup;
@@ -81,7 +82,7 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
             let (home, question) = (hub.home.clone(), question.clone());
             let config = home.config().map_err(refused)?;
             let address = real_address(&config.address, hub.local);
-            let traffic = hub.open_traffic();
+            let (traffic, carriers) = (hub.open_traffic(), hub.carriers());
             let certified_until = hub.certificates.validity().until;
             let late = hub.dialogue.late().all();
             let act = move |engine: &mut Engine| {
@@ -90,7 +91,8 @@ fn live(hub: &Arc<ServeState>, question: &Question) -> Result<Answer, ControlErr
                     paused: why_paused(engine),
                     step: engine.machine().masked_step(),
                     traffic,
-                    shops: shops_of(engine, &late)?,
+                    shops: shops_of(engine, &late, &carriers)?,
+                    carriers,
                     certified_until,
                 };
                 answer_on_store(
@@ -154,10 +156,20 @@ fn state_of(engine: &Engine) -> RunState {
     }
 }
 
-fn shops_of(engine: &mut Engine, late: &BTreeMap<ShopName, Late>) -> Result<Vec<ShopStatus>, ControlError> {
+fn shops_of(
+    engine: &mut Engine,
+    late: &BTreeMap<ShopName, Late>,
+    carriers: &BTreeMap<ShopName, Carrier>,
+) -> Result<Vec<ShopStatus>, ControlError> {
     let keys = views::keys(engine.store()).map_err(refused)?;
     let states = engine.machine().shop_states().into_iter();
-    Ok(states.map(|state| told(state, &keys, late)).collect())
+    let told = states.map(|state| told(state, &keys, late));
+    Ok(told
+        .map(|status| ShopStatus {
+            carrier: carriers.get(&status.shop).copied(),
+            ..status
+        })
+        .collect())
 }
 
 fn told(
@@ -175,6 +187,7 @@ fn told(
         reason: code.map(|code| code.words().to_owned()),
         key_fingerprint: keys.get(&shop).copied(),
         discarded: late.get(&shop).copied(),
+        carrier: None,
         shop,
     }
 }

@@ -10,6 +10,7 @@
 //! | `enrolment` | refused tries to enrol get into the record |
 //! | `control` | the operator's questions |
 //! | `certificates` | the coordinator's own certificate |
+//! | `tunnels` | where shops without UDP come in |
 
 mod certificates;
 mod control;
@@ -20,13 +21,15 @@ mod recertify;
 mod session;
 mod state;
 mod transfer;
+mod tunnels;
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
+use souk_common::clock::Timestamp;
 use souk_common::control::ControlSocket;
 use souk_common::date::date;
 use souk_common::learned::LearnedError;
@@ -34,7 +37,8 @@ use souk_common::limits::{HANDSHAKE_SECS, PATIENCE_SECS};
 use souk_common::plan::Plan;
 use souk_common::storage::patience::open_patiently_async;
 use souk_common::transport::{
-    CloseCode, Door, Identity, Platform, ResetKey, TransportError, admit, server_endpoint_on,
+    Carrier, CloseCode, Door, Identity, Platform, ResetKey, TransportError, Verdict, admit,
+    server_endpoint_on,
 };
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +52,7 @@ use crate::store::{Store, StoreError};
 
 use certificates::Certificates;
 use state::ServeState;
+use tunnels::Tunnels;
 
 /// What `serve` is asked for.
 #[derive(Debug)]
@@ -113,17 +118,33 @@ pub async fn run_on(
         server_endpoint_on(&platform, address, identity, serving.certificate(), resets)
     };
     let mut without_ipv6 = None;
-    let endpoint = match bind(address) {
-        Err(error) if let Some(instead) = instead_of(address, &error) => {
-            without_ipv6 = Some(instead);
-            bind(instead)
+    let mut tries = if address.port() == 0 { TRIES } else { 1 };
+    let (endpoint, tunnels) = loop {
+        let endpoint = match bind(address) {
+            Err(error) if let Some(instead) = instead_of(address, &error) => {
+                without_ipv6 = Some(instead);
+                bind(instead)
+            }
+            bound => bound,
+        }?;
+        let resets = ResetKey::derive(serving.key());
+        let udp = endpoint.local_addr()?;
+        let ca = serving.certificate();
+        let tunnels = tunnels::listen(&platform, &config, udp, &own.identity, ca, resets)?;
+        tries -= 1;
+        // A port that is free for UDP may be taken for TCP.
+        if tunnels.server.is_some() || config.tcp.is_some() || tries == 0 {
+            break (endpoint, tunnels);
         }
-        bound => bound,
-    }?;
+    };
     let local = endpoint.local_addr()?;
+    let Tunnels {
+        server: tunnels,
+        said,
+    } = tunnels;
     let certificates = Certificates::new(
         config.certificates,
-        (endpoint.clone(), platform.clone()),
+        (endpoint.clone(), tunnels.clone(), platform.clone()),
         own.validity,
     );
     let hub = Arc::new(ServeState::new(
@@ -139,6 +160,7 @@ pub async fn run_on(
     hub.certify(hub.now())?;
     let socket = ControlSocket::bind(&home.control())?;
     hub.report(&format!("listening on {local}"));
+    said.iter().for_each(|said| hub.report(said));
     if let Some(instead) = without_ipv6 {
         hub.report(&format!(
             "this machine has no IPv6, so {address} can't be listened on: {instead} takes shops by IPv4 only"
@@ -171,8 +193,16 @@ pub async fn run_on(
     tasks.spawn(ServeState::keep_time(Arc::clone(&hub)));
     tasks.spawn(ServeState::keep_certified(Arc::clone(&hub)));
     tasks.spawn(ServeState::keep_refusals(Arc::clone(&hub)));
-    let door = Door::new(config.limits.door());
-    tasks.spawn(accept(endpoint.clone(), door, Arc::clone(&hub), tasks.clone()));
+    let over_tcp = tunnels.as_ref().map(|tunnels| tunnels.endpoint().clone());
+    let endpoints: Vec<Endpoint> = [Some(endpoint), over_tcp].into_iter().flatten().collect();
+    let door = Arc::new(Entrance {
+        door: Mutex::new(Door::new(config.limits.door())),
+        endpoints: endpoints.clone(),
+    });
+    for (endpoint, carrier) in endpoints.iter().zip([Carrier::Udp, Carrier::Tcp]) {
+        let (endpoint, door) = (endpoint.clone(), Arc::clone(&door));
+        tasks.spawn(accept(endpoint, carrier, door, Arc::clone(&hub), tasks.clone()));
+    }
     tokio::select! {
         () = shutdown => {}
         () = hub.stop.cancelled() => {}
@@ -181,11 +211,18 @@ pub async fn run_on(
     hub.manager.stopping();
     hub.stop.cancel();
     let code = CloseCode::Stopping;
-    endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());
+    for endpoint in &endpoints {
+        endpoint.close(VarInt::from_u32(code as u32), code.words().as_bytes());
+    }
     tasks.close();
     let _ = tokio::time::timeout(LINGER, tasks.wait()).await;
     // A slow line keeps its connection for many of its round trips.
-    let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
+    let idle = async {
+        for endpoint in &endpoints {
+            endpoint.wait_idle().await;
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, idle).await;
     let failure = hub.take_failure();
     let ended = hub.keeper.ended(MOMENT);
     drop(hub);
@@ -230,14 +267,33 @@ async fn finished(hub: &ServeState) {
     let _ = tokio::time::timeout(LINGER, gone).await;
 }
 
+/// One door, whatever carries those who knock.
+struct Entrance {
+    door: Mutex<Door>,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Entrance {
+    fn knock(&self, now: Timestamp, from: IpAddr, proven: bool) -> Verdict {
+        let open = self.endpoints.iter().map(Endpoint::open_connections).sum();
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        door.knock(now, from, proven, open)
+    }
+}
+
 /// Lets peers in, within what all may do, and what each address may.
-async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<ServeState>, tasks: TaskTracker) {
+async fn accept(
+    endpoint: Endpoint,
+    carrier: Carrier,
+    door: Arc<Entrance>,
+    hub: Arc<ServeState>,
+    tasks: TaskTracker,
+) {
     while let Some(incoming) = endpoint.accept().await {
-        let (from, proven) = (
-            incoming.remote_address().ip(),
-            incoming.remote_address_validated(),
-        );
-        let verdict = door.knock(hub.now(), from, proven, endpoint.open_connections());
+        // TCP itself shows that a peer is where it says.
+        let proven = carrier == Carrier::Tcp || incoming.remote_address_validated();
+        let from = incoming.remote_address().ip();
+        let verdict = door.knock(hub.now(), from, proven);
         let Some(incoming) = admit(incoming, verdict) else {
             continue;
         };
@@ -249,7 +305,7 @@ async fn accept(endpoint: Endpoint, mut door: Door, hub: Arc<ServeState>, tasks:
         tasks.spawn(async move {
             let shaken = async { incoming.await };
             match tokio::time::timeout(HANDSHAKE, shaken).await {
-                Ok(Ok(connection)) => session::run(hub, connection, stranger).await,
+                Ok(Ok(connection)) => session::run(hub, connection, carrier, stranger).await,
                 Ok(Err(error)) => tracing::info!(%error, %from, "a connection was refused"),
                 Err(_) => tracing::info!(%from, "a handshake took too long"),
             }
@@ -310,6 +366,8 @@ const PATIENCE: Duration = Duration::from_secs(PATIENCE_SECS);
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(HANDSHAKE_SECS);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// To find a port that neither UDP nor TCP has given away.
+const TRIES: u32 = 8;
 /// For shops that are connected to fetch the last model.
 const LINGER: Duration = Duration::from_secs(20);
 /// For the word that it stops to leave, more than once if it is lost.
@@ -324,8 +382,17 @@ mod tests {
     #[test]
     fn a_machine_without_ipv6_listens_by_ipv4_and_any_other_failure_stays_one() {
         let all: SocketAddr = "[::]:4433".parse().unwrap();
-        let fails =
-            |address, source: std::io::Error| instead_of(address, &TransportError::Bind { address, source });
+        let carrier = Carrier::Udp;
+        let fails = |address, source: std::io::Error| {
+            instead_of(
+                address,
+                &TransportError::Bind {
+                    carrier,
+                    address,
+                    source,
+                },
+            )
+        };
         let missing = || std::io::Error::from_raw_os_error(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
         assert_eq!(fails(all, missing()), Some("0.0.0.0:4433".parse().unwrap()));
         assert_eq!(
@@ -334,6 +401,15 @@ mod tests {
         );
         assert_eq!(fails(all, ErrorKind::PermissionDenied.into()), None);
         assert_eq!(fails("[2001:db8::7]:4433".parse().unwrap(), missing()), None);
-        assert_eq!(instead_of(all, &TransportError::Taken { address: all }), None);
+        assert_eq!(
+            instead_of(
+                all,
+                &TransportError::Taken {
+                    carrier,
+                    address: all
+                }
+            ),
+            None
+        );
     }
 }

@@ -7,7 +7,9 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use souk_common::clock::Timestamp;
 use souk_common::ids::ShopName;
 use souk_common::limits::MAX_STRANGER_REQUESTS;
-use souk_common::transport::{CloseCode, FrameError, PeerIdentity, certificate_of, peer_of, read_frame};
+use souk_common::transport::{
+    Carrier, CloseCode, FrameError, PeerIdentity, certificate_of, peer_of, read_frame,
+};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,7 +22,12 @@ use crate::session::upload::Offer;
 use crate::session::{self, Caller, Dialogue, Handled, Next};
 
 /// Serves a connection to its end. `stranger` is its place among peers that are not known.
-pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: OwnedSemaphorePermit) {
+pub(super) async fn run(
+    hub: Arc<ServeState>,
+    connection: Connection,
+    carrier: Carrier,
+    stranger: OwnedSemaphorePermit,
+) {
     match peer_of(&connection) {
         Some(peer) => {
             drop(stranger);
@@ -29,7 +36,7 @@ pub(super) async fn run(hub: Arc<ServeState>, connection: Connection, stranger: 
                 CloseCode::TooMany.close(&connection);
                 return;
             }
-            hub.link(peer.clone(), connection.clone());
+            hub.link(peer.clone(), connection.clone(), carrier);
             serve_all(&hub, &connection, Some(peer)).await;
             hub.unlink(&connection).await;
         }

@@ -1,6 +1,6 @@
 //! What all sessions share: the engine, who is subscribed, and the timer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use souk_common::clock::{Clock, Timestamp};
 use souk_common::ids::ShopName;
 use souk_common::storage::blobs::Blobs;
 use souk_common::telemetry::ServiceManager;
-use souk_common::transport::{CloseCode, PeerIdentity};
+use souk_common::transport::{Carrier, CloseCode, PeerIdentity};
 use souk_common::wire::frame::to_bytes;
 use souk_common::wire::messages::Push;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -64,6 +64,7 @@ pub(crate) struct ServeState {
 struct Link {
     peer: PeerIdentity,
     connection: Connection,
+    carrier: Carrier,
     process_id: u32,
     /// Older ones have lower numbers.
     number: u64,
@@ -82,11 +83,18 @@ impl ServeState {
     ) -> Result<Self, ServeError> {
         let (life, staging_bytes) = (certificates.lives.shop, limits.staging_memory_bytes);
         let dialogue = Dialogue::new(&mut engine, certification, life, staging_bytes)?;
-        let begun = (std::process::id(), clock.now(), local.to_string());
+        let tunnels = certificates.tunnels().map(|tunnels| tunnels.listening());
+        let tcp: Vec<String> = tunnels
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let begun = (std::process::id(), clock.now(), local.to_string(), tcp);
         engine.store().change(|change| {
             change.set_meta("process_id", &begun.0)?;
             change.set_meta("began_at", &begun.1)?;
-            change.set_meta("listening", &begun.2)
+            change.set_meta("listening", &begun.2)?;
+            change.set_meta("listening_tcp", &begun.3)
         })?;
         let pace = Pace {
             least_bytes_per_sec: limits.least_bytes_per_sec,
@@ -257,8 +265,8 @@ impl ServeState {
     }
 
     /// Remembers a shop's connection. One too many takes the place of the oldest that is not subscribed, else of the oldest.
-    pub(crate) fn link(&self, peer: PeerIdentity, connection: Connection) {
-        tracing::info!(shop = %peer.shop, remote = %connection.remote_address(), "a shop connected");
+    pub(crate) fn link(&self, peer: PeerIdentity, connection: Connection, carrier: Carrier) {
+        tracing::info!(shop = %peer.shop, %carrier, remote = %connection.remote_address(), "a shop connected");
         let mut links = self.links();
         let of_shop = |link: &&Link| link.peer.shop == peer.shop && link.connection.close_reason().is_none();
         let open = links.values().filter(of_shop);
@@ -270,6 +278,7 @@ impl ServeState {
         let number = links.values().map(|link| link.number + 1).max().unwrap_or(0);
         let link = Link {
             peer,
+            carrier,
             process_id: 0,
             number,
             pushes: None,
@@ -358,6 +367,16 @@ impl ServeState {
         self.links().values().any(|link| link.pushes.is_some())
     }
 
+    /// What carries each shop that is connected: the connection over which it hears of rounds, else its newest.
+    pub(crate) fn carriers(&self) -> BTreeMap<ShopName, Carrier> {
+        let links = self.links();
+        let mut open: Vec<&Link> = links.values().collect();
+        open.sort_by_key(|link| (link.pushes.is_some(), link.number));
+        open.into_iter()
+            .map(|link| (link.peer.shop.clone(), link.carrier))
+            .collect()
+    }
+
     /// Traffic of the connections that are open.
     pub(crate) fn open_traffic(&self) -> Vec<Traffic> {
         self.links().values().map(Link::traffic).collect()
@@ -384,6 +403,7 @@ impl Link {
             fingerprint: self.peer.fingerprint.to_string(),
             process_id: self.process_id,
             remote: self.connection.remote_address().to_string(),
+            carrier: self.carrier,
             bytes_received: stats.udp_rx.bytes,
             bytes_sent: stats.udp_tx.bytes,
         }

@@ -5,6 +5,7 @@ use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::Signed;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::round::statements::{Announcement, Manifest, Outcome, Receipt};
+use souk_common::transport::Carrier;
 use souk_common::update::Counts;
 
 use super::{Enrolled, Refusals};
@@ -139,9 +140,12 @@ pub struct Traffic {
     pub process_id: u32,
     /// From where.
     pub remote: String,
-    /// Bytes of UDP payload from the shop.
+    /// What carried the newest of its connections; absent: UDP.
+    #[serde(default)]
+    pub carrier: Carrier,
+    /// Bytes of QUIC's datagrams from the shop.
     pub bytes_received: u64,
-    /// Bytes of UDP payload to the shop.
+    /// Bytes of QUIC's datagrams to the shop.
     pub bytes_sent: u64,
 }
 

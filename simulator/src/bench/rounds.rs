@@ -1,4 +1,4 @@
-//! Whole rounds: announcement, model out, update in, receipt, step, model published; nobody trains.
+//! Whole rounds, over UDP and through tunnels over TCP: announcement, model out, update in, receipt, step, model published; nobody trains.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,9 @@ use quinn::Connection;
 use souk_common::clock::{Clock, Stopwatch, SystemClock};
 use souk_common::crypto::pki::{Authority, shop_key};
 use souk_common::limits::CHUNK_BYTES;
-use souk_common::transport::{Identity, ResetKey, Trust, client_endpoint, connect, server_endpoint};
+use souk_common::transport::{
+    Identity, ResetKey, TransportChoice, Trust, client_endpoint, connect, server_endpoint,
+};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -15,13 +17,14 @@ use super::row::Row;
 use crate::load::raw_shops::Shops;
 use crate::processes::site::{Setting, Site};
 
-/// `round_16x1m`, the same with updates kept, and the transport alone.
+/// `round_16x1m`, the same with updates kept and with all shops in tunnels, and the transport alone.
 pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
     let runtime = runtime()?;
     let rounds = if short { 8 } else { 24 };
     let transport = runtime.block_on(transport(rounds))?;
-    let plain = rate(&runtime, rounds, 0)?;
-    let kept = rate(&runtime, rounds, 1)?;
+    let plain = rate(&runtime, rounds, 0, TransportChoice::Udp)?;
+    let kept = rate(&runtime, rounds, 1, TransportChoice::Udp)?;
+    let tunnelled = rate(&runtime, rounds, 0, TransportChoice::Tcp)?;
     let row = |name, rate: f64| {
         Row::new(name, rate, "rounds/s")
             .ratio(rate / transport, TRANSPORT)
@@ -31,6 +34,10 @@ pub(super) fn rows(short: bool) -> anyhow::Result<Vec<Row>> {
         Row::new(TRANSPORT, transport, "rounds/s").with("bytes_each_way", SHOPS * PARAMETERS * 4),
         row("round_16x1m", plain).bound(plain >= LEAST_ROUNDS, "at least 4 rounds/s"),
         row("round_16x1m_kept", kept),
+        Row::new("round_16x1m_tcp", tunnelled, "rounds/s")
+            .ratio(tunnelled / plain, "round_16x1m")
+            .with("rounds", rounds)
+            .bound(tunnelled >= plain * LEAST_OF_UDP, "at least half of round_16x1m"),
     ])
 }
 
@@ -43,7 +50,7 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// Rounds a second of a real coordinator, after the first.
-fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64) -> anyhow::Result<f64> {
+fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64, choice: TransportChoice) -> anyhow::Result<f64> {
     let setting = Setting {
         shops: SHOPS,
         parameters: PARAMETERS,
@@ -56,7 +63,7 @@ fn rate(runtime: &Runtime, rounds: u64, keep_parts: u64) -> anyhow::Result<f64> 
     let site = Site::new(&setting)?;
     let serving = site.serve()?;
     let seen = runtime.block_on(async {
-        let shops = Shops::connect(&site, serving.address, PARAMETERS + 1).await?;
+        let shops = Shops::connect_over(choice, &site, serving.address, PARAMETERS + 1).await?;
         shops.run().await
     })?;
     serving.wait()?;
@@ -136,4 +143,5 @@ pub(super) const SHOPS: usize = 16;
 pub(super) const PARAMETERS: usize = 1_000_000;
 pub(super) const WARM_UP: u64 = 2;
 const LEAST_ROUNDS: f64 = 4.0;
+const LEAST_OF_UDP: f64 = 0.5;
 const TRANSPORT: &str = "transport_16x4mb";

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use souk_common::clock::Stopwatch;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{AttemptId, Digest, Digester, ShopName};
@@ -16,7 +16,9 @@ use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::{secret_stream, stream};
 use souk_common::round::statements::{Announcement, Decision, Outcome, Sent, UploadHeader};
 use souk_common::secagg::{Binding, Checked, Context, Keys, MaskingParams, Sharing, UnmaskSecrets};
-use souk_common::transport::{Trust, client_endpoint, connect, fill, read_frame, write_frame};
+use souk_common::transport::{
+    Dialled, Platform, TransportChoice, Trust, dial, fill, read_frame, write_frame,
+};
 use souk_common::wire::messages::{Push, Reply, Request};
 use souk_common::wire::update;
 use tokio::task::JoinSet;
@@ -37,7 +39,7 @@ struct Shop {
     identity: Arc<SigningKey>,
     connection: Connection,
     /// Its driver lives as long as it is held.
-    _endpoint: Endpoint,
+    _dialled: Dialled,
 }
 
 /// What all shops send, and what they saw.
@@ -66,18 +68,28 @@ pub(crate) struct Seen {
 }
 
 impl Shops {
-    /// Lets all shops of the site dial.
+    /// Lets all shops of the site dial over UDP.
     pub(crate) async fn connect(site: &Site, address: SocketAddr, parameters: usize) -> anyhow::Result<Self> {
+        Self::connect_over(TransportChoice::Udp, site, address, parameters).await
+    }
+
+    /// The same, over UDP or TCP.
+    pub(crate) async fn connect_over(
+        choice: TransportChoice,
+        site: &Site,
+        address: SocketAddr,
+        parameters: usize,
+    ) -> anyhow::Result<Self> {
+        let (platform, trust) = (Platform::system(), Trust::Ca(site.ca.clone()));
         let mut all = Vec::new();
         for (number, identity) in site.shops.iter().enumerate() {
-            let endpoint = client_endpoint(address, Trust::Ca(site.ca.clone()), Some(identity))?;
-            let connection = connect(&endpoint, address).await?;
+            let dialled = dial(&platform, address, &trust, Some(identity), choice).await?;
             all.push(Shop {
                 number,
                 name: format!("shop-{number}").parse()?,
                 identity: Arc::new(SigningKey::from_pkcs8(&identity.key)?),
-                connection,
-                _endpoint: endpoint,
+                connection: dialled.connection.clone(),
+                _dialled: dialled,
             });
         }
         let nothing = NoiseVector::draw(&NOISELESS, parameters, &mut stream(1, "bench"));

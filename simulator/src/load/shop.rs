@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rand::RngExt;
 use souk_client::folder::Folder;
-use souk_client::link::Link;
 use souk_client::link::requests::{Came, Exchange, Outgoing};
+use souk_client::link::{Link, Route};
 use souk_client::membership::Membership;
 use souk_client::membership::join::certify;
 use souk_client::participate::{AttemptKey, Blob, BlobKind, Event, Pending};
@@ -24,6 +24,7 @@ use souk_common::privacy::{NoiseVector, Privatized};
 use souk_common::rng::Stream;
 use souk_common::round::statements::{Announcement, Decision, UploadHeader};
 use souk_common::storage::write_whole;
+use souk_common::transport::TransportChoice;
 use souk_common::update::Grid;
 use souk_common::wire::update;
 use souk_coordinator::control::{self, Question, ask};
@@ -144,7 +145,8 @@ impl Shop {
     /// One connection; what ended it if nothing went wrong.
     async fn connected(&mut self, failures: &mut u32) -> anyhow::Result<Fate> {
         let (platform, address) = (self.host.platform(), self.membership.address.clone());
-        let dial = Link::dial_on(&platform, &self.folder, &self.membership, &address);
+        let route = Route::to(&address);
+        let dial = Link::dial_on(&platform, &self.folder, &self.membership, &route);
         let link = tokio::time::timeout(DIAL_PATIENCE, dial).await??;
         let mut pushes = link.subscribe().await?;
         let (news_in, mut news) = unbounded_channel();
@@ -294,7 +296,7 @@ impl Shop {
         let (key, csr) = shop_key()?;
         write_whole(&self.folder.key(), &key, true)?;
         loop {
-            let certified = certify(&self.host.platform(), &code, csr.clone()).await;
+            let certified = certify(&self.host.platform(), &code, csr.clone(), TransportChoice::Auto).await;
             match certified {
                 Ok(membership) => {
                     self.membership = membership;

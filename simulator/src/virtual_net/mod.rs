@@ -6,6 +6,7 @@
 //! | [`federation`] | the programs on it |
 //! | [`link`] | what becomes of a datagram on its way |
 //! | [`socket`] | a socket that QUIC uses as it uses the system's |
+//! | [`stream`] | what hosts without UDP have |
 //!
 //! Time is tokio's, paused: it stands while anything has work to do, and jumps to the next timer when nothing has. The
 //! programs are the real ones, so what they draw for themselves (keys, connection ids of joiners, noise, waiting times
@@ -15,13 +16,14 @@
 pub mod federation;
 mod link;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ use quinn::AsyncUdpSocket;
 use rand::RngExt;
 use souk_common::clock::{Clock, Timestamp};
 use souk_common::rng::stream;
-use souk_common::transport::{Platform, Sockets};
+use souk_common::transport::{Dialling, Platform, Sockets, StreamListener};
 use tokio::time::Instant;
 
 pub use link::{Conditions, LinkCounts};
@@ -42,6 +44,7 @@ pub struct Net {
     seed: u64,
     clock: VirtualClock,
     sockets: Mutex<HashMap<SocketAddr, Weak<Socket>>>,
+    listeners: Mutex<HashMap<SocketAddr, stream::Accepting>>,
     hosts: Mutex<u32>,
     sent: AtomicU64,
 }
@@ -53,6 +56,7 @@ pub struct Host {
     address: Ipv4Addr,
     line: Mutex<Line>,
     ports: Mutex<u16>,
+    tcp_only: AtomicBool,
 }
 
 impl Net {
@@ -65,6 +69,7 @@ impl Net {
                 since: Instant::now(),
             },
             sockets: Mutex::default(),
+            listeners: Mutex::default(),
             hosts: Mutex::new(0),
             sent: AtomicU64::new(0),
         })
@@ -81,6 +86,7 @@ impl Net {
             net: Arc::clone(self),
             address,
             ports: Mutex::new(FIRST_PORT),
+            tcp_only: AtomicBool::new(false),
         })
     }
 
@@ -131,6 +137,7 @@ impl Host {
         Platform {
             clock: Arc::new(self.net.clock),
             sockets: Arc::new(HostSockets(Arc::clone(self))),
+            ways: Arc::default(),
         }
     }
 
@@ -142,6 +149,21 @@ impl Host {
     /// Cuts its line for a while: all that is sent meanwhile is lost, both ways.
     pub fn cut(&self, span: Duration) {
         lock(&self.line).cut(Instant::now() + span);
+    }
+
+    /// From here on all datagrams from and to it are lost, and streams lead to hosts that listen for them.
+    pub fn have_tcp_only(&self) {
+        self.tcp_only.store(true, Ordering::Relaxed);
+    }
+
+    fn has_tcp_only(&self) -> bool {
+        self.tcp_only.load(Ordering::Relaxed)
+    }
+
+    fn next_port(&self) -> u16 {
+        let mut ports = lock(&self.ports);
+        *ports = ports.checked_add(1).unwrap_or(FIRST_PORT);
+        *ports
     }
 
     /// What it sent and received so far.
@@ -158,6 +180,9 @@ impl Host {
         let Some(socket) = self.net.socket_at(to) else {
             return;
         };
+        if self.has_tcp_only() || socket.host().has_tcp_only() {
+            return;
+        }
         for first in left {
             let arrived = lock(&socket.host().line).receive(now, first, bytes.len());
             for fate in arrived {
@@ -186,9 +211,7 @@ impl Sockets for HostSockets {
         };
         let mut bound = SocketAddr::new(host.address(), address.port());
         while address.port() == 0 && (bound.port() == 0 || taken(&sockets, bound)) {
-            let mut ports = lock(&host.ports);
-            *ports = ports.checked_add(1).unwrap_or(FIRST_PORT);
-            bound.set_port(*ports);
+            bound.set_port(host.next_port());
         }
         if taken(&sockets, bound) {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -196,6 +219,22 @@ impl Sockets for HostSockets {
         let socket = Arc::new(Socket::new(Arc::clone(host), bound));
         sockets.insert(bound, Arc::downgrade(&socket));
         Ok(socket)
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn StreamListener>> {
+        let ip = address.ip();
+        if !ip.is_unspecified() && ip != self.0.address() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let port = match address.port() {
+            0 => self.0.next_port(),
+            port => port,
+        };
+        stream::listen(&self.0.net, SocketAddr::new(self.0.address(), port))
+    }
+
+    fn dial(&self, remote: SocketAddr) -> Dialling {
+        stream::dial(&self.0, remote)
     }
 
     fn seed(&self) -> Option<[u8; 32]> {

@@ -7,6 +7,8 @@ mod limits;
 #[cfg(test)]
 mod ready;
 #[cfg(test)]
+mod tcp;
+#[cfg(test)]
 mod year;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The coordinator: its name, whether it answers, its clock, what it has receipts of, the other shops' keys.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -11,14 +12,18 @@ use souk_common::clock::Timestamp;
 use souk_common::date::date;
 use souk_common::privacy::ledger::Chain;
 use souk_common::secagg::records::fingerprint;
+use souk_common::transport::{Carrier, Platform, TransportChoice, Trust, Way};
 use souk_common::wire::messages::Member;
 
+use super::super::ask;
 use super::Check;
 use super::reach::{UdpAnswer, explain, tcp, udp};
 use super::shop::Shop;
+use crate::control::connected::Connected;
+use crate::control::{Answer, Question};
 use crate::folder::Folder;
 use crate::health::{Finding, keys};
-use crate::link::{Heard, Link};
+use crate::link::{Heard, Link, Route};
 use crate::membership::Membership;
 use crate::membership::peers::standings;
 
@@ -33,7 +38,8 @@ pub(super) fn look((folder, config, membership): &Shop, now: Timestamp, out: &Se
     let Some(membership) = membership else { return };
     // Nobody listens any more when the time is up.
     let say = |name, found: Finding| drop(out.send(Check::new(name, found)));
-    let address = config.coordinator_or(&membership.address);
+    let route = config.route_or(&membership.address);
+    let address = route.address.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -57,7 +63,7 @@ pub(super) fn look((folder, config, membership): &Shop, now: Timestamp, out: &Se
             );
             return None;
         };
-        let (arrival, found) = arrive(folder, membership, &address, remote).await;
+        let (arrival, found) = arrive(folder, membership, &route, remote).await;
         say("connection", found);
         arrival.ok()
     });
@@ -91,46 +97,120 @@ pub(super) fn look((folder, config, membership): &Shop, now: Timestamp, out: &Se
 async fn arrive(
     folder: &Folder,
     membership: &Membership,
-    address: &str,
+    route: &Route,
     remote: SocketAddr,
 ) -> (Arrival, Finding) {
+    let address = route.address.as_str();
+    let way = Cell::new(None);
     let mut arrival = pin!(async {
-        let (link, heard) = Link::arrive(folder, membership, address).await?;
+        let (link, heard) = Link::arrive(folder, membership, route).await?;
+        way.set(Some(link.way()));
         let members = link.members().await;
         link.close();
         anyhow::Ok((heard, members))
     });
     let early = tokio::time::timeout(BEFORE_ASKING_ELSE, &mut arrival).await;
-    let asked = async { tokio::join!(udp(remote, FOR_A_WORD), tcp(remote, FOR_A_WORD)) };
+    let asked = async {
+        tokio::join!(
+            udp(remote, FOR_A_WORD),
+            tcp(remote, FOR_A_WORD),
+            over_tcp(folder, membership, route)
+        )
+    };
     let arrival = match early {
         Ok(arrival) => Ok(arrival),
         Err(_) => tokio::select! {
             arrival = &mut arrival => Ok(arrival),
-            (udp, tcp) = asked => {
+            (udp, tcp, tunnel) = asked => {
                 let may_still_come = matches!(udp, UdpAnswer::Silence | UdpAnswer::Answered);
                 let rest = if may_still_come { FOR_THE_REST } else { Duration::ZERO };
-                tokio::time::timeout(rest, &mut arrival).await.map_err(|_| (udp, tcp))
+                tokio::time::timeout(rest, &mut arrival).await.map_err(|_| (udp, tcp, tunnel))
             }
         },
     };
     let arrival = match arrival {
         Ok(arrival) => arrival,
-        Err((udp, tcp)) => {
+        Err((udp, tcp, tunnel)) => {
             let at = match address == remote.to_string() {
                 true => address.to_owned(),
                 false => format!("{address} ({remote})"),
             };
             let found = explain(&at, remote.port(), udp, tcp);
+            let text = format!("{}. {tunnel}", found.text);
+            let found = Finding { text, ..found };
             return (Err(anyhow::anyhow!("no answer")), found);
         }
     };
     let found = match &arrival {
-        Ok(_) => Finding::good(
-            "the coordinator answers over UDP, shows the right certificate, and takes this shop's".to_owned(),
+        Ok(_) => answers(
+            way.get(),
+            route.transport,
+            remote.port(),
+            connection_of_run(folder),
         ),
         Err(error) => Finding::bad(format!("{error:#}")),
     };
     (arrival, found)
+}
+
+/// Why no tunnel over TCP leads there either, as far as that shows in so short a time.
+async fn over_tcp(folder: &Folder, membership: &Membership, route: &Route) -> String {
+    if route.transport == TransportChoice::Udp {
+        return "TCP is not tried, as `transport` under [network] in shop.toml is \"udp\": \"auto\" tries it too".to_owned();
+    }
+    let by_tcp = Route {
+        transport: TransportChoice::Tcp,
+        ..route.clone()
+    };
+    let Ok(identity) = membership.identity(folder) else {
+        return "TCP is not tried: this shop's key can't be read".to_owned();
+    };
+    let (platform, trust) = (Platform::system(), Trust::AnyOf(membership.roots()));
+    let dialled = by_tcp.dial(&platform, &trust, Some(&identity));
+    match tokio::time::timeout(FOR_A_WORD, dialled).await {
+        Ok(Ok(_)) => "TCP leads there, and the coordinator does not answer in it in time".to_owned(),
+        Ok(Err(error)) => format!("Over TCP: {}", error.root_cause()),
+        Err(_) => "Over TCP no tunnel comes about in time, at the same port or at 443".to_owned(),
+    }
+}
+
+/// What carries the connection of the program that runs; none if it is not known.
+fn connection_of_run(folder: &Folder) -> Option<Connected> {
+    if !souk_common::control::is_up(&folder.control()) {
+        return None;
+    }
+    match ask(folder, Question::Connection) {
+        Ok(Answer::Connection { newest }) => newest,
+        _ => None,
+    }
+}
+
+/// A coordinator that answers: over what, and what that means.
+fn answers(way: Option<Way>, choice: TransportChoice, port: u16, of_run: Option<Connected>) -> Finding {
+    let takes = "shows the right certificate, and takes this shop's";
+    let tcp = way.filter(|way| way.carrier == Carrier::Tcp);
+    let run = of_run.filter(|now| now.fell_back).map(|now| date(now.since));
+    match (tcp, choice) {
+        (Some(way), TransportChoice::Auto) => Finding::warning(format!(
+            "the coordinator answers over TCP, port {}, {takes}; nothing gets through over UDP from here, port {port}. {} All              works; what it costs: a lost packet holds up all that follows, and a broken line some seconds. To have UDP, allow              outgoing UDP to port {port} in the firewalls on the way; `run` tries it again when it next connects, ten minutes              after the last time or later",
+            way.remote.port(),
+            match run {
+                Some(since) => format!("`run` has been connected so since {since}."),
+                None => "`run` connects so, too.".to_owned(),
+            },
+        )),
+        (Some(way), _) => Finding::good(format!(
+            "the coordinator answers over TCP, port {}, as `transport` in shop.toml has it, {takes}",
+            way.remote.port()
+        )),
+        (None, _) => match run {
+            Some(since) => Finding::warning(format!(
+                "the coordinator answers over UDP, {takes}; `run` has been connected over TCP since {since}, when nothing got through \
+                 over UDP: it tries UDP again when it next connects"
+            )),
+            None => Finding::good(format!("the coordinator answers over UDP, {takes}")),
+        },
+    }
 }
 
 /// What the coordinator's name leads to.
@@ -210,7 +290,8 @@ fn ledger(folder: &Folder, heard: Option<&Heard>) -> anyhow::Result<String> {
 const FOR_THE_NAME: Duration = Duration::from_secs(3);
 const BEFORE_ASKING_ELSE: Duration = Duration::from_secs(1);
 const FOR_A_WORD: Duration = Duration::from_secs(2);
-const FOR_THE_REST: Duration = Duration::from_secs(2);
+/// A tunnel is begun two seconds after UDP, at 443 one second later.
+const FOR_THE_REST: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +352,64 @@ mod tests {
         }
         let several = vec!["192.0.2.1:1".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()];
         assert!(name("souk.example:1", Ok(several)).text.contains("1 more"));
+    }
+
+    #[test]
+    fn over_tcp_all_works_and_what_it_costs_is_said() {
+        use HealthLevel::{Good, Warning};
+        let way = |carrier| {
+            Some(Way {
+                carrier,
+                remote: ([192, 0, 2, 1], 443).into(),
+            })
+        };
+        let since = Timestamp(1_795_867_200_000);
+        let run = Connected {
+            carrier: Carrier::Tcp,
+            remote: ([192, 0, 2, 1], 443).into(),
+            since,
+            fell_back: true,
+        };
+        use TransportChoice::{Auto, Tcp};
+        for (carrier, choice, run, level, said) in [
+            (Carrier::Udp, Auto, None, Good, "answers over UDP, shows"),
+            (
+                Carrier::Udp,
+                Auto,
+                Some(run),
+                Warning,
+                "connected over TCP since 2026-11",
+            ),
+            (
+                Carrier::Tcp,
+                Auto,
+                None,
+                Warning,
+                "nothing gets through over UDP from here, port 4433",
+            ),
+            (
+                Carrier::Tcp,
+                Auto,
+                Some(run),
+                Warning,
+                "been connected so since 2026-11",
+            ),
+            (
+                Carrier::Tcp,
+                Tcp,
+                None,
+                Good,
+                "as `transport` in shop.toml has it",
+            ),
+        ] {
+            let found = answers(way(carrier), choice, 4433, run);
+            assert!(
+                found.level == level && found.text.contains(said),
+                "{said}: {found:?}"
+            );
+            let costs = found.text.contains("what it costs");
+            assert_eq!(costs, carrier == Carrier::Tcp && choice == Auto, "{found:?}");
+        }
     }
 
     #[test]

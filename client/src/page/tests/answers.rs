@@ -158,7 +158,7 @@ fn pages_are_told_when_something_changes_and_not_before() {
     let declined = Note::Declined(pending().key, DeclineCode::Paused);
     shop.page.hear(&declined, Noon.now());
     let retry_at = Noon.now();
-    shop.page.connected();
+    shop.page.connected(None);
     shop.page.hear(&Note::Disconnected { retry_at }, Noon.now());
     assert_eq!(*shop.page.changes.borrow(), first + 1, "connections come and go");
     assert_eq!(shop.page.connection().offline_since, Some(Noon.now()));

@@ -427,14 +427,26 @@ fn a_connection_that_is_gone_for_long_and_a_record_that_contradicts_itself_are_s
     let of = |connection| today::view(Language::English, &good(), connection, Noon.now()).into_string();
     let since = |secs| Connection {
         offline_since: Some(Noon.now() - Duration::from_secs(secs)),
+        by_tcp_since: Some(Noon.now()),
         is_forked: false,
     };
     assert!(!of(since(600)).contains("id=\"worries\""));
     let text = of(since(3600));
     assert!(text.contains("since 2026-11-28 11:00 UTC"), "{text}");
     let text = of(Connection {
-        offline_since: None,
         is_forked: true,
+        ..Connection::default()
     });
     assert!(text.contains("id=\"worry-forked\""), "{text}");
+    let by_tcp = Connection {
+        by_tcp_since: Some(Noon.now() - Duration::from_secs(3600)),
+        ..Connection::default()
+    };
+    for (language, said) in [
+        (Language::English, "over TCP since 2026-11-28 11:00 UTC"),
+        (Language::Chinese, "自 2026-11-28 11:00 UTC 起通过 TCP"),
+    ] {
+        let text = today::view(language, &good(), by_tcp, Noon.now()).into_string();
+        assert!(text.contains("id=\"worry-tcp\"") && text.contains(said), "{text}");
+    }
 }

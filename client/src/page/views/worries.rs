@@ -161,6 +161,10 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
             vec![reason.clone()],
         );
     }
+    if let (None, Some(since)) = (connection.offline_since, connection.by_tcp_since) {
+        let text = fill(words.worry_tcp, &[("when", &minute(since))]);
+        worry("tcp", Place::Rounds, text, Vec::new());
+    }
     found
 }
 

@@ -253,6 +253,7 @@ pub(super) const WORDS: Words = Words {
     left_more: "And {count} more, which this command lists:",
     left_gone: "The outbox has no update with this digest that has left: only the bytes of the last ones are kept.",
 
+    worry_tcp: "Connected to the coordinator over TCP since {when}: nothing gets through over UDP from here. All works; a broken line costs some seconds more. To have UDP, let this machine send UDP to the coordinator's port. This command says more: souk-client doctor",
     worry_offline: "There has been no connection to the coordinator since {when}. Lists keep working; nothing new is learned meanwhile. This command says what is wrong: souk-client doctor",
     worry_forked: "The coordinator's record does not extend what was seen before: it may show different shops different things. Your program takes no part until that is settled: ask the operator.",
     heard_forked: "The coordinator's record does not extend what was seen before",

@@ -253,6 +253,7 @@ pub(super) const WORDS: Words = Words {
     left_more: "另有 {count} 个，用以下命令列出：",
     left_gone: "发件箱中没有该摘要的已发送更新：只保留最近几个更新的字节。",
 
+    worry_tcp: "自 {when} 起通过 TCP 与协调方连接：此处 UDP 不通。一切功能正常，只是线路中断时恢复会慢几秒。若要使用 UDP，请允许本机向协调方的端口发送 UDP。以下命令会说明更多：souk-client doctor",
     worry_offline: "自 {when} 起与协调方没有连接。推荐列表照常工作，但期间学不到新内容。以下命令会说明问题所在：souk-client doctor",
     worry_forked: "协调方的记录与此前所见不连贯：它可能向不同店铺出示了不同内容。在查清之前，您的程序不会参加：请询问运营方。",
     heard_forked: "协调方的记录与此前所见不连贯",

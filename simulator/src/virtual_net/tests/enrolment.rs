@@ -8,7 +8,7 @@ use souk_common::crypto::pki::{request_for, shop_key};
 use souk_common::hex;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::storage::write_whole;
-use souk_common::transport::{Trust, client_endpoint_on, connect, read_frame, write_frame};
+use souk_common::transport::{TransportChoice, Trust, client_endpoint_on, connect, read_frame, write_frame};
 use souk_common::wire::messages::{ErrorCode, Reply, Request};
 use souk_coordinator::membership::registry::invite;
 use souk_coordinator::store::{Entry, Invitation, RefusalCause, Refusals, Store};
@@ -88,7 +88,13 @@ fn guessers_at_many_addresses_lock_no_honest_shop_out_and_all_that_was_tried_is_
         }
         // Within the same minute, at an address of its own.
         let platform = net.host().platform();
-        let joined = certify(&platform, &code(&federation, [1; 16]), shop_key().unwrap().1).await;
+        let joined = certify(
+            &platform,
+            &code(&federation, [1; 16]),
+            shop_key().unwrap().1,
+            TransportChoice::Auto,
+        )
+        .await;
         assert_eq!(joined.unwrap().shop, name);
         serving.stop().await.unwrap();
         let log = serving.said();
@@ -148,12 +154,24 @@ fn an_older_code_takes_no_membership_over_and_the_owner_of_the_key_joins_again()
         let mut serving = federation.serve();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let platform = net.host().platform();
-        let thief = certify(&platform, &code(&federation, thiefs), shop_key().unwrap().1).await;
+        let thief = certify(
+            &platform,
+            &code(&federation, thiefs),
+            shop_key().unwrap().1,
+            TransportChoice::Auto,
+        )
+        .await;
         let said = thief.unwrap_err().to_string();
         assert!(said.contains("join code was refused"), "{said}");
         let membership = Membership::load(&shop.folder).unwrap();
         let csr = request_for(&membership.identity(&shop.folder).unwrap().key).unwrap();
-        let again = certify(&shop.host.platform(), &code(&federation, owners), csr).await;
+        let again = certify(
+            &shop.host.platform(),
+            &code(&federation, owners),
+            csr,
+            TransportChoice::Auto,
+        )
+        .await;
         assert_eq!(again.unwrap().shop, shop.name);
         serving.stop().await.unwrap();
         let log = serving.said();

@@ -45,8 +45,10 @@ fn a_coordinator_that_starts_again_says_at_once_that_it_forgot_a_connection() {
             })
             .await
             .expect("the port is free");
-            let (mut send, _receive) = dialled.open_bi().await.unwrap();
-            send.write_all(b"are you there?").await.unwrap();
+            // QUIC may have had a word of its own to say, and the answer may be here.
+            if let Ok((mut send, _receive)) = dialled.open_bi().await {
+                let _ = send.write_all(b"are you there?").await;
+            }
             let closed = tokio::time::timeout(Duration::from_secs(2), dialled.closed()).await;
             assert_eq!(closed == Ok(quinn::ConnectionError::Reset), hears, "{closed:?}");
         });
