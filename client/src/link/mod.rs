@@ -27,8 +27,8 @@ use souk_common::crypto::sign::{SignatureError, SigningKey, verify};
 use souk_common::ids::Digest;
 use souk_common::round::statements::{Authorities, Receipt};
 use souk_common::transport::{
-    CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform,
-    Trust, Way, read_frame, refusal_of, write_frame,
+    CertificateRefusal, CloseCode, Dialled, FrameError, Identity, Platform, Trust, Way, read_frame,
+    refusal_of, write_frame,
 };
 use souk_common::wire::messages::{Member, Push, Reply, Request};
 

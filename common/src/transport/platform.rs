@@ -144,14 +144,14 @@ impl Sockets for SystemSockets {
 
 impl StreamListener for TcpListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn ByteStream>, SocketAddr)>> {
-        let (stream, from) = ready!(TcpListener::poll_accept(self, cx))?;
+        let (stream, from) = ready!(Self::poll_accept(self, cx))?;
         // A peer that is gone already is noticed by the first read.
         let _ = stream.set_nodelay(true);
         Poll::Ready(Ok((Box::new(stream), from)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        TcpListener::local_addr(self)
+        Self::local_addr(self)
     }
 }
 

@@ -192,7 +192,10 @@ fn answers(way: Option<Way>, choice: TransportChoice, port: u16, of_run: Option<
     let run = of_run.filter(|now| now.fell_back).map(|now| date(now.since));
     match (tcp, choice) {
         (Some(way), TransportChoice::Auto) => Finding::warning(format!(
-            "the coordinator answers over TCP, port {}, {takes}; nothing gets through over UDP from here, port {port}. {} All              works; what it costs: a lost packet holds up all that follows, and a broken line some seconds. To have UDP, allow              outgoing UDP to port {port} in the firewalls on the way; `run` tries it again when it next connects, ten minutes              after the last time or later",
+            "the coordinator answers over TCP, port {}, {takes}; nothing gets through over UDP from here, port {port}. {} \
+             All works; what it costs: a lost packet holds up all that follows, and a broken line some seconds. To have UDP, allow outgoing \
+             UDP to port {port} in the firewalls on the way; `run` tries it again when it next connects, ten minutes \
+             after the last time or later",
             way.remote.port(),
             match run {
                 Some(since) => format!("`run` has been connected so since {since}."),

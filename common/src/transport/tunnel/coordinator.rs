@@ -71,17 +71,13 @@ impl TunnelServer {
         for address in addresses {
             listeners.push(listen(platform, *address)?);
         }
-        let heard = |listener: &Box<dyn StreamListener>| listener.local_addr();
         let unheard = |source| TransportError::Bind {
             carrier: Carrier::Tcp,
             address: addresses.first().copied().unwrap_or(UNKNOWN),
             source,
         };
-        let listening: Vec<SocketAddr> = listeners
-            .iter()
-            .map(heard)
-            .collect::<io::Result<_>>()
-            .map_err(unheard)?;
+        let listening = listeners.iter().map(|listener| listener.local_addr());
+        let listening: Vec<SocketAddr> = listening.collect::<io::Result<_>>().map_err(unheard)?;
         let (sender, arrivals) = mpsc::channel(TUNNEL_ARRIVALS);
         let hub = Arc::new(Hub {
             tunnels: Mutex::default(),

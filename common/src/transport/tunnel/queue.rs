@@ -51,7 +51,7 @@ impl Outgoing {
         }
         let mut chunk = Vec::with_capacity(bytes);
         for datagram in transmit.contents.chunks(segment) {
-            // Unwrap safety: endpoints of tunnels are told the largest, and larger ones would not be read.
+            // Endpoints of tunnels are told the largest; there are no larger ones.
             let Ok(length) = u16::try_from(datagram.len()) else {
                 continue;
             };
