@@ -201,11 +201,17 @@ fn bestsellers_by_age_are_those_of_a_good_age_and_see_no_future_either() {
         vec![bestsellers_by_age(&data(&all), &features).expect("times")]
     };
     let then = scores(&of(rows), "bestsellers by age", 5);
-    assert!(
-        then[2] > then[3] && then[3] > then[1] && then[0] > then[1],
-        "{then:?}"
-    );
-    assert_eq!((then[4], then[5]), (0.0, 0.0));
+    let expected = [
+        3.0 * 2.0 / 3.0,
+        3.0 / 3.0,
+        2.0 * 3.0 / 5.0,
+        2.0 * 2.0 / 5.0,
+        0.0,
+        0.0,
+    ];
+    for (score, expected) in then.iter().zip(expected.map(f32::ln_1p)) {
+        assert!((score - expected).abs() < 1e-6, "{then:?}");
+    }
     let more = [rows, &[(5, 5), (9, 4), (9, 1)]].concat();
     assert_eq!(scores(&of(&more), "bestsellers by age", 5), then);
 }
