@@ -2,7 +2,7 @@
 
 use super::{Placement, Plan, PlanError, ServerPlan};
 use crate::ids::ShopName;
-use crate::model::config::{ModelKind, TrainConfig};
+use crate::model::config::{ModelKind, SgdConfig, TrainConfig};
 
 impl Plan {
     /// Checks that the numbers make sense together.
@@ -149,6 +149,41 @@ impl Plan {
             })
     }
 
+    fn validate_generator(
+        &self,
+        sgd: &SgdConfig,
+        number: impl Fn(&str, f64, bool, f64) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
+        let refuse = |field: &str, value: String, rule: &str| {
+            Err(PlanError::Value {
+                field: field.into(),
+                value,
+                rule: rule.into(),
+            })
+        };
+        if self.model.kind != ModelKind::Gan {
+            return match sgd.generator {
+                Some(_) => refuse(
+                    "[train.generator]",
+                    "set".into(),
+                    "absent unless model.kind is \"gan\"",
+                ),
+                None => Ok(()),
+            };
+        }
+        if sgd.local_steps != 1 {
+            let rule = "1 where model.kind is \"gan\": what was drawn is of the generator as it was";
+            return refuse("train.local_steps", sgd.local_steps.to_string(), rule);
+        }
+        let generator = sgd.generator.unwrap_or_default();
+        number("train.generator.draws", generator.draws as f64, true, 1001.0)?;
+        number("train.generator.own_share", generator.own_share, false, 1.0)?;
+        number("train.generator.reward", generator.reward, false, 1e6)?;
+        number("train.generator.likelihood", generator.likelihood, false, 1e6)?;
+        number("train.generator.hard", generator.hard, false, 1.000_001)?;
+        number("train.generator.user_l2", generator.user_l2, false, 1e6)
+    }
+
     fn validate_training(&self) -> Result<(), PlanError> {
         let number = |field: &str, value: f64, above_zero: bool, below: f64| {
             let good = value.is_finite() && value < below && (value > 0.0 || (!above_zero && value == 0.0));
@@ -189,6 +224,7 @@ impl Plan {
                 number("train.negatives", sgd.negatives as f64, true, 1001.0)?;
                 number("train.user_steps", sgd.user_steps as f64, false, 10_001.0)?;
                 number("train.local_steps", sgd.local_steps as f64, true, 10_001.0)?;
+                self.validate_generator(sgd, number)?;
             }
         }
         match self.server {

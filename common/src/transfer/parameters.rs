@@ -21,12 +21,6 @@ impl Shape<'_> {
     fn layout(&self) -> Layout {
         Layout::new(self.model, &Vocabulary::from(self.catalogue))
     }
-
-    /// Columns of the joint table that the dot product has, and those that the tower has.
-    fn paths(&self) -> [Range<usize>; 2] {
-        let gmf = self.model.gmf_width();
-        [0..gmf, gmf..gmf + self.model.mlp_width()]
-    }
 }
 
 /// Lays parameters of one shape over `base`, parameters of another (the ones that a run would begin with), and says in words what
@@ -34,7 +28,7 @@ impl Shape<'_> {
 ///
 /// * items' rows and biases go by id, a new item has the mean of those that it is like; rows of features go by name;
 /// * into more columns, the others stay as in `base`; into fewer, the directions in which items differ most are kept;
-/// * a path that the older model does not have takes its columns from the other path;
+/// * a path that the older model does not have takes its columns from the first one that it has;
 /// * tower and heads are taken where both models have them alike, and stay as in `base` else.
 ///
 /// # Shapes
@@ -53,15 +47,15 @@ pub fn transferred(
         notes.push(items.words());
     }
     let mut turned = false;
-    for (to_path, name) in [(0, "dot product"), (1, "tower")] {
-        let target = to.paths()[to_path].clone();
+    let (sources, targets) = (from.model.paths(), to.model.paths());
+    for (to_path, name) in [(0, "dot product"), (1, "tower"), (2, "generator")] {
+        let target = targets[to_path].clone();
         if target.is_empty() {
             continue;
         }
-        let own = from.paths()[to_path].clone();
-        let source = match own.is_empty() {
-            false => own,
-            true => from.paths()[1 - to_path].clone(),
+        let own = [&sources[to_path]].into_iter().chain(&sources);
+        let Some(source) = own.into_iter().find(|columns| !columns.is_empty()).cloned() else {
+            continue;
         };
         let tables = tables(from, to, (&old, &new), items, values, &source);
         let width = source.len();
@@ -220,6 +214,8 @@ mod tests {
     fn model(kind: ModelKind, gmf: usize, mlp: usize) -> ModelConfig {
         ModelConfig {
             kind,
+            discriminator: None,
+            generator: None,
             gmf_dim: gmf,
             mlp_dim: mlp,
             tower: vec![4, 2],

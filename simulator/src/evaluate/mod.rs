@@ -74,7 +74,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t, requires = "stack")]
     placement: NoisePlacement,
     /// What is trained behind the releases in place of what `plan new` writes, for which share of the budget: `tower=30:0.05` is 30 rounds of the tower for a
-    /// twentieth of it; ials, mf, mlp and neumf are the examples' models, which start from what was released.
+    /// twentieth of it; ials, mf, mlp, neumf and gan are the examples' models, which start from what was released.
     #[arg(long, value_name = "KIND=ROUNDS:SHARE", value_parser = training_phase, requires = "stack")]
     training: Vec<TypedPhase>,
     /// Releases alone.
@@ -130,6 +130,8 @@ enum Model {
     Mlp,
     /// Both paths.
     Neumf,
+    /// A generator against both paths.
+    Gan,
 }
 
 impl Model {
@@ -139,6 +141,7 @@ impl Model {
             Self::Mf => "mf",
             Self::Mlp => "mlp",
             Self::Neumf => "neumf",
+            Self::Gan => "gan",
         }
     }
 }
@@ -214,7 +217,7 @@ fn training_phase(text: &str) -> Result<TypedPhase, String> {
         (_, Ok(model)) => (TrainingKind::Model, Some(model)),
         _ => {
             return Err(format!(
-                "{kind:?} can't be trained; it is tower, ials, mf, mlp or neumf"
+                "{kind:?} can't be trained; it is tower, ials, mf, mlp, neumf or gan"
             ));
         }
     };
