@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use souk_common::format::Format;
 use souk_common::ids::Digest;
-use souk_common::stack::{GateReport, HitRate, Stack, StackFit};
+use souk_common::stack::{Collapsed, GateReport, HitRate, Stack, StackFit};
 
 use crate::folder::Folder;
 
@@ -29,6 +29,9 @@ pub struct KeptStack {
     pub alone_hits: HitRate,
     /// How together compares; none without federated channels.
     pub gate: Option<GateReport>,
+    /// What the owner is told of channels that no list uses, because they have collapsed; a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collapsed: Vec<String>,
 }
 
 impl KeptStack {
@@ -45,6 +48,7 @@ impl KeptStack {
             newcomers: fit.newcomers.as_ref().map(weights),
             alone_hits: fit.alone_hits,
             gate: fit.gate,
+            collapsed: fit.collapsed.iter().map(Collapsed::words).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Channel, Group, Recency};
+use crate::model::gan::Spread;
 
 /// The same scores, called something else, so that two of a kind can stand in one stack.
 pub struct Renamed {
@@ -40,6 +41,10 @@ impl Channel for Renamed {
 
     fn attributed(&self, history: &[u32], wanted: &[u32]) -> Option<Vec<Vec<(u32, f32)>>> {
         self.inner.attributed(history, wanted)
+    }
+
+    fn spread(&self, histories: &[&[u32]]) -> Option<Spread> {
+        self.inner.spread(histories)
     }
 
     fn score(&self, of: Recency<'_>, out: &mut [f32]) {

@@ -111,7 +111,7 @@ impl Recommender {
         }
     }
 
-    fn items(&self) -> usize {
+    pub(super) fn items(&self) -> usize {
         self.layout
             .block("item.embedding")
             .map_or(0, |block| block.shape[0])

@@ -67,6 +67,7 @@ pub(super) fn good() -> Facts {
             why: "on by shop.toml".into(),
             epsilon: Some(8.0),
             own_catalogue: false,
+            collapsed: Vec::new(),
         }),
         budget: Ok(budget(Some(4.0))),
         next: Ok(Some(NextRound {

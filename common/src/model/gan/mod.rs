@@ -18,9 +18,13 @@
 //! | [`update`] | a customer's step |
 //! | [`collapse`] | whether the generator says the same to everybody |
 
+pub mod collapse;
 mod draw;
 mod generator;
+#[cfg(test)]
+mod tests;
 mod update;
 
+pub use collapse::Spread;
 pub use generator::Generator;
 pub(super) use update::Game;

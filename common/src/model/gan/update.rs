@@ -37,21 +37,32 @@ impl<'m> Game<'m> {
         if model.round() < training.pretrain_rounds {
             (training.reward, training.hard) = (0.0, 0.0);
         }
-        let width = model.layout().width();
-        let probabilities = generator.probabilities(&user[generator.columns(width)], forbidden);
+        let columns = generator.columns(model.layout().width());
+        let probabilities = generator.probabilities(&user[columns], forbidden);
         let count = own.len() * training.draws;
         work::took(probabilities.len() + count);
         let draws = Draws::new(&probabilities, own, training.own_share, count, rng);
+        Some(Self::of(model, (generator, training), (own, forbidden), draws, samples))
+    }
+
+    /// With these `draws`.
+    pub(super) fn of(
+        model: &Loaded,
+        (generator, training): (&'m Generator, GeneratorTraining),
+        (own, forbidden): (&[u32], &[u32]),
+        draws: Draws,
+        samples: &mut Vec<Sample<f32>>,
+    ) -> Self {
         let game = Self {
             generator,
             training,
-            width,
+            width: model.layout().width(),
             own: own.to_vec(),
             forbidden: forbidden.to_vec(),
             draws,
         };
         game.add_samples(samples);
-        Some(game)
+        game
     }
 
     fn add_samples(&self, samples: &mut Vec<Sample<f32>>) {
