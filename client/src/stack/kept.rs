@@ -35,7 +35,8 @@ pub struct KeptStack {
 }
 
 impl KeptStack {
-    pub(super) fn of(key: Digest, fit: &StackFit) -> Self {
+    /// `model` is a collapsed one that would otherwise serve in the stack's place.
+    pub(super) fn of(key: Digest, fit: &StackFit, model: Option<&Collapsed>) -> Self {
         let weights = |stack: &Stack| -> Weights {
             let named = stack.named_weights();
             named.map(|(name, weight)| (name.to_owned(), weight)).collect()
@@ -48,7 +49,11 @@ impl KeptStack {
             newcomers: fit.newcomers.as_ref().map(weights),
             alone_hits: fit.alone_hits,
             gate: fit.gate,
-            collapsed: fit.collapsed.iter().map(Collapsed::words).collect(),
+            collapsed: model
+                .into_iter()
+                .chain(&fit.collapsed)
+                .map(Collapsed::words)
+                .collect(),
         }
     }
 

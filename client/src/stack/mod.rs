@@ -159,7 +159,7 @@ fn fitted(
     };
     let fit = fit(&input, content, federated, SEED, progress)
         .context("no stack can be fitted to this shop's customers")?;
-    let kept = KeptStack::of(sources.key(), &fit);
+    let kept = KeptStack::of(sources.key(), &fit, sources.collapsed.as_ref());
     for told in &kept.collapsed {
         tracing::warn!("{told}");
     }

@@ -295,7 +295,9 @@ impl Loaded {
             let weights = network.gmf_weight.map(|(weights, _)| weights);
             let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
             let cells = query.iter_mut().zip(&user.values).take(network.gmf);
-            cells.enumerate().for_each(|(at, (cell, value))| *cell = value * weight(at));
+            cells
+                .enumerate()
+                .for_each(|(at, (cell, value))| *cell = value * weight(at));
         }
         if let Some(generator) = self.generator().filter(|_| served != Served::Discriminator) {
             let columns = generator.columns(query.len());

@@ -36,7 +36,10 @@ pub fn most_steps(recommender: &Recommender, forbidden: usize) -> u64 {
             let passes = sgd.user_steps.saturating_sub(1) + sgd.local_steps;
             // A generator looks at all items: once for each step of the user's own vector, and to draw.
             let (draws, looks) = match recommender.config().generator() {
-                Some(_) => (own * sgd.generator.unwrap_or_default().draws, 1 + sgd.user_steps.max(1)),
+                Some(_) => (
+                    own * sgd.generator.unwrap_or_default().draws,
+                    1 + sgd.user_steps.max(1),
+                ),
                 None => (0, 0),
             };
             let drawn = own * sgd.negatives + draws;
@@ -71,8 +74,8 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{Catalogue, Item};
-    use crate::model::init::initial_parameters;
     use crate::model::Loaded;
+    use crate::model::init::initial_parameters;
     use crate::rng::{Stream, stream};
 
     const ITEMS: usize = 20_000;
@@ -111,8 +114,14 @@ mod tests {
     #[test]
     fn a_customer_who_has_nearly_everything_takes_no_more_steps_and_random_words_than_the_public_bound() {
         for (kind, train) in [
-            ("mf", "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2\nlocal_steps = 2"),
-            ("mf", "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0\ntrain_recency = 0.5"),
+            (
+                "mf",
+                "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2\nlocal_steps = 2",
+            ),
+            (
+                "mf",
+                "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0\ntrain_recency = 0.5",
+            ),
             ("gan", "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2"),
         ] {
             let model = model(kind, train);

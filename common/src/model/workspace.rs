@@ -285,11 +285,7 @@ impl<F: Real> Workspace<F> {
             if layer == 0 {
                 for (row, pooled) in dense.weight.rows().into_iter().zip(&pooled) {
                     let row = row.to_slice().expect("weights are stored row by row");
-                    add_scaled(
-                        *pooled,
-                        &row[..network.mlp],
-                        &mut self.user_gradient[mlp.clone()],
-                    );
+                    add_scaled(*pooled, &row[..network.mlp], &mut self.user_gradient[mlp.clone()]);
                 }
                 if shared {
                     let out =

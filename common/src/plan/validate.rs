@@ -297,6 +297,92 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_a_gan_are_for_a_gan_have_bounds_and_are_absent_from_other_plans() {
+        let plain = PLAN.replace("TRAIN'", SGD);
+        let gan = plain.replace("kind = 'mf'", "kind = 'gan'");
+        let with = |text: &str, model: &str, train: &str| {
+            text.replace("[train]", &format!("{model}\n[train]"))
+                .replace("[privacy]", &format!("{train}\n[privacy]"))
+        };
+        let written = |text: &str| {
+            let plan = Plan::from_toml(text).expect(text);
+            String::from_utf8(plan.to_bytes()).expect("JSON")
+        };
+        // So digests of plans that were made before there was a generator are what they were.
+        let old = written(&plain);
+        assert!(
+            !old.contains("generator") && !old.contains("discriminator"),
+            "{old}"
+        );
+        let whole = with(
+            &gan,
+            "discriminator = 'mf'\n[model.generator]\ndim = 4\ntemperature = 0.5\nserve = 'generator'",
+            "[train.generator]\ndraws = 2\nown_share = 0.5\nreward = 0.0\nlikelihood = 2.0\nhard = 1.0\npretrain_rounds = 0\nuser_l2 = 0.0",
+        );
+        assert!(written(&whole).contains("\"discriminator\":\"mf\""));
+        assert!(!written(&gan).contains("generator"), "defaults are not written");
+        for (text, said) in [
+            (
+                with(&plain, "discriminator = 'mf'", ""),
+                "model.discriminator is set; it is for kind",
+            ),
+            (
+                with(&plain, "[model.generator]\ndim = 4", ""),
+                "model.generator is set; it is for kind",
+            ),
+            (
+                with(&plain, "", "[train.generator]\ndraws = 4"),
+                "[train.generator]",
+            ),
+            (
+                with(&gan, "discriminator = 'gan'", ""),
+                "model.discriminator is \"gan\"",
+            ),
+            (
+                with(&gan, "[model.generator]\ndim = 0", ""),
+                "model.generator.dim is 0; it may be 1 to 1024",
+            ),
+            (
+                with(&gan, "[model.generator]\ntemperature = 0.001", ""),
+                "temperature is 0.001; it is 0.01 to 100",
+            ),
+            (
+                with(&gan, "[model.generator]\ntemperature = nan", ""),
+                "temperature is NaN",
+            ),
+            (
+                with(&gan, "", "[train.generator]\ndraws = 0"),
+                "train.generator.draws",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nown_share = 1.0"),
+                "train.generator.own_share",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nhard = 1.5"),
+                "train.generator.hard",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nreward = inf"),
+                "train.generator.reward",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nlikelihood = -1.0"),
+                "train.generator.likelihood",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nuser_l2 = nan"),
+                "train.generator.user_l2",
+            ),
+            (with(&gan, "", "local_steps = 2"), "train.local_steps"),
+            (gan.replace(SGD, IALS), "\"sgd\" unless model.kind"),
+        ] {
+            let refused = refusal(&text);
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
+    }
+
+    #[test]
     fn updates_that_would_leave_after_the_deadline_are_refused_with_both_numbers() {
         let plan = PLAN.replace("TRAIN'", IALS);
         let with = |after: &str, masking: &str| {

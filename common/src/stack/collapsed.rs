@@ -14,6 +14,24 @@ pub struct Collapsed {
 }
 
 impl Collapsed {
+    /// Whether `channel` has collapsed; `spread` tells how different the lists of customers with some items are.
+    pub fn of(
+        channel: &str,
+        spread: impl FnOnce(&[&[u32]]) -> Option<Spread>,
+        train: &Dataset,
+    ) -> Option<Self> {
+        let histories: Vec<&[u32]> = train
+            .histories
+            .iter()
+            .map(|history| history.items.as_slice())
+            .collect();
+        let spread = spread(&histories).filter(Spread::is_collapsed)?;
+        Some(Self {
+            channel: channel.to_owned(),
+            spread,
+        })
+    }
+
     /// In words, with what to do.
     pub fn words(&self) -> String {
         let Spread { lists, items, bought } = self.spread;
@@ -28,18 +46,10 @@ impl Collapsed {
 
 /// The channels that can be used, and those that have collapsed.
 pub(super) fn apart(channels: &Channels, train: &Dataset) -> (Channels, Vec<Collapsed>) {
-    let histories: Vec<&[u32]> = train
-        .histories
-        .iter()
-        .map(|history| history.items.as_slice())
-        .collect();
     let (mut used, mut collapsed) = (Channels::new(), Vec::new());
     for channel in channels {
-        match channel.spread(&histories).filter(Spread::is_collapsed) {
-            Some(spread) => collapsed.push(Collapsed {
-                channel: channel.name().to_owned(),
-                spread,
-            }),
+        match Collapsed::of(channel.name(), |histories| channel.spread(histories), train) {
+            Some(found) => collapsed.push(found),
             None => used.push(channel.clone()),
         }
     }

@@ -201,7 +201,7 @@ fn main_directions(table: &[f32], width: usize, wanted: usize) -> Vec<Vec<f64>> 
 mod tests {
     use super::*;
     use crate::catalogue::Item;
-    use crate::model::config::{Activation, ModelKind};
+    use crate::model::config::{Activation, GeneratorConfig, ModelKind};
 
     fn catalogue(ids: &[(&str, &str)]) -> Catalogue {
         let items = ids.iter().map(|(id, category)| Item {
@@ -336,7 +336,29 @@ mod tests {
         let values = numbered(shape(&mf));
         let base = vec![-1.0; shape(&neumf).layout().len()];
         let (params, notes) = transferred((shape(&mf), &values), (shape(&neumf), base), &map);
-        // Both paths have them.
+        // Both paths have them, and so has a generator behind them; on the way back they are the dot product's again.
+        let gan = ModelConfig {
+            discriminator: Some(ModelKind::Mlp),
+            generator: Some(GeneratorConfig {
+                dim: 4,
+                ..GeneratorConfig::default()
+            }),
+            ..model(ModelKind::Gan, 3, 3)
+        };
+        let base = vec![-1.0; shape(&gan).layout().len()];
+        let (in_gan, told) = transferred((shape(&mf), &values), (shape(&gan), base), &map);
+        assert_eq!(in_gan[..7], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, -1.0]);
+        assert!(
+            told[0].contains("generator: 3 columns, and 1 new ones"),
+            "{told:?}"
+        );
+        let only = ModelConfig {
+            discriminator: Some(ModelKind::Mf),
+            ..gan.clone()
+        };
+        let base = vec![-1.0; shape(&only).layout().len()];
+        let (kept, _) = transferred((shape(&gan), &in_gan), (shape(&only), base), &map);
+        assert_eq!(kept[..7], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, -1.0]);
         assert_eq!(params[..6], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
         assert!(notes[0].starts_with("begun anew: tower.0.weight"), "{notes:?}");
         let tower = shape(&neumf).layout();

@@ -77,6 +77,9 @@ pub struct EvaluateArgs {
     /// twentieth of it; ials, mf, mlp, neumf and gan are the examples' models, which start from what was released.
     #[arg(long, value_name = "KIND=ROUNDS:SHARE", value_parser = training_phase, requires = "stack")]
     training: Vec<TypedPhase>,
+    /// Only what was trained, by itself: no stack is fitted, which takes most of the time.
+    #[arg(long, requires = "training", conflicts_with_all = ["quick", "no_training"])]
+    trained_alone: bool,
     /// Releases alone.
     #[arg(long, requires = "stack", conflicts_with = "training")]
     no_training: bool,

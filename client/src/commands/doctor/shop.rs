@@ -101,7 +101,10 @@ pub(super) fn look_at_lists((folder, ..): &Shop, now: Timestamp, out: &Sender<Ch
     let fits = !next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(no_room));
     say("plan", next.and_then(plan).map(Finding::good));
     say("budget", budget_left(folder, fits, now));
-    say("lists", lists(folder, now).map(|text| with_collapsed(folder, text)));
+    say(
+        "lists",
+        lists(folder, now).map(|text| with_collapsed(folder, text)),
+    );
 }
 
 /// Of a shop without a federation.

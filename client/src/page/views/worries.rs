@@ -156,7 +156,12 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
     let collapsed = facts.gain.iter().flat_map(|gain| &gain.collapsed);
     let collapsed: Vec<String> = collapsed.cloned().collect();
     if !collapsed.is_empty() {
-        worry("collapsed", Place::Gain, words.worry_collapsed.to_owned(), collapsed);
+        worry(
+            "collapsed",
+            Place::Gain,
+            words.worry_collapsed.to_owned(),
+            collapsed,
+        );
     }
     if let Err(reason) = &facts.uploads {
         worry(

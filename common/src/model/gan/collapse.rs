@@ -33,7 +33,11 @@ impl Loaded {
     /// [`MOST_LISTS`] are looked at, evenly apart.
     pub fn spread(&self, histories: &[&[u32]]) -> Option<Spread> {
         let generator = self.generator()?;
-        let known: Vec<&[u32]> = histories.iter().copied().filter(|items| !items.is_empty()).collect();
+        let known: Vec<&[u32]> = histories
+            .iter()
+            .copied()
+            .filter(|items| !items.is_empty())
+            .collect();
         let every = known.len().div_ceil(MOST_LISTS).max(1);
         let customers: Vec<&[u32]> = known.into_iter().step_by(every).collect();
         if customers.is_empty() {
@@ -78,7 +82,10 @@ fn perplexity<'a>(items: impl Iterator<Item = &'a u32>, catalogue: usize) -> f64
         counts[*item as usize] += 1.0;
         all += 1.0;
     }
-    let shares = counts.iter().filter(|count| **count > 0.0).map(|count| count / all);
+    let shares = counts
+        .iter()
+        .filter(|count| **count > 0.0)
+        .map(|count| count / all);
     libm::exp(-shares.map(|share| share * libm::log(share)).sum::<f64>())
 }
 

@@ -60,7 +60,9 @@ impl Draws {
         }
         for _ in 0..count {
             let at = rng.random_range(0.0..total);
-            let item = cumulative.partition_point(|until| *until <= at).min(mixture.len() - 1);
+            let item = cumulative
+                .partition_point(|until| *until <= at)
+                .min(mixture.len() - 1);
             drawn.items.push(item as u32);
             drawn.weights.push(f64::from(probabilities[item]) / mixture[item]);
         }
@@ -75,7 +77,11 @@ impl Draws {
             return vec![0.0; self.weights.len()];
         }
         let weighted = self.weights.iter().zip(rewards);
-        let baseline = weighted.clone().map(|(weight, reward)| weight * reward).sum::<f64>() / total;
+        let baseline = weighted
+            .clone()
+            .map(|(weight, reward)| weight * reward)
+            .sum::<f64>()
+            / total;
         let scale = total / (count * (count - 1.0));
         weighted
             .map(|(weight, reward)| scale * weight * (reward - baseline))

@@ -54,7 +54,13 @@ impl Generator {
     pub(super) fn probabilities(&self, user: &[f32], forbidden: &[u32]) -> Vec<f32> {
         let mut values = self.logits(user);
         // Products of finite numbers may have grown beyond all numbers.
-        let finite = |logit: f32| if logit.is_nan() { 0.0 } else { logit.clamp(-1e30, 1e30) };
+        let finite = |logit: f32| {
+            if logit.is_nan() {
+                0.0
+            } else {
+                logit.clamp(-1e30, 1e30)
+            }
+        };
         values.iter_mut().for_each(|value| *value = finite(*value));
         for item in forbidden {
             values[*item as usize] = f32::NEG_INFINITY;

@@ -37,7 +37,11 @@ const REWARDS: [f64; 6] = [-0.6, 0.9, 0.1, -0.2, 0.7, 0.5];
 
 /// d/d logit_j of sum_i G_i r_i = G_j (r_j - sum_i G_i r_i).
 fn exact() -> Vec<f64> {
-    let mean: f64 = PROBABILITIES.iter().zip(REWARDS).map(|(g, r)| f64::from(*g) * r).sum();
+    let mean: f64 = PROBABILITIES
+        .iter()
+        .zip(REWARDS)
+        .map(|(g, r)| f64::from(*g) * r)
+        .sum();
     let of = |(g, r): (&f32, f64)| f64::from(*g) * (r - mean);
     PROBABILITIES.iter().zip(REWARDS).map(of).collect()
 }
@@ -68,9 +72,15 @@ fn the_policy_gradient_is_unbiased_at_every_share_of_own_items_and_adds_up_to_no
             let mean = sums[at] / TIMES as f64;
             let error = ((squares[at] / TIMES as f64 - mean * mean) / TIMES as f64).sqrt();
             // Of eighteen figures one is beyond 4.5 errors once in 8,000 seeds.
-            assert!((mean - exact).abs() < 4.5 * error, "{own_share}, {at}: {mean} +- {error}, exactly {exact}");
+            assert!(
+                (mean - exact).abs() < 4.5 * error,
+                "{own_share}, {at}: {mean} +- {error}, exactly {exact}"
+            );
             let share = shares[at] / TIMES as f64;
-            assert!((share - f64::from(PROBABILITIES[at])).abs() < 0.006, "{own_share}, {at}: {share}");
+            assert!(
+                (share - f64::from(PROBABILITIES[at])).abs() < 0.006,
+                "{own_share}, {at}: {share}"
+            );
         }
     }
 }
@@ -83,8 +93,13 @@ fn importance_weights_are_bounded_by_the_share_that_the_generator_draws() {
     let (least, most) = draws
         .weights
         .iter()
-        .fold((f64::MAX, 0.0f64), |(least, most), weight| (least.min(*weight), most.max(*weight)));
-    assert!(most <= 1.0 / 0.75 + 1e-12 && least > 0.0 && least < 1.0, "{least} to {most}");
+        .fold((f64::MAX, 0.0f64), |(least, most), weight| {
+            (least.min(*weight), most.max(*weight))
+        });
+    assert!(
+        most <= 1.0 / 0.75 + 1e-12 && least > 0.0 && least < 1.0,
+        "{least} to {most}"
+    );
     // Nothing can be drawn where everything is forbidden, and nothing compared with one draw.
     let none = Draws::new(&[0.0; 3], &[1], 0.5, 4, &mut rng);
     assert!(none.items.is_empty() && none.policy_gradient(&[]).is_empty());
@@ -94,7 +109,11 @@ fn importance_weights_are_bounded_by_the_share_that_the_generator_draws() {
 
 #[test]
 fn an_update_names_what_was_bought_or_drawn_and_never_what_is_forbidden() {
-    let model = loaded(400, "gmf_dim = 3\nmlp_dim = 2\ntower = [4]\n[generator]\ndim = 5", "negatives = 2");
+    let model = loaded(
+        400,
+        "gmf_dim = 3\nmlp_dim = 2\ntower = [4]\n[generator]\ndim = 5",
+        "negatives = 2",
+    );
     let forbidden: Vec<u32> = (300..400).collect();
     let own = [7, 250, 3, 299];
     let (update, user) = model.user_update(&history(&own), None, &forbidden, &mut stream(1, "user"));
@@ -104,14 +123,27 @@ fn an_update_names_what_was_bought_or_drawn_and_never_what_is_forbidden() {
     };
     let touched: Vec<usize> = ranges.iter().cloned().flatten().collect();
     assert_eq!(touched.len(), values.len());
-    let items: std::collections::BTreeSet<usize> =
-        touched.iter().filter(|at| **at < 4000).map(|at| at / 10).collect();
+    let items: std::collections::BTreeSet<usize> = touched
+        .iter()
+        .filter(|at| **at < 4000)
+        .map(|at| at / 10)
+        .collect();
     // Four own items, eight uniform negatives and sixteen draws.
-    assert!(items.len() <= 4 + 8 + 16 && items.iter().all(|item| *item < 300), "{items:?}");
-    let of = |item: usize, column: usize| values[touched.iter().position(|at| *at == item * 10 + column).unwrap()];
+    assert!(
+        items.len() <= 4 + 8 + 16 && items.iter().all(|item| *item < 300),
+        "{items:?}"
+    );
+    let of =
+        |item: usize, column: usize| values[touched.iter().position(|at| *at == item * 10 + column).unwrap()];
     for item in own {
-        assert!((5..10).any(|column| of(item as usize, column) != 0.0), "the generator's columns of {item}");
-        assert!((0..5).any(|column| of(item as usize, column) != 0.0), "the discriminator's of {item}");
+        assert!(
+            (5..10).any(|column| of(item as usize, column) != 0.0),
+            "the generator's columns of {item}"
+        );
+        assert!(
+            (0..5).any(|column| of(item as usize, column) != 0.0),
+            "the discriminator's of {item}"
+        );
     }
 }
 
@@ -123,15 +155,29 @@ fn steps_along_the_updates_raise_likelihood_and_reward() {
     let judged = |model: &Loaded, user: &UserVector| -> (f64, f64) {
         let generator = model.generator().unwrap();
         let probabilities = generator.probabilities(&user.values[columns.clone()], &[]);
-        let likelihood = history.items.iter().map(|item| f64::from(probabilities[*item as usize]).ln());
+        let likelihood = history
+            .items
+            .iter()
+            .map(|item| f64::from(probabilities[*item as usize]).ln());
         let scores = model.score_all(user);
         let logits = generator.logits(&user.values[columns.clone()]);
         // Both together serve: less the generator's, the discriminator's are left.
-        let rewards = scores.iter().zip(&logits).map(|(both, own)| 2.0 * sigmoid(f64::from(both - own)) - 1.0);
-        (likelihood.sum(), rewards.zip(&probabilities).map(|(reward, g)| reward * f64::from(*g)).sum())
+        let rewards = scores
+            .iter()
+            .zip(&logits)
+            .map(|(both, own)| 2.0 * sigmoid(f64::from(both - own)) - 1.0);
+        (
+            likelihood.sum(),
+            rewards
+                .zip(&probabilities)
+                .map(|(reward, g)| reward * f64::from(*g))
+                .sum(),
+        )
     };
     for (only, which) in [("reward = 0.0", 0), ("likelihood = 0.0\nreward = 25.0", 1)] {
-        let train = format!("solver = 'sgd'\nlearning_rate = 0.02\nfit_steps = 60\n[generator]\ndraws = 40\nhard = 0.0\n{only}");
+        let train = format!(
+            "solver = 'sgd'\nlearning_rate = 0.02\nfit_steps = 60\n[generator]\ndraws = 40\nhard = 0.0\n{only}"
+        );
         let recommender = Recommender::new(model.config(), &toml::from_str(&train).unwrap(), &catalogue(60));
         let user = model.fit_user(&history, None, &[], &mut stream(2, "fit"));
         let mut params = model.params().to_vec();
@@ -143,7 +189,9 @@ fn steps_along_the_updates_raise_likelihood_and_reward() {
                 panic!("sgd's updates are sparse")
             };
             // Of the generator alone: the discriminator stays what it is judged by.
-            let own = |at: &usize| *at < model.layout().dense_start() - 60 && columns.contains(&(at % model.layout().width()));
+            let own = |at: &usize| {
+                *at < model.layout().dense_start() - 60 && columns.contains(&(at % model.layout().width()))
+            };
             let changes = ranges.into_iter().flatten().zip(values).filter(|(at, _)| own(at));
             changes.for_each(|(at, value)| params[at] += value);
         }
@@ -155,8 +203,13 @@ fn steps_along_the_updates_raise_likelihood_and_reward() {
 
 #[test]
 fn before_the_game_begins_negatives_are_uniform_and_nothing_is_rewarded() {
-    let settings = "negatives = 3\n[generator]\nhard = 1.0\nreward = 9.0\nlikelihood = 0.0\npretrain_rounds = 4";
-    let model = loaded(80, "gmf_dim = 3\nmlp_dim = 2\ntower = [4]\n[generator]\ndim = 2", settings);
+    let settings =
+        "negatives = 3\n[generator]\nhard = 1.0\nreward = 9.0\nlikelihood = 0.0\npretrain_rounds = 4";
+    let model = loaded(
+        80,
+        "gmf_dim = 3\nmlp_dim = 2\ntower = [4]\n[generator]\ndim = 2",
+        settings,
+    );
     let columns = 5..7;
     let moved = |round: u64| -> f32 {
         let model = model.clone().in_round(round, 10);
@@ -210,21 +263,43 @@ fn what_serves_is_the_generator_the_discriminator_or_their_sum_and_products_are_
         let all = model.score_all(&user);
         let mut rows: Vec<u32> = (0..300).filter(|row| row % 3 != 0).collect();
         rows.sort_by(|a, b| all[*b as usize].total_cmp(&all[*a as usize]));
-        assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), rows[..12], "{serve} {kind}");
-        assert!(found.iter().all(|(row, score)| (score - all[*row as usize]).abs() < 1e-4), "{serve} {kind}");
+        assert_eq!(
+            found.iter().map(|(row, _)| *row).collect::<Vec<_>>(),
+            rows[..12],
+            "{serve} {kind}"
+        );
+        assert!(
+            found
+                .iter()
+                .all(|(row, score)| (score - all[*row as usize]).abs() < 1e-4),
+            "{serve} {kind}"
+        );
     }
 }
 
 #[test]
 fn a_generator_without_anything_to_tell_items_apart_by_has_collapsed_and_a_fitted_one_has_not() {
-    let model = loaded(200, "gmf_dim = 2\nmlp_dim = 2\ntower = [2]\n[generator]\ndim = 8", "fit_steps = 40");
-    let customers: Vec<Vec<u32>> = (0..40u32).map(|user| (0..5).map(|at| (user * 5 + at) % 200).collect()).collect();
+    let model = loaded(
+        200,
+        "gmf_dim = 2\nmlp_dim = 2\ntower = [2]\n[generator]\ndim = 8",
+        "fit_steps = 40",
+    );
+    let customers: Vec<Vec<u32>> = (0..40u32)
+        .map(|user| (0..5).map(|at| (user * 5 + at) % 200).collect())
+        .collect();
     let histories: Vec<&[u32]> = customers.iter().map(Vec::as_slice).collect();
     let spread = |params: Vec<f32>, histories: &[&[u32]]| {
-        model.recommender().load(params).spread(histories).expect("a generator and customers")
+        model
+            .recommender()
+            .load(params)
+            .spread(histories)
+            .expect("a generator and customers")
     };
     let good = spread(model.params().to_vec(), &histories);
-    assert!(!good.is_collapsed() && good.lists == 40 && good.items > 60.0, "{good:?}");
+    assert!(
+        !good.is_collapsed() && good.lists == 40 && good.items > 60.0,
+        "{good:?}"
+    );
     assert!((good.bought - 200.0).abs() < 1e-6, "{good:?}");
     let width = model.layout().width();
     let with_rows = |of: fn(usize, usize) -> f32| {
@@ -238,23 +313,40 @@ fn a_generator_without_anything_to_tell_items_apart_by_has_collapsed_and_a_fitte
     };
     // All alike; and ten items that are far from all others, whoever asks.
     let alike = spread(with_rows(|_, _| 0.4), &histories);
-    assert!(alike.is_collapsed() && (alike.items - 10.0).abs() < 1e-9, "{alike:?}");
+    assert!(
+        alike.is_collapsed() && (alike.items - 10.0).abs() < 1e-9,
+        "{alike:?}"
+    );
     let beyond = spread(with_rows(|_, _| f32::MAX), &histories);
     assert!(beyond.is_collapsed(), "{beyond:?}");
     // Of few customers nothing is said.
     assert!(!spread(with_rows(|_, _| 0.4), &histories[..19]).is_collapsed());
     assert_eq!(model.spread(&[&[]]), None);
-    let plain = Recommender::new(&toml::from_str("kind = 'mf'").unwrap(), model.recommender().train(), &catalogue(3));
-    assert_eq!(plain.load(vec![0.0; plain.layout().len()]).spread(&histories), None);
+    let plain = Recommender::new(
+        &toml::from_str("kind = 'mf'").unwrap(),
+        model.recommender().train(),
+        &catalogue(3),
+    );
+    assert_eq!(
+        plain.load(vec![0.0; plain.layout().len()]).spread(&histories),
+        None
+    );
 }
 
 #[test]
 fn a_customer_with_nearly_everything_is_trained_on_the_latest_items_alone() {
-    let model = loaded(3000, "gmf_dim = 2\nmlp_dim = 2\ntower = [2]\n[generator]\ndim = 2", "negatives = 1");
+    let model = loaded(
+        3000,
+        "gmf_dim = 2\nmlp_dim = 2\ntower = [2]\n[generator]\ndim = 2",
+        "negatives = 1",
+    );
     let all: Vec<u32> = (0..3000).collect();
     let (_, words) = {
         let mut rng = stream(1, "all");
-        (model.user_update(&history(&all), None, &[], &mut rng), rng.get_word_pos())
+        (
+            model.user_update(&history(&all), None, &[], &mut rng),
+            rng.get_word_pos(),
+        )
     };
     let mut rng = stream(1, "cap");
     model.user_update(&history(&all[..MOST_ITEMS]), None, &[], &mut rng);

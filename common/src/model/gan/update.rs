@@ -42,7 +42,13 @@ impl<'m> Game<'m> {
         let count = own.len() * training.draws;
         work::took(probabilities.len() + count);
         let draws = Draws::new(&probabilities, own, training.own_share, count, rng);
-        Some(Self::of(model, (generator, training), (own, forbidden), draws, samples))
+        Some(Self::of(
+            model,
+            (generator, training),
+            (own, forbidden),
+            draws,
+            samples,
+        ))
     }
 
     /// With these `draws`.
@@ -72,8 +78,14 @@ impl<'m> Game<'m> {
         let hard = self.draws.items.iter().filter(|item| !is_own(item)).count();
         let uniform: f32 = samples.iter().map(|sample| sample.negative).sum();
         // Of a customer with everything there is nothing to tell apart.
-        let part = if hard > 0 && uniform > 0.0 { self.training.hard as f32 } else { 0.0 };
-        samples.iter_mut().for_each(|sample| sample.negative *= 1.0 - part);
+        let part = if hard > 0 && uniform > 0.0 {
+            self.training.hard as f32
+        } else {
+            0.0
+        };
+        samples
+            .iter_mut()
+            .for_each(|sample| sample.negative *= 1.0 - part);
         let weight = part * uniform / hard.max(1) as f32;
         samples.extend(self.draws.items.iter().map(|item| Sample {
             item: *item,
@@ -107,7 +119,9 @@ impl<'m> Game<'m> {
     /// Adds the exact gradient of the likelihood alone, by the user's vector.
     pub(in crate::model) fn add_likelihood(&self, gradient: &mut [f32], user: &[f32]) {
         let columns = self.generator.columns(self.width);
-        let probabilities = self.generator.probabilities(&user[columns.clone()], &self.forbidden);
+        let probabilities = self
+            .generator
+            .probabilities(&user[columns.clone()], &self.forbidden);
         work::took(probabilities.len());
         self.generator.add_likelihood_gradient(
             &probabilities,

@@ -80,7 +80,11 @@ fn check(vectors: &Vectors, case: &Case) {
     let own = &vectors.own;
     let weight = |item: &u32| {
         let g = f64::from(probabilities[*item as usize]);
-        let bought = if own.contains(item) { 1.0 / own.len() as f64 } else { 0.0 };
+        let bought = if own.contains(item) {
+            1.0 / own.len() as f64
+        } else {
+            0.0
+        };
         g / ((1.0 - vectors.own_share) * g + vectors.own_share * bought)
     };
     let draws = Draws {
@@ -96,7 +100,11 @@ fn check(vectors: &Vectors, case: &Case) {
         negative: 1.0 - positive,
     };
     let bought = own.iter().map(|item| sample(item, 1.0));
-    let mut samples = per_item(bought.chain(vectors.uniform.iter().map(|item| sample(item, 0.0))).collect());
+    let mut samples = per_item(
+        bought
+            .chain(vectors.uniform.iter().map(|item| sample(item, 0.0)))
+            .collect(),
+    );
     let training = GeneratorTraining {
         reward: vectors.reward,
         likelihood: vectors.likelihood,
@@ -104,22 +112,47 @@ fn check(vectors: &Vectors, case: &Case) {
         own_share: vectors.own_share,
         ..GeneratorTraining::default()
     };
-    let game = Game::of(&model, (generator, training), (own, &[]), draws.clone(), &mut samples);
+    let game = Game::of(
+        &model,
+        (generator, training),
+        (own, &[]),
+        draws.clone(),
+        &mut samples,
+    );
     for sample in &samples {
         let expected = case.negative[sample.item as usize];
-        assert_close(f64::from(sample.negative), expected, &format!("{kind}: negative {}", sample.item));
+        assert_close(
+            f64::from(sample.negative),
+            expected,
+            &format!("{kind}: negative {}", sample.item),
+        );
     }
     let mut workspace = Workspace::new();
     let mut local = Local::new(&model, &samples);
     local.gradients(&mut workspace, &user);
-    let at = |item: &u32| samples.iter().position(|sample| sample.item == *item).expect("drawn");
+    let at = |item: &u32| {
+        samples
+            .iter()
+            .position(|sample| sample.item == *item)
+            .expect("drawn")
+    };
     let reward = |item: &u32| 2.0 / (1.0 + (-f64::from(workspace.logits()[at(item)])).exp()) - 1.0;
     let rewards: Vec<f64> = vectors.drawn.iter().map(reward).collect();
-    for (at, (got, expected)) in draws.policy_gradient(&rewards).iter().zip(&case.policy).enumerate() {
+    for (at, (got, expected)) in draws
+        .policy_gradient(&rewards)
+        .iter()
+        .zip(&case.policy)
+        .enumerate()
+    {
         assert_close(*got, *expected, &format!("{kind}: c {at}"));
     }
     game.add_gradients(&mut workspace, &samples, &user);
-    for (at, (got, expected)) in workspace.user_gradient.iter().zip(&case.user_gradient).enumerate() {
+    for (at, (got, expected)) in workspace
+        .user_gradient
+        .iter()
+        .zip(&case.user_gradient)
+        .enumerate()
+    {
         assert_close(f64::from(*got), *expected, &format!("{kind}: user {at}"));
     }
     // One step of size one: the change is minus the gradient, and nothing where nothing was drawn.
