@@ -121,7 +121,13 @@ fn the_page_of_plans_has_every_key() {
             (common("plan/mod.rs"), &plan),
             (
                 common("model/config.rs"),
-                &["ModelConfig", "IalsConfig", "SgdConfig"],
+                &[
+                    "ModelConfig",
+                    "GeneratorConfig",
+                    "IalsConfig",
+                    "SgdConfig",
+                    "GeneratorTraining",
+                ],
             ),
             (common("release/schedule.rs"), &["ReleaseShare"]),
             (common("training/phases.rs"), &["TrainingPhase"]),

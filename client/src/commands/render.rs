@@ -88,6 +88,9 @@ pub(crate) fn gain(gain: &Gain) -> String {
         ServedBy::Alone | ServedBy::Model => "not used",
     };
     let _ = write!(text, "\nwhat all shops released is {used}: {}", gain.why);
+    for told in &gain.collapsed {
+        let _ = write!(text, "\n{}", printable(told));
+    }
     if gain.own_catalogue {
         let _ = write!(text, "\n{}", OWN_CATALOGUE.trim_end());
     }
@@ -412,6 +415,7 @@ mod tests {
             why: "on by shop.toml".into(),
             epsilon: Some(8.0),
             own_catalogue: false,
+            collapsed: Vec::new(),
         };
         assert_eq!(
             gain(&both),
@@ -429,6 +433,14 @@ mod tests {
         assert!(
             text.contains("4,078 customers, +- 0.7") && text.contains("is not used"),
             "{text}"
+        );
+        let told = gain(&Gain {
+            collapsed: vec!["the generator of channel \"model\" has collapsed".into()],
+            ..alone
+        });
+        assert_eq!(
+            told.lines().last(),
+            Some("the generator of channel \"model\" has collapsed")
         );
     }
 

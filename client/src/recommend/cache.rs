@@ -10,6 +10,7 @@ use souk_common::ids::Digest;
 use souk_common::learned::{Learned, Learner};
 use souk_common::model::{Loaded, Recommender};
 use souk_common::round::statements::Manifest;
+use souk_common::stack::Collapsed;
 
 use crate::config::ShopConfig;
 use crate::folder::Folder;
@@ -25,6 +26,8 @@ use crate::store::{Store, blobs_of};
 pub struct ShelfCache {
     published: Option<(Digest, Published)>,
     data: Option<(Digest, DataVersion, ReadData)>,
+    /// Of which model and data, and whether that model has collapsed for them.
+    collapsed: Option<(Digest, Digest, Option<Collapsed>)>,
 }
 
 #[derive(Clone)]
@@ -71,6 +74,7 @@ impl ShelfCache {
         let served = store.map(Store::served_model).transpose()?.flatten();
         let serving = store.map(|store| Serving::of(folder, store)).transpose()?;
         let published = served
+            .as_ref()
             .map(|served| self.published(folder, &served.manifest))
             .transpose()?;
         let federations = match &published {
@@ -92,25 +96,46 @@ impl ShelfCache {
                 Some((own, digest))
             })
             .context("there is no catalogue")?;
+        let model_hash = served.map(|served| served.manifest.model);
         let (model, release) = match published.map(|(published, _)| published.says) {
             Some(Says::Model(model)) => (Some(model), None),
             Some(Says::Release(release)) => (None, Some(release)),
             None => (None, None),
         };
+        let collapsed = model
+            .as_deref()
+            .zip(model_hash)
+            .and_then(|(model, hash)| self.collapsed((model, hash), (&data.dataset, data.digest)));
         let sources = Sources {
             catalogue,
             catalogue_digest,
             dataset: data.dataset,
             data_digest: data.digest,
             release,
+            collapsed,
         };
         Ok(ListSources {
-            sources,
             own_names: data.own_names,
             own_catalogue,
-            model,
+            model: model.filter(|_| sources.collapsed.is_none()),
+            sources,
             serving: serving.unwrap_or_default(),
         })
+    }
+
+    /// Whether a model has collapsed, by the shop's customers.
+    fn collapsed(
+        &mut self,
+        (model, hash): (&Loaded, Digest),
+        (dataset, digest): (&Dataset, Digest),
+    ) -> Option<Collapsed> {
+        match &self.collapsed {
+            Some((of, by, found)) if (*of, *by) == (hash, digest) => found.clone(),
+            _ => {
+                let found = Collapsed::of("model", |histories| model.spread(histories), dataset);
+                self.collapsed.insert((hash, digest, found)).2.clone()
+            }
+        }
     }
 
     fn published(&mut self, folder: &Folder, manifest: &Manifest) -> anyhow::Result<(Published, Digest)> {

@@ -32,6 +32,9 @@ pub struct Gain {
     pub epsilon: Option<f64>,
     /// Whether items are those of the shop's own files, since no catalogue has come from the federation yet.
     pub own_catalogue: bool,
+    /// Channels that no list uses, because they have collapsed; a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collapsed: Vec<String>,
 }
 
 impl ShopStack {
@@ -49,6 +52,7 @@ impl ShopStack {
             why: self.why(wish),
             epsilon: self.epsilon,
             own_catalogue,
+            collapsed: kept.collapsed.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use souk_common::format::Format;
 use souk_common::ids::Digest;
-use souk_common::stack::{GateReport, HitRate, Stack, StackFit};
+use souk_common::stack::{Collapsed, GateReport, HitRate, Stack, StackFit};
 
 use crate::folder::Folder;
 
@@ -29,10 +29,14 @@ pub struct KeptStack {
     pub alone_hits: HitRate,
     /// How together compares; none without federated channels.
     pub gate: Option<GateReport>,
+    /// What the owner is told of channels that no list uses, because they have collapsed; a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collapsed: Vec<String>,
 }
 
 impl KeptStack {
-    pub(super) fn of(key: Digest, fit: &StackFit) -> Self {
+    /// `model` is a collapsed one that would otherwise serve in the stack's place.
+    pub(super) fn of(key: Digest, fit: &StackFit, model: Option<&Collapsed>) -> Self {
         let weights = |stack: &Stack| -> Weights {
             let named = stack.named_weights();
             named.map(|(name, weight)| (name.to_owned(), weight)).collect()
@@ -45,6 +49,11 @@ impl KeptStack {
             newcomers: fit.newcomers.as_ref().map(weights),
             alone_hits: fit.alone_hits,
             gate: fit.gate,
+            collapsed: model
+                .into_iter()
+                .chain(&fit.collapsed)
+                .map(Collapsed::words)
+                .collect(),
         }
     }
 

@@ -189,7 +189,11 @@ fn fitted(
     };
     let fit = fit(&input, content, federated, SEED, progress)
         .context("no stack can be fitted to this shop's customers")?;
-    Ok(KeptStack::of(sources.key(), &fit))
+    let kept = KeptStack::of(sources.key(), &fit, sources.collapsed.as_ref());
+    for told in &kept.collapsed {
+        tracing::warn!("{told}");
+    }
+    Ok(kept)
 }
 
 /// Histories without their latest items, and these; a history of one item keeps it and has none to validate on.

@@ -11,6 +11,7 @@ use souk_common::ids::Digest;
 use souk_common::learned::{Learner, Releases};
 use souk_common::params::SamplingRate;
 use souk_common::plan::Plan;
+use souk_common::stack::Collapsed;
 
 /// What a stack is fitted to.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Sources {
     pub data_digest: Digest,
     /// The last release; none before the first.
     pub release: Option<Arc<Release>>,
+    /// A trained model that would make the lists in place of a stack, had its generator not collapsed.
+    pub collapsed: Option<Collapsed>,
 }
 
 /// What the rounds of a plan of releases have published.
@@ -44,6 +47,9 @@ impl Sources {
             release.learner.channels_digest(&release.releases)
         });
         let mut bytes = RECIPE.to_vec();
+        if let Some(collapsed) = &self.collapsed {
+            bytes.extend(collapsed.words().bytes());
+        }
         for digest in [self.data_digest, self.catalogue_digest, release] {
             bytes.extend(digest.0);
         }

@@ -7,6 +7,10 @@ use souk_common::plan::Plan;
 use souk_common::release::popularity::contribution;
 use souk_common::release::{NoisedSum, PublicParameters, ReleaseKind, Released, for_release};
 use souk_common::rng::stream;
+use souk_common::stack::Collapsed;
+use souk_common::training::optimiser::OptimiserState;
+use souk_common::training::phases::TrainingKind;
+use souk_common::training::trained::Trained;
 use souk_common::update::UpdateValues;
 
 use super::sources::{Release, digest_of};
@@ -53,6 +57,7 @@ fn sources(customers: usize, described: bool) -> Sources {
         data_digest: digest_of(&dataset),
         dataset: Arc::new(dataset),
         release: None,
+        collapsed: None,
     }
 }
 
@@ -245,4 +250,83 @@ fn the_same_holds_for_a_larger_shop() {
         "score falls by {named:.3} without the named items, by {others:.3} without others"
     ));
     assert!(named > 0.5 && named > 2.0 * others.max(0.0), "{named} {others}");
+}
+
+/// As [`released`], and a `gan` behind it with these parameters.
+fn trained(sources: &Sources, params: impl Fn(usize) -> Vec<f32>) -> Arc<Release> {
+    let before = released(sources, 1.0);
+    let plan = Plan::from_toml(
+        "name = 'r'\n[privacy]\nnoise_multiplier = 1.0\n[cohort]\nquorum = 1\n[[release]]\nkind = 'popularity'\nshare = 0.5\n\
+         [[training]]\nkind = 'model'\nrounds = 1\nshare = 0.5\n[model]\nkind = 'gan'\ndiscriminator = 'mf'\ngmf_dim = 2\n\
+         [model.generator]\ndim = 4\n[train]\nsolver = 'sgd'\nfit_steps = 20\n[server]\noptimiser = 'plain'\nlearning_rate = 1.0\n\
+         [[shops]]\nname = 'a'\ndeclared_users = 40\n",
+    );
+    let learner = Learner::new(&plan.unwrap(), &sources.catalogue);
+    let params = params(learner.recommender().unwrap().layout().len());
+    let trained = Trained {
+        kind: TrainingKind::Model,
+        params,
+        state: OptimiserState {
+            steps: 1,
+            ..OptimiserState::default()
+        },
+        sum: None,
+    };
+    Arc::new(Release {
+        learner,
+        releases: Releases {
+            trained: vec![trained],
+            ..before.releases.clone()
+        },
+        epsilon: before.epsilon,
+    })
+}
+
+#[test]
+fn a_model_whose_generator_has_collapsed_is_no_channel_and_the_owner_is_told() {
+    let mut sources = sources(40, true);
+    let has_model = |stack: &ShopStack| {
+        let together = stack.kept().together.as_ref().unwrap();
+        together.iter().any(|(name, _)| name == "model")
+    };
+    let drawn = |count: usize| -> Vec<f32> {
+        let mut rng = stream(2, "rows");
+        (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    };
+    sources.release = Some(trained(&sources, drawn));
+    let good = built(&sources);
+    assert!(has_model(&good) && good.gain(FederatedUse::Gate, false).collapsed.is_empty());
+    // A step of such a size that nothing is left but it.
+    sources.release = Some(trained(&sources, |count| vec![-3e4; count]));
+    let stack = built(&sources);
+    assert!(!has_model(&stack));
+    let told = stack.gain(FederatedUse::On, false).collapsed;
+    assert_eq!(told.len(), 1);
+    for said in [
+        "\"model\" has collapsed",
+        "for 40 customers",
+        "as 10 items",
+        "[train.generator]",
+    ] {
+        assert!(told[0].contains(said), "{told:?}");
+    }
+    // The other channels of all shops are used, and what is kept says it again.
+    assert_eq!(stack.serving(FederatedUse::On).1, ServedBy::Together);
+    let kept = serde_json::from_slice(&serde_json::to_vec(stack.kept()).unwrap()).unwrap();
+    let again = ShopStack::build(&sources, Some(kept), |_| panic!("fitted again")).unwrap();
+    assert_eq!(again.gain(FederatedUse::Gate, false).collapsed, told);
+}
+
+#[test]
+fn a_collapsed_model_leaves_the_lists_to_the_shops_own_stack_and_is_told_of() {
+    let mut sources = sources(40, true);
+    let before = sources.key();
+    let release = trained(&sources, |count| vec![1.0; count]);
+    let recommender = release.learner.recommender().unwrap();
+    let model = recommender.load(release.releases.trained[0].params.clone());
+    sources.collapsed = Collapsed::of("model", |histories| model.spread(histories), &sources.dataset);
+    assert!(sources.collapsed.is_some() && sources.key() != before);
+    let stack = built(&sources);
+    let gain = stack.gain(FederatedUse::Gate, false);
+    assert_eq!((gain.served_by, gain.collapsed.len()), (ServedBy::Alone, 1));
 }

@@ -39,6 +39,7 @@ pub use renamed::Renamed;
 
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
+use crate::model::gan::Spread;
 
 /// What kind of evidence a channel is; channels of one group share one prior weight.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -106,6 +107,12 @@ pub trait Channel: Send + Sync {
     /// item out tells what it adds.
     fn is_linear(&self) -> bool {
         true
+    }
+
+    /// Of a channel that can collapse, so that everybody gets the same list of it: how different the lists of customers with these items
+    /// are; none of others.
+    fn spread(&self, _histories: &[&[u32]]) -> Option<Spread> {
+        None
     }
 
     /// Where scores are not linear: what each of the user's items adds to the raw scores of `wanted` to the first order, if the

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Channel, Group, Recency};
+use crate::model::gan::Spread;
 
 /// The same scores, called something else, so that two of a kind can stand in one stack.
 pub struct Renamed {
@@ -49,6 +50,10 @@ impl Channel for Renamed {
     fn as_of(&self, time: i64) -> Option<Arc<dyn Channel>> {
         let inner = self.inner.as_of(time)?;
         Some(Arc::new(Self::new(self.name.clone(), inner)))
+    }
+
+    fn spread(&self, histories: &[&[u32]]) -> Option<Spread> {
+        self.inner.spread(histories)
     }
 
     fn score(&self, of: Recency<'_>, out: &mut [f32]) {

@@ -77,6 +77,8 @@ impl NeumfWorkload {
 fn plan() -> (ModelConfig, TrainConfig) {
     let model = ModelConfig {
         kind: ModelKind::Neumf,
+        discriminator: None,
+        generator: None,
         gmf_dim: 32,
         mlp_dim: 32,
         tower: vec![32, 16, 8],
@@ -98,6 +100,7 @@ fn plan() -> (ModelConfig, TrainConfig) {
         fit_steps: 0,
         fit_learning_rate: 0.05,
         recency: 0.0,
+        generator: None,
     };
     (model, TrainConfig::Sgd(train))
 }

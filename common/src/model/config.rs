@@ -1,5 +1,7 @@
 //! `[model]` and `[train]` of a plan: the architecture and how a shop fits it to one user.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Which recommender.
@@ -12,6 +14,8 @@ pub enum ModelKind {
     Mlp,
     /// Both paths (He et al. 2017).
     Neumf,
+    /// A generator that draws items for a customer, against a discriminator of one of the other kinds (IRGAN, Wang et al. 2017).
+    Gan,
 }
 
 /// The tower's activation `s`.
@@ -42,8 +46,14 @@ pub enum Feature {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// `mf`, `mlp` or `neumf`.
+    /// `mf`, `mlp`, `neumf` or `gan`.
     pub kind: ModelKind,
+    /// Of `gan` alone: what the discriminator is, `mf`, `mlp` or `neumf`; absent: `neumf`. The keys of its paths are those of its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator: Option<ModelKind>,
+    /// Of `gan` alone: the generator; absent: with its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorConfig>,
     /// Width of the dot-product path (`mf`, `neumf`). Ignored by `mlp`.
     #[serde(default = "default_dim")]
     pub gmf_dim: usize,
@@ -68,9 +78,22 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// The kind of the network that says how likely a purchase is: a `gan`'s discriminator, else the model itself.
+    pub fn network(&self) -> ModelKind {
+        match self.kind {
+            ModelKind::Gan => self.discriminator.unwrap_or(ModelKind::Neumf),
+            kind => kind,
+        }
+    }
+
+    /// The generator of a `gan`; none of other kinds.
+    pub fn generator(&self) -> Option<GeneratorConfig> {
+        (self.kind == ModelKind::Gan).then(|| self.generator.unwrap_or_default())
+    }
+
     /// Columns of the dot-product path: 0 for `mlp`.
     pub fn gmf_width(&self) -> usize {
-        if self.kind == ModelKind::Mlp {
+        if self.network() == ModelKind::Mlp {
             0
         } else {
             self.gmf_dim
@@ -79,16 +102,28 @@ impl ModelConfig {
 
     /// Columns of the tower path: 0 for `mf`.
     pub fn mlp_width(&self) -> usize {
-        if self.kind == ModelKind::Mf {
+        if self.network() == ModelKind::Mf {
             0
         } else {
             self.mlp_dim
         }
     }
 
+    /// Columns of the generator: 0 but for `gan`. They are the last ones.
+    pub fn generator_width(&self) -> usize {
+        self.generator().map_or(0, |generator| generator.dim)
+    }
+
+    /// Columns of the item table that the dot product, the tower and the generator have, in this order; those of a path that the model
+    /// does not have are none.
+    pub fn paths(&self) -> [Range<usize>; 3] {
+        let (gmf, network) = (self.gmf_width(), self.gmf_width() + self.mlp_width());
+        [0..gmf, gmf..network, network..network + self.generator_width()]
+    }
+
     /// Columns of the item table, and length of a user's vector.
     pub fn width(&self) -> usize {
-        self.gmf_width() + self.mlp_width()
+        self.paths()[2].end
     }
 
     /// Checks that the numbers make sense together.
@@ -106,9 +141,10 @@ impl ModelConfig {
             }
             Ok(())
         };
-        dim("gmf_dim", self.gmf_dim, self.kind != ModelKind::Mlp)?;
-        dim("mlp_dim", self.mlp_dim, self.kind != ModelKind::Mf)?;
-        if self.kind != ModelKind::Mf {
+        let network = self.network();
+        dim("gmf_dim", self.gmf_dim, network != ModelKind::Mlp)?;
+        dim("mlp_dim", self.mlp_dim, network != ModelKind::Mf)?;
+        if network != ModelKind::Mf {
             if self.tower.is_empty() || self.tower.len() > MAX_LAYERS {
                 return Err(ModelConfigError::Layers {
                     got: self.tower.len(),
@@ -124,6 +160,7 @@ impl ModelConfig {
                 value: self.init_stddev,
             });
         }
+        self.validate_generator()?;
         let mut seen = self.features.clone();
         seen.sort();
         seen.dedup();
@@ -132,6 +169,69 @@ impl ModelConfig {
         }
         Ok(())
     }
+
+    fn validate_generator(&self) -> Result<(), ModelConfigError> {
+        let Some(generator) = self.generator() else {
+            let set = [
+                ("discriminator", self.discriminator.is_some()),
+                ("generator", self.generator.is_some()),
+            ];
+            return match set.into_iter().find(|(_, is_set)| *is_set) {
+                Some((field, _)) => Err(ModelConfigError::OfGan { field }),
+                None => Ok(()),
+            };
+        };
+        if self.discriminator == Some(ModelKind::Gan) {
+            return Err(ModelConfigError::Discriminator);
+        }
+        if !(1..=MAX_DIM).contains(&generator.dim) {
+            return Err(ModelConfigError::Width {
+                field: "generator.dim",
+                value: generator.dim,
+                most: MAX_DIM,
+            });
+        }
+        if !(LEAST_TEMPERATURE..=MAX_TEMPERATURE).contains(&generator.temperature) {
+            return Err(ModelConfigError::Temperature {
+                value: generator.temperature,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `[model.generator]`: G(i | u) = softmax over all items i of g_u . v_i / temperature.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Columns of g and v.
+    pub dim: usize,
+    /// Above 1 it draws more evenly, below 1 more of the likeliest items.
+    pub temperature: f32,
+    /// What scores.
+    pub serve: Served,
+}
+
+impl Default for GeneratorConfig {
+    fn default() -> Self {
+        Self {
+            dim: default_dim(),
+            temperature: 1.0,
+            serve: Served::Both,
+        }
+    }
+}
+
+/// Which part of a `gan` scores items.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Served {
+    /// The sum of both logits.
+    Both,
+    /// The generator's logit.
+    Generator,
+    /// The discriminator's logit.
+    Discriminator,
 }
 
 /// What is wrong with `[model]`.
@@ -161,6 +261,21 @@ pub enum ModelConfigError {
         /// As given.
         value: f32,
     },
+    /// A key of another kind's model.
+    #[error("model.{field} is set; it is for kind = \"gan\" alone")]
+    OfGan {
+        /// The key.
+        field: &'static str,
+    },
+    /// A discriminator that is no kind of network.
+    #[error("model.discriminator is \"gan\"; it may be \"mf\", \"mlp\" or \"neumf\"")]
+    Discriminator,
+    /// A temperature that is none.
+    #[error("model.generator.temperature is {value}; it is 0.01 to 100")]
+    Temperature {
+        /// As given.
+        value: f32,
+    },
     /// A feature named twice.
     #[error("model.features names a feature twice")]
     RepeatedFeature,
@@ -187,6 +302,8 @@ fn default_init_stddev() -> f32 {
 }
 
 const MAX_INIT_STDDEV: f32 = 1000.0;
+const LEAST_TEMPERATURE: f32 = 0.01;
+const MAX_TEMPERATURE: f32 = 100.0;
 const MAX_DIM: usize = 1024;
 const MAX_LAYERS: usize = 8;
 
@@ -303,6 +420,43 @@ pub struct SgdConfig {
     /// g: when the vector is fitted for scoring, a user's k-th latest item weighs k^-g (mean one); 0 turns it off.
     #[serde(default)]
     pub recency: f64,
+    /// Of `gan` alone: how generator and discriminator learn from each other; absent: by its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorTraining>,
+}
+
+/// `[train.generator]`, beside the discriminator's `[train]`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneratorTraining {
+    /// Items drawn for a customer and round, per own item.
+    pub draws: usize,
+    /// lambda: the share of these that is drawn from the customer's own items, in place of by the generator (Wang et al. 2017).
+    pub own_share: f64,
+    /// Weight of the reward, the discriminator's 2 sigmoid(f) - 1, in what the generator climbs.
+    pub reward: f64,
+    /// Weight of the log-likelihood of the customer's own items in it.
+    pub likelihood: f64,
+    /// Part of the discriminator's negatives, by weight, that the generator draws; the others are uniform.
+    pub hard: f64,
+    /// First rounds without the game: the generator climbs the likelihood alone, the discriminator's negatives are uniform.
+    pub pretrain_rounds: u64,
+    /// L2 penalty on the generator's part of the user's own vector.
+    pub user_l2: f64,
+}
+
+impl Default for GeneratorTraining {
+    fn default() -> Self {
+        Self {
+            draws: 4,
+            own_share: 0.2,
+            reward: 1.0,
+            likelihood: 1.0,
+            hard: 0.25,
+            pretrain_rounds: 5,
+            user_l2: 0.1,
+        }
+    }
 }
 
 fn default_negatives() -> usize {

@@ -98,7 +98,7 @@ impl Layout {
         if config.item_bias {
             layout.push("item.bias", vec![vocabulary.items]);
         }
-        if config.kind != ModelKind::Mf {
+        if config.network() != ModelKind::Mf {
             let mut input = 2 * config.mlp_width();
             for (layer, output) in config.tower.iter().copied().enumerate() {
                 layout.push(format!("tower.{layer}.weight"), vec![output, input]);
@@ -107,7 +107,7 @@ impl Layout {
             }
             layout.push("head.weight", vec![input]);
         }
-        if config.kind == ModelKind::Neumf {
+        if config.network() == ModelKind::Neumf {
             layout.push("gmf.weight", vec![config.gmf_width()]);
         }
         layout.push("head.bias", vec![1]);

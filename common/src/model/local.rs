@@ -72,14 +72,17 @@ impl<'m> Local<'m> {
         workspace.backward_user(&network, user, self.view());
     }
 
-    /// One step down the gradient of all shared parameters; the user's own gradient at the same point is left in
-    /// [`Workspace::user_gradient`].
-    pub(super) fn step(&mut self, workspace: &mut Workspace<f32>, user: &[f32], rate: f32) {
+    /// The gradients of all shared parameters and of the user's own vector, into `workspace`.
+    pub(super) fn gradients(&self, workspace: &mut Workspace<f32>, user: &[f32]) {
         work::took(self.samples.len());
         let network = self.network();
         workspace.forward(&network, user, self.view(), &self.bias);
         workspace.gradient_at_logits(self.samples);
         workspace.backward_all(&network, user, self.view(), self.dense.len());
+    }
+
+    /// One step down the gradients of all shared parameters that are in `workspace`.
+    pub(super) fn descend(&mut self, workspace: &Workspace<f32>, rate: f32) {
         let [own, features, bias, dense] = self.parts_of_change();
         add_scaled(-rate, &workspace.item_gradient, &mut self.change[own]);
         let (width, each) = (self.model.layout().width(), self.features());

@@ -54,7 +54,7 @@ impl<'a, F: Real> Network<'a, F> {
                 .map(|block| (&dense[at(block)], block.offset - start))
         };
         let mut tower = Vec::new();
-        if config.kind != ModelKind::Mf {
+        if config.network() != ModelKind::Mf {
             for layer in 0..config.tower.len() {
                 let Some(weight) = layout.block(&format!("tower.{layer}.weight")) else {
                     break;
@@ -85,7 +85,7 @@ impl<'a, F: Real> Network<'a, F> {
         }
     }
 
-    /// Columns of user and item vectors.
+    /// Columns of user and item vectors that it looks at; a generator's stand behind them.
     pub fn width(&self) -> usize {
         self.gmf + self.mlp
     }

@@ -1,11 +1,13 @@
 //! A recommender ready to score and to learn: the plan's architecture over a catalogue, with parameters loaded.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array2, ArrayView2};
 
-use super::config::{Feature, ModelConfig, StarsConfig, TrainConfig};
+use super::config::{Feature, ModelConfig, Served, StarsConfig, TrainConfig};
 use super::dot_index::DotIndex;
+use super::gan::Generator;
 use super::layout::{Layout, Vocabulary};
 use super::network::Network;
 use super::update::UserUpdate;
@@ -94,17 +96,22 @@ impl Recommender {
             TrainConfig::Ials(_) => gram(items.view()),
             TrainConfig::Sgd(_) | TrainConfig::Stars(_) => Vec::new(),
         };
+        let rows = items.as_slice().expect("a fresh array is stored row by row");
+        let generator = self.config.generator();
+        let generator = generator.map(|config| Arc::new(Generator::new(&config, rows, width)));
         Loaded {
             recommender: Arc::clone(self),
             params,
             items,
             gram,
+            generator,
             index: OnceLock::new(),
             pace: 1.0,
+            round: u64::MAX,
         }
     }
 
-    fn items(&self) -> usize {
+    pub(super) fn items(&self) -> usize {
         self.layout
             .block("item.embedding")
             .map_or(0, |block| block.shape[0])
@@ -164,6 +171,10 @@ pub struct Loaded {
     items: Array2<f32>,
     /// `items' items`, `[width, width]` row-major; only for the closed-form solver.
     gram: Vec<f64>,
+    /// Of a `gan`.
+    generator: Option<Arc<Generator>>,
+    /// From 0; the largest outside of a run.
+    round: u64,
     /// What the step size of users' own vectors is multiplied by in this round.
     pace: f64,
     /// Of the items, from when it is first asked for.
@@ -174,6 +185,7 @@ impl Loaded {
     /// The same model in round `round` (from 0) of `rounds`: the step size of users' own vectors follows the plan's
     /// schedule. Without this call it has its full height.
     pub fn in_round(mut self, round: u64, rounds: u64) -> Self {
+        self.round = round;
         if let TrainConfig::Sgd(sgd) = self.recommender.train() {
             let done = round as f64 / rounds.max(1) as f64;
             let rise = (round + 1) as f64 / sgd.warmup_rounds.max(1) as f64;
@@ -225,33 +237,83 @@ impl Loaded {
 
     /// Scores of all items for a user. Shape: `[items]`.
     pub fn score_all(&self, user: &UserVector) -> Vec<f32> {
-        let network = self.network();
-        Workspace::new()
-            .forward(&network, &user.values, self.items.view(), self.biases())
-            .to_vec()
+        self.sum_of_parts(
+            || {
+                let network = self.network();
+                let items = self.items.view();
+                Workspace::new()
+                    .forward(&network, &user.values, items, self.biases())
+                    .to_vec()
+            },
+            |generator, columns| generator.logits(&user.values[columns]),
+        )
     }
 
     /// Scores of some items for a user, in their order.
     pub fn score(&self, user: &UserVector, items: &[u32]) -> Vec<f32> {
-        let rows: Vec<usize> = items.iter().map(|item| *item as usize).collect();
-        let gathered = self.items.select(ndarray::Axis(0), &rows);
-        let biases: Vec<f32> = items.iter().filter_map(|item| self.bias_of(*item)).collect();
-        Workspace::new()
-            .forward(&self.network(), &user.values, gathered.view(), &biases)
-            .to_vec()
+        self.sum_of_parts(
+            || {
+                let rows: Vec<usize> = items.iter().map(|item| *item as usize).collect();
+                let gathered = self.items.select(ndarray::Axis(0), &rows);
+                let biases: Vec<f32> = items.iter().filter_map(|item| self.bias_of(*item)).collect();
+                Workspace::new()
+                    .forward(&self.network(), &user.values, gathered.view(), &biases)
+                    .to_vec()
+            },
+            |generator, columns| {
+                let user = &user.values[columns];
+                items.iter().map(|item| generator.logit(user, *item)).collect()
+            },
+        )
+    }
+
+    /// Scores of what serves: the network's, the generator's, or both added up.
+    fn sum_of_parts(
+        &self,
+        network: impl FnOnce() -> Vec<f32>,
+        generated: impl FnOnce(&Generator, Range<usize>) -> Vec<f32>,
+    ) -> Vec<f32> {
+        let drawn = |generator: &Generator| generated(generator, generator.columns(self.layout().width()));
+        match (self.served(), &self.generator) {
+            (Served::Generator, Some(generator)) => drawn(generator),
+            (Served::Both, Some(generator)) => {
+                let mut scores = network();
+                add_scaled(1.0, &drawn(generator), &mut scores);
+                scores
+            }
+            _ => network(),
+        }
+    }
+
+    /// What scores: the network alone, but of a `gan`.
+    fn served(&self) -> Served {
+        let generator = self.config().generator();
+        generator.map_or(Served::Discriminator, |generator| generator.serve)
     }
 
     /// What makes a user's scores products of two vectors, if the model is of that kind and knows no biases of items: the user's,
     /// and [`Self::items`]. Scores differ from [`Self::score_all`] by a constant and by rounding alone.
     pub fn dot_query(&self, user: &UserVector) -> Option<Vec<f32>> {
-        let network = self.network();
+        let (network, served) = (self.network(), self.served());
         let is_product = network.gmf > 0 && network.gmf == network.width() && self.biases().is_empty();
-        is_product.then(|| {
+        if served != Served::Generator && !is_product {
+            return None;
+        }
+        let mut query = vec![0.0; user.values.len()];
+        if served != Served::Generator {
             let weights = network.gmf_weight.map(|(weights, _)| weights);
             let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
-            let user = user.values.iter().enumerate();
-            user.map(|(at, value)| value * weight(at)).collect()
-        })
+            let cells = query.iter_mut().zip(&user.values).take(network.gmf);
+            cells
+                .enumerate()
+                .for_each(|(at, (cell, value))| *cell = value * weight(at));
+        }
+        if let Some(generator) = self.generator().filter(|_| served != Served::Discriminator) {
+            let columns = generator.columns(query.len());
+            let cells = query[columns.clone()].iter_mut().zip(&user.values[columns]);
+            cells.for_each(|(cell, value)| *cell = value / generator.temperature());
+        }
+        Some(query)
     }
 
     /// The `k` items of those `allowed` with the highest scores, best first, of equals the earlier; none if [`Self::dot_query`] says
@@ -268,7 +330,10 @@ impl Loaded {
             .index
             .get_or_init(|| Arc::new(DotIndex::new(rows, self.items.ncols())));
         let mut found = index.top(rows, &[&query], k, |_, row| allowed(row));
-        let head = self.network().head_bias.0;
+        let head = match self.served() {
+            Served::Generator => 0.0,
+            _ => self.network().head_bias.0,
+        };
         let scored = found.pop()?.into_iter();
         Some(scored.map(|(row, product)| (row, product + head)).collect())
     }
@@ -322,6 +387,14 @@ impl Loaded {
 
     pub(super) fn pace(&self) -> f64 {
         self.pace
+    }
+
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    pub(super) fn generator(&self) -> Option<&Generator> {
+        self.generator.as_deref()
     }
 
     pub(super) fn gram(&self) -> &[f64] {

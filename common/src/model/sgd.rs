@@ -9,6 +9,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, Normal};
 
 use super::config::SgdConfig;
+use super::gan::Game;
 use super::local::Local;
 use super::recommender::{Loaded, UserVector};
 use super::samples::{Complement, draw, recency_weights};
@@ -16,7 +17,6 @@ use super::update::UserUpdate;
 use super::work::trained;
 use super::workspace::Workspace;
 use crate::dataset::History;
-use crate::numeric::add_scaled;
 use crate::rng::Stream;
 
 impl Loaded {
@@ -42,29 +42,38 @@ impl Loaded {
         }
         let own = trained(history);
         let others = Complement::of(&history.items, forbidden, self.items().nrows());
-        let samples = draw(own, &vec![1.0; own.len()], sgd.negatives, &others, rng);
-        let mut local = Local::new(self, &samples);
-        with_workspace(|workspace| {
+        let weights = vec![1.0; own.len()];
+        let mut samples = draw(own, &weights, sgd.negatives, &others, rng);
+        let update = with_workspace(|workspace| {
             for _ in 1..sgd.user_steps {
-                local.user_gradient(workspace, &user.values);
-                add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);
-                user.adam_step(&workspace.user_gradient, sgd.user_learning_rate * self.pace());
+                Local::new(self, &samples).user_gradient(workspace, &user.values);
+                let gradient = &mut workspace.user_gradient;
+                self.add_fit_of_generator((own, &weights), forbidden, &user.values, gradient);
+                self.add_penalty(sgd, &user.values, gradient);
+                user.adam_step(gradient, sgd.user_learning_rate * self.pace());
             }
             let mask = dropout(user.values.len(), sgd.user_dropout, rng);
             let seen = masked(&user.values, &mask);
+            let game = Game::new(self, sgd, (own, forbidden), &seen, &mut samples, rng);
+            let mut local = Local::new(self, &samples);
             for step in 0..sgd.local_steps {
                 if step > 0 {
                     local.refresh();
                 }
-                local.step(workspace, &seen, sgd.learning_rate as f32);
+                local.gradients(workspace, &seen);
+                if let Some(game) = &game {
+                    game.add_gradients(workspace, &samples, &seen);
+                }
+                local.descend(workspace, sgd.learning_rate as f32);
                 if step == 0 && sgd.user_steps > 0 {
                     let mut gradient = masked(&workspace.user_gradient, &mask);
-                    add_scaled(sgd.user_l2 as f32, &user.values, &mut gradient);
+                    self.add_penalty(sgd, &user.values, &mut gradient);
                     user.adam_step(&gradient, sgd.user_learning_rate * self.pace());
                 }
             }
+            local.into_update()
         });
-        (local.into_update(), user)
+        (update, user)
     }
 
     /// The user's own vector for scoring: Adam steps from `previous` or zero, the latest items weighing most.
@@ -93,8 +102,10 @@ impl Loaded {
                 let samples = draw(own, &weights, sgd.negatives, &others, rng);
                 let rate = sgd.fit_learning_rate * (1.0 - 0.9 * step as f64 / sgd.fit_steps as f64);
                 Local::new(self, &samples).user_gradient(workspace, &user.values);
-                add_scaled(sgd.user_l2 as f32, &user.values, &mut workspace.user_gradient);
-                user.adam_step(&workspace.user_gradient, rate);
+                let gradient = &mut workspace.user_gradient;
+                self.add_fit_of_generator((own, &weights), forbidden, &user.values, gradient);
+                self.add_penalty(sgd, &user.values, gradient);
+                user.adam_step(gradient, rate);
             }
         });
         user

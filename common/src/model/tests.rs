@@ -22,6 +22,8 @@ use crate::rng;
 fn config(kind: ModelKind, activation: Activation, features: Vec<Feature>) -> ModelConfig {
     ModelConfig {
         kind,
+        discriminator: None,
+        generator: None,
         gmf_dim: 3,
         mlp_dim: 2,
         tower: vec![4, 3],
@@ -178,6 +180,7 @@ fn sgd(local_steps: usize) -> SgdConfig {
         fit_steps: 20,
         fit_learning_rate: 0.1,
         recency: 0.5,
+        generator: None,
     }
 }
 

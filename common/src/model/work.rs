@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 
+use super::Recommender;
 use super::config::TrainConfig;
 use crate::dataset::History;
 
@@ -23,17 +24,27 @@ pub(super) fn latest(items: &[u32]) -> (&[u32], &[u32]) {
     items.split_at(items.len().saturating_sub(MOST_ITEMS))
 }
 
-/// Most steps that one customer's update may take, by the plan's `[train]` and what is public of the model: `items` in the
-/// catalogue, rows of `width` numbers, `forbidden` items beside the history (none in a shop).
-pub fn most_steps(train: &TrainConfig, items: usize, width: usize, forbidden: usize) -> u64 {
+/// Most steps that one customer's update may take, by the plan and the public catalogue; `forbidden` items are beside the history
+/// (none in a shop).
+pub fn most_steps(recommender: &Recommender, forbidden: usize) -> u64 {
+    let (items, width) = (recommender.items(), recommender.layout().width());
     let own = MOST_ITEMS.min(items);
-    let steps = match train {
+    let steps = match recommender.train() {
         TrainConfig::Ials(_) => items + own * width,
         TrainConfig::Stars(_) => 2 * own * (width + 1),
         TrainConfig::Sgd(sgd) => {
             let samples = own * (1 + sgd.negatives);
             let passes = sgd.user_steps.saturating_sub(1) + sgd.local_steps;
-            marking(items, items + forbidden) + own * sgd.negatives + samples * passes
+            // A generator looks at all items: once for each step of the user's own vector, and to draw.
+            let (draws, looks) = match recommender.config().generator() {
+                Some(_) => (
+                    own * sgd.generator.unwrap_or_default().draws,
+                    1 + sgd.user_steps.max(1),
+                ),
+                None => (0, 0),
+            };
+            let drawn = own * sgd.negatives + draws;
+            marking(items, items + forbidden) + drawn + (samples + draws) * passes + items * looks
         }
     };
     steps as u64
@@ -64,16 +75,16 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{Catalogue, Item};
+    use crate::model::Loaded;
     use crate::model::init::initial_parameters;
-    use crate::model::{Loaded, Recommender};
     use crate::rng::{Stream, stream};
 
     const ITEMS: usize = 20_000;
 
-    fn model(train: &str) -> Loaded {
+    fn model(kind: &str, train: &str) -> Loaded {
         let catalogue =
             Catalogue::new((0..ITEMS).map(|row| Item::bare(format!("i{row}"))).collect()).unwrap();
-        let config = toml::from_str("kind = \"mf\"\ngmf_dim = 4").unwrap();
+        let config = toml::from_str(&format!("kind = \"{kind}\"\ngmf_dim = 4")).unwrap();
         let train = toml::from_str(train).unwrap();
         let recommender = Recommender::new(&config, &train, &catalogue);
         recommender.load(initial_parameters(&config, &train, recommender.layout(), 1))
@@ -103,12 +114,19 @@ mod tests {
 
     #[test]
     fn a_customer_who_has_nearly_everything_takes_no_more_steps_and_random_words_than_the_public_bound() {
-        for train in [
-            "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2\nlocal_steps = 2",
-            "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0\ntrain_recency = 0.5",
+        for (kind, train) in [
+            (
+                "mf",
+                "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2\nlocal_steps = 2",
+            ),
+            (
+                "mf",
+                "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0\ntrain_recency = 0.5",
+            ),
+            ("gan", "solver = \"sgd\"\nnegatives = 4\nuser_steps = 2"),
         ] {
-            let model = model(train);
-            let bound = most_steps(model.recommender().train(), ITEMS, 4, 0);
+            let model = model(kind, train);
+            let bound = most_steps(model.recommender(), 0);
             let (full, full_words) = work(&model, &customer(MOST_ITEMS));
             // Without a tenth of the bound the test would show nothing.
             assert!(full > bound / 10, "{full} of {bound}");
@@ -126,7 +144,7 @@ mod tests {
 
     #[test]
     fn only_the_latest_items_of_a_long_history_train_and_the_others_are_no_negatives() {
-        let sgd = model("solver = \"sgd\"\nnegatives = 10");
+        let sgd = model("mf", "solver = \"sgd\"\nnegatives = 10");
         let (older, latest) = ([7u32], 100..100 + MOST_ITEMS as u32);
         let long = History {
             times: vec![0; MOST_ITEMS + 1],
@@ -151,7 +169,7 @@ mod tests {
                 "seed {seed}"
             );
         }
-        let ials = model("solver = \"ials\"\nalpha = 0.1\nlambda = 1.0");
+        let ials = model("mf", "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0");
         let crate::model::UserUpdate::RankOne { rows, .. } =
             ials.user_update(&long, None, &[], &mut stream(3, "user")).0
         else {

@@ -51,7 +51,8 @@ impl<F: Real> Workspace<F> {
     /// Logits of some items for `user`.
     ///
     /// # Shapes
-    /// user: `[width]`, items: `[samples, width]` (row-major), bias: `[samples]` or empty; returns `[samples]`.
+    /// user: `[width]`, items: `[samples, width]` (row-major), bias: `[samples]` or empty; returns `[samples]`. Columns beyond
+    /// [`Network::width`] are another's, and have no gradient here.
     pub fn forward(
         &mut self,
         network: &Network<'_, F>,
@@ -93,7 +94,7 @@ impl<F: Real> Workspace<F> {
             output.clear();
             if layer == 0 {
                 // The user's half of layer 1 is the same for all samples: fold it into the bias.
-                let mine = &user[network.gmf..];
+                let mine = &user[network.gmf..network.width()];
                 self.first_bias.clear();
                 for (row, bias) in dense.weight.rows().into_iter().zip(dense.bias) {
                     let row = row.to_slice().expect("weights are stored row by row");
@@ -104,7 +105,7 @@ impl<F: Real> Workspace<F> {
             (0..count).for_each(|_| output.extend_from_slice(bias));
             let (input, weight) = if layer == 0 {
                 (
-                    items.slice_move(s![.., network.gmf..]),
+                    items.slice_move(s![.., network.gmf..network.width()]),
                     dense.weight.slice(s![.., network.mlp..]),
                 )
             } else {
@@ -127,6 +128,11 @@ impl<F: Real> Workspace<F> {
                 *logit = *logit + dot(output, head);
             }
         }
+    }
+
+    /// What [`Workspace::forward`] gave last.
+    pub fn logits(&self) -> &[F] {
+        &self.logits
     }
 
     /// Binary cross-entropy summed over `samples`, after [`Workspace::forward`] over the same rows.
@@ -171,7 +177,7 @@ impl<F: Real> Workspace<F> {
         items: ArrayView2<'_, F>,
         shared: Option<usize>,
     ) {
-        let (count, width, gmf) = (self.logit_gradient.len(), network.width(), network.gmf);
+        let (count, width, gmf) = (self.logit_gradient.len(), items.ncols(), network.gmf);
         self.user_gradient.clear();
         self.user_gradient.resize(width, F::ZERO);
         if let Some(dense) = shared {
@@ -223,7 +229,8 @@ impl<F: Real> Workspace<F> {
         let Some((head, head_offset)) = network.head else {
             return;
         };
-        let (count, width) = (self.logit_gradient.len(), network.width());
+        let (count, width) = (self.logit_gradient.len(), items.ncols());
+        let mlp = network.gmf..network.width();
         let Some(last) = network.tower.len().checked_sub(1) else {
             return;
         };
@@ -257,7 +264,7 @@ impl<F: Real> Workspace<F> {
                 let block = &mut self.dense_gradient[dense.weight_offset..][..outputs * inputs];
                 let mut block = matrix_mut(block, outputs, inputs);
                 if layer == 0 {
-                    let items = items.slice_move(s![.., network.gmf..]);
+                    let items = items.slice_move(s![.., mlp.clone()]);
                     product(
                         F::ONE,
                         flow.t(),
@@ -266,7 +273,7 @@ impl<F: Real> Workspace<F> {
                         block.slice_mut(s![.., network.mlp..]),
                     );
                     for (mut row, pooled) in block.rows_mut().into_iter().zip(&pooled) {
-                        for (out, mine) in row.iter_mut().zip(&user[network.gmf..]) {
+                        for (out, mine) in row.iter_mut().zip(&user[mlp.clone()]) {
                             *out = *pooled * *mine;
                         }
                     }
@@ -278,15 +285,11 @@ impl<F: Real> Workspace<F> {
             if layer == 0 {
                 for (row, pooled) in dense.weight.rows().into_iter().zip(&pooled) {
                     let row = row.to_slice().expect("weights are stored row by row");
-                    add_scaled(
-                        *pooled,
-                        &row[..network.mlp],
-                        &mut self.user_gradient[network.gmf..],
-                    );
+                    add_scaled(*pooled, &row[..network.mlp], &mut self.user_gradient[mlp.clone()]);
                 }
                 if shared {
                     let out =
-                        matrix_mut(&mut self.item_gradient, count, width).slice_move(s![.., network.gmf..]);
+                        matrix_mut(&mut self.item_gradient, count, width).slice_move(s![.., mlp.clone()]);
                     product(
                         F::ONE,
                         flow,

@@ -2,7 +2,7 @@
 
 use super::{Placement, Plan, PlanError, ServerPlan};
 use crate::ids::ShopName;
-use crate::model::config::{ModelKind, TrainConfig};
+use crate::model::config::{ModelKind, SgdConfig, TrainConfig};
 use crate::task::Task;
 
 impl Plan {
@@ -168,6 +168,41 @@ impl Plan {
             })
     }
 
+    fn validate_generator(
+        &self,
+        sgd: &SgdConfig,
+        number: impl Fn(&str, f64, bool, f64) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
+        let refuse = |field: &str, value: String, rule: &str| {
+            Err(PlanError::Value {
+                field: field.into(),
+                value,
+                rule: rule.into(),
+            })
+        };
+        if self.model.kind != ModelKind::Gan {
+            return match sgd.generator {
+                Some(_) => refuse(
+                    "[train.generator]",
+                    "set".into(),
+                    "absent unless model.kind is \"gan\"",
+                ),
+                None => Ok(()),
+            };
+        }
+        if sgd.local_steps != 1 {
+            let rule = "1 where model.kind is \"gan\": what was drawn is of the generator as it was";
+            return refuse("train.local_steps", sgd.local_steps.to_string(), rule);
+        }
+        let generator = sgd.generator.unwrap_or_default();
+        number("train.generator.draws", generator.draws as f64, true, 1001.0)?;
+        number("train.generator.own_share", generator.own_share, false, 1.0)?;
+        number("train.generator.reward", generator.reward, false, 1e6)?;
+        number("train.generator.likelihood", generator.likelihood, false, 1e6)?;
+        number("train.generator.hard", generator.hard, false, 1.000_001)?;
+        number("train.generator.user_l2", generator.user_l2, false, 1e6)
+    }
+
     fn validate_training(&self) -> Result<(), PlanError> {
         let number = |field: &str, value: f64, above_zero: bool, below: f64| {
             let good = value.is_finite() && value < below && (value > 0.0 || (!above_zero && value == 0.0));
@@ -236,6 +271,7 @@ impl Plan {
                 number("train.negatives", sgd.negatives as f64, true, 1001.0)?;
                 number("train.user_steps", sgd.user_steps as f64, false, 10_001.0)?;
                 number("train.local_steps", sgd.local_steps as f64, true, 10_001.0)?;
+                self.validate_generator(sgd, number)?;
             }
         }
         match self.server {
@@ -308,6 +344,92 @@ mod tests {
             }
         }
         assert_eq!(numbers, 3 * 11 + 4 + 7 + 5);
+    }
+
+    #[test]
+    fn keys_of_a_gan_are_for_a_gan_have_bounds_and_are_absent_from_other_plans() {
+        let plain = PLAN.replace("TRAIN'", SGD);
+        let gan = plain.replace("kind = 'mf'", "kind = 'gan'");
+        let with = |text: &str, model: &str, train: &str| {
+            text.replace("[train]", &format!("{model}\n[train]"))
+                .replace("[privacy]", &format!("{train}\n[privacy]"))
+        };
+        let written = |text: &str| {
+            let plan = Plan::from_toml(text).expect(text);
+            String::from_utf8(plan.to_bytes()).expect("JSON")
+        };
+        // So digests of plans that were made before there was a generator are what they were.
+        let old = written(&plain);
+        assert!(
+            !old.contains("generator") && !old.contains("discriminator"),
+            "{old}"
+        );
+        let whole = with(
+            &gan,
+            "discriminator = 'mf'\n[model.generator]\ndim = 4\ntemperature = 0.5\nserve = 'generator'",
+            "[train.generator]\ndraws = 2\nown_share = 0.5\nreward = 0.0\nlikelihood = 2.0\nhard = 1.0\npretrain_rounds = 0\nuser_l2 = 0.0",
+        );
+        assert!(written(&whole).contains("\"discriminator\":\"mf\""));
+        assert!(!written(&gan).contains("generator"), "defaults are not written");
+        for (text, said) in [
+            (
+                with(&plain, "discriminator = 'mf'", ""),
+                "model.discriminator is set; it is for kind",
+            ),
+            (
+                with(&plain, "[model.generator]\ndim = 4", ""),
+                "model.generator is set; it is for kind",
+            ),
+            (
+                with(&plain, "", "[train.generator]\ndraws = 4"),
+                "[train.generator]",
+            ),
+            (
+                with(&gan, "discriminator = 'gan'", ""),
+                "model.discriminator is \"gan\"",
+            ),
+            (
+                with(&gan, "[model.generator]\ndim = 0", ""),
+                "model.generator.dim is 0; it may be 1 to 1024",
+            ),
+            (
+                with(&gan, "[model.generator]\ntemperature = 0.001", ""),
+                "temperature is 0.001; it is 0.01 to 100",
+            ),
+            (
+                with(&gan, "[model.generator]\ntemperature = nan", ""),
+                "temperature is NaN",
+            ),
+            (
+                with(&gan, "", "[train.generator]\ndraws = 0"),
+                "train.generator.draws",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nown_share = 1.0"),
+                "train.generator.own_share",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nhard = 1.5"),
+                "train.generator.hard",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nreward = inf"),
+                "train.generator.reward",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nlikelihood = -1.0"),
+                "train.generator.likelihood",
+            ),
+            (
+                with(&gan, "", "[train.generator]\nuser_l2 = nan"),
+                "train.generator.user_l2",
+            ),
+            (with(&gan, "", "local_steps = 2"), "train.local_steps"),
+            (gan.replace(SGD, IALS), "\"sgd\" unless model.kind"),
+        ] {
+            let refused = refusal(&text);
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
     }
 
     #[test]

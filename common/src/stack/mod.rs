@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`cases`] | wanted items beside drawn ones, scored by every channel |
+//! | [`collapsed`] | trained channels that give everybody the same list, which no stack takes |
 //! | [`newton`] | weights from cases |
 //! | [`gate`] | whether channels of all shops help this shop |
 //! | [`reasons`] | which of the user's items, through which channel, speaks for a recommended one |
@@ -11,6 +12,7 @@
 //! alone, from the first day.
 
 mod cases;
+mod collapsed;
 pub mod gate;
 mod newton;
 pub mod reasons;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rayon::prelude::*;
 
+pub use collapsed::Collapsed;
 pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
@@ -336,6 +339,8 @@ pub struct StackFit {
     pub alone_hits: HitRate,
     /// How together compares with alone; none without federated channels.
     pub gate: Option<GateReport>,
+    /// Federated channels that are in none of these, for they have collapsed.
+    pub collapsed: Vec<Collapsed>,
 }
 
 impl StackFit {
@@ -364,6 +369,7 @@ pub fn fit(
 ) -> Result<StackFit, StackError> {
     input.check()?;
     progress(StackStage::Channels);
+    let (federated, collapsed) = &collapsed::apart(federated, input.train);
     let users = fitted_on(input, seed);
     // As of a day they have nothing of it, and so nothing that is wanted on it: cases of tails need no others.
     let timed = timed::channels(input.train, input.features);
@@ -403,6 +409,7 @@ pub fn fit(
         together: None,
         federated: None,
         gate: None,
+        collapsed: collapsed.clone(),
     };
     if federated.is_empty() {
         return Ok(fitted);

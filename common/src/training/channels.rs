@@ -7,6 +7,7 @@ use super::tower::Tower;
 use crate::channels::{Channel, Group, Recency};
 use crate::dataset::History;
 use crate::model::Loaded;
+use crate::model::gan::Spread;
 use crate::rng::stream;
 
 /// The tower's scores.
@@ -77,6 +78,10 @@ impl ModelChannel {
 }
 
 impl Channel for ModelChannel {
+    fn spread(&self, histories: &[&[u32]]) -> Option<Spread> {
+        self.model.spread(histories)
+    }
+
     fn name(&self) -> &str {
         "model"
     }

@@ -25,11 +25,11 @@ pub fn initial(
     }
     let scale = (items as f64 / squares).sqrt() as f32;
     // Each path has its own columns of the joint table.
-    let paths = [(0, model.gmf_width()), (model.gmf_width(), model.mlp_width())];
+    let paths = model.paths();
     let rows = params[table.range()].chunks_exact_mut(layout.width());
     for (row, view) in rows.zip(form.right.chunks_exact(form.rank)) {
-        for (first, width) in paths {
-            let cells = row[first..first + width].iter_mut();
+        for columns in &paths {
+            let cells = row[columns.clone()].iter_mut();
             cells.zip(view).for_each(|(cell, value)| *cell = scale * value);
         }
     }

@@ -21,12 +21,6 @@ impl Shape<'_> {
     fn layout(&self) -> Layout {
         Layout::new(self.model, &Vocabulary::from(self.catalogue))
     }
-
-    /// Columns of the joint table that the dot product has, and those that the tower has.
-    fn paths(&self) -> [Range<usize>; 2] {
-        let gmf = self.model.gmf_width();
-        [0..gmf, gmf..gmf + self.model.mlp_width()]
-    }
 }
 
 /// Lays parameters of one shape over `base`, parameters of another (the ones that a run would begin with), and says in words what
@@ -34,7 +28,7 @@ impl Shape<'_> {
 ///
 /// * items' rows and biases go by id, a new item has the mean of those that it is like; rows of features go by name;
 /// * into more columns, the others stay as in `base`; into fewer, the directions in which items differ most are kept;
-/// * a path that the older model does not have takes its columns from the other path;
+/// * a path that the older model does not have takes its columns from the first one that it has;
 /// * tower and heads are taken where both models have them alike, and stay as in `base` else.
 ///
 /// # Shapes
@@ -53,15 +47,15 @@ pub fn transferred(
         notes.push(items.words());
     }
     let mut turned = false;
-    for (to_path, name) in [(0, "dot product"), (1, "tower")] {
-        let target = to.paths()[to_path].clone();
+    let (sources, targets) = (from.model.paths(), to.model.paths());
+    for (to_path, name) in [(0, "dot product"), (1, "tower"), (2, "generator")] {
+        let target = targets[to_path].clone();
         if target.is_empty() {
             continue;
         }
-        let own = from.paths()[to_path].clone();
-        let source = match own.is_empty() {
-            false => own,
-            true => from.paths()[1 - to_path].clone(),
+        let own = [&sources[to_path]].into_iter().chain(&sources);
+        let Some(source) = own.into_iter().find(|columns| !columns.is_empty()).cloned() else {
+            continue;
         };
         let tables = tables(from, to, (&old, &new), items, values, &source);
         let width = source.len();
@@ -207,7 +201,7 @@ fn main_directions(table: &[f32], width: usize, wanted: usize) -> Vec<Vec<f64>> 
 mod tests {
     use super::*;
     use crate::catalogue::Item;
-    use crate::model::config::{Activation, ModelKind};
+    use crate::model::config::{Activation, GeneratorConfig, ModelKind};
 
     fn catalogue(ids: &[(&str, &str)]) -> Catalogue {
         let items = ids.iter().map(|(id, category)| Item {
@@ -220,6 +214,8 @@ mod tests {
     fn model(kind: ModelKind, gmf: usize, mlp: usize) -> ModelConfig {
         ModelConfig {
             kind,
+            discriminator: None,
+            generator: None,
             gmf_dim: gmf,
             mlp_dim: mlp,
             tower: vec![4, 2],
@@ -340,7 +336,29 @@ mod tests {
         let values = numbered(shape(&mf));
         let base = vec![-1.0; shape(&neumf).layout().len()];
         let (params, notes) = transferred((shape(&mf), &values), (shape(&neumf), base), &map);
-        // Both paths have them.
+        // Both paths have them, and so has a generator behind them; on the way back they are the dot product's again.
+        let gan = ModelConfig {
+            discriminator: Some(ModelKind::Mlp),
+            generator: Some(GeneratorConfig {
+                dim: 4,
+                ..GeneratorConfig::default()
+            }),
+            ..model(ModelKind::Gan, 3, 3)
+        };
+        let base = vec![-1.0; shape(&gan).layout().len()];
+        let (in_gan, told) = transferred((shape(&mf), &values), (shape(&gan), base), &map);
+        assert_eq!(in_gan[..7], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, -1.0]);
+        assert!(
+            told[0].contains("generator: 3 columns, and 1 new ones"),
+            "{told:?}"
+        );
+        let only = ModelConfig {
+            discriminator: Some(ModelKind::Mf),
+            ..gan.clone()
+        };
+        let base = vec![-1.0; shape(&only).layout().len()];
+        let (kept, _) = transferred((shape(&gan), &in_gan), (shape(&only), base), &map);
+        assert_eq!(kept[..7], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, -1.0]);
         assert_eq!(params[..6], [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
         assert!(notes[0].starts_with("begun anew: tower.0.weight"), "{notes:?}");
         let tower = shape(&neumf).layout();

@@ -65,7 +65,7 @@ impl Template {
         })
     }
 
-    /// The example for a data set and `ials`, `mf`, `mlp` or `neumf`. Dot products and the tower alone take the settings
+    /// The example for a data set and `ials`, `mf`, `mlp`, `neumf` or `gan`. Dot products and the tower alone take the settings
     /// of both paths together.
     ///
     /// # Errors
@@ -210,8 +210,12 @@ const EXAMPLES: &[(&str, &str)] = examples![
     "ml-100k-rating-private.toml",
     "uci-online-retail-ials.toml",
     "uci-online-retail-ials-private.toml",
+    "ml-100k-gan.toml",
+    "ml-100k-gan-private.toml",
     "uci-online-retail-neumf.toml",
     "uci-online-retail-neumf-private.toml",
+    "uci-online-retail-gan.toml",
+    "uci-online-retail-gan-private.toml",
     "completejourney-ials.toml",
     "completejourney-ials-private.toml",
     "completejourney-neumf.toml",

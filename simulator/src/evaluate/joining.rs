@@ -18,7 +18,7 @@ use souk_common::eval::{
 use souk_common::features::Features;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
-use souk_common::stack::{GateRule, Stack, StackFit, StackInput, fit};
+use souk_common::stack::{GateRule, HitRate, Stack, StackFit, StackInput, fit};
 use souk_common::terminal::{say, tell};
 
 mod cold_start;
@@ -80,6 +80,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         seeds: args.seeds,
         plan,
         earlier: args.earlier(),
+        trained_alone: args.trained_alone,
         ..Joining::new(&known, args.seed, epsilon)
     };
     let hidden: Vec<Vec<u32>> = (0..known.dataset.len())
@@ -90,7 +91,11 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     let visits = next_visit(&known.dataset);
     let by_visit = joining.fit("view D", &visits, &[])?;
     let (mut rows, mut measured) = (Vec::new(), Vec::new());
-    for variant in Variant::ALL {
+    let variants: &[Variant] = match args.trained_alone {
+        true => &[Variant::Model, Variant::Tower],
+        false => &Variant::ALL,
+    };
+    for variant in variants.iter().copied() {
         let views = [View::LeakFree, View::Full];
         let (Some(a), Some(b), Some(d)) = (
             joining.measure(&split, &literature, variant, &[View::Literature]),
@@ -126,7 +131,10 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         rows,
         gains: Gain::all(&measured),
         gates,
-        faithfulness: joining.faithfulness(&split, &leak_free),
+        faithfulness: match args.trained_alone {
+            true => None,
+            false => joining.faithfulness(&split, &leak_free),
+        },
         seconds: watch.secs(),
     };
     let checks = if args.check { report.checks() } else { Vec::new() };
@@ -160,6 +168,8 @@ pub(crate) struct Joining<'a> {
     earlier: Earlier,
     /// Whether stacks have channels that go by the clock.
     by_the_clock: bool,
+    /// Whether what was trained stands by itself.
+    trained_alone: bool,
 }
 
 /// The stacks of every shop, for every seed of the federation's noise; for one, if there is none.
@@ -180,6 +190,7 @@ impl<'a> Joining<'a> {
             plan: None,
             earlier: Earlier::default(),
             by_the_clock: false,
+            trained_alone: false,
         }
     }
 
@@ -199,9 +210,30 @@ impl<'a> Joining<'a> {
             .map(|seed| {
                 let released =
                     releases::channels(self.known, split, &self.content, (plan, self.earlier), seed)?;
-                self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released)
+                match self.trained_alone {
+                    true => self.trained_by_itself(&released),
+                    false => self.fit_with(&format!("{what}, noise {seed}"), split, hidden, &released),
+                }
             })
             .collect()
+    }
+
+    /// What was trained in place of every shop's stack.
+    fn trained_by_itself(&self, released: &Channels) -> anyhow::Result<Vec<StackFit>> {
+        let names = [Variant::Model.name(), Variant::Tower.name()];
+        let trained = released.iter().filter(|channel| names.contains(&channel.name()));
+        let trained: Channels = trained.cloned().collect();
+        let weights = vec![1.0; trained.len()];
+        let fit = StackFit {
+            alone: Stack::new(trained, weights, self.known.catalogue.len())?,
+            together: None,
+            federated: None,
+            newcomers: None,
+            alone_hits: HitRate::default(),
+            gate: None,
+            collapsed: Vec::new(),
+        };
+        Ok(vec![fit; self.users.len()])
     }
 
     /// Every shop's stacks, with these channels of all shops.
@@ -438,6 +470,7 @@ mod tests {
         for more in [
             &["--quick"][..],
             &["--no-privacy"],
+            &["--no-privacy", "--trained-alone", "--training", "gan=2:0.1"],
             &["--placement", "local", "--epsilon", "1"],
         ] {
             let args = Typed::try_parse_from([&typed[..], more].concat())

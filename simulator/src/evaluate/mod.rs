@@ -82,9 +82,12 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t, requires = "stack")]
     placement: NoisePlacement,
     /// What is trained behind the releases in place of what `plan new` writes, for which share of the budget: `tower=30:0.05` is 30 rounds of the tower for a
-    /// twentieth of it; ials, mf, mlp and neumf are the examples' models, which start from what was released.
+    /// twentieth of it; ials, mf, mlp, neumf and gan are the examples' models, which start from what was released.
     #[arg(long, value_name = "KIND=ROUNDS:SHARE", value_parser = training_phase, requires = "stack")]
     training: Vec<TypedPhase>,
+    /// Only what was trained, by itself: no stack is fitted, which takes most of the time.
+    #[arg(long, requires = "training", conflicts_with_all = ["quick", "no_training"])]
+    trained_alone: bool,
     /// Releases alone.
     #[arg(long, requires = "stack", conflicts_with = "training")]
     no_training: bool,
@@ -138,6 +141,8 @@ enum Model {
     Mlp,
     /// Both paths.
     Neumf,
+    /// A generator against both paths.
+    Gan,
 }
 
 /// Which task.
@@ -159,6 +164,7 @@ impl Model {
             Self::Mf => "mf",
             Self::Mlp => "mlp",
             Self::Neumf => "neumf",
+            Self::Gan => "gan",
         }
     }
 }
@@ -234,7 +240,7 @@ fn training_phase(text: &str) -> Result<TypedPhase, String> {
         (_, Ok(model)) => (TrainingKind::Model, Some(model)),
         _ => {
             return Err(format!(
-                "{kind:?} can't be trained; it is tower, ials, mf, mlp or neumf"
+                "{kind:?} can't be trained; it is tower, ials, mf, mlp, neumf or gan"
             ));
         }
     };

@@ -66,6 +66,9 @@ impl<'a> Trial<'a> {
             if model == Model::Mlp {
                 kinds.push(ModelKind::Mlp);
             }
+            if model == Model::Gan {
+                kinds.push(ModelKind::Gan);
+            }
             for kind in kinds {
                 let central = self.central_plan(kind)?;
                 let name = format!("central_{}", kind_name(kind));
@@ -261,6 +264,7 @@ fn kind_name(kind: ModelKind) -> &'static str {
         ModelKind::Mf => "mf",
         ModelKind::Mlp => "mlp",
         ModelKind::Neumf => "neumf",
+        ModelKind::Gan => "gan",
     }
 }
 

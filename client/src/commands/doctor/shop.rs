@@ -27,6 +27,7 @@ use crate::membership::Membership;
 use crate::recommend::cache::catalogue_in_use;
 use crate::rules::feed::Feeds;
 use crate::rules::in_force::{feeds_named, read_rules};
+use crate::stack::kept::KeptStack;
 
 /// A shop's folder, as it is now; one that never joined has no membership.
 pub(super) type Shop = (Folder, ShopConfig, Option<Membership>);
@@ -100,7 +101,10 @@ pub(super) fn look_at_lists((folder, ..): &Shop, now: Timestamp, out: &Sender<Ch
     let fits = !next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(no_room));
     say("plan", next.and_then(plan).map(Finding::good));
     say("budget", budget_left(folder, fits, now));
-    say("lists", lists(folder, now).map(Finding::good));
+    say(
+        "lists",
+        lists(folder, now).map(|text| with_collapsed(folder, text)),
+    );
 }
 
 /// Of a shop without a federation.
@@ -363,6 +367,15 @@ fn lists(folder: &Folder, now: Timestamp) -> anyhow::Result<String> {
         text += &format!("; {} has taught nothing yet", plan.words());
     }
     Ok(text)
+}
+
+/// Warns of channels that the last fit left out of the lists.
+fn with_collapsed(folder: &Folder, text: String) -> Finding {
+    let collapsed = KeptStack::load(folder).map_or_else(Vec::new, |kept| kept.collapsed);
+    match collapsed.is_empty() {
+        true => Finding::good(text),
+        false => Finding::warning(format!("{text}; {}", collapsed.join("; "))),
+    }
 }
 
 const PROBE_BYTES: usize = 4 << 20;

@@ -67,6 +67,7 @@ pub(super) fn good() -> Facts {
             why: "on by shop.toml".into(),
             epsilon: Some(8.0),
             own_catalogue: false,
+            collapsed: Vec::new(),
         }),
         budget: Ok(budget(Some(4.0))),
         next: Ok(Some(NextRound {
@@ -198,6 +199,8 @@ fn bad_lines_rules_and_what_ends_soon_are_said() {
     let report = &mut facts.data.as_mut().unwrap().sources[0].report;
     report.sources[0].rows = 1000;
     report.sources[0].bad = [("time".to_owned(), 11)].into();
+    let gain = facts.gain.as_mut().unwrap();
+    gain.collapsed = vec!["the generator of channel <model> has collapsed".into()];
     for language in [Language::English, Language::Chinese] {
         let text = today_of(language, &facts);
         for part in [
@@ -206,6 +209,8 @@ fn bad_lines_rules_and_what_ends_soon_are_said() {
             "on &lt;b&gt;Monday",
             "id=\"worry-bad-lines\"",
             "11 of 1000 lines of &lt;orders&gt;.csv",
+            "id=\"worry-collapsed\"",
+            "of channel &lt;model&gt; has collapsed",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

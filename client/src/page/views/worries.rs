@@ -153,6 +153,16 @@ pub(super) fn worries(words: &Words, facts: &Facts, connection: Connection, now:
         let told = facts.rules_told.clone();
         worry("rules", Place::Rules, words.worry_rules.to_owned(), told);
     }
+    let collapsed = facts.gain.iter().flat_map(|gain| &gain.collapsed);
+    let collapsed: Vec<String> = collapsed.cloned().collect();
+    if !collapsed.is_empty() {
+        worry(
+            "collapsed",
+            Place::Gain,
+            words.worry_collapsed.to_owned(),
+            collapsed,
+        );
+    }
     if let Err(reason) = &facts.uploads {
         worry(
             "unread-uploads",

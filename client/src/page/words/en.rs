@@ -56,6 +56,7 @@ pub(super) const WORDS: Words = Words {
     worry_refusals: "Your program would decline the next round, by your own rules in shop.toml.",
     worry_key: "The key of {shops} is not the one that you confirmed. Call the owner before you confirm another.",
     worry_read: "Something could not be read.",
+    worry_collapsed: "What all shops trained gives every customer the same list, so your lists do without it. Only the operator can mend that.",
     worry_health: "Something will stop working, or does not work as it should. This command says more: souk-client doctor",
     card_lists: "Lists",
     card_lists_text: "Items: {items}. Customers: {customers}.",

@@ -130,7 +130,7 @@ texts! {
     // Today.
     lists_fresh lists_missing by_alone by_together by_model learned nothing_learned untrained orders_until
     all_well one_worry worries more
-    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read worry_health worry_old worry_offline worry_tcp worry_forked
+    worry_data worry_stale worry_budget worry_unbounded worry_refusals worry_key worry_read worry_health worry_collapsed worry_old worry_offline worry_tcp worry_forked
     card_lists card_lists_text card_data_text card_privacy_text card_privacy_unbounded card_gain_text card_gain_none
     card_left_text card_left_none left_no_noise card_rounds_text card_rounds_none card_rounds_over card_unmatched_text
     card_unmatched_none card_keys_text card_keys_none own_catalogue

@@ -56,6 +56,7 @@ pub(super) const WORDS: Words = Words {
     worry_refusals: "按您在 shop.toml 中的规则，程序将拒绝下一轮。",
     worry_key: "{shops} 的密钥不是您确认过的那一个。在确认新密钥之前，请先给该店主打电话。",
     worry_read: "有内容无法读取。",
+    worry_collapsed: "各店共同训练的模型给所有顾客的列表都相同，因此您的推荐没有使用它。只有运营方能够修复。",
     worry_health: "有些部分即将停止工作，或未能正常工作。以下命令会说明详情：souk-client doctor",
     card_lists: "推荐列表",
     card_lists_text: "商品：{items}。顾客：{customers}。",

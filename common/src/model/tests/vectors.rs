@@ -97,7 +97,8 @@ fn check(case: &Case, categories: &[u32], samples: &[(u32, u32)]) {
     // One step of size one: the change is minus the gradient.
     let mut workspace = Workspace::new();
     let mut local = Local::new(&model, &distinct);
-    local.step(&mut workspace, &user, 1.0);
+    local.gradients(&mut workspace, &user);
+    local.descend(&workspace, 1.0);
     assert_close(workspace.loss(&distinct).to_f64(), case.loss, "loss");
     for (at, (got, expected)) in workspace
         .user_gradient

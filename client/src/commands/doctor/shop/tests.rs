@@ -40,6 +40,31 @@ fn member(folder: &Folder, address: &str) -> Membership {
     membership
 }
 
+#[test]
+fn a_collapsed_model_is_warned_of_beside_what_lists_rest_on() {
+    let (_dir, folder) = shop();
+    let text = || "of this shop's own customers alone".to_owned();
+    assert_eq!(with_collapsed(&folder, text()).level, Good);
+    let kept = KeptStack {
+        format: Default::default(),
+        key: souk_common::ids::Digest::ZERO,
+        alone: Vec::new(),
+        together: None,
+        newcomers: None,
+        alone_hits: Default::default(),
+        gate: None,
+        collapsed: vec!["the generator of channel \"model\" has collapsed".to_owned()],
+    };
+    kept.store(&folder);
+    let found = with_collapsed(&folder, text());
+    assert_eq!(found.level, Warning);
+    assert!(
+        found.text.starts_with(&text()) && found.text.ends_with("has collapsed"),
+        "{}",
+        found.text
+    );
+}
+
 /// 300 orders in 30 days from the first of October on, and `bad` lines.
 fn orders_with(bad: usize) -> String {
     let mut text = "user_id,item_id,timestamp\n".to_owned();
