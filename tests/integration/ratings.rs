@@ -18,7 +18,7 @@ fn rated(shop: &str, users: usize) -> String {
             .and_then(|item| item[1..].parse::<u32>().ok());
         match item {
             None => format!("{line},rating\n"),
-            Some(item) => format!("{line},{}\n", if item % 2 == 0 { 5 } else { 1 }),
+            Some(item) => format!("{line},{}\n", if item.is_multiple_of(2) { 5 } else { 1 }),
         }
     };
     let lines: String = orders(shop, users).lines().map(line).collect();

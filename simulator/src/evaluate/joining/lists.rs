@@ -26,6 +26,9 @@ use crate::data::plans::Template;
 use crate::error::WrongUsage;
 use crate::evaluate::DEFAULT_DELTA;
 
+/// Measures one of the splits, by its number, in these views.
+type OfASplit<'a> = dyn Fn(usize, &Split, &[View]) -> Option<Measured> + 'a;
+
 /// Runs the command; false when a check failed.
 pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
@@ -75,7 +78,7 @@ pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Resul
         plain.push(without_clock.fit(&format!("{what}, without the clock"), split, &[])?);
         by_age.push(joining.by_age(split));
     }
-    let each = |of: &dyn Fn(usize, &Split, &[View]) -> Option<Measured>| -> Option<[Measured; 2]> {
+    let each = |of: &OfASplit<'_>| -> Option<[Measured; 2]> {
         let [one, two] = [0, 1].map(|at| of(at, splits[at].1, splits[at].2));
         Some([one?, two?])
     };

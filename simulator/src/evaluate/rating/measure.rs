@@ -162,7 +162,7 @@ mod tests {
         let data: Vec<Labelled> = (0..20)
             .map(|user| {
                 let stars =
-                    |item: u32| if item % 2 == 0 { 4.0 } else { 2.0 } + if user < 10 { 0.0 } else { 1.0 };
+                    |item: u32| if item.is_multiple_of(2) { 4.0 } else { 2.0 } + if user < 10 { 0.0 } else { 1.0 };
                 labelled(
                     &(0..30).collect::<Vec<_>>(),
                     &(0..30).map(stars).collect::<Vec<_>>(),
