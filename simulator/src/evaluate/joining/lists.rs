@@ -400,3 +400,91 @@ const COMPARED: [(&str, &str); 6] = [
 
 /// In points: what chance may take.
 const LEAST_GAIN: f64 = -0.3;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: EvaluateArgs,
+    }
+
+    fn typed(dir: &Path, task: &str, more: &[&str]) -> EvaluateArgs {
+        let data = dir.to_str().expect("a name");
+        let words = [
+            "evaluate", "--task", task, "--shops", "3", "--seeds", "1", "--data", data,
+        ];
+        Typed::try_parse_from([&words[..], more].concat())
+            .expect("good")
+            .args
+    }
+
+    /// 36 readers of 9 articles, one a day, of the ten that came out last; `time` says when a reading was.
+    fn write(dir: &Path, time: impl Fn(i64) -> i64) {
+        let mut orders = String::from("user_id,item_id,timestamp\n");
+        for user in 0..36_i64 {
+            for at in 0..9_i64 {
+                let day = user + at;
+                let item = (day - (user * 7 + at * at) % 10).max(0);
+                orders += &format!("u{user},i{item},{}\n", time(day));
+            }
+        }
+        let mut items = String::from("item_id,title,published\n");
+        for item in 0..44_i64 {
+            let date = 1_700_000_000 + 86_400 * item;
+            // One article has no date, and one a date that is still to come.
+            let date = match item {
+                3 => String::new(),
+                43 => "2199-01-01".to_owned(),
+                _ => date.to_string(),
+            };
+            items += &format!("i{item},article {},{date}\n", item % 5);
+        }
+        fs::write(dir.join("orders.csv"), orders).expect("written");
+        fs::write(dir.join("items.csv"), items).expect("written");
+    }
+
+    #[test]
+    fn lists_are_measured_with_and_without_the_clock_and_with_other_shops() {
+        let dir = tempfile::tempdir().expect("a folder");
+        write(dir.path(), |day| 1_700_000_000 + 86_400 * day);
+        for (task, more) in [
+            (Task::Content, &[][..]),
+            (Task::Product, &["--quick", "--json"]),
+            (Task::Content, &["--no-privacy"]),
+        ] {
+            assert!(
+                run(&typed(dir.path(), task.name(), more), task).expect("figures"),
+                "{more:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn data_of_one_day_have_no_bestsellers_by_age_and_the_check_says_so() {
+        let dir = tempfile::tempdir().expect("a folder");
+        write(dir.path(), |_| 1_700_000_000);
+        assert!(run(&typed(dir.path(), "content", &["--quick"]), Task::Content).expect("figures"));
+        let args = typed(dir.path(), "content", &["--quick", "--check"]);
+        assert!(!run(&args, Task::Content).expect("figures"));
+    }
+
+    #[test]
+    fn a_plan_of_ones_own_is_refused_by_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        write(dir.path(), |day| 1_700_000_000 + 86_400 * day);
+        let args = typed(dir.path(), "content", &["--rounds", "3"]);
+        let said = run(&args, Task::Content).expect_err("refused").to_string();
+        assert!(
+            said.contains("--task content") && said.contains("--rounds"),
+            "{said}"
+        );
+    }
+}
