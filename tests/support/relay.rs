@@ -32,7 +32,7 @@ struct Line {
     cut_at: AtomicU64,
     /// How often addresses were changed.
     moves: AtomicU64,
-    /// Sockets of shops that have said something.
+    /// Sockets of shops that have said something, be it one word.
     dials: AtomicU64,
     seed: AtomicU64,
 }
@@ -131,7 +131,8 @@ impl Line {
         let mut backs: HashMap<SocketAddr, Back> = HashMap::new();
         let mut known = HashSet::new();
         self.carry(front, |datagram, from| {
-            if known.insert(from) {
+            // An empty one only asks whether its sender's system lets it out.
+            if !datagram.is_empty() && known.insert(from) {
                 self.dials.fetch_add(1, Ordering::SeqCst);
             }
             if self.is_time_to_move(datagram.len() as u64) {
