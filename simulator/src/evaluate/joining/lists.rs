@@ -26,9 +26,6 @@ use crate::data::plans::Template;
 use crate::error::WrongUsage;
 use crate::evaluate::DEFAULT_DELTA;
 
-/// Measures one of the splits, by its number, in these views.
-type OfASplit<'a> = dyn Fn(usize, &Split, &[View]) -> Option<Measured> + 'a;
-
 /// Runs the command; false when a check failed.
 pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
@@ -78,7 +75,7 @@ pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Resul
         plain.push(without_clock.fit(&format!("{what}, without the clock"), split, &[])?);
         by_age.push(joining.by_age(split));
     }
-    let each = |of: &OfASplit<'_>| -> Option<[Measured; 2]> {
+    let each = |of: &OfSplit<'_>| -> Option<[Measured; 2]> {
         let [one, two] = [0, 1].map(|at| of(at, splits[at].1, splits[at].2));
         Some([one?, two?])
     };
@@ -220,6 +217,9 @@ struct Gain {
     next_visit_points: f64,
     next_visit_standard_error: f64,
 }
+
+/// What a way to make lists is worth on one of the two splits, in these views.
+type OfSplit<'a> = dyn Fn(usize, &Split, &[View]) -> Option<Measured> + 'a;
 
 struct Compared {
     rows: Vec<Row>,
