@@ -116,6 +116,7 @@ pub(super) const WORDS: Words = Words {
     privacy_no_rounds: "No round was charged yet.",
     kind_release: "released a statistic",
     kind_tower: "trained the tower",
+    kind_clicks: "trained which ads are clicked",
     kind_model: "trained the model",
     kind_unknown: "of a plan whose file is not kept here",
 

@@ -140,7 +140,7 @@ texts! {
     // Privacy.
     privacy_gauge privacy_spent privacy_spent_period privacy_unbounded privacy_left privacy_exact privacy_means_1 privacy_means_2
     privacy_shared privacy_readers privacy_alone privacy_without_bound privacy_kinds privacy_kind privacy_count privacy_no_rounds
-    kind_release kind_tower kind_model kind_unknown
+    kind_release kind_tower kind_model kind_clicks kind_unknown
     // Gain.
     gain_lead gain_none gain_nobody gain_alone gain_together gain_table gain_way gain_hits gain_error gain_difference gain_customers gain_used
     gain_not_used gain_why gain_switch gain_chart gain_chart_together

@@ -116,6 +116,7 @@ pub(super) const WORDS: Words = Words {
     privacy_no_rounds: "尚无计费的轮次。",
     kind_release: "发布统计量",
     kind_tower: "训练塔网络",
+    kind_clicks: "训练哪些广告会被点击",
     kind_model: "训练模型",
     kind_unknown: "所属计划的文件未保存在此",
 
