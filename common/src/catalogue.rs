@@ -4,10 +4,12 @@
 //! travels by digest, and its features may be used freely.
 
 mod changes;
+mod dates;
 
 use std::collections::{BTreeMap, HashMap};
 
 pub use changes::Changes;
+pub use dates::Dates;
 use serde::{Deserialize, Serialize};
 
 use crate::format::FormatError;
@@ -37,6 +39,10 @@ pub struct Item {
     /// code, whose neighbours are alike. An empty map is not written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, f64>,
+    /// When it came out, in seconds since 1970-01-01 UTC, below zero before that; not written where it is unknown. No feature:
+    /// it says how old the item is, not what it is like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<i64>,
     /// The number on its barcode (GTIN, EAN, UPC): up to 14 digits, by which shops with article numbers of their own find
     /// it. An empty one is not written.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -65,6 +71,7 @@ impl Item {
             price: None,
             tags: Vec::new(),
             numbers: BTreeMap::new(),
+            published: None,
             gtin: String::new(),
             aliases: Vec::new(),
             vector: Vec::new(),

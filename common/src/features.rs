@@ -45,6 +45,7 @@ pub struct Features {
     index: Vec<u32>,
     value: Vec<f32>,
     codes: Vec<Option<f64>>,
+    published: Vec<Option<i64>>,
 }
 
 impl Default for Features {
@@ -92,6 +93,7 @@ impl Features {
         });
         features.described = places.into_keys().cloned().chain(vector).collect();
         features.codes = items.iter().map(|item| item.numbers.get(CODE).copied()).collect();
+        features.published = items.iter().map(|item| item.published).collect();
         features
     }
 
@@ -109,6 +111,7 @@ impl Features {
             index: Vec::new(),
             value: Vec::new(),
             codes: vec![None; rows.len()],
+            published: vec![None; rows.len()],
         };
         for row in rows {
             let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
@@ -154,6 +157,18 @@ impl Features {
     /// Each item's article code, if it has one; an item's number called [`CODE`].
     pub fn codes(&self) -> &[Option<f64>] {
         &self.codes
+    }
+
+    /// When each item came out, in seconds since 1970, if that is known; in no column.
+    pub fn published(&self) -> &[Option<i64>] {
+        &self.published
+    }
+
+    /// The same with these dates, one an item.
+    pub fn with_published(mut self, published: Vec<Option<i64>>) -> Self {
+        self.published = published;
+        self.published.resize(self.items(), None);
+        self
     }
 
     /// How many items have each column (a value other than 0), in order.

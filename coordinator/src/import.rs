@@ -7,6 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
+use souk_common::date;
 use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable, column, number};
 
 /// Further columns that say what an item is.
@@ -24,7 +25,7 @@ pub struct FeatureColumns {
     pub numbers: Vec<String>,
 }
 
-/// Reads `item_id,title,category,brand,price,gtin,aliases` (aliases separated by `|`), of which all but the first may be missing
+/// Reads `item_id,title,category,brand,price,published,gtin,aliases` (`published` by [`souk_common::date::published`], aliases separated by `|`), of which all but the first may be missing
 /// or empty, and the further columns that are named; as shops' files are read (`souk_common::table`).
 ///
 /// # Errors
@@ -47,11 +48,12 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
         })
     };
     let id = place("item_id")?;
-    let [title, category, brand, price, gtin, aliases] = [
+    let [title, category, brand, price, published, gtin, aliases] = [
         optional("title")?,
         optional("category")?,
         optional("brand")?,
         optional("price")?,
+        optional("published")?,
         optional("gtin")?,
         optional("aliases")?,
     ];
@@ -99,6 +101,8 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
             price: number("price", text(price))?,
             tags: list(text(tags), columns.tag_separator),
             numbers: known,
+            published: date::published(text(published))
+                .map_err(|reason| refused(format!("published is {reason}")))?,
             gtin: text(gtin).to_owned(),
             aliases: list(text(aliases), '|'),
             vector: Vec::new(),
@@ -173,6 +177,22 @@ mod tests {
         );
         let twice = twice.expect_err("one barcode").to_string();
         assert!(twice.contains("two items, \"a\" and \"b\""), "{twice}");
+    }
+
+    #[test]
+    fn dates_are_taken_in_and_one_that_is_none_is_named_with_its_line_and_the_remedy() {
+        let none = FeatureColumns::default();
+        let catalogue =
+            read_text("item_id,published\na,1995\nb,\nc,2024-01-05\n", &none).expect("a catalogue");
+        let dates: Vec<Option<i64>> = catalogue.items().iter().map(|item| item.published).collect();
+        assert_eq!(dates, [Some(788_918_400), None, Some(1_704_412_800)]);
+        for (text, said) in [("soon", "no date"), ("5/1/2024", "change places")] {
+            let wrong = read_text(&format!("item_id,published\na,1995\nb,{text}\n"), &none)
+                .expect_err("no date")
+                .to_string();
+            let all = ["items.csv, line 3: published is", said, "YYYY-MM-DD"];
+            assert!(all.iter().all(|part| wrong.contains(part)), "{wrong}");
+        }
     }
 
     #[test]

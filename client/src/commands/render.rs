@@ -51,10 +51,13 @@ pub(crate) fn list(list: &Recommendations) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "{:>3}. {}{name}{facts}  score {:.3}",
+            "{:>3}. {}{name}{facts}  {}",
             item.rank,
             printable(&item.item_id),
-            item.score
+            match item.stars {
+                Some(stars) => format!("{stars:.1} stars"),
+                None => format!("score {:.3}", item.score),
+            }
         );
         for reason in &item.reasons {
             let _ = writeln!(text, "       because {}", printable(&reason.clause()));
@@ -302,6 +305,7 @@ mod tests {
                 rank: 1,
                 item_id: "i9".into(),
                 score: 0.5,
+                stars: None,
                 title: title.into(),
                 category: "tea".into(),
                 brand: String::new(),
@@ -363,6 +367,8 @@ mod tests {
         let mut basket = one("T");
         basket.items[0].reasons = vec![
             reason(Through::BestsellerInRegion, "", Vec::new()),
+            reason(Through::New, "", Vec::new()),
+            reason(Through::BoughtLately, "", Vec::new()),
             reason(Through::BoughtAfter, "Pot", Vec::new()),
             reason(Through::BoughtTogether, "Cup", Vec::new()),
             reason(Through::Alike, "Mug", brand),
@@ -378,6 +384,8 @@ mod tests {
             "For a basket of 2 different items:",
             "the items of your own files",
             "because it is a bestseller in your region's shops (25 %)",
+            "because it is new (25 %)",
+            "because it is bought a lot these days (25 %)",
             "because it is bought after Pot (25 %)",
             "because it is bought by customers who bought Cup (25 %)",
             "because it is like Mug: same category tea, brand b (25 %)",

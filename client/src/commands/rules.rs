@@ -131,6 +131,7 @@ mod tests {
             rank: 1,
             item_id: id.into(),
             score: 0.5,
+            stars: None,
             title: "Tea".into(),
             category: String::new(),
             brand: String::new(),

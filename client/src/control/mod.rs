@@ -425,6 +425,11 @@ pub fn check_data(folder: &Folder) -> anyhow::Result<Answer> {
     let report = match read {
         Ok(shop) => {
             notes.extend(outgrown(folder, &shop.dataset).lines().map(str::to_owned));
+            let dates = shop
+                .catalogue
+                .dates(souk_common::clock::SystemClock.now())
+                .words();
+            notes.extend(dates.map(|told| format!("dates of items: {told}")));
             shop.report
         }
         // What is wrong with it, line by line.

@@ -47,6 +47,8 @@ pub struct ItemColumns {
     pub brand: Option<String>,
     /// Optional, default `price`.
     pub price: Option<String>,
+    /// When the item came out: a year, `YYYY-MM-DD`, or a moment; optional, default `published`.
+    pub published: Option<String>,
     /// What else the item is, separated by `|`; optional, default `tags`.
     pub tags: Option<String>,
     /// The number on the barcode (GTIN, EAN), by which a shop's article is found in the federation's catalogue; optional,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item, bare_gtin};
+use souk_common::date;
 use souk_common::table::{Row, RowSource, TextOptions, TextTable, number};
 
 use crate::data::DataError;
@@ -68,6 +69,12 @@ pub(super) fn read_items(
     )?;
     let brand = optional(&table, "item_columns.brand", columns.brand.as_deref(), "brand")?;
     let price = optional(&table, "item_columns.price", columns.price.as_deref(), "price")?;
+    let published = optional(
+        &table,
+        "item_columns.published",
+        columns.published.as_deref(),
+        "published",
+    )?;
     let tags = optional(&table, "item_columns.tags", columns.tags.as_deref(), "tags")?;
     let gtin_column = optional(&table, "item_columns.gtin", columns.gtin.as_deref(), "gtin")?;
     let aliases = optional(
@@ -87,6 +94,7 @@ pub(super) fn read_items(
     report.begin(table.name());
     let (mut items, mut levels, mut seen) = (Vec::new(), HashMap::new(), HashMap::new());
     let mut groups = HashSet::new();
+    let (mut bad_dates, mut first_bad_date) = (0, None);
     let mut row = Row::default();
     while table.next_row(&mut row)? {
         report.note_lines(row.line, row.lines);
@@ -128,6 +136,12 @@ pub(super) fn read_items(
         if gtin.is_none() && !text(gtin_column).is_empty() {
             report.missing("gtin");
         }
+        let published = date::published(text(published)).unwrap_or_else(|reason| {
+            report.missing("published");
+            bad_dates += 1;
+            first_bad_date.get_or_insert((row.line, reason));
+            None
+        });
         report.take_row();
         let list = |text: &str| {
             let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
@@ -141,6 +155,7 @@ pub(super) fn read_items(
             price,
             tags: list(text(tags)),
             numbers,
+            published,
             gtin: gtin.unwrap_or_default().to_owned(),
             aliases: list(text(aliases)),
             vector: Vec::new(),
@@ -158,6 +173,7 @@ pub(super) fn read_items(
                 brand: String::new(),
                 price: None,
                 numbers: BTreeMap::new(),
+                published: None,
                 gtin: String::new(),
                 aliases: Vec::new(),
                 ..item
@@ -165,8 +181,38 @@ pub(super) fn read_items(
         }
         items.push(item);
     }
+    if let Some((line, reason)) = first_bad_date {
+        let told = format!(
+            "{}, line {line}: published is {reason}. Items with such dates ({bad_dates}) count as neither new nor old",
+            table.name()
+        );
+        report.warnings.push(told);
+    }
     for told in table.guessed() {
         report.guessed(told);
     }
     Ok((items, levels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_that_is_none_keeps_its_item_and_is_told_with_its_line_and_the_remedy() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("items.csv");
+        let text = "item_id,published\na,1995\nb,soon\nc,\nd,2024-01-05T10:00:00Z\ne,5/1/2024\n";
+        std::fs::write(&path, text).expect("written");
+        let (catalogue, report) = read_catalogue(&path, &ItemColumns::default(), None, None).expect("good");
+        let dates: Vec<Option<i64>> = catalogue.items().iter().map(|item| item.published).collect();
+        assert_eq!(dates, [Some(788_918_400), None, None, Some(1_704_448_800), None]);
+        assert_eq!((report.bad_lines, report.sources[0].missing["published"]), (0, 2));
+        let [told] = &report.warnings[..] else {
+            panic!("{:?}", report.warnings)
+        };
+        for part in ["items.csv, line 3", "\"soon\"", "YYYY-MM-DD", "(2)"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

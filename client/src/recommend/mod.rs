@@ -11,6 +11,7 @@
 //! | [`names`] | the user, or the item, that was meant |
 //! | [`serving`] | which model or release it rests on |
 //! | `shortlist` | lists of a large catalogue without all scores |
+//! | `stars` | lists by the stars that are expected |
 //! | [`shelf`] | all of that at one moment, for many requests |
 //! | [`visit`] | what a customer did lately |
 //! | [`related`] | what is like an item, and what is bought with it |
@@ -29,6 +30,7 @@ pub mod service;
 pub mod serving;
 pub mod shelf;
 mod shortlist;
+mod stars;
 pub mod visit;
 
 use std::collections::HashSet;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use souk_common::catalogue::Catalogue;
 use souk_common::dataset::{Dataset, History};
+use souk_common::model::stars::ShopStars;
 use souk_common::model::{Loaded, UserVector};
 use souk_common::rng::{Stream, stream};
 use souk_common::stack::{Shopper, Stack};
@@ -63,6 +66,8 @@ pub struct Recommendable {
     pub dataset: Arc<Dataset>,
     /// Which model or release the ranker rests on.
     pub serving: Serving,
+    /// What the shop's own customers say of items beside a model of stars; none where another thing makes lists.
+    pub stars: Option<Arc<ShopStars>>,
     /// What the owner decided of lists.
     pub rules: Arc<CompiledRules>,
     /// What places for new items are filled by; none where a trained model makes lists.
@@ -165,6 +170,9 @@ pub struct Recommended {
     pub item_id: String,
     /// The score, before any rule; comparable within one list only.
     pub score: f32,
+    /// How many stars the customer is expected to give it; only by a model of stars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stars: Option<f32>,
     /// May be empty.
     pub title: String,
     /// May be empty.
@@ -268,6 +276,11 @@ impl Recommendable {
 
     /// Scores of all items for a customer. One without any item gets the scores of nobody in particular.
     pub fn scores(&self, customer: Customer<'_>) -> Scores {
+        if let Ranker::Model(model) = &self.ranker
+            && let Some((values, personal)) = self.star_scores(model, customer)
+        {
+            return Scores { values, personal };
+        }
         let items = self.interests_of(customer, &self.items_of(customer));
         let personal = !items.is_empty();
         let values = match &self.ranker {
@@ -320,13 +333,13 @@ impl Recommendable {
         allowed: impl Fn(u32) -> bool,
     ) -> Recommendations {
         let (mut arranged, personal) = match &self.ranker {
-            Ranker::Model(model) => {
+            Ranker::Model(model) if self.stars.is_none() => {
                 let (user, personal) = self.user_of(model, customer);
                 let short = self.shortlisted(model, &user, customer, wishes, &allowed);
                 let all = || self.best(customer, &model.score_all(&user), wishes, &allowed);
                 (short.unwrap_or_else(all), personal)
             }
-            Ranker::Stack(..) => {
+            _ => {
                 let scores = self.scores(customer);
                 let arranged = self.best(customer, &scores.values, wishes, &allowed);
                 (arranged, scores.personal)
@@ -360,10 +373,18 @@ impl Recommendable {
                 why
             }
             Ranker::Model(model) if personal => {
+                let interests = match self.stars.is_some() {
+                    true => self.liked(customer),
+                    false => interests,
+                };
                 let history = self.history_of(customer, interests);
                 reasons::of(model, &self.catalogue, &history, &ranked)
             }
             Ranker::Model(_) => Vec::new(),
+        };
+        let stars = |score: f32| match &self.ranker {
+            Ranker::Model(model) => model.within_the_scale(score),
+            Ranker::Stack(..) => None,
         };
         why.resize_with(ranked.len(), Vec::new);
         let items = arranged
@@ -385,6 +406,7 @@ impl Recommendable {
                     rank: at + 1,
                     item_id: item.id.clone(),
                     score: *score,
+                    stars: stars(*score),
                     title: item.title.clone(),
                     category: item.category.clone(),
                     brand: item.brand.clone(),

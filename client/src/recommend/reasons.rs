@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use souk_common::catalogue::Catalogue;
 use souk_common::channels::Group;
+use souk_common::channels::timed::FRESHNESS;
 use souk_common::dataset::History;
 use souk_common::model::Loaded;
 use souk_common::stack::Stack;
@@ -43,6 +44,10 @@ pub enum Through {
     Alike,
     /// By what all shops have trained; which of the other ways it goes is not said.
     Trained,
+    /// It is newer than others, and new items are bought more.
+    New,
+    /// This shop's customers buy it a lot these days.
+    BoughtLately,
 }
 
 impl Through {
@@ -55,6 +60,8 @@ impl Through {
             Group::Local if channel.name().starts_with("sequence") => Self::BoughtAfter,
             Group::Local | Group::Federated => Self::BoughtTogether,
             Group::Content | Group::Lda => Self::Alike,
+            Group::Time if channel.name() == FRESHNESS => Self::New,
+            Group::Time => Self::BoughtLately,
         }
     }
 }
@@ -83,7 +90,7 @@ pub fn parts(stack: &Stack, history: &[u32], wanted: &[u32]) -> Vec<Vec<Part>> {
             Part { item, through, part }
         });
         let ways: Vec<Part> = ways.collect();
-        // Popularity of all shops and of this one are two reasons; ways of one item are one.
+        // Popularity of all shops, of this one and of late, and newness are reasons of their own; ways of one item are one.
         let same_reason =
             |a: &Part, b: &Part| a.item == b.item && (a.item.is_some() || a.through == b.through);
         let mut parts: Vec<Part> = ways
@@ -103,7 +110,7 @@ pub fn parts(stack: &Stack, history: &[u32], wanted: &[u32]) -> Vec<Vec<Part>> {
 /// Up to three reasons for each of `items` by a stack, strongest first.
 pub fn of_stack(stack: &Stack, catalogue: &Catalogue, history: &[u32], items: &[u32]) -> Vec<Vec<Reason>> {
     let reasons_for = |(item, parts): (&u32, Vec<Part>)| {
-        let for_it = || parts.iter().filter(|part| part.part > 0.0);
+        let for_it = || parts.iter().filter(|part| part.part > LEAST_PART);
         let total: f32 = for_it().map(|part| part.part).sum();
         let reason = |part: &Part| {
             let own = part.item.map(|own| &catalogue.items()[own as usize]);
@@ -216,6 +223,8 @@ impl Reason {
         match self.channel {
             Some(Through::BestsellerInRegion) => format!("a bestseller in your region's shops ({share})"),
             Some(Through::BestsellerHere) => format!("a bestseller in this shop ({share})"),
+            Some(Through::New) => format!("new ({share})"),
+            Some(Through::BoughtLately) => format!("bought a lot these days ({share})"),
             Some(Through::BoughtAfter) => format!("bought after {name} ({share})"),
             Some(Through::BoughtTogether) => format!("bought by customers who bought {name} ({share})"),
             Some(Through::Alike) if tail.is_empty() => format!("like {name} ({share})"),
@@ -231,6 +240,9 @@ impl Reason {
 }
 
 const MOST_REASONS: usize = 3;
+
+/// Less than this, of scores of about one, is rounding: an item of unknown age is not new.
+const LEAST_PART: f32 = 1e-5;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use souk_common::clock::{Clock, SystemClock, Timestamp};
 use souk_common::ids::Digest;
+use souk_common::model::Loaded;
 use souk_common::stack::StackStage;
 
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
@@ -14,6 +15,7 @@ use super::picture::Picture;
 use super::ruled::{compile, number_names, said_by};
 use super::serving::Serving;
 use super::shelf::{Shelf, ShelfVersion};
+use super::stars::of_shop;
 use super::visit::VisitRows;
 use super::{Ranker, RecommendOptions, Recommendable, Recommendations};
 use crate::config::ShopConfig;
@@ -221,7 +223,10 @@ impl ListService {
         let source = self.source()?;
         let (lists, stack) = self.recommendable_from(&source, now)?;
         let ranker = match (&stack, &lists.serving.learned) {
-            (Some(stack), _) => Digest::of(format!("{} {:?}", stack.key(), lists.ranker.by()).as_bytes()),
+            (Some(stack), _) => {
+                let day = stack.day_that_counts();
+                Digest::of(format!("{} {:?} {day:?}", stack.key(), lists.ranker.by()).as_bytes())
+            }
             (None, Some(learned)) => learned.model_hash,
             (None, None) => Digest::ZERO,
         };
@@ -355,6 +360,7 @@ impl ListService {
                     Some(stack) => stack,
                     None => self.fitted(source)?.context("there is no stack")?,
                 };
+                let stack = self.of_today(stack, now);
                 let wish = ShopConfig::load(&self.folder)?.recommend.federated;
                 let (serving, by) = stack.serving(wish);
                 let ranker = Ranker::Stack(serving.clone(), by);
@@ -362,8 +368,10 @@ impl ListService {
                 ranker
             }
         };
+        let of_stars = |model: &Arc<Loaded>| of_shop(&source.sources.dataset.labelled, model);
         let lists = Recommendable {
             ranker,
+            stars: source.model.as_ref().and_then(of_stars).map(Arc::new),
             catalogue: Arc::clone(&source.sources.catalogue),
             own_catalogue: source.own_catalogue,
             dataset: Arc::clone(&source.sources.dataset),
@@ -402,6 +410,19 @@ impl ListService {
         }?;
         *self.stack() = Some(Arc::clone(&stack));
         Ok(Some(stack))
+    }
+
+    /// The stack as of today; the one that is held makes way for it.
+    fn of_today(&self, stack: Arc<ShopStack>, now: Timestamp) -> Arc<ShopStack> {
+        let Some(today) = stack.as_of(now) else {
+            return stack;
+        };
+        let today = Arc::new(today);
+        let mut held = self.stack();
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &stack)) {
+            *held = Some(Arc::clone(&today));
+        }
+        today
     }
 
     /// Which model or release lists rest on now.

@@ -37,6 +37,7 @@ pub(crate) fn shelf() -> Recommendable {
     };
     Recommendable {
         ranker: Ranker::Model(Arc::new(model)),
+        stars: None,
         serving: Serving::default(),
         own_catalogue: false,
         rules: Arc::new(CompiledRules::none(&catalogue)),

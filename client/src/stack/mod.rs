@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use souk_common::channels::{self, Channels, FixedPopularity, content};
+use souk_common::channels::{self, Channels, FixedPopularity, content, timed};
+use souk_common::clock::Timestamp;
 use souk_common::dataset::{Dataset, History};
 use souk_common::features::Features;
 use souk_common::ids::Digest;
@@ -41,6 +42,7 @@ pub enum ServedBy {
 }
 
 /// A shop's stacks, ready to serve.
+#[derive(Clone)]
 pub struct ShopStack {
     catalogue: Digest,
     alone: Stack,
@@ -48,6 +50,8 @@ pub struct ShopStack {
     newcomers: Option<Stack>,
     kept: KeptStack,
     epsilon: Option<f64>,
+    /// As of which its scores are; none before anybody has said, which is the day after the last purchase.
+    day: Option<i64>,
 }
 
 impl ShopStack {
@@ -64,8 +68,9 @@ impl ShopStack {
         let content = content::channels(&features);
         let federated = sources.federated(&content)?;
         let local = channels::local(&sources.dataset, &features);
+        let timed = timed::channels(&sources.dataset, &features);
         let expected: Channels = vec![Arc::new(FixedPopularity::expected(&sources.dataset, &features))];
-        let all = [content.clone(), local, federated.clone(), expected].concat();
+        let all = [content.clone(), local, timed, federated.clone(), expected].concat();
         let again = kept.filter(|kept| kept.key == sources.key());
         if let Some(kept) = again
             && let Ok(stack) = Self::on(&all, sources, kept)
@@ -89,7 +94,29 @@ impl ShopStack {
             newcomers: kept.newcomers.as_ref().map(stack).transpose()?,
             epsilon: sources.epsilon(),
             kept,
+            day: None,
         })
+    }
+
+    /// The same as of the day (UTC) of `now`; none where it is.
+    pub fn as_of(&self, now: Timestamp) -> Option<Self> {
+        let seconds = now.0.div_euclid(1000);
+        let day = Some(timed::day_of(seconds));
+        let then = |stack: &Option<Stack>| stack.as_ref().map(|stack| stack.as_of(seconds));
+        (self.day != day).then(|| Self {
+            alone: self.alone.as_of(seconds),
+            together: then(&self.together),
+            newcomers: then(&self.newcomers),
+            day,
+            ..self.clone()
+        })
+    }
+
+    /// As of which day (counted from 1970) it scores, where that changes scores.
+    pub fn day_that_counts(&self) -> Option<i64> {
+        let all = [Some(&self.alone), self.together.as_ref()];
+        let by_clock = all.into_iter().flatten().any(Stack::goes_by_the_clock);
+        self.day.filter(|_| by_clock)
     }
 
     /// Of which catalogue's items.
@@ -151,9 +178,12 @@ fn fitted(
     progress: impl FnMut(StackStage),
 ) -> anyhow::Result<KeptStack> {
     let (train, validation) = without_latest(&sources.dataset);
+    let latest = |history: &History| history.times.last().copied().unwrap_or_default();
+    let times: Vec<i64> = sources.dataset.histories.iter().map(latest).collect();
     let input = StackInput {
         train: &train,
         validation: &validation,
+        times: &times,
         hidden: &[],
         features,
     };

@@ -1,6 +1,7 @@
 //! Catalogues that are none, and what survives being written.
 
 use super::*;
+use crate::clock::Timestamp;
 
 fn item(id: &str, price: Option<f64>) -> Item {
     Item {
@@ -141,4 +142,31 @@ fn bytes_survive_and_features_are_in_range() {
             .all(|f| f.price_bucket as usize <= PRICE_BUCKETS && f.category == 1)
     );
     assert_eq!(catalogue.features()[0].price_bucket, 0);
+}
+
+#[test]
+fn dates_are_counted_and_written_only_where_there_are_any() {
+    let of = |id: &str, published| Item {
+        published,
+        ..Item::bare(id)
+    };
+    let now = Timestamp::from_secs(1000);
+    let told = |items: &[Item]| Catalogue::new(items.to_vec()).expect("good").dates(now).words();
+    assert_eq!(told(&[of("a", None), of("b", None)]), None);
+    assert_eq!(
+        told(&[of("a", Some(-5))]).as_deref(),
+        Some("1 of 1 items have one")
+    );
+    let words = told(&[of("a", Some(1000)), of("b", None), of("c", Some(1001))]).expect("dates");
+    assert!(
+        words.contains("2 of 3") && words.contains("1 have none") && words.contains("1 are still to come"),
+        "{words}"
+    );
+    let plain = Catalogue::new(vec![Item::bare("a")]).expect("good").to_bytes();
+    assert!(!String::from_utf8(plain).expect("text").contains("published"));
+    let dated = Catalogue::new(vec![of("a", Some(-5))]).expect("good");
+    assert_eq!(
+        Catalogue::from_bytes(&dated.to_bytes()).expect("read").items(),
+        dated.items()
+    );
 }

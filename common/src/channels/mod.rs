@@ -6,13 +6,14 @@
 //! | [`content`] | items that are alike by their public features |
 //! | [`lda`] | the features that a user's items have more of than the catalogue |
 //! | [`item_ease`], [`knn`], [`sequence`] | items that customers of this shop have together, or one after the other |
+//! | [`timed`] | what is new, and what is bought these days: as of a day |
 //! | [`low_rank`], [`named`] | a released view: user and item vectors; a channel under another name |
 //! | [`kernel`] | an item-to-item matrix, whole or as lists |
 //! | [`scale`] | how scores of different channels are made comparable |
 //! | [`ease`] | EASE as a baseline that stands alone |
 //!
-//! A [`Channel`] is one way to score. All but popularity are linear in the user's items, which is where reasons come
-//! from. Local channels are fitted to the shop's own customers; nothing of them, nor any count of them, leaves.
+//! A [`Channel`] is one way to score. All but popularity and what goes by the clock are linear in the user's items, which
+//! is where reasons come from. Local channels are fitted to the shop's own customers; nothing of them, nor any count of them, leaves.
 
 pub mod content;
 pub mod ease;
@@ -26,6 +27,7 @@ pub mod renamed;
 pub mod scale;
 pub mod sequence;
 pub mod shrinkage;
+pub mod timed;
 
 use std::sync::Arc;
 
@@ -51,6 +53,8 @@ pub enum Group {
     Local,
     /// Customers of all shops, by a release.
     Federated,
+    /// The clock, and other customers of the shop.
+    Time,
 }
 
 /// A user's distinct items, earliest first, and what each of them counts.
@@ -107,6 +111,17 @@ pub trait Channel: Send + Sync {
     /// Where scores are not linear: what each of the user's items adds to the raw scores of `wanted` to the first order, if the
     /// channel can say; for each wanted item, pairs of the user's item and its part.
     fn attributed(&self, _history: &[u32], _wanted: &[u32]) -> Option<Vec<Vec<(u32, f32)>>> {
+        None
+    }
+
+    /// Whether scores depend on the day that they are for.
+    fn goes_by_the_clock(&self) -> bool {
+        false
+    }
+
+    /// The channel as of the day (UTC) of `time`, in seconds since 1970: what customers did on that day or later does not
+    /// count. None where that is this channel as it is.
+    fn as_of(&self, _time: i64) -> Option<Arc<dyn Channel>> {
         None
     }
 

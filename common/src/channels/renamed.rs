@@ -42,6 +42,15 @@ impl Channel for Renamed {
         self.inner.attributed(history, wanted)
     }
 
+    fn goes_by_the_clock(&self) -> bool {
+        self.inner.goes_by_the_clock()
+    }
+
+    fn as_of(&self, time: i64) -> Option<Arc<dyn Channel>> {
+        let inner = self.inner.as_of(time)?;
+        Some(Arc::new(Self::new(self.name.clone(), inner)))
+    }
+
     fn score(&self, of: Recency<'_>, out: &mut [f32]) {
         self.inner.score(of, out);
     }

@@ -91,9 +91,18 @@ impl Loaded {
 
     /// The stars that the user is expected to give an item, within the scale. None if the plan's solver is another.
     pub fn expected_stars(&self, own: &OwnStars, item: u32) -> Option<f32> {
-        let stars = self.stars_config()?;
-        let expected = self.unbounded(own, item);
-        Some(expected.clamp(stars.lowest as f32, stars.highest as f32))
+        self.within_the_scale(self.unbounded(own, item))
+    }
+
+    /// Stars kept within the scale. None if the plan's solver is another than `stars`.
+    pub fn within_the_scale(&self, stars: f32) -> Option<f32> {
+        let scale = self.stars_config()?;
+        Some(stars.clamp(scale.lowest as f32, scale.highest as f32))
+    }
+
+    /// Whether it says how many stars an item gets.
+    pub fn expects_stars(&self) -> bool {
+        self.stars_config().is_some()
     }
 
     /// What an item gets of a user of whom nothing is known.
@@ -105,6 +114,57 @@ impl Loaded {
         self.item_stars(item) + own.bias + dot(&own.vector, self.vector(item))
     }
 }
+
+/// What a shop's own customers say of items beyond what all shops have learned: the mean of what is off by item, drawn toward
+/// zero where few have rated it. It depends on several customers, and stays in the shop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShopStars {
+    /// One an item, in stars.
+    pub offsets: Vec<f32>,
+}
+
+impl ShopStars {
+    /// Of the stars that a shop's customers gave. None if the plan's solver is another.
+    pub fn fit<'a>(model: &Loaded, customers: impl Iterator<Item = &'a Labelled>) -> Option<Self> {
+        let count = model.items().nrows();
+        let (mut sums, mut counts) = (vec![0.0f64; count], vec![0.0f64; count]);
+        for labelled in customers {
+            let own = model.own_stars(labelled)?;
+            for (item, label) in labelled.items.iter().zip(&labelled.labels) {
+                sums[*item as usize] += f64::from(label - model.unbounded(&own, *item));
+                counts[*item as usize] += 1.0;
+            }
+        }
+        let offsets = sums.iter().zip(&counts);
+        Some(Self {
+            offsets: offsets
+                .map(|(sum, count)| (sum / (count + SHOP_RIDGE)) as f32)
+                .collect(),
+        })
+    }
+
+    /// What a customer of the shop is expected to give each item, not kept within the scale, so that no two are alike only for
+    /// being beyond it. Shape: `[items]`.
+    pub fn scores(&self, model: &Loaded, own: &OwnStars) -> Vec<f32> {
+        let items = (0u32..).zip(&self.offsets);
+        items
+            .map(|(item, offset)| offset + model.unbounded(own, item))
+            .collect()
+    }
+
+    /// The stars that a customer of the shop is expected to give an item. None if the plan's solver is another.
+    pub fn expected(&self, model: &Loaded, own: &OwnStars, item: u32) -> Option<f32> {
+        let offset = self.offsets.get(item as usize).copied().unwrap_or_default();
+        let own = OwnStars {
+            bias: own.bias + offset,
+            vector: own.vector.clone(),
+        };
+        model.expected_stars(&own, item)
+    }
+}
+
+/// So many ratings of no difference are added to those of an item.
+const SHOP_RIDGE: f64 = 5.0;
 
 /// The latest items, and their labels, that one user's update is made of.
 fn latest(labelled: &Labelled) -> (&[u32], &[f32]) {

@@ -25,7 +25,7 @@ pub use gate::{GateReport, GateRule, HitRate};
 pub use reasons::Evidence;
 
 use crate::channels::scale::score_channel;
-use crate::channels::{self, Channel, Channels, FixedPopularity, Group};
+use crate::channels::{self, Channel, Channels, FixedPopularity, Group, timed};
 use crate::dataset::{Dataset, History};
 use crate::features::Features;
 use crate::rng::stream;
@@ -124,6 +124,20 @@ impl Stack {
         &self.weights
     }
 
+    /// Whether its scores depend on the day that they are for.
+    pub fn goes_by_the_clock(&self) -> bool {
+        let mut used = self.channels.iter().zip(&self.weights);
+        used.any(|(channel, weight)| *weight != 0.0 && channel.goes_by_the_clock())
+    }
+
+    /// The same as of the day (UTC) of a moment, in seconds since 1970 ([`timed`]).
+    pub fn as_of(&self, time: i64) -> Self {
+        Self {
+            channels: timed::as_of(&self.channels, time),
+            ..self.clone()
+        }
+    }
+
     /// How many items it scores.
     pub fn items(&self) -> usize {
         self.items
@@ -214,6 +228,8 @@ pub struct StackInput<'a> {
     pub train: &'a Dataset,
     /// One a customer: the item to predict, if there is one.
     pub validation: &'a [Option<u32>],
+    /// One a customer: when that item was taken, in seconds since 1970; 0 where it is not known. Empty for none.
+    pub times: &'a [i64],
     /// One a customer: items that may not be drawn against it; empty for none.
     pub hidden: &'a [Vec<u32>],
     /// Features of the catalogue's items.
@@ -349,10 +365,12 @@ pub fn fit(
     input.check()?;
     progress(StackStage::Channels);
     let users = fitted_on(input, seed);
+    // As of a day they have nothing of it, and so nothing that is wanted on it: cases of tails need no others.
+    let timed = timed::channels(input.train, input.features);
     let assemble = |train: &Dataset| -> Channels {
         let local = channels::local(train, input.features);
         let expected: Channels = vec![Arc::new(FixedPopularity::expected(train, input.features))];
-        [content.clone(), local, federated.clone(), expected].concat()
+        [content.clone(), local, timed.clone(), federated.clone(), expected].concat()
     };
     let all = assemble(input.train);
     let validation = cases::of_validation(&all, input, &users, seed);
@@ -436,12 +454,29 @@ impl Fitting {
         }
     }
 
+    /// What goes by the clock says "new" and "bought these days": where that would count against an item, it does not count.
     fn stack(&self, of: &Use) -> Result<Stack, StackError> {
+        let mut counted: Vec<usize> = (0..of.columns.len()).collect();
+        let mut weights = vec![0.0; of.columns.len()];
+        let is_timed = |at: usize| self.channels[of.columns[at]].group() == Group::Time;
+        loop {
+            let part = Use {
+                columns: counted.iter().map(|at| of.columns[*at]).collect(),
+                prior: counted.iter().map(|at| of.prior[*at]).collect(),
+            };
+            let fitted = newton::fit(&self.problem(&part));
+            let against = |(at, weight): (&usize, &f64)| is_timed(*at) && *weight < 0.0;
+            if !counted.iter().zip(&fitted).any(against) {
+                for (at, weight) in counted.iter().zip(fitted) {
+                    weights[*at] = weight as f32;
+                }
+                break;
+            }
+            let pairs = counted.iter().zip(&fitted);
+            counted = pairs.filter(|pair| !against(*pair)).map(|(at, _)| *at).collect();
+        }
         let channels = of.columns.iter().map(|at| self.channels[*at].clone()).collect();
-        let weights = newton::fit(&self.problem(of))
-            .into_iter()
-            .map(|weight| weight as f32);
-        Stack::new(channels, weights.collect(), self.items)
+        Stack::new(channels, weights, self.items)
     }
 }
 

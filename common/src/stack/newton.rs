@@ -78,6 +78,7 @@ fn total(group: Group) -> f64 {
         Group::Content => 0.6,
         Group::Lda => 0.4,
         Group::Local | Group::Federated => 0.5,
+        Group::Time => 0.2,
     }
 }
 

@@ -41,6 +41,7 @@ fn fitted(data: &Dataset, validation: &[Option<u32>], features: &Features, feder
     let input = StackInput {
         train: data,
         validation,
+        times: &[],
         hidden: &[],
         features,
     };
@@ -203,6 +204,7 @@ fn input_that_does_not_fit_is_named() {
         let input = StackInput {
             train: &data,
             validation,
+            times: &[],
             hidden: &[],
             features,
         };
@@ -226,4 +228,105 @@ fn input_that_does_not_fit_is_named() {
     let again = stack.refitted(stack.channels()).expect("the same");
     assert_eq!(again.weights(), stack.weights());
     assert!(Stack::new(Channels::new(), vec![1.0], 3).is_err());
+}
+
+/// The same with a purchase every ten days; the first half of the customers begin earlier than the others.
+fn with_days(mut data: Dataset) -> (Dataset, Vec<i64>) {
+    let start = |user: usize| 19_000 + if user < data.len() / 2 { 0 } else { 60 };
+    let starts: Vec<i64> = (0..data.len()).map(start).collect();
+    let time = |user: usize, at: usize| 86_400 * (starts[user] + 10 * at as i64);
+    for (user, history) in data.histories.iter_mut().enumerate() {
+        history.times = (0..history.len()).map(|at| time(user, at)).collect();
+    }
+    let wanted = (0..data.len()).map(|user| time(user, 11)).collect();
+    (data, wanted)
+}
+
+#[test]
+fn cases_are_scored_as_of_their_own_day_whatever_comes_later() {
+    let (data, validation) = shop(20);
+    let (data, times) = with_days(data);
+    let features = features().with_published(
+        (0..ITEMS as i64)
+            .map(|item| Some(86_400 * (18_900 + 3 * item)))
+            .collect(),
+    );
+    let values = |data: &Dataset| {
+        let channels = crate::channels::timed::channels(data, &features);
+        assert_eq!(channels.len(), 2);
+        let input = StackInput {
+            train: data,
+            validation: &validation,
+            times: &times,
+            hidden: &[],
+            features: &features,
+        };
+        let users = [0, 3];
+        [
+            cases::of_validation(&channels, &input, &users, 1).values,
+            cases::of_tails(&channels, &input, &users, 1).values,
+        ]
+    };
+    let before = values(&data);
+    assert!(before.iter().flatten().any(|value| *value > 0.5), "{before:?}");
+    // Everybody else buys something else on the last day of these two and later.
+    let mut changed = data.clone();
+    let mut different = data.clone();
+    for (user, history) in changed
+        .histories
+        .iter_mut()
+        .enumerate()
+        .filter(|(user, _)| ![0, 3].contains(user))
+    {
+        for at in 0..history.len() {
+            if history.times[at] >= times[0] {
+                history.items[at] = (history.items[at] + 7 + user as u32) % ITEMS as u32;
+            }
+        }
+    }
+    let [validation_cases, tails] = values(&changed);
+    assert_eq!(validation_cases, before[0]);
+    assert_eq!(tails, before[1]);
+    different.histories[7].items[0] = 59;
+    assert_ne!(values(&different), before, "what came earlier counts");
+}
+
+#[test]
+fn a_stack_as_of_a_day_has_the_weights_and_reasons_that_add_up() {
+    let (data, validation) = shop(30);
+    let (data, times) = with_days(data);
+    let input = StackInput {
+        train: &data,
+        validation: &validation,
+        times: &times,
+        hidden: &[],
+        features: &features(),
+    };
+    let fitted = fit(
+        &input,
+        &content::channels(&features()),
+        &Channels::new(),
+        1,
+        |_| {},
+    )
+    .expect("a stack");
+    let stack = fitted.alone;
+    assert!(stack.goes_by_the_clock());
+    assert!(!fitted.newcomers.expect("features").goes_by_the_clock());
+    let then = stack.as_of(86_400 * 19_100);
+    assert_eq!(then.weights(), stack.weights());
+    let history = &data.histories[0].items[..5];
+    let (mut now, mut earlier) = (Vec::new(), Vec::new());
+    stack.score(history, &mut now);
+    then.score(history, &mut earlier);
+    assert_ne!(now, earlier);
+    let again = then.as_of(times[29] + 86_400);
+    let mut later = Vec::new();
+    again.score(history, &mut later);
+    assert_ne!(later, earlier);
+    let wanted: Vec<u32> = (0..ITEMS as u32).collect();
+    for (score, parts) in earlier.iter().zip(then.evidence(history, &wanted)) {
+        let sum: f32 = parts.iter().map(|evidence| evidence.part).sum();
+        assert!((sum - score).abs() < 1e-3, "{sum} of {score}");
+    }
 }

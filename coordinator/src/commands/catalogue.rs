@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 use souk_common::catalogue::Changes;
+use souk_common::clock::{Clock, SystemClock};
 use souk_common::ids::Digest;
 use souk_common::table::TableError;
 
@@ -16,7 +17,7 @@ use crate::import::{self, FeatureColumns, ImportError};
 
 #[derive(Subcommand)]
 pub(super) enum CatalogueCommand {
-    /// From a CSV file: item_id,title,category,brand,price,gtin,aliases; all but the first may be left out.
+    /// From a CSV file: item_id,title,category,brand,price,published,gtin,aliases; all but the first may be left out.
     #[command(
         after_help = "Examples:\n  souk-coordinator catalogue import items.csv --dir federation\n  \
                       souk-coordinator catalogue import films.csv --tags genres --number year --dir federation\n  \
@@ -51,6 +52,9 @@ struct Imported {
     run: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vectors: Option<Summary>,
+    /// What is known of when items came out; none where no item has a date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dates: Option<String>,
 }
 
 pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
@@ -92,6 +96,7 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
         changes,
         run: taken_in,
         vectors: summary,
+        dates: catalogue.dates(SystemClock.now()).words(),
     };
     show(&at, &imported, || {
         let mut facts = vec![
@@ -99,6 +104,7 @@ pub(super) fn run(command: CatalogueCommand) -> Result<(), Failure> {
             ("digest", imported.digest.to_string()),
         ];
         facts.extend(imported.changes.iter().flat_map(told));
+        facts.extend(imported.dates.iter().map(|told| ("dates", told.clone())));
         facts.extend(imported.run.iter().map(|line| ("run", line.clone())));
         facts.extend(imported.vectors.iter().flat_map(described));
         table::facts(&facts)

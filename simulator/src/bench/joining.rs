@@ -205,6 +205,8 @@ pub(super) fn best_products(short: bool) -> Vec<Row> {
 struct Shop {
     dataset: Dataset,
     validation: Vec<Option<u32>>,
+    /// Of the validation items.
+    times: Vec<i64>,
     features: Features,
 }
 
@@ -233,7 +235,9 @@ impl Shop {
                 }
             }
             validation.push(own.pop());
-            let times = (0..own.len() as i64).collect();
+            // One a week, up to the same day.
+            let week = |before: usize| LAST - WEEK * before as i64;
+            let times = (1..=own.len()).rev().map(week).collect();
             histories.push(History { items: own, times });
         }
         Ok(Self {
@@ -242,6 +246,7 @@ impl Shop {
                 histories,
                 labelled: Vec::new(),
             },
+            times: vec![LAST; customers],
             validation,
             features: Features::of(&catalogue),
         })
@@ -251,6 +256,7 @@ impl Shop {
         let input = StackInput {
             train: &self.dataset,
             validation: &self.validation,
+            times: &self.times,
             hidden: &[],
             features: &self.features,
         };
@@ -259,6 +265,9 @@ impl Shop {
     }
 }
 
+/// 2024-01-01.
+const LAST: i64 = 1_704_067_200;
+const WEEK: i64 = 604_800;
 const CUSTOMERS_OF_A_RELEASE: usize = 1000;
 const ITEMS_OF_A_RELEASE: usize = 3000;
 const MOST_US: f64 = 50.0;

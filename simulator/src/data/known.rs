@@ -10,9 +10,11 @@ use souk_client::data::{FileFormat, ItemColumns, OrderColumns, Paths, ShopDataCo
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::{Clock, SystemClock};
 use souk_common::dataset::Dataset;
+use souk_common::date::published;
 use souk_common::eval::k_core;
 use souk_common::features::CODE;
 use souk_common::table::{Row, RowSource, Style, TextOptions, TextTable, column};
+use souk_common::task::LabelKind;
 
 use super::cut::{By, assign};
 use super::folders::{read_folders, shop_folders, tell_left_out};
@@ -54,9 +56,21 @@ impl Cut {
     /// # Errors
     /// As [`load_known`].
     pub(crate) fn load(&self, otherwise: Option<usize>) -> anyhow::Result<Known> {
+        self.load_with(otherwise, None)
+    }
+
+    /// Reads the set with what its customers say of items.
+    ///
+    /// # Errors
+    /// As [`load_known`].
+    pub(crate) fn load_labelled(&self, labels: LabelKind) -> anyhow::Result<Known> {
+        self.load_with(None, Some(labels))
+    }
+
+    fn load_with(&self, otherwise: Option<usize>, labels: Option<LabelKind>) -> anyhow::Result<Known> {
         load_level(
             &self.data,
-            self.items,
+            (self.items, labels),
             self.core,
             self.by,
             self.shops.or(otherwise),
@@ -93,13 +107,13 @@ pub fn load_known(
     by: Option<By>,
     shops: Option<usize>,
 ) -> anyhow::Result<Known> {
-    load_level(dir, ItemLevel::Products, core, by, shops)
+    load_level(dir, (ItemLevel::Products, None), core, by, shops)
 }
 
-/// [`load_known`] with products or their types as items.
+/// [`load_known`] with products or their types as items, and with what customers say of them.
 pub(super) fn load_level(
     dir: &Path,
-    level: ItemLevel,
+    (level, labels): (ItemLevel, Option<LabelKind>),
     core: Option<usize>,
     by: Option<By>,
     shops: Option<usize>,
@@ -121,6 +135,7 @@ pub(super) fn load_level(
         // A product without a type is no item there.
         keep_unlisted: !types,
         item_level: types.then(|| TYPE.to_owned()),
+        labels,
         ..set.config(dir)
     };
     let read = read_shop(&config, dir, None, SystemClock.now())
@@ -319,6 +334,8 @@ impl Set {
                 if let Ok(year) = item.brand.parse::<u32>() {
                     item.numbers.insert("year".into(), f64::from(year));
                     item.brand = format!("{}s", year - year % YEARS);
+                    // Its files have no more than the year, which begins before any film of it came out.
+                    item.published = published(&year.to_string()).ok().flatten();
                 }
             }
             Self::OnlineRetail => {

@@ -8,7 +8,8 @@ use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
 use souk_common::params::{ClipNorm, Delta, Epsilon};
-use souk_common::plan::{Plan, ServerPlan, ShopTerms};
+use souk_common::plan::{Placement, Plan, ServerPlan, ShopTerms};
+use souk_common::task::Task;
 use souk_common::update::ModulusBits;
 
 use crate::error::WrongUsage;
@@ -46,9 +47,20 @@ impl Template {
         };
         let (name, text) = named(set)
             .or_else(|| named("uci-online-retail"))
+            .or_else(|| named("ml-100k"))
             .with_context(|| format!("there is no example plan for {recommender}; name one with --plan"))?;
         Ok(Self {
             plan: Plan::from_toml(text).with_context(|| format!("deploy/examples/{name}"))?,
+            origin: format!("deploy/examples/{name}"),
+        })
+    }
+
+    /// The example of a task on a data set; none where this set has none of it.
+    pub(crate) fn of_task(set: &str, task: Task) -> Option<Self> {
+        let wanted = format!("{set}-{}.toml", task.name());
+        let (name, text) = OF_TASKS.iter().find(|(name, _)| *name == wanted)?;
+        Some(Self {
+            plan: Plan::from_toml(text).ok()?,
             origin: format!("deploy/examples/{name}"),
         })
     }
@@ -148,6 +160,13 @@ impl Template {
                 .map(terms)
                 .collect::<anyhow::Result<_>>()?;
         }
+        match &mut plan.masking {
+            Some(masking) if plan.shops.len() >= FEWEST_MASKED => {
+                masking.min_shops = masking.min_shops.min((plan.shops.len() * 3).div_ceil(4));
+            }
+            // A sum of so few hides nobody: every shop adds all of the noise.
+            _ => (plan.masking, plan.privacy.placement) = (None, Placement::Local),
+        }
         if everybody || plan.cohort.quorum > plan.shops.len() {
             plan.cohort.quorum = plan.shops.len();
         }
@@ -169,6 +188,9 @@ pub(crate) fn coarse(users: usize) -> u64 {
     users.div_ceil(step) * step
 }
 
+/// Fewer shops than these have no masks.
+const FEWEST_MASKED: usize = 3;
+
 /// A clip norm above most updates; at 64 bits the grid is finer than a thousandth all the same.
 const OUT_OF_REACH: f64 = 4096.0;
 
@@ -184,6 +206,8 @@ const EXAMPLES: &[(&str, &str)] = examples![
     "ml-100k-ials-private.toml",
     "ml-100k-neumf.toml",
     "ml-100k-neumf-private.toml",
+    "ml-100k-rating.toml",
+    "ml-100k-rating-private.toml",
     "uci-online-retail-ials.toml",
     "uci-online-retail-ials-private.toml",
     "uci-online-retail-neumf.toml",
@@ -194,9 +218,28 @@ const EXAMPLES: &[(&str, &str)] = examples![
     "completejourney-neumf-private.toml",
 ];
 
+/// What `evaluate --task` takes.
+const OF_TASKS: &[(&str, &str)] = examples!["ml-100k-content.toml", "uci-online-retail-product.toml"];
+
 #[cfg(test)]
 mod tests {
+    use souk_common::accountant::gaussian::mu_of;
+
     use super::*;
+
+    #[test]
+    fn every_example_of_a_task_is_a_plan_for_it_at_epsilon_8() {
+        for (name, text) in OF_TASKS {
+            let plan = Plan::from_toml(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(name.ends_with(&format!("-{}.toml", plan.task.name())), "{name}");
+            let set = name.trim_end_matches(&format!("-{}.toml", plan.task.name()));
+            assert!(Template::of_task(set, plan.task).is_some(), "{name}");
+            let mu = mu_of(Epsilon::new(8.0).unwrap(), plan.privacy.delta);
+            let noise = plan.privacy.noise_multiplier.unwrap().get();
+            assert!((noise * mu - 1.0).abs() < 1e-9 && plan.is_of_releases(), "{name}");
+        }
+        assert!(Template::of_task("ml-100k", Task::Ads).is_none());
+    }
 
     #[test]
     fn declared_sizes_are_coarse_and_never_too_small() {

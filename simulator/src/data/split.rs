@@ -8,7 +8,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use souk_common::catalogue::Catalogue;
+use souk_common::clock::Timestamp;
 use souk_common::dataset::{Dataset, History};
+use souk_common::date::date;
 use souk_common::terminal::{say, tell};
 
 use crate::data::cut::By;
@@ -185,7 +187,7 @@ pub fn write_orders<'a>(
     write_csv(path, ["user_id", "item_id", "timestamp"], rows)
 }
 
-/// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it; with a column `tags` and one for
+/// Writes a catalogue as `souk-client` and `souk-coordinator catalogue import` read it; with columns `published` and `tags` and one for
 /// each kind of number where items have any.
 ///
 /// # Errors
@@ -194,7 +196,9 @@ pub fn write_items(path: &Path, catalogue: &Catalogue) -> anyhow::Result<()> {
     let items = catalogue.items();
     let tagged = items.iter().any(|item| !item.tags.is_empty());
     let numbers: BTreeSet<&String> = items.iter().flat_map(|item| item.numbers.keys()).collect();
+    let dated = items.iter().any(|item| item.published.is_some());
     let mut header = vec!["item_id", "title", "category", "brand", "price"];
+    header.extend(dated.then_some("published"));
     header.extend(tagged.then_some("tags"));
     header.extend(numbers.iter().map(|name| name.as_str()));
     let text = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
@@ -206,6 +210,10 @@ pub fn write_items(path: &Path, catalogue: &Catalogue) -> anyhow::Result<()> {
             item.brand.clone(),
             text(item.price),
         ];
+        row.extend(dated.then(|| {
+            let time = |time| date(Timestamp::from_secs(time));
+            item.published.map_or_else(String::new, time)
+        }));
         row.extend(tagged.then(|| item.tags.join("|")));
         row.extend(numbers.iter().map(|name| text(item.numbers.get(*name).copied())));
         row
@@ -232,7 +240,6 @@ fn write_csv<'h, R: IntoIterator<Item = String>>(
 #[cfg(test)]
 mod tests {
     use souk_client::data::{ShopDataConfig, read_catalogue, read_shop};
-    use souk_common::clock::Timestamp;
 
     use super::*;
     use crate::data::known::{ItemLevel, load_level};
@@ -339,7 +346,7 @@ mod tests {
             }
         }
         fs::write(data.join("transactions.csv"), text).expect("written");
-        let types = load_level(&data, ItemLevel::Types, Some(1), None, Some(2)).expect("a set");
+        let types = load_level(&data, (ItemLevel::Types, None), Some(1), None, Some(2)).expect("a set");
         let items = types.catalogue.items();
         assert_eq!((items.len(), items[0].id.as_str()), (2, "GREEN TEA"));
         let tags = [

@@ -2,14 +2,16 @@
 //!
 //! Views A, B and C are those of every evaluation; in D whole visits are held back. The expected hit rate is HR@10 of
 //! view B over all draws of the 99 items: one draw is far noisier. Nothing is tuned here: weights are fitted in each
-//! shop, to its customers' validation items.
+//! shop, to its customers' validation items. What goes by the clock is left out here, and measured in [`lists`].
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use anyhow::ensure;
 use rayon::prelude::*;
+use souk_common::channels::timed;
 use souk_common::channels::{Channels, content};
 use souk_common::clock::Stopwatch;
+use souk_common::eval::split::HeldOut;
 use souk_common::eval::{
     Candidates, Metrics, Split, Target, View, evaluate_users, leave_last_two_out, next_visit,
 };
@@ -22,13 +24,16 @@ use souk_common::terminal::{say, tell};
 mod cold_start;
 mod faithfulness;
 mod hits;
+pub(super) mod lists;
 pub(crate) mod mean;
 mod report;
+mod variant;
 
 use faithfulness::Faithfulness;
 pub(crate) use hits::Hits;
 use hits::Scored;
 use report::{Figures, Gain, Gate, Report, Row};
+pub(crate) use variant::Variant;
 
 use super::releases::{self, Earlier};
 use super::{EvaluateArgs, K, Known, progress, users_of_shops};
@@ -138,64 +143,6 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     Ok(checks.iter().all(|check| check.ok))
 }
 
-/// Which of a shop's stacks.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Variant {
-    Alone,
-    /// The shop's own bestsellers.
-    Popularity,
-    Federated,
-    /// For items that nobody has bought yet.
-    Newcomers,
-    /// What the plan trained, by itself.
-    Model,
-    Tower,
-    Together,
-    Gated,
-}
-
-impl Variant {
-    const ALL: [Self; 7] = [
-        Self::Alone,
-        Self::Popularity,
-        Self::Federated,
-        Self::Model,
-        Self::Tower,
-        Self::Together,
-        Self::Gated,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Alone => "alone+",
-            Self::Popularity => "popularity",
-            Self::Federated => "federated",
-            Self::Newcomers => "newcomers",
-            Self::Model => "model",
-            Self::Tower => "tower",
-            Self::Together => "together",
-            Self::Gated => "together, gated",
-        }
-    }
-
-    fn of(self, fit: &StackFit, rule: GateRule) -> Option<Cow<'_, Stack>> {
-        match self {
-            Self::Alone => Some(Cow::Borrowed(&fit.alone)),
-            Self::Federated => fit.federated.as_ref().map(Cow::Borrowed),
-            Self::Newcomers => fit.newcomers.as_ref().map(Cow::Borrowed),
-            Self::Popularity | Self::Model | Self::Tower => {
-                let all = fit.together.as_ref().unwrap_or(&fit.alone);
-                let weights = [(self.name(), 1.0)];
-                Stack::named(weights, all.channels(), all.items())
-                    .ok()
-                    .map(Cow::Owned)
-            }
-            Self::Together => fit.together.as_ref().map(Cow::Borrowed),
-            Self::Gated => fit.gate.map(|_| Cow::Borrowed(fit.gated(rule))),
-        }
-    }
-}
-
 /// What joining is worth to the shops of a set.
 pub(crate) struct Joining<'a> {
     known: &'a Known,
@@ -211,6 +158,8 @@ pub(crate) struct Joining<'a> {
     plan: Option<Plan>,
     /// Runs of it that came before.
     earlier: Earlier,
+    /// Whether stacks have channels that go by the clock.
+    by_the_clock: bool,
 }
 
 /// The stacks of every shop, for every seed of the federation's noise; for one, if there is none.
@@ -230,6 +179,7 @@ impl<'a> Joining<'a> {
             epsilon,
             plan: None,
             earlier: Earlier::default(),
+            by_the_clock: false,
         }
     }
 
@@ -269,7 +219,17 @@ impl<'a> Joining<'a> {
         bar.set_length(self.users.len() as u64);
         let mut fits = Vec::with_capacity(self.users.len());
         for users in &self.users {
-            let part = split.subset(users);
+            let mut part = split.subset(users);
+            if !self.by_the_clock {
+                part.train
+                    .histories
+                    .iter_mut()
+                    .for_each(|history| history.times.clear());
+            }
+            let times: Vec<i64> = users
+                .iter()
+                .map(|user| self.time_of(*user, held_item(split, *user, |held| held.validation)))
+                .collect();
             let validation: Vec<Option<u32>> = part
                 .held_out
                 .iter()
@@ -282,6 +242,7 @@ impl<'a> Joining<'a> {
             let input = StackInput {
                 train: &part.train,
                 validation: &validation,
+                times: &times,
                 hidden: &hidden,
                 features: &self.features,
             };
@@ -299,29 +260,45 @@ impl<'a> Joining<'a> {
         GateRule::of(self.epsilon.map(Epsilon::get))
     }
 
-    /// Every user's scores by one kind of stack, if there is one.
-    fn scores(&self, split: &Split, fits: &[StackFit], variant: Variant) -> Option<Scored> {
-        let mut scores = vec![Vec::new(); split.train.len()];
-        for (users, fit) in self.users.iter().zip(fits) {
-            let stack = variant.of(fit, self.rule())?;
-            let scored: Vec<Vec<f32>> = users
-                .par_iter()
-                .map(|user| {
-                    let mut out = Vec::new();
-                    if split.held_out[*user].is_some() {
-                        stack.score(&split.train.histories[*user].items, &mut out);
-                    }
-                    out
-                })
-                .collect();
-            for (user, out) in users.iter().zip(scored) {
-                scores[*user] = out;
-            }
-        }
-        Some(Scored(scores))
+    /// When a user took an item, in seconds since 1970; 0 without one.
+    fn time_of(&self, user: usize, item: Option<u32>) -> i64 {
+        let history = &self.known.dataset.histories[user];
+        let at = history.items.iter().position(|own| Some(*own) == item);
+        at.and_then(|at| history.times.get(at).copied())
+            .unwrap_or_default()
     }
 
-    /// The figures of one kind of stack, if there is one. Everybody is scored once.
+    /// Every user's scores by the stacks of the shops, as of the day of the test item.
+    fn scores(&self, split: &Split, stacks: &[Stack]) -> Scored {
+        let mut scores = vec![Vec::new(); split.train.len()];
+        for (users, stack) in self.users.iter().zip(stacks) {
+            let mut days: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+            for user in users.iter().filter(|user| split.held_out[**user].is_some()) {
+                let time = match stack.goes_by_the_clock() {
+                    true => self.time_of(*user, held_item(split, *user, |held| held.test)),
+                    false => 0,
+                };
+                days.entry(timed::day_of(time)).or_default().push(*user);
+            }
+            let scored: Vec<(usize, Vec<f32>)> = days
+                .into_par_iter()
+                .flat_map(|(day, users)| {
+                    let then = stack.as_of(timed::start_of(day));
+                    users.into_par_iter().map(move |user| {
+                        let mut out = Vec::new();
+                        then.score(&split.train.histories[user].items, &mut out);
+                        (user, out)
+                    })
+                })
+                .collect();
+            for (user, out) in scored {
+                scores[user] = out;
+            }
+        }
+        Scored(scores)
+    }
+
+    /// The figures of one kind of stack, if there is one.
     pub(crate) fn measure(
         &self,
         split: &Split,
@@ -329,19 +306,26 @@ impl<'a> Joining<'a> {
         variant: Variant,
         views: &[View],
     ) -> Option<Measured> {
+        // Alone, the noise of others changes nothing.
+        let fits = match variant {
+            Variant::Alone | Variant::Popularity | Variant::Recent => &fits[..1],
+            _ => fits,
+        };
+        let of_shops = |fits: &Vec<StackFit>| -> Option<Vec<Stack>> {
+            let stacks = fits.iter().map(|fit| variant.of(fit, self.rule()));
+            stacks.map(|stack| Some(stack?.into_owned())).collect()
+        };
+        let stacks: Vec<Vec<Stack>> = fits.iter().map(of_shops).collect::<Option<_>>()?;
+        Some(self.measure_stacks(split, &stacks, views))
+    }
+
+    /// The figures of one stack a shop, for each seed of the noise. Everybody is scored once.
+    fn measure_stacks(&self, split: &Split, stacks: &[Vec<Stack>], views: &[View]) -> Measured {
         let items = self.known.catalogue.len();
         let candidates: Vec<Candidates> = (self.seed..self.seed + self.seeds)
             .map(|seed| Candidates::draw(split, items, seed))
             .collect();
-        // Alone, the noise of others changes nothing.
-        let fits = match variant {
-            Variant::Alone | Variant::Popularity => &fits[..1],
-            _ => fits,
-        };
-        let scored: Vec<Scored> = fits
-            .iter()
-            .map(|fits| self.scores(split, fits, variant))
-            .collect::<Option<_>>()?;
+        let scored: Vec<Scored> = stacks.iter().map(|stacks| self.scores(split, stacks)).collect();
         let of_seed = |scored: &Scored| -> Vec<Option<f64>> {
             let users = (0..split.train.len()).into_par_iter();
             users.map(|user| scored.expected(split, user)).collect()
@@ -367,10 +351,10 @@ impl<'a> Joining<'a> {
                 ..of(&everybody)
             }
         };
-        Some(Measured {
+        Measured {
             figures: views.iter().map(figures).collect(),
             hits,
-        })
+        }
     }
 
     /// Of the reasons that the shops' lists come with.
@@ -403,6 +387,11 @@ impl<'a> Joining<'a> {
         }
         gates
     }
+}
+
+/// What is held back of a user.
+fn held_item(split: &Split, user: usize, which: impl Fn(HeldOut) -> u32) -> Option<u32> {
+    split.held_out[user].map(which)
 }
 
 /// What one kind of stack is worth.

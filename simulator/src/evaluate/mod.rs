@@ -5,12 +5,14 @@
 //! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
+//! | [`rating`] | stars, where customers give them |
 //! | [`joining`] | what a shop's own stack of channels is worth, with and without those of all shops |
 
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
 pub(crate) mod joining;
+mod rating;
 mod releases;
 mod row;
 mod trial;
@@ -26,6 +28,7 @@ use souk_common::eval::{Split, leave_last_two_out};
 use souk_common::ids::ShopName;
 use souk_common::params::{Delta, Epsilon};
 use souk_common::plan::{Plan, ReleaseTerms};
+use souk_common::task::Task;
 use souk_common::terminal::{say, tell};
 use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
@@ -48,7 +51,9 @@ use trial::Trial;
 #[command(
     after_help = "Examples:\n  souk-sim evaluate --data data/ml-100k --model neumf --no-privacy\n  \
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
-                        souk-sim evaluate --data data/completejourney --items types --stack\n\n\
+                        souk-sim evaluate --data data/completejourney --items types --stack\n  \
+                        souk-sim evaluate --data data/ml-100k --task rating\n  \
+                        souk-sim evaluate --data data/ml-100k --task content --check\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -57,6 +62,9 @@ pub struct EvaluateArgs {
     /// The recommender.
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
+    /// Instead: what a task is about, by its own measures beside a simple baseline.
+    #[arg(long, value_enum, conflicts_with_all = ["model", "stack"])]
+    task: Option<EvaluatedTask>,
     /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop; alone, and together
     /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
     #[arg(long, conflicts_with_all = ["model", "plan", "rounds"])]
@@ -130,6 +138,18 @@ enum Model {
     Mlp,
     /// Both paths.
     Neumf,
+}
+
+/// Which task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum EvaluatedTask {
+    /// How many stars a customer gives: errors of the latest tenth of each customer's stars, beside item means.
+    Rating,
+    /// What is bought next: shops' lists beside bestsellers, with and without what goes by the clock, by the task's example plan.
+    /// With --quick, without other shops.
+    Product,
+    /// What is read or watched next: the same beside bestsellers by age.
+    Content,
 }
 
 impl Model {
@@ -325,8 +345,12 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
-    if args.stack {
-        return joining::run(args);
+    match args.task {
+        Some(EvaluatedTask::Rating) => return rating::run(args),
+        Some(EvaluatedTask::Product) => return joining::lists::run(args, Task::Product),
+        Some(EvaluatedTask::Content) => return joining::lists::run(args, Task::Content),
+        None if args.stack => return joining::run(args),
+        None => {}
     }
     let watch = Stopwatch::start();
     let setting = Setting::load(args)?;

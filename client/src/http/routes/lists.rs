@@ -109,6 +109,9 @@ pub struct ListedItem {
     pub item: String,
     /// The score, before any rule of the shop; comparable within one list only.
     pub score: f32,
+    /// How many stars the customer is expected to give it, where the federation learns those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stars: Option<f32>,
     /// May be empty.
     pub title: String,
     /// May be empty.
@@ -131,7 +134,8 @@ pub struct ListedItem {
 pub struct ListedReason {
     /// In words.
     pub words: String,
-    /// What kind of reason: `bestseller_in_region`, `bestseller_here`, `bought_after`, `bought_together`, `alike`, `trained`.
+    /// What kind of reason: `bestseller_in_region`, `bestseller_here`, `bought_after`, `bought_together`, `alike`, `trained`, `new`,
+    /// `bought_lately`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The customer's own item that it is about, if it is about one.
@@ -359,6 +363,7 @@ impl Api {
                 rank: at + 1,
                 item: item.id.clone(),
                 score,
+                stars: None,
                 title: item.title.clone(),
                 category: item.category.clone(),
                 brand: item.brand.clone(),
@@ -441,6 +446,7 @@ impl From<Recommended> for ListedItem {
             rank: item.rank,
             item: item.item_id,
             score: item.score,
+            stars: item.stars,
             title: item.title,
             category: item.category,
             brand: item.brand,
@@ -460,6 +466,8 @@ impl From<&Reason> for ListedReason {
             Through::BoughtTogether => "bought_together",
             Through::Alike => "alike",
             Through::Trained => "trained",
+            Through::New => "new",
+            Through::BoughtLately => "bought_lately",
         });
         Self {
             words: reason.words(),

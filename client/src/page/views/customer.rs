@@ -103,6 +103,8 @@ fn why(words: &Words, reason: &Reason) -> String {
     let text = match reason.channel {
         Some(Through::BestsellerInRegion) => words.why_region.to_owned(),
         Some(Through::BestsellerHere) => words.why_here.to_owned(),
+        Some(Through::New) => words.why_new.to_owned(),
+        Some(Through::BoughtLately) => words.why_lately.to_owned(),
         Some(Through::BoughtAfter) => fill(words.why_after, &named),
         Some(Through::BoughtTogether) => fill(words.why_together, &named),
         Some(Through::Alike) => fill(words.why_alike, &named),

@@ -206,6 +206,8 @@ pub(super) const WORDS: Words = Words {
     no_lists: "There are no lists now, so nobody can be looked up. “Today” says why.",
     why_region: "a bestseller in your region's shops",
     why_here: "a bestseller in this shop",
+    why_new: "new",
+    why_lately: "bought a lot these days",
     why_after: "bought after {item}",
     why_together: "bought by customers who bought {item}",
     why_alike: "like {item}",

@@ -154,7 +154,7 @@ texts! {
     // A customer.
     customer_lead customer_label customer_button customer_unknown customer_has customer_nothing customer_list customer_list_none customer_rank customer_item
     customer_score customer_why customer_made customer_picture customer_picture_none customer_not_personal no_lists
-    why_region why_here why_after why_together why_alike why_trained_item why_trained why_bought shared_category shared_brand
+    why_region why_here why_new why_lately why_after why_together why_alike why_trained_item why_trained why_bought shared_category shared_brand
     shared_price why_shared
     // Items without a home.
     unmatched_lead unmatched_none unmatched_own unmatched_total unmatched_item unmatched_title unmatched_sold unmatched_near unmatched_how

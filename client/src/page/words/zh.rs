@@ -206,6 +206,8 @@ pub(super) const WORDS: Words = Words {
     no_lists: "目前没有推荐列表，因此无法查询顾客。原因见“今日”。",
     why_region: "在您所在地区的店铺中畅销",
     why_here: "在本店畅销",
+    why_new: "新上架",
+    why_lately: "近期购买的人多",
     why_after: "常在购买 {item} 之后购买",
     why_together: "购买 {item} 的顾客也购买",
     why_alike: "与 {item} 相似",

@@ -2,6 +2,8 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::recommend::Customer;
+use crate::recommend::reasons::Through;
 use crate::stack::ServedBy;
 
 mod trained;
@@ -191,4 +193,57 @@ fn orders_that_can_teach_little_still_make_lists_and_say_what_can_not_be_measure
         .unwrap_err()
         .to_string();
     assert!(said.contains("shop.toml"), "{said}");
+}
+
+#[test]
+fn lists_are_of_today_and_say_what_is_new_or_bought_these_days() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("shop.toml"), "[data]\n").unwrap();
+    // 2024-01-01, and a purchase every four days: customers buy what came out last.
+    let (day, start) = (86_400, 1_704_067_200_i64);
+    let mut orders = "user_id,item_id,timestamp\n".to_owned();
+    for user in 0..60_i64 {
+        for at in 0..4 {
+            let when = user + 4 * at;
+            let item = (when / 4 + user % 3 / 2) % 20;
+            orders += &format!("u{user},item-{item:02},{}\n", start + day * when);
+        }
+    }
+    fs::write(dir.path().join("orders.csv"), orders).unwrap();
+    let mut items = "item_id,published\n".to_owned();
+    for item in 0..20_i64 {
+        items += &format!("item-{item:02},{}\n", start + day * 4 * item);
+    }
+    fs::write(dir.path().join("items.csv"), items).unwrap();
+    let folder = Folder::new(dir.path());
+    let (lists, fits) = service(&folder);
+    let at = |days: i64| Timestamp::from_secs(start + days * day + 3600);
+    let shelf = lists.renew_shelf(at(70)).unwrap();
+    let list = |shelf: &Shelf| shelf.lists.recommend(Customer::of(0), &WISHES);
+    let first = list(&shelf);
+    let ways: Vec<_> = first
+        .items
+        .iter()
+        .flat_map(|item| &item.reasons)
+        .filter_map(|why| why.channel)
+        .collect();
+    assert!(
+        ways.iter()
+            .any(|way| [Through::New, Through::BoughtLately].contains(way)),
+        "{first:?}"
+    );
+    // The same shelf all day; another one tomorrow, by the same weights, and what was bought long ago counts less.
+    assert!(Arc::ptr_eq(&shelf, &lists.renew_shelf(at(70)).unwrap()));
+    let next = lists.renew_shelf(at(71)).unwrap();
+    assert!(next.version != shelf.version && !Arc::ptr_eq(&shelf, &next));
+    let later = list(&lists.renew_shelf(at(900)).unwrap());
+    assert_ne!(
+        later.items.iter().map(|item| item.score).collect::<Vec<_>>(),
+        first.items.iter().map(|item| item.score).collect::<Vec<_>>()
+    );
+    assert_eq!(fits.load(Ordering::Relaxed), 1);
+    // A restart reads the weights.
+    let (again, fits) = service(&folder);
+    let same = list(&again.renew_shelf(at(70)).unwrap());
+    assert_eq!((same, fits.load(Ordering::Relaxed)), (first, 0));
 }

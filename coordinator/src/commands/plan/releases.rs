@@ -8,6 +8,7 @@ use souk_common::learned::Learner;
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight, rounded_up};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::release::schedule::{ReleaseKind, ReleaseShare};
+use souk_common::task::Task;
 use souk_common::terminal::tell;
 use souk_common::training::phases::TrainingKind;
 
@@ -43,6 +44,9 @@ pub(in crate::commands) struct Wishes {
     /// shops do so in any case: three are the fewest that can share it.
     #[arg(long, requires = "shops")]
     local_noise: bool,
+    /// What is recommended: it names the plan's preset, and shops' lists go by it.
+    #[arg(long, value_parser = list_task, default_value = "product", requires = "shops")]
+    task: Task,
     /// Releases alone: no tower trained behind them.
     #[arg(long, requires = "shops")]
     no_training: bool,
@@ -96,6 +100,7 @@ pub(super) fn plan_file(wishes: &Wishes, home: &FederationFolder) -> Result<Stri
     };
     let mut plan =
         Plan::of_releases("releases", 1, wishes.shops.clone(), &terms, &catalogue).map_err(usage)?;
+    plan.task = wishes.task;
     plan.cohort.upload_after = Some(upload_after(&plan, &Learner::new(&plan, &catalogue)));
     if let Some(why) = gain::drowned(&plan, catalogue.len()).filter(|_| !wishes.anyway) {
         return Err(refused(format!("{why}. Nothing was written; --anyway goes on")));
@@ -158,13 +163,21 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         "# What it costs and may gain: souk-coordinator plan check".to_owned(),
         format!("name = {:?}", plan.name),
         format!("seed = {}                 # of the public map", plan.seed),
+    ];
+    if !plan.task.is_usual() {
+        lines.push(format!("task = {:?}", plan.task.name()));
+    }
+    lines.extend([
         "\n[privacy]".to_owned(),
         format!("# z of all rounds together: {cost}.\n# One of share s has z / sqrt(s)."),
         format!("noise_multiplier = {noise:?}"),
         format!("delta = {:?}", privacy.delta.get()),
         format!("modulus_bits = {}", privacy.modulus_bits.bits()),
-        format!("headroom = {}             # times declared_users that a sum has room for", plan.headroom()),
-    ];
+        format!(
+            "headroom = {}             # times declared_users that a sum has room for",
+            plan.headroom()
+        ),
+    ]);
     match &plan.masking {
         Some(masking) => {
             lines.push("placement = \"distributed\"  # the shops share the noise, under masks".to_owned());
@@ -214,6 +227,13 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         )
     }));
     lines.join("\n") + "\n"
+}
+
+/// A task whose lists are made of releases.
+fn list_task(text: &str) -> Result<Task, String> {
+    let tasks = [Task::Product, Task::Content];
+    let found = tasks.into_iter().find(|task| task.name() == text);
+    found.ok_or_else(|| format!("{text:?} is no task that releases are for; it is product or content"))
 }
 
 fn release(release: &ReleaseShare) -> String {

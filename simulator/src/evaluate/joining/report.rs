@@ -108,7 +108,16 @@ impl Figures {
         )
     }
 
-    fn expected(&self) -> String {
+    pub(super) fn pair_with_error(&self) -> String {
+        let (rate, users) = (self.hit_rate_at_10, self.users.max(1) as f64);
+        format!(
+            "{} ± {:.1}",
+            self.pair(),
+            100.0 * (rate * (1.0 - rate) / users).sqrt()
+        )
+    }
+
+    pub(super) fn expected(&self) -> String {
         format!(
             "{:.1} ± {:.1}",
             100.0 * self.expected_hit_rate,

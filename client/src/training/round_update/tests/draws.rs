@@ -3,7 +3,7 @@
 use super::super::*;
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::Timestamp;
-use souk_common::dataset::History;
+use souk_common::dataset::{History, Labelled};
 use souk_common::ids::Digest;
 use souk_common::model::Recommender;
 use souk_common::model::init::initial_parameters;
@@ -154,4 +154,51 @@ fn a_shop_without_customers_sends_noise_all_the_same() {
     let noise = shop.update(&nobody, 5);
     assert_eq!(noise, shop.update(&Dataset::default(), 5));
     assert!(noise.iter().filter(|value| **value != 0).count() > noise.len() / 2);
+}
+
+#[test]
+fn of_stars_a_customer_adds_what_it_rated_within_the_clip_norm_and_its_purchases_add_nothing() {
+    let stars = PLAN
+        .replace("name = \"t\"", "name = \"t\"\ntask = \"rating\"")
+        .replace("item_bias = false\n", "")
+        .replace(
+            "solver = \"ials\"\nalpha = 0.1\nlambda = 1.0",
+            "solver = \"stars\"",
+        );
+    let shop = shop(&stars);
+    let said = |user: u32| Labelled {
+        items: vec![user % 40, (user * 7 + 1) % 40],
+        times: vec![0, 1],
+        labels: vec![(1 + user % 5) as f32, 5.0],
+    };
+    let rated = Dataset {
+        labelled: (0..100).map(said).collect(),
+        ..shop.dataset.clone()
+    };
+    let bought_nothing = Dataset {
+        histories: vec![History::default(); 100],
+        ..rated.clone()
+    };
+    let all = shop.update(&rated, 5);
+    assert_eq!(all, shop.update(&bought_nothing, 5), "purchases are no stars");
+    let nobody = shop.update(&shop.dataset, 5);
+    assert_eq!(nobody, shop.update(&Dataset::default(), 5), "noise alone");
+    assert_ne!(all, nobody);
+    let mut drawn = 0;
+    for user in 0..20 {
+        let mut without = rated.clone();
+        without.labelled[user] = Labelled::default();
+        let squares: f64 = all
+            .iter()
+            .zip(shop.update(&without, 5))
+            .map(|(with, without)| f64::from(with.wrapping_sub(without) as i32).powi(2))
+            .sum();
+        assert!(
+            squares.sqrt() <= shop.grid.clip_units(),
+            "customer {user}: {squares}"
+        );
+        drawn += u32::from(squares > 0.0);
+    }
+    // Half of them in the mean; all or none once in half a million seeds.
+    assert!((1..20).contains(&drawn), "{drawn}");
 }
