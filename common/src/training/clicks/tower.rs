@@ -101,7 +101,7 @@ fn sigmoid(score: f32) -> f32 {
 }
 
 /// A customer's summed loss is divided by this, so that the clip at 1 cuts few.
-const ONE_CUSTOMER: f32 = 8.0;
+const ONE_CUSTOMER: f32 = 12.0;
 /// Log-odds of 1 in 150.
 const FIRST_LOG_ODDS: f32 = -5.0;
 
