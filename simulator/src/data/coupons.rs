@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Error, ensure};
 use souk_common::catalogue::{Catalogue, Item};
-use souk_common::date::published;
 use souk_common::dataset::{Dataset, Labelled};
-use souk_common::table::{Row, TextOptions, TextTable};
+use souk_common::date::published;
+use souk_common::table::{Row, RowSource, TextOptions, TextTable};
 use souk_common::training::clicks::inputs::AD;
 
 use super::known::{Cut, Known, find, required};
@@ -71,15 +71,22 @@ impl Coupons {
         let mut left_out = Left::default();
         let mut campaigns: BTreeMap<String, (String, i64, i64)> = BTreeMap::new();
         let columns = ["campaign_id", "campaign_type", "start_date", "end_date"];
-        each_row(dir, "campaign_descriptions.csv", columns, |[id, kind, start, end]| {
-            let day = |text: &str| match published(text) {
-                Ok(Some(second)) => Ok(second),
-                _ => Err(Error::msg(Unusable(format!("campaign_descriptions.csv: {text:?} is no date")))),
-            };
-            let kind = kind.rsplit(' ').next().unwrap_or_default();
-            campaigns.insert(id.to_owned(), (kind.to_owned(), day(start)?, day(end)?));
-            Ok(())
-        })?;
+        each_row(
+            dir,
+            "campaign_descriptions.csv",
+            columns,
+            |[id, kind, start, end]| {
+                let day = |text: &str| match published(text) {
+                    Ok(Some(second)) => Ok(second),
+                    _ => Err(Error::msg(Unusable(format!(
+                        "campaign_descriptions.csv: {text:?} is no date"
+                    )))),
+                };
+                let kind = kind.rsplit(' ').next().unwrap_or_default();
+                campaigns.insert(id.to_owned(), (kind.to_owned(), day(start)?, day(end)?));
+                Ok(())
+            },
+        )?;
         let mut covered = Covered::new();
         let columns = ["coupon_upc", "product_id", "campaign_id"];
         each_row(dir, "coupons.csv", columns, |[coupon, product, campaign]| {
@@ -98,23 +105,33 @@ impl Coupons {
         let row_of: HashMap<&(String, String), u32> = covered.keys().zip(first_ad..).collect();
         let mut redeemed = BTreeSet::new();
         let columns = ["household_id", "coupon_upc", "campaign_id"];
-        each_row(dir, "coupon_redemptions.csv", columns, |[household, coupon, campaign]| {
-            match row_of.get(&(campaign.to_owned(), coupon.to_owned())) {
-                None => left_out.coupons += 1,
-                Some(row) => drop(redeemed.insert((household.to_owned(), *row))),
-            }
-            Ok(())
-        })?;
+        each_row(
+            dir,
+            "coupon_redemptions.csv",
+            columns,
+            |[household, coupon, campaign]| {
+                match row_of.get(&(campaign.to_owned(), coupon.to_owned())) {
+                    None => left_out.coupons += 1,
+                    Some(row) => drop(redeemed.insert((household.to_owned(), *row))),
+                }
+                Ok(())
+            },
+        )?;
         // One household a campaign; sorted, so that nothing depends on the order of lines.
         let mut sent = BTreeSet::new();
-        each_row(dir, "campaigns.csv", ["campaign_id", "household_id"], |[campaign, household]| {
-            let start = campaigns.get(campaign).map(|(_, start, _)| *start);
-            match start.zip(users.get(household)) {
-                Some((start, user)) => drop(sent.insert((*user, start, campaign.to_owned()))),
-                None => left_out.sent += 1,
-            }
-            Ok(())
-        })?;
+        each_row(
+            dir,
+            "campaigns.csv",
+            ["campaign_id", "household_id"],
+            |[campaign, household]| {
+                let start = campaigns.get(campaign).map(|(_, start, _)| *start);
+                match start.zip(users.get(household)) {
+                    Some((start, user)) => drop(sent.insert((*user, start, campaign.to_owned()))),
+                    None => left_out.sent += 1,
+                }
+                Ok(())
+            },
+        )?;
         let mut labelled = vec![Labelled::default(); known.dataset.len()];
         for (user, start, campaign) in sent {
             let (of, household) = (&mut labelled[user], &known.dataset.users[user]);
@@ -204,7 +221,10 @@ fn households(dir: &Path, dataset: &Dataset) -> anyhow::Result<Vec<Vec<String>>>
     ];
     each_row(dir, "demographics.csv", columns, |[household, known @ ..]| {
         if let Some(user) = users.get(household) {
-            let named = columns[1..].iter().zip(known).filter(|(_, value)| !value.is_empty());
+            let named = columns[1..]
+                .iter()
+                .zip(known)
+                .filter(|(_, value)| !value.is_empty());
             households[*user] = named.map(|(name, value)| format!("{name} {value}")).collect();
             households[*user].push("demographics".to_owned());
         }
@@ -253,10 +273,22 @@ struct Left {
 impl Left {
     fn words(&self) -> Vec<String> {
         [
-            (self.campaigns, "lines of coupons.csv are of campaigns that campaign_descriptions.csv does not have"),
-            (self.coupons, "redemptions are of coupons that coupons.csv does not have"),
-            (self.sent, "campaigns were sent to households that have too few purchases, or are not described"),
-            (self.unshown, "redemptions are of coupons that the household was not sent, as far as is known"),
+            (
+                self.campaigns,
+                "lines of coupons.csv are of campaigns that campaign_descriptions.csv does not have",
+            ),
+            (
+                self.coupons,
+                "redemptions are of coupons that coupons.csv does not have",
+            ),
+            (
+                self.sent,
+                "campaigns were sent to households that have too few purchases, or are not described",
+            ),
+            (
+                self.unshown,
+                "redemptions are of coupons that the household was not sent, as far as is known",
+            ),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)

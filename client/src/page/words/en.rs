@@ -248,6 +248,7 @@ pub(super) const WORDS: Words = Words {
     age_new: "published just now",
     worry_old: "What this page shows is {age}. Your program is busy with something large, or has stopped looking at your data: if it stays so, stop it and start it again.",
     left_release: "A statistic of all customers together, such as what sells or what is bought together: a sum over them, clipped, with noise",
+    left_clicks: "A step that trains which ads are clicked: a sum over customers, clipped, with noise",
     left_tower: "A step that trains the network on top of released statistics: a sum over customers, clipped, with noise",
     left_model: "A step that trains the model: a sum over customers, clipped, with noise",
     left_unknown: "A sum over customers, clipped, with noise; the file of its plan is not kept here",

@@ -136,7 +136,7 @@ texts! {
     card_unmatched_none card_keys_text card_keys_none own_catalogue
     // What left.
     left_lead left_none left_table left_when left_round left_bytes left_digest left_what left_masks left_state left_file
-    left_masked left_bare left_release left_tower left_model left_unknown left_more left_gone left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
+    left_masked left_bare left_release left_tower left_clicks left_model left_unknown left_more left_gone left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
     // Privacy.
     privacy_gauge privacy_spent privacy_spent_period privacy_unbounded privacy_left privacy_exact privacy_means_1 privacy_means_2
     privacy_shared privacy_readers privacy_alone privacy_without_bound privacy_kinds privacy_kind privacy_count privacy_no_rounds

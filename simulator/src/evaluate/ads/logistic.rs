@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use rand_distr::{Distribution, StandardNormal};
 use souk_common::numeric::cholesky::solve;
 use souk_common::numeric::sparse::Sparse;
 use souk_common::plan::ServerPlan;
-use souk_common::rng::stream;
 use souk_common::training::clicks::inputs::{INPUTS, WIDTH};
 use souk_common::training::optimiser::ServerOptimiser;
 
 use super::Shown;
 use crate::data::coupons::Coupons;
+use crate::data::synthetic::random::Draws;
 
 /// Rows of a few columns of many.
 pub(super) struct Columns {
@@ -28,7 +27,9 @@ impl Columns {
         let items = coupons.known.catalogue.items();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for at in training {
-            *counts.entry(&items[shown.ads[*at] as usize].category).or_default() += 1;
+            *counts
+                .entry(&items[shown.ads[*at] as usize].category)
+                .or_default() += 1;
         }
         counts.retain(|_, count| *count >= FEWEST);
         let mut names: BTreeMap<String, u32> = BTreeMap::new();
@@ -60,7 +61,10 @@ impl Columns {
             let category = counts.get_key_value(category).map_or("other", |(name, _)| *name);
             let ones = [format!("kind {}", coupon.kind), format!("category {category}")].map(&mut number);
             let ones = ones.iter().chain(&households[shown.users[at]]);
-            let mut row: Vec<(u32, f32)> = (0..).zip(dense).chain(ones.map(|column| (*column, 1.0))).collect();
+            let mut row: Vec<(u32, f32)> = (0..)
+                .zip(dense)
+                .chain(ones.map(|column| (*column, 1.0)))
+                .collect();
             row.sort_unstable_by_key(|(column, _)| *column);
             rows.push(row);
         }
@@ -100,7 +104,11 @@ impl Columns {
                     let row = *column as usize;
                     gradient[row] += error * f64::from(*value);
                     let scaled = p * (1.0 - p) * f64::from(*value);
-                    for (other, value) in columns.iter().zip(values).take_while(|(other, _)| **other <= *column) {
+                    for (other, value) in columns
+                        .iter()
+                        .zip(values)
+                        .take_while(|(other, _)| **other <= *column)
+                    {
                         hessian[row * n + *other as usize] += scaled * f64::from(*value);
                     }
                 }
@@ -114,7 +122,10 @@ impl Columns {
                 break;
             }
             let step = |weight: &mut f32, by: &f64| *weight += by.clamp(-MOST, MOST) as f32;
-            weights.iter_mut().zip(&gradient).for_each(|(weight, by)| step(weight, by));
+            weights
+                .iter_mut()
+                .zip(&gradient)
+                .for_each(|(weight, by)| step(weight, by));
         }
         weights
     }
@@ -132,7 +143,7 @@ impl Columns {
         let mut weights = vec![0.0f32; self.columns];
         weights[0] = FIRST_LOG_ODDS;
         let mut optimiser = ServerOptimiser::new(server, rounds, self.columns);
-        let mut rng = stream(seed, "federated logistic regression");
+        let mut draws = Draws::new(seed, 0);
         for _ in 0..rounds {
             let mut sum = vec![0.0f64; self.columns];
             for customer in training.chunk_by(|a, b| shown.users[*a] == shown.users[*b]) {
@@ -141,13 +152,18 @@ impl Columns {
                     let error = f64::from(shown.labels[*at]) - self.probability(&weights, *at);
                     self.rows.add_row(*at, error as f32 / ONE_CUSTOMER, &mut own);
                 }
-                let norm = own.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+                let norm = own
+                    .iter()
+                    .map(|value| f64::from(*value).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 let scale = norm.max(1.0).recip();
-                sum.iter_mut().zip(&own).for_each(|(sum, own)| *sum += scale * f64::from(*own));
+                sum.iter_mut()
+                    .zip(&own)
+                    .for_each(|(sum, own)| *sum += scale * f64::from(*own));
             }
             for value in &mut sum {
-                let drawn: f64 = StandardNormal.sample(&mut rng);
-                *value = (*value + noise * drawn) / customers;
+                *value = (*value + noise * draws.normal()) / customers;
             }
             optimiser.step(&mut weights, |at| sum[at]);
         }
@@ -156,13 +172,18 @@ impl Columns {
 
     /// Probabilities of rows.
     pub(super) fn probabilities(&self, weights: &[f32], rows: &[usize]) -> Vec<f32> {
-        rows.iter().map(|at| self.probability(weights, *at) as f32).collect()
+        rows.iter()
+            .map(|at| self.probability(weights, *at) as f32)
+            .collect()
     }
 }
 
 /// Where an input stands.
 fn place(name: &str) -> u32 {
-    (0..).zip(INPUTS).find(|(_, input)| *input == name).map_or(0, |(at, _)| at)
+    (0..)
+        .zip(INPUTS)
+        .find(|(_, input)| *input == name)
+        .map_or(0, |(at, _)| at)
 }
 
 /// Columns that are numbers.

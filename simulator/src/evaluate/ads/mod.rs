@@ -15,11 +15,11 @@ mod report;
 mod resampled;
 
 use anyhow::{Context, ensure};
+use souk_common::accountant::gaussian::mu_of;
 use souk_common::clock::Stopwatch;
 use souk_common::dataset::{Dataset, History};
 use souk_common::learned::Learner;
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier};
-use souk_common::accountant::gaussian::mu_of;
 use souk_common::plan::{Plan, ServerPlan};
 use souk_common::task::Task;
 use souk_common::terminal::{say, tell};
@@ -96,7 +96,10 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     );
     let sizes: Vec<usize> = users_of_shops(known).iter().map(Vec::len).collect();
     let open = plan(args, &sizes, None)?;
-    let private = args.epsilon_or_default().map(|epsilon| plan(args, &sizes, Some(epsilon))).transpose()?;
+    let private = args
+        .epsilon_or_default()
+        .map(|epsilon| plan(args, &sizes, Some(epsilon)))
+        .transpose()?;
     tell(&format!(
         "{}: {} households in {} shops, {} products, {} coupons of {} campaigns; {} shown and {} redeemed to learn from, {} and {} to be told; \
          plan deploy/examples/{}-ads.toml",
@@ -112,9 +115,19 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         clicked(&test),
         known.name,
     ));
-    let measured = Measured { shown: &shown, test: &test, coupons: &coupons };
+    let measured = Measured {
+        shown: &shown,
+        test: &test,
+        coupons: &coupons,
+    };
     let mut report = Report::new(measured, args.epsilon_or_default());
-    baselines(&mut report, &coupons, (&shown, &training, &test), private.as_ref().unwrap_or(&open), args.seed);
+    baselines(
+        &mut report,
+        &coupons,
+        (&shown, &training, &test),
+        private.as_ref().unwrap_or(&open),
+        args.seed,
+    );
     let train = before_test(&known.dataset, &coupons);
     let mut towers = |name: &str, plan: &Plan, seeds: u64| -> anyhow::Result<()> {
         let mut probabilities = Vec::new();
@@ -185,7 +198,10 @@ fn baselines(
         let [clicked, shown] = rates.get(category(*at)).copied().unwrap_or_default();
         ((clicked + 1.0) / (shown + 1.0 / rate)) as f32
     };
-    report.add("rate of the ad's category", vec![test.iter().map(smoothed).collect()]);
+    report.add(
+        "rate of the ad's category",
+        vec![test.iter().map(smoothed).collect()],
+    );
     bar.inc(1);
     let plain = Columns::plain(coupons, shown, training);
     let mut alone = vec![0.0; test.len()];
@@ -193,32 +209,49 @@ fn baselines(
         let of_shop = |at: &usize| coupons.known.shop_of[shown.users[*at]] == shop;
         let own: Vec<usize> = training.iter().copied().filter(of_shop).collect();
         let weights = plain.fit(shown, &own, RIDGE_ALONE);
-        let (places, rows): (Vec<usize>, Vec<usize>) =
-            test.iter().copied().enumerate().filter(|(_, at)| of_shop(at)).unzip();
+        let (places, rows): (Vec<usize>, Vec<usize>) = test
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, at)| of_shop(at))
+            .unzip();
         let probabilities = plain.probabilities(&weights, &rows);
-        places.into_iter().zip(probabilities).for_each(|(place, p)| alone[place] = p);
+        places
+            .into_iter()
+            .zip(probabilities)
+            .for_each(|(place, p)| alone[place] = p);
     }
     report.add("logistic regression, alone", vec![alone]);
     bar.inc(1);
     let customers: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
     // What the sum of all shops carries: the accounted noise is that of fewer shares than come.
     let shares = plan.shops.len() as f64 / plan.noise_shares() as f64;
-    let noise = plan.privacy.noise_multiplier.map_or(0.0, |z| z.get() * (ROUNDS as f64 * shares).sqrt());
+    let noise = plan
+        .privacy
+        .noise_multiplier
+        .map_or(0.0, |z| z.get() * (ROUNDS as f64 * shares).sqrt());
     let weights = plain.federated(shown, training, (ROUNDS, noise, customers), &ADAM, seed);
-    report.add("logistic regression, federated", vec![plain.probabilities(&weights, test)]);
+    report.add(
+        "logistic regression, federated",
+        vec![plain.probabilities(&weights, test)],
+    );
     bar.inc(1);
     let weights = plain.fit(shown, training, RIDGE);
     report.add(report::BASELINE, vec![plain.probabilities(&weights, test)]);
     bar.inc(1);
     let own = Columns::of_tower(shown);
     let weights = own.fit(shown, training, 1.0);
-    report.add("the same, the tower's inputs", vec![own.probabilities(&weights, test)]);
+    report.add(
+        "the same, the tower's inputs",
+        vec![own.probabilities(&weights, test)],
+    );
     bar.finish_and_clear();
 }
 
 /// The example plan for shops of these sizes.
 fn plan(args: &EvaluateArgs, sizes: &[usize], epsilon: Option<Epsilon>) -> anyhow::Result<Plan> {
-    let example = Template::of_task("completejourney", Task::Ads).context("the example is part of this program")?;
+    let example =
+        Template::of_task("completejourney", Task::Ads).context("the example is part of this program")?;
     let mut plan = example.for_shops(sizes, args.seed)?;
     let delta = args.delta.map_or_else(|| Delta::new(DEFAULT_DELTA), Ok)?;
     let noise = epsilon.map(|epsilon| NoiseMultiplier::new(mu_of(epsilon, delta).recip() * (1.0 + 1e-12)));
@@ -267,7 +300,9 @@ fn federation(
     let outcome = world.run(|round, _| after(round))?;
     let releases = outcome.releases.context("a plan of releases releases")?;
     let learner = Learner::new(plan, &known.catalogue);
-    let tower = learner.click_tower(&releases)?.context("a plan of ads trains which are clicked")?;
+    let tower = learner
+        .click_tower(&releases)?
+        .context("a plan of ads trains which are clicked")?;
     Ok((tower, outcome.epsilon))
 }
 

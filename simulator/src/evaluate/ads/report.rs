@@ -67,7 +67,9 @@ impl<'a> Report<'a> {
         let Measured { shown, test, coupons } = self.measured;
         let is_known = |at: usize| coupons.ads[(shown.ads[at] - coupons.first_ad) as usize].kind != POOLED;
         let figures = [false, true].map(|known_alone| {
-            let places: Vec<usize> = (0..test.len()).filter(|place| !known_alone || is_known(test[*place])).collect();
+            let places: Vec<usize> = (0..test.len())
+                .filter(|place| !known_alone || is_known(test[*place]))
+                .collect();
             let rows: Vec<usize> = places.iter().map(|place| test[*place]).collect();
             let labels = shown.labels_of(&rows);
             let households: Vec<usize> = rows.iter().map(|at| shown.users[*at]).collect();
@@ -84,7 +86,10 @@ impl<'a> Report<'a> {
                     Some([sum[0] + of[0] / count, sum[1] + of[1] / count])
                 })
             });
-            Figures { draws: draws.collect(), seeds }
+            Figures {
+                draws: draws.collect(),
+                seeds,
+            }
         });
         self.rows.push((model.to_owned(), figures));
     }
@@ -98,7 +103,11 @@ impl<'a> Report<'a> {
 
     /// Of all ads, or of those of which it is known that they were shown.
     fn rows(&self, of: usize) -> Vec<Row> {
-        let baseline = self.rows.iter().find(|(name, _)| name == BASELINE).map(|(_, figures)| &figures[of]);
+        let baseline = self
+            .rows
+            .iter()
+            .find(|(name, _)| name == BASELINE)
+            .map(|(_, figures)| &figures[of]);
         let row = |(model, figures): &(String, [Figures; 2])| {
             let figures = &figures[of];
             let against = |at: usize, value: fn(&ClickMetrics) -> Option<f64>, sign: f64| {
@@ -124,7 +133,10 @@ impl<'a> Report<'a> {
 
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for (of, what) in ["coupons redeemed", "of types B and C alone"].into_iter().enumerate() {
+        for (of, what) in ["coupons redeemed", "of types B and C alone"]
+            .into_iter()
+            .enumerate()
+        {
             // Writing to a string can't fail.
             let _ = writeln!(
                 text,
@@ -151,7 +163,10 @@ impl<'a> Report<'a> {
                 );
                 let _ = writeln!(text, "{}", line.trim_end());
             }
-            let figures = self.rows.first().and_then(|(_, figures)| figures[of].seeds.first());
+            let figures = self
+                .rows
+                .first()
+                .and_then(|(_, figures)| figures[of].seeds.first());
             let (shown, clicked) = figures.map_or((0, 0), |figures| (figures.shown, figures.clicked));
             let _ = writeln!(text, "{shown} shown, {clicked} redeemed\n");
         }
@@ -180,7 +195,10 @@ impl<'a> Report<'a> {
         let beats = |what: &str, pair: Option<(f64, f64)>| Check {
             name: format!("{name} beats {BASELINE} in {what}"),
             ok: pair.is_some_and(|(more, error)| more > 2.0 * error),
-            detail: pair.map_or_else(|| "none".to_owned(), |(more, error)| format!("{more:+.4} ± {error:.4}")),
+            detail: pair.map_or_else(
+                || "none".to_owned(),
+                |(more, error)| format!("{more:+.4} ± {error:.4}"),
+            ),
         };
         let calibration = row.calibration.unwrap_or_default();
         vec![

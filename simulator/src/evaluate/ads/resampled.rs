@@ -26,7 +26,12 @@ impl Draws {
     ///
     /// # Shapes
     /// probabilities, labels, households: `[shown]`.
-    pub(super) fn figures(&self, probabilities: &[f32], labels: &[f32], households: &[usize]) -> Vec<Option<[f64; 2]>> {
+    pub(super) fn figures(
+        &self,
+        probabilities: &[f32],
+        labels: &[f32],
+        households: &[usize],
+    ) -> Vec<Option<[f64; 2]>> {
         let mut order: Vec<u32> = (0..probabilities.len() as u32).collect();
         order.sort_unstable_by(|a, b| probabilities[*a as usize].total_cmp(&probabilities[*b as usize]));
         let sorted: Vec<(f32, bool, u32)> = order
@@ -36,7 +41,10 @@ impl Draws {
                 (probabilities[at], labels[at] > 0.5, households[at] as u32)
             })
             .collect();
-        self.0.par_iter().map(|counts| weighted(&sorted, counts)).collect()
+        self.0
+            .par_iter()
+            .map(|counts| weighted(&sorted, counts))
+            .collect()
     }
 }
 
@@ -97,7 +105,12 @@ mod tests {
     #[test]
     fn draws_are_as_many_households_as_there_are() {
         let draws = Draws::new(50);
-        assert!(draws.0.iter().all(|counts| counts.iter().map(|count| u32::from(*count)).sum::<u32>() == 50));
+        assert!(
+            draws
+                .0
+                .iter()
+                .all(|counts| counts.iter().map(|count| u32::from(*count)).sum::<u32>() == 50)
+        );
         assert_ne!(draws.0[0], draws.0[1]);
         assert!((deviation([1.0, 3.0].into_iter()) - 2f64.sqrt()).abs() < 1e-12);
     }
