@@ -343,6 +343,7 @@ pub(super) const WORDS: Words = Words {
     rules_is_new: "(was not in the list)",
     rules_left_out: "Left out",
     not_retired: "it is sold no more",
+    not_ad: "it is an ad",
     not_never: "it is never shown",
     not_hidden: "your web shop hides it",
     not_in_stock: "it is out of stock",

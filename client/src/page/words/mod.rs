@@ -169,7 +169,7 @@ texts! {
     rule_variants_off rule_out_of_stock rule_in_cart rule_default rule_where list_recommendations list_similar list_bought_together list_popular
     list_trending list_new feeds feed_none feed_kept
     rules_would rules_filtered rules_list rules_list_of rules_list_anybody rules_before rules_after rules_was rules_is_new rules_left_out
-    not_retired not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_new_items effect_always effect_unknown
+    not_retired not_ad not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_new_items effect_always effect_unknown
     // Experiment.
     experiment_lead experiment_none experiment_begin experiment_offline experiment_offline_means experiment_nobody experiment_runs
     experiment_counts experiment_table experiment_arm experiment_customers experiment_bought experiment_share experiment_interval

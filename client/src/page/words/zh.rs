@@ -343,6 +343,7 @@ pub(super) const WORDS: Words = Words {
     rules_is_new: "（原不在列表中）",
     rules_left_out: "被排除的商品",
     not_retired: "已不再销售",
+    not_ad: "它是广告",
     not_never: "永不显示",
     not_hidden: "您的网店将其隐藏",
     not_in_stock: "缺货",

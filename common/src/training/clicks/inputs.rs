@@ -21,11 +21,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalogue::Catalogue;
+pub use crate::catalogue::AD;
+use crate::catalogue::{Catalogue, Item};
 use crate::dataset::{History, Labelled};
-
-/// The tag that makes an item an ad.
-pub const AD: &str = "ad";
 
 /// Names of the inputs, in order.
 pub const INPUTS: [&str; 13] = [
@@ -82,10 +80,7 @@ impl ClickInputs {
             let named = (!item.category.is_empty()).then_some(item.category.as_str());
             category.push(named.map(|name| *numbers.entry(name).or_insert(next)));
         }
-        let is_ad: Vec<bool> = items
-            .iter()
-            .map(|item| item.tags.iter().any(|tag| tag == AD))
-            .collect();
+        let is_ad: Vec<bool> = items.iter().map(Item::is_ad).collect();
         let mut ads_of: HashMap<&str, Vec<u32>> = HashMap::new();
         let tagged = |row: usize| {
             items[row]
