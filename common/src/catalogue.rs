@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::format::FormatError;
 use crate::ids::Digest;
 
+/// The tag that makes an item an ad.
+pub const AD: &str = "ad";
+
 /// One product.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Item {
@@ -61,6 +64,16 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether it is an ad: those are ranked by how likely they are clicked, and stand in no list of products.
+    pub fn is_ad(&self) -> bool {
+        self.tags.iter().any(|tag| tag == AD)
+    }
+
+    /// Whether lists of products may have it: it is sold still, and is no ad.
+    pub fn is_listed(&self) -> bool {
+        !self.retired && !self.is_ad()
+    }
+
     /// An item of which nothing but the id is known.
     pub fn bare(id: impl Into<String>) -> Self {
         Self {

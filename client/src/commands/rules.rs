@@ -107,6 +107,7 @@ fn text(report: &RulesReport) -> String {
     for item in &report.left_out {
         let why = match &item.why {
             NotListed::Retired => "it is sold no more".to_owned(),
+            NotListed::Ad => "it is an ad".to_owned(),
             NotListed::Never => "it stands under never".to_owned(),
             NotListed::Hidden => "the web shop hides it".to_owned(),
             NotListed::OutOfStock => "it is out of stock".to_owned(),

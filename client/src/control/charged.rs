@@ -22,6 +22,8 @@ pub enum ChargedKind {
     Tower,
     /// A step that trained the model.
     Model,
+    /// A step that trained which ads are clicked.
+    Clicks,
     /// Not known: the plan's file is not in this folder any more.
     Unknown,
 }
@@ -35,6 +37,7 @@ impl ChargedKind {
             {
                 Some(TrainingKind::Tower) => Self::Tower,
                 Some(TrainingKind::Model) => Self::Model,
+                Some(TrainingKind::Clicks) => Self::Clicks,
                 None => Self::Unknown,
             },
             None if plan.is_of_releases() => Self::Unknown,
@@ -48,6 +51,7 @@ impl ChargedKind {
             Self::Release => "released statistics",
             Self::Tower => "trained the tower",
             Self::Model => "trained the model",
+            Self::Clicks => "trained which ads are clicked",
             Self::Unknown => "of plans whose files are not kept here",
         }
     }

@@ -312,7 +312,7 @@ impl Recommendable {
     pub fn explained(&self, customer: Customer<'_>, item: u32) -> Recommendations {
         let scores = self.scores(customer);
         let score = scores.values[item as usize];
-        let is_sold = score.is_finite() && !self.catalogue.items()[item as usize].retired;
+        let is_sold = score.is_finite() && self.catalogue.items()[item as usize].is_listed();
         let arranged = Arranged {
             items: if is_sold { vec![(item, score)] } else { Vec::new() },
             ..Arranged::default()

@@ -115,9 +115,8 @@ impl CompiledRules {
         }
         let left_out = match items.len() < wanted.k {
             true => {
-                let retired = |row: u32| self.catalogue().items()[row as usize].retired;
-                let could =
-                    scored.filter(|(row, score)| score.is_finite() && allowed(*row) && !retired(*row));
+                let listed = |row: u32| self.catalogue().items()[row as usize].is_listed();
+                let could = scored.filter(|(row, score)| score.is_finite() && allowed(*row) && listed(*row));
                 let could = could.filter(|(row, _)| !pinned_scores.contains_key(row)).count();
                 could.saturating_sub(found) + chosen.capped
             }

@@ -37,6 +37,8 @@ pub struct CompiledRules {
 pub enum NotListed {
     /// It is sold no more.
     Retired,
+    /// It is an ad.
+    Ad,
     /// It stands under `never`.
     Never,
     /// The web shop hides it.
@@ -264,7 +266,7 @@ impl CompiledRules {
 
     fn is_on_sale(&self, facts: &Facts<'_>, row: u32) -> bool {
         let is_sold_out = facts.stock.is_some_and(|stock| stock <= 0.0);
-        !facts.item.retired
+        facts.item.is_listed()
             && !facts.hidden
             && !self.never.get(row)
             && (self.rules.file.show_out_of_stock || !is_sold_out)
@@ -371,6 +373,7 @@ impl CompiledRules {
         let filter = here.find(|filter| filter.condition.holds(&facts) != Some(true));
         match filter {
             _ if facts.item.retired => Some(NotListed::Retired),
+            _ if facts.item.is_ad() => Some(NotListed::Ad),
             _ if self.never.get(row) => Some(NotListed::Never),
             _ if facts.hidden => Some(NotListed::Hidden),
             _ if is_sold_out && !self.rules.file.show_out_of_stock => Some(NotListed::OutOfStock),

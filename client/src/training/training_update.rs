@@ -9,6 +9,7 @@ use souk_common::plan::ShopTerms;
 use souk_common::privacy::{NoiseVector, UserSum};
 use souk_common::release::for_release;
 use souk_common::rng::{Coins, Source};
+use souk_common::training::clicks::tower::{ClickCase, ClickTower};
 use souk_common::training::phases::TrainingKind;
 use souk_common::training::tower::{Tower, TowerCase};
 use souk_common::update::Grid;
@@ -20,6 +21,8 @@ use super::round_update::Vectors;
 pub struct TrainingCache {
     /// The tower's cases, a user each, of the release with this digest.
     cases: Option<(Digest, Vec<Option<TowerCase>>)>,
+    /// The click tower's, a user each.
+    clicks: Option<Vec<Option<ClickCase>>>,
     /// Users' own vectors of the model that is trained.
     vectors: Vectors,
 }
@@ -52,6 +55,12 @@ pub(super) fn training_update<S: Source>(
             let update = |case: &Option<TowerCase>| Some(tower.update(case.as_ref()?).0);
             add_all(&mut sum, cases, update);
         }
+        TrainingKind::Clicks => {
+            let tower = ClickTower::from_params(trained.params.clone()).ok_or(LearnedError::NotThisPlan)?;
+            let cases = cache.clicks(learner, dataset)?;
+            let update = |case: &Option<ClickCase>| Some(tower.update(case.as_ref()?).0);
+            add_all(&mut sum, cases, update);
+        }
         TrainingKind::Model => {
             let recommender = learner.recommender().ok_or(LearnedError::NotThisPlan)?;
             let rounds = plan.training[phase].rounds;
@@ -78,6 +87,21 @@ pub(super) fn training_update<S: Source>(
 }
 
 impl TrainingCache {
+    /// They are of the data and the catalogue alone, which a cache is for.
+    fn clicks(&mut self, learner: &Learner, dataset: &Dataset) -> Result<&[Option<ClickCase>], LearnedError> {
+        let cases = match self.clicks.take() {
+            Some(cases) => cases,
+            None => {
+                let inputs = learner.click_inputs()?;
+                let users = (0..dataset.len()).into_par_iter();
+                let case =
+                    |user| ClickCase::new(&inputs, &dataset.histories[user], dataset.labelled_of(user)?);
+                users.map(case).collect()
+            }
+        };
+        Ok(self.clicks.insert(cases))
+    }
+
     fn cases(
         &mut self,
         learner: &Learner,

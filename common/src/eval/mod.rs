@@ -6,6 +6,7 @@
 //! [`View`]s that are always reported together.
 
 pub mod candidates;
+pub mod clicks;
 pub mod expected;
 pub mod k_core;
 pub mod metrics;
@@ -14,6 +15,7 @@ pub mod ranking;
 pub mod split;
 
 pub use candidates::Candidates;
+pub use clicks::ClickMetrics;
 pub use expected::expected_hit;
 pub use k_core::k_core;
 pub use metrics::Metrics;

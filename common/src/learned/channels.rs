@@ -7,6 +7,8 @@ use crate::channels::{Channels, content};
 use crate::ids::Digest;
 use crate::release::state::{Released, ReleasedError};
 use crate::training::channels::{ModelChannel, TowerChannel};
+use crate::training::clicks::inputs::ClickInputs;
+use crate::training::clicks::tower::ClickTower;
 use crate::training::inputs::TowerInputs;
 use crate::training::phases::TrainingKind;
 use crate::training::tower::Tower;
@@ -56,6 +58,8 @@ impl Learner {
                     let inputs = self.inputs(last)?;
                     channels.push(Arc::new(TowerChannel::new(tower, inputs)));
                 }
+                // It ranks ads, not what customers buy.
+                TrainingKind::Clicks => {}
             }
         }
         channels.extend(carried);
@@ -70,6 +74,28 @@ impl Learner {
         let federated = last.channels(&self.features).map_err(ReleasedError::from)?;
         let forms = last.forms(&self.features).map_err(ReleasedError::from)?;
         Ok(TowerInputs::new(self.content(), &federated, &forms, self.items))
+    }
+
+    /// What a click tower is fed.
+    ///
+    /// # Errors
+    /// When the plan is not of releases.
+    pub fn click_inputs(&self) -> Result<ClickInputs, LearnedError> {
+        let catalogue = self.catalogue.as_ref().ok_or(LearnedError::NotThisPlan)?;
+        Ok(ClickInputs::new(catalogue))
+    }
+
+    /// The click tower, once its training has come to its end.
+    ///
+    /// # Errors
+    /// When it is of another plan.
+    pub fn click_tower(&self, releases: &Releases) -> Result<Option<ClickTower>, LearnedError> {
+        let clicks = self
+            .done(releases)
+            .find(|trained| trained.kind == TrainingKind::Clicks);
+        clicks
+            .map(|trained| ClickTower::from_params(trained.params.clone()).ok_or(LearnedError::NotThisPlan))
+            .transpose()
     }
 
     fn content(&self) -> &Channels {

@@ -22,6 +22,7 @@ use crate::params::NoiseMultiplier;
 use crate::plan::{GridError, Plan, RoundKind};
 use crate::release::schedule::{ReleaseKind, ScheduleError};
 use crate::release::state::{NoisedSum, PublicParameters, Released, ReleasedError, coordinates};
+use crate::training::clicks::tower::ClickTower;
 use crate::training::embeddings;
 use crate::training::phases::{TrainingKind, TrainingPhase};
 use crate::training::tower::Tower;
@@ -217,6 +218,7 @@ impl Learner {
         match phase.kind {
             TrainingKind::Model => self.layout.len(),
             TrainingKind::Tower => Tower::len_of(phase.hidden),
+            TrainingKind::Clicks => ClickTower::len_of(phase.hidden),
         }
     }
 
@@ -244,6 +246,9 @@ impl Learner {
                 }
             }
             TrainingKind::Tower => Tower::initial(phase.hidden, self.plan.seed).params().to_vec(),
+            TrainingKind::Clicks => ClickTower::initial(phase.hidden, self.plan.seed)
+                .params()
+                .to_vec(),
         };
         trained.push(Trained::initial(phase, &self.plan.server, params));
         Ok(trained)

@@ -168,6 +168,7 @@ impl Plan {
                 let what = match training.kind {
                     TrainingKind::Model => "the model",
                     TrainingKind::Tower => "the tower",
+                    TrainingKind::Clicks => "which ads are clicked",
                 };
                 format!("step {} of {} that train {what}", step + 1, training.rounds)
             }

@@ -4,6 +4,7 @@ use super::{Placement, Plan, PlanError, ServerPlan};
 use crate::ids::ShopName;
 use crate::model::config::{ModelKind, SgdConfig, TrainConfig};
 use crate::task::Task;
+use crate::training::phases::TrainingKind;
 
 impl Plan {
     /// Checks that the numbers make sense together.
@@ -27,6 +28,22 @@ impl Plan {
                 match trains_stars {
                     true => "\"rating\" where train.solver is \"stars\"",
                     false => "another unless train.solver is \"stars\"",
+                },
+            );
+        }
+        let trains_clicks = self
+            .training
+            .iter()
+            .any(|phase| phase.kind == TrainingKind::Clicks);
+        if trains_clicks != (self.task == Task::Ads) {
+            return refuse(
+                "task",
+                self.task.name().to_owned(),
+                match trains_clicks {
+                    true => "\"ads\" where [[training]] has kind = \"clicks\"",
+                    false => {
+                        "another unless [[training]] has kind = \"clicks\", which learns which ads are clicked"
+                    }
                 },
             );
         }

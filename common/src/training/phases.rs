@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tower::MOST_HIDDEN;
+use super::shallow::MOST_HIDDEN;
 
 /// One phase.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -30,6 +30,8 @@ pub enum TrainingKind {
     Model,
     /// [`Tower`](super::tower::Tower).
     Tower,
+    /// [`ClickTower`](super::clicks::tower::ClickTower).
+    Clicks,
 }
 
 impl TrainingPhase {

@@ -73,6 +73,7 @@ impl Trained {
         let kind = match self.kind {
             TrainingKind::Model => 1u8,
             TrainingKind::Tower => 2,
+            TrainingKind::Clicks => 3,
         };
         let bits = self.sum.as_ref().map_or(0, |sum| sum.values.bits().bits() as u8);
         let mut bytes = vec![kind, bits, 0, 0];
@@ -112,6 +113,7 @@ impl Trained {
         let kind = match header[0] {
             1 => TrainingKind::Model,
             2 => TrainingKind::Tower,
+            3 => TrainingKind::Clicks,
             _ => return Err(TrainedError::Field { what: "kind" }),
         };
         let bits = match header[1] {
@@ -188,7 +190,7 @@ impl Trained {
 fn optimiser_of(phase: &TrainingPhase, server: &ServerPlan) -> ServerPlan {
     match phase.kind {
         TrainingKind::Model => server.clone(),
-        TrainingKind::Tower => ServerPlan::Adam {
+        TrainingKind::Tower | TrainingKind::Clicks => ServerPlan::Adam {
             learning_rate: phase.learning_rate,
             beta1: 0.9,
             beta2: 0.99,
@@ -278,7 +280,9 @@ mod tests {
             &PLAIN,
             vec![1.0],
         );
-        for trained in [&before, &after, &wide, &model] {
+        let clicks = TrainingPhase::new(TrainingKind::Clicks, 1, 0.1);
+        let clicks = Trained::initial(&clicks, &PLAIN, vec![-5.0]);
+        for trained in [&before, &after, &wide, &model, &clicks] {
             let bytes = trained.to_bytes();
             assert_eq!(Trained::from_bytes(&bytes).as_ref(), Ok(trained));
             for end in 0..bytes.len() {
@@ -294,7 +298,7 @@ mod tests {
         }
         let bytes = after.to_bytes();
         for (at, value) in [
-            (0, 3),
+            (0, 4),
             (1, 7),
             (1, 0),
             (2, 1),

@@ -67,6 +67,12 @@ impl Cut {
         self.load_with(None, Some(labels))
     }
 
+    /// As [`Self::load`], thinned to `core` where none was typed.
+    pub(crate) fn load_core(&self, core: usize) -> anyhow::Result<Known> {
+        let core = self.core.unwrap_or(core);
+        load_level(&self.data, (self.items, None), Some(core), self.by, self.shops)
+    }
+
     fn load_with(&self, otherwise: Option<usize>, labels: Option<LabelKind>) -> anyhow::Result<Known> {
         load_level(
             &self.data,
@@ -451,7 +457,7 @@ impl Set {
 }
 
 /// The column called `name`, which the set must have.
-fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
+pub(super) fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
     let found = column(table.name(), table.header(), name)?;
     found.with_context(|| Unusable(format!("{} has no column {name:?}", table.name())))
 }
@@ -477,7 +483,7 @@ fn digit(zip: &str) -> String {
 }
 
 /// `name` or its gzipped form, whichever is in `dir`, with the folder.
-fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+pub(super) fn find(dir: &Path, name: &str) -> Option<PathBuf> {
     file_in(dir, name).map(|file| dir.join(file))
 }
 

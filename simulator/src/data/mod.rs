@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`known`], [`split`], [`cut`] | data sets by name; `souk-sim split`; how users become shops |
 //! | [`synthetic`], [`market`] | a made-up market, and the demo's federation on it |
+//! | [`coupons`] | The Complete Journey's coupons as ads |
 //! | [`plans`] | a plan for each data set |
 //! | [`title_vectors`] | vectors "from outside" for a set that has none |
 
+pub(crate) mod coupons;
 pub(crate) mod cut;
 pub(crate) mod folders;
 pub(crate) mod known;

@@ -223,7 +223,11 @@ const EXAMPLES: &[(&str, &str)] = examples![
 ];
 
 /// What `evaluate --task` takes.
-const OF_TASKS: &[(&str, &str)] = examples!["ml-100k-content.toml", "uci-online-retail-product.toml"];
+const OF_TASKS: &[(&str, &str)] = examples![
+    "completejourney-ads.toml",
+    "ml-100k-content.toml",
+    "uci-online-retail-product.toml"
+];
 
 #[cfg(test)]
 mod tests {

@@ -127,6 +127,7 @@ impl Report {
             let name = match phase.kind {
                 TrainingKind::Model => "item embeddings",
                 TrainingKind::Tower => "tower (MLP)",
+                TrainingKind::Clicks => "ads clicked",
             };
             line(name.to_owned(), phase.rounds, phase.share, round);
             round += phase.rounds;

@@ -5,9 +5,11 @@
 //! | [`trial`] | one seed: the federation, the shops alone, everything in one place |
 //! | [`row`] | figures over the seeds |
 //! | [`expected`] | what `--check` holds them against |
+//! | [`ads`] | coupons: which are redeemed |
 //! | [`rating`] | stars, where customers give them |
 //! | [`joining`] | what a shop's own stack of channels is worth, with and without those of all shops |
 
+mod ads;
 pub(crate) mod centralised;
 mod expected;
 pub(crate) mod fitted_users;
@@ -53,7 +55,8 @@ use trial::Trial;
                         souk-sim evaluate --data data/uci-online-retail --model ials --epsilon 8 --json\n  \
                         souk-sim evaluate --data data/completejourney --items types --stack\n  \
                         souk-sim evaluate --data data/ml-100k --task rating\n  \
-                        souk-sim evaluate --data data/ml-100k --task content --check\n\n\
+                        souk-sim evaluate --data data/ml-100k --task content --check\n  \
+                        souk-sim evaluate --data data/completejourney --task ads --check\n\n\
                         deploy/get-data.sh fetches the data. The plans it uses by default are those in deploy/examples."
 )]
 pub struct EvaluateArgs {
@@ -148,6 +151,8 @@ enum Model {
 /// Which task.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum EvaluatedTask {
+    /// Which coupons are redeemed: the click tower beside logistic regression, on The Complete Journey, by the task's example plan.
+    Ads,
     /// How many stars a customer gives: errors of the latest tenth of each customer's stars, beside item means.
     Rating,
     /// What is bought next: shops' lists beside bestsellers, with and without what goes by the clock, by the task's example plan.
@@ -352,6 +357,7 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     match args.task {
+        Some(EvaluatedTask::Ads) => return ads::run(args),
         Some(EvaluatedTask::Rating) => return rating::run(args),
         Some(EvaluatedTask::Product) => return joining::lists::run(args, Task::Product),
         Some(EvaluatedTask::Content) => return joining::lists::run(args, Task::Content),

@@ -83,6 +83,7 @@ fn row(words: &Words, record: &UploadRecord, kind: ChargedKind, has_bytes: bool)
                 @match kind {
                     ChargedKind::Release => (words.left_release),
                     ChargedKind::Tower => (words.left_tower),
+                    ChargedKind::Clicks => (words.left_clicks),
                     ChargedKind::Model => (words.left_model),
                     ChargedKind::Unknown => (words.left_unknown),
                 }

@@ -86,6 +86,7 @@ fn charges(words: &Words, budget: &Budget) -> Markup {
                                     ChargedKind::Release => (words.kind_release),
                                     ChargedKind::Tower => (words.kind_tower),
                                     ChargedKind::Model => (words.kind_model),
+                                    ChargedKind::Clicks => (words.kind_clicks),
                                     ChargedKind::Unknown => (words.kind_unknown),
                                 }
                             }

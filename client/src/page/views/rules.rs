@@ -296,6 +296,7 @@ fn preview(language: Language, report: &RulesReport, asked: &str) -> Markup {
                             @if !item.title.is_empty() { (item.title) " " } code { (item.item_id) } ": "
                             @match &item.why {
                                 NotListed::Retired => (words.not_retired),
+                                NotListed::Ad => (words.not_ad),
                                 NotListed::Never => (words.not_never),
                                 NotListed::Hidden => (words.not_hidden),
                                 NotListed::OutOfStock => (words.not_in_stock),

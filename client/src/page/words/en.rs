@@ -117,6 +117,7 @@ pub(super) const WORDS: Words = Words {
     privacy_no_rounds: "No round was charged yet.",
     kind_release: "released a statistic",
     kind_tower: "trained the tower",
+    kind_clicks: "trained which ads are clicked",
     kind_model: "trained the model",
     kind_unknown: "of a plan whose file is not kept here",
 
@@ -248,6 +249,7 @@ pub(super) const WORDS: Words = Words {
     age_new: "published just now",
     worry_old: "What this page shows is {age}. Your program is busy with something large, or has stopped looking at your data: if it stays so, stop it and start it again.",
     left_release: "A statistic of all customers together, such as what sells or what is bought together: a sum over them, clipped, with noise",
+    left_clicks: "A step that trains which ads are clicked: a sum over customers, clipped, with noise",
     left_tower: "A step that trains the network on top of released statistics: a sum over customers, clipped, with noise",
     left_model: "A step that trains the model: a sum over customers, clipped, with noise",
     left_unknown: "A sum over customers, clipped, with noise; the file of its plan is not kept here",
@@ -343,6 +345,7 @@ pub(super) const WORDS: Words = Words {
     rules_is_new: "(was not in the list)",
     rules_left_out: "Left out",
     not_retired: "it is sold no more",
+    not_ad: "it is an ad",
     not_never: "it is never shown",
     not_hidden: "your web shop hides it",
     not_in_stock: "it is out of stock",

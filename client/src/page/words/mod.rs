@@ -136,11 +136,11 @@ texts! {
     card_unmatched_none card_keys_text card_keys_none own_catalogue
     // What left.
     left_lead left_none left_table left_when left_round left_bytes left_digest left_what left_masks left_state left_file
-    left_masked left_bare left_release left_tower left_model left_unknown left_more left_gone left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
+    left_masked left_bare left_release left_tower left_clicks left_model left_unknown left_more left_gone left_receipt left_refused left_waiting left_get left_total left_beside left_kept left_late
     // Privacy.
     privacy_gauge privacy_spent privacy_spent_period privacy_unbounded privacy_left privacy_exact privacy_means_1 privacy_means_2
     privacy_shared privacy_readers privacy_alone privacy_without_bound privacy_kinds privacy_kind privacy_count privacy_no_rounds
-    kind_release kind_tower kind_model kind_unknown
+    kind_release kind_tower kind_model kind_clicks kind_unknown
     // Gain.
     gain_lead gain_none gain_nobody gain_alone gain_together gain_table gain_way gain_hits gain_error gain_difference gain_customers gain_used
     gain_not_used gain_why gain_switch gain_chart gain_chart_together
@@ -169,7 +169,7 @@ texts! {
     rule_variants_off rule_out_of_stock rule_in_cart rule_default rule_where list_recommendations list_similar list_bought_together list_popular
     list_trending list_new feeds feed_none feed_kept
     rules_would rules_filtered rules_list rules_list_of rules_list_anybody rules_before rules_after rules_was rules_is_new rules_left_out
-    not_retired not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_new_items effect_always effect_unknown
+    not_retired not_ad not_never not_hidden not_in_stock not_filter not_others effect_keep effect_boost effect_never effect_new_items effect_always effect_unknown
     // Experiment.
     experiment_lead experiment_none experiment_begin experiment_offline experiment_offline_means experiment_nobody experiment_runs
     experiment_counts experiment_table experiment_arm experiment_customers experiment_bought experiment_share experiment_interval

@@ -117,6 +117,7 @@ pub(super) const WORDS: Words = Words {
     privacy_no_rounds: "尚无计费的轮次。",
     kind_release: "发布统计量",
     kind_tower: "训练塔网络",
+    kind_clicks: "训练哪些广告会被点击",
     kind_model: "训练模型",
     kind_unknown: "所属计划的文件未保存在此",
 
@@ -248,6 +249,7 @@ pub(super) const WORDS: Words = Words {
     age_new: "刚刚发布",
     worry_old: "本页显示的内容{age}。程序正在处理大量数据，或已停止查看您的数据：如果一直如此，请停止程序后重新启动。",
     left_release: "所有顾客的统计量，例如销量或常被一起购买的商品：对顾客求和，已裁剪并加噪声",
+    left_clicks: "训练哪些广告会被点击的一步：对顾客求和，已裁剪并加噪声",
     left_tower: "在已发布统计量之上训练网络的一步：对顾客求和，已裁剪并加噪声",
     left_model: "训练模型的一步：对顾客求和，已裁剪并加噪声",
     left_unknown: "对顾客求和，已裁剪并加噪声；其计划的文件未保存在此",
@@ -343,6 +345,7 @@ pub(super) const WORDS: Words = Words {
     rules_is_new: "（原不在列表中）",
     rules_left_out: "被排除的商品",
     not_retired: "已不再销售",
+    not_ad: "它是广告",
     not_never: "永不显示",
     not_hidden: "您的网店将其隐藏",
     not_in_stock: "缺货",

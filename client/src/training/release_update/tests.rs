@@ -12,6 +12,8 @@ use souk_common::update::UpdateValues;
 
 use super::*;
 
+mod clicks;
+
 const PLAN: &str = "name = 'r'\n[privacy]\nenabled = false\n[cohort]\nquorum = 1\n\
     [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.4\n\
     [[training]]\nkind = 'tower'\nrounds = 1\nshare = 0.1\n[[training]]\nkind = 'model'\nrounds = 1\nshare = 0.1\n\

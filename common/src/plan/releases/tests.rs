@@ -1,4 +1,5 @@
 use super::*;
+use crate::task::Task;
 
 const RELEASES: &str = "name = 'r'\n[privacy]\nnoise_multiplier = 0.6\n[cohort]\nquorum = 1\n\
     [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n\
@@ -157,4 +158,23 @@ fn training_that_makes_no_sense_is_refused_by_its_field() {
             .to_string()
             .starts_with("training is set")
     );
+}
+
+#[test]
+fn a_plan_for_ads_learns_clicks_and_no_other_does() {
+    let told = |kind: TrainingKind, task: Task| {
+        let mut plan = with_training(TRAINING).unwrap();
+        (plan.training[0].kind, plan.task) = (kind, task);
+        plan.validate().map_err(|error| error.to_string())
+    };
+    assert_eq!(told(TrainingKind::Clicks, Task::Ads), Ok(()));
+    for (kind, task) in [
+        (TrainingKind::Tower, Task::Ads),
+        (TrainingKind::Clicks, Task::Product),
+        (TrainingKind::Clicks, Task::Content),
+    ] {
+        let told = told(kind, task).unwrap_err();
+        assert!(told.starts_with("task is") && told.contains("clicks"), "{told}");
+        assert!(told.contains(task.name()), "{told}");
+    }
 }

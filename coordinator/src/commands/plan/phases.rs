@@ -55,13 +55,15 @@ impl Phase {
                 name: match phase.kind {
                     TrainingKind::Model => "model",
                     TrainingKind::Tower => "tower",
+                    TrainingKind::Clicks => "clicks",
                 },
                 first,
                 last: first + phase.rounds - 1,
                 bytes_down: down,
                 bytes_up: up(first),
                 cpu_seconds: match phase.kind {
-                    TrainingKind::Model => None,
+                    // How much customers were shown is not known to a plan.
+                    TrainingKind::Model | TrainingKind::Clicks => None,
                     TrainingKind::Tower => Some(tower_seconds(customers)),
                 },
             });

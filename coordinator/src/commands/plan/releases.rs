@@ -215,6 +215,7 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         let kind = match phase.kind {
             TrainingKind::Model => "model",
             TrainingKind::Tower => "tower",
+            TrainingKind::Clicks => "clicks",
         };
         format!(
             "\n[[training]]             # a small network over what was released, for shops that can fit little themselves\nkind = \"{kind}\"\nrounds = {}\n\

@@ -5,7 +5,7 @@
 //! visits through the year, following the season. One seed gives one market.
 
 mod goods;
-mod random;
+pub(crate) mod random;
 mod shoppers;
 mod words;
 
