@@ -127,8 +127,8 @@ impl Dialling<'_> {
                 "this machine does not let UDP out ({error})"
             )));
         }
-        let endpoint = client_endpoint_on(self.platform, remote, self.trust.clone(), self.identity)
-            .map_err(Failed::Certificate)?;
+        let endpoint =
+            client_endpoint_on(self.platform, remote, self.trust.clone(), self.identity).map_err(failed)?;
         let connected = tokio::time::timeout(UDP_LIMIT, connect(&endpoint, remote)).await;
         let connection = match connected {
             Ok(connected) => connected.map_err(failed)?,
@@ -186,6 +186,9 @@ impl Dialling<'_> {
 fn failed(error: TransportError) -> Failed {
     match error {
         TransportError::Connect { reason, .. } => Failed::Way(reason),
+        error @ (TransportError::Bind { .. } | TransportError::Taken { .. }) => {
+            Failed::Way(error.to_string())
+        }
         error => Failed::Certificate(error),
     }
 }

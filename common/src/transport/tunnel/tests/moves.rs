@@ -3,7 +3,7 @@
 use super::*;
 
 /// Sends a block to the coordinator while the tunnels under it have these fates; how many there were.
-async fn upload(fates: &[Fate]) -> (usize, quinn::ConnectionStats, SocketAddr, SocketAddr) {
+async fn upload(fates: &[Fate]) -> (usize, SocketAddr, SocketAddr) {
     let memory = Memory::new(fates);
     let (platform, authority) = (memory.platform(), authority());
     let server = begin(&platform, ([192, 0, 2, 7], 4433).into(), &authority);
@@ -13,15 +13,16 @@ async fn upload(fates: &[Fate]) -> (usize, quinn::ConnectionStats, SocketAddr, S
     assert!(back == block(), "whole, and once");
     assert_eq!(server.endpoint().open_connections(), 1, "the same connection");
     let last = coordinator.remote_address();
-    (memory.dialled(), dialled.connection.stats(), first, last)
+    (memory.dialled(), first, last)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_goes_on_over_a_new_tunnel_when_a_proxy_cuts_the_old_one() {
-    let (tunnels, stats, first, last) =
+    let begun = tokio::time::Instant::now();
+    let (tunnels, first, last) =
         upload(&[Fate::CutAfter(2 << 20), Fate::CutAfter(1 << 20), Fate::Holds]).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(tunnels, 3);
-    assert!(stats.path.lost_packets > 0, "some was on its way");
     assert_ne!(first, last, "the coordinator sees that it moved");
 }
 
