@@ -8,7 +8,7 @@ use souk_common::catalogue::{Catalogue, Item};
 use souk_common::clock::Timestamp;
 
 use super::arrange::{Arranged, Wanted};
-use super::compiled::{CompiledRules, Over};
+use super::compiled::{CompiledRules, NotListed, Over};
 use super::file::{ListKind, ListRules};
 use super::item_states::{ItemStates, StateChange};
 use crate::folder::Folder;
@@ -324,6 +324,33 @@ fn scores_that_are_no_number_are_never_listed_and_many_variants_do_not_shorten_a
     };
     let list = rules.arrange(scored, |row| row != 902, &wanted).items;
     assert_eq!(list, [(0, -0.0), (903, -903.0), (904, -904.0)]);
+}
+
+#[test]
+fn ads_stand_in_no_list_and_that_is_said() {
+    let item = |row: u32| Item {
+        tags: vec![if row == 1 { "ad" } else { "advent" }.into()],
+        ..Item::bare(format!("i{row}"))
+    };
+    let catalogue = Arc::new(Catalogue::new((0..4).map(item).collect()).unwrap());
+    let rules = CompiledRules::none(&catalogue);
+    for kind in ListKind::ALL {
+        let wanted = Wanted {
+            kind,
+            k: 4,
+            cart: &[],
+            beside: &[],
+        };
+        let list = rules.arrange((0u32..4).map(|row| (row, -(row as f32))), |_| true, &wanted);
+        assert_eq!(
+            list.items.iter().map(|(row, _)| *row).collect::<Vec<_>>(),
+            [0, 2, 3]
+        );
+        assert_eq!(
+            (rules.why_not(1, kind), rules.why_not(0, kind)),
+            (Some(NotListed::Ad), None)
+        );
+    }
 }
 
 proptest! {
