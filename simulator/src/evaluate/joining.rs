@@ -278,9 +278,12 @@ impl<'a> Joining<'a> {
                 hidden: &hidden,
                 features: &self.features,
             };
-            fits.push(fit(&input, &self.content, federated, self.seed, |stage| {
+            let fitted = fit(&input, &self.content, federated, self.seed, |stage| {
                 bar.set_message(format!("{} customers, {stage:?}", users.len()));
-            })?);
+            })?;
+            let told = fitted.collapsed.iter();
+            told.for_each(|collapsed| tell(&collapsed.words()));
+            fits.push(fitted);
             bar.inc(1);
         }
         bar.finish_and_clear();

@@ -62,6 +62,7 @@ fn plan_toml() -> FuzzTarget {
     let masked = PLAN.as_bytes().to_vec();
     let examples = [
         include_str!("../../../deploy/examples/ml-100k-neumf.toml"),
+        include_str!("../../../deploy/examples/ml-100k-gan.toml"),
         include_str!("../../../deploy/examples/ml-100k-ials-private.toml"),
     ];
     let golden = std::iter::once(masked).chain(examples.map(|text| text.as_bytes().to_vec()));
