@@ -96,7 +96,14 @@ impl TrainingCache {
                 let users = (0..dataset.len()).into_par_iter();
                 let case =
                     |user| ClickCase::new(&inputs, &dataset.histories[user], dataset.labelled_of(user)?);
-                users.map(case).collect()
+                let cases: Vec<Option<ClickCase>> = users.map(case).collect();
+                if cases.iter().all(Option::is_none) {
+                    tracing::warn!(
+                        "this federation learns which ads are clicked, and this shop's data says of no ad that it was shown: the shop adds \
+                         nothing but noise until labels = \"clicks\" stands under [data] of shop.toml, with events of the kinds shown and clicked"
+                    );
+                }
+                cases
             }
         };
         Ok(self.clicks.insert(cases))

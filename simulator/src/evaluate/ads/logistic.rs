@@ -8,7 +8,7 @@ use souk_common::plan::ServerPlan;
 use souk_common::training::clicks::inputs::{INPUTS, WIDTH};
 use souk_common::training::optimiser::ServerOptimiser;
 
-use super::Shown;
+use super::shown::Shown;
 use crate::data::coupons::Coupons;
 use crate::data::synthetic::random::Draws;
 

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | [`logistic`] | the baseline |
 //! | [`report`] | the table |
+//! | [`shown`] | what households were shown, with its inputs |
 //! | [`resampled`] | how sure its figures are |
 
 mod logistic;
 mod report;
 mod resampled;
+mod shown;
 
 use anyhow::{Context, ensure};
 use souk_common::accountant::gaussian::mu_of;
@@ -33,41 +35,7 @@ use crate::error::WrongUsage;
 use crate::world::{Line, World, members_of};
 use logistic::Columns;
 use report::Report;
-
-/// Everything that was shown to anybody, customer after customer, in time order.
-#[derive(Default)]
-struct Shown {
-    users: Vec<usize>,
-    times: Vec<i64>,
-    ads: Vec<u32>,
-    labels: Vec<f32>,
-    /// `[shown, WIDTH]`
-    inputs: Vec<f32>,
-}
-
-impl Shown {
-    fn of(dataset: &Dataset, inputs: &ClickInputs) -> Self {
-        let mut shown = Self::default();
-        for (user, labelled) in dataset.labelled.iter().enumerate() {
-            if let Some(rows) = inputs.shown(&dataset.histories[user], labelled) {
-                shown.users.extend(std::iter::repeat_n(user, labelled.len()));
-                shown.times.extend(&labelled.times);
-                shown.ads.extend(&labelled.items);
-                shown.labels.extend(&labelled.labels);
-                shown.inputs.extend(rows);
-            }
-        }
-        shown
-    }
-
-    fn labels_of(&self, rows: &[usize]) -> Vec<f32> {
-        rows.iter().map(|at| self.labels[*at]).collect()
-    }
-
-    fn only(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
-        (0..self.ads.len()).filter(|at| wanted(*at)).collect()
-    }
-}
+use shown::{Measured, Shown};
 
 /// Runs the command; false when a check failed.
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
@@ -163,14 +131,6 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         say(&format!("{:.0} s", watch.secs()))?;
     }
     Ok(checks.iter().all(|check| check.ok))
-}
-
-/// What is measured.
-#[derive(Clone, Copy)]
-struct Measured<'a> {
-    shown: &'a Shown,
-    test: &'a [usize],
-    coupons: &'a Coupons,
 }
 
 fn baselines(

@@ -8,8 +8,8 @@ use souk_common::eval::ClickMetrics;
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 
-use super::Measured;
 use super::resampled::{Draws, deviation};
+use super::shown::Measured;
 use crate::check::Check;
 use crate::evaluate::{RELATION, UNIT};
 
