@@ -1,5 +1,6 @@
 //! Tests across programs, over real sockets on loopback.
 
+mod ads;
 mod agent;
 mod disk;
 mod enrolment;

@@ -44,6 +44,9 @@ pub(super) struct Recommend {
     /// Draw all scores as a scatter plot (SVG) beside the list.
     #[arg(long, conflicts_with = "all", value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// The ads of the catalogue instead, each with how likely it is clicked: where the federation learns that (task = "ads").
+    #[arg(long, conflicts_with_all = ["basket", "all", "include_bought", "picture"])]
+    ads: bool,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -70,6 +73,19 @@ pub(super) fn recommend(args: Recommend) -> anyhow::Result<bool> {
         include_bought: args.include_bought,
         explain: args.explain,
     };
+    if args.ads {
+        let question = Question::Ads {
+            user: args.user,
+            k: wishes.k,
+            explain: wishes.explain,
+        };
+        let Answer::Ads(mut list) = ask(&folder, question)? else {
+            return Err(strange());
+        };
+        list.serving = list.serving.aged(SystemClock.now());
+        show(args.json, &list, render::ads)?;
+        return Ok(true);
+    }
     if args.all {
         return recommend_all(&folder, wishes, &args.out.unwrap_or_default(), args.json);
     }

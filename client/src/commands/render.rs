@@ -8,6 +8,7 @@ use souk_common::terminal::printable;
 use crate::control::{Budget, CheckedData};
 use crate::membership::peers::{KeyStatus, Peer, Peers, spoken};
 use crate::recommend::Recommendations;
+use crate::recommend::ads::AdList;
 use crate::stack::ServedBy;
 use crate::stack::gain::Gain;
 use crate::store::UploadRecord;
@@ -76,6 +77,45 @@ pub(crate) fn list(list: &Recommendations) -> String {
         let _ = writeln!(text, "{}", printable(trouble));
     }
     let _ = writeln!(text, "Made {}.", list.serving.words(list.served_by));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Ads for people.
+pub(crate) fn ads(list: &AdList) -> String {
+    let user = printable(&list.user_id);
+    let mut text = match (list.personal, user.is_empty()) {
+        (_, true) => "Ads for somebody of whom nothing is known:\n".to_owned(),
+        (true, false) => format!("Ads for {user}:\n"),
+        (false, false) => {
+            format!(
+                "{user} has bought and clicked nothing yet: what follows is what anybody would be shown.\n"
+            )
+        }
+    };
+    for ad in &list.ads {
+        let facts = [&ad.title, &ad.category].map(|fact| printable(fact));
+        let facts: Vec<&str> = facts
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|fact| !fact.is_empty())
+            .collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "{:>3}. {}  {}  clicked {:.2} times in a hundred",
+            ad.rank,
+            printable(&ad.item_id),
+            facts.join(", "),
+            100.0 * ad.probability
+        );
+        for reason in &ad.reasons {
+            let _ = writeln!(text, "       because {reason}");
+        }
+    }
+    if let Some(learned) = &list.serving.learned {
+        let _ = writeln!(text, "Made by what all shops learned in {}.", learned.words());
+    }
     text.truncate(text.trim_end().len());
     text
 }

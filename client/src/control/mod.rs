@@ -27,6 +27,7 @@ use crate::folder::Folder;
 use crate::interactions::read::read_store;
 use crate::interactions::refresh::refresh;
 use crate::page::session::Sessions;
+use crate::recommend::ads::AdList;
 use crate::recommend::picture::Picture;
 use crate::recommend::rules_report::RulesReport;
 use crate::recommend::service::{Asked, ListService};
@@ -50,6 +51,15 @@ pub enum Question {
         wishes: RecommendOptions,
         /// Whether all scores are wanted too, for a picture.
         picture: bool,
+    },
+    /// Ads for one user, or, without one, anybody.
+    Ads {
+        /// The user's id.
+        user: Option<String>,
+        /// How many.
+        k: usize,
+        /// Whether to say why.
+        explain: bool,
     },
     /// Recommendations for every user.
     RecommendAll(RecommendOptions),
@@ -119,6 +129,8 @@ pub enum Answer {
         /// All scores, if wanted.
         picture: Option<Picture>,
     },
+    /// To [`Question::Ads`].
+    Ads(AdList),
     /// To [`Question::RecommendAll`].
     RecommendedAll {
         /// One a user.
@@ -313,6 +325,7 @@ impl Service {
     pub fn answer(&self, question: Question) -> Answer {
         let answered = match question {
             question @ (Question::Recommend { .. }
+            | Question::Ads { .. }
             | Question::RecommendAll(_)
             | Question::Gain
             | Question::Rules { .. }
@@ -389,6 +402,7 @@ pub fn answer_lists(lists: &ListService, question: Question) -> Answer {
             let made = lists.recommend(asked, &wishes, picture);
             made.map(|(list, picture)| Answer::Recommended { list, picture })
         }
+        Question::Ads { user, k, explain } => lists.ads(user.as_deref(), k, explain).map(Answer::Ads),
         Question::RecommendAll(wishes) => {
             let made = lists.recommend_all(&wishes);
             made.map(|lists| Answer::RecommendedAll { lists })

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`service`] | lists on demand, by the shop's own stack or by a trained model |
+//! | [`ads`] | ads, by how likely they are clicked |
 //! | [`cache`] | what lists are made of, read when it changes |
 //! | [`reasons`] | why an item stands in it |
 //! | `ruled` | the owner's rules over all that |
@@ -17,6 +18,7 @@
 //! | [`related`] | what is like an item, and what is bought with it |
 //! | [`picture`] | all scores of a user as a scatter plot |
 
+pub mod ads;
 pub mod blobs;
 pub mod cache;
 pub mod names;

@@ -9,6 +9,7 @@ use souk_common::ids::Digest;
 use souk_common::model::Loaded;
 use souk_common::stack::StackStage;
 
+use super::ads::{self, AdList};
 use super::cache::{ListSources, NO_TRAINED_MODEL, ShelfCache, has_model};
 use super::newcomers::Newcomers;
 use super::picture::Picture;
@@ -130,6 +131,14 @@ impl ListService {
             }
         });
         Ok((list, picture))
+    }
+
+    /// The `k` ads that a customer, or somebody unknown, is most likely to click, with reasons if wanted.
+    ///
+    /// # Errors
+    /// When no plan has learned clicks, there is no ad, or the shop has no such customer.
+    pub fn ads(&self, user: Option<&str>, k: usize, explain: bool) -> anyhow::Result<AdList> {
+        ads::list(&self.source()?, user, (k, explain), SystemClock.now())
     }
 
     /// Every user's list; what the owner should know of the rules stands with the first.

@@ -64,6 +64,7 @@ pub fn answer_alone(folder: &Folder, question: Question) -> anyhow::Result<Answe
     let is_of_lists = matches!(
         question,
         Question::Recommend { .. }
+            | Question::Ads { .. }
             | Question::RecommendAll(_)
             | Question::Gain
             | Question::Serving
