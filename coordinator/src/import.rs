@@ -9,6 +9,7 @@ use clap::Args;
 use souk_common::catalogue::{Catalogue, CatalogueError, Item};
 use souk_common::date;
 use souk_common::table::{Row, RowSource, TableError, TextOptions, TextTable, column, number};
+use souk_common::terminal::tell;
 
 /// Further columns that say what an item is.
 #[derive(Args, Clone, Debug, Default)]
@@ -58,6 +59,12 @@ pub fn read(file: &Path, columns: &FeatureColumns) -> Result<Catalogue, ImportEr
         optional("aliases")?,
     ];
     let tags = columns.tags.as_deref().map(place).transpose()?;
+    if tags.is_none() && optional("tags")?.is_some() {
+        tell(&format!(
+            "{}: the column tags is not used, as nobody asked for it: --tags tags reads it (ads are items with the tag `ad`)",
+            path
+        ));
+    }
     let numbers = columns
         .numbers
         .iter()

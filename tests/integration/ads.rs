@@ -38,7 +38,15 @@ fn three_shops_learn_which_ads_are_clicked_and_list_them_apart_from_products() {
     good(&run(
         path,
         "coordinator",
-        &["catalogue", "import", text(&items), "--dir", text(&home)],
+        &[
+            "catalogue",
+            "import",
+            text(&items),
+            "--tags",
+            "tags",
+            "--dir",
+            text(&home),
+        ],
     ));
     let plan = federation.plan();
     fs::remove_file(&plan).expect("it was there");
