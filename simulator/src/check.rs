@@ -9,3 +9,11 @@ pub(crate) struct Check {
     pub(crate) ok: bool,
     pub(crate) detail: String,
 }
+
+impl Check {
+    /// Whether it held, and what was compared, in a line.
+    pub(crate) fn line(&self) -> String {
+        let said = if self.ok { "ok  " } else { "FAIL" };
+        format!("{said} {}: {}", self.name, self.detail)
+    }
+}

@@ -386,12 +386,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     } else {
         say(row::text(&plan, &table, args.seeds).trim_end())?;
         for check in checks.iter().flatten() {
-            say(&format!(
-                "{} {}: {}",
-                if check.ok { "ok  " } else { "FAIL" },
-                check.name,
-                check.detail
-            ))?;
+            say(&check.line())?;
         }
         say(&format!("{:.0} s", watch.secs()))?;
     }

@@ -103,8 +103,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
     } else {
         say(report.text().trim_end())?;
         for check in &checks {
-            let said = if check.ok { "ok  " } else { "FAIL" };
-            say(&format!("{said} {}: {}", check.name, check.detail))?;
+            say(&check.line())?;
         }
         say(&format!("{:.0} s", watch.secs()))?;
     }

@@ -77,8 +77,7 @@ pub(super) fn run(args: &EvaluateArgs, share: f64) -> anyhow::Result<bool> {
         false => {
             say(&report.text())?;
             for check in &checks {
-                let said = if check.ok { "ok  " } else { "FAIL" };
-                say(&format!("{said} {}: {}", check.name, check.detail))?;
+                say(&check.line())?;
             }
         }
     }

@@ -126,8 +126,7 @@ pub(in crate::evaluate) fn run(args: &EvaluateArgs, task: Task) -> anyhow::Resul
     } else {
         say(report.text().trim_end())?;
         for check in &checks {
-            let said = if check.ok { "ok  " } else { "FAIL" };
-            say(&format!("{said} {}: {}", check.name, check.detail))?;
+            say(&check.line())?;
         }
         say(&format!("{:.0} s", report.seconds))?;
     }
