@@ -21,6 +21,11 @@ pub(crate) fn list(list: &Recommendations) -> String {
         (true, false) => format!("For {user}, who bought {} different items:\n", list.history),
         (true, true) => format!("For a basket of {} different items:\n", list.history),
         (false, true) => "For somebody of whom nothing is known:\n".to_owned(),
+        (false, false) if list.history > 0 => {
+            format!(
+                "{user} has given no stars yet: what follows is what everybody likes, not chosen for {user}.\n"
+            )
+        }
         (false, false) => {
             let what = match list.served_by {
                 ServedBy::Model => "the model holds good for anybody",

@@ -10,6 +10,7 @@ use crate::data::columns::{ItemColumns, OrderColumns};
 use crate::data::customers;
 use crate::data::keep_days::KeepDays;
 use crate::data::sources::{BadShare, SourceConfig};
+use crate::data::star_scale::StarScale;
 
 /// Where a shop's data is and how to read it. Relative paths are relative to the shop's folder.
 ///
@@ -54,7 +55,7 @@ pub struct ShopDataConfig {
     pub labels: Option<LabelKind>,
     /// The fewest and the most stars: `stars = [1, 5]` (the default). Others are taken as missing, and counted.
     #[serde(skip_serializing_if = "is_usual_scale")]
-    pub stars: [f32; 2],
+    pub stars: StarScale,
     /// Which statuses of an order or a line mean that nothing was bought, whatever their case: `not_bought = ["cancelled"]`.
     /// Default: cancelled, refunded, voided and the like.
     pub not_bought: Vec<String>,
@@ -103,7 +104,7 @@ impl Default for ShopDataConfig {
             delimiter: None,
             events: Vec::new(),
             labels: None,
-            stars: STARS,
+            stars: StarScale::default(),
             not_bought: owned(&customers::NOT_BOUGHT),
             leave_out: owned(&customers::LEAVE_OUT),
             nobody: owned(&customers::NOBODY),
@@ -119,11 +120,9 @@ impl Default for ShopDataConfig {
     }
 }
 
-fn is_usual_scale(stars: &[f32; 2]) -> bool {
-    *stars == STARS
+fn is_usual_scale(stars: &StarScale) -> bool {
+    *stars == StarScale::default()
 }
-
-const STARS: [f32; 2] = [1.0, 5.0];
 
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()

@@ -26,6 +26,7 @@ pub mod outgrown;
 pub mod reading;
 pub mod report;
 pub mod sources;
+pub mod star_scale;
 mod statuses;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::data::customers::{self, Words, shortened};
 use crate::data::interaction::{Interaction, Kind, OrderKey, Sink};
 use crate::data::layout::{Layout, Places, layout};
 use crate::data::report::DataReport;
+use crate::data::star_scale::StarScale;
 use crate::data::statuses::Statuses;
 use crate::data::time::Times;
 use crate::forgotten::ForgottenList;
@@ -141,7 +142,7 @@ struct Lines<'a> {
     decimal_commas: bool,
     events: Option<&'a [String]>,
     /// The scale of stars, where they are learned from.
-    stars: Option<[f32; 2]>,
+    stars: Option<StarScale>,
     has_clicks: bool,
     levels: Option<&'a HashMap<String, String>>,
     kept_since: i64,
@@ -276,7 +277,7 @@ impl<'a> Lines<'a> {
         let text = get(places.rating);
         let stars = number::parse(text, self.decimal_commas);
         let stars = match self.stars {
-            Some([lowest, highest]) => stars.filter(|stars| (lowest..=highest).contains(&(*stars as f32))),
+            Some(scale) => stars.filter(|stars| scale.has(*stars as f32)),
             None => stars,
         };
         let lacks_rating = !text.is_empty() && stars.is_none();

@@ -67,6 +67,7 @@ pub(super) fn list(
     let (nothing, unsaid) = (History::default(), Labelled::default());
     let history = row.map_or(&nothing, |row| &dataset.histories[row]);
     let labelled = row.and_then(|row| dataset.labelled_of(row)).unwrap_or(&unsaid);
+    let personal = !(history.is_empty() && labelled.is_empty());
     // How many are shown together is an input.
     let together = k.clamp(1, ads.len());
     let mut scored = Vec::with_capacity(ads.len());
@@ -84,9 +85,9 @@ pub(super) fn list(
     let ads = (1..).zip(scored).take(k).map(|(rank, (ad, probability, row))| {
         let item = &catalogue.items()[ad as usize];
         let speaks = tower.reasons(&row).into_iter();
-        let speaks = speaks
-            .filter(|(_, by)| *by > LEAST_SAID)
-            .map(|(name, _)| words(name));
+        // Of somebody unknown nothing speaks, and how many are shown is no reason for one of them.
+        let speaks = speaks.filter(|(name, by)| personal && *by > LEAST_SAID && *name != "shown together");
+        let speaks = speaks.map(|(name, _)| words(name));
         ListedAd {
             rank,
             item_id: item.id.clone(),
@@ -101,7 +102,7 @@ pub(super) fn list(
     });
     Ok(AdList {
         user_id: row.map_or_else(String::new, |row| dataset.users[row].clone()),
-        personal: !(history.is_empty() && labelled.is_empty()),
+        personal,
         ads: ads.collect(),
         serving: source.serving.clone(),
     })
@@ -110,7 +111,6 @@ pub(super) fn list(
 /// An input of the click tower, as a reason.
 fn words(input: &'static str) -> &'static str {
     match input {
-        "shown together" => "of how many ads are shown together",
         "covered" => "of how many products it is for",
         "shown before" => "of how many ads this customer was shown before",
         "clicked before" => "of how many ads this customer clicked before",
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_input_but_the_constant_has_words() {
-        for input in INPUTS.into_iter().skip(1) {
+    fn every_input_that_can_be_a_reason_has_words() {
+        for input in INPUTS.into_iter().skip(2) {
             assert!(words(input).starts_with("of "), "{input}");
         }
     }

@@ -17,7 +17,7 @@ use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::dataset::Dataset;
+use souk_common::dataset::{Dataset, Labelled};
 use souk_common::ids::{Digest, ShopName};
 use souk_common::learned::Learner;
 use souk_common::model::config::TrainConfig;
@@ -28,6 +28,7 @@ use souk_common::privacy::ledger::LedgerError;
 use souk_common::rng::secret_stream;
 use souk_common::round::statements::{Announcement, Manifest, Receipt};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
+use souk_common::task::LabelKind;
 use souk_common::wire::codec;
 
 use crate::config::ShopConfig;
@@ -148,6 +149,7 @@ impl Attempts {
         let Some(terms) = plan.terms_of(&self.shop) else {
             return Ok(Consideration::NotInPlan);
         };
+        of_one_scale(&plan, &config)?;
         let (learner, round) = (Learner::new(&plan, &catalogue), announcement.id.round);
         let learned = learner.known(|| read_blob(&self.folder, &model))?;
         // A plan that no grid holds is not taken part in.
@@ -221,6 +223,7 @@ impl Attempts {
         if !stays {
             let outgrown = Outgrown::of(Some(&plan), &self.shop, &data.dataset);
             told.extend(outgrown.lines().map(str::to_owned));
+            told.extend(without_labels(&plan, &data.dataset));
             *bench = Some(self.set_up(announcement, &plan, &catalogue, data)?);
         }
         let bench = bench.as_mut().context("it was just set up")?;
@@ -469,6 +472,42 @@ impl Attempts {
         // A panic while it was held leaves either a whole record or a ledger that refuses more.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses to learn stars of another scale than the plan's.
+fn of_one_scale(plan: &Plan, config: &ShopConfig) -> anyhow::Result<()> {
+    let TrainConfig::Stars(stars) = &plan.train else {
+        return Ok(());
+    };
+    let scale = config.data.stars;
+    let is_same = f64::from(scale.lowest()) == stars.lowest && f64::from(scale.highest()) == stars.highest;
+    ensure!(
+        is_same || config.data.labels != Some(LabelKind::Stars),
+        "stars under [data] of shop.toml are from {} to {}, those of plan {} from {} to {}: give the file's stars on the plan's scale, \
+         or ask the operator for a plan of yours",
+        scale.lowest(),
+        scale.highest(),
+        plan.name,
+        stars.lowest,
+        stars.highest
+    );
+    Ok(())
+}
+
+/// What the owner is told if the plan learns from labels, and there is none here.
+fn without_labels(plan: &Plan, dataset: &Dataset) -> Option<String> {
+    let (kind, what) = match plan.task.labels()? {
+        LabelKind::Stars => ("stars", "of no item how many stars it got"),
+        LabelKind::Clicks => ("clicks", "of no ad that it was shown"),
+    };
+    let has_none = dataset.labelled.iter().all(Labelled::is_empty);
+    has_none.then(|| {
+        format!(
+            "plan {} learns from {kind}, and this shop's data say {what}: this shop adds nothing but noise, at the plan's whole epsilon, \
+             until labels = \"{kind}\" stands under [data] of shop.toml and the data have some (`souk-client check-data`)",
+            plan.name
+        )
+    })
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

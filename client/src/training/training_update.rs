@@ -97,12 +97,6 @@ impl TrainingCache {
                 let case =
                     |user| ClickCase::new(&inputs, &dataset.histories[user], dataset.labelled_of(user)?);
                 let cases: Vec<Option<ClickCase>> = users.map(case).collect();
-                if cases.iter().all(Option::is_none) {
-                    tracing::warn!(
-                        "this federation learns which ads are clicked, and this shop's data says of no ad that it was shown: the shop adds \
-                         nothing but noise until labels = \"clicks\" stands under [data] of shop.toml, with events of the kinds shown and clicked"
-                    );
-                }
                 cases
             }
         };

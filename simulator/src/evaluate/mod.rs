@@ -38,6 +38,7 @@ use crate::check::Check;
 use crate::commands::epsilon::{delta, epsilon};
 use crate::data::plans::Template;
 use crate::data::split::{Cut, Known};
+use crate::error::WrongUsage;
 use releases::{Earlier, NoisePlacement};
 use row::Table;
 use trial::Trial;
@@ -66,7 +67,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = Model::Ials)]
     model: Model,
     /// Instead: what a task is about, by its own measures beside a simple baseline.
-    #[arg(long, value_enum, conflicts_with_all = ["model", "stack"])]
+    #[arg(long, value_enum, conflicts_with_all = ["model", "stack", "cold_start", "training", "no_training", "earlier_runs", "new_items", "no_run"])]
     task: Option<EvaluatedTask>,
     /// Instead of a trained recommender: each shop's own stack of channels, its weights fitted in the shop; alone, and together
     /// with what all shops release. A fourth view D holds back whole visits. With --quick, alone.
@@ -286,6 +287,14 @@ impl Setting {
         let (asked, open) = match &args.plan {
             Some(path) => {
                 let read = Template::read(path)?;
+                ensure!(
+                    !matches!(read.plan().task, Task::Rating | Task::Ads),
+                    WrongUsage(format!(
+                        "{} is of the task {task}: add --task {task}",
+                        path.display(),
+                        task = read.plan().task.name()
+                    ))
+                );
                 (read.clone(), read.without_privacy()?)
             }
             None => (example(!args.no_privacy)?, example(false)?),
@@ -356,6 +365,12 @@ fn users_of_shops(known: &Known) -> Vec<Vec<usize>> {
 /// # Errors
 /// When the data or the plan can't be used.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
+    if matches!(args.task, Some(EvaluatedTask::Rating | EvaluatedTask::Ads)) {
+        ensure!(
+            !args.quick,
+            WrongUsage("--quick is not for this task: it has no baselines to leave out".to_owned())
+        );
+    }
     match args.task {
         Some(EvaluatedTask::Ads) => return ads::run(args),
         Some(EvaluatedTask::Rating) => return rating::run(args),

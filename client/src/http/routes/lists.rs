@@ -288,6 +288,9 @@ impl Api {
         let lists = lists.as_ref().unwrap_or(&shelf.lists);
         let made = lists.recommend_among(visit.customer(row), &wishes, allowed);
         let note = match &request.user {
+            Some(user) if !made.personal && made.history > 0 => Some(format!(
+                "customer {user:?} has given no stars yet: these are what everybody likes"
+            )),
             Some(user) if !made.personal => Some(format!(
                 "nothing is known of customer {user:?} in this shop: these are its bestsellers"
             )),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use souk_common::learned::Learner;
 use souk_common::plan::Plan;
 use souk_common::release::schedule::ScheduleError;
+use souk_common::task::Task;
 
 use super::budget::Budget;
 use super::gain::{self, Expected};
@@ -32,7 +33,12 @@ impl Outlook {
             phases: learner.map(Phase::all).unwrap_or_default(),
             expected: learner
                 .and_then(|learner| Expected::of(plan, learner.items(), !learner.features().is_empty())),
-            warnings: [trained::warnings(plan, items), large_delta(plan)].concat(),
+            warnings: [
+                trained::warnings(plan, items),
+                large_delta(plan),
+                without_ads(plan, learner),
+            ]
+            .concat(),
             refusal: items.and_then(|items| gain::drowned(plan, items)),
         })
     }
@@ -62,6 +68,17 @@ impl Outlook {
 }
 
 /// A mechanism that publishes one customer of N whole has delta 1/N: with that or more, a small epsilon promises nothing.
+/// A plan that learns which ads are clicked, over a catalogue without any.
+fn without_ads(plan: &Plan, learner: Option<&Learner>) -> Vec<String> {
+    let inputs = learner
+        .filter(|_| plan.task == Task::Ads)
+        .map(Learner::click_inputs);
+    let has_none = inputs.is_some_and(|inputs| inputs.is_ok_and(|inputs| inputs.ads().next().is_none()));
+    let told = "warning: the catalogue has no ad, so nothing is learned: ads are items with the tag `ad` (`souk-coordinator catalogue \
+                import items.csv --tags tags`)";
+    has_none.then(|| told.to_owned()).into_iter().collect()
+}
+
 fn large_delta(plan: &Plan) -> Vec<String> {
     let delta = plan.privacy.delta.get();
     let most = plan.shops.iter().max_by_key(|terms| terms.declared_users);

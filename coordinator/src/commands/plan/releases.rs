@@ -237,7 +237,7 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
 fn preset(text: &str) -> Result<Task, String> {
     let tasks = [Task::Product, Task::Content, Task::Rating];
     let found = tasks.into_iter().find(|task| task.name() == text);
-    found.ok_or_else(|| format!("{text:?} is no task with a preset; it is product, content or rating"))
+    found.ok_or_else(|| format!("{text:?} is no task with a preset; it is product, content or rating; deploy/examples/completejourney-ads.toml shows one of ads"))
 }
 
 fn release(release: &ReleaseShare) -> String {
