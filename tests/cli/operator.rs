@@ -28,7 +28,7 @@ fn is_date(value: &Value) -> bool {
     text.len() == "2026-01-01T00:00:00Z".len() && text.ends_with('Z')
 }
 
-const STATUS: &str = "attempt bytes_received bytes_sent certified_until clocks_off connections left_out listening log \
+const STATUS: &str = "attempt bytes_received bytes_sent certified_until clocks_off connections left_out listening listening_tcp log \
                       masked_step memory_bound model_hash next_round process_id quality rounds rounds_published seconds shops state";
 const MANIFEST: &str = "catalogue id model parent plan published_at updates";
 
@@ -39,7 +39,7 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
     let running = json(&federation, &["status"]);
     assert_eq!(
         keys(&running["shops"][0]),
-        "code discarded key_fingerprint reason shop state"
+        "carrier code discarded key_fingerprint reason shop state"
     );
     assert_eq!(running["shops"][0]["state"], "counted");
     assert!(is_date(&running["certified_until"]), "{running}");
@@ -66,7 +66,7 @@ fn the_keys_that_programs_read_stay_whether_serve_runs_or_not() {
         assert_eq!(keys(&shops), "shops");
         assert_eq!(
             keys(member),
-            "certified_until clock_ahead_secs clock_is_off key_fingerprint membership name"
+            "carrier certified_until clock_ahead_secs clock_is_off key_fingerprint membership name"
         );
         assert_eq!(
             keys(&member["membership"]),

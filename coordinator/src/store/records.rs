@@ -141,7 +141,7 @@ pub struct Traffic {
     /// From where.
     pub remote: String,
     /// What carried the newest of its connections; absent: UDP.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_udp")]
     pub carrier: Carrier,
     /// Bytes of QUIC's datagrams from the shop.
     pub bytes_received: u64,
@@ -303,4 +303,9 @@ impl LogRecord {
         // Structs, numbers and names: always has a JSON form.
         Digest::of(&serde_json::to_vec(self).expect("a log record has a JSON form"))
     }
+}
+
+/// As records were before there was another.
+fn is_udp(carrier: &Carrier) -> bool {
+    *carrier == Carrier::Udp
 }
