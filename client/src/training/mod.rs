@@ -1,6 +1,7 @@
 //! Where a shop's data meets a plan: what an attempt would take, the draw, the charge, the finished update.
 
 mod accounts;
+mod labels;
 mod quality;
 pub mod release_update;
 pub mod round_update;
@@ -17,7 +18,7 @@ use anyhow::{Context, ensure};
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::clock::Timestamp;
-use souk_common::dataset::{Dataset, Labelled};
+use souk_common::dataset::Dataset;
 use souk_common::ids::{Digest, ShopName};
 use souk_common::learned::Learner;
 use souk_common::model::config::TrainConfig;
@@ -28,7 +29,6 @@ use souk_common::privacy::ledger::LedgerError;
 use souk_common::rng::secret_stream;
 use souk_common::round::statements::{Announcement, Manifest, Receipt};
 use souk_common::secagg::{self, MaskingParams, Masks, UnmaskSecrets};
-use souk_common::task::LabelKind;
 use souk_common::wire::codec;
 
 use crate::config::ShopConfig;
@@ -41,6 +41,7 @@ use crate::membership::Membership;
 use crate::participate::{AttemptKey, Blob, Consideration, MaskingOffered, Pending, Policy};
 use crate::recommend::blobs::{open_plan, read_blob};
 use crate::store::{Store, blobs_of, vector_name};
+use crate::training::labels::{of_one_scale, without_labels};
 use crate::training::release_update::release_update;
 use crate::training::round_update::{Customers, Vectors, round_update};
 use crate::training::training_update::TrainingCache;
@@ -472,42 +473,6 @@ impl Attempts {
         // A panic while it was held leaves either a whole record or a ledger that refuses more.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Refuses to learn stars of another scale than the plan's.
-fn of_one_scale(plan: &Plan, config: &ShopConfig) -> anyhow::Result<()> {
-    let TrainConfig::Stars(stars) = &plan.train else {
-        return Ok(());
-    };
-    let scale = config.data.stars;
-    let is_same = f64::from(scale.lowest()) == stars.lowest && f64::from(scale.highest()) == stars.highest;
-    ensure!(
-        is_same || config.data.labels != Some(LabelKind::Stars),
-        "stars under [data] of shop.toml are from {} to {}, those of plan {} from {} to {}: give the file's stars on the plan's scale, \
-         or ask the operator for a plan of yours",
-        scale.lowest(),
-        scale.highest(),
-        plan.name,
-        stars.lowest,
-        stars.highest
-    );
-    Ok(())
-}
-
-/// What the owner is told if the plan learns from labels, and there is none here.
-fn without_labels(plan: &Plan, dataset: &Dataset) -> Option<String> {
-    let (kind, what) = match plan.task.labels()? {
-        LabelKind::Stars => ("stars", "of no item how many stars it got"),
-        LabelKind::Clicks => ("clicks", "of no ad that it was shown"),
-    };
-    let has_none = dataset.labelled.iter().all(Labelled::is_empty);
-    has_none.then(|| {
-        format!(
-            "plan {} learns from {kind}, and this shop's data say {what}: this shop adds nothing but noise, at the plan's whole epsilon, \
-             until labels = \"{kind}\" stands under [data] of shop.toml and the data have some (`souk-client check-data`)",
-            plan.name
-        )
-    })
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
