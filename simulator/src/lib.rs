@@ -25,6 +25,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub mod adversary;
+#[allow(dead_code)]
+pub(crate) mod audit;
 pub mod bench;
 pub mod chaos;
 mod check;

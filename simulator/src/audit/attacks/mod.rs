@@ -1,0 +1,1 @@
+//! Attacks on what a plan lets out, one file each.

@@ -1,0 +1,14 @@
+//! `souk-sim audit`: a plan run against every known attack, an empirical lower bound on epsilon beside the accountant's upper
+//! bound, and a signed report.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`subject`] | what is audited: a plan and a data set |
+//! | [`findings`] | what an audit finds: what the report is made of |
+//! | [`attacks`] | one file an attack |
+//! | [`report`] | the findings as HTML and JSON, signed; and the check of a signed report |
+
+pub(crate) mod attacks;
+pub(crate) mod findings;
+pub(crate) mod report;
+pub(crate) mod subject;

@@ -1,0 +1,1 @@
+//! The report: findings as HTML and JSON, signed.
