@@ -39,6 +39,12 @@ pub fn mu_of(epsilon: Epsilon, delta: Delta) -> f64 {
     low
 }
 
+/// Epsilon at `delta` of two unit normal distributions `mu` apart, to the last digits and rounded up: of mu-GDP (Dong, Roth, Su 2022,
+/// Corollary 2.13).
+pub fn epsilon_of(mu: f64, delta: Delta) -> f64 {
+    of_shift(mu, delta.get())
+}
+
 /// Of two unit normal distributions `shift` apart.
 fn of_shift(shift: f64, delta: f64) -> f64 {
     if !shift.is_finite() {

@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`statistics`] | from scores to bounds on epsilon |
 //! | [`subject`] | what is audited: a plan and a data set |
 //! | [`findings`] | what an audit finds: what the report is made of |
 //! | [`attacks`] | one file an attack |
@@ -11,4 +12,5 @@
 pub(crate) mod attacks;
 pub(crate) mod findings;
 pub(crate) mod report;
+pub(crate) mod statistics;
 pub(crate) mod subject;
