@@ -70,6 +70,17 @@ pub struct AdversaryArgs {
     json: bool,
 }
 
+/// Sums of too few shops under the rules in force, or under the first protocol's: attempts that were followed, and the first
+/// attack found.
+pub(crate) fn attacks(old_rules: bool, seed: u64) -> (u64, Option<String>) {
+    let rules = match old_rules {
+        true => rules::ALL[0],
+        false => rules::NEW_WITH_3,
+    };
+    let report = plan::examine(&[rules], Depth::Short, seed);
+    (report.cases, report.first_attack())
+}
+
 /// Runs the command; false when the rules in force are broken, or planted ones are not found.
 ///
 /// # Errors

@@ -68,6 +68,14 @@ impl Row {
 }
 
 impl Report {
+    /// Where the first attack was found; none if none was.
+    pub(super) fn first_attack(&self) -> Option<String> {
+        self.rows
+            .iter()
+            .find(|row| row.found.iter().any(|cell| cell.attack.is_some()))
+            .map(|row| row.attempts.clone())
+    }
+
     pub(super) fn new(seed: u64, algebra: Agreement, rows: Vec<Row>) -> Self {
         let mut report = Self {
             ok: false,

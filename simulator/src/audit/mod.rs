@@ -10,7 +10,15 @@
 //! | [`report`] | the findings as HTML and JSON, signed; and the check of a signed report |
 
 pub(crate) mod attacks;
+pub(crate) mod bounds;
+pub(crate) mod canaries;
+pub(crate) mod checks;
+pub(crate) mod federation;
 pub(crate) mod findings;
+pub(crate) mod mechanism;
+pub(crate) mod mutation_audit;
+pub(crate) mod mutations;
 pub(crate) mod report;
 pub(crate) mod statistics;
 pub(crate) mod subject;
+pub(crate) mod trials;

@@ -37,3 +37,52 @@ impl Effort {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use souk_common::params::{Delta, Epsilon, Weight};
+    use souk_common::plan::{Placement, ReleaseTerms, ShopTerms};
+
+    use super::*;
+    use crate::data::plans::coarse;
+    use crate::data::synthetic;
+
+    /// Four made-up shops of some dozens of customers, and the plan that `plan new` would write for them, at epsilon 8.
+    pub(crate) fn made_up(seed: u64) -> Subject {
+        made_up_of(seed, Epsilon::new(8.0).ok())
+    }
+
+    /// The same at another epsilon, or without privacy.
+    pub(crate) fn made_up_of(seed: u64, epsilon: Option<Epsilon>) -> Subject {
+        let made = synthetic::generate_sized(7, &[40, 30, 24, 20, 16]).unwrap();
+        let mut shop_of = vec![0; made.dataset.len()];
+        for (shop, (_, users)) in made.shops.iter().enumerate() {
+            users.clone().for_each(|user| shop_of[user] = shop);
+        }
+        let shops = made.shops.iter().map(|(name, users)| ShopTerms {
+            name: name.parse().unwrap(),
+            declared_users: coarse(users.len()),
+            weight: Weight::new(1.0).unwrap(),
+        });
+        let terms = ReleaseTerms {
+            epsilon,
+            delta: Delta::new(1e-5).unwrap(),
+            placement: Placement::Distributed,
+            training: None,
+        };
+        let plan = Plan::of_releases("made up", seed, shops.collect(), &terms, &made.catalogue).unwrap();
+        Subject {
+            known: Known {
+                name: "made up",
+                groups: vec![String::new(); made.dataset.len()],
+                shops: made.shops.len(),
+                dataset: made.dataset,
+                catalogue: made.catalogue,
+                shop_of,
+            },
+            plan,
+            effort: Effort::Short,
+            seed,
+        }
+    }
+}

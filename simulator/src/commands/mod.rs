@@ -3,7 +3,7 @@
 pub mod epsilon;
 pub mod simulate;
 pub mod soak;
-mod storm;
+pub(crate) mod storm;
 pub mod verify;
 
 use std::ffi::OsString;

@@ -134,6 +134,33 @@ pub(crate) fn run(args: &StormArgs) -> anyhow::Result<bool> {
     }
 }
 
+/// What the checker finds in `federations` of `rounds`, with a fault put in or without: a line each.
+///
+/// # Errors
+/// When a federation can't be set up.
+pub(crate) fn failures(
+    federations: u64,
+    rounds: u64,
+    seed: u64,
+    plant: Option<Mutation>,
+) -> anyhow::Result<Vec<String>> {
+    let args = StormArgs {
+        federations,
+        rounds,
+        seed,
+        pause_ms: DEFAULT_PAUSE_MS,
+        plant: None,
+        plants: false,
+        every_write: false,
+        equivocate: false,
+        lying_member: false,
+        releases: false,
+        json: true,
+    };
+    let failures = blow(&args, plant)?.failures;
+    Ok(failures.into_iter().flat_map(|failure| failure.what).collect())
+}
+
 fn find_plants(args: &StormArgs) -> anyhow::Result<bool> {
     let mut found = BTreeMap::new();
     for plant in Mutation::ALL {

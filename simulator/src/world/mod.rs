@@ -168,7 +168,15 @@ impl World {
     ///
     /// # Errors
     /// When the run pauses, because no quorum comes together.
-    pub(crate) fn run(mut self, mut published: impl FnMut(u64, &[f32])) -> anyhow::Result<Outcome> {
+    pub(crate) fn run(self, mut published: impl FnMut(u64, &[f32])) -> anyhow::Result<Outcome> {
+        self.run_watched(|round, out| published(round, out.params()))
+    }
+
+    /// As [`Self::run`]; `published` hears of all that is out after each round.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_watched(mut self, mut published: impl FnMut(u64, &Out)) -> anyhow::Result<Outcome> {
         let said = self.coordinator.tell(self.now, Event::Started);
         self.hear(said)?;
         for shop in 0..self.shops.len() {
@@ -185,7 +193,7 @@ impl World {
             let newest = self.engine()?.machine().published();
             if newest > round {
                 round = newest;
-                published(round, self.broadcast()?.out.params());
+                published(round, &self.broadcast()?.out);
             }
         }
         self.outcome()
