@@ -1,0 +1,119 @@
+use souk_common::catalogue::{Catalogue, Item};
+use souk_common::dataset::{Dataset, History};
+use souk_common::params::{Delta, Epsilon, Weight};
+use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
+use souk_common::rng::stream;
+
+use super::*;
+use crate::audit::findings::Protections;
+use crate::audit::subject::Effort;
+use crate::data::known::Known;
+
+const ITEMS: usize = 40;
+
+/// Customers who like one of four kinds of items, spread over the shops.
+pub(super) fn known(customers: usize, shops: usize) -> Known {
+    use rand::RngExt;
+    let item = |row: usize| Item {
+        category: format!("kind {}", row % 4),
+        brand: format!("brand {}", row % 7),
+        ..Item::bare(format!("i{row}"))
+    };
+    let mut rng = stream(5, "customers");
+    let mut history = |customer: usize| {
+        let mut items: Vec<u32> = Vec::new();
+        while items.len() < 6 {
+            let any = rng.random_range(0..ITEMS as u32);
+            let item = match rng.random_range(0..4) {
+                0 => any,
+                _ => any / 4 * 4 + customer as u32 % 4,
+            };
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        History {
+            times: (0..items.len() as i64).collect(),
+            items,
+        }
+    };
+    Known {
+        name: "orders",
+        dataset: Dataset {
+            users: (0..customers).map(|user| format!("u{user:03}")).collect(),
+            histories: (0..customers).map(&mut history).collect(),
+            labelled: Vec::new(),
+        },
+        catalogue: Catalogue::new((0..ITEMS).map(item).collect()).unwrap(),
+        shop_of: (0..customers).map(|user| user % shops).collect(),
+        shops,
+        groups: vec![String::new(); customers],
+    }
+}
+
+/// A plan of both releases for four shops, or however many there are.
+pub(super) fn subject(epsilon: Option<f64>, customers: usize, shops: usize) -> Subject {
+    let known = known(customers, shops);
+    let terms = |shop: usize| ShopTerms {
+        name: format!("shop-{}", shop + 1).parse().unwrap(),
+        declared_users: 2000,
+        weight: Weight::new(1.0).unwrap(),
+    };
+    let release = ReleaseTerms {
+        epsilon: epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap()),
+        delta: Delta::new(1e-5).unwrap(),
+        placement: if shops < 3 {
+            Placement::Local
+        } else {
+            Placement::Distributed
+        },
+        training: Some(Vec::new()),
+    };
+    let shops = (0..shops).map(terms).collect();
+    Subject {
+        plan: Plan::of_releases("t", 1, shops, &release, &known.catalogue).unwrap(),
+        known,
+        effort: Effort::Short,
+        seed: 7,
+    }
+}
+
+/// One attack alone.
+pub(super) fn tried(subject: &Subject, name: &str) -> Vec<AttackFinding> {
+    let attack = ATTACKS.iter().find(|attack| attack.name == name).unwrap();
+    let ground = Ground::new(subject, &[]).unwrap();
+    findings(attack, (attack.run)(&ground))
+}
+
+pub(super) fn row(finding: &AttackFinding, protections: Protections) -> &AttackRow {
+    let found = finding.rows.iter().find(|row| row.protections == protections);
+    found.unwrap_or_else(|| panic!("{protections:?} of {finding:?}"))
+}
+
+#[test]
+fn membership_is_within_what_epsilon_implies_and_certain_without_noise() {
+    let found = tried(&subject(Some(8.0), 60, 4), "release_membership");
+    assert_eq!(found.len(), 3);
+    for finding in &found {
+        let plan = row(finding, Protections::Plan);
+        assert_eq!(plan.ok, Some(true), "{finding:?}");
+        // The test is the most powerful one: it comes close to what is allowed, so more would be seen.
+        assert!(
+            plan.high > plan.allowed.unwrap() && plan.low > plan.chance,
+            "{finding:?}"
+        );
+        let bare = row(finding, Protections::NoNoise);
+        assert!(bare.success == 1.0 && bare.ok.is_none(), "{finding:?}");
+        assert!(
+            row(finding, Protections::NoMasks).success > plan.success,
+            "{finding:?}"
+        );
+    }
+    // Of the plan's epsilon, by the closed form and by (epsilon, delta).
+    let allowed = row(&found[1], Protections::Plan).allowed.unwrap();
+    let by_epsilon = (8f64.exp() - 1.0 + 2e-5) / (8f64.exp() + 1.0);
+    assert!(
+        allowed < by_epsilon && (allowed - 0.595).abs() < 0.01,
+        "{allowed}"
+    );
+}
