@@ -5,17 +5,25 @@
 //! | [`scene`] | a round as an adversary meets it |
 //! | [`ground`] | what attacks share: what is published, whom they aim at, how a row is judged |
 //! | [`likelihood`] | the most powerful test between two customers |
-//! | [`decode`] | items read off an update |
+//! | [`decode`], [`extraction`] | items read off an update, and how often that is right |
 //! | [`statistics`] | areas, shares, intervals, and what a guarantee allows |
 //! | [`attributes`] | what data sets say of people beside their purchases |
 //! | all others | an attack each |
 
 pub(crate) mod attributes;
+mod basket_reconstruction;
+mod collusion;
+mod decode;
+mod extraction;
+mod gradient_inversion;
 mod ground;
+mod interaction_membership;
+mod item_set;
 mod likelihood;
 mod release_membership;
 mod scene;
 mod statistics;
+mod version_difference;
 
 #[cfg(test)]
 mod tests;
@@ -114,12 +122,64 @@ fn findings(attack: &Attack, tried: anyhow::Result<Tried>) -> Vec<AttackFinding>
     }
 }
 
-const ATTACKS: &[Attack] = &[Attack {
-    name: "release_membership",
-    wants: "whether somebody is a customer of any of the shops",
-    sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases and this \
+const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "item_set",
+        wants: "which items a customer bought",
+        sees: "the coordinator: the update of the first round, of a shop in which nobody else is",
+        source: "by construction: rows of items that a customer touched are not zero",
+        in_scope: true,
+        run: item_set::run,
+    },
+    Attack {
+        name: "gradient_inversion",
+        wants: "which items a customer bought, and which were drawn beside them",
+        sees: "the coordinator: one gradient of a network, of a shop in which nobody else is",
+        source: "Zhu, Liu, Han 2019 (deep leakage from gradients), in the closed form of the last layer (Zhao et al. 2020)",
+        in_scope: true,
+        run: gradient_inversion::run,
+    },
+    Attack {
+        name: "interaction_membership",
+        wants: "whether a customer bought a given item",
+        sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases and this \
+               customer's other ones: the sums",
+        source: "Yuan et al. 2023 (interaction-level membership inference), with the likelihood ratio for their shadow training",
+        in_scope: true,
+        run: interaction_membership::run,
+    },
+    Attack {
+        name: "release_membership",
+        wants: "whether somebody is a customer of any of the shops",
+        sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases and this \
                customer's: the sums",
-    source: "likelihood ratio of Neyman and Pearson 1933; as in Homer et al. 2008, Sankararaman et al. 2009",
-    in_scope: true,
-    run: release_membership::run,
-}];
+        source: "likelihood ratio of Neyman and Pearson 1933; as in Homer et al. 2008, Sankararaman et al. 2009",
+        in_scope: true,
+        run: release_membership::run,
+    },
+    Attack {
+        name: "version_difference",
+        wants: "whether somebody became a customer between two published versions",
+        sees: "a reader of both versions who knows this customer's purchases",
+        source: "Zanella-Béguelin et al. 2020 (information leakage of model updates)",
+        in_scope: true,
+        run: version_difference::run,
+    },
+    Attack {
+        name: "basket_reconstruction",
+        wants: "what a customer bought",
+        sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases: the release of \
+               which items go together, and what was published before it",
+        source: "reconstruction of Dinur, Nissim 2003, by a matched filter",
+        in_scope: true,
+        run: basket_reconstruction::run,
+    },
+    Attack {
+        name: "collusion",
+        wants: "whether somebody is a customer of any of the other shops",
+        sees: "the coordinator, with shops that tell it what noise they added",
+        source: "Bonawitz et al. 2017; Kairouz et al. 2021 (distributed noise)",
+        in_scope: true,
+        run: collusion::run,
+    },
+];

@@ -80,23 +80,14 @@ impl Scene {
         })
     }
 
-    /// The same round under other protections.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub(super) fn under(&self, protections: Protections, catalogue: &Catalogue) -> anyhow::Result<Self> {
-        let plan = under(self.learner.plan(), protections)?;
-        Self::new(&plan, catalogue, &self.learned, self.round)
-    }
-
     /// The model that is out; none of releases.
     pub(super) fn model(&self) -> Option<&Loaded> {
         self.model.as_ref()
     }
 
-    /// What is out.
-    pub(super) fn learned(&self) -> &Learned {
-        &self.learned
+    /// How many items the catalogue has.
+    pub(super) fn items(&self) -> usize {
+        self.learner.items()
     }
 
     /// The plan of this round.

@@ -117,3 +117,81 @@ fn membership_is_within_what_epsilon_implies_and_certain_without_noise() {
         "{allowed}"
     );
 }
+
+#[test]
+fn all_items_are_read_off_a_bare_update_and_no_more_than_guessing_finds_under_the_plan() {
+    let found = tried(&subject(Some(8.0), 80, 4), "item_set");
+    let bare = row(&found[0], Protections::None);
+    assert_eq!((bare.success, bare.ok), (1.0, None), "{bare:?}");
+    assert!(bare.chance < 0.4, "{bare:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(
+        plan.low <= plan.chance && plan.chance <= plan.high && plan.ok == Some(true),
+        "{plan:?}"
+    );
+    assert!(row(&found[0], Protections::NoMasks).success < 1.0, "{found:?}");
+}
+
+#[test]
+fn baskets_are_read_off_a_bare_statistic_and_not_off_a_noised_one() {
+    let found = tried(&subject(Some(8.0), 60, 4), "basket_reconstruction");
+    assert!(row(&found[0], Protections::NoNoise).success > 0.9, "{found:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
+    let mut alone = subject(Some(8.0), 60, 4);
+    alone.plan.release.truncate(1);
+    let found = tried(&alone, "basket_reconstruction");
+    assert!(
+        found[0].rows.is_empty() && found[0].not_run.is_some(),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn one_item_of_a_customer_is_told_without_noise_and_hardly_with_it() {
+    let found = tried(&subject(Some(8.0), 60, 4), "interaction_membership");
+    assert_eq!(row(&found[0], Protections::NoNoise).success, 1.0);
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.85, "{plan:?}");
+}
+
+#[test]
+fn two_versions_tell_of_who_joined_no_more_than_one_release_does() {
+    let found = tried(&subject(Some(8.0), 60, 4), "version_difference");
+    assert_eq!(row(&found[0], Protections::NoNoise).success, 1.0);
+    let plan = row(&found[0], Protections::Plan);
+    assert!(
+        plan.ok == Some(true) && plan.success < plan.allowed.unwrap(),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn shops_that_collude_take_their_noise_off_and_more_than_are_counted_on_are_promised_nothing() {
+    let found = tried(&subject(Some(8.0), 60, 4), "collusion");
+    let [reader, counted, beyond] = &found[0].rows[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((reader.ok, counted.ok, beyond.ok), (Some(true), Some(true), None));
+    assert!(
+        reader.success < beyond.success && beyond.success > counted.allowed.unwrap(),
+        "{found:?}"
+    );
+    let found = tried(&subject(Some(8.0), 20, 2), "collusion");
+    assert!(
+        found[0]
+            .not_run
+            .as_ref()
+            .is_some_and(|why| why.contains("all of the noise")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_gradient_of_a_network_names_its_items_and_under_the_plan_hardly_more_than_guessing_does() {
+    let found = tried(&subject(Some(8.0), 40, 4), "gradient_inversion");
+    assert!(row(&found[0], Protections::None).success > 0.99, "{found:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
+    assert!(plan.note.contains("as if it were"), "{plan:?}");
+}

@@ -1,0 +1,86 @@
+//! A customer's basket, from the collaborative release: the customer's statistic is an outer product but for the own rows, so the
+//! rows along its leading direction (a matched filter) name the items.
+
+use souk_common::release::schedule::ReleaseKind;
+
+use super::decode;
+use super::extraction::{Beside, PRECISION, extract, items_of, precision};
+use super::ground::Ground;
+use super::statistics::{Guarantee, mean};
+use super::{Measured, Tried};
+use crate::audit::findings::Protections;
+
+pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
+    let plan = ground.plan();
+    let round = plan
+        .release
+        .iter()
+        .position(|release| release.kind == ReleaseKind::Collaborative);
+    let Some(round) = round else {
+        return Ok(Tried::Not(
+            "the plan releases nothing of which items go together".to_owned(),
+        ));
+    };
+    let targets = ground.targets("baskets", ground.subject.effort.pick(60, 600), 2);
+    if targets.is_empty() {
+        return Ok(Tried::Not(
+            "no customer has two items besides the latest one".to_owned(),
+        ));
+    }
+    let popular = popularity(ground);
+    let mut rows = Vec::new();
+    for protections in [Protections::Plan, Protections::NoMasks, Protections::NoNoise] {
+        if protections != Protections::Plan && !ground.is_private()
+            || protections == Protections::NoMasks && !ground.shares_noise()
+        {
+            continue;
+        }
+        let (scene, _) = ground.scene(round + 1, protections)?;
+        let noisy = if protections == Protections::NoMasks {
+            1
+        } else {
+            ground.counted_shops()
+        };
+        let beside = Beside::noise_of(noisy);
+        let seed = ground.subject.seed;
+        let right = |user: usize, seen: &[Vec<f64>]| {
+            precision(
+                &decode::items(&scene, &seen[0]),
+                &items_of(ground, &scene, user),
+                seed ^ user as u64,
+            )
+        };
+        let extracted = extract(
+            ground,
+            &[(&scene, &beside)],
+            &targets,
+            &format!("baskets {protections:?}"),
+            right,
+        )?;
+        let by_popularity: Vec<f64> = targets
+            .iter()
+            .map(|user| precision(&popular, &items_of(ground, &scene, *user), seed ^ *user as u64))
+            .collect();
+        let guessed = extracted.guessed();
+        let note = format!(
+            "everybody else is known and taken off; naming the bestsellers instead is right for {:.1} %",
+            100.0 * mean(&by_popularity)
+        );
+        let allowed = extracted.allowed(Guarantee::of([scene.noise_multiplier()]));
+        rows.push(ground.row(protections, extracted.found(), (guessed.value, allowed), note));
+    }
+    Ok(Tried::Rows(vec![Measured {
+        measure: PRECISION,
+        rows,
+    }]))
+}
+
+/// How many customers have each item.
+pub(super) fn popularity(ground: &Ground<'_>) -> Vec<f64> {
+    let known = &ground.subject.known;
+    let mut counts = vec![0.0; known.catalogue.len()];
+    for item in known.dataset.histories.iter().flat_map(|history| &history.items) {
+        counts[*item as usize] += 1.0;
+    }
+    counts
+}

@@ -1,0 +1,81 @@
+//! Whether a customer bought one item: what is seen is compared with what it would be with the item and without, by an adversary
+//! who knows all else, the customer's other items included.
+
+use rand::RngExt;
+use souk_common::dataset::{Dataset, History};
+use souk_common::rng::stream;
+
+use super::ground::{Ground, guarantee};
+use super::likelihood::{Worlds, compare};
+use super::release_membership::AREA;
+use super::{Measured, Tried};
+use crate::audit::findings::Protections;
+
+pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
+    let effort = ground.subject.effort;
+    let worlds: Vec<Worlds> = ground
+        .targets("interactions", effort.pick(12, 60), 3)
+        .iter()
+        .map(|user| world(ground, *user))
+        .collect();
+    if worlds.is_empty() {
+        return Ok(Tried::Not(
+            "no customer has three items besides the latest one".to_owned(),
+        ));
+    }
+    let trials = effort.pick(200, 2000);
+    let mut measured = Measured::of(AREA);
+    for protections in [Protections::Plan, Protections::NoMasks, Protections::NoNoise] {
+        if protections != Protections::Plan && !ground.is_private()
+            || protections == Protections::NoMasks && !ground.shares_noise()
+        {
+            continue;
+        }
+        let scenes = ground.scenes(protections)?;
+        let noisy = if protections == Protections::NoMasks {
+            1
+        } else {
+            ground.counted_shops()
+        };
+        let name = format!("interactions {protections:?}");
+        let scores = compare(&scenes, &worlds, (trials, noisy), (ground.subject.seed, &name))?;
+        // One item more is one customer's records replaced.
+        let allowed = guarantee(&scenes).map(|allowed| allowed.of_replacing().area());
+        let note = format!(
+            "{}; one item of a customer's, and the others known",
+            ground.rounds_in_words()
+        );
+        measured
+            .rows
+            .push(ground.row(protections, scores.area(), (0.5, allowed), note));
+    }
+    Ok(Tried::Rows(vec![measured]))
+}
+
+/// A customer, and the same without one of the items that may be released.
+fn world(ground: &Ground<'_>, user: usize) -> Worlds {
+    let with = ground.alone(user);
+    let history = &with.histories[0];
+    let mut rng = stream(ground.subject.seed, &format!("interaction of {user}"));
+    let left_out = rng.random_range(0..history.len() - 1);
+    let kept = |at: &usize| *at != left_out;
+    let without = History {
+        items: (0..history.len())
+            .filter(kept)
+            .map(|at| history.items[at])
+            .collect(),
+        times: (0..history.len())
+            .filter(kept)
+            .map(|at| history.times[at])
+            .collect(),
+    };
+    Worlds {
+        shop: ground.shop_of(user),
+        without: Dataset {
+            users: with.users.clone(),
+            histories: vec![without],
+            labelled: with.labelled.clone(),
+        },
+        with,
+    }
+}
