@@ -7,9 +7,11 @@
 //! | [`likelihood`] | the most powerful test between two customers |
 //! | [`decode`], [`extraction`] | items read off an update, and how often that is right |
 //! | [`statistics`] | areas, shares, intervals, and what a guarantee allows |
+//! | [`logistic`] | logistic regression |
 //! | [`attributes`] | what data sets say of people beside their purchases |
 //! | all others | an attack each |
 
+mod attribute_inference;
 pub(crate) mod attributes;
 mod basket_reconstruction;
 mod collusion;
@@ -20,6 +22,9 @@ mod ground;
 mod interaction_membership;
 mod item_set;
 mod likelihood;
+mod lists_oracle;
+mod logistic;
+mod ratings;
 mod release_membership;
 mod scene;
 mod statistics;
@@ -132,6 +137,14 @@ const ATTACKS: &[Attack] = &[
         run: item_set::run,
     },
     Attack {
+        name: "ratings",
+        wants: "how a customer rated items, or which were bought",
+        sees: "the coordinator: two successive gradients, of a shop in which nobody else is",
+        source: "Chai, Wang, Chen, Yang 2019 (secure federated matrix factorization)",
+        in_scope: true,
+        run: ratings::run,
+    },
+    Attack {
         name: "gradient_inversion",
         wants: "which items a customer bought, and which were drawn beside them",
         sees: "the coordinator: one gradient of a network, of a shop in which nobody else is",
@@ -158,6 +171,14 @@ const ATTACKS: &[Attack] = &[
         run: release_membership::run,
     },
     Attack {
+        name: "attribute_inference",
+        wants: "gender, age, household of somebody of whom some purchases are known",
+        sees: "a reader of what is published, who knows the attribute and half of the purchases of others",
+        source: "Kosinski, Stillwell, Graepel 2013; Gong, Liu 2016 (attribute inference)",
+        in_scope: false,
+        run: attribute_inference::run,
+    },
+    Attack {
         name: "version_difference",
         wants: "whether somebody became a customer between two published versions",
         sees: "a reader of both versions who knows this customer's purchases",
@@ -181,5 +202,14 @@ const ATTACKS: &[Attack] = &[
         source: "Bonawitz et al. 2017; Kairouz et al. 2021 (distributed noise)",
         in_scope: true,
         run: collusion::run,
+    },
+    Attack {
+        name: "lists_oracle",
+        wants: "what a customer bought last",
+        sees: "another customer, or a visitor, of the same shop, who knows some of the customer's items: the shop's own lists before and \
+               after",
+        source: "Calandrino et al. 2011 (\"You might also like\")",
+        in_scope: false,
+        run: lists_oracle::run,
     },
 ];

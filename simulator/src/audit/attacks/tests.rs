@@ -140,6 +140,8 @@ fn baskets_are_read_off_a_bare_statistic_and_not_off_a_noised_one() {
     assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
     let mut alone = subject(Some(8.0), 60, 4);
     alone.plan.release.truncate(1);
+    alone.plan.release[0].share = 1.0;
+    alone.plan.rounds = 1;
     let found = tried(&alone, "basket_reconstruction");
     assert!(
         found[0].rows.is_empty() && found[0].not_run.is_some(),
@@ -194,4 +196,121 @@ fn a_gradient_of_a_network_names_its_items_and_under_the_plan_hardly_more_than_g
     let plan = row(&found[0], Protections::Plan);
     assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
     assert!(plan.note.contains("as if it were"), "{plan:?}");
+}
+
+#[test]
+fn labels_are_read_off_two_bare_gradients_and_not_off_noised_ones() {
+    let found = tried(&subject(Some(8.0), 40, 4), "ratings");
+    assert!(row(&found[0], Protections::None).success > 0.9, "{found:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.7, "{plan:?}");
+}
+
+#[test]
+fn lists_without_the_rule_of_five_tell_a_purchase_and_with_it_far_fewer() {
+    let found = tried(&subject(Some(8.0), 60, 4), "lists_oracle");
+    let [with, without, own] = &found[0].rows[..] else {
+        panic!("{found:?}")
+    };
+    assert!(
+        without.success > 0.8 && with.success < 0.5 * without.success,
+        "{found:?}"
+    );
+    assert!(own.success > with.success && !found[0].in_scope, "{found:?}");
+    assert!(
+        found[0]
+            .rows
+            .iter()
+            .all(|row| row.ok.is_none() && row.allowed.is_none())
+    );
+}
+
+#[test]
+fn an_attribute_that_follows_from_purchases_is_told_and_one_that_is_not_there_is_not_tried() {
+    let subject = subject(Some(8.0), 160, 4);
+    let found = tried(&subject, "attribute_inference");
+    assert!(found[0].rows.is_empty());
+    assert!(
+        found[0]
+            .not_run
+            .as_ref()
+            .is_some_and(|why| why.contains("beside their purchases")),
+        "{found:?}"
+    );
+    let of = |wanted: fn(usize) -> Option<bool>| Attribute {
+        name: "kind".to_owned(),
+        of: (0..160).map(wanted).collect(),
+    };
+    let ground = |attributes: &[Attribute]| {
+        let ground = Ground::new(&subject, attributes).unwrap();
+        attribute_inference::run(&ground).unwrap()
+    };
+    let Tried::Rows(found) = ground(&[of(|user| Some(user % 4 == 1 || user % 4 == 2))]) else {
+        panic!("it is there")
+    };
+    assert!(
+        found[0].rows.len() == 2 && found[0].rows.iter().all(|row| row.low > 0.6),
+        "{:?}",
+        found[0].rows
+    );
+    // Known of too few.
+    assert!(matches!(
+        ground(&[of(|user| (user < 12).then_some(user % 2 == 0))]),
+        Tried::Not(_)
+    ));
+}
+
+#[test]
+fn without_privacy_the_attacks_succeed_and_the_rows_say_so() {
+    let subject = subject(None, 40, 4);
+    for name in [
+        "item_set",
+        "release_membership",
+        "basket_reconstruction",
+        "interaction_membership",
+    ] {
+        for finding in tried(&subject, name) {
+            let plan = row(&finding, Protections::Plan);
+            assert!(
+                plan.success > plan.chance && plan.allowed.is_none(),
+                "{name}: {finding:?}"
+            );
+            assert_eq!(plan.ok, Some(false), "{name}: {finding:?}");
+        }
+    }
+}
+
+#[test]
+fn a_data_set_of_one_customer_and_one_of_nobody_are_no_panic() {
+    let mut subject = subject(Some(8.0), 1, 1);
+    let found = run(&subject, |_| {}).unwrap();
+    assert_eq!(
+        found.iter().filter(|finding| finding.rows.is_empty()).count(),
+        found.iter().filter(|finding| finding.not_run.is_some()).count()
+    );
+    assert!(found.iter().any(|finding| !finding.rows.is_empty()));
+    assert!(
+        found
+            .iter()
+            .flat_map(|finding| &finding.rows)
+            .all(|row| row.success.is_finite() && row.ok != Some(false)),
+        "{found:?}"
+    );
+    subject.known.dataset = Dataset::default();
+    subject.known.shop_of.clear();
+    let error = run(&subject, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("no customer"), "{error}");
+}
+
+#[test]
+fn one_seed_finds_the_same_on_any_number_of_threads() {
+    let subject = subject(Some(8.0), 24, 3);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| ["item_set", "ratings", "version_difference"].map(|name| tried(&subject, name)))
+    };
+    assert_eq!(on(1), on(3));
 }
