@@ -8,7 +8,6 @@ use super::extraction::{Beside, PRECISION, extract, items_of, precision};
 use super::ground::Ground;
 use super::statistics::{Guarantee, mean};
 use super::{Measured, Tried};
-use crate::audit::findings::Protections;
 
 pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     let plan = ground.plan();
@@ -29,19 +28,9 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     }
     let popular = popularity(ground);
     let mut rows = Vec::new();
-    for protections in [Protections::Plan, Protections::NoMasks, Protections::NoNoise] {
-        if protections != Protections::Plan && !ground.is_private()
-            || protections == Protections::NoMasks && !ground.shares_noise()
-        {
-            continue;
-        }
+    for protections in ground.protections() {
         let (scene, _) = ground.scene(round + 1, protections)?;
-        let noisy = if protections == Protections::NoMasks {
-            1
-        } else {
-            ground.counted_shops()
-        };
-        let beside = Beside::noise_of(noisy);
+        let beside = Beside::noise_of(ground.noisy_shops(protections));
         let seed = ground.subject.seed;
         let right = |user: usize, seen: &[Vec<f64>]| {
             precision(

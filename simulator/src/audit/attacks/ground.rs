@@ -64,7 +64,7 @@ impl<'a> Ground<'a> {
             .collect()
     }
 
-    /// One of [`Self::scenes`], from 1.
+    /// One of [`Self::scenes`], from 1; or the round that follows on them.
     ///
     /// # Errors
     /// As there.
@@ -97,6 +97,24 @@ impl<'a> Ground<'a> {
     /// Of how many shops the noise is that the accountant counts on.
     pub(super) fn counted_shops(&self) -> usize {
         self.plan.noise_shares()
+    }
+
+    /// Of how many shops the noise is that is seen under these protections by who knows everybody else.
+    pub(super) fn noisy_shops(&self, protections: Protections) -> usize {
+        match protections {
+            Protections::NoMasks => 1,
+            _ => self.counted_shops(),
+        }
+    }
+
+    /// Sets of protections that make a difference to who knows everybody else: the plan's first.
+    pub(super) fn protections(&self) -> Vec<Protections> {
+        let mut all = vec![Protections::Plan];
+        if self.is_private() {
+            all.extend(self.shares_noise().then_some(Protections::NoMasks));
+            all.push(Protections::NoNoise);
+        }
+        all
     }
 
     /// Whether each shop adds a share of the noise alone.

@@ -9,7 +9,6 @@ use super::ground::{Ground, guarantee};
 use super::likelihood::{Worlds, compare};
 use super::release_membership::AREA;
 use super::{Measured, Tried};
-use crate::audit::findings::Protections;
 
 pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     let effort = ground.subject.effort;
@@ -25,18 +24,9 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     }
     let trials = effort.pick(200, 2000);
     let mut measured = Measured::of(AREA);
-    for protections in [Protections::Plan, Protections::NoMasks, Protections::NoNoise] {
-        if protections != Protections::Plan && !ground.is_private()
-            || protections == Protections::NoMasks && !ground.shares_noise()
-        {
-            continue;
-        }
+    for protections in ground.protections() {
         let scenes = ground.scenes(protections)?;
-        let noisy = if protections == Protections::NoMasks {
-            1
-        } else {
-            ground.counted_shops()
-        };
+        let noisy = ground.noisy_shops(protections);
         let name = format!("interactions {protections:?}");
         let scores = compare(&scenes, &worlds, (trials, noisy), (ground.subject.seed, &name))?;
         // One item more is one customer's records replaced.

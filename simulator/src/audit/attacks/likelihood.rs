@@ -138,7 +138,7 @@ impl Known {
                 |dataset| quiet.shop(world.shop, dataset, &mut stream(0, "what the adversary expects"));
             let (with, without) = (bare(&world.with)?, bare(&world.without)?);
             let variance = match scene.noise_of_a_shop() {
-                none if none == 0.0 => 1.0,
+                0.0 => 1.0,
                 stddev => stddev * stddev * noisy as f64,
             };
             let apart: Vec<f64> = with

@@ -28,6 +28,7 @@ mod ratings;
 mod release_membership;
 mod scene;
 mod statistics;
+mod tower_inversion;
 mod version_difference;
 
 #[cfg(test)]
@@ -151,6 +152,15 @@ const ATTACKS: &[Attack] = &[
         source: "Zhu, Liu, Han 2019 (deep leakage from gradients), in the closed form of the last layer (Zhao et al. 2020)",
         in_scope: true,
         run: gradient_inversion::run,
+    },
+    Attack {
+        name: "tower_inversion",
+        wants: "what a customer bought last",
+        sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases and this \
+               customer's earlier ones: a step of the tower's training",
+        source: "Zhu, Liu, Han 2019 (deep leakage from gradients), by search over candidates",
+        in_scope: true,
+        run: tower_inversion::run,
     },
     Attack {
         name: "interaction_membership",

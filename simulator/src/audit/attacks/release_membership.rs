@@ -16,13 +16,12 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     }
     let trials = effort.pick(300, 4000);
     let mut measures = [AREA, ADVANTAGE, HITS].map(Measured::of);
-    for protections in protections(ground) {
+    let mut all = ground.protections();
+    all.extend((ground.is_private() && !ground.plan().is_of_releases()).then_some(Protections::NoClip));
+    for protections in all {
         let scenes = ground.scenes(protections)?;
         let allowed = guarantee(&scenes);
-        let noisy = match protections {
-            Protections::NoMasks => 1,
-            _ => ground.counted_shops(),
-        };
+        let noisy = ground.noisy_shops(protections);
         let name = format!("release membership {protections:?}");
         let scores = compare(&scenes, &worlds, (trials, noisy), (ground.subject.seed, &name))?;
         let note = match protections {
@@ -65,16 +64,6 @@ pub(super) fn worlds(ground: &Ground<'_>, count: usize) -> Vec<Worlds> {
         without: Default::default(),
     };
     targets.iter().map(world).collect()
-}
-
-fn protections(ground: &Ground<'_>) -> Vec<Protections> {
-    let mut all = vec![Protections::Plan];
-    if ground.is_private() {
-        all.extend(ground.shares_noise().then_some(Protections::NoMasks));
-        all.push(Protections::NoNoise);
-        all.extend((!ground.plan().is_of_releases()).then_some(Protections::NoClip));
-    }
-    all
 }
 
 pub(super) const AREA: &str = "area under the ROC curve (DeLong)";

@@ -3,6 +3,7 @@ use souk_common::dataset::{Dataset, History};
 use souk_common::params::{Delta, Epsilon, Weight};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::rng::stream;
+use souk_common::training::phases::{TrainingKind, TrainingPhase};
 
 use super::*;
 use crate::audit::findings::Protections;
@@ -313,4 +314,24 @@ fn one_seed_finds_the_same_on_any_number_of_threads() {
         pool.install(|| ["item_set", "ratings", "version_difference"].map(|name| tried(&subject, name)))
     };
     assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn the_latest_item_is_told_by_a_bare_gradient_of_the_tower_and_not_by_a_noised_one() {
+    let mut subject = subject(Some(8.0), 24, 4);
+    subject.plan.release[1].share -= 0.05;
+    subject.plan.training = vec![TrainingPhase::new(TrainingKind::Tower, 30, 0.05)];
+    subject.plan.rounds += 30;
+    let found = tried(&subject, "tower_inversion");
+    assert!(row(&found[0], Protections::NoNoise).success > 0.9, "{found:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.4, "{plan:?}");
+    let found = tried(&super::tests::subject(Some(8.0), 24, 4), "tower_inversion");
+    assert!(
+        found[0]
+            .not_run
+            .as_ref()
+            .is_some_and(|why| why.contains("no tower")),
+        "{found:?}"
+    );
 }
