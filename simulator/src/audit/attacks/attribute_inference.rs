@@ -10,20 +10,20 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::attributes::Attribute;
-use super::ground::Ground;
-use super::scene::{published, under};
+use super::context::Context;
+use super::observed_round::{published, under};
 use super::statistics::Estimate;
 use super::{Measured, Tried, logistic};
 use crate::audit::findings::Protections;
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let known = &ground.subject.known;
-    let asked: Vec<&Attribute> = ground
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let known = &context.subject.known;
+    let asked: Vec<&Attribute> = context
         .attributes
         .iter()
         .filter(|attribute| enough(attribute))
         .collect();
-    if ground.attributes.is_empty() {
+    if context.attributes.is_empty() {
         return Ok(Tried::Not(format!(
             "{} says nothing of people beside their purchases",
             known.name
@@ -35,17 +35,17 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
             known.name
         )));
     }
-    let people = People::of(ground);
-    let rounds = ground.plan().release.len().max(1) as u64;
-    let bare = under(ground.plan(), Protections::NoNoise)?;
-    let mut out = vec![(Protections::Plan, ground.last().clone())];
-    if ground.is_private() {
-        let last = published(&bare, known, rounds, ground.subject.seed)?.pop();
+    let people = People::of(context);
+    let rounds = context.plan().release.len().max(1) as u64;
+    let bare = under(context.plan(), Protections::NoNoise)?;
+    let mut out = vec![(Protections::Plan, context.last().clone())];
+    if context.is_private() {
+        let last = published(&bare, known, rounds, context.subject.seed)?.pop();
         out.extend(last.map(|last| (Protections::NoNoise, last)));
     }
     let mut measured = Measured::of(MEASURE);
     for (protections, learned) in &out {
-        let numbers = items_out(ground, learned)?;
+        let numbers = items_out(context, learned)?;
         for attribute in &asked {
             let (without, with) = (
                 people.told(attribute, None),
@@ -59,7 +59,7 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
                 without.high,
                 with.value - without.value
             );
-            let mut row = ground.row(*protections, with, (0.5, None), note);
+            let mut row = context.row(*protections, with, (0.5, None), note);
             // What holds of people in general is no secret of one of them: the guarantee is of what taking part adds.
             row.ok = None;
             measured.rows.push(row);
@@ -78,8 +78,8 @@ fn enough(attribute: &Attribute) -> bool {
 ///
 /// # Shapes
 /// `[items, n]`.
-fn items_out(ground: &Ground<'_>, learned: &Learned) -> anyhow::Result<Vec<Vec<f64>>> {
-    let catalogue = &ground.subject.known.catalogue;
+fn items_out(context: &Context<'_>, learned: &Learned) -> anyhow::Result<Vec<Vec<f64>>> {
+    let catalogue = &context.subject.known.catalogue;
     match learned {
         Learned::Releases(releases) => {
             let Some(last) = &releases.last else {
@@ -100,7 +100,7 @@ fn items_out(ground: &Ground<'_>, learned: &Learned) -> anyhow::Result<Vec<Vec<f
             Ok(rows)
         }
         Learned::Model(params) => {
-            let width = ground.plan().model.width();
+            let width = context.plan().model.width();
             let table = params.chunks_exact(width).take(catalogue.len());
             Ok(table
                 .map(|row| row.iter().map(|value| f64::from(*value)).collect())
@@ -120,9 +120,9 @@ struct People {
 }
 
 impl People {
-    fn of(ground: &Ground<'_>) -> Self {
-        let dataset = &ground.subject.known.dataset;
-        let mut rng = stream(ground.subject.seed, "people");
+    fn of(context: &Context<'_>) -> Self {
+        let dataset = &context.subject.known.dataset;
+        let mut rng = stream(context.subject.seed, "people");
         let known = dataset.histories.iter().map(|history| {
             let half = history.items.iter().copied().filter(|_| rng.random_bool(0.5));
             half.collect()
@@ -132,7 +132,7 @@ impl People {
         order.shuffle(&mut rng);
         Self {
             known,
-            public: public_features(&Features::of(&ground.subject.known.catalogue)),
+            public: public_features(&Features::of(&context.subject.known.catalogue)),
             order,
         }
     }

@@ -3,14 +3,14 @@
 
 use souk_common::release::schedule::ReleaseKind;
 
+use super::context::Context;
 use super::decode;
-use super::extraction::{Beside, PRECISION, extract, items_of, precision};
-use super::ground::Ground;
+use super::extraction::{Background, PRECISION, extract, items_of, precision};
 use super::statistics::{Guarantee, mean};
 use super::{Measured, Tried};
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let plan = ground.plan();
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let plan = context.plan();
     let round = plan
         .release
         .iter()
@@ -20,43 +20,49 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
             "the plan releases nothing of which items go together".to_owned(),
         ));
     };
-    let targets = ground.targets("baskets", ground.subject.effort.pick(60, 600), 2);
+    let targets = context.targets("baskets", context.subject.effort.pick(60, 600), 2);
     if targets.is_empty() {
         return Ok(Tried::Not(
             "no customer has two items besides the latest one".to_owned(),
         ));
     }
-    let popular = popularity(ground);
+    let popular = popularity(context);
     let mut rows = Vec::new();
-    for protections in ground.protections() {
-        let (scene, _) = ground.scene(round + 1, protections)?;
-        let beside = Beside::noise_of(ground.noisy_shops(protections));
-        let seed = ground.subject.seed;
+    for protections in context.protections() {
+        let (observed, _) = context.observed(round + 1, protections)?;
+        let background = Background::noise_of(context.noisy_shops(protections));
+        let seed = context.subject.seed;
         let right = |user: usize, seen: &[Vec<f64>]| {
             precision(
-                &decode::items(&scene, &seen[0]),
-                &items_of(ground, &scene, user),
+                &decode::items(&observed, &seen[0]),
+                &items_of(context, &observed, user),
                 seed ^ user as u64,
             )
         };
         let extracted = extract(
-            ground,
-            &[(&scene, &beside)],
+            context,
+            &[(&observed, &background)],
             &targets,
             &format!("baskets {protections:?}"),
             right,
         )?;
         let by_popularity: Vec<f64> = targets
             .iter()
-            .map(|user| precision(&popular, &items_of(ground, &scene, *user), seed ^ *user as u64))
+            .map(|user| {
+                precision(
+                    &popular,
+                    &items_of(context, &observed, *user),
+                    seed ^ *user as u64,
+                )
+            })
             .collect();
         let guessed = extracted.guessed();
         let note = format!(
             "everybody else is known and taken off; naming the bestsellers instead is right for {:.1} %",
             100.0 * mean(&by_popularity)
         );
-        let allowed = extracted.allowed(Guarantee::of([scene.noise_multiplier()]));
-        rows.push(ground.row(protections, extracted.found(), (guessed.value, allowed), note));
+        let allowed = extracted.allowed(Guarantee::of([observed.noise_multiplier()]));
+        rows.push(context.row(protections, extracted.found(), (guessed.value, allowed), note));
     }
     Ok(Tried::Rows(vec![Measured {
         measure: PRECISION,
@@ -65,8 +71,8 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
 }
 
 /// How many customers have each item.
-pub(super) fn popularity(ground: &Ground<'_>) -> Vec<f64> {
-    let known = &ground.subject.known;
+pub(super) fn popularity(context: &Context<'_>) -> Vec<f64> {
+    let known = &context.subject.known;
     let mut counts = vec![0.0; known.catalogue.len()];
     for item in known.dataset.histories.iter().flat_map(|history| &history.items) {
         counts[*item as usize] += 1.0;

@@ -3,13 +3,13 @@
 use souk_common::model::config::TrainConfig;
 use souk_common::numeric::eigen::symmetric;
 
-use super::scene::Scene;
+use super::observed_round::ObservedRound;
 
-/// By what one round of `scene` sums: counts of a popularity release as they are; else the rows of a table along the direction that
+/// By what the round sums: counts of a popularity release as they are; else the rows of a table along the direction that
 /// most of them have, which is the customer's own vector; with biases of items, their sign.
-pub(super) fn items(scene: &Scene, seen: &[f64]) -> Vec<f64> {
-    let count = scene.items();
-    let Some(model) = scene.model() else {
+pub(super) fn items(observed: &ObservedRound, seen: &[f64]) -> Vec<f64> {
+    let count = observed.items();
+    let Some(model) = observed.model() else {
         return match seen.len() == count {
             true => seen.to_vec(),
             false => along(seen, seen.len() / count.max(1)),

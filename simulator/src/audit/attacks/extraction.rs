@@ -7,19 +7,19 @@ use souk_common::dataset::Dataset;
 use souk_common::release::for_release;
 use souk_common::rng::stream;
 
-use super::ground::Ground;
-use super::scene::Scene;
+use super::context::Context;
+use super::observed_round::ObservedRound;
 use super::statistics::{Estimate, Guarantee};
 
 /// What the adversary sees beside the customer.
-pub(super) struct Beside {
+pub(super) struct Background {
     /// What each shop's other customers add, where the adversary does not know it: one a shop of the plan.
     others: Vec<Vec<f64>>,
     /// How many shops add noise.
     noisy: usize,
 }
 
-impl Beside {
+impl Background {
     /// Nothing but the noise of so many shops: everybody else is known, or is not there.
     pub(super) fn noise_of(noisy: usize) -> Self {
         Self {
@@ -32,12 +32,12 @@ impl Beside {
     ///
     /// # Errors
     /// When a shop can't make its update.
-    pub(super) fn other_shops(ground: &Ground<'_>, quiet: &Scene) -> anyhow::Result<Self> {
-        let shops = ground.plan().shops.len();
-        let seed = ground.subject.seed;
+    pub(super) fn other_shops(context: &Context<'_>, quiet: &ObservedRound) -> anyhow::Result<Self> {
+        let shops = context.plan().shops.len();
+        let seed = context.subject.seed;
         let sum = |shop: usize| {
             let mut source = stream(seed, &format!("other shops {shop}"));
-            quiet.shop(shop, &ground.others(shop, None), &mut source)
+            quiet.shop(shop, &context.others(shop, None), &mut source)
         };
         Ok(Self {
             others: (0..shops).map(sum).collect::<anyhow::Result<_>>()?,
@@ -48,18 +48,18 @@ impl Beside {
     /// What is seen of a shop with these customers alone.
     fn seen(
         &self,
-        scene: &Scene,
+        observed: &ObservedRound,
         shop: usize,
         dataset: &Dataset,
         name: &str,
         seed: u64,
     ) -> anyhow::Result<Vec<f64>> {
         let mut source = stream(seed, name);
-        let mut seen = scene.shop(shop, dataset, &mut source)?;
+        let mut seen = observed.shop(shop, dataset, &mut source)?;
         let mut add = |part: &[f64]| seen.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         let others = self.others.iter().enumerate().filter(|(other, _)| *other != shop);
         others.for_each(|(_, part)| add(part));
-        add(&scene.nobody(self.noisy.saturating_sub(1), &mut source)?);
+        add(&observed.nobody(self.noisy.saturating_sub(1), &mut source)?);
         Ok(seen)
     }
 }
@@ -71,30 +71,30 @@ pub(super) struct Extracted {
     seed: u64,
 }
 
-/// Tries customers `targets`. `right` says what share of a customer is read off what is seen in `scenes`, one entry each.
+/// Tries customers `targets`. `right` says what share of a customer is read off what is seen in `rounds`, one entry each.
 ///
 /// # Errors
 /// When a shop can't make its update.
 pub(super) fn extract(
-    ground: &Ground<'_>,
-    scenes: &[(&Scene, &Beside)],
+    context: &Context<'_>,
+    rounds: &[(&ObservedRound, &Background)],
     targets: &[usize],
     name: &str,
     right: impl Fn(usize, &[Vec<f64>]) -> f64 + Sync,
 ) -> anyhow::Result<Extracted> {
-    let seed = ground.subject.seed;
+    let seed = context.subject.seed;
     let shares = |there: bool| -> anyhow::Result<Vec<f64>> {
         let share = |user: &usize| -> anyhow::Result<f64> {
-            let (shop, name) = (ground.shop_of(*user), format!("{name} {there} {user}"));
+            let (shop, name) = (context.shop_of(*user), format!("{name} {there} {user}"));
             let dataset = if there {
-                ground.alone(*user)
+                context.alone(*user)
             } else {
                 Dataset::default()
             };
             let seen: Vec<Vec<f64>> = (0..)
-                .zip(scenes)
-                .map(|(at, (scene, beside))| {
-                    beside.seen(scene, shop, &dataset, &format!("{name} {at}"), seed)
+                .zip(rounds)
+                .map(|(at, (observed, background))| {
+                    background.seen(observed, shop, &dataset, &format!("{name} {at}"), seed)
                 })
                 .collect::<anyhow::Result<_>>()?;
             Ok(right(*user, &seen))
@@ -125,10 +125,10 @@ impl Extracted {
     }
 }
 
-/// A customer's items, as `scene` sums them: all but the latest in a release.
-pub(super) fn items_of(ground: &Ground<'_>, scene: &Scene, user: usize) -> Vec<u32> {
-    let history = &ground.subject.known.dataset.histories[user];
-    match scene.model() {
+/// A customer's items, as `observed` sums them: all but the latest in a release.
+pub(super) fn items_of(context: &Context<'_>, observed: &ObservedRound, user: usize) -> Vec<u32> {
+    let history = &context.subject.known.dataset.histories[user];
+    match observed.model() {
         Some(_) => souk_common::model::work::trained(history).to_vec(),
         None => for_release(history).items().to_vec(),
     }

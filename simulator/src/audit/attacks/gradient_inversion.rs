@@ -4,25 +4,25 @@
 use souk_common::learned::Learner;
 use souk_common::model::config::TrainConfig;
 
+use super::context::Context;
 use super::extraction::PRECISION;
-use super::ground::Ground;
 use super::item_set::rows_of;
-use super::scene::{Scene, under};
+use super::observed_round::{ObservedRound, under};
 use super::{Measured, Tried};
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let (plan, note) = ground.trained_by("neumf", |plan| matches!(plan.train, TrainConfig::Sgd(_)))?;
-    let catalogue = &ground.subject.known.catalogue;
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let (plan, note) = context.trained_by("neumf", |plan| matches!(plan.train, TrainConfig::Sgd(_)))?;
+    let catalogue = &context.subject.known.catalogue;
     let start = Learner::new(&plan, catalogue).initial();
-    let scene = |protections| -> anyhow::Result<(Scene, Scene)> {
+    let observed = |protections| -> anyhow::Result<(ObservedRound, ObservedRound)> {
         let plan = under(&plan, protections)?;
         let quiet = under(&plan, crate::audit::findings::Protections::NoNoise)?;
         Ok((
-            Scene::new(&plan, catalogue, &start, 1)?,
-            Scene::new(&quiet, catalogue, &start, 1)?,
+            ObservedRound::new(&plan, catalogue, &start, 1)?,
+            ObservedRound::new(&quiet, catalogue, &start, 1)?,
         ))
     };
-    let rows = rows_of(ground, scene, "gradient inversion", &note)?;
+    let rows = rows_of(context, observed, "gradient inversion", &note)?;
     Ok(match rows {
         Some(rows) => Tried::Rows(vec![Measured {
             measure: PRECISION,

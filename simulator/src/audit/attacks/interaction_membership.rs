@@ -5,48 +5,53 @@ use rand::RngExt;
 use souk_common::dataset::{Dataset, History};
 use souk_common::rng::stream;
 
-use super::ground::{Ground, guarantee};
-use super::likelihood::{Worlds, compare};
+use super::context::{Context, guarantee};
+use super::likelihood::{Hypotheses, compare};
 use super::release_membership::AREA;
 use super::{Measured, Tried};
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let effort = ground.subject.effort;
-    let worlds: Vec<Worlds> = ground
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let effort = context.subject.effort;
+    let hypotheses: Vec<Hypotheses> = context
         .targets("interactions", effort.pick(12, 60), 3)
         .iter()
-        .map(|user| world(ground, *user))
+        .map(|user| hypothesis(context, *user))
         .collect();
-    if worlds.is_empty() {
+    if hypotheses.is_empty() {
         return Ok(Tried::Not(
             "no customer has three items besides the latest one".to_owned(),
         ));
     }
     let trials = effort.pick(200, 2000);
     let mut measured = Measured::of(AREA);
-    for protections in ground.protections() {
-        let scenes = ground.scenes(protections)?;
-        let noisy = ground.noisy_shops(protections);
+    for protections in context.protections() {
+        let rounds = context.rounds(protections)?;
+        let noisy = context.noisy_shops(protections);
         let name = format!("interactions {protections:?}");
-        let scores = compare(&scenes, &worlds, (trials, noisy), (ground.subject.seed, &name))?;
+        let scores = compare(
+            &rounds,
+            &hypotheses,
+            (trials, noisy),
+            (context.subject.seed, &name),
+        )?;
         // One item more is one customer's records replaced.
-        let allowed = guarantee(&scenes).map(|allowed| allowed.of_replacing().area());
+        let allowed = guarantee(&rounds).map(|allowed| allowed.of_replacing().area());
         let note = format!(
             "{}; one item of a customer's, and the others known",
-            ground.rounds_in_words()
+            context.rounds_in_words()
         );
         measured
             .rows
-            .push(ground.row(protections, scores.area(), (0.5, allowed), note));
+            .push(context.row(protections, scores.area(), (0.5, allowed), note));
     }
     Ok(Tried::Rows(vec![measured]))
 }
 
 /// A customer, and the same without one of the items that may be released.
-fn world(ground: &Ground<'_>, user: usize) -> Worlds {
-    let with = ground.alone(user);
+fn hypothesis(context: &Context<'_>, user: usize) -> Hypotheses {
+    let with = context.alone(user);
     let history = &with.histories[0];
-    let mut rng = stream(ground.subject.seed, &format!("interaction of {user}"));
+    let mut rng = stream(context.subject.seed, &format!("interaction of {user}"));
     let left_out = rng.random_range(0..history.len() - 1);
     let kept = |at: &usize| *at != left_out;
     let without = History {
@@ -59,8 +64,8 @@ fn world(ground: &Ground<'_>, user: usize) -> Worlds {
             .map(|at| history.times[at])
             .collect(),
     };
-    Worlds {
-        shop: ground.shop_of(user),
+    Hypotheses {
+        shop: context.shop_of(user),
         without: Dataset {
             users: with.users.clone(),
             histories: vec![without],

@@ -1,15 +1,20 @@
 //! A customer's items, read off the update of a shop in which nobody else is: 100 % by construction without protection.
 
+use super::context::Context;
 use super::decode;
-use super::extraction::{Beside, PRECISION, extract, items_of, precision};
-use super::ground::Ground;
-use super::scene::{Scene, is_summed};
+use super::extraction::{Background, PRECISION, extract, items_of, precision};
+use super::observed_round::{ObservedRound, is_summed};
 use super::statistics::Guarantee;
 use super::{Measured, Tried};
 use crate::audit::findings::{AttackRow, Protections};
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let rows = rows_of(ground, |protections| ground.scene(1, protections), "item set", "")?;
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let rows = rows_of(
+        context,
+        |protections| context.observed(1, protections),
+        "item set",
+        "",
+    )?;
     Ok(match rows {
         Some(rows) => Tried::Rows(vec![Measured {
             measure: PRECISION,
@@ -21,12 +26,12 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
 
 /// Items named by the update of one round under each set of protections that makes a difference; none without customers.
 pub(super) fn rows_of(
-    ground: &Ground<'_>,
-    scene: impl Fn(Protections) -> anyhow::Result<(Scene, Scene)>,
+    context: &Context<'_>,
+    observed: impl Fn(Protections) -> anyhow::Result<(ObservedRound, ObservedRound)>,
     name: &str,
     note: &str,
 ) -> anyhow::Result<Option<Vec<AttackRow>>> {
-    let targets = ground.targets(name, ground.subject.effort.pick(120, 1000), 2);
+    let targets = context.targets(name, context.subject.effort.pick(120, 1000), 2);
     if targets.is_empty() {
         return Ok(None);
     }
@@ -38,30 +43,30 @@ pub(super) fn rows_of(
         Protections::NoClip,
         Protections::None,
     ] {
-        let (scene, quiet) = scene(protections)?;
-        let masked = is_summed(scene.plan(), Protections::Plan);
+        let (observed, quiet) = observed(protections)?;
+        let masked = is_summed(observed.plan(), Protections::Plan);
         let is_another = match protections {
             Protections::Plan | Protections::None => true,
-            Protections::NoNoise => ground.is_private(),
-            Protections::NoMasks => ground.is_private() && masked,
-            Protections::NoClip => ground.is_private() && scene.model().is_some(),
+            Protections::NoNoise => context.is_private(),
+            Protections::NoMasks => context.is_private() && masked,
+            Protections::NoClip => context.is_private() && observed.model().is_some(),
         };
         if !is_another {
             continue;
         }
-        let beside = match is_summed(scene.plan(), protections) {
-            true => Beside::other_shops(ground, &quiet)?,
-            false => Beside::noise_of(1),
+        let background = match is_summed(observed.plan(), protections) {
+            true => Background::other_shops(context, &quiet)?,
+            false => Background::noise_of(1),
         };
-        let seed = ground.subject.seed;
+        let seed = context.subject.seed;
         let right = |user: usize, seen: &[Vec<f64>]| {
-            let own = items_of(ground, &scene, user);
-            precision(&decode::items(&scene, &seen[0]), &own, seed ^ user as u64)
+            let own = items_of(context, &observed, user);
+            precision(&decode::items(&observed, &seen[0]), &own, seed ^ user as u64)
         };
         let of = format!("{name} {protections:?}");
-        let extracted = extract(ground, &[(&scene, &beside)], &targets, &of, right)?;
-        let guarantee = Guarantee::of([scene.noise_multiplier()]);
-        let place = match is_summed(scene.plan(), protections) {
+        let extracted = extract(context, &[(&observed, &background)], &targets, &of, right)?;
+        let guarantee = Guarantee::of([observed.noise_multiplier()]);
+        let place = match is_summed(observed.plan(), protections) {
             true => "seen in the sum of all shops",
             false => "the customer's shop, in which nobody else is, is seen by itself",
         };
@@ -71,7 +76,7 @@ pub(super) fn rows_of(
             .collect::<Vec<_>>()
             .join("; ");
         let (guessed, allowed) = (extracted.guessed(), extracted.allowed(guarantee));
-        rows.push(ground.row(protections, extracted.found(), (guessed.value, allowed), note));
+        rows.push(context.row(protections, extracted.found(), (guessed.value, allowed), note));
     }
     Ok(Some(rows))
 }

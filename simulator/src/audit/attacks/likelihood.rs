@@ -6,11 +6,11 @@ use rayon::prelude::*;
 use souk_common::dataset::Dataset;
 use souk_common::rng::stream;
 
-use super::scene::Scene;
+use super::observed_round::ObservedRound;
 use super::statistics::{Estimate, quantile};
 
 /// Two shops that differ in one customer.
-pub(super) struct Worlds {
+pub(super) struct Hypotheses {
     /// Place of the shop in the plan.
     pub(super) shop: usize,
     /// Its customer, alone: what others add is known, and taken off.
@@ -32,22 +32,22 @@ struct Score {
     apart: f64,
 }
 
-/// Scores of `trials` with and as many without, over all rounds together. Each scene has its own without noise beside it. The
+/// Scores of `trials` with and as many without, over all rounds together. Each has the same without noise beside it. The
 /// noise is that of `noisy` shops.
 ///
 /// # Errors
 /// When nothing of any customer is in any round, or a shop can't make its update.
 pub(super) fn compare(
-    scenes: &[(Scene, Scene)],
-    worlds: &[Worlds],
+    rounds: &[(ObservedRound, ObservedRound)],
+    hypotheses: &[Hypotheses],
     (trials, noisy): (usize, usize),
     (seed, name): (u64, &str),
 ) -> anyhow::Result<Scores> {
-    let known: Vec<Known> = worlds
+    let known: Vec<Known> = hypotheses
         .par_iter()
-        .map(|world| Known::of(scenes, world, noisy))
+        .map(|hypothesis| Known::of(rounds, hypothesis, noisy))
         .collect::<anyhow::Result<_>>()?;
-    let told: Vec<(&Worlds, &Known)> = worlds
+    let told: Vec<(&Hypotheses, &Known)> = hypotheses
         .iter()
         .zip(&known)
         .filter(|(_, known)| known.apart > 0.0)
@@ -57,15 +57,19 @@ pub(super) fn compare(
         (0..trials)
             .into_par_iter()
             .map(|trial| {
-                let (world, known) = told[trial % told.len()];
-                let dataset = if inside { &world.with } else { &world.without };
+                let (hypothesis, known) = told[trial % told.len()];
+                let dataset = if inside {
+                    &hypothesis.with
+                } else {
+                    &hypothesis.without
+                };
                 let mut source = stream(seed, &format!("{name} {inside} {trial}"));
                 let mut score = 0.0;
-                for ((scene, _), round) in scenes.iter().zip(&known.rounds) {
-                    let seen = scene.shop(world.shop, dataset, &mut source)?;
+                for ((observed, _), round) in rounds.iter().zip(&known.rounds) {
+                    let seen = observed.shop(hypothesis.shop, dataset, &mut source)?;
                     score += round.score(&seen);
                     for _ in 1..noisy {
-                        let noise = scene.nobody(1, &mut source)?;
+                        let noise = observed.nobody(1, &mut source)?;
                         score += round.of_noise(&noise);
                     }
                 }
@@ -129,15 +133,24 @@ struct Round {
 }
 
 impl Known {
-    fn of(scenes: &[(Scene, Scene)], world: &Worlds, noisy: usize) -> anyhow::Result<Self> {
+    fn of(
+        rounds: &[(ObservedRound, ObservedRound)],
+        hypothesis: &Hypotheses,
+        noisy: usize,
+    ) -> anyhow::Result<Self> {
         let mut squares = 0.0;
-        let mut rounds = Vec::with_capacity(scenes.len());
-        for (scene, quiet) in scenes {
+        let mut known = Vec::with_capacity(rounds.len());
+        for (observed, quiet) in rounds {
             // Draws of items depend on the customer's own stream: any one will do, as the adversary can't know it either.
-            let bare =
-                |dataset| quiet.shop(world.shop, dataset, &mut stream(0, "what the adversary expects"));
-            let (with, without) = (bare(&world.with)?, bare(&world.without)?);
-            let variance = match scene.noise_of_a_shop() {
+            let bare = |dataset| {
+                quiet.shop(
+                    hypothesis.shop,
+                    dataset,
+                    &mut stream(0, "what the adversary expects"),
+                )
+            };
+            let (with, without) = (bare(&hypothesis.with)?, bare(&hypothesis.without)?);
+            let variance = match observed.noise_of_a_shop() {
                 0.0 => 1.0,
                 stddev => stddev * stddev * noisy as f64,
             };
@@ -147,13 +160,13 @@ impl Known {
                 .map(|(with, without)| with - without)
                 .collect();
             squares += apart.iter().map(|value| value * value).sum::<f64>() / variance;
-            rounds.push(Round {
+            known.push(Round {
                 without,
                 weights: apart.iter().map(|value| value / variance).collect(),
             });
         }
         Ok(Self {
-            rounds,
+            rounds: known,
             apart: squares.sqrt(),
         })
     }

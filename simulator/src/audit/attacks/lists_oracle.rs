@@ -10,13 +10,13 @@ use souk_common::clock::Timestamp;
 use souk_common::dataset::{Dataset, History};
 use souk_common::rng::stream;
 
-use super::ground::Ground;
+use super::context::Context;
 use super::statistics::Estimate;
 use super::{Measured, Tried};
 use crate::audit::findings::Protections;
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let targets = ground.targets("lists", ground.subject.effort.pick(60, 600), 3);
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let targets = context.targets("lists", context.subject.effort.pick(60, 600), 3);
     if targets.is_empty() {
         return Ok(Tried::Not(
             "no customer has three items besides the latest one".to_owned(),
@@ -24,9 +24,9 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     }
     let watched: Vec<Watched> = targets
         .par_iter()
-        .map(|user| Watched::of(ground, *user))
+        .map(|user| Watched::of(context, *user))
         .collect();
-    let items = ground.subject.known.catalogue.len();
+    let items = context.subject.known.catalogue.len();
     let chance = 1.0 / items.saturating_sub(KNOWN).max(1) as f64;
     let told = |name: &str, scores: fn(&Dataset, &[u32], usize) -> Vec<f64>| {
         let hits = watched
@@ -55,7 +55,7 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     ];
     let mut measured = Measured::of(MEASURE);
     for (protections, (found, note)) in rows {
-        let mut row = ground.row(protections, found, (chance, None), note);
+        let mut row = context.row(protections, found, (chance, None), note);
         // Not what the plan's guarantee is of.
         row.ok = None;
         measured.rows.push(row);
@@ -74,10 +74,10 @@ struct Watched {
 }
 
 impl Watched {
-    fn of(ground: &Ground<'_>, user: usize) -> Self {
-        let history = &ground.subject.known.dataset.histories[user];
+    fn of(context: &Context<'_>, user: usize) -> Self {
+        let history = &context.subject.known.dataset.histories[user];
         let (bought, earlier) = history.items.split_last().unwrap_or((&0, &[]));
-        let mut before = ground.others(ground.shop_of(user), Some(user));
+        let mut before = context.others(context.shop_of(user), Some(user));
         let mut after = before.clone();
         before.histories.push(History {
             items: earlier.to_vec(),
@@ -93,7 +93,7 @@ impl Watched {
             after,
             known: earlier.iter().rev().take(KNOWN).copied().collect(),
             bought: *bought,
-            seed: ground.subject.seed ^ user as u64,
+            seed: context.subject.seed ^ user as u64,
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`scene`] | a round as an adversary meets it |
-//! | [`ground`] | what attacks share: what is published, whom they aim at, how a row is judged |
+//! | [`observed_round`] | a round as an adversary meets it |
+//! | [`context`] | what attacks share: what is published, whom they aim at, how a row is judged |
 //! | [`likelihood`] | the most powerful test between two customers |
 //! | [`decode`], [`extraction`] | items read off an update, and how often that is right |
 //! | [`statistics`] | areas, shares, intervals, and what a guarantee allows |
@@ -15,18 +15,18 @@ mod attribute_inference;
 pub(crate) mod attributes;
 mod basket_reconstruction;
 mod collusion;
+mod context;
 mod decode;
 mod extraction;
 mod gradient_inversion;
-mod ground;
 mod interaction_membership;
 mod item_set;
 mod likelihood;
 mod lists_oracle;
 mod logistic;
+mod observed_round;
 mod ratings;
 mod release_membership;
-mod scene;
 mod statistics;
 mod tower_inversion;
 mod version_difference;
@@ -35,7 +35,7 @@ mod version_difference;
 mod tests;
 
 use attributes::Attribute;
-use ground::Ground;
+use context::Context;
 
 use super::findings::{AttackFinding, AttackRow};
 use super::subject::Subject;
@@ -47,7 +47,7 @@ struct Attack {
     sees: &'static str,
     source: &'static str,
     in_scope: bool,
-    run: fn(&Ground<'_>) -> anyhow::Result<Tried>,
+    run: fn(&Context<'_>) -> anyhow::Result<Tried>,
 }
 
 /// What came of an attack.
@@ -91,11 +91,11 @@ pub(crate) fn run_with(
     attributes: &[Attribute],
     mut progress: impl FnMut(&str),
 ) -> anyhow::Result<Vec<AttackFinding>> {
-    let ground = Ground::new(subject, attributes)?;
+    let context = Context::new(subject, attributes)?;
     let mut findings = Vec::new();
     for attack in ATTACKS {
         progress(attack.name);
-        findings.extend(self::findings(attack, (attack.run)(&ground)));
+        findings.extend(self::findings(attack, (attack.run)(&context)));
     }
     Ok(findings)
 }

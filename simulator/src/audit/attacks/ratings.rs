@@ -11,16 +11,16 @@ use souk_common::dataset::Labelled;
 use souk_common::model::Loaded;
 use souk_common::model::config::{StarsConfig, TrainConfig};
 
+use super::context::Context;
 use super::decode::leading;
-use super::extraction::{Beside, Extracted, extract, items_of};
-use super::ground::Ground;
-use super::scene::{Scene, is_summed, published, under};
+use super::extraction::{Background, Extracted, extract, items_of};
+use super::observed_round::{ObservedRound, is_summed, published, under};
 use super::statistics::Guarantee;
 use super::{Measured, Tried};
 use crate::audit::findings::Protections;
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let has_stars = ground
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let has_stars = context
         .subject
         .known
         .dataset
@@ -32,17 +32,17 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
         TrainConfig::Stars(_) => has_stars,
         TrainConfig::Sgd(_) => false,
     };
-    let (plan, example) = ground.trained_by("ials", fits)?;
+    let (plan, example) = context.trained_by("ials", fits)?;
     let of_stars = matches!(plan.train, TrainConfig::Stars(_));
-    let mut targets = ground.targets("ratings", ground.subject.effort.pick(80, 600), 2);
-    targets.retain(|user| !of_stars || ground.subject.known.dataset.labelled_of(*user).is_some());
+    let mut targets = context.targets("ratings", context.subject.effort.pick(80, 600), 2);
+    targets.retain(|user| !of_stars || context.subject.known.dataset.labelled_of(*user).is_some());
     if targets.is_empty() {
         return Ok(Tried::Not(
             "no customer has two items besides the latest one".to_owned(),
         ));
     }
-    let known = &ground.subject.known;
-    let states = published(&plan, known, 1, ground.subject.seed)?;
+    let known = &context.subject.known;
+    let states = published(&plan, known, 1, context.subject.seed)?;
     let mut measured = Measured::of(if of_stars { STARS } else { LABELS });
     for protections in [
         Protections::Plan,
@@ -54,47 +54,51 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
         let masked = is_summed(&plan, Protections::Plan);
         let makes_none = match protections {
             Protections::Plan | Protections::None => false,
-            Protections::NoMasks => !masked || !ground.is_private(),
-            Protections::NoNoise | Protections::NoClip => !ground.is_private(),
+            Protections::NoMasks => !masked || !context.is_private(),
+            Protections::NoNoise | Protections::NoClip => !context.is_private(),
         };
         if makes_none {
             continue;
         }
         let now = under(&plan, protections)?;
-        let scene = |state: usize| Scene::new(&now, &known.catalogue, &states[state], state as u64 + 1);
-        let scenes = [scene(0)?, scene(1)?];
-        let mut beside = Vec::new();
+        let observed =
+            |state: usize| ObservedRound::new(&now, &known.catalogue, &states[state], state as u64 + 1);
+        let rounds = [observed(0)?, observed(1)?];
+        let mut background = Vec::new();
         for (state, round) in (1..).zip(&states) {
-            beside.push(match is_summed(&now, protections) {
+            background.push(match is_summed(&now, protections) {
                 true => {
                     let quiet = under(&now, Protections::NoNoise)?;
-                    Beside::other_shops(ground, &Scene::new(&quiet, &known.catalogue, round, state)?)?
+                    Background::other_shops(
+                        context,
+                        &ObservedRound::new(&quiet, &known.catalogue, round, state)?,
+                    )?
                 }
-                false => Beside::noise_of(1),
+                false => Background::noise_of(1),
             });
         }
-        let pairs: Vec<(&Scene, &Beside)> = scenes.iter().zip(&beside).collect();
+        let pairs: Vec<(&ObservedRound, &Background)> = rounds.iter().zip(&background).collect();
         let name = format!("ratings {protections:?}");
         let right = |user: usize, seen: &[Vec<f64>]| match &now.train {
-            TrainConfig::Stars(stars) => stars_right(ground, (stars, &scenes), user, seen),
-            _ => labels_right(&items_of(ground, &scenes[0], user), &scenes, seen),
+            TrainConfig::Stars(stars) => stars_right(context, (stars, &rounds), user, seen),
+            _ => labels_right(&items_of(context, &rounds[0], user), &rounds, seen),
         };
-        let extracted = extract(ground, &pairs, &targets, &name, right)?;
+        let extracted = extract(context, &pairs, &targets, &name, right)?;
         let chance = match of_stars {
-            true => most_frequent(ground, &targets),
+            true => most_frequent(context, &targets),
             false => extracted.guessed().value,
         };
-        let guarantee = Guarantee::of(scenes.iter().map(Scene::noise_multiplier));
+        let guarantee = Guarantee::of(rounds.iter().map(ObservedRound::noise_multiplier));
         let allowed = extracted.allowed(guarantee).map(|allowed| allowed.max(chance));
         measured
             .rows
-            .push(row(ground, protections, &extracted, (chance, allowed), &example));
+            .push(row(context, protections, &extracted, (chance, allowed), &example));
     }
     Ok(Tried::Rows(vec![measured]))
 }
 
 fn row(
-    ground: &Ground<'_>,
+    context: &Context<'_>,
     protections: Protections,
     extracted: &Extracted,
     of: (f64, Option<f64>),
@@ -105,20 +109,20 @@ fn row(
         example,
     ];
     let note: Vec<&str> = note.into_iter().filter(|part| !part.is_empty()).collect();
-    ground.row(protections, extracted.found(), of, note.join("; "))
+    context.row(protections, extracted.found(), of, note.join("; "))
 }
 
 /// The share of labels told right, of a customer's items and of as many others.
-fn labels_right(own: &[u32], scenes: &[Scene], seen: &[Vec<f64>]) -> f64 {
-    let items = scenes[0].items();
+fn labels_right(own: &[u32], rounds: &[ObservedRound], seen: &[Vec<f64>]) -> f64 {
+    let items = rounds[0].items();
     let mut evidence = vec![0.0; items];
-    for (scene, seen) in scenes.iter().zip(seen) {
-        let Some(model) = scene.model() else { continue };
+    for (observed, seen) in rounds.iter().zip(seen) {
+        let Some(model) = observed.model() else { continue };
         let read = bought(model, seen, own.len());
         evidence
             .iter_mut()
             .zip(read)
-            .for_each(|(sum, read)| *sum += read / scenes.len() as f64);
+            .for_each(|(sum, read)| *sum += read / rounds.len() as f64);
     }
     let told = |item: &u32| evidence[*item as usize] > 0.5;
     let others: Vec<u32> = (0..items as u32).filter(|item| !own.contains(item)).collect();
@@ -195,21 +199,21 @@ fn slope(x: &[f64], y: &[f64]) -> f64 {
 
 /// The share of a customer's stars told to within half a star, of items that are known to be rated.
 fn stars_right(
-    ground: &Ground<'_>,
-    (stars, scenes): (&StarsConfig, &[Scene]),
+    context: &Context<'_>,
+    (stars, rounds): (&StarsConfig, &[ObservedRound]),
     user: usize,
     seen: &[Vec<f64>],
 ) -> f64 {
-    let Some(labelled) = ground.subject.known.dataset.labelled_of(user) else {
+    let Some(labelled) = context.subject.known.dataset.labelled_of(user) else {
         return 0.0;
     };
     let mut told = vec![0.0; labelled.len()];
-    for (scene, seen) in scenes.iter().zip(seen) {
-        let Some(model) = scene.model() else { continue };
+    for (observed, seen) in rounds.iter().zip(seen) {
+        let Some(model) = observed.model() else { continue };
         let read = stars_of(model, stars, labelled, seen);
         told.iter_mut()
             .zip(read)
-            .for_each(|(sum, read)| *sum += read / scenes.len() as f64);
+            .for_each(|(sum, read)| *sum += read / rounds.len() as f64);
     }
     let right = told
         .iter()
@@ -263,10 +267,10 @@ fn stars_of(model: &Loaded, stars: &StarsConfig, labelled: &Labelled, seen: &[f6
 }
 
 /// The share of stars that are the most frequent ones.
-fn most_frequent(ground: &Ground<'_>, targets: &[usize]) -> f64 {
+fn most_frequent(context: &Context<'_>, targets: &[usize]) -> f64 {
     let labels = targets
         .iter()
-        .filter_map(|user| ground.subject.known.dataset.labelled_of(*user));
+        .filter_map(|user| context.subject.known.dataset.labelled_of(*user));
     let mut counts = std::collections::BTreeMap::<u32, usize>::new();
     let labels = labels.flat_map(|labelled| &labelled.labels);
     labels.for_each(|label| *counts.entry(label.to_bits()).or_default() += 1);

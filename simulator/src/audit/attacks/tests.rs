@@ -82,8 +82,8 @@ pub(super) fn subject(epsilon: Option<f64>, customers: usize, shops: usize) -> S
 /// One attack alone.
 pub(super) fn tried(subject: &Subject, name: &str) -> Vec<AttackFinding> {
     let attack = ATTACKS.iter().find(|attack| attack.name == name).unwrap();
-    let ground = Ground::new(subject, &[]).unwrap();
-    findings(attack, (attack.run)(&ground))
+    let context = Context::new(subject, &[]).unwrap();
+    findings(attack, (attack.run)(&context))
 }
 
 pub(super) fn row(finding: &AttackFinding, protections: Protections) -> &AttackRow {
@@ -242,11 +242,11 @@ fn an_attribute_that_follows_from_purchases_is_told_and_one_that_is_not_there_is
         name: "kind".to_owned(),
         of: (0..160).map(wanted).collect(),
     };
-    let ground = |attributes: &[Attribute]| {
-        let ground = Ground::new(&subject, attributes).unwrap();
-        attribute_inference::run(&ground).unwrap()
+    let context = |attributes: &[Attribute]| {
+        let context = Context::new(&subject, attributes).unwrap();
+        attribute_inference::run(&context).unwrap()
     };
-    let Tried::Rows(found) = ground(&[of(|user| Some(user % 4 == 1 || user % 4 == 2))]) else {
+    let Tried::Rows(found) = context(&[of(|user| Some(user % 4 == 1 || user % 4 == 2))]) else {
         panic!("it is there")
     };
     assert!(
@@ -256,7 +256,7 @@ fn an_attribute_that_follows_from_purchases_is_told_and_one_that_is_not_there_is
     );
     // Known of too few.
     assert!(matches!(
-        ground(&[of(|user| (user < 12).then_some(user % 2 == 0))]),
+        context(&[of(|user| (user < 12).then_some(user % 2 == 0))]),
         Tried::Not(_)
     ));
 }

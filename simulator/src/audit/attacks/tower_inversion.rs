@@ -11,18 +11,18 @@ use souk_common::training::inputs::TowerInputs;
 use souk_common::training::phases::TrainingKind;
 use souk_common::training::tower::{Tower, TowerCase};
 
-use super::extraction::{Beside, extract};
-use super::ground::Ground;
+use super::context::Context;
+use super::extraction::{Background, extract};
 use super::statistics::Guarantee;
 use super::{Measured, Tried};
 
-pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
-    let plan = ground.plan();
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
+    let plan = context.plan();
     let is_tower = plan
         .training
         .first()
         .is_some_and(|phase| phase.kind == TrainingKind::Tower);
-    let Learned::Releases(releases) = ground.last() else {
+    let Learned::Releases(releases) = context.last() else {
         return Ok(Tried::Not("the plan trains no tower behind releases".to_owned()));
     };
     let (Some(last), Some(begun), true) = (&releases.last, releases.trained.first(), is_tower) else {
@@ -33,23 +33,23 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
     let Some(tower) = Tower::from_params(begun.params.clone()) else {
         return Ok(Tried::Not("what was published is no tower".to_owned()));
     };
-    let mut targets = ground.targets("towers", ground.subject.effort.pick(16, 200), 2);
-    let items = ground.subject.known.catalogue.len();
-    targets.retain(|user| items > ground.subject.known.dataset.histories[*user].len());
+    let mut targets = context.targets("towers", context.subject.effort.pick(16, 200), 2);
+    let items = context.subject.known.catalogue.len();
+    targets.retain(|user| items > context.subject.known.dataset.histories[*user].len());
     if targets.is_empty() {
         return Ok(Tried::Not(
             "no customer has two items besides the latest one".to_owned(),
         ));
     }
-    let inputs = Learner::new(plan, &ground.subject.known.catalogue).inputs(last)?;
-    let expected = |user: usize, latest: u32| gradient(ground, (&tower, &inputs), user, latest);
+    let inputs = Learner::new(plan, &context.subject.known.catalogue).inputs(last)?;
+    let expected = |user: usize, latest: u32| gradient(context, (&tower, &inputs), user, latest);
     let mut measured = Measured::of(MEASURE);
-    for protections in ground.protections() {
-        let (scene, _) = ground.scene(plan.release.len() + 1, protections)?;
-        let beside = Beside::noise_of(ground.noisy_shops(protections));
+    for protections in context.protections() {
+        let (observed, _) = context.observed(plan.release.len() + 1, protections)?;
+        let background = Background::noise_of(context.noisy_shops(protections));
         let right = |user: usize, seen: &[Vec<f64>]| {
-            let history = &ground.subject.known.dataset.histories[user];
-            let candidates = candidates(ground, user);
+            let history = &context.subject.known.dataset.histories[user];
+            let candidates = candidates(context, user);
             let mut nearest = (f64::INFINITY, 0);
             for candidate in &candidates {
                 let Some(gradient) = expected(user, *candidate) else {
@@ -67,18 +67,18 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
             f64::from(u8::from(for_release(history).latest() == Some(nearest.1)))
         };
         let extracted = extract(
-            ground,
-            &[(&scene, &beside)],
+            context,
+            &[(&observed, &background)],
             &targets,
             &format!("towers {protections:?}"),
             right,
         )?;
-        let allowed = extracted.allowed(Guarantee::of([scene.noise_multiplier()]));
+        let allowed = extracted.allowed(Guarantee::of([observed.noise_multiplier()]));
         let note = format!(
             "the first step of {}, everybody else known and taken off",
             plan.training[0].rounds
         );
-        measured.rows.push(ground.row(
+        measured.rows.push(context.row(
             protections,
             extracted.found(),
             (extracted.guessed().value, allowed),
@@ -89,10 +89,10 @@ pub(super) fn run(ground: &Ground<'_>) -> anyhow::Result<Tried> {
 }
 
 /// The latest item, and others that the customer does not have, in an order of the seed's.
-fn candidates(ground: &Ground<'_>, user: usize) -> Vec<u32> {
-    let known = &ground.subject.known;
+fn candidates(context: &Context<'_>, user: usize) -> Vec<u32> {
+    let known = &context.subject.known;
     let own = &known.dataset.histories[user].items;
-    let mut rng = stream(ground.subject.seed, &format!("candidates of {user}"));
+    let mut rng = stream(context.subject.seed, &format!("candidates of {user}"));
     let mut candidates: Vec<u32> = own.last().copied().into_iter().collect();
     let others = known
         .catalogue
@@ -113,12 +113,12 @@ fn candidates(ground: &Ground<'_>, user: usize) -> Vec<u32> {
 
 /// The customer's clipped gradient, had `latest` been the latest item.
 fn gradient(
-    ground: &Ground<'_>,
+    context: &Context<'_>,
     (tower, inputs): (&Tower, &TowerInputs),
     user: usize,
     latest: u32,
 ) -> Option<Vec<f64>> {
-    let dataset = &ground.subject.known.dataset;
+    let dataset = &context.subject.known.dataset;
     let mut items = dataset.histories[user].items.clone();
     *items.last_mut()? = latest;
     let history = History {
@@ -129,7 +129,7 @@ fn gradient(
         inputs,
         &for_release(&history),
         &dataset.users[user],
-        ground.plan().seed,
+        context.plan().seed,
     )?;
     let UserUpdate::Sparse { values, .. } = tower.update(&case).0 else {
         return None;
@@ -140,7 +140,7 @@ fn gradient(
         .sum::<f64>()
         .sqrt();
     let shrink =
-        norm.max(ground.plan().privacy.clip_norm.get()).recip() * ground.plan().privacy.clip_norm.get();
+        norm.max(context.plan().privacy.clip_norm.get()).recip() * context.plan().privacy.clip_norm.get();
     Some(values.iter().map(|value| f64::from(*value) * shrink).collect())
 }
 

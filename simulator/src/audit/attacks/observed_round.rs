@@ -23,7 +23,7 @@ use crate::data::plans::names;
 use crate::world::members_of;
 
 /// A round that follows on what was published.
-pub(super) struct Scene {
+pub(super) struct ObservedRound {
     learner: Learner,
     learned: Learned,
     model: Option<Loaded>,
@@ -35,7 +35,7 @@ pub(super) struct Scene {
     opened: Charged,
 }
 
-impl Scene {
+impl ObservedRound {
     /// Round `round`, from 1, of `plan`, on what was `learned` before.
     ///
     /// # Errors
@@ -180,11 +180,11 @@ pub(super) fn published(plan: &Plan, known: &Known, rounds: u64, seed: u64) -> a
     let mut remembered = None;
     for round in 1..=rounds {
         let mut learned = states[states.len() - 1].clone();
-        let scene = Scene::new(plan, &known.catalogue, &learned, round)?;
+        let observed = ObservedRound::new(plan, &known.catalogue, &learned, round)?;
         let mut aggregator = Aggregator::for_round(&learner, &learned, round, remembered.take())?;
         for (place, shop) in members.iter().enumerate() {
             let mut source = stream(seed, &format!("published {round} {}", shop.name));
-            aggregator.add(match &scene.integers(place, &shop.dataset, &mut source)? {
+            aggregator.add(match &observed.integers(place, &shop.dataset, &mut source)? {
                 UpdateValues::B32(values) => Integers::B32(values),
                 UpdateValues::B64(values) => Integers::B64(values),
             })?;

@@ -9,14 +9,14 @@ use souk_common::release::for_release;
 use souk_common::rng::stream;
 
 use super::attributes::Attribute;
-use super::scene::{Scene, published, under, with_everybody};
+use super::observed_round::{ObservedRound, published, under, with_everybody};
 use super::statistics::{Estimate, Guarantee};
 use crate::audit::findings::{AttackRow, Protections};
 use crate::audit::subject::Subject;
 use crate::data::plans::Template;
 
 /// A subject under attack.
-pub(super) struct Ground<'a> {
+pub(super) struct Context<'a> {
     pub(super) subject: &'a Subject,
     pub(super) attributes: &'a [Attribute],
     /// The plan, with everybody drawn.
@@ -25,7 +25,7 @@ pub(super) struct Ground<'a> {
     states: Vec<Learned>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Context<'a> {
     /// Releases what the plan releases, or takes the first step of its training.
     ///
     /// # Errors
@@ -58,24 +58,31 @@ impl<'a> Ground<'a> {
     ///
     /// # Errors
     /// When there is no grid for a round.
-    pub(super) fn scenes(&self, protections: Protections) -> anyhow::Result<Vec<(Scene, Scene)>> {
+    pub(super) fn rounds(
+        &self,
+        protections: Protections,
+    ) -> anyhow::Result<Vec<(ObservedRound, ObservedRound)>> {
         (1..self.states.len())
-            .map(|round| self.scene(round, protections))
+            .map(|round| self.observed(round, protections))
             .collect()
     }
 
-    /// One of [`Self::scenes`], from 1; or the round that follows on them.
+    /// One of [`Self::rounds`], from 1; or the round that follows on them.
     ///
     /// # Errors
     /// As there.
-    pub(super) fn scene(&self, round: usize, protections: Protections) -> anyhow::Result<(Scene, Scene)> {
+    pub(super) fn observed(
+        &self,
+        round: usize,
+        protections: Protections,
+    ) -> anyhow::Result<(ObservedRound, ObservedRound)> {
         let catalogue = &self.subject.known.catalogue;
         let plan = under(&self.plan, protections)?;
-        let scene = Scene::new(&plan, catalogue, &self.states[round - 1], round as u64)?;
+        let observed = ObservedRound::new(&plan, catalogue, &self.states[round - 1], round as u64)?;
         let quiet = under(&plan, Protections::NoNoise)?;
         Ok((
-            scene,
-            Scene::new(&quiet, catalogue, &self.states[round - 1], round as u64)?,
+            observed,
+            ObservedRound::new(&quiet, catalogue, &self.states[round - 1], round as u64)?,
         ))
     }
 
@@ -214,6 +221,6 @@ impl<'a> Ground<'a> {
 }
 
 /// What the guarantee allows of these rounds together; none if one has no noise.
-pub(super) fn guarantee(scenes: &[(Scene, Scene)]) -> Option<Guarantee> {
-    Guarantee::of(scenes.iter().map(|(scene, _)| scene.noise_multiplier()))
+pub(super) fn guarantee(rounds: &[(ObservedRound, ObservedRound)]) -> Option<Guarantee> {
+    Guarantee::of(rounds.iter().map(|(observed, _)| observed.noise_multiplier()))
 }
