@@ -457,7 +457,7 @@ impl Set {
 }
 
 /// The column called `name`, which the set must have.
-pub(super) fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
+pub(crate) fn required(table: &TextTable, name: &str) -> anyhow::Result<usize> {
     let found = column(table.name(), table.header(), name)?;
     found.with_context(|| Unusable(format!("{} has no column {name:?}", table.name())))
 }
@@ -483,7 +483,7 @@ fn digit(zip: &str) -> String {
 }
 
 /// `name` or its gzipped form, whichever is in `dir`, with the folder.
-pub(super) fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn find(dir: &Path, name: &str) -> Option<PathBuf> {
     file_in(dir, name).map(|file| dir.join(file))
 }
 
