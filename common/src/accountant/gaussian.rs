@@ -33,6 +33,12 @@ pub fn unsampled(mechanisms: &[(NoiseMultiplier, u64)], delta: Delta) -> f64 {
     epsilon(&rounds, delta, Relation::AddRemove)
 }
 
+/// The most that anybody can be right about which of two unit normal distributions `mu` apart a draw is of, from even odds: from
+/// one half, which is guessing, to 1 (Dong, Roth, Su 2022).
+pub fn most_certainty(mu: f64) -> f64 {
+    tail_below(0.5 * mu)
+}
+
 /// mu: the largest shift of two unit normal distributions (to one part in 10^12, rounded down) whose epsilon at `delta` is at
 /// most `epsilon`. Rounds in which every user is cost it together: the sum of 1/z^2 is mu^2 (Dong, Roth, Su 2022).
 pub fn mu_of(epsilon: Epsilon, delta: Delta) -> f64 {
