@@ -1,7 +1,7 @@
 //! Every user in every round: composition of Gaussians is one Gaussian, and its epsilon is known exactly.
 
 use super::{Relation, SampledGaussian};
-use crate::params::{Delta, Epsilon};
+use crate::params::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
 
 /// Epsilon of these rounds if users were drawn for certain, to the last digits and rounded up (Balle, Wang 2018, Theorem
 /// 8). Where they are not, it is what holds without secret sampling.
@@ -15,6 +15,28 @@ pub fn epsilon(rounds: &[(SampledGaussian, u64)], delta: Delta, relation: Relati
         Relation::Replace => 2.0,
     };
     of_shift(sensitivity * squares.sqrt(), delta.get())
+}
+
+/// Epsilon of so many Gaussian mechanisms of each z together, nothing sampled, for adding or removing one user.
+pub fn unsampled(mechanisms: &[(NoiseMultiplier, u64)], delta: Delta) -> f64 {
+    let sampling_rate = SamplingRate::new(1.0).expect("1 is a sampling rate");
+    let rounds: Vec<(SampledGaussian, u64)> = mechanisms
+        .iter()
+        .map(|&(noise_multiplier, times)| {
+            let mechanism = SampledGaussian {
+                noise_multiplier,
+                sampling_rate,
+            };
+            (mechanism, times)
+        })
+        .collect();
+    epsilon(&rounds, delta, Relation::AddRemove)
+}
+
+/// The most that anybody can be right about which of two unit normal distributions `mu` apart a draw is of, from even odds: from
+/// one half, which is guessing, to 1 (Dong, Roth, Su 2022).
+pub fn most_certainty(mu: f64) -> f64 {
+    tail_below(0.5 * mu)
 }
 
 /// mu: the largest shift of two unit normal distributions (to one part in 10^12, rounded down) whose epsilon at `delta` is at

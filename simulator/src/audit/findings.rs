@@ -110,3 +110,26 @@ pub(crate) struct MutationFinding {
     /// Of the checks.
     pub(crate) significance: f64,
 }
+
+/// What made-up customers of one shop can do to what everybody is recommended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct PoisoningFinding {
+    /// How they were made up: `random`, `bandwagon`, ...
+    pub(crate) attack: String,
+    /// What the adversary is and knows, in words.
+    pub(crate) power: String,
+    /// By which rule the shops' updates were put together: `mean`, `norm_bound`, `median`, ...
+    pub(crate) rule: String,
+    /// Customers made up.
+    pub(crate) fakes: u64,
+    /// Share of real customers in whose first ten a target was, before.
+    pub(crate) exposure_before: f64,
+    /// The same afterwards.
+    pub(crate) exposure_after: f64,
+    /// Lower end of the 95 % interval of `exposure_after`.
+    pub(crate) low: f64,
+    /// Upper end.
+    pub(crate) high: f64,
+    /// Items that were pushed.
+    pub(crate) targets: u64,
+}

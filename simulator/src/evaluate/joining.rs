@@ -30,8 +30,8 @@ mod report;
 mod variant;
 
 use faithfulness::Faithfulness;
-pub(crate) use hits::Hits;
 use hits::Scored;
+pub(crate) use hits::{Hits, expected};
 use report::{Figures, Gain, Gate, Report, Row};
 pub(crate) use variant::Variant;
 

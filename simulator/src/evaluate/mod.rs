@@ -15,7 +15,7 @@ mod expected;
 pub(crate) mod fitted_users;
 pub(crate) mod joining;
 mod rating;
-mod releases;
+pub(crate) mod releases;
 mod row;
 mod trial;
 

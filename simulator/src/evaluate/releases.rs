@@ -111,7 +111,7 @@ pub(crate) struct Earlier {
 ///
 /// # Errors
 /// When the federation does not come to its end.
-pub(super) fn channels(
+pub(crate) fn channels(
     known: &Known,
     split: &Split,
     content: &Channels,

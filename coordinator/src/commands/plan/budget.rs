@@ -1,33 +1,18 @@
 //! What a plan of releases spends: after charged failures, and in a year.
 
 use serde_json::{Map, Value, json};
-use souk_common::accountant::gaussian;
-use souk_common::accountant::{Relation, SampledGaussian};
-use souk_common::params::{Delta, NoiseMultiplier, SamplingRate, rounded_up};
+use souk_common::params::rounded_up;
 use souk_common::plan::Plan;
+use souk_common::privacy::{FailureCourse, ReleaseBudget};
 use souk_common::release::schedule::ScheduleError;
 
 /// The spending of one plan of releases, and of several a year.
 pub(super) struct Budget {
-    /// By the failures at the first release, from none; with one release, which is the last as well, no more than that.
-    courses: Vec<Course>,
+    spent: ReleaseBudget,
     /// Rounds that stay published when the last one fails.
     kept: u64,
     /// Whether there is training behind the releases.
     trains: bool,
-    /// Of this plan and another one like it.
-    with_another: f64,
-    /// Plans a year, and their epsilon together.
-    per_year: Vec<(u64, f64)>,
-}
-
-/// How a run goes.
-struct Course {
-    failures: usize,
-    /// Of all attempts.
-    epsilon: f64,
-    /// z of each release that comes.
-    noise: Vec<NoiseMultiplier>,
 }
 
 impl Budget {
@@ -36,30 +21,16 @@ impl Budget {
     /// # Errors
     /// When nothing is left of the budget for an attempt.
     pub(super) fn of(plan: &Plan) -> Result<Option<Self>, ScheduleError> {
-        let Some(all) = plan.privacy.noise_multiplier.filter(|_| plan.is_of_releases()) else {
-            return Ok(None);
-        };
-        let rounds = plan.rounds;
-        let failures = match rounds {
-            1 => 0..=0,
-            _ => 0..=MOST_FAILURES,
-        };
-        let delta = plan.privacy.delta;
-        Ok(Some(Self {
-            courses: failures
-                .map(|failures| course(plan, failures))
-                .collect::<Result<_, _>>()?,
-            kept: rounds - 1,
+        let spent = ReleaseBudget::of(plan)?;
+        Ok(spent.map(|spent| Self {
+            spent,
+            kept: plan.rounds - 1,
             trains: !plan.training.is_empty(),
-            with_another: epsilon(&[(all, 2)], delta),
-            per_year: TIMES_A_YEAR
-                .map(|times| (times, epsilon(&[(all, times)], delta)))
-                .to_vec(),
         }))
     }
 
     pub(super) fn json(&self, said: &mut Value) {
-        let course = |course: &Course| {
+        let course = |course: &FailureCourse| {
             let noise: Vec<f64> = course.noise.iter().map(|noise| noise.get()).collect();
             json!({
                 "failures": course.failures,
@@ -67,14 +38,15 @@ impl Budget {
                 "noise_multipliers": noise,
             })
         };
-        said["after_charged_failures"] = self.courses.iter().map(course).collect();
+        said["after_charged_failures"] = self.spent.courses.iter().map(course).collect();
         said["failure_at_last_release"] = json!({
             "ends_the_run": true,
             "releases_kept": self.kept,
-            "epsilon": self.courses[0].epsilon,
-            "epsilon_with_another_plan": self.with_another,
+            "epsilon": self.spent.courses[0].epsilon,
+            "epsilon_with_another_plan": self.spent.with_another,
         });
         let per_year = self
+            .spent
             .per_year
             .iter()
             .map(|(times, epsilon)| (times.to_string(), json!(epsilon)));
@@ -83,8 +55,8 @@ impl Budget {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.courses.len() > 1 {
-            let course = |course: &Course| {
+        if self.spent.courses.len() > 1 {
+            let course = |course: &FailureCourse| {
                 let shown = course.noise.len().min(MOST_SHOWN);
                 let noise = course.noise[..shown].iter();
                 let noise: Vec<String> = noise.map(|noise| format!("{:.3}", noise.get())).collect();
@@ -95,7 +67,7 @@ impl Budget {
                     noise.join(", ")
                 )
             };
-            let courses: Vec<String> = self.courses.iter().map(course).collect();
+            let courses: Vec<String> = self.spent.courses.iter().map(course).collect();
             lines.push(format!(
                 "an attempt that fails after it was charged costs noise, not epsilon, while it is not at the last round; of such \
                  failures at the first: {}",
@@ -111,10 +83,11 @@ impl Budget {
         lines.push(format!(
             "a charged failure at the last round ends the run: {kept}, epsilon {} is spent, the run pauses for good, and \
              another plan like this one, under another name or seed, brings it to {}",
-            rounded_up(self.courses[0].epsilon, 3),
-            rounded_up(self.with_another, 3)
+            rounded_up(self.spent.courses[0].epsilon, 3),
+            rounded_up(self.spent.with_another, 3)
         ));
         let years: Vec<String> = self
+            .spent
             .per_year
             .iter()
             .map(|(times, epsilon)| format!("{} at {times}", rounded_up(*epsilon, 2)))
@@ -127,48 +100,8 @@ impl Budget {
     }
 }
 
-/// A run whose first release fails so many times.
-fn course(plan: &Plan, failures: usize) -> Result<Course, ScheduleError> {
-    let mut charged = Vec::new();
-    let attempt = |round: u64, charged: &mut Vec<NoiseMultiplier>| {
-        let noise = plan.for_round(round, charged)?.privacy.noise_multiplier;
-        charged.extend(noise);
-        Ok::<_, ScheduleError>(())
-    };
-    for _ in 0..failures {
-        attempt(1, &mut charged)?;
-    }
-    for round in 1..=plan.rounds {
-        attempt(round, &mut charged)?;
-    }
-    let attempts: Vec<(NoiseMultiplier, u64)> = charged.iter().map(|noise| (*noise, 1)).collect();
-    Ok(Course {
-        failures,
-        epsilon: epsilon(&attempts, plan.privacy.delta),
-        noise: charged.split_off(failures),
-    })
-}
-
-/// Of so many Gaussian mechanisms of each z together, nothing sampled.
-pub(super) fn epsilon(mechanisms: &[(NoiseMultiplier, u64)], delta: Delta) -> f64 {
-    let whole = SamplingRate::new(1.0).expect("1 is a sampling rate");
-    let rounds: Vec<(SampledGaussian, u64)> = mechanisms
-        .iter()
-        .map(|&(noise_multiplier, times)| {
-            let mechanism = SampledGaussian {
-                noise_multiplier,
-                sampling_rate: whole,
-            };
-            (mechanism, times)
-        })
-        .collect();
-    gaussian::epsilon(&rounds, delta, Relation::AddRemove)
-}
-
-const MOST_FAILURES: usize = 2;
 /// The releases, and the first step of training.
 const MOST_SHOWN: usize = 4;
-const TIMES_A_YEAR: [u64; 3] = [1, 4, 12];
 
 #[cfg(test)]
 mod tests {
@@ -185,11 +118,11 @@ mod tests {
     #[test]
     fn failures_before_the_last_release_cost_noise_and_never_epsilon() {
         let budget = budget(RELEASES);
-        let plan = budget.courses[0].epsilon;
+        let plan = budget.spent.courses[0].epsilon;
         assert!((plan - 8.0).abs() < 1e-4, "{plan}");
-        assert_eq!(budget.courses.len(), 3);
+        assert_eq!(budget.spent.courses.len(), 3);
         let mut noise = vec![0.0; 2];
-        for (failures, course) in budget.courses.iter().enumerate() {
+        for (failures, course) in budget.spent.courses.iter().enumerate() {
             assert_eq!(course.failures, failures);
             assert!((course.epsilon - plan).abs() < 1e-9, "{}", course.epsilon);
             let after: Vec<f64> = course.noise.iter().map(|noise| noise.get()).collect();
@@ -200,21 +133,21 @@ mod tests {
             noise = after;
         }
         // Each failure takes .4 of what was left.
-        let first = |failures: usize| budget.courses[failures].noise[0].get();
+        let first = |failures: usize| budget.spent.courses[failures].noise[0].get();
         assert!((first(2) / first(0) - 1.0 / 0.6).abs() < 1e-6);
     }
 
     #[test]
     fn plans_of_a_year_add_up_as_gaussians_do() {
         let budget = budget(RELEASES);
-        let [(1, one), (4, four), (12, twelve)] = budget.per_year[..] else {
-            panic!("{:?}", budget.per_year);
+        let [(1, one), (4, four), (12, twelve)] = budget.spent.per_year[..] else {
+            panic!("{:?}", budget.spent.per_year);
         };
         // docs/operations.md: two make about 12.3, four 19.1.
         assert!(
-            (one - 8.0).abs() < 1e-4 && (budget.with_another - 12.3).abs() < 0.05,
+            (one - 8.0).abs() < 1e-4 && (budget.spent.with_another - 12.3).abs() < 0.05,
             "{}",
-            budget.with_another
+            budget.spent.with_another
         );
         assert!((four - 19.1).abs() < 0.05 && twelve > four, "{four} {twelve}");
     }
@@ -225,7 +158,7 @@ mod tests {
             .replace("0.4", "1.0")
             .replace("[[release]]\nkind = 'collaborative'\nshare = 0.6\n", "");
         let budget = budget(&one);
-        assert_eq!((budget.courses.len(), budget.kept), (1, 0));
+        assert_eq!((budget.spent.courses.len(), budget.kept), (1, 0));
         let said = budget.lines().join("\n");
         assert!(
             said.contains("nothing was released") && !said.contains("costs noise"),

@@ -6,13 +6,13 @@ use humantime_serde::re::humantime::format_duration;
 use serde_json::{Value, json};
 use souk_common::accountant::calibrate::{self, CalibrationTarget};
 use souk_common::accountant::gaussian::mu_of;
-use souk_common::accountant::{Composition, RELATION, Relation, SampledGaussian, UNIT};
+use souk_common::accountant::{RELATION, UNIT};
 use souk_common::ids::Digest;
 use souk_common::learned::Learner;
 use souk_common::model::layout::{Layout, TensorSpec, Vocabulary};
-use souk_common::params::{Delta, Epsilon, NoiseMultiplier, rounded_up};
+use souk_common::params::{Epsilon, NoiseMultiplier, rounded_up};
 use souk_common::plan::{MaskingPlan, Plan};
-use souk_common::privacy::SharedNoise;
+use souk_common::privacy::PlannedSpend;
 use souk_common::release::schedule::{ReleaseShare, ScheduleError};
 use souk_common::secagg::MaskingParams;
 use souk_common::secagg::terms::DROPOUT;
@@ -35,7 +35,7 @@ pub(super) struct CheckOptions {
 pub(super) struct Cost {
     plan: Plan,
     digest: Digest,
-    privacy: Option<Privacy>,
+    privacy: Option<PlannedSpend>,
     target: Option<Wanted>,
     size: Option<Size>,
     outlook: Outlook,
@@ -45,26 +45,6 @@ pub(super) struct Cost {
 struct Wanted {
     epsilon: Epsilon,
     noise_multiplier: NoiseMultiplier,
-}
-
-/// For each shop that takes part in all rounds: every shop adds the same noise and draws at the same rate.
-struct Privacy {
-    delta: Delta,
-    /// z of update and quality counts together.
-    noise_multiplier: NoiseMultiplier,
-    epsilon: Option<Epsilon>,
-    /// With every user in each round: what holds if sampling is not secret.
-    without_sampling: Option<Epsilon>,
-    /// With distributed noise, against others than the coordinator with t shops.
-    others: Option<Others>,
-}
-
-/// Figures of distributed noise.
-struct Others {
-    /// Against who reads the published models and nothing else.
-    readers: Option<Epsilon>,
-    /// If every other shop is invented: this shop's own share.
-    alone: Option<Epsilon>,
 }
 
 /// What depends on the catalogue.
@@ -132,7 +112,7 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
     };
     Ok(Cost {
         digest: plan.digest(),
-        privacy: privacy(&plan),
+        privacy: PlannedSpend::of(&plan),
         target: wishes
             .target_epsilon
             .map(|epsilon| wanted(&plan, epsilon))
@@ -140,34 +120,6 @@ pub(super) fn check(file: &Path, home: &FederationFolder, wishes: &CheckOptions)
         size,
         outlook,
         plan,
-    })
-}
-
-fn privacy(plan: &Plan) -> Option<Privacy> {
-    let noise_multiplier = plan.charged_noise_multiplier()?;
-    let composition = |factor: f64| {
-        // Out of range only for noise that no plan can have.
-        let noise_multiplier = NoiseMultiplier::new(noise_multiplier.get() * factor).ok()?;
-        let mechanism = SampledGaussian {
-            noise_multiplier,
-            sampling_rate: plan.privacy.sampling_rate,
-        };
-        // z of a plan of releases is that of all of them together.
-        let rounds = if plan.is_of_releases() { 1 } else { plan.rounds };
-        Some(Composition::of(mechanism, rounds))
-    };
-    let delta = plan.privacy.delta;
-    let epsilon = |factor| composition(factor).and_then(|composition| composition.epsilon(delta));
-    Some(Privacy {
-        delta,
-        noise_multiplier,
-        epsilon: epsilon(1.0),
-        without_sampling: composition(1.0)
-            .and_then(|composition| composition.epsilon_without_sampling(Relation::AddRemove, delta)),
-        others: SharedNoise::of(plan).map(|shared| Others {
-            readers: epsilon(shared.for_readers()),
-            alone: epsilon(shared.alone()),
-        }),
     })
 }
 

@@ -2,11 +2,11 @@
 //! be worse than bestsellers.
 
 use serde_json::{Value, json};
+use souk_common::accountant::gaussian;
 use souk_common::params::NoiseMultiplier;
 use souk_common::plan::{Plan, ShopTerms};
 use souk_common::release::schedule::Schedule;
 
-use super::budget::epsilon;
 use super::measured::{MEASURED, Measured, Row, reach};
 
 /// What noise leaves of the counts of a plan of releases.
@@ -190,7 +190,7 @@ impl Expected {
 /// Epsilon of `times` as much mu as a plan of releases has.
 fn epsilon_of(plan: &Plan, times: f64) -> Option<f64> {
     let noise = NoiseMultiplier::new(plan.privacy.noise_multiplier?.get() / times).ok()?;
-    Some(epsilon(&[(noise, 1)], plan.privacy.delta))
+    Some(gaussian::unsampled(&[(noise, 1)], plan.privacy.delta))
 }
 
 /// Why the popularity that a plan releases would be worse than the bestsellers of every one of its shops, and what it would take;

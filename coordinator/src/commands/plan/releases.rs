@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use humantime_serde::re::humantime::format_duration;
-use souk_common::accountant::gaussian::mu_of;
+use souk_common::accountant::gaussian::{self, mu_of};
 use souk_common::learned::Learner;
 use souk_common::params::{Delta, Epsilon, NoiseMultiplier, Weight, rounded_up};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
@@ -12,7 +12,7 @@ use souk_common::task::Task;
 use souk_common::terminal::tell;
 use souk_common::training::phases::TrainingKind;
 
-use super::{budget, gain, phases, stars};
+use super::{gain, phases, stars};
 use crate::error::{Failure, failed, refused, usage};
 use crate::folder::{FederationFolder, HomeError};
 
@@ -75,7 +75,7 @@ impl Wishes {
         let mu = mu_of(self.epsilon, self.delta) / f64::from(self.times).sqrt();
         let noise = NoiseMultiplier::new(mu.recip()).map_err(usage)?;
         // A little below, so that the rounding of the way back costs nothing that was not asked for.
-        Epsilon::new(budget::epsilon(&[(noise, 1)], self.delta) * (1.0 - 1e-9)).map_err(usage)
+        Epsilon::new(gaussian::unsampled(&[(noise, 1)], self.delta) * (1.0 - 1e-9)).map_err(usage)
     }
 }
 
@@ -153,7 +153,7 @@ fn written(plan: &Plan, wishes: &Wishes) -> String {
         Some(Per::Year) => {
             let own = privacy
                 .noise_multiplier
-                .map_or(0.0, |noise| budget::epsilon(&[(noise, 1)], privacy.delta));
+                .map_or(0.0, |noise| gaussian::unsampled(&[(noise, 1)], privacy.delta));
             format!(
                 "epsilon {} at this delta. For {} such plans a year,\n# each under its own name or seed: together epsilon {epsilon}",
                 rounded_up(own, 3),

@@ -26,17 +26,22 @@ pub(super) struct Scored(pub(super) Vec<Vec<f32>>);
 impl Scored {
     /// The user's hit rate@10 in expectation over the drawn items; ties count against it.
     pub(super) fn expected(&self, split: &Split, user: usize) -> Option<f64> {
-        let held = split.held_out[user]?;
-        let scores = &self.0[user];
-        let mut known = split.train.histories[user].items.clone();
-        known.extend([held.validation, held.test]);
-        known.sort_unstable();
-        let others = (0..scores.len()).filter(|item| known.binary_search(&(*item as u32)).is_err());
-        let above = others
-            .filter(|item| scores[*item] >= scores[held.test as usize])
-            .count();
-        Some(expected_hit(scores.len() - known.len(), above, NEGATIVES, K))
+        expected(split, user, &self.0[user])
     }
+}
+
+/// The hit rate@10 of `user`, whose scores of all items these are, in expectation over the drawn items; ties count against it. None of
+/// a user who is not evaluated.
+pub(crate) fn expected(split: &Split, user: usize, scores: &[f32]) -> Option<f64> {
+    let held = split.held_out[user]?;
+    let mut known = split.train.histories[user].items.clone();
+    known.extend([held.validation, held.test]);
+    known.sort_unstable();
+    let others = (0..scores.len()).filter(|item| known.binary_search(&(*item as u32)).is_err());
+    let above = others
+        .filter(|item| scores[*item] >= scores[held.test as usize])
+        .count();
+    Some(expected_hit(scores.len() - known.len(), above, NEGATIVES, K))
 }
 
 impl Scorer for Scored {
