@@ -25,8 +25,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub mod adversary;
-#[allow(dead_code)]
-pub(crate) mod audit;
+pub mod audit;
 pub mod bench;
 pub mod chaos;
 mod check;

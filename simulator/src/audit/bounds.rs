@@ -163,14 +163,7 @@ fn in_one_run(
             .collect();
         let range = canary * block..(canary + 1) * block;
         let update = over_long(range.clone(), values, round.grid.clip_norm);
-        let vector = mechanism.vector(
-            round,
-            shop,
-            &Canary::Update {
-                kind: "direction",
-                update,
-            },
-        )?;
+        let vector = mechanism.vector(round, shop, &Canary::Update(update))?;
         let present = draws.random_bool(0.5);
         if present {
             add(&mut sum, &reduced(&vector, &round.grid))?;
@@ -218,14 +211,7 @@ fn cosines(
             .map(|_| draws.sample::<f32, _>(StandardNormal))
             .collect();
         let update = over_long(0..coordinates, values, round.grid.clip_norm);
-        let vector = mechanism.vector(
-            round,
-            shop,
-            &Canary::Update {
-                kind: "direction",
-                update,
-            },
-        )?;
+        let vector = mechanism.vector(round, shop, &Canary::Update(update))?;
         add(&mut sum, &reduced(&vector, &round.grid))?;
         vectors.push(vector);
     }

@@ -63,25 +63,19 @@ pub(crate) fn canary(
     let items = plan.catalogue().len();
     Ok(match kind {
         CanaryKind::Direction => direction(plan, round),
-        CanaryKind::Items => Canary::buyer(kind.name(), "canary", rarest(dataset, items, 10)),
-        CanaryKind::Longest => Canary::buyer(kind.name(), "canary", (0..items as u32).collect()),
+        CanaryKind::Items => Canary::buyer("canary", rarest(dataset, items, 10)),
+        CanaryKind::Longest => Canary::buyer("canary", (0..items as u32).collect()),
         CanaryKind::Customer => {
             let customer = worst_customer(dataset, items).context("the shop has no customer")?;
-            Canary::Records {
-                kind: kind.name(),
-                dataset: dataset.subset(&[customer]),
-            }
+            Canary::Records(dataset.subset(&[customer]))
         }
-        CanaryKind::Crafted => Canary::Records {
-            kind: kind.name(),
-            dataset: crafted(plan, dataset)?,
-        },
+        CanaryKind::Crafted => Canary::Records(crafted(plan, dataset)?),
     })
 }
 
 /// The records that the shop has while the canary is absent: a real customer is taken out.
 pub(crate) fn without(dataset: &Dataset, canary: &Canary) -> Dataset {
-    let Canary::Records { dataset: canary, .. } = canary else {
+    let Canary::Records(canary) = canary else {
         return dataset.clone();
     };
     let others: Vec<usize> = (0..dataset.len())
@@ -100,16 +94,13 @@ fn direction(plan: &AuditedPlan, round: &AuditedRound) -> Canary {
     let values: Vec<f64> = (0..coordinates).map(|_| draws.sample(StandardNormal)).collect();
     let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
     let wanted = 2.0 * round.grid.clip_norm;
-    Canary::Update {
-        kind: CanaryKind::Direction.name(),
-        update: UserUpdate::Sparse {
-            ranges: std::iter::once(0..coordinates).collect(),
-            values: values
-                .iter()
-                .map(|value| (value / length * wanted) as f32)
-                .collect(),
-        },
-    }
+    Canary::Update(UserUpdate::Sparse {
+        ranges: std::iter::once(0..coordinates).collect(),
+        values: values
+            .iter()
+            .map(|value| (value / length * wanted) as f32)
+            .collect(),
+    })
 }
 
 /// How many customers have each item.

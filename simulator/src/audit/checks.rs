@@ -72,10 +72,7 @@ fn sensitivity(
         customers.push(canary(mechanism.plan, round, shop, kind)?);
     }
     for user in some_customers(mechanism, dataset, effort.customers) {
-        customers.push(Canary::Records {
-            kind: "customer",
-            dataset: dataset.subset(&[user]),
-        });
+        customers.push(Canary::Records(dataset.subset(&[user])));
     }
     let mut longest = 0;
     for customer in &customers {
@@ -102,7 +99,7 @@ fn nobody_elses_part(
     effort: CheckEffort,
 ) -> anyhow::Result<Finding> {
     let name = format!("nobody else's part: {}", round.name);
-    let mut sum = |dataset: &Dataset| {
+    let sum = |dataset: &Dataset| {
         // The same coins: who else is a customer must not change anybody's luck.
         let source = &mut mechanism.plan.stream("one customer fewer");
         mechanism.shop_sum(round, shop, dataset, &mut TrainingCache::default(), source)

@@ -1,19 +1,21 @@
 //! The command line of `souk-sim audit`, and the order of an audit.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use souk_common::clock::{Clock, Stopwatch, SystemClock};
-use souk_common::date::rfc3339;
+use souk_common::clock::{Clock, Stopwatch, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::terminal::{say, tell};
 
+use super::attacks::{self, attributes};
 use super::bounds::{TrialScores, of_one_run, of_trials, stated};
 use super::canaries::CanaryKind;
 use super::checks::{CheckEffort, of_round};
+use super::federation;
 use super::findings::{EpsilonBound, Finding};
 use super::mechanism::{AuditedPlan, AuditedRound};
 use super::mutation_audit::{self, smallest_shop};
@@ -24,7 +26,6 @@ use super::report::{self, write};
 use super::shards::{self, FORMAT, Shard, ShardHeader};
 use super::subject::{Effort, Subject};
 use super::trials::{Target, Trials};
-use super::{attacks, federation};
 use crate::check::Check;
 use crate::data::known::{Cut, Known};
 use crate::data::plans::Template;
@@ -94,6 +95,8 @@ pub struct AuditArgs {
 enum AuditCommand {
     /// Check that a report is as it was signed.
     Verify(VerifyReportArgs),
+    /// Print the JSON Schema of OUT.json.
+    Schema,
 }
 
 /// Runs the command; false when the report is red, or is not as it was signed.
@@ -101,8 +104,13 @@ enum AuditCommand {
 /// # Errors
 /// When the plan, the data or the files of parts can't be used.
 pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
-    if let Some(AuditCommand::Verify(args)) = &args.command {
-        return report::verify::run(args);
+    match &args.command {
+        Some(AuditCommand::Verify(args)) => return report::verify::run(args),
+        Some(AuditCommand::Schema) => {
+            say(&serde_json::to_string_pretty(&report::schema::schema())?)?;
+            return Ok(true);
+        }
+        None => {}
     }
     let started = SystemClock.now();
     let (path, cut) = args
@@ -155,8 +163,15 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let scores = scores(args, &out, &header, &trials)?;
-    let mut findings = findings(&subject, &plan, &rounds, shop, args)?;
-    findings.bounds = bounds(&mechanism, &rounds, shop, (&header.targets, &scores), args, &subject)?;
+    let mut findings = findings(&subject, (&plan, &rounds, shop), args, &cut.data)?;
+    findings.bounds = bounds(
+        &mechanism,
+        &rounds,
+        shop,
+        (&header.targets, &scores),
+        args,
+        &subject,
+    )?;
     let report = Report::new(&subject, findings, provenance(args, &header, started)?)?;
     let key = write::key(&args.key.clone().unwrap_or_else(|| with_ending(&out, ".key")))?;
     let files = write::write(&report, &key, &out)?;
@@ -194,7 +209,9 @@ impl Outcome<'_> {
             "of", "canary", "procedure", "at least", "at most", "trials"
         );
         for bound in self.bounds {
-            let most = bound.upper.map_or("no bound".to_owned(), |upper| format!("{upper:.3}"));
+            let most = bound
+                .upper
+                .map_or("no bound".to_owned(), |upper| format!("{upper:.3}"));
             let kind = match bound.confidence {
                 Some(_) => "",
                 None => " (an estimate)",
@@ -297,15 +314,11 @@ fn run_trials(path: &Path, header: &ShardHeader, trials: &Trials<'_>) -> anyhow:
 /// Everything but the bounds.
 fn findings(
     subject: &Subject,
-    plan: &AuditedPlan,
-    rounds: &[AuditedRound],
-    shop: usize,
+    (plan, rounds, shop): (&AuditedPlan, &[AuditedRound], usize),
     args: &AuditArgs,
+    data: &Path,
 ) -> anyhow::Result<AuditFindings> {
-    let mechanism = Mechanism {
-        plan,
-        mutation: None,
-    };
+    let mechanism = Mechanism { plan, mutation: None };
     let looked_at = looked_at(rounds);
     let share = args.significance / (2 * looked_at.len().max(1)) as f64;
     let effort = CheckEffort {
@@ -328,12 +341,15 @@ fn findings(
                 .to_owned(),
         ),
     }
-    found
-        .mechanism
-        .push(federation::ledger(None, subject.effort.pick(20, 100), subject.seed)?);
+    found.mechanism.push(federation::ledger(
+        None,
+        subject.effort.pick(20, 100),
+        subject.seed,
+    )?);
     found.mechanism.push(federation::masks(None, subject.seed));
     tell("attacks");
-    found.attacks = attacks::run(subject, |what| tell(&format!("  {what}")))?;
+    let attributes = attributes::read(data, &subject.known)?;
+    found.attacks = attacks::run_with(subject, &attributes, |what| tell(&format!("  {what}")))?;
     match args.mutations {
         true => {
             tell("faults put in on purpose");
@@ -346,9 +362,17 @@ fn findings(
             .push("whether the checks find faults that are put in on purpose: --mutations does".to_owned()),
     }
     tell("what privacy costs");
-    let genders = attacks::attributes::genders(subject);
+    let gender = attributes.iter().find(|attribute| attribute.name == "gender");
+    let genders: Vec<String> = gender.map_or(Vec::new(), |gender| {
+        let word = |is_female: &Option<bool>| match is_female {
+            Some(true) => "F",
+            Some(false) => "M",
+            None => "",
+        };
+        gender.of.iter().map(|of| word(of).to_owned()).collect()
+    });
     let measured = report::utility::measure(subject, &genders)?;
-    found.utility = measured.findings;
+    found.utility = measured.rows;
     found.not_tested.extend(measured.not_tested);
     let left_out = rounds.len() - looked_at.len();
     if left_out > 0 {
@@ -365,7 +389,10 @@ fn looked_at(rounds: &[AuditedRound]) -> Vec<&AuditedRound> {
     rounds
         .iter()
         .filter(|round| {
-            let number = round.name.rsplit_once(' ').and_then(|(_, number)| number.parse::<u64>().ok());
+            let number = round
+                .name
+                .rsplit_once(' ')
+                .and_then(|(_, number)| number.parse::<u64>().ok());
             number.is_none_or(|step| step == 1)
         })
         .collect()
@@ -383,16 +410,18 @@ fn bounds(
     let mut evidence = of_trials(targets, scores, delta);
     for round in looked_at(rounds) {
         tell(&format!("one run of {}", round.name));
-        evidence.extend(of_one_run(mechanism, round, shop, subject.effort.pick(500, 5_000), delta)?);
+        evidence.extend(of_one_run(
+            mechanism,
+            round,
+            shop,
+            subject.effort.pick(500, 5_000),
+            delta,
+        )?);
     }
     Ok(stated(&evidence, args.significance))
 }
 
-fn provenance(
-    args: &AuditArgs,
-    header: &ShardHeader,
-    started: souk_common::clock::Timestamp,
-) -> anyhow::Result<Provenance> {
+fn provenance(args: &AuditArgs, header: &ShardHeader, started: Timestamp) -> anyhow::Result<Provenance> {
     let typed: Vec<String> = std::env::args().skip(1).collect();
     Ok(Provenance {
         command: format!("souk-sim {}", typed.join(" ")),
@@ -402,11 +431,16 @@ fn provenance(
         data: header.data.to_string(),
         plan: header.plan.to_string(),
         record: None,
-        started: rfc3339(started),
-        finished: rfc3339(SystemClock.now()),
+        started: utc(started),
+        finished: utc(SystemClock.now()),
         trials: 2 * header.trials,
         machine: write::machine(),
     })
+}
+
+fn utc(at: Timestamp) -> String {
+    let since = Duration::from_millis(u64::try_from(at.0).unwrap_or_default());
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 /// All that decides on the exit code.
@@ -437,7 +471,8 @@ fn checks(findings: &AuditFindings) -> Vec<Check> {
                     row.low,
                     row.high,
                     row.chance,
-                    row.allowed.map_or("-".to_owned(), |allowed| format!("{allowed:.4}"))
+                    row.allowed
+                        .map_or("-".to_owned(), |allowed| format!("{allowed:.4}"))
                 ),
             })
         }));

@@ -274,12 +274,12 @@ impl AuditedPlan {
         certain.plan.privacy.sampling_rate = SamplingRate::new(1.0)?;
         let grid = round.bare_grid();
         let values = match customer {
-            Canary::Records { dataset, .. } => {
+            Canary::Records(dataset) => {
                 let source = &mut self.stream("a canary alone");
                 self.bare(&certain, shop, dataset, &mut TrainingCache::default(), source)?
                     .0
             }
-            Canary::Update { update, .. } => {
+            Canary::Update(update) => {
                 let noise = NoiseVector::draw(&grid, round.coordinates, &mut self.stream("none"));
                 let mut sum = UserSum::new(&grid, self.shops[shop].terms.weight, noise)
                     .with_counts(round.plan.counts(&grid));
@@ -300,53 +300,21 @@ impl AuditedPlan {
 #[derive(Clone)]
 pub(crate) enum Canary {
     /// A customer with these records: a data set of one.
-    Records {
-        /// `items`, `longest`, `customer`, `crafted`.
-        kind: &'static str,
-        /// The customer.
-        dataset: Dataset,
-    },
-    /// A customer of whom nothing is known but the vector.
-    Update {
-        /// `direction`.
-        kind: &'static str,
-        /// Before the clip.
-        update: UserUpdate,
-    },
+    Records(Dataset),
+    /// A customer of whom nothing is known but the vector, before the clip.
+    Update(UserUpdate),
 }
 
 impl Canary {
-    /// What it is called in a report.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Records { kind, .. } | Self::Update { kind, .. } => kind,
-        }
-    }
-
     /// A customer who bought these items in this order, one a day.
-    pub(crate) fn buyer(kind: &'static str, id: &str, items: Vec<u32>) -> Self {
+    pub(crate) fn buyer(id: &str, items: Vec<u32>) -> Self {
         let times = (0..items.len() as i64).map(|day| day * 86_400).collect();
-        Self::Records {
-            kind,
-            dataset: Dataset {
-                users: vec![id.to_owned()],
-                histories: vec![History { items, times }],
-                labelled: Vec::new(),
-            },
-        }
+        Self::Records(Dataset {
+            users: vec![id.to_owned()],
+            histories: vec![History { items, times }],
+            labelled: Vec::new(),
+        })
     }
-}
-
-/// A data set with more customers.
-pub(crate) fn with(dataset: &Dataset, more: &Dataset) -> Dataset {
-    let mut all = dataset.clone();
-    all.users.extend(more.users.iter().cloned());
-    all.histories.extend(more.histories.iter().cloned());
-    if !dataset.labelled.is_empty() {
-        all.labelled.extend(more.labelled.iter().cloned());
-        all.labelled.resize_with(all.users.len(), Default::default);
-    }
-    all
 }
 
 /// Lets a sum out: against a charge of nothing, as a simulation may.

@@ -31,7 +31,10 @@ impl std::str::FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no part; say 3/8 for the third of eight, the first being 1/8");
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
-        let (number, of) = (number.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
+        let (number, of) = (
+            number.parse().map_err(|_| wrong())?,
+            of.parse().map_err(|_| wrong())?,
+        );
         match (1..=of).contains(&number) && of <= MOST_SHARDS {
             true => Ok(Self { number, of }),
             false => Err(wrong()),
@@ -135,7 +138,9 @@ pub(crate) fn run(
 /// # Errors
 /// When they are of different audits, two have the same chunk, or one is missing or unfinished.
 pub(crate) fn merge(paths: &[PathBuf]) -> anyhow::Result<(ShardHeader, TrialScores)> {
-    let first = paths.first().context(WrongUsage("--merge names no file".to_owned()))?;
+    let first = paths
+        .first()
+        .context(WrongUsage("--merge names no file".to_owned()))?;
     let mut header: Option<ShardHeader> = None;
     let (mut seen, mut chunks_of) = (BTreeSet::new(), Vec::new());
     for path in paths {
@@ -155,7 +160,12 @@ pub(crate) fn merge(paths: &[PathBuf]) -> anyhow::Result<(ShardHeader, TrialScor
         }
         ensure!(
             seen.insert(kept.shard.number),
-            WrongUsage(format!("part {}/{} is there twice, the second time in {}", kept.shard.number, kept.shard.of, path.display()))
+            WrongUsage(format!(
+                "part {}/{} is there twice, the second time in {}",
+                kept.shard.number,
+                kept.shard.of,
+                path.display()
+            ))
         );
         header.get_or_insert(kept);
         chunks_of.extend(chunks);
@@ -167,7 +177,10 @@ pub(crate) fn merge(paths: &[PathBuf]) -> anyhow::Result<(ShardHeader, TrialScor
         .collect();
     ensure!(
         missing.is_empty(),
-        WrongUsage(format!("parts are missing: {}; name their files, too", missing.join(", ")))
+        WrongUsage(format!(
+            "parts are missing: {}; name their files, too",
+            missing.join(", ")
+        ))
     );
     let mut scores = TrialScores::default();
     chunks_of.sort_by_key(|chunk| (chunk.present, chunk.first));
@@ -198,7 +211,11 @@ pub(crate) fn merge(paths: &[PathBuf]) -> anyhow::Result<(ShardHeader, TrialScor
     Ok((header, scores))
 }
 
-fn must_be_of(path: &Path, kept: &ShardHeader, wanted: &ShardHeader) -> anyhow::Result<()> {
+/// Refuses the trials of another audit.
+///
+/// # Errors
+/// With what differs.
+pub(crate) fn must_be_of(path: &Path, kept: &ShardHeader, wanted: &ShardHeader) -> anyhow::Result<()> {
     let differs = [
         ("plan", kept.plan != wanted.plan),
         ("data set", kept.data != wanted.data),
@@ -220,9 +237,15 @@ fn read(path: &Path) -> anyhow::Result<(ShardHeader, Vec<Chunk>, u64)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
     let mut lines = text.split_inclusive('\n');
     let none = || Unusable(format!("{} is no file of an audit's trials", path.display()));
-    let first = lines.next().filter(|line| line.ends_with('\n')).with_context(none)?;
+    let first = lines
+        .next()
+        .filter(|line| line.ends_with('\n'))
+        .with_context(none)?;
     let format: serde_json::Value = serde_json::from_str(first).with_context(none)?;
-    match format.get("souk_audit_trials").and_then(serde_json::Value::as_u64) {
+    match format
+        .get("souk_audit_trials")
+        .and_then(serde_json::Value::as_u64)
+    {
         Some(format) if format == u64::from(FORMAT) => {}
         Some(format) => bail!(Unusable(format!(
             "{} was written by a newer Souk (format {format}; this one knows {FORMAT}): use that version's souk-sim",
@@ -240,7 +263,10 @@ fn read(path: &Path) -> anyhow::Result<(ShardHeader, Vec<Chunk>, u64)> {
             .ok()
             .filter(|chunk: &Chunk| chunk.is_of(&header))
             .with_context(|| {
-                Unusable(format!("{}: line {number} is damaged; remove the file and run the part again", path.display()))
+                Unusable(format!(
+                    "{}: line {number} is damaged; remove the file and run the part again",
+                    path.display()
+                ))
             })?;
         whole += line.len();
         chunks.push(chunk);
@@ -254,7 +280,8 @@ impl Chunk {
         let fits = chunks.any(|(present, first, last)| {
             (present, first) == (self.present, self.first) && self.scores.len() as u64 == last - first
         });
-        let is_row = |row: &Vec<f64>| row.len() == header.targets.len() && row.iter().all(|score| score.is_finite());
+        let is_row =
+            |row: &Vec<f64>| row.len() == header.targets.len() && row.iter().all(|score| score.is_finite());
         fits && self.scores.iter().all(is_row)
     }
 }

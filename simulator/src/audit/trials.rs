@@ -14,7 +14,7 @@ use souk_common::update::UpdateValues;
 use souk_coordinator::aggregate::Accumulator;
 
 use super::canaries::{CanaryKind, canary, without};
-use super::mechanism::{AuditedRound, add, reduced, signed};
+use super::mechanism::{AuditedRound, add, reduced};
 use super::mutations::{Mechanism, summed};
 
 /// A canary in some rounds of a plan.
@@ -285,13 +285,4 @@ pub(crate) fn residual(
         add(&mut sum, &mechanism.noise(round, attempt, share))?;
     }
     Ok(less(&sum.values(), base, None).collect())
-}
-
-/// The integers of a vector as numbers, for people who want to see them.
-pub(crate) fn length_of(values: &UpdateValues) -> f64 {
-    signed(values)
-        .iter()
-        .map(|value| (*value as f64).powi(2))
-        .sum::<f64>()
-        .sqrt()
 }

@@ -17,7 +17,7 @@ use souk_common::terminal::tell;
 
 use crate::data::split;
 use crate::error::{Unusable, WrongUsage};
-use crate::{adversary, bench, chaos, demo, evaluate, fuzz};
+use crate::{adversary, audit, bench, chaos, demo, evaluate, fuzz};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]
@@ -42,6 +42,7 @@ enum Command {
     Epsilon(epsilon::EpsilonArgs),
     Calibrate(epsilon::CalibrateArgs),
     Verify(verify::VerifyArgs),
+    Audit(audit::command::AuditArgs),
     Bench(bench::BenchArgs),
     Storm(storm::StormArgs),
     Adversary(adversary::AdversaryArgs),
@@ -75,6 +76,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Audit(args) => audit::command::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Storm(args) => storm::run(&args),
         Command::Adversary(args) => adversary::run(&args),
