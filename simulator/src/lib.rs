@@ -11,6 +11,7 @@
 //! | [`demo`] | `demo`: a coordinator and five shops as real processes |
 //! | [`chaos`] | `chaos`: the same processes, killed again and again |
 //! | [`commands::verify`] | `verify`: a federation's records, checked offline |
+//! | [`audit`] | `audit`: a plan attacked and measured, a signed report |
 //! | [`adversary`] | `adversary`: what a lying coordinator can compute of honest updates |
 //! | [`commands::storm`] | `storm`: federations in which everything goes wrong |
 //! | [`commands::soak`] | `soak`: a day of a coordinator with many shops on bad lines |

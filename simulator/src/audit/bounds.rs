@@ -35,6 +35,41 @@ pub(crate) struct Evidence {
     is_bound: bool,
 }
 
+impl Evidence {
+    /// Of canaries in one run, guessed to be present from `threshold` on: against the trade-off curve, and by the plain bound.
+    pub(crate) fn of_one_run(
+        (of, canary): (&str, &str),
+        scores: Scores,
+        threshold: f64,
+        upper: Option<f64>,
+        delta: Delta,
+    ) -> Vec<Self> {
+        let threshold = Threshold::At(threshold);
+        let trials = (scores.present.len() + scores.absent.len()) as u64;
+        let with = |procedure, at: Box<dyn Fn(f64) -> f64>| Self {
+            of: of.to_owned(),
+            canary: canary.to_owned(),
+            upper,
+            procedure,
+            trials,
+            delta: delta.get(),
+            at,
+            is_bound: true,
+        };
+        let plain = scores.clone();
+        vec![
+            with(
+                "one_run_f_dp",
+                Box::new(move |level| f_dp::epsilon(&scores, threshold, level, delta)),
+            ),
+            with(
+                "one_run",
+                Box::new(move |level| one_run::epsilon(&plain, threshold, level, delta.get())),
+            ),
+        ]
+    }
+}
+
 /// Of every target by the GDP audit and, of customers over all rounds, by error rates alone. The first tenth of the trials
 /// chooses the threshold; the others count.
 pub(crate) fn of_trials(targets: &[Target], scores: &TrialScores, delta: Delta) -> Vec<Evidence> {
@@ -42,9 +77,16 @@ pub(crate) fn of_trials(targets: &[Target], scores: &TrialScores, delta: Delta) 
     for (at, target) in targets.iter().enumerate() {
         let column = |rows: &[Vec<f64>]| -> Vec<f64> { rows.iter().map(|row| row[at]).collect() };
         let (present, absent) = (column(&scores.present), column(&scores.absent));
-        let pilot = (present.len() / 10).max(1).min(present.len());
+        let pilot = present.len() / 10;
         let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
-        let threshold = Threshold::At(0.5 * (mean(&present[..pilot]) + mean(&absent[..pilot])));
+        // Of a handful, none is spared to choose by.
+        let (pilot, threshold) = match present.len() < FEW {
+            true => (0, Threshold::Best),
+            false => {
+                let middle = 0.5 * (mean(&present[..pilot]) + mean(&absent[..pilot]));
+                (pilot, Threshold::At(middle))
+            }
+        };
         let scores = Scores {
             present: present[pilot..].to_vec(),
             absent: absent[pilot..].to_vec(),
@@ -97,22 +139,10 @@ pub(crate) fn of_one_run(
         .map_or(0, |_| CountsGrid::COORDINATES);
     let coordinates = round.coordinates - counts;
     let scores = in_one_run(mechanism, round, shop, coordinates, most_canaries)?;
-    let canaries = (scores.present.len() + scores.absent.len()) as u64;
-    // Fixed before the scores are seen: about where the reference's audits guess one in forty.
     let upper = round.charged().map(|z| epsilon_of(z.get().recip(), delta));
     let mu = round.charged().map_or(1e6, |z| z.get().recip());
-    let threshold = Threshold::At(2.0 + 0.5 * mu);
-    let with = |procedure, trials, is_bound, at: Box<dyn Fn(f64) -> f64>| Evidence {
-        of: round.name.clone(),
-        canary: "direction".to_owned(),
-        upper,
-        procedure,
-        trials,
-        delta: delta.get(),
-        at,
-        is_bound,
-    };
-    let plain = scores.clone();
+    // Fixed before the scores are seen: about where the reference's audits guess one in forty.
+    let threshold = 2.0 + 0.5 * mu;
     let cosines = cosines(
         mechanism,
         round,
@@ -120,25 +150,19 @@ pub(crate) fn of_one_run(
         coordinates,
         ONE_SHOT.min(coordinates / 16).max(2),
     )?;
-    let (many, estimate) = (
-        cosines.len() as u64,
-        one_shot::epsilon(&cosines, coordinates, delta.get()),
-    );
-    Ok(vec![
-        with(
-            "one_run_f_dp",
-            canaries,
-            true,
-            Box::new(move |level| f_dp::epsilon(&scores, threshold, level, delta)),
-        ),
-        with(
-            "one_run",
-            canaries,
-            true,
-            Box::new(move |level| one_run::epsilon(&plain, threshold, level, delta.get())),
-        ),
-        with("one_shot", many, false, Box::new(move |_| estimate)),
-    ])
+    let estimate = one_shot::epsilon(&cosines, coordinates, delta.get());
+    let mut evidence = Evidence::of_one_run((&round.name, "direction"), scores, threshold, upper, delta);
+    evidence.push(Evidence {
+        of: round.name.clone(),
+        canary: "direction".to_owned(),
+        upper,
+        procedure: "one_shot",
+        trials: cosines.len() as u64,
+        delta: delta.get(),
+        at: Box::new(move |_| estimate),
+        is_bound: false,
+    });
+    Ok(evidence)
 }
 
 /// Scores of canaries that each have coordinates of their own, so that none is in another's way; each is there by a coin.
@@ -270,6 +294,8 @@ pub(crate) fn stated(evidence: &[Evidence], significance: f64) -> Vec<EpsilonBou
         .collect()
 }
 
+/// Fewer trials choose their threshold among all.
+const FEW: usize = 200;
 /// Attempts beyond all trials'.
 const ONE_RUN: u64 = u64::MAX - 1;
 /// Directions of the one-shot estimate.

@@ -10,7 +10,7 @@ use souk_common::clock::Timestamp;
 use souk_common::dataset::Dataset;
 use souk_common::model::update::UserUpdate;
 
-use super::mechanism::{AuditedPlan, AuditedRound, Canary};
+use super::mechanism::{AuditedPlan, AuditedRound, Canary, buyer};
 
 /// Which canary.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,8 +63,8 @@ pub(crate) fn canary(
     let items = plan.catalogue().len();
     Ok(match kind {
         CanaryKind::Direction => direction(plan, round),
-        CanaryKind::Items => Canary::buyer("canary", rarest(dataset, items, 10)),
-        CanaryKind::Longest => Canary::buyer("canary", (0..items as u32).collect()),
+        CanaryKind::Items => Canary::Records(buyer("canary", rarest(dataset, items, 10))),
+        CanaryKind::Longest => Canary::Records(buyer("canary", (0..items as u32).collect())),
         CanaryKind::Customer => {
             let customer = worst_customer(dataset, items).context("the shop has no customer")?;
             Canary::Records(dataset.subset(&[customer]))

@@ -15,7 +15,6 @@ use super::attacks::{self, attributes};
 use super::bounds::{TrialScores, of_one_run, of_trials, stated};
 use super::canaries::CanaryKind;
 use super::checks::{CheckEffort, of_round};
-use super::federation;
 use super::findings::{EpsilonBound, Finding};
 use super::mechanism::{AuditedPlan, AuditedRound};
 use super::mutation_audit::{self, smallest_shop};
@@ -26,6 +25,7 @@ use super::report::{self, write};
 use super::shards::{self, FORMAT, Shard, ShardHeader};
 use super::subject::{Effort, Subject};
 use super::trials::{Target, Trials};
+use super::{federation, whole_run};
 use crate::check::Check;
 use crate::data::known::{Cut, Known};
 use crate::data::plans::Template;
@@ -418,6 +418,12 @@ fn bounds(
             delta,
         )?);
     }
+    tell("one run of the whole federation");
+    evidence.extend(whole_run::evidence(
+        subject,
+        mechanism.plan,
+        subject.effort.pick(100, 400),
+    )?);
     Ok(stated(&evidence, args.significance))
 }
 

@@ -305,16 +305,25 @@ pub(crate) enum Canary {
     Update(UserUpdate),
 }
 
-impl Canary {
-    /// A customer who bought these items in this order, one a day.
-    pub(crate) fn buyer(id: &str, items: Vec<u32>) -> Self {
-        let times = (0..items.len() as i64).map(|day| day * 86_400).collect();
-        Self::Records(Dataset {
-            users: vec![id.to_owned()],
-            histories: vec![History { items, times }],
-            labelled: Vec::new(),
-        })
+/// One customer who bought these items in this order, one a day.
+pub(crate) fn buyer(id: &str, items: Vec<u32>) -> Dataset {
+    let times = (0..items.len() as i64).map(|day| day * 86_400).collect();
+    Dataset {
+        users: vec![id.to_owned()],
+        histories: vec![History { items, times }],
+        labelled: Vec::new(),
     }
+}
+
+/// A data set with more customers.
+pub(crate) fn with(dataset: &Dataset, more: &Dataset) -> Dataset {
+    let mut all = dataset.clone();
+    all.users.extend(more.users.iter().cloned());
+    all.histories.extend(more.histories.iter().cloned());
+    if !dataset.labelled.is_empty() {
+        all.labelled.resize_with(all.users.len(), Default::default);
+    }
+    all
 }
 
 /// Lets a sum out: against a charge of nothing, as a simulation may.

@@ -3,11 +3,16 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`statistics`] | from scores to bounds on epsilon |
+//! | [`command`] | the command line, and the order of an audit |
 //! | [`subject`] | what is audited: a plan and a data set |
-//! | [`findings`] | what an audit finds: what the report is made of |
+//! | [`mechanism`] | the plan's rounds, by the shops' own code |
+//! | [`canaries`], [`trials`], [`shards`] | who is added or not; attempts with fresh noise; the same in parts, in files |
+//! | [`statistics`], [`bounds`] | from scores to lower bounds on epsilon, beside the accountant's upper ones |
+//! | [`checks`], [`federation`] | is the mechanism what the plan says; the same of a whole federation, ledgers and masks |
+//! | [`whole_run`] | a whole federation with made-up customers, asked who was there |
+//! | [`mutations`], [`mutation_audit`] | faults put in on purpose, which the checks must find |
 //! | [`attacks`] | one file an attack |
-//! | [`report`] | the findings as HTML and JSON, signed; and the check of a signed report |
+//! | [`findings`], [`report`] | what was found; as HTML and JSON, signed; and the check of a signed report |
 
 pub(crate) mod attacks;
 pub(crate) mod bounds;
@@ -23,4 +28,7 @@ pub(crate) mod report;
 pub(crate) mod shards;
 pub(crate) mod statistics;
 pub(crate) mod subject;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trials;
+pub(crate) mod whole_run;

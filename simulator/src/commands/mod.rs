@@ -66,7 +66,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     keep_to_the_owner();
     match args.command {
-        Command::Storm(_) => souk_common::telemetry::init_silent(),
+        Command::Storm(_) | Command::Audit(_) => souk_common::telemetry::init_silent(),
         _ => souk_common::telemetry::init(false, 0),
     }
     let done = match args.command {

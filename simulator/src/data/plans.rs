@@ -1,13 +1,15 @@
 //! Plans for the shops at hand: the examples in deploy/examples, or a file of the operator's.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 use souk_common::accountant::calibrate::{CalibrationTarget, noise_multiplier};
+use souk_common::accountant::gaussian::mu_of;
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
-use souk_common::params::{ClipNorm, Delta, Epsilon};
+use souk_common::params::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{Placement, Plan, ServerPlan, ShopTerms};
 use souk_common::task::Task;
 use souk_common::update::ModulusBits;
@@ -28,7 +30,17 @@ impl Template {
     /// When it can't be read, or is no plan.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let wrong = || WrongUsage("the plan can't be used".to_owned());
-        let plan: Plan = load_toml(path).with_context(wrong)?;
+        // The rounds of a plan of releases follow from them, and are not in its file.
+        let of_releases = fs::read_to_string(path).ok().filter(|text| {
+            text.parse::<toml::Table>()
+                .is_ok_and(|file| file.contains_key("release"))
+        });
+        let plan: Plan = match of_releases {
+            Some(text) => Plan::from_toml(&text)
+                .with_context(|| path.display().to_string())
+                .with_context(wrong)?,
+            None => load_toml(path).with_context(wrong)?,
+        };
         plan.validate()
             .with_context(|| path.display().to_string())
             .with_context(wrong)?;
@@ -115,6 +127,21 @@ impl Template {
         let target = CalibrationTarget::new(epsilon, delta);
         let noise = noise_multiplier(privacy.sampling_rate, self.plan.rounds, &target)?;
         (privacy.enabled, privacy.noise_multiplier, privacy.delta) = (true, Some(noise), delta);
+        Ok(self)
+    }
+
+    /// With the noise that keeps all rounds, or all releases and steps of training, within `epsilon` at `delta`.
+    ///
+    /// # Errors
+    /// When no noise does.
+    pub(crate) fn at_epsilon(mut self, epsilon: Epsilon, delta: Delta) -> anyhow::Result<Self> {
+        if !self.plan.is_of_releases() {
+            return self.with_epsilon(epsilon, delta);
+        }
+        // Nothing is sampled: the closed form of the Gaussian mechanism.
+        let privacy = &mut self.plan.privacy;
+        privacy.noise_multiplier = Some(NoiseMultiplier::new(1.0 / mu_of(epsilon, delta))?);
+        (privacy.enabled, privacy.delta) = (true, delta);
         Ok(self)
     }
 
@@ -231,8 +258,6 @@ const OF_TASKS: &[(&str, &str)] = examples![
 
 #[cfg(test)]
 mod tests {
-    use souk_common::accountant::gaussian::mu_of;
-
     use super::*;
 
     #[test]
