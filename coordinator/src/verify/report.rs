@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::ledgers::LedgerReport;
+
 /// What came of one kind of check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
@@ -17,6 +19,21 @@ pub struct Check {
     pub wrong: Vec<String>,
     /// How many could not be checked, since what it takes is not kept (any more).
     pub not_kept: u64,
+    #[serde(skip)]
+    unchecked: Vec<Unchecked>,
+}
+
+/// What could not be checked, or in part only.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unchecked {
+    /// Of which check.
+    pub check: &'static str,
+    /// How many places.
+    pub count: u64,
+    /// The first of them.
+    pub first: String,
+    /// Why, and what it would take.
+    pub why: String,
 }
 
 /// The whole report.
@@ -28,6 +45,10 @@ pub struct Report {
     pub log_length: u64,
     /// Each kind of check.
     pub checks: Vec<Check>,
+    /// What could not be checked, or in part only: nothing here is right or wrong.
+    pub unchecked: Vec<Unchecked>,
+    /// Each shop's ledger that was given, beside the record.
+    pub ledgers: Vec<LedgerReport>,
 }
 
 impl Report {
@@ -35,6 +56,7 @@ impl Report {
     pub(super) fn add(&mut self, mut check: Check) {
         check.conclude();
         self.ok &= check.ok;
+        self.unchecked.append(&mut check.unchecked);
         self.checks.push(check);
     }
 
@@ -54,6 +76,7 @@ impl Check {
             good: 0,
             wrong: Vec::new(),
             not_kept: 0,
+            unchecked: Vec::new(),
         }
     }
 
@@ -70,6 +93,25 @@ impl Check {
         match good {
             true => self.good += 1,
             false => self.wrong.push(wrong()),
+        }
+    }
+
+    /// What it takes to check this place is not there.
+    pub(super) fn not_kept(&mut self, place: impl Into<String>, why: &str) {
+        self.not_kept += 1;
+        self.leave(place, 1, why);
+    }
+
+    /// These many places, of which this is the first, are not checked, or in part.
+    pub(super) fn leave(&mut self, place: impl Into<String>, count: u64, why: &str) {
+        match self.unchecked.iter_mut().find(|left| left.why == why) {
+            Some(left) => left.count += count,
+            None => self.unchecked.push(Unchecked {
+                check: self.name,
+                count,
+                first: place.into(),
+                why: why.to_owned(),
+            }),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Records that were tampered with, entry by entry.
 
+use std::path::Path;
+
 use souk_common::crypto::sign::SigningKey;
 use souk_common::storage::blobs::{Blobs, FileBlobs};
 
@@ -28,6 +30,8 @@ fn tampered(dir: &Path, at: u64, change: impl Fn(&str) -> Option<String>) -> Opt
         ok: false,
         log_length: 0,
         checks: Vec::new(),
+        unchecked: Vec::new(),
+        ledgers: Vec::new(),
     }))
 }
 
