@@ -15,9 +15,7 @@ use souk_common::wire::messages::Spent;
 
 use super::backend::{List, Order, Table, Transaction};
 use super::names::{attempt_key, last_spent_key, receipt_key, spent_at};
-use super::{
-    Entry, LogRecord, NAMED, Named, Run, ShopRecord, StoreError, Traffic, get, json,
-};
+use super::{Entry, LogRecord, NAMED, Named, Run, ShopRecord, StoreError, Traffic, get, json};
 
 /// Changes of one transaction.
 pub struct Change<'a> {

@@ -13,8 +13,8 @@ use souk_common::wire::messages::Spent;
 use super::backend::{List, Order, Table};
 use super::names::{attempt_key, last_spent_key, receipt_key, spent_key};
 use super::{
-    BegunRun, Entry, LogRecord, NAMED, Named, RUNS, Run, ShopRecord, Store, StoreError, Traffic, all_from, get,
-    parse,
+    BegunRun, Entry, LogRecord, NAMED, Named, RUNS, Run, ShopRecord, Store, StoreError, Traffic, all_from,
+    get, parse,
 };
 
 impl Store {

@@ -20,7 +20,10 @@ impl Verifier<'_> {
             if at != next {
                 chain.push(format!("{} {next} stands under number {at}", list.name()));
             } else if !same {
-                chain.push(format!("{} {at} is not written as the program writes it", list.name()));
+                chain.push(format!(
+                    "{} {at} is not written as the program writes it",
+                    list.name()
+                ));
             }
         };
         let log = List::Log;

@@ -58,8 +58,11 @@ pub fn check_with(dir: &Path, key: &[u8; 32], evidence: &Evidence) -> Result<Rep
     report.unchecked.push(Unchecked {
         check: "the folder",
         count: 1,
-        first: "coordinator.toml, keys and certificates, and whether shops were told of everything in the record".to_owned(),
-        why: "not part of the record; compare the heads in shops' receipts (`souk-client sent --json`)".to_owned(),
+        first:
+            "coordinator.toml, keys and certificates, and whether shops were told of everything in the record"
+                .to_owned(),
+        why: "not part of the record; compare the heads in shops' receipts (`souk-client sent --json`)"
+            .to_owned(),
     });
     Ok(report)
 }

@@ -29,9 +29,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
 pub use folder::{Evidence, check, check_with};
 pub use ledgers::{Beyond, LedgerFile, LedgerReport};
+use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
 pub use report::{Check, Report, Unchecked};
 use tables::Said;
 

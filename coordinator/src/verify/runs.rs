@@ -27,7 +27,8 @@ impl Verifier<'_> {
                 return;
             };
             let Ok(version) = opened(self.store, *name, &source) else {
-                self.checks[REPLAY].not_kept(format!("the model that a run began with, from {name}"), NOT_KEPT);
+                self.checks[REPLAY]
+                    .not_kept(format!("the model that a run began with, from {name}"), NOT_KEPT);
                 return;
             };
             match (at, plan.start) {
@@ -66,7 +67,10 @@ impl Verifier<'_> {
             round: Some(before.id.round),
         };
         let Ok(version) = opened(self.store, name, before) else {
-            self.checks[REPLAY].not_kept(format!("round {} over a new catalogue", before.id.round), NOT_KEPT);
+            self.checks[REPLAY].not_kept(
+                format!("round {} over a new catalogue", before.id.round),
+                NOT_KEPT,
+            );
             return;
         };
         let learner = Learner::new(&plan, &catalogue);

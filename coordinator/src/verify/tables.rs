@@ -82,10 +82,9 @@ impl Tables<'_> {
         let place = || format!("table {}, row {key:?}", table.name());
         let written = serde_json::to_vec(value).is_ok_and(|text| text == bytes);
         if !written {
-            self.check.wrong.push(format!(
-                "{}: it is not written as the program writes it",
-                place()
-            ));
+            self.check
+                .wrong
+                .push(format!("{}: it is not written as the program writes it", place()));
         } else if key != named {
             self.check
                 .wrong

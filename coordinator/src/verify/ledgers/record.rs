@@ -113,7 +113,8 @@ impl Facts {
             let plan = Plan::from_bytes(&read(&announced.plan)?).map_err(|error| error.to_string())?;
             let catalogue =
                 Catalogue::from_bytes(&read(&announced.catalogue)?).map_err(|error| error.to_string())?;
-            self.shops.extend(plan.shops.iter().map(|terms| terms.name.clone()));
+            self.shops
+                .extend(plan.shops.iter().map(|terms| terms.name.clone()));
             self.delta = Some(plan.privacy.delta);
             self.plan = Some((announced.plan, announced.catalogue, plan, catalogue));
         }

@@ -190,11 +190,13 @@ impl Books<'_> {
     /// A record charges what the attempt costs.
     fn costs_that(&mut self, record: usize, costs: &Spend, received: &Received) {
         let (place, id) = (self.place(record), received.key.1);
-        let recovered = self
+        let recovered = self.chain.must_contain(received.receipt.ledger()).is_err();
+        let Some(spend) = self
             .chain
-            .must_contain(received.receipt.ledger())
-            .is_err();
-        let Some(spend) = self.chain.records().get(record).and_then(|record| record.entry.spend()) else {
+            .records()
+            .get(record)
+            .and_then(|record| record.entry.spend())
+        else {
             self.check.wrong.push(format!(
                 "{place}: the receipt for {id} names this record, which charges nothing"
             ));
@@ -285,7 +287,11 @@ impl Books<'_> {
                 },
             };
             if attempt.is_none() && matches!(record.entry, LedgerEntry::Spend { .. }) {
-                self.check.leave(self.place(at), 1, "spends of attempts that the record does not have");
+                self.check.leave(
+                    self.place(at),
+                    1,
+                    "spends of attempts that the record does not have",
+                );
             }
             beyond.push(Beyond {
                 line: self.line(at),
@@ -307,7 +313,8 @@ impl Books<'_> {
         let own = self.chain.composition(None).epsilon(delta);
         report.epsilon = own.map(Epsilon::get);
         let Some(by_record) = by_record else {
-            report.epsilons = "by the record it can't be made out: what some attempts cost is not kept".to_owned();
+            report.epsilons =
+                "by the record it can't be made out: what some attempts cost is not kept".to_owned();
             self.check.leave(
                 format!("epsilon of {}", self.file.name),
                 1,
