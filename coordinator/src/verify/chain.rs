@@ -46,7 +46,10 @@ impl Verifier<'_> {
 
     pub(super) fn follows(&mut self, end: &LogHead, record: &LogRecord) {
         self.checks[CHAIN].note(record.previous == end.head, || {
-            format!("entry {} does not follow from the one before", end.length)
+            format!(
+                "entry {} does not follow from the one before: one of the two was changed, or there were others between them",
+                end.length
+            )
         });
     }
 

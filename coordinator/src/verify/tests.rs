@@ -8,6 +8,8 @@ use souk_common::storage::blobs::{Blobs, FileBlobs};
 use super::*;
 use crate::store::tamper;
 
+mod flips;
+
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[3; 32])
 }

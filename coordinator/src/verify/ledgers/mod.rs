@@ -9,6 +9,8 @@
 
 mod record;
 mod shop;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,1 @@
+//! One flipped bit anywhere.
