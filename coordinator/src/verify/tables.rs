@@ -154,6 +154,8 @@ impl Tables<'_> {
             if !self.row(Table::Words, key, (bytes, &word), key) {
                 return Ok(());
             }
+            // Digits are in lower case.
+            let signature = hex::bytes(&word).filter(|bytes| hex::text(bytes) == word);
             let Ok(Some(spent)) = self.store.spent_row(key) else {
                 self.check.wrong.push(format!(
                     "table words, row {key:?}: there is no receipt of the update that it is of"
@@ -176,7 +178,7 @@ impl Tables<'_> {
             };
             let signed = Signed {
                 body: Sent::of(shop, spent.plan, &spent.receipt.body.upload),
-                signature: hex::bytes(&word).unwrap_or_default(),
+                signature: signature.unwrap_or_default(),
             };
             self.check.note(verify(&signed, &public).is_ok(), || {
                 format!("table words, row {key:?}: it is not signed by the key of {shop}, or not over this update and plan")

@@ -221,8 +221,6 @@ fn a_rewritten_ledger_does_not_meet_its_receipts_and_a_spend_that_was_made_up_is
 #[test]
 fn a_spend_with_other_terms_than_plan_and_round_say_is_named_with_its_line() {
     for of in [Of::Training, Of::Releases] {
-        let (honest, _) = published(of);
-        drop(honest);
         type Change = fn(&mut souk_common::privacy::Spend);
         let changes: [(Change, &str); 5] = [
             (
