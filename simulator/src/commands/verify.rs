@@ -102,12 +102,17 @@ fn prose(report: &Report) -> String {
     if !report.unchecked.is_empty() {
         text += "not checked, or in part:\n";
     }
+    let mut of = "";
     for left in &report.unchecked {
-        let more = match left.count {
-            0 | 1 => String::new(),
-            count => format!(" and {} more", count - 1),
+        if left.check != of {
+            of = left.check;
+            text += &format!("  {of}\n");
+        }
+        let places = match left.count {
+            0 | 1 => left.first.clone(),
+            count => format!("{} ({count} of them)", left.first),
         };
-        text += &format!("  {}: {}{more}: {}\n", left.check, left.first, left.why);
+        text += &format!("         {places}: {}\n", left.why);
     }
     text
 }

@@ -341,10 +341,9 @@ impl Books<'_> {
             _ => false,
         };
         report.epsilons = match (less, more) {
-            (true, _) => format!("the ledger has {own_words}, the record more: {record_words}"),
+            (true, _) => format!("{own_words} by the ledger, and by the record more: {record_words}"),
             (_, true) => format!(
-                "the ledger has {own_words}, the record {record_words}: {beyond} spends are not in any receipt, which the ledger counts all the \
-                 same"
+                "{own_words} by the ledger, {record_words} by the record: the ledger also counts what no receipt is of ({beyond})"
             ),
             _ => format!("{own_words} by both"),
         };
