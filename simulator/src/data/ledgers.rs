@@ -50,7 +50,7 @@ fn files_at(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if found.is_empty() {
         let words = "there is no ledger.jsonl in it, nor in a folder in it; give a shop's folder, its ledger.jsonl, or a folder of \
                      shops' folders";
-        return Err(anyhow::Error::msg("no ledger").context(none(words)));
+        return Err(anyhow::Error::msg(none(words)));
     }
     Ok(found)
 }
