@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 
 /// What an auditor has from elsewhere than the coordinator.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct OutsideEvidence {
     /// Shops' ledgers.
     pub ledgers: Vec<LedgerFile>,
     /// Whether the federation's key is the one in the very folder that is checked.
@@ -22,14 +22,14 @@ pub struct Evidence {
 /// When the folder is no federation's, its records can't be read at all or are by a newer program, or a coordinator has them
 /// open.
 pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
-    check_with(dir, key, &Evidence::default())
+    check_with(dir, key, &OutsideEvidence::default())
 }
 
 /// The same, with what an auditor has from elsewhere.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_with(dir: &Path, key: &[u8; 32], evidence: &Evidence) -> Result<Report, StoreError> {
+pub fn check_with(dir: &Path, key: &[u8; 32], evidence: &OutsideEvidence) -> Result<Report, StoreError> {
     let store = Store::open_to_read(dir)?;
     let keys = evidence
         .ledgers

@@ -29,10 +29,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use folder::{Evidence, check, check_with};
-pub use ledgers::{Beyond, LedgerFile, LedgerReport};
+pub use folder::{OutsideEvidence, check, check_with};
+pub use ledgers::LedgerFile;
+pub use report::{Beyond, Check, LedgerReport, Report, Unchecked};
 use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
-pub use report::{Check, Report, Unchecked};
 use tables::Said;
 
 /// Checks the federation in `store`, whose words are signed by `key`.

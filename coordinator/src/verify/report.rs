@@ -1,8 +1,7 @@
 //! What comes of each kind of check.
 
 use serde::Serialize;
-
-use super::ledgers::LedgerReport;
+use souk_common::ids::ShopName;
 
 /// What came of one kind of check.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +32,45 @@ pub struct Unchecked {
     /// The first of them.
     pub first: String,
     /// Why, and what it would take.
+    pub why: String,
+}
+
+/// One shop's ledger beside the record.
+#[derive(Clone, Debug, Serialize)]
+pub struct LedgerReport {
+    /// Which file.
+    pub file: String,
+    /// Whose; none if it can't be read.
+    pub shop: Option<ShopName>,
+    /// Records in it.
+    pub records: u64,
+    /// Records that charge something.
+    pub spends: u64,
+    /// Updates that the record has a receipt of.
+    pub receipts: u64,
+    /// At which delta both epsilons are: the last plan's.
+    pub delta: f64,
+    /// Of all spends in the ledger, a user of this shop, add or remove one; none if nothing bounds it.
+    pub epsilon: Option<f64>,
+    /// Of all received updates by the record, each as its plan and round charge it; none if nothing bounds it, or it can't be
+    /// made out.
+    pub epsilon_by_record: Option<f64>,
+    /// What there is to say of the two, in words.
+    pub epsilons: String,
+    /// Spends that no receipt is of.
+    pub beyond: Vec<Beyond>,
+}
+
+/// A spend that no receipt is of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Beyond {
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// Its round.
+    pub round: u64,
+    /// Its attempt.
+    pub attempt: u32,
+    /// What became of that, by the record.
     pub why: String,
 }
 

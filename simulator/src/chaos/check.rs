@@ -15,7 +15,7 @@ use souk_common::privacy::ledger::Chain;
 use souk_common::round::statements::{Outcome, Receipt};
 use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::store::{Entry, Store};
-use souk_coordinator::verify::{Evidence, check_with};
+use souk_coordinator::verify::{OutsideEvidence, check_with};
 
 use crate::chaos::supervisor::Done;
 use crate::check::Check;
@@ -229,9 +229,9 @@ fn verified(folders: &Folders) -> anyhow::Result<Check> {
         .iter()
         .map(|shop| folders.shop_dir(shop))
         .collect();
-    let evidence = Evidence {
+    let evidence = OutsideEvidence {
         ledgers: ledgers::read(&shops)?,
-        ..Evidence::default()
+        ..OutsideEvidence::default()
     };
     let report = check_with(home.path(), &home.signing_key()?.public(), &evidence)?;
     let wrong: Vec<String> = report

@@ -8,7 +8,7 @@ use souk_common::hex;
 use souk_common::terminal::say;
 use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::store::StoreError;
-use souk_coordinator::verify::{Evidence, LedgerReport, Report, check_with};
+use souk_coordinator::verify::{LedgerReport, OutsideEvidence, Report, check_with};
 
 use crate::data::ledgers;
 use crate::error::WrongUsage;
@@ -58,7 +58,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<bool> {
             })?
             .public(),
     };
-    let evidence = Evidence {
+    let evidence = OutsideEvidence {
         ledgers: ledgers::read(&args.ledger)?,
         believes_the_folders_key: args.key.is_none(),
     };

@@ -3,10 +3,12 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | this one | what is given, and what comes of it |
+//! | this one | all that were given |
+//! | [`given`] | one that is given |
 //! | [`record`] | what the record says of attempts and receipts |
 //! | [`shop`] | one shop's ledger |
 
+mod given;
 mod record;
 mod shop;
 #[cfg(test)]
@@ -14,66 +16,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use souk_common::ids::ShopName;
 
+pub use self::given::LedgerFile;
 use self::record::Facts;
-use super::report::Check;
+use super::report::{Check, LedgerReport};
 use crate::store::{Store, StoreError};
-
-/// A shop's ledger, and what its folder says beside it.
-#[derive(Clone, Debug, Default)]
-pub struct LedgerFile {
-    /// What to call it in messages: its path.
-    pub name: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// Whose it should be, by `membership.json` beside it.
-    pub owner: Option<ShopName>,
-    /// The shop's own public key, from there.
-    pub words_key: Option<[u8; 32]>,
-    /// The federation's public key, as the shop holds it.
-    pub signing_key: Option<[u8; 32]>,
-}
-
-/// One shop's ledger beside the record.
-#[derive(Clone, Debug, Serialize)]
-pub struct LedgerReport {
-    /// Which file.
-    pub file: String,
-    /// Whose; none if it can't be read.
-    pub shop: Option<ShopName>,
-    /// Records in it.
-    pub records: u64,
-    /// Records that charge something.
-    pub spends: u64,
-    /// Updates that the record has a receipt of.
-    pub receipts: u64,
-    /// At which delta both epsilons are: the last plan's.
-    pub delta: f64,
-    /// Of all spends in the ledger, a user of this shop, add or remove one; none if nothing bounds it.
-    pub epsilon: Option<f64>,
-    /// Of all received updates by the record, each as its plan and round charge it; none if nothing bounds it, or it can't be
-    /// made out.
-    pub epsilon_by_record: Option<f64>,
-    /// What there is to say of the two, in words.
-    pub epsilons: String,
-    /// Spends that no receipt is of.
-    pub beyond: Vec<Beyond>,
-}
-
-/// A spend that no receipt is of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Beyond {
-    /// Its line in the file, from 1.
-    pub line: u64,
-    /// Its round.
-    pub round: u64,
-    /// Its attempt.
-    pub attempt: u32,
-    /// What became of that, by the record.
-    pub why: String,
-}
 
 /// All ledgers that were given.
 pub(super) fn check(

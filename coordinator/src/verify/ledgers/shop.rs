@@ -8,9 +8,9 @@ use souk_common::params::{Delta, Epsilon, rounded_up};
 use souk_common::privacy::Spend;
 use souk_common::privacy::ledger::{Chain, LedgerEntry, LedgerError};
 
+use super::given::LedgerFile;
 use super::record::{Facts, Key, Received};
-use super::{Beyond, LedgerFile, LedgerReport};
-use crate::verify::report::Check;
+use crate::verify::report::{Beyond, Check, LedgerReport};
 
 /// Holds it against the record.
 pub(super) fn check(file: &LedgerFile, facts: &Facts, check: &mut Check) -> LedgerReport {

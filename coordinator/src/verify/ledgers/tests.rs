@@ -9,7 +9,7 @@ use souk_common::privacy::ledger::{Ledger, MemorySink};
 
 use super::*;
 use crate::engine::tests::charged::{Of, Shops};
-use crate::verify::{Evidence, Report, check_with};
+use crate::verify::{OutsideEvidence, Report, check_with};
 
 fn key() -> [u8; 32] {
     SigningKey::from_bytes(&[3; 32]).public()
@@ -24,9 +24,9 @@ fn file(name: &str, bytes: Vec<u8>) -> LedgerFile {
 }
 
 fn checked(dir: &Path, ledgers: Vec<LedgerFile>) -> Report {
-    let evidence = Evidence {
+    let evidence = OutsideEvidence {
         ledgers,
-        ..Evidence::default()
+        ..OutsideEvidence::default()
     };
     check_with(dir, &key(), &evidence).unwrap()
 }
@@ -97,9 +97,9 @@ fn what_was_not_given_is_said_by_name() {
         left(&report, "the ledger of b").contains("not given"),
         "{report:?}"
     );
-    let believed = Evidence {
+    let believed = OutsideEvidence {
         believes_the_folders_key: true,
-        ..Evidence::default()
+        ..OutsideEvidence::default()
     };
     let report = check_with(dir.path(), &key(), &believed).unwrap();
     assert!(
@@ -107,7 +107,7 @@ fn what_was_not_given_is_said_by_name() {
         "{report:?}"
     );
     // A shop's folder says whose words it takes.
-    let confirmed = |signing_key| Evidence {
+    let confirmed = |signing_key| OutsideEvidence {
         believes_the_folders_key: true,
         ledgers: vec![LedgerFile {
             signing_key: Some(signing_key),

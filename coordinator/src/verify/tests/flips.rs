@@ -287,5 +287,6 @@ fn flipped_bits_by_the_thousand_are_found() {
         without_effect += pages_are_held(dir.path(), &mut rng, 1000);
     }
     ledgers_are_held(&mut rng, 8);
-    println!("{without_effect} of 3000 flipped bits of the database's file changed no row");
+    // Two of three, when this was written.
+    assert!((1000..2800).contains(&without_effect), "{without_effect} of 3000");
 }
