@@ -48,10 +48,12 @@ fn start_all(federation: &Federation) -> Vec<Running> {
     SHOPS.iter().map(|shop| start(federation, shop)).collect()
 }
 
-/// Exit code and report of an auditor who has the coordinator's folder.
+/// Exit code and report of an auditor who has the coordinator's folder, and all shops' ledgers.
 fn verify(federation: &Federation) -> (i32, Value) {
     let home = federation.home();
-    let said = run(Path::new(SOUK), "sim", &["verify", text(&home), "--json"]);
+    let all = federation.shop("east").with_file_name("");
+    let args = ["verify", text(&home), "--json", "--ledger", text(&all)];
+    let said = run(Path::new(SOUK), "sim", &args);
     let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&said.stderr));
     });

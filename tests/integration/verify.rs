@@ -38,12 +38,14 @@ fn federation_with(plan: &str, store: &str) -> Federation {
     federation
 }
 
-/// Exit code and report.
+/// Exit code and report, with all shops' ledgers.
 fn verify(federation: &Federation) -> (i32, Value) {
+    let home = federation.home();
+    let all = federation.shop("east").with_file_name("");
     let said = run(
         Path::new(SOUK),
         "sim",
-        &["verify", text(&federation.home()), "--json"],
+        &["verify", text(&home), "--json", "--ledger", text(&all)],
     );
     let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&said.stderr));
@@ -80,25 +82,67 @@ fn every_flipped_byte_is_found(federation: &Federation, kept_rounds: u64) {
     .concat();
     // Three parts a round, states, models, plan and catalogue.
     assert!(files.len() > 3 * kept_rounds as usize, "{files:?}");
-    for path in files {
-        let bytes = fs::read(&path).expect("a file");
-        for at in [0, bytes.len() / 2, bytes.len() - 1] {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            fs::write(&path, changed).expect("a file");
-            let (code, report) = verify(federation);
-            // The state after the last step is of no use to a round that is kept.
-            let unused = report["ok"] == true && path.starts_with(home.join("private"));
-            let last_state = unused && bytes.len() % 8 == 0 && bytes.len() > 8 * 40;
-            assert!(
-                code == 1 || last_state,
-                "byte {at} of {}: {report}",
-                path.display()
-            );
-        }
-        fs::write(&path, bytes).expect("a file");
+    for (number, path) in files.iter().enumerate() {
+        let bytes = fs::read(path).expect("a file");
+        // One byte of each: of its beginning, its middle, its end by turns.
+        let at = [0, bytes.len() / 2, bytes.len() - 1][number % 3];
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        fs::write(path, changed).expect("a file");
+        let (code, report) = verify(federation);
+        let name = path.file_name().expect("a name").to_string_lossy();
+        assert!(
+            code == 1 && report["checks"].to_string().contains(&*name),
+            "byte {at} of {}: {report}",
+            path.display()
+        );
+        fs::write(path, bytes).expect("a file");
     }
     assert_eq!(verify(federation).0, 0);
+}
+
+/// Each of the three ledgers has what the record says, and nothing else; the key is that of the shops.
+fn every_shop_has_what_it_costs(report: &Value) {
+    let ledgers = report["ledgers"].as_array().expect("a list");
+    assert_eq!(ledgers.len(), SHOPS.len(), "{report}");
+    for (ledger, shop) in ledgers.iter().zip(SHOPS) {
+        assert_eq!(ledger["shop"], shop, "{ledger}");
+        assert!(ledger["receipts"].as_u64() > Some(0), "{ledger}");
+        assert_eq!(ledger["epsilon"], ledger["epsilon_by_record"], "{ledger}");
+        assert_eq!(ledger["beyond"].as_array().map(Vec::len), Some(0), "{ledger}");
+    }
+    let left = report["unchecked"].to_string();
+    assert!(
+        !left.contains("the federation's key") && !left.contains("--ledger"),
+        "{left}"
+    );
+}
+
+#[test]
+fn a_record_of_a_newer_program_is_named_with_both_formats_and_which_program_to_use() {
+    let federation = federation(&plan(1, 3, &SHOPS));
+    let home = federation.home();
+    let records = home.join("coordinator.redb");
+    {
+        let database = redb::Database::create(&records).expect("records");
+        let write = database.begin_write().expect("a transaction");
+        let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        write
+            .open_table(meta)
+            .and_then(|mut meta| Ok(meta.insert("format", b"3".as_slice()).map(drop)?))
+            .expect("a row");
+        write.commit().expect("written");
+    }
+    let said = run(Path::new(SOUK), "sim", &["verify", text(&home)]);
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(2), "{words}");
+    assert!(
+        words.contains(text(&records))
+            && words.contains(
+                "written by a newer Souk (format 3; this one knows 1): use souk-sim of that version"
+            ),
+        "{words}"
+    );
 }
 
 #[test]
@@ -106,6 +150,7 @@ fn masked_rounds_are_made_again_from_parts_and_shares_and_any_flipped_byte_is_fo
     let federation = federation(&masked_plan(2, 3, &SHOPS));
     let (_, report) = verify(&federation);
     assert_eq!(report["checks"][4]["good"], 2, "{report}");
+    every_shop_has_what_it_costs(&report);
     every_flipped_byte_is_found(&federation, 2);
     // Words of another federation.
     let stranger = "11".repeat(32);

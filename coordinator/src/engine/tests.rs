@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use souk_common::catalogue::{Catalogue, Item};
+use souk_common::chain::LogHead;
 use souk_common::crypto::sign::verify;
 use souk_common::ids::Digest;
 use souk_common::transfer::carried::VersionName;
@@ -10,9 +11,9 @@ use souk_common::transfer::carried::VersionName;
 use super::*;
 use crate::store::conformance::every_store;
 
+pub(crate) mod charged;
 mod finite;
-#[cfg(test)]
-mod masking;
+pub(crate) mod masking;
 mod outgrown;
 mod releases;
 mod runs;
@@ -87,6 +88,15 @@ fn connect(engine: &mut Engine) {
 
 /// Uploads what the shop always sends in this round; true if it was receipted.
 fn upload(engine: &mut Engine, name: &str) -> bool {
+    let ledger = LogHead {
+        length: 1,
+        head: Digest::ZERO,
+    };
+    upload_after(engine, name, ledger)
+}
+
+/// The same, by a shop whose ledger stands there.
+fn upload_after(engine: &mut Engine, name: &str, ledger: LogHead) -> bool {
     let (id, _) = engine.machine().open().unwrap();
     let len = engine.update_bytes() as usize;
     let bytes: Vec<u8> = (0..len)
@@ -100,8 +110,8 @@ fn upload(engine: &mut Engine, name: &str) -> bool {
         id,
         update: Digest::of(&bytes),
         len_bytes: len as u64,
-        ledger_length: 1,
-        ledger_head: Digest::ZERO,
+        ledger_length: ledger.length,
+        ledger_head: ledger.head,
     };
     let outputs = engine.offer(Timestamp(2), shop(name), header, None).unwrap();
     if let Some(Output::Reply { reply, .. }) = outputs.first() {

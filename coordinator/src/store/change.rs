@@ -14,11 +14,8 @@ use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::Spent;
 
 use super::backend::{List, Order, Table, Transaction};
-use super::words::spent_at;
-use super::{
-    Entry, LogRecord, NAMED, Named, Run, ShopRecord, StoreError, Traffic, attempt_key, get, json,
-    last_spent_key, receipt_key,
-};
+use super::names::{attempt_key, last_spent_key, receipt_key, spent_at};
+use super::{Entry, LogRecord, NAMED, Named, Run, ShopRecord, StoreError, Traffic, get, json};
 
 /// Changes of one transaction.
 pub struct Change<'a> {

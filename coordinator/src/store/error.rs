@@ -19,6 +19,14 @@ pub enum StoreError {
         /// Which one.
         error: FormatError,
     },
+    /// The file of the records can't be opened: it is not there, it is no database, or a page of it is damaged.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A record can't be read.
     #[error("the record {key:?} in the store is damaged")]
     Damaged {

@@ -17,6 +17,7 @@ mod codes;
 mod enrolments;
 mod error;
 pub mod memory;
+pub(crate) mod names;
 mod reads;
 mod records;
 pub mod redb;
@@ -42,7 +43,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_common::chain::LogHead;
 use souk_common::format::FormatError;
-use souk_common::ids::{AttemptId, Digest, ShopName};
+use souk_common::ids::Digest;
 use souk_common::storage::blobs::{Blobs, FileBlobs};
 use souk_common::storage::disk::{Disk, SystemDisk};
 
@@ -82,15 +83,34 @@ impl Store {
     /// Opens what is in `dir`, or in a copy of it, to read it: nothing there is changed.
     ///
     /// # Errors
-    /// When there are no records, or a coordinator has them open.
+    /// When there are no records, they are damaged or of another version, or a coordinator has them open.
     pub fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
         let (from, copy) = (dir.join(RECORDS), tempfile::tempdir()?);
         let to = copy.path().join(RECORDS);
-        fs::copy(&from, &to).map_err(|error| StoreError::Damaged {
-            key: format!("{}: {error}", from.display()),
+        let path = || from.display().to_string();
+        fs::copy(&from, &to).map_err(|error| StoreError::Unreadable {
+            path: path(),
+            error: error.into(),
         })?;
         // The copy loses its name here, and its room when the store is closed.
-        let records = RedbRecords::open(&SystemDisk, &to)?;
+        let records = RedbRecords::open_checked(&SystemDisk, &to).map_err(|error| match error {
+            StoreError::Records(error) => StoreError::Unreadable { path: path(), error },
+            error => error,
+        })?;
+        let format = get::<u32>(&*records.read()?, Table::Meta, "format")?;
+        match format {
+            Some(FORMAT) => {}
+            // Whoever makes records writes it first.
+            None => {
+                return Err(StoreError::Damaged {
+                    key: "meta format".to_owned(),
+                });
+            }
+            Some(found) => {
+                let error = FormatError { found, known: FORMAT };
+                return Err(StoreError::Version { path: path(), error });
+            }
+        }
         let [files, private] = FOLDERS.map(|name| FileBlobs::to_read(&dir.join(name)));
         Self::of(records, files, private)
     }
@@ -218,25 +238,9 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|_| StoreError::Damaged { key: key.to_owned() })
-}
-
-fn attempt_key(id: AttemptId) -> String {
-    format!("{:020} {:010} ", id.round, id.attempt)
-}
-
-fn receipt_key(id: AttemptId, shop: &ShopName) -> String {
-    attempt_key(id) + shop.as_str()
-}
-
-/// Less than the key of every receipt of this length.
-fn spent_key(shop: &ShopName, length: u64) -> String {
-    format!("{shop} {length:020}")
-}
-
-/// Behind all others of the shop.
-fn last_spent_key(shop: &ShopName) -> String {
-    format!("{shop} last")
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged {
+        key: format!("{key}: {error}"),
+    })
 }
 
 /// Where all runs are listed.

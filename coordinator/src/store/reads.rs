@@ -11,9 +11,10 @@ use souk_common::secagg::{Binding, Session};
 use souk_common::wire::messages::Spent;
 
 use super::backend::{List, Order, Table};
+use super::names::{attempt_key, last_spent_key, receipt_key, spent_key};
 use super::{
     BegunRun, Entry, LogRecord, NAMED, Named, RUNS, Run, ShopRecord, Store, StoreError, Traffic, all_from,
-    attempt_key, get, last_spent_key, parse, receipt_key, spent_key,
+    get, parse,
 };
 
 impl Store {
@@ -106,6 +107,44 @@ impl Store {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
+    }
+
+    /// A shop's receipt of this name.
+    pub(crate) fn spent_row(&self, name: &str) -> Result<Option<Spent>, StoreError> {
+        self.get(Table::Spent, name)
+    }
+
+    /// Passes the rows of a table: name, bytes, and what they say.
+    ///
+    /// # Errors
+    /// Those of `each`; of the store, with the row that can't be read.
+    pub(crate) fn each_row<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        mut each: impl FnMut(&str, &[u8], T) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let rows = self.records.read()?;
+        rows.rows(table, "", None, Order::Forward, &mut |key, value| {
+            let place = || format!("table {}, row {key}", table.name());
+            each(key, value, parse(&place(), value)?)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Passes the rows of a list: number, bytes, and what they say.
+    ///
+    /// # Errors
+    /// Of the store, with the row that can't be read.
+    pub(crate) fn each_numbered<T: DeserializeOwned>(
+        &self,
+        list: List,
+        mut each: impl FnMut(u64, &[u8], T),
+    ) -> Result<(), StoreError> {
+        let rows = self.records.read()?;
+        rows.entries(list, 0, Order::Forward, &mut |number, value| {
+            each(number, value, parse(&format!("{} {number}", list.name()), value)?);
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// What is known of a masked attempt.
@@ -263,12 +302,23 @@ impl Store {
     /// # Errors
     /// Of the store.
     pub fn each_entry(&self, mut each: impl FnMut(u64, LogRecord)) -> Result<(), StoreError> {
-        let mut at = 0;
-        self.entries(List::Log, 0, Order::Forward, |_, record| {
-            each(at, record);
-            at += 1;
+        self.entries(List::Log, 0, Order::Forward, |number, record| {
+            each(number, record);
             ControlFlow::Continue(())
         })
+    }
+
+    /// The entry of the record of this number.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub(crate) fn entry(&self, number: u64) -> Result<Option<LogRecord>, StoreError> {
+        let mut found = None;
+        self.entries(List::Log, number, Order::Forward, |at, record| {
+            found = (at == number).then_some(record);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
     }
 
     /// Traffic of all shops' processes.
@@ -308,7 +358,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let rows = self.records.read()?;
         rows.entries(list, from, order, &mut |number, value| {
-            Ok(each(number, parse(list.name(), value)?))
+            Ok(each(number, parse(&format!("{} {number}", list.name()), value)?))
         })
     }
 }

@@ -26,9 +26,24 @@ impl RedbRecords {
     /// # Errors
     /// When another process has it open, or of the disk.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        Self::opened(disk, path, false)
+    }
+
+    /// The same, with the checksum of every page recomputed first: bytes that were changed behind the database's back are
+    /// an error, not trusted.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when a page is damaged.
+    pub(super) fn open_checked(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        Self::opened(disk, path, true)
+    }
+
+    fn opened(disk: &dyn Disk, path: &Path, checked: bool) -> Result<Self, StoreError> {
         let is_new = !disk.is_file(path);
         let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
+        builder
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(checked);
         let database = open_database(disk, &builder, path).map_err(|source| match source {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
                 path: path.display().to_string(),

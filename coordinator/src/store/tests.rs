@@ -2,6 +2,7 @@
 
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
+use souk_common::ids::AttemptId;
 use souk_common::round::statements::{Manifest, Outcome, Receipt, UploadHeader};
 use souk_common::wire::messages::Spent;
 

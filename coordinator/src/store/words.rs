@@ -8,7 +8,8 @@ use souk_common::round::statements::{Sent, UploadHeader};
 use souk_common::wire::messages::{SignedSpent, Spent};
 
 use super::backend::Table;
-use super::{Store, StoreError, spent_key};
+use super::names::spent_at;
+use super::{Store, StoreError};
 
 impl Store {
     /// Keeps a shop's signature of an update that there is a receipt of; whether it is one by `key`.
@@ -58,11 +59,6 @@ impl Store {
             .map(with_word)
             .collect()
     }
-}
-
-/// The key of a receipt, and of the word beside it. Two copies of one folder may send two of one length: both are kept.
-pub(super) fn spent_at(shop: &ShopName, upload: &UploadHeader) -> String {
-    format!("{} {}", spent_key(shop, upload.ledger_length), upload.ledger_head)
 }
 
 #[cfg(test)]

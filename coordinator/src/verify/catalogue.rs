@@ -20,7 +20,7 @@ pub(super) fn check(dir: &Path, store: &Store) -> Result<Check, StoreError> {
         None => None,
     };
     let (Some(read), Some(recorded)) = (read, recorded) else {
-        check.not_kept += 1;
+        check.not_kept(CATALOGUE, "it is not in this folder, or the record's is not");
         return Ok(check);
     };
     let imported: Option<Digest> = store.meta(IMPORTED)?;
@@ -99,7 +99,10 @@ mod tests {
         crate::engine::tests::publish_two_rounds(dir.path());
         let home = FederationFolder::new(dir.path());
         let checked = || super::super::check(dir.path(), &key).unwrap();
-        let last = || checked().checks.pop().unwrap();
+        let last = || {
+            let checks = checked().checks;
+            checks.into_iter().find(|check| check.name == NAME).unwrap()
+        };
         // A copy of the records alone.
         assert_eq!((last().ok, last().not_kept), (true, 1));
         let items = |change: Edit| {

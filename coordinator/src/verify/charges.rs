@@ -66,7 +66,10 @@ impl Verifier<'_> {
         let learner = Learner::new(&plan, &catalogue);
         let before = self.store.files().read(&manifest.parent).ok();
         let Some(mut learned) = before.and_then(|bytes| learner.decode(&bytes).ok()) else {
-            self.checks[REPLAY].not_kept += 1;
+            self.checks[REPLAY].not_kept(
+                format!("the charge of {id}"),
+                "the release before is not kept (keep_models)",
+            );
             return;
         };
         charge(&learner, &mut learned, id);

@@ -3,50 +3,52 @@
 //!
 //! Nothing in the folder is changed: the records are read from a copy.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use souk_common::catalogue::Catalogue;
 use souk_common::chain::LogHead;
 use souk_common::crypto::sign::{Signable, Signed, verify};
 use souk_common::ids::{AttemptId, Digest, ShopName};
-use souk_common::learned::Learner;
 use souk_common::plan::Plan;
 use souk_common::round::statements::{Announcement, Manifest, Outcome};
 
 use crate::store::{BegunRun, Entry, LogRecord, MaskedList, Store, StoreError};
 
+mod blobs;
 mod catalogue;
+mod chain;
 mod charges;
+mod files;
+mod folder;
+mod ledgers;
 mod replay;
 mod report;
 mod retention;
 mod runs;
+mod tables;
 #[cfg(test)]
 mod tests;
 
-use report::{CHAIN, FILES, NAMES, RECEIPTS, REPLAY, SIGNATURES};
-pub use report::{Check, Report};
-use retention::Kept;
-
-/// Checks the federation in `dir`, whose words are signed by `key`.
-///
-/// # Errors
-/// When the folder is no federation's, its records can't be read at all, or a coordinator has them open.
-pub fn check(dir: &Path, key: &[u8; 32]) -> Result<Report, StoreError> {
-    let store = Store::open_to_read(dir)?;
-    let mut report = check_store(&store, key)?;
-    report.add(catalogue::check(dir, &store)?);
-    Ok(report)
-}
+pub use folder::{OutsideEvidence, check, check_with};
+pub use ledgers::LedgerFile;
+pub use report::{Beyond, Check, LedgerReport, Report, Unchecked};
+use report::{CHAIN, FILES, MASKS, NAMES, RECEIPTS, REPLAY, SIGNATURES};
+use tables::Said;
 
 /// Checks the federation in `store`, whose words are signed by `key`.
 ///
 /// # Errors
 /// When its records can't be read at all.
 pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> {
-    let mut kept = Kept::default();
-    store.each_entry(|at, record| kept.take(at, &record.entry))?;
+    check_records(store, key, BTreeMap::new())
+}
+
+/// The same; `keys` are shops' own, by themselves.
+fn check_records(
+    store: &Store,
+    key: &[u8; 32],
+    keys: BTreeMap<ShopName, [u8; 32]>,
+) -> Result<Report, StoreError> {
     let mut verifier = Verifier {
         key: *key,
         checks: NAMES.map(Check::new),
@@ -55,10 +57,20 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
         versions: Vec::new(),
         runs: Vec::new(),
         run: RunSoFar::default(),
-        parts_since: kept.parts_since(),
+        parts_since: None,
         second_rules: false,
-        models_since: kept.models_since(),
+        models_since: 0,
+        readable: BTreeSet::new(),
+        newer: None,
+        rows: Said {
+            keys,
+            ..Said::default()
+        },
+        anchored: 0,
     };
+    let kept = verifier.written()?;
+    verifier.parts_since = kept.parts_since();
+    verifier.models_since = kept.models_since();
     let mut end = LogHead {
         length: 0,
         head: Digest::ZERO,
@@ -67,24 +79,31 @@ pub fn check_store(store: &Store, key: &[u8; 32]) -> Result<Report, StoreError> 
         verifier.follows(&end, &record);
         verifier.entry(at, &record);
         end = LogHead {
-            length: at + 1,
+            length: end.length + 1,
             head: record.digest(),
         };
     })?;
+    if let Some(newer) = verifier.newer {
+        return Err(newer);
+    }
     verifier.owes_nothing();
     verifier.ends(&end);
     verifier.models()?;
-    let mut checks = verifier.checks.to_vec();
-    let signatures = &mut checks[SIGNATURES];
+    let rows = tables::check(store, &verifier.rows)?;
+    let signatures = &mut verifier.checks[SIGNATURES];
     if signatures.good == 0 && !signatures.wrong.is_empty() {
         signatures.wrong = vec![WRONG_KEY.to_owned()];
     }
-    checks.iter_mut().for_each(Check::conclude);
-    Ok(Report {
-        ok: checks.iter().all(|check| check.ok),
+    let mut report = Report {
+        ok: true,
         log_length: end.length,
-        checks,
-    })
+        checks: Vec::new(),
+        unchecked: Vec::new(),
+        ledgers: Vec::new(),
+    };
+    verifier.checks.into_iter().for_each(|check| report.add(check));
+    report.add(rows);
+    Ok(report)
 }
 
 struct Verifier<'a> {
@@ -104,6 +123,14 @@ struct Verifier<'a> {
     models_since: usize,
     /// Whether a masked attempt of the second rules was seen: none of the first may follow it.
     second_rules: bool,
+    /// Plans and catalogues that can be read.
+    readable: BTreeSet<Digest>,
+    /// The first file that is of a newer format.
+    newer: Option<StoreError>,
+    /// What rows beside the record are held against.
+    rows: Said,
+    /// The entry of the last word that names what stands before it.
+    anchored: u64,
 }
 
 /// What the record has said of the run that it is in.
@@ -126,59 +153,11 @@ struct RunSoFar {
 }
 
 impl Verifier<'_> {
-    fn follows(&mut self, end: &LogHead, record: &LogRecord) {
-        self.checks[CHAIN].note(record.previous == end.head, || {
-            format!("entry {} does not follow from the one before", end.length)
-        });
-    }
-
-    fn ends(&mut self, end: &LogHead) {
-        let head = self.store.log_head();
-        self.checks[CHAIN].note(head == *end, || {
-            format!(
-                "the record ends after {} entries, its head says {}",
-                end.length, head.length
-            )
-        });
-    }
-
     fn signed<T: Signable>(&mut self, word: &Signed<T>, what: impl FnOnce() -> String) {
         let good = verify(word, &self.key).is_ok();
         self.checks[SIGNATURES].note(good, || {
             format!("{} is not signed by the federation's key", what())
         });
-    }
-
-    /// The head of the record that a signed word names is the one that it was said at: so unsigned entries can't be made
-    /// again, either.
-    fn head(&mut self, log: &LogHead, at: u64, record: &LogRecord, what: impl FnOnce() -> String) {
-        let here = LogHead {
-            length: at,
-            head: record.previous,
-        };
-        self.checks[CHAIN].note(*log == here, || {
-            format!(
-                "{} names a record of {} entries and head {}, not the one that it stands in",
-                what(),
-                log.length,
-                log.head.short()
-            )
-        });
-    }
-
-    /// The table of models, which the coordinator goes on from, says what the record says.
-    fn models(&mut self) -> Result<(), StoreError> {
-        let (store, mut table) = (self.store, Vec::new());
-        store.each_model(|manifest| {
-            self.signed(&manifest, || {
-                format!("the manifest of {} in the table of models", manifest.body.id)
-            });
-            table.push(digest_of(&manifest.body));
-        })?;
-        self.checks[CHAIN].note(table == self.said, || {
-            "the table of models is not what the record says".to_owned()
-        });
-        Ok(())
     }
 
     fn entry(&mut self, at: u64, record: &LogRecord) {
@@ -201,7 +180,7 @@ impl Verifier<'_> {
                     plan: manifest.body.plan,
                     began: at,
                 });
-                self.say(&manifest.body);
+                self.say(at, &manifest.body);
             }
             Entry::RolledBack(manifest) => {
                 self.signed(manifest, || {
@@ -214,20 +193,20 @@ impl Verifier<'_> {
                     self.run = RunSoFar::default();
                 }
                 self.run.state = None;
-                self.say(&manifest.body);
+                self.say(at, &manifest.body);
             }
             Entry::Grown(manifest) => {
                 self.signed(manifest, || "the manifest over a new catalogue".to_owned());
                 self.named(&manifest.body);
                 self.grown(&manifest.body);
                 self.run.state = None;
-                self.say(&manifest.body);
+                self.say(at, &manifest.body);
             }
             Entry::Charged(manifest) => {
                 self.signed(manifest, || "the manifest that charges an attempt".to_owned());
                 self.named(&manifest.body);
                 self.charged(&manifest.body);
-                self.say(&manifest.body);
+                self.say(at, &manifest.body);
             }
             Entry::Announced(announcement) => {
                 self.head(&announcement.body.log, at, record, || {
@@ -249,9 +228,15 @@ impl Verifier<'_> {
                     format!("the receipt of {shop} for {}", upload.id)
                 });
                 self.run.received.insert(shop.clone(), upload.update);
+                self.rows.received += 1;
             }
             Entry::Masked { list, .. } => self.run.lists.push(*list),
-            Entry::Unmasked { session, .. } => self.run.unmasked = Some(*session),
+            Entry::Unmasked { id, session } => {
+                self.run.unmasked = Some(*session);
+                if let Some(manifest) = &self.run.manifest {
+                    self.rows.sessions.insert((manifest.plan, *id), *session);
+                }
+            }
             Entry::Stepped { id, before, after } => {
                 let follows = *before == self.run.state;
                 self.checks[CHAIN].note(follows, || {
@@ -259,15 +244,18 @@ impl Verifier<'_> {
                 });
                 (self.run.stepped, self.run.state) = (Some(*before), *after);
             }
+            Entry::Named { id, shop, fault } => self.checks[CHAIN].leave(
+                format!("entry {at}: {shop} {fault} in {id}"),
+                1,
+                "a shop is named as a liar: the share that was shown is not kept, so that it lied is the coordinator's word",
+            ),
+            Entry::Keeping(_) | Entry::KeepingModels(_) => {}
             Entry::Quality { .. }
-            | Entry::Keeping(_)
-            | Entry::KeepingModels(_)
-            | Entry::Named { .. }
             | Entry::Readmitted { .. }
             | Entry::WentOn { .. }
-            // What they say, nobody else has signed: the chain alone keeps them from being changed.
-            | Entry::Enrolled(_) => {}
+            | Entry::Enrolled(_) => self.coordinator_says(at),
             Entry::EnrolmentsRefused(refusals) => {
+                self.coordinator_says(at);
                 self.checks[CHAIN].note(refusals.add_up(), || {
                     format!("entry {at}: the refused enrolments are not as many as it says")
                 });
@@ -277,70 +265,28 @@ impl Verifier<'_> {
                 match &outcome.body {
                     Outcome::Published(manifest) => {
                         self.published(manifest);
-                        self.say(manifest);
+                        self.say(at, manifest);
                     }
-                    Outcome::BelowQuorum { .. } | Outcome::NotUnmasked { .. } => self.failed(),
+                    Outcome::BelowQuorum { .. } | Outcome::NotUnmasked { .. } => {
+                        self.lists_of_failed();
+                        self.failed();
+                    }
                 }
             }
         }
     }
 
     /// A model is the current one.
-    fn say(&mut self, manifest: &Manifest) {
+    fn say(&mut self, at: u64, manifest: &Manifest) {
+        if self.rows.plans.last().map(|(_, plan)| *plan) != Some(manifest.plan) {
+            self.rows.plans.push((at, manifest.plan));
+        }
         self.said.push(digest_of(manifest));
         self.versions.push(Manifest {
             updates: Vec::new(),
             ..manifest.clone()
         });
         self.run.manifest = Some(manifest.clone());
-    }
-
-    /// The files that a manifest names.
-    fn named(&mut self, manifest: &Manifest) {
-        let blobs = [
-            ("plan", manifest.plan),
-            ("catalogue", manifest.catalogue),
-            ("model", manifest.model),
-        ];
-        // An older version, and no newer one with the same file.
-        let not_kept = self.said.len() < self.models_since && !self.store.files().contains(&manifest.model);
-        for (what, digest) in blobs {
-            if what == "model" && not_kept {
-                self.checks[FILES].not_kept += 1;
-                continue;
-            }
-            let read = self.store.files().read(&digest);
-            self.checks[FILES].note(read.is_ok(), || {
-                let error = read.err().map(|error| error.to_string()).unwrap_or_default();
-                format!(
-                    "{what} of round {}: {}: {error}",
-                    manifest.id.round,
-                    digest.short()
-                )
-            });
-        }
-    }
-
-    /// A model that is kept is one of its plan, and finite.
-    fn sound(&mut self, manifest: &Manifest, plan: &Plan, catalogue: &Catalogue) {
-        let learner = Learner::new(plan, catalogue);
-        // Missing or damaged: told already.
-        if let Ok(bytes) = self.store.files().read(&manifest.model)
-            && let Err(error) = learner.decode(&bytes)
-        {
-            let round = manifest.id.round;
-            let model = manifest.model.short();
-            self.checks[FILES]
-                .wrong
-                .push(format!("model of round {round}: {model}: {error}"));
-        }
-    }
-
-    /// What the files of a manifest say; none if one is missing or damaged, which is told already.
-    fn opened(&self, manifest: &Manifest) -> Option<(Plan, Catalogue)> {
-        let plan = Plan::from_bytes(&self.store.files().read(&manifest.plan).ok()?).ok()?;
-        let catalogue = Catalogue::from_bytes(&self.store.files().read(&manifest.catalogue).ok()?).ok()?;
-        Some((plan, catalogue))
     }
 
     fn published(&mut self, manifest: &Manifest) {
@@ -367,6 +313,16 @@ impl Verifier<'_> {
             None => None,
             Some(terms) => self.masks(manifest, &terms).map(|session| (session, terms)),
         };
+        if let Some((session, _)) = &session
+            && session.is_of_first_rules()
+        {
+            self.checks[MASKS].leave(
+                manifest.id.to_string(),
+                1,
+                "masks of protocol version 1, by its rules: shops did not sign their shares and lists, so that a coordinator did not \
+                 read single updates is its word alone",
+            );
+        }
         self.replay(manifest, &plan, &catalogue, session);
     }
 }

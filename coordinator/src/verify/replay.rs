@@ -72,7 +72,7 @@ impl Verifier<'_> {
                 "{}: parts are missing, and the record says that those of round {since} and later ones are kept",
                 manifest.id
             )),
-            _ => self.checks[check].not_kept += 1,
+            _ => self.checks[check].not_kept(manifest.id.to_string(), PARTS),
         }
     }
 
@@ -96,7 +96,7 @@ impl Verifier<'_> {
         let parent_kept =
             self.said.len() > self.models_since || self.store.files().contains(&manifest.parent);
         if kept && state_kept && !parent_kept {
-            self.checks[REPLAY].not_kept += 1;
+            self.checks[REPLAY].not_kept(manifest.id.to_string(), PARENT);
             return;
         }
         if !kept || !state_kept {
@@ -166,3 +166,7 @@ impl Verifier<'_> {
         Ok(Digest::of(&learner.encode(&learned, &meta)))
     }
 }
+
+const PARTS: &str = "parts of older rounds are not kept (keep_parts in coordinator.toml; of runs before the last one never): that the \
+                     published model is the sum of the counted updates is the coordinator's word alone";
+const PARENT: &str = "the model before is not kept (keep_models)";

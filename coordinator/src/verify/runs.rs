@@ -27,7 +27,8 @@ impl Verifier<'_> {
                 return;
             };
             let Ok(version) = opened(self.store, *name, &source) else {
-                self.checks[REPLAY].not_kept += 1;
+                self.checks[REPLAY]
+                    .not_kept(format!("the model that a run began with, from {name}"), NOT_KEPT);
                 return;
             };
             match (at, plan.start) {
@@ -66,7 +67,10 @@ impl Verifier<'_> {
             round: Some(before.id.round),
         };
         let Ok(version) = opened(self.store, name, before) else {
-            self.checks[REPLAY].not_kept += 1;
+            self.checks[REPLAY].not_kept(
+                format!("round {} over a new catalogue", before.id.round),
+                NOT_KEPT,
+            );
             return;
         };
         let learner = Learner::new(&plan, &catalogue);
@@ -147,7 +151,10 @@ impl Verifier<'_> {
             }
         }
         if gone && !made {
-            self.checks[REPLAY].not_kept += 1;
+            self.checks[REPLAY].not_kept(
+                format!("the model {} that was rolled back to", manifest.model.short()),
+                NOT_KEPT,
+            );
             return;
         }
         self.checks[CHAIN].note(made, || {
@@ -158,3 +165,5 @@ impl Verifier<'_> {
         });
     }
 }
+
+const NOT_KEPT: &str = "the version that it was made from is not kept (keep_models)";

@@ -1,10 +1,14 @@
 //! Records that were tampered with, entry by entry.
 
+use std::path::Path;
+
 use souk_common::crypto::sign::SigningKey;
 use souk_common::storage::blobs::{Blobs, FileBlobs};
 
 use super::*;
 use crate::store::tamper;
+
+mod flips;
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[3; 32])
@@ -28,6 +32,8 @@ fn tampered(dir: &Path, at: u64, change: impl Fn(&str) -> Option<String>) -> Opt
         ok: false,
         log_length: 0,
         checks: Vec::new(),
+        unchecked: Vec::new(),
+        ledgers: Vec::new(),
     }))
 }
 
@@ -181,6 +187,43 @@ fn a_model_that_was_deleted_is_told_from_one_that_was_pruned() {
         "{report:?}"
     );
     assert_eq!(report.checks[REPLAY].wrong.len(), 1, "{report:?}");
+}
+
+#[test]
+fn a_plan_by_a_newer_program_is_not_skipped_and_one_that_is_none_is_told() {
+    for (plan, newer) in [
+        ("{\"format\":7,\"name\":\"a\"}", true),
+        ("{\"name\":\"a\"}", false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), None).unwrap();
+        let [plan, catalogue] = [plan, ""].map(|text| store.files().put(text.as_bytes()).unwrap());
+        let manifest = key().sign(Manifest {
+            id: AttemptId { round: 0, attempt: 0 },
+            model: catalogue,
+            parent: Digest::ZERO,
+            plan,
+            catalogue,
+            updates: Vec::new(),
+            published_at: souk_common::clock::Timestamp(0),
+        });
+        let at = souk_common::clock::Timestamp(0);
+        store
+            .change(|change| change.append(at, Entry::Began(manifest)))
+            .unwrap();
+        drop(store);
+        match check(dir.path(), &key().public()) {
+            Err(StoreError::Version { path, error }) if newer => {
+                assert!(path.starts_with("plan of round 0"), "{path}");
+                assert_eq!((error.found, error.known), (7, 1));
+            }
+            Ok(report) if !newer => assert!(
+                report.checks[FILES].detail.starts_with("plan of round 0: "),
+                "{report:?}"
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

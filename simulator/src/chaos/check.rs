@@ -1,6 +1,7 @@
 //! What must hold after the kills, from the folders that are left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -14,9 +15,11 @@ use souk_common::privacy::ledger::Chain;
 use souk_common::round::statements::{Outcome, Receipt};
 use souk_coordinator::folder::FederationFolder;
 use souk_coordinator::store::{Entry, Store};
+use souk_coordinator::verify::{OutsideEvidence, check_with};
 
 use crate::chaos::supervisor::Done;
 use crate::check::Check;
+use crate::data::ledgers;
 use crate::processes::folders::Folders;
 
 /// What the record says, as far as it is counted here.
@@ -221,7 +224,16 @@ fn one_update_an_attempt(account: &Account, books: &[Books]) -> Check {
 
 fn verified(folders: &Folders) -> anyhow::Result<Check> {
     let home = FederationFolder::new(folders.home());
-    let report = souk_coordinator::verify::check(home.path(), &home.signing_key()?.public())?;
+    let shops: Vec<PathBuf> = folders
+        .shops()
+        .iter()
+        .map(|shop| folders.shop_dir(shop))
+        .collect();
+    let evidence = OutsideEvidence {
+        ledgers: ledgers::read(&shops)?,
+        ..OutsideEvidence::default()
+    };
+    let report = check_with(home.path(), &home.signing_key()?.public(), &evidence)?;
     let wrong: Vec<String> = report
         .checks
         .iter()
@@ -233,7 +245,7 @@ fn verified(folders: &Folders) -> anyhow::Result<Check> {
         })
         .collect();
     Ok(Check {
-        name: "`souk-sim verify` passes".into(),
+        name: "`souk-sim verify` passes, with each shop's ledger".into(),
         ok: report.ok,
         detail: first_wrong(&wrong, format!("{} entries in the record", report.log_length)),
     })

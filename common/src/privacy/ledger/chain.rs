@@ -390,7 +390,11 @@ fn parse_line(line: &[u8]) -> Result<Record, String> {
         .strip_suffix("\"}")
         .and_then(|text| text.rsplit_once(HASH_MEMBER))
         .ok_or("no whole record (cut off?)")?;
+    let written = hash;
     let hash: Digest = hash.parse().map_err(|error| format!("hash: {error}"))?;
+    if hash.to_string() != written {
+        return Err("its hash is not in lower case (it was edited)".into());
+    }
     let body = format!("{body}}}");
     if Digest::of(body.as_bytes()) != hash {
         return Err("its hash does not match its text (it was edited)".into());

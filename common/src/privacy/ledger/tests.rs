@@ -182,8 +182,12 @@ fn edited_swapped_removed_and_added_lines_are_refused_by_number() {
     let edited = text.replacen("\"round\":2", "\"round\":7", 1);
     let last = text.replacen("\"round\":4", "\"round\":7", 1);
     let cut = joined(&[lines[0], lines[1], &lines[2][..40], lines[3], lines[4]]);
+    // The same hash by its value.
+    let (body, hash) = text.trim_end().rsplit_once("\"hash\":").unwrap();
+    let upper = format!("{body}\"hash\":{}\n", hash.to_uppercase());
     let cases = [
         (edited, 3),
+        (upper, 5),
         (last, 5),
         (joined(&[lines[0], lines[2], lines[1], lines[3], lines[4]]), 2),
         (joined(&[lines[0], lines[1], lines[3], lines[4]]), 3),

@@ -4,7 +4,7 @@ use super::*;
 use crate::verify::{Report, check};
 
 /// Two releases, under noise, of two shops.
-fn releases() -> Plan {
+pub(super) fn releases() -> Plan {
     let text = format!(
         "name = 'r'\n[privacy]\nnoise_multiplier = 0.6\n[cohort]\nquorum = {QUORUM}\ndeadline = '10s'\n\
          [[release]]\nkind = 'popularity'\nshare = 0.4\n[[release]]\nkind = 'collaborative'\nshare = 0.6\n\
@@ -32,7 +32,7 @@ fn sum_of_squares(engine: &Engine) -> f64 {
 }
 
 /// The open attempt ends at its deadline.
-fn let_it_end(engine: &mut Engine) {
+pub(super) fn let_it_end(engine: &mut Engine) {
     let at = engine.machine().open().unwrap().1;
     engine
         .handle(at + std::time::Duration::from_secs(1), Event::Timer)
