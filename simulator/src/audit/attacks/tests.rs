@@ -136,7 +136,7 @@ fn all_items_are_read_off_a_bare_update_and_no_more_than_guessing_finds_under_th
 #[test]
 fn baskets_are_read_off_a_bare_statistic_and_not_off_a_noised_one() {
     let found = tried(&subject(Some(8.0), 60, 4), "basket_reconstruction");
-    assert!(row(&found[0], Protections::NoNoise).success > 0.9, "{found:?}");
+    assert!(row(&found[0], Protections::NoNoise).success > 0.95, "{found:?}");
     let plan = row(&found[0], Protections::Plan);
     assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
     let mut alone = subject(Some(8.0), 60, 4);
@@ -210,14 +210,17 @@ fn labels_are_read_off_two_bare_gradients_and_not_off_noised_ones() {
 #[test]
 fn lists_without_the_rule_of_five_tell_a_purchase_and_with_it_far_fewer() {
     let found = tried(&subject(Some(8.0), 60, 4), "lists_oracle");
-    let [with, without, own] = &found[0].rows[..] else {
+    let [with, order, without, own] = &found[0].rows[..] else {
         panic!("{found:?}")
     };
     assert!(
         without.success > 0.8 && with.success < 0.5 * without.success,
         "{found:?}"
     );
-    assert!(own.success > with.success && !found[0].in_scope, "{found:?}");
+    assert!(
+        own.success > with.success && order.success <= with.success && !found[0].in_scope,
+        "{found:?}"
+    );
     assert!(
         found[0]
             .rows
