@@ -1,5 +1,5 @@
-//! A customer's basket, from the collaborative release: the customer's statistic is an outer product but for the own rows, so the
-//! rows along its leading direction (a matched filter) name the items.
+//! A customer's basket, from the collaborative release: the customer's statistic is an outer product but for the own rows, which stand
+//! out from its one direction.
 
 use souk_common::release::schedule::ReleaseKind;
 
@@ -33,9 +33,11 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
         let background = Background::noise_of(context.noisy_shops(protections));
         let seed = context.subject.seed;
         let right = |user: usize, seen: &[Vec<f64>]| {
+            let own = items_of(context, &observed, user);
+            let width = seen[0].len() / observed.items().max(1);
             precision(
-                &decode::items(&observed, &seen[0]),
-                &items_of(context, &observed, user),
+                &decode::basket(&seen[0], width, own.len()),
+                &own,
                 seed ^ user as u64,
             )
         };

@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
     for colluding in [0, masking.colluding, masking.colluding + 1] {
         let left = masking.min_shops - colluding.min(most);
         let name = format!("collusion of {colluding}");
-        let trials = effort.pick(200, 3000);
+        let trials = effort.pick(120, 3000);
         let scores = compare(
             &rounds,
             &hypotheses,

@@ -58,6 +58,42 @@ pub(super) fn along(table: &[f64], width: usize) -> Vec<f64> {
     scores
 }
 
+/// By a collaborative statistic: rows of items that the customer does not have are all against one direction, the others are not. Each
+/// row's length, less that of its part against that direction; the direction is found again without the `count` rows that look most
+/// unlike it.
+///
+/// # Shapes
+/// table: `[items, width]`; result: `[items]`.
+pub(super) fn basket(table: &[f64], width: usize, count: usize) -> Vec<f64> {
+    let rows = || table.chunks_exact(width.max(1));
+    let mut others = table.to_vec();
+    let mut scores = Vec::new();
+    for _ in 0..PASSES {
+        let direction = leading(&others, width);
+        let part = |row: &[f64]| {
+            row.iter()
+                .zip(&direction)
+                .map(|(value, along)| value * along)
+                .sum::<f64>()
+        };
+        // Most rows are against it.
+        let sign = if others.chunks_exact(width.max(1)).map(part).sum::<f64>() > 0.0 {
+            -1.0
+        } else {
+            1.0
+        };
+        let length = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        scores = rows().map(|row| length(row) + sign * part(row)).collect();
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        others.copy_from_slice(table);
+        for item in order.into_iter().take(count) {
+            others[item * width..][..width].fill(0.0);
+        }
+    }
+    scores
+}
+
 /// The leading right singular vector. Shape: `[width]`.
 pub(super) fn leading(table: &[f64], width: usize) -> Vec<f64> {
     let mut gram = vec![0.0; width * width];
@@ -70,6 +106,8 @@ pub(super) fn leading(table: &[f64], width: usize) -> Vec<f64> {
     let found = symmetric(&gram, width).vectors.into_iter().next();
     found.unwrap_or_else(|| vec![0.0; width])
 }
+
+const PASSES: usize = 4;
 
 #[cfg(test)]
 mod tests {

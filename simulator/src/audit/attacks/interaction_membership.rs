@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
             "no customer has three items besides the latest one".to_owned(),
         ));
     }
-    let trials = effort.pick(200, 2000);
+    let trials = effort.pick(120, 2000);
     let mut measured = Measured::of(AREA);
     for protections in context.protections() {
         let rounds = context.rounds(protections)?;

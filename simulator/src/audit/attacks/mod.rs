@@ -201,7 +201,7 @@ const ATTACKS: &[Attack] = &[
         wants: "what a customer bought",
         sees: "a coordinator with as many colluding shops as the plan counts on, who knows everybody else's purchases: the release of \
                which items go together, and what was published before it",
-        source: "reconstruction of Dinur, Nissim 2003, by a matched filter",
+        source: "reconstruction of Dinur, Nissim 2003, by what the statistic is made of",
         in_scope: true,
         run: basket_reconstruction::run,
     },

@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
             "no customer has two items besides the latest one".to_owned(),
         ));
     }
-    let trials = effort.pick(300, 4000);
+    let trials = effort.pick(200, 4000);
     let mut measures = [AREA, ADVANTAGE, HITS].map(Measured::of);
     let mut all = context.protections();
     all.extend((context.is_private() && !context.plan().is_of_releases()).then_some(Protections::NoClip));

@@ -1,5 +1,5 @@
 use souk_common::catalogue::{Catalogue, Item};
-use souk_common::dataset::{Dataset, History};
+use souk_common::dataset::{Dataset, History, Labelled};
 use souk_common::params::{Delta, Epsilon, Weight};
 use souk_common::plan::{Placement, Plan, ReleaseTerms, ShopTerms};
 use souk_common::rng::stream;
@@ -136,7 +136,7 @@ fn all_items_are_read_off_a_bare_update_and_no_more_than_guessing_finds_under_th
 #[test]
 fn baskets_are_read_off_a_bare_statistic_and_not_off_a_noised_one() {
     let found = tried(&subject(Some(8.0), 60, 4), "basket_reconstruction");
-    assert!(row(&found[0], Protections::NoNoise).success > 0.9, "{found:?}");
+    assert!(row(&found[0], Protections::NoNoise).success > 0.95, "{found:?}");
     let plan = row(&found[0], Protections::Plan);
     assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
     let mut alone = subject(Some(8.0), 60, 4);
@@ -210,14 +210,17 @@ fn labels_are_read_off_two_bare_gradients_and_not_off_noised_ones() {
 #[test]
 fn lists_without_the_rule_of_five_tell_a_purchase_and_with_it_far_fewer() {
     let found = tried(&subject(Some(8.0), 60, 4), "lists_oracle");
-    let [with, without, own] = &found[0].rows[..] else {
+    let [with, order, without, own] = &found[0].rows[..] else {
         panic!("{found:?}")
     };
     assert!(
         without.success > 0.8 && with.success < 0.5 * without.success,
         "{found:?}"
     );
-    assert!(own.success > with.success && !found[0].in_scope, "{found:?}");
+    assert!(
+        own.success > with.success && order.success <= with.success && !found[0].in_scope,
+        "{found:?}"
+    );
     assert!(
         found[0]
             .rows
@@ -334,4 +337,29 @@ fn the_latest_item_is_told_by_a_bare_gradient_of_the_tower_and_not_by_a_noised_o
             .is_some_and(|why| why.contains("no tower")),
         "{found:?}"
     );
+}
+
+#[test]
+fn stars_are_read_off_two_bare_gradients_and_not_off_noised_ones() {
+    let mut subject = subject(Some(8.0), 40, 3);
+    let text = "name = 't'\ntask = 'rating'\nrounds = 15\n[model]\nkind = 'mf'\ngmf_dim = 4\n[train]\nsolver = 'stars'\n\
+        [privacy]\nclip_norm = 1.0\nnoise_multiplier = 2.3\nsampling_rate = 1.0\n[cohort]\nquorum = 3\n[server]\n\
+        optimiser = 'plain'\nlearning_rate = 20.0\n[[shops]]\nname = 'a'\ndeclared_users = 20\n[[shops]]\nname = 'b'\n\
+        declared_users = 20\n[[shops]]\nname = 'c'\ndeclared_users = 20\n";
+    subject.plan = Plan::from_toml(text).unwrap();
+    let histories = &subject.known.dataset.histories;
+    let labelled = histories.iter().zip(0usize..).map(|(history, user)| Labelled {
+        items: history.items.clone(),
+        times: history.times.clone(),
+        labels: (0..history.len())
+            .map(|at| ((user * 3 + at * 2) % 5 + 1) as f32)
+            .collect(),
+    });
+    subject.known.dataset.labelled = labelled.collect();
+    let found = tried(&subject, "ratings");
+    assert!(found[0].measure.contains("stars"), "{found:?}");
+    let bare = row(&found[0], Protections::None);
+    assert!(bare.success > 0.95 && bare.chance < 0.4, "{bare:?}");
+    let plan = row(&found[0], Protections::Plan);
+    assert!(plan.ok == Some(true) && plan.success < 0.5, "{plan:?}");
 }

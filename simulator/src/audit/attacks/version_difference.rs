@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Tried> {
         // All shops' noise, in either version.
         let noisy = 2 * context.plan().shops.len();
         let name = format!("versions {protections:?}");
-        let trials = effort.pick(300, 3000);
+        let trials = effort.pick(150, 3000);
         let scores = compare(
             &rounds,
             &hypotheses,
