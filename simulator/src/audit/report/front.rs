@@ -311,7 +311,7 @@ fn cost(rows: &[UtilityFinding]) -> FrontLine {
         return line(Light::Green, asked, says);
     };
     says += &format!(
-        " Most is lost by {} {}: {}.",
+        " Most is lost in the group “{}: {}”: {}.",
         worst.parted_by,
         worst.part,
         points(worst.lost, worst.standard_error)

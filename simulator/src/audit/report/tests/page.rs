@@ -77,7 +77,7 @@ fn it_is_accessible_and_prints() {
     assert!(page.contains("@media print") && page.contains("size:A4") && page.contains("break-after:page"));
     assert!(page.contains("prefers-color-scheme:dark"));
     // Signs beside colours.
-    for sign in ["● as promised", "▲ to weigh", "■ not as promised"] {
+    for sign in ["● in order", "▲ to weigh", "■ alarm"] {
         assert!(page.contains(sign), "{sign}");
     }
 }
