@@ -317,8 +317,11 @@ fn not_tested(report: &Report) -> Markup {
     missing(found.utility.is_empty(), "what privacy costs");
     missing(found.side_channels.is_empty(), "side channels");
     html! {
-        p { "An audit finds what it looks for. Of this it says nothing:" }
-        ul { @for item in &items { li { (item) } } }
+        @if items.is_empty() { p { "An audit finds what it looks for, and nothing is listed that this one left out." } }
+        @else {
+            p { "An audit finds what it looks for. Of this it says nothing:" }
+            ul { @for item in &items { li { (item) } } }
+        }
         p { "A lower bound that stays under the promise does not prove the promise; the proof is in docs/privacy.md of the program." }
     }
 }
