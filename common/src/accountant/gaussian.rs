@@ -109,6 +109,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn from_even_odds_certainty_is_the_normal_distribution_at_half_of_mu() {
+        // scipy.stats.norm.cdf(mu / 2)
+        for (mu, right) in [
+            (0.0, 0.5),
+            (1.0, 0.691_462_461_274_013),
+            (3.0, 0.933_192_798_731_141_9),
+        ] {
+            assert!((most_certainty(mu) - right).abs() < 1e-12, "{mu}");
+        }
+        assert_eq!(most_certainty(f64::INFINITY), 1.0);
+    }
+
+    #[test]
     fn mu_is_what_gives_the_epsilon_and_no_more() {
         let delta = Delta::new(1e-5).unwrap();
         // By bisection of Balle and Wang's closed form in numpy.

@@ -176,12 +176,12 @@ fn people(is_private: bool, attacks: &[AttackFinding]) -> FrontLine {
         ),
         (true, true) if above == 0 => {
             format!(
-                "Not by the {} that were tried: each was as good as guessing.",
+                "Not by what was tried ({}): guessing does as well.",
                 counted(tried.len() as u64, "attack", "attacks")
             )
         }
         (true, true) => format!(
-            "Within the limit: of {} that were tried, {above} did better than guessing, and none better than the limit allows.",
+            "Within the limit: of what was tried ({}), {above} did better than guessing, and none better than the limit allows.",
             counted(tried.len() as u64, "attack", "attacks")
         ),
     };
@@ -311,7 +311,7 @@ fn cost(rows: &[UtilityFinding]) -> FrontLine {
         return line(Light::Green, asked, says);
     };
     says += &format!(
-        " Most is lost by {} {}: {}.",
+        " Most is lost in the group “{}: {}”: {}.",
         worst.parted_by,
         worst.part,
         points(worst.lost, worst.standard_error)

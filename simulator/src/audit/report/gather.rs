@@ -26,6 +26,10 @@ impl Report {
         findings: AuditFindings,
         provenance: Provenance,
     ) -> anyhow::Result<Self> {
+        let provenance = Provenance {
+            command: without_folders(&provenance.command),
+            ..provenance
+        };
         let plan = &subject.plan;
         let about = subject_facts(subject);
         let privacy = privacy(plan)?;
@@ -230,6 +234,23 @@ fn mechanism(plan: &Plan) -> MechanismFacts {
         colluding: masking.map(|masking| masking.colluding as u64),
         upload_after_seconds: plan.cohort.upload_after.map(|after| after.as_secs_f64()),
     }
+}
+
+/// A command with the names of its files, but not of the folders that they are in: those are nobody's business.
+fn without_folders(command: &str) -> String {
+    let shortened = |word: &str| {
+        let is_part = word.split('/').all(|number| number.parse::<u64>().is_ok());
+        let trimmed = word.trim_end_matches('/');
+        match trimmed.rsplit_once('/') {
+            Some((_, name)) if !is_part => name.to_owned(),
+            _ => word.to_owned(),
+        }
+    };
+    let words = command.split(' ').map(|word| match word.split_once('=') {
+        Some((flag, value)) => format!("{flag}={}", shortened(value)),
+        None => shortened(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn finite(epsilon: f64) -> Option<f64> {

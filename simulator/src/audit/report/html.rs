@@ -90,7 +90,7 @@ fn front(report: &Report, title: &str) -> Markup {
             h2 { "What to do" }
             ol { @for item in &front.to_do { li { (item) } } }
             p class="dim" {
-                "Signs: " (mark(Light::Green)) " as promised, " (mark(Light::Amber)) " to weigh, " (mark(Light::Red)) " not as promised, or nothing is \
+                "Signs: " (mark(Light::Green)) " in order, " (mark(Light::Amber)) " to weigh, " (mark(Light::Red)) " alarm: not as promised, or nothing is \
                  promised. The pages that follow are for who wants to know how this was found; the last ones explain their words."
             }
         }

@@ -40,11 +40,11 @@ pub(super) fn of(plan: &Plan) -> Vec<Observer> {
             rests_on: bounded("each shop adds all the noise of its own guarantee before it sends"),
         },
     };
-    let others = match &plan.masking {
-        Some(masking) => format!(
-            "up to {} other shops that collude, also with the coordinator",
-            masking.colluding
-        ),
+    let others = match plan.masking.as_ref().map(|masking| masking.colluding) {
+        Some(1) => "one other shop, also together with the coordinator".to_owned(),
+        Some(colluding) => {
+            format!("up to {colluding} other shops that collude, also with the coordinator")
+        }
         None => "other shops, however many, also with the coordinator".to_owned(),
     };
     vec![

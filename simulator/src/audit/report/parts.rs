@@ -61,7 +61,7 @@ pub(super) fn mark(light: Light) -> &'static str {
 
 pub(super) fn stands(light: Light) -> &'static str {
     match light {
-        Light::Green => "as promised",
+        Light::Green => "in order",
         Light::Amber => "to weigh",
         Light::Red => "alarm",
     }

@@ -260,7 +260,8 @@ fn utility(rows: &[UtilityFinding]) -> Markup {
     html! {
         p {
             "How often the last product of a customer, which was kept back, is among the first ten of itself and 99 others that the customer does \
-             not have, in expectation over all draws of these; ranked by what is published, without anything of the shop's own."
+             not have, in expectation over all draws of these; ranked by what is published, all of it with equal weights and nothing of the shop's own. A shop weighs it by what its own customers bought, \
+             beside its own recommenders, and does better."
         }
         (pictures::utility(&shown))
         p class="dim" { "Filled: with the plan. Open: without its noise. The line between them is what noise costs." }
@@ -316,8 +317,11 @@ fn not_tested(report: &Report) -> Markup {
     missing(found.utility.is_empty(), "what privacy costs");
     missing(found.side_channels.is_empty(), "side channels");
     html! {
-        p { "An audit finds what it looks for. Of this it says nothing:" }
-        ul { @for item in &items { li { (item) } } }
+        @if items.is_empty() { p { "An audit finds what it looks for, and nothing is listed that this one left out." } }
+        @else {
+            p { "An audit finds what it looks for. Of this it says nothing:" }
+            ul { @for item in &items { li { (item) } } }
+        }
         p { "A lower bound that stays under the promise does not prove the promise; the proof is in docs/privacy.md of the program." }
     }
 }

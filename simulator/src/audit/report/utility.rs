@@ -31,7 +31,7 @@ use crate::world::{Line, World, members_of};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MeasuredUtility {
     /// Everybody by all that is published first, then parts of them, then everybody by each channel alone.
-    pub(crate) rows: Vec<UtilityFinding>,
+    pub(crate) findings: Vec<UtilityFinding>,
     /// For the report's list of what was not tested.
     pub(crate) not_tested: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub(crate) fn measure(subject: &Subject, genders: &[String]) -> anyhow::Result<M
         let channels = with_plan.keys().filter(|name| name.as_str() != TOGETHER);
         rows.extend(channels.filter_map(|name| row(name, ALL, ALL, &everybody)));
     }
-    measured.rows = rows;
+    measured.findings = rows;
     Ok(measured)
 }
 

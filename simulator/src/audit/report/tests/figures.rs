@@ -204,3 +204,16 @@ fn an_infinite_figure_is_refused_and_not_written_as_nothing() {
     let error = Report::new(&subject(&private_plan()), found, provenance()).unwrap_err();
     assert!(format!("{error:#}").contains("infinite"), "{error:#}");
 }
+
+#[test]
+fn a_command_is_told_without_the_folders_that_its_files_are_in() {
+    let provenance = Provenance {
+        command: "souk-sim audit /home/anna/plans/plan.toml --data=../sets/ml-100k/ --key ./a.key --shard 3/8 --out audit".into(),
+        ..provenance()
+    };
+    let report = Report::new(&subject(&private_plan()), findings(), provenance).unwrap();
+    assert_eq!(
+        report.provenance.command,
+        "souk-sim audit plan.toml --data=ml-100k --key a.key --shard 3/8 --out audit"
+    );
+}

@@ -77,7 +77,7 @@ fn it_is_accessible_and_prints() {
     assert!(page.contains("@media print") && page.contains("size:A4") && page.contains("break-after:page"));
     assert!(page.contains("prefers-color-scheme:dark"));
     // Signs beside colours.
-    for sign in ["● as promised", "▲ to weigh", "■ not as promised"] {
+    for sign in ["● in order", "▲ to weigh", "■ alarm"] {
         assert!(page.contains(sign), "{sign}");
     }
 }
@@ -132,7 +132,7 @@ fn every_section_is_there_in_order_and_each_is_mapped_to_what_it_answers() {
         .collect();
     assert_eq!(answered, sections);
     let mut terms: Vec<&str> = GLOSSARY.iter().map(|term| term.term).collect();
-    terms.sort_unstable();
+    terms.sort_by_key(|term| term.to_lowercase());
     assert_eq!(
         terms,
         GLOSSARY.iter().map(|term| term.term).collect::<Vec<_>>(),
@@ -199,4 +199,15 @@ fn an_attack_that_was_not_tried_stands_among_what_was_not_tested() {
             && section.contains("timing of a real network"),
         "{section}"
     );
+}
+
+#[test]
+fn a_long_picture_is_parted_so_that_each_fits_on_a_page() {
+    let many: Vec<EpsilonBound> = (0..40).map(|_| bound(1.0, true)).collect();
+    let svg = super::super::pictures::bounds(&many).into_string();
+    assert_eq!(svg.matches("<svg ").count(), 3);
+    assert_eq!(svg.matches("class=\"lower\"").count(), 40);
+    for number in 1..=3 {
+        assert_eq!(svg.matches(&format!("id=\"picture-bounds-{number}\"")).count(), 1);
+    }
 }

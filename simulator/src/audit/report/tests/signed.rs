@@ -95,9 +95,9 @@ fn a_change_is_told_by_the_reports_key_or_by_what_stands_on_the_page() {
     };
     let in_json = told("\"lower\":3.0", "\"lower\":2.0", &json);
     assert!(in_json.contains("`findings` of the report (bytes "), "{in_json}");
-    let on_page = told("as promised, ", "as premised, ", &html);
+    let on_page = told(" in order, ", " in ardor, ", &html);
     assert!(
-        on_page.contains("as premised") && on_page.contains("as promised"),
+        on_page.contains("in ardor") && on_page.contains("in order"),
         "{on_page}"
     );
     // In the page and in the JSON alike: the page can be made again from it, and was not signed.

@@ -11,7 +11,7 @@ fn genders() -> Vec<String> {
 #[test]
 fn noise_costs_hits_and_every_part_of_the_customers_adds_up_to_everybody() {
     let measured = measure(&subject(RELEASES), &genders()).unwrap();
-    let rows = &measured.rows;
+    let rows = &measured.findings;
     assert!(measured.not_tested.is_empty(), "{:?}", measured.not_tested);
     let all = &rows[0];
     assert_eq!((all.parted_by.as_str(), all.customers), ("all", 70));
@@ -40,7 +40,7 @@ fn the_same_seed_finds_the_same_and_another_does_not() {
             seed,
             ..subject(RELEASES)
         };
-        measure(&subject, &[]).unwrap().rows
+        measure(&subject, &[]).unwrap().findings
     };
     assert_eq!(find(1), find(1));
     assert_ne!(find(1)[0].with_plan, find(2)[0].with_plan);
@@ -51,7 +51,7 @@ fn a_plan_without_noise_is_compared_with_nothing_and_what_is_not_known_is_said()
     let measured = measure(&subject(&open_plan()), &[]).unwrap();
     assert!(
         measured
-            .rows
+            .findings
             .iter()
             .all(|row| row.without_noise.is_none() && row.lost.is_none())
     );
@@ -67,7 +67,7 @@ fn a_plan_without_noise_is_compared_with_nothing_and_what_is_not_known_is_said()
     });
     let measured = measure(&short, &[]).unwrap();
     assert!(
-        measured.rows.is_empty() && measured.not_tested[0].contains("three products"),
+        measured.findings.is_empty() && measured.not_tested[0].contains("three products"),
         "{measured:?}"
     );
 }
@@ -79,6 +79,6 @@ fn a_plan_that_trains_a_model_is_measured_by_its_model() {
         [cohort]\nquorum = 3\n[[shops]]\nname = 'a'\ndeclared_users = 40\n[[shops]]\nname = 'b'\ndeclared_users = 20\n\
         [[shops]]\nname = 'c'\ndeclared_users = 10\n";
     let measured = measure(&subject(text), &[]).unwrap();
-    assert_eq!(measured.rows.len(), 7, "{:?}", measured.rows);
-    assert!(measured.rows[0].lost.is_some());
+    assert_eq!(measured.findings.len(), 7, "{:?}", measured.findings);
+    assert!(measured.findings[0].lost.is_some());
 }
