@@ -25,6 +25,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub mod adversary;
+pub(crate) mod audit;
 pub mod bench;
 pub mod chaos;
 mod check;

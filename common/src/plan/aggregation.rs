@@ -213,7 +213,7 @@ mod tests {
             let refused = refusal(shops, &format!("[aggregation]\n{more}\n"));
             assert!(refused.contains(said), "{more}: {refused}");
         }
-        let masked = text(5, "[aggregation]\nrule = 'median'\n[masking]\nmin_shops = 3\n");
+        let masked = text(5, "[aggregation]\nrule = 'median'\n[masking]\nmin_shops = 4\n");
         let shared = masked.replace("sampling_rate", "placement = 'distributed'\nsampling_rate");
         for text in [masked, shared] {
             let refused = Plan::from_toml(&text).unwrap_err().to_string();

@@ -90,6 +90,17 @@ pub fn combine(
     accepted: &[ShopName],
     parts: &dyn PartSource,
 ) -> Result<Option<Combined>, PartError> {
+    combine_by((plan, grid), coordinates, accepted, parts, BLOCK_NUMBERS)
+}
+
+/// As [`combine`], with at most `block_numbers` numbers in memory.
+fn combine_by(
+    (plan, grid): (&Plan, &Grid),
+    coordinates: usize,
+    accepted: &[ShopName],
+    parts: &dyn PartSource,
+    block_numbers: usize,
+) -> Result<Option<Combined>, PartError> {
     let mut shops: Vec<&ShopName> = accepted.iter().collect();
     shops.sort();
     let denominators: Vec<f64> = shops.iter().map(|shop| plan.denominator(grid, [*shop])).collect();
@@ -109,7 +120,7 @@ pub fn combine(
         return Ok(None);
     }
     let count = shops.len();
-    let block = (BLOCK_NUMBERS / count).clamp(1, coordinates.max(1));
+    let block = (block_numbers / count).clamp(1, coordinates.max(1));
     let mut values = vec![0.0; block * count];
     let mut each = |done: &mut dyn FnMut(&mut [f64])| -> Result<(), PartError> {
         for first in (0..coordinates).step_by(block) {

@@ -1,0 +1,3 @@
+//! Attacks on what a plan lets out, one file each.
+
+pub(crate) mod poisoning;

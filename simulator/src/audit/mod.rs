@@ -1,0 +1,3 @@
+//! `souk-sim audit`.
+
+pub(crate) mod attacks;
