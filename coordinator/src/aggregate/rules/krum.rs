@@ -10,7 +10,8 @@ pub(super) struct Krum {
     liars: usize,
     /// Squared distances, row by row; those with `row < column` are kept.
     distances: Vec<f64>,
-    chosen: usize,
+    /// None before all was looked at.
+    chosen: Option<usize>,
 }
 
 impl Krum {
@@ -20,7 +21,7 @@ impl Krum {
             shops,
             liars,
             distances: vec![0.0; shops * shops],
-            chosen: 0,
+            chosen: None,
         }
     }
 
@@ -57,15 +58,18 @@ impl AggregationRule for Krum {
     }
 
     fn conclude(&mut self) {
-        self.chosen = self.nearest();
+        self.chosen = Some(self.nearest());
     }
 
     fn combine(&self, values: &mut [f64]) -> f64 {
-        values[self.chosen]
+        values[self.chosen.unwrap_or(0)]
     }
 
     /// All of the chosen shop's. Being near to others it tends to have less, so this is an upper bound.
     fn noise(&self, stddevs: &[f64]) -> f64 {
-        stddevs[self.chosen]
+        match self.chosen {
+            Some(chosen) => stddevs[chosen],
+            None => stddevs.iter().copied().fold(0.0, f64::max),
+        }
     }
 }

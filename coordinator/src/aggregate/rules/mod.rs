@@ -44,7 +44,8 @@ trait AggregationRule {
     /// What becomes of the numbers of all shops at one coordinate, after all were looked at. Their order is lost.
     fn combine(&self, values: &mut [f64]) -> f64;
 
-    /// Standard deviation of the noise in what [`Self::combine`] gives, after all were looked at, by those of the shops' numbers.
+    /// Standard deviation of the noise in what [`Self::combine`] gives, by those of the shops' numbers; before all were looked at,
+    /// the most that it can be.
     fn noise(&self, stddevs: &[f64]) -> f64;
 }
 
@@ -155,6 +156,22 @@ fn combine_by(
         mean,
         noise_stddev: rule.noise(&stddevs),
     }))
+}
+
+/// The noise of what a plan's rule publishes of all its shops, over that of one shop's update; none for the mean.
+pub fn noise_factor(plan: &Plan) -> Option<f64> {
+    let terms = plan.shops.iter().map(|shop| {
+        let weight = shop.weight.get() * shop.declared_users as f64;
+        ShopTerm {
+            weight,
+            noise: weight.recip(),
+        }
+    });
+    let terms: Vec<ShopTerm> = terms.collect();
+    let rule = rule_of(plan, &terms, 0)?;
+    let stddevs: Vec<f64> = terms.iter().map(|shop| shop.noise).collect();
+    let all: f64 = terms.iter().map(|shop| shop.weight).sum();
+    Some(rule.noise(&stddevs) * all)
 }
 
 impl Combined {
