@@ -80,7 +80,11 @@ impl AggregationPlan {
     fn fault(&self) -> Option<(&'static str, String, &'static str)> {
         match self {
             Self::NormBound { bound } if !(bound.is_finite() && *bound > 0.0 && *bound <= MOST_BOUND) => {
-                Some(("aggregation.bound", format!("{bound:?}"), "above 0 and at most 1,000,000"))
+                Some((
+                    "aggregation.bound",
+                    format!("{bound:?}"),
+                    "above 0 and at most 1,000,000",
+                ))
             }
             Self::TrimmedMean { trim: 0 } => Some((
                 "aggregation.trim",
@@ -121,11 +125,18 @@ impl Plan {
         if self.masking.is_some() || self.privacy.placement != Placement::Local {
             let remedy = "\"mean\" with [masking], under which only sums are seen: leave [masking] out and set privacy.placement = \
                           \"local\", so that every shop's update can be looked at by itself and carries all of its noise";
-            return refuse("aggregation.rule", format!("{:?}", rule.name()), remedy.to_owned());
+            return refuse(
+                "aggregation.rule",
+                format!("{:?}", rule.name()),
+                remedy.to_owned(),
+            );
         }
         let (least, name) = (rule.least_shops(), rule.name());
         if self.cohort.quorum < least {
-            let rule = format!("at least {least} where aggregation.rule is \"{name}\" ({})", rule.takes());
+            let rule = format!(
+                "at least {least} where aggregation.rule is \"{name}\" ({})",
+                rule.takes()
+            );
             return refuse("cohort.quorum", self.cohort.quorum.to_string(), rule);
         }
         if matches!(rule, AggregationPlan::Krum { .. }) && self.shops.len() > MOST_KRUM_SHOPS {
@@ -168,7 +179,11 @@ mod tests {
         let plan = |more: &str| Plan::from_toml(&text(5, more)).unwrap();
         let (absent, mean) = (plan(""), plan("[aggregation]\nrule = 'mean'\n"));
         assert_eq!(absent.digest(), mean.digest());
-        assert!(!String::from_utf8(absent.to_bytes()).unwrap().contains("aggregation"));
+        assert!(
+            !String::from_utf8(absent.to_bytes())
+                .unwrap()
+                .contains("aggregation")
+        );
         for more in [
             "rule = 'norm_bound'",
             "rule = 'norm_bound'\nbound = 2",

@@ -1,7 +1,6 @@
 //! Public maps: a few numbers an item, of its features and of a public seed, that collaborative statistics are summed
 //! through.
 
-
 use super::popularity::PopularityEstimate;
 use crate::features::Features;
 use crate::numeric::eigen::{Eigen, largest};

@@ -21,10 +21,7 @@ impl NormBound {
         let noise = |shop: &ShopTerm| coordinates as f64 * shop.noise * shop.noise;
         Self {
             squares: vec![0.0; shops.len()],
-            most: shops
-                .iter()
-                .map(|shop| bound * bound + noise(shop))
-                .collect(),
+            most: shops.iter().map(|shop| bound * bound + noise(shop)).collect(),
             weights: shops.iter().map(|shop| shop.weight / all).collect(),
         }
     }

@@ -44,14 +44,8 @@ impl PartSource for StoredParts<'_> {
         let part = self.accepted.iter().find(|(name, _)| name == shop);
         let (_, digest) = part.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
         let width = bits.bytes() as u64;
-        let (from, most) = (
-            coordinates.start as u64 * width,
-            coordinates.len() as u64 * width,
-        );
-        let bytes = self
-            .blobs
-            .read_range(digest, from, most)
-            .map_err(unreadable)?;
+        let (from, most) = (coordinates.start as u64 * width, coordinates.len() as u64 * width);
+        let bytes = self.blobs.read_range(digest, from, most).map_err(unreadable)?;
         if bytes.len() as u64 != most {
             return Err(PartError::Length {
                 shop: shop.clone(),
@@ -76,7 +70,9 @@ impl PartSource for StoredParts<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
     /// It is not there, or the disk fails.
-    #[error("the update of {shop}, which the plan's aggregation rule looks at by itself, can't be read: {source}")]
+    #[error(
+        "the update of {shop}, which the plan's aggregation rule looks at by itself, can't be read: {source}"
+    )]
     Unreadable {
         /// Whose.
         shop: ShopName,

@@ -49,7 +49,9 @@ fn name(at: usize) -> ShopName {
 fn combined(plan: &Plan, means: &[Vec<f64>]) -> Combined {
     let grid = plan.grid(means[0].len()).unwrap();
     let (names, parts) = parts(plan, &grid, means);
-    combine((plan, &grid), means[0].len(), &names, &parts).unwrap().unwrap()
+    combine((plan, &grid), means[0].len(), &names, &parts)
+        .unwrap()
+        .unwrap()
 }
 
 fn parts(plan: &Plan, grid: &Grid, means: &[Vec<f64>]) -> (Vec<ShopName>, Parts) {
@@ -64,8 +66,14 @@ fn parts(plan: &Plan, grid: &Grid, means: &[Vec<f64>]) -> (Vec<ShopName>, Parts)
 }
 
 fn close(got: &[f64], expected: &[f64]) {
-    let far = got.iter().zip(expected).find(|(got, expected)| (*got - *expected).abs() > 1e-3);
-    assert!(far.is_none() && got.len() == expected.len(), "{got:?}, not {expected:?}");
+    let far = got
+        .iter()
+        .zip(expected)
+        .find(|(got, expected)| (*got - *expected).abs() > 1e-3);
+    assert!(
+        far.is_none() && got.len() == expected.len(),
+        "{got:?}, not {expected:?}"
+    );
 }
 
 #[test]
@@ -84,12 +92,18 @@ fn each_rule_gives_what_it_gives_by_hand() {
     close(&trimmed.mean, &[0.1, (1.0 + 1.0 + 1.02) / 3.0]);
     // n - f - 2 = 2 nearest others: of shop 1 shops 0 and 2 (.0104 each), of shop 2 shops 1 and 3 (.0104 and .0325), of shop 0
     // shops 1 and 2 (.0104 and .04), of shop 3 shops 2 and 1 (.0325 and .0769).
-    close(&combined(&plan("'krum'\nliars = 1", &sizes, ""), &means).mean, &[0.1, 1.02]);
+    close(
+        &combined(&plan("'krum'\nliars = 1", &sizes, ""), &means).mean,
+        &[0.1, 1.02],
+    );
     // C = 2, so nothing but shop 4's is shortened: from sqrt(130) to 2.
     let bounded = combined(&plan("'norm_bound'", &sizes, ""), &means).mean;
     let factor = 2.0 / 130f64.sqrt();
     let mean = |at: usize, last: f64| {
-        let products = means[..4].iter().zip(&sizes).map(|(mean, size)| mean[at] * *size as f64);
+        let products = means[..4]
+            .iter()
+            .zip(&sizes)
+            .map(|(mean, size)| mean[at] * *size as f64);
         (products.sum::<f64>() + 50.0 * last) / 150.0
     };
     close(&bounded, &[mean(0, -7.0 * factor), mean(1, 9.0 * factor)]);
@@ -103,7 +117,11 @@ fn each_rule_gives_what_it_gives_by_hand() {
 #[test]
 fn as_many_liars_as_a_rule_bears_do_not_carry_it_out_of_what_the_honest_say() {
     let honest = normals(1, "honest shops", 9 * 40);
-    for (rule, liars) in [("'median'", 4), ("'trimmed_mean'\ntrim = 3", 3), ("'krum'\nliars = 3", 3)] {
+    for (rule, liars) in [
+        ("'median'", 4),
+        ("'trimmed_mean'\ntrim = 3", 3),
+        ("'krum'\nliars = 3", 3),
+    ] {
         let plan = plan(rule, &[100; 9], "enabled = false\nmodulus_bits = 64");
         assert_eq!(plan.aggregation.bears(9), Some(liars));
         for far in [1e3, -1e3, 1e9] {
@@ -115,7 +133,10 @@ fn as_many_liars_as_a_rule_bears_do_not_carry_it_out_of_what_the_honest_say() {
                 let (low, high) = said.fold((f64::MAX, f64::MIN), |(low, high), value| {
                     (low.min(value), high.max(value))
                 });
-                assert!((low - 1e-3..=high + 1e-3).contains(value), "{rule}, {far}: {value}");
+                assert!(
+                    (low - 1e-3..=high + 1e-3).contains(value),
+                    "{rule}, {far}: {value}"
+                );
             }
         }
         // One more than that, and they do: these tests can fail.
@@ -143,7 +164,8 @@ fn a_bounded_shop_moves_the_mean_by_its_share_of_the_bound_and_its_noise_whateve
         let length = got.mean.iter().map(|value| value * value).sum::<f64>().sqrt();
         let sent = 5.0 * far;
         assert!((length - most.min(sent) / 4.0).abs() < 1e-3, "{far}: {length}");
-        let all = grid.noise_stddev.ceil() * 3f64.sqrt() / plan.denominator(&grid, &(0..3).map(name).collect::<Vec<_>>());
+        let all = grid.noise_stddev.ceil() * 3f64.sqrt()
+            / plan.denominator(&grid, &(0..3).map(name).collect::<Vec<_>>());
         assert!(got.noise_stddev <= all * (1.0 + 1e-9));
     }
 }
@@ -152,12 +174,19 @@ fn a_bounded_shop_moves_the_mean_by_its_share_of_the_bound_and_its_noise_whateve
 fn neither_the_order_of_shops_nor_the_size_of_blocks_changes_a_bit() {
     let numbers = normals(2, "updates", 7 * 33);
     let means: Vec<Vec<f64>> = numbers.chunks(33).map(<[f64]>::to_vec).collect();
-    for rule in ["'median'", "'trimmed_mean'\ntrim = 2", "'krum'\nliars = 2", "'norm_bound'\nbound = 0.3"] {
+    for rule in [
+        "'median'",
+        "'trimmed_mean'\ntrim = 2",
+        "'krum'\nliars = 2",
+        "'norm_bound'\nbound = 0.3",
+    ] {
         let plan = plan(rule, &[10, 20, 30, 40, 50, 60, 70], "");
         let grid = plan.grid(33).unwrap();
         let (mut names, parts) = parts(&plan, &grid, &means);
         let of = |names: &[ShopName], block: usize| {
-            combine_by((&plan, &grid), 33, names, &parts, block).unwrap().unwrap()
+            combine_by((&plan, &grid), 33, names, &parts, block)
+                .unwrap()
+                .unwrap()
         };
         let whole = of(&names, BLOCK_NUMBERS);
         for block in [1, 7, 8, 50, 33 * 7] {
@@ -174,7 +203,12 @@ fn neither_the_order_of_shops_nor_the_size_of_blocks_changes_a_bit() {
 fn the_noise_that_is_published_is_the_noise_that_a_rule_leaves() {
     let (shops, coordinates) = (9, 20_000);
     let sizes = [100, 100, 100, 100, 150, 150, 200, 200, 300];
-    for rule in ["'median'", "'trimmed_mean'\ntrim = 2", "'krum'\nliars = 2", "'norm_bound'"] {
+    for rule in [
+        "'median'",
+        "'trimmed_mean'\ntrim = 2",
+        "'krum'\nliars = 2",
+        "'norm_bound'",
+    ] {
         let plan = plan(rule, &sizes, "noise_multiplier = 4.0\nmodulus_bits = 64");
         let grid = plan.grid(coordinates).unwrap();
         let numbers = normals(3, "noise", shops * coordinates);

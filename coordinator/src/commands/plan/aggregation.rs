@@ -80,7 +80,12 @@ mod tests {
 
     fn plan(rule: &str) -> Plan {
         let shops: String = (0..9)
-            .map(|shop| format!("[[shops]]\nname = 'shop-{shop}'\ndeclared_users = {}\n", 100 + 100 * (shop % 2)))
+            .map(|shop| {
+                format!(
+                    "[[shops]]\nname = 'shop-{shop}'\ndeclared_users = {}\n",
+                    100 + 100 * (shop % 2)
+                )
+            })
             .collect();
         Plan::from_toml(&format!(
             "name = 'r'\n{rule}[privacy]\nnoise_multiplier = 0.6\n[cohort]\nquorum = 9\n[[release]]\nkind = 'popularity'\nshare = 1.0\n{shops}"
@@ -92,7 +97,8 @@ mod tests {
     fn each_rule_says_what_it_bears_and_how_much_noisier_it_is_than_the_mean() {
         assert!(Robustness::of(&plan("")).is_none());
         assert_eq!(noise_factor(&plan("")), 3.0);
-        let of = |rule: &str| Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n"))).expect("a rule");
+        let of =
+            |rule: &str| Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n"))).expect("a rule");
         for (rule, said, low, high) in [
             ("'norm_bound'", "whatever it sends", 2.999, 3.001),
             // The root of half pi times 3, and a little less for so few shops.
@@ -104,8 +110,15 @@ mod tests {
             let robustness = of(rule);
             let [protects, costs] = robustness.lines();
             assert!(protects.contains(said), "{protects}");
-            assert!((low..high).contains(&robustness.factor), "{rule}: {}", robustness.factor);
-            assert!(costs.contains(&format!("{:.2} times", robustness.factor)), "{costs}");
+            assert!(
+                (low..high).contains(&robustness.factor),
+                "{rule}: {}",
+                robustness.factor
+            );
+            assert!(
+                costs.contains(&format!("{:.2} times", robustness.factor)),
+                "{costs}"
+            );
             assert_eq!(robustness.json()["rule"]["rule"], robustness.rule.name());
         }
     }

@@ -257,9 +257,10 @@ fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
     let of = |block: &TensorSpec| Tensor {
         name: block.name.clone(),
         coordinates: block.range().len(),
-        most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {
-            drawn / (z.get() * factor * (block.range().len() as f64).sqrt())
-        }),
+        most_signal_to_noise: plan
+            .privacy
+            .noise_multiplier
+            .map(|z| drawn / (z.get() * factor * (block.range().len() as f64).sqrt())),
     };
     layout.blocks().iter().map(of).collect()
 }

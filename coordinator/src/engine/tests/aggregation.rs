@@ -72,7 +72,9 @@ fn both_kinds_of_rounds_are_published_by_every_rule_and_made_again_bit_for_bit()
             let report = verified(dir.path(), engine);
             assert!(report.ok, "{rule}: {report:?}");
             let mut checks = report.checks.iter();
-            let replayed = checks.find(|check| check.name.contains("makes its model again")).unwrap();
+            let replayed = checks
+                .find(|check| check.name.contains("makes its model again"))
+                .unwrap();
             assert_eq!(replayed.good, 3, "{rule}: {report:?}");
         }
     }
@@ -127,7 +129,11 @@ fn parts_stay_until_the_round_is_published_although_none_are_to_be_kept() {
     drop(first);
     let mut second = engine_of(dir.path(), 0, None, &plan);
     connect_all(&mut second);
-    assert_eq!(second.machine().open().unwrap().0.attempt, 1, "the attempt goes on");
+    assert_eq!(
+        second.machine().open().unwrap().0.attempt,
+        1,
+        "the attempt goes on"
+    );
     send_round(&mut second, None, &SHOPS[4..]);
     assert_eq!(second.machine().published(), 1);
     send_round(&mut second, None, &SHOPS);

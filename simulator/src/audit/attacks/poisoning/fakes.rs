@@ -54,7 +54,11 @@ impl Public {
         });
         Self {
             profiles: profiles.collect(),
-            typical: lengths.get(lengths.len() / 2).copied().unwrap_or(1).clamp(2, MOST_ITEMS),
+            typical: lengths
+                .get(lengths.len() / 2)
+                .copied()
+                .unwrap_or(1)
+                .clamp(2, MOST_ITEMS),
             popular,
         }
     }
@@ -110,7 +114,12 @@ impl Public {
     }
 
     fn at_random(&self, taken: &[u32], count: usize, rng: &mut Stream) -> Vec<u32> {
-        let left: Vec<u32> = self.popular.iter().copied().filter(|item| !taken.contains(item)).collect();
+        let left: Vec<u32> = self
+            .popular
+            .iter()
+            .copied()
+            .filter(|item| !taken.contains(item))
+            .collect();
         left.sample(rng, count).copied().collect()
     }
 }

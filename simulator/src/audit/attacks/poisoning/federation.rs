@@ -165,7 +165,13 @@ impl Federation<'_> {
         (accepted, blobs): (&[(ShopName, Digest)], &MemoryBlobs),
     ) -> anyhow::Result<()> {
         let coordinates = learner.coordinates(id.round);
-        let sum = |_| (Accumulator::new(grid.bits, of_round.update_len(coordinates)), 0.0, 0u64);
+        let sum = |_| {
+            (
+                Accumulator::new(grid.bits, of_round.update_len(coordinates)),
+                0.0,
+                0u64,
+            )
+        };
         let mut sums: Vec<_> = (0..self.groups).map(sum).collect();
         for (at, (shop, update)) in accepted.iter().enumerate() {
             let (sum, customers, shops) = &mut sums[at % self.groups];
@@ -301,7 +307,11 @@ fn amplified(bytes: &[u8], bits: ModulusBits) -> UpdateValues {
             words.map(|word| i64::from_le_bytes(*word)).collect()
         }
     };
-    let largest = integers.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0);
+    let largest = integers
+        .iter()
+        .map(|value| value.unsigned_abs())
+        .max()
+        .unwrap_or(0);
     let factor = 2f64.powi(bits.bits() as i32 - 2) / largest.max(1) as f64;
     let scaled = integers.iter().map(|value| (*value as f64 * factor) as i64);
     match bits {
@@ -316,4 +326,3 @@ fn bytes_of(values: &UpdateValues) -> Vec<u8> {
         UpdateValues::B64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
     }
 }
-

@@ -119,7 +119,10 @@ mod tests {
     fn ten_are_the_highest_without_what_is_owned_and_the_first_of_equals() {
         let mut scores: Vec<f32> = (0..30).map(|item| (item % 15) as f32).collect();
         scores[3] = f32::NAN;
-        assert_eq!(first_ten(&mut scores, &[14]), [29, 13, 28, 12, 27, 11, 26, 10, 25, 9]);
+        assert_eq!(
+            first_ten(&mut scores, &[14]),
+            [29, 13, 28, 12, 27, 11, 26, 10, 25, 9]
+        );
         assert_eq!(first_ten(&mut [1.0, 2.0, 3.0], &[1]), [2, 0]);
     }
 }

@@ -212,10 +212,17 @@ fn findings(jobs: &[Job<'_>], found: &[BTreeMap<String, f64>]) -> Vec<PoisoningF
             continue;
         };
         let of = |what: Option<(PoisoningAttack, Power, f64)>, list: &str| -> Vec<f64> {
-            let same = jobs.iter().zip(found).filter(|(other, _)| other.defence == job.defence && other.what == what);
-            same.filter_map(|(_, exposures)| exposures.get(list).copied()).collect()
+            let same = jobs
+                .iter()
+                .zip(found)
+                .filter(|(other, _)| other.defence == job.defence && other.what == what);
+            same.filter_map(|(_, exposures)| exposures.get(list).copied())
+                .collect()
         };
-        let lists = jobs.iter().zip(found).find(|(other, _)| std::ptr::eq(*other, job));
+        let lists = jobs
+            .iter()
+            .zip(found)
+            .find(|(other, _)| std::ptr::eq(*other, job));
         for list in lists.into_iter().flat_map(|(_, exposures)| exposures.keys()) {
             let (before, after) = (of(None, list), of(job.what, list));
             let (exposure_after, low, high) = interval(&after);
@@ -239,7 +246,9 @@ fn findings(jobs: &[Job<'_>], found: &[BTreeMap<String, f64>]) -> Vec<PoisoningF
 /// Items that some have, but few: of the half that fewer have, at random.
 fn targets(dataset: &Dataset, items: usize, count: usize, seed: u64) -> Vec<u32> {
     let owners = owners(dataset, items);
-    let mut had: Vec<u32> = (0..items as u32).filter(|item| owners[*item as usize] > 0).collect();
+    let mut had: Vec<u32> = (0..items as u32)
+        .filter(|item| owners[*item as usize] > 0)
+        .collect();
     had.sort_by_key(|item| (owners[*item as usize], *item));
     had.truncate(had.len().div_ceil(2));
     let mut rng = stream(seed, "poisoned items");
@@ -250,10 +259,18 @@ fn targets(dataset: &Dataset, items: usize, count: usize, seed: u64) -> Vec<u32>
 fn interval(values: &[f64]) -> (f64, f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count.max(1.0);
-    let Some(quantile) = values.len().checked_sub(2).map(|at| STUDENT.get(at).copied().unwrap_or(1.96)) else {
+    let Some(quantile) = values
+        .len()
+        .checked_sub(2)
+        .map(|at| STUDENT.get(at).copied().unwrap_or(1.96))
+    else {
         return (mean, 0.0, 1.0);
     };
-    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (count - 1.0);
+    let variance = values
+        .iter()
+        .map(|value| (value - mean) * (value - mean))
+        .sum::<f64>()
+        / (count - 1.0);
     let half = quantile * (variance / count).sqrt();
     (mean, (mean - half).max(0.0), (mean + half).min(1.0))
 }

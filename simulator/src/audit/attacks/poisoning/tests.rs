@@ -8,7 +8,9 @@ use super::*;
 
 /// Nine shops of 40 customers of 60 items, of which the first are bought the most, and the last by one or two.
 fn known() -> Known {
-    let items: Vec<Item> = (0..60).map(|item| Item::bare(&format!("item-{item:02}"))).collect();
+    let items: Vec<Item> = (0..60)
+        .map(|item| Item::bare(&format!("item-{item:02}")))
+        .collect();
     let users = 9 * 40;
     let mut rng = stream(5, "customers");
     let histories = (0..users).map(|user| {
@@ -70,8 +72,14 @@ fn a_shop_that_sends_what_it_likes_fills_every_list_of_a_mean_and_none_of_a_robu
     let rules = Defence::ALL.map(|rule| of(&findings, Power::Vector, rule).count());
     assert!(rules.iter().all(|count| *count == 1), "{rules:?}");
     for finding in &findings {
-        assert!((finding.low..=finding.high).contains(&finding.exposure_after), "{finding:?}");
-        assert!(finding.exposure_before < 0.01 && finding.targets == 2, "{finding:?}");
+        assert!(
+            (finding.low..=finding.high).contains(&finding.exposure_after),
+            "{finding:?}"
+        );
+        assert!(
+            finding.exposure_before < 0.01 && finding.targets == 2,
+            "{finding:?}"
+        );
     }
     let mean = of(&findings, Power::Vector, Defence::Plan).next().expect("one");
     assert_eq!(mean.exposure_after, 1.0, "{mean:?}");
@@ -135,6 +143,8 @@ fn fakes_have_distinct_items_the_target_last_but_one_and_are_of_a_seed() {
 fn an_interval_is_students() {
     let (mean, low, high) = interval(&[0.4, 0.5, 0.6]);
     let half = 4.303 * (0.01f64 / 3.0).sqrt();
-    assert!((mean - 0.5).abs() < 1e-12 && (low - 0.5 + half).abs() < 1e-12 && (high - 0.5 - half).abs() < 1e-12);
+    assert!(
+        (mean - 0.5).abs() < 1e-12 && (low - 0.5 + half).abs() < 1e-12 && (high - 0.5 - half).abs() < 1e-12
+    );
     assert_eq!(interval(&[0.25]), (0.25, 0.0, 1.0));
 }
