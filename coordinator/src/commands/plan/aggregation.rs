@@ -11,14 +11,17 @@ pub(super) struct Robustness {
     shops: usize,
     /// The noise of what is published, over that of one shop's update.
     factor: f64,
+    /// Of the longest update; none without a catalogue.
+    coordinates: Option<usize>,
 }
 
 impl Robustness {
-    pub(super) fn of(plan: &Plan) -> Option<Self> {
+    pub(super) fn of(plan: &Plan, coordinates: Option<usize>) -> Option<Self> {
         (!plan.aggregation.is_mean()).then(|| Self {
             rule: plan.aggregation,
             shops: plan.shops.len(),
             factor: noise_factor(plan),
+            coordinates,
         })
     }
 
@@ -34,10 +37,21 @@ impl Robustness {
             "liars": self.rule.bears(self.shops),
             "noise_of_one_shop": self.factor,
             "noise_under_masks": self.factor_masked(),
+            "coordinator_seconds_per_round": self.seconds(),
         })
     }
 
-    pub(super) fn lines(&self) -> [String; 2] {
+    /// What the rule does at the end of a round, while which the coordinator answers nobody.
+    fn seconds(&self) -> Option<f64> {
+        let (shops, coordinates) = (self.shops as f64, self.coordinates? as f64);
+        let each = match self.rule {
+            AggregationPlan::Krum { .. } => shops * PAIR_SECONDS * 0.5,
+            _ => shops.log2().max(1.0) * NUMBER_SECONDS,
+        };
+        Some(coordinates * shops * each)
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
         let name = self.rule.name();
         let protects = match (self.rule.bears(self.shops), self.rule) {
             (None, _) => "no shop moves the outcome by more than its customers at the bound and its noise come to, whatever it \
@@ -54,7 +68,16 @@ impl Robustness {
                 self.shops
             ),
         };
-        [
+        let time = self.seconds().map(|seconds| {
+            format!(
+                "the rule takes about {} of the coordinator at the end of each round, and answers wait as long (an estimate)",
+                match seconds < 0.1 {
+                    true => "0.1 s or less".to_owned(),
+                    false => format!("{seconds:.1} s"),
+                }
+            )
+        });
+        let mut lines = vec![
             format!("aggregation \"{name}\": {protects}"),
             format!(
                 "what it costs: every shop adds all of the noise, for its update is looked at by itself; what is published has {:.2} \
@@ -62,7 +85,9 @@ impl Robustness {
                 self.factor,
                 self.factor_masked()
             ),
-        ]
+        ];
+        lines.extend(time);
+        lines
     }
 }
 
@@ -73,6 +98,10 @@ pub(super) fn noise_factor(plan: &Plan) -> f64 {
         None => (plan.shops.len() as f64 / plan.noise_shares() as f64).sqrt(),
     }
 }
+
+/// Of a pair of numbers, and of a number sorted, as measured on one core of a small server.
+const PAIR_SECONDS: f64 = 1e-9;
+const NUMBER_SECONDS: f64 = 1e-8;
 
 #[cfg(test)]
 mod tests {
@@ -95,10 +124,12 @@ mod tests {
 
     #[test]
     fn each_rule_says_what_it_bears_and_how_much_noisier_it_is_than_the_mean() {
-        assert!(Robustness::of(&plan("")).is_none());
+        assert!(Robustness::of(&plan(""), None).is_none());
         assert_eq!(noise_factor(&plan("")), 3.0);
-        let of =
-            |rule: &str| Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n"))).expect("a rule");
+        let of = |rule: &str| {
+            Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n")), Some(1_000_000))
+                .expect("a rule")
+        };
         for (rule, said, low, high) in [
             ("'norm_bound'", "whatever it sends", 2.999, 3.001),
             // The root of half pi times 3, and a little less for so few shops.
@@ -108,7 +139,11 @@ mod tests {
             ("'krum'\nliars = 2", "one shop's update", 12.999, 13.001),
         ] {
             let robustness = of(rule);
-            let [protects, costs] = robustness.lines();
+            let lines = robustness.lines();
+            let [protects, costs, time] = &lines[..] else {
+                panic!("{lines:?}")
+            };
+            assert!(time.contains(" s of the coordinator"), "{time}");
             assert!(protects.contains(said), "{protects}");
             assert!(
                 (low..high).contains(&robustness.factor),

@@ -31,7 +31,7 @@ impl Outlook {
     pub(super) fn of(plan: &Plan, learner: Option<&Learner>) -> Result<Self, ScheduleError> {
         let items = learner.map(Learner::items);
         Ok(Self {
-            robustness: Robustness::of(plan),
+            robustness: Robustness::of(plan, learner.and_then(longest)),
             budget: Budget::of(plan)?,
             phases: learner.map(Phase::all).unwrap_or_default(),
             expected: learner
@@ -72,6 +72,12 @@ impl Outlook {
         lines.extend(self.expected.iter().flat_map(Expected::lines));
         lines
     }
+}
+
+/// Coordinates of the longest update.
+fn longest(learner: &Learner) -> Option<usize> {
+    let rounds = 1..=learner.update_bytes().len() as u64;
+    rounds.map(|round| learner.coordinates(round)).max()
 }
 
 /// A mechanism that publishes one customer of N whole has delta 1/N: with that or more, a small epsilon promises nothing.
