@@ -127,7 +127,7 @@ mod tests {
         assert!(Robustness::of(&plan(""), None).is_none());
         assert_eq!(noise_factor(&plan("")), 3.0);
         let of = |rule: &str| {
-            Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n")), Some(1_000_000))
+            Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n")), Some(10_000_000))
                 .expect("a rule")
         };
         for (rule, said, low, high) in [
