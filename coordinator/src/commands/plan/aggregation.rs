@@ -127,8 +127,11 @@ mod tests {
         assert!(Robustness::of(&plan(""), None).is_none());
         assert_eq!(noise_factor(&plan("")), 3.0);
         let of = |rule: &str| {
-            Robustness::of(&plan(&format!("[aggregation]\nrule = {rule}\n")), Some(10_000_000))
-                .expect("a rule")
+            Robustness::of(
+                &plan(&format!("[aggregation]\nrule = {rule}\n")),
+                Some(10_000_000),
+            )
+            .expect("a rule")
         };
         for (rule, said, low, high) in [
             ("'norm_bound'", "whatever it sends", 2.999, 3.001),

@@ -60,7 +60,11 @@ impl Defence {
                 groups >= LEAST_GROUPS,
                 "{shops} shops make no {LEAST_GROUPS} groups of {least}: a sum of fewer is unmasked by nobody"
             );
-            let groups = if groups % 2 == 0 { groups - 1 } else { groups };
+            let groups = if groups.is_multiple_of(2) {
+                groups - 1
+            } else {
+                groups
+            };
             plan.privacy.placement = Placement::Distributed;
             let masking = plan.masking.take();
             plan.masking = Some(MaskingPlan {

@@ -105,7 +105,7 @@ impl Public {
                 chosen.map_or_else(|| popular.take(2).collect(), |profile| profile.to_vec())
             }
             // One item more, so that the map of a collaborative release sees something.
-            PoisoningAttack::Pip if fake % 2 == 0 => {
+            PoisoningAttack::Pip if fake.is_multiple_of(2) => {
                 let first = popular.clone().nth(1 + fake / 2 % (BESTSELLERS - 1));
                 first.into_iter().chain(popular.take(1)).collect()
             }

@@ -99,7 +99,10 @@ fn first_ten(scores: &mut [f32], owned: &[u32]) -> Vec<u32> {
     for (item, score) in (0..).zip(scores.iter()) {
         let is_full = ten.len() == LIST;
         // What is not a number is on no list.
-        if !(*score > f32::NEG_INFINITY) || (is_full && *score <= scores[ten[LIST - 1] as usize]) {
+        if score.is_nan()
+            || *score == f32::NEG_INFINITY
+            || (is_full && *score <= scores[ten[LIST - 1] as usize])
+        {
             continue;
         }
         let at = ten.partition_point(|other| scores[*other as usize] >= *score);

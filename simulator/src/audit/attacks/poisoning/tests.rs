@@ -10,7 +10,7 @@ use crate::world::{Line, World};
 /// Nine shops of 40 customers of 60 items, of which the first are bought the most, and the last by one or two.
 fn known() -> Known {
     let items: Vec<Item> = (0..60)
-        .map(|item| Item::bare(&format!("item-{item:02}")))
+        .map(|item| Item::bare(format!("item-{item:02}")))
         .collect();
     let users = 9 * 40;
     let mut rng = stream(5, "customers");
@@ -52,11 +52,7 @@ fn plan(privacy: &str) -> Plan {
     .expect("a plan")
 }
 
-fn of<'a>(
-    findings: &'a [PoisoningFinding],
-    power: Power,
-    rule: Defence,
-) -> impl Iterator<Item = &'a PoisoningFinding> {
+fn of(findings: &[PoisoningFinding], power: Power, rule: Defence) -> impl Iterator<Item = &PoisoningFinding> {
     findings
         .iter()
         .filter(move |finding| finding.power == power && finding.rule == rule)
