@@ -1,4 +1,7 @@
 //! `souk-sim audit`.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the command that runs them is made beside them"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the command that runs them is made beside them")
+)]
 pub(crate) mod attacks;

@@ -16,7 +16,7 @@ use souk_common::dataset::Dataset;
 use souk_common::ids::{AttemptId, Digest, ShopName};
 use souk_common::learned::{Learned, Learner};
 use souk_common::model::{Loaded, Recommender};
-use souk_common::params::{SamplingRate, Weight};
+use souk_common::params::{NoiseMultiplier, SamplingRate, Weight};
 use souk_common::plan::{AggregationPlan, Placement, Plan, ShopTerms};
 use souk_common::privacy::{Ledger, MemorySink, UserSum};
 use souk_common::release::state::NoisedSum;
@@ -234,7 +234,13 @@ impl Round<'_> {
     /// A shop's bytes, honestly.
     fn update(&self, shop: &ShopName, customers: &Dataset, own: &mut Own) -> anyhow::Result<Vec<u8>> {
         let sum = self.sum(shop, customers, (&self.plan, &self.grid), own)?;
-        self.finished(sum, own)
+        // Without masks it is charged for by its own share of the noise alone.
+        let mut plan = self.plan.clone();
+        if let Some(z) = plan.privacy.noise_multiplier {
+            let shares = plan.noise_shares() as f64;
+            plan.privacy.noise_multiplier = Some(NoiseMultiplier::new(z.get() / shares.sqrt())?);
+        }
+        self.finished(sum, plan, own)
     }
 
     /// What these customers add, without noise and without a draw, as many times as a quarter of the modulus holds.
@@ -248,7 +254,8 @@ impl Round<'_> {
         own.vectors = vec![None; fakes.len()];
         own.cache = TrainingCache::default();
         let sum = self.sum(shop, fakes, (&plan, &quiet), own)?;
-        let bytes = self.finished(sum, own)?;
+        (plan.privacy.enabled, plan.privacy.noise_multiplier) = (false, None);
+        let bytes = self.finished(sum, plan, own)?;
         Ok(bytes_of(&amplified(&bytes, self.grid.bits)))
     }
 
@@ -282,10 +289,11 @@ impl Round<'_> {
         Ok(update.sum)
     }
 
-    fn finished(&self, sum: UserSum<Stream>, own: &mut Own) -> anyhow::Result<Vec<u8>> {
+    /// Charged as `plan` says, masks aside.
+    fn finished(&self, sum: UserSum<Stream>, plan: Plan, own: &mut Own) -> anyhow::Result<Vec<u8>> {
         let unmasked = Plan {
             masking: None,
-            ..self.plan.clone()
+            ..plan
         };
         let mut update = UnreleasedUpdate::new(&unmasked, &self.announcement, sum, Vec::new());
         update.charge(&mut own.ledger, Timestamp(0))?;

@@ -3,6 +3,8 @@
 use souk_common::catalogue::{Catalogue, Item};
 use souk_common::dataset::History;
 use souk_common::learned::Learned;
+use souk_common::plan::{MaskingPlan, Placement};
+use souk_common::secagg::mask::MaskCipher;
 
 use super::*;
 use crate::world::{Line, World};
@@ -98,6 +100,33 @@ fn a_shop_that_sends_what_it_likes_fills_every_list_of_a_mean_and_none_of_a_robu
     assert!(records.iter().all(|exposure| *exposure < 1.0), "{records:?}");
     let again = run(&subject, Effort::Short, 7).expect("a run");
     assert_eq!(findings, again, "one seed finds the same");
+}
+
+#[test]
+fn a_masked_plan_under_noise_is_attacked_in_every_way() {
+    let (known, mut plan) = (known(), plan("noise_multiplier = 0.6"));
+    plan.privacy.placement = Placement::Distributed;
+    plan.masking = Some(MaskingPlan {
+        min_shops: 8,
+        colluding: 1,
+        cipher: MaskCipher::default(),
+        neighbours: None,
+        step: std::time::Duration::from_secs(30),
+    });
+    plan.cohort.quorum = 8;
+    plan.validate().expect("it fits");
+    let subject = PoisoningSubject {
+        plan: &plan,
+        known: &known,
+    };
+    let findings = run(&subject, Effort::Short, 2).expect("a run");
+    assert_eq!(findings.len(), 6 * (4 + 1));
+    let mean = of(&findings, Power::Vector, Defence::Plan).next().expect("one");
+    assert_eq!(mean.exposure_after, 1.0, "{mean:?}");
+    let groups = of(&findings, Power::Vector, Defence::MaskedGroups)
+        .next()
+        .expect("one");
+    assert!(groups.exposure_after < 0.5, "{groups:?}");
 }
 
 #[test]
