@@ -20,6 +20,21 @@ pub fn stream(seed: u64, name: &str) -> Stream {
     Stream::from_seed(*hasher.finalize().as_bytes())
 }
 
+/// Standard normal numbers of the stream called `name` under a public `seed` (Box, Muller 1958): the same on every machine.
+/// Noise that protects somebody is [`crate::privacy`]'s.
+pub fn normals(seed: u64, name: &str, count: usize) -> Vec<f64> {
+    let mut rng = stream(seed, name);
+    let mut pair = || {
+        // In (0, 1]: a logarithm is taken.
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - rng.random::<f64>()));
+        let angle = std::f64::consts::TAU * rng.random::<f64>();
+        [radius * libm::cos(angle), radius * libm::sin(angle)]
+    };
+    let mut numbers: Vec<f64> = (0..count.div_ceil(2)).flat_map(|_| pair()).collect();
+    numbers.truncate(count);
+    numbers
+}
+
 /// A stream whose seed comes from the operating system. Only [`secret_stream`] makes one: it can't be seeded, copied,
 /// printed or repeated.
 ///
@@ -159,5 +174,14 @@ mod tests {
             format!("{:?}", stream(2, "b")),
             "what is printed does not depend on the seed"
         );
+    }
+
+    #[test]
+    fn normals_are_normal() {
+        let numbers = normals(9, "a name", 100_001);
+        assert_eq!(numbers.len(), 100_001);
+        let moment = |power: i32| numbers.iter().map(|value| value.powi(power)).sum::<f64>() / 1e5;
+        // Five standard errors.
+        assert!(moment(1).abs() < 0.016 && (moment(2) - 1.0).abs() < 0.023 && (moment(4) - 3.0).abs() < 0.16);
     }
 }

@@ -1,12 +1,14 @@
 //! The plan: everything the operator fixes for a training run. A TOML file for people; its canonical JSON travels to
 //! the shops and its digest is signed in every announcement.
 
+mod aggregation;
 mod blocks;
 mod grid;
 mod masking;
 mod releases;
 mod validate;
 
+pub use aggregation::AggregationPlan;
 pub use grid::GridError;
 pub use releases::{ReleaseTerms, ReleasesError, RoundKind};
 
@@ -54,6 +56,9 @@ pub struct Plan {
     pub cohort: CohortPlan,
     /// What the coordinator does with the mean update.
     pub server: ServerPlan,
+    /// How shops' updates become one; absent: their sum.
+    #[serde(default, skip_serializing_if = "AggregationPlan::is_mean")]
+    pub aggregation: AggregationPlan,
     /// Secure aggregation; none: the coordinator sees every shop's noised update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masking: Option<MaskingPlan>,

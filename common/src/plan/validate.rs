@@ -125,6 +125,7 @@ impl Plan {
         }
         self.validate_releases()?;
         self.validate_masking()?;
+        self.validate_aggregation()?;
         self.validate_training()
     }
 

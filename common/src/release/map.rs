@@ -1,12 +1,10 @@
 //! Public maps: a few numbers an item, of its features and of a public seed, that collaborative statistics are summed
 //! through.
 
-use rand::RngExt;
-
 use super::popularity::PopularityEstimate;
 use crate::features::Features;
 use crate::numeric::eigen::{Eigen, largest};
-use crate::rng::stream;
+use crate::rng::normals;
 
 /// A: one row of numbers an item. Shape: `[items, columns]`, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,7 +43,7 @@ impl PublicMap {
         let width = map_columns(features) - map.width;
         let mut random = Columns {
             width,
-            values: normals(seed, items * width),
+            values: normals(seed, "release map", items * width),
         };
         random.scale(1.0 / random.mean_square(&weights).sqrt());
         map = map.beside(&random);
@@ -275,20 +273,6 @@ impl<'a> Covariance<'a> {
         terms.for_each(|((image, mean), scale)| *image = (*image - mean * sum) / scale);
         image
     }
-}
-
-/// Standard normal numbers (Box, Muller 1958) of a public seed: the same on every machine.
-fn normals(seed: u64, count: usize) -> Vec<f64> {
-    let mut rng = stream(seed, "release map");
-    let mut pair = || {
-        // In (0, 1]: a logarithm is taken.
-        let radius = libm::sqrt(-2.0 * libm::log(1.0 - rng.random::<f64>()));
-        let angle = std::f64::consts::TAU * rng.random::<f64>();
-        [radius * libm::cos(angle), radius * libm::sin(angle)]
-    };
-    let mut numbers: Vec<f64> = (0..count.div_ceil(2)).flat_map(|_| pair()).collect();
-    numbers.truncate(count);
-    numbers
 }
 
 /// Why numbers are no map.

@@ -1,9 +1,11 @@
 //! From accepted updates to the next model: an exact modular sum, then the server's optimiser.
 //!
 //! Updates are integers modulo 2^b, so the sum does not depend on the order in which they arrive, and anybody with
-//! the parts can make the same model again, bit for bit (PRIVACY: the mechanism, step 4).
+//! the parts can make the same model again, bit for bit (PRIVACY: the mechanism, step 4). A plan may name another rule, which
+//! goes over the parts one by one ([`rules`]).
 
 mod accumulator;
+pub mod rules;
 
 pub use accumulator::{Accumulator, AccumulatorError, Integers};
 pub use souk_common::training::optimiser::{OptimiserState, OptimiserStateError, ServerOptimiser};
@@ -16,6 +18,7 @@ use souk_common::secagg::Misfit;
 use souk_common::update::{BlockName, Counts, Grid};
 
 use crate::masking::MaskedAttempt;
+use rules::{PartError, PartSource};
 
 /// Accumulator and optimiser of one run, in memory: what the server drives with streamed bytes and the simulator
 /// with vectors.
@@ -144,30 +147,50 @@ impl Aggregator {
         self.accumulator.clear();
     }
 
-    /// As [`Self::step`], on whatever the plan's rounds publish, in attempt `id`.
+    /// As [`Self::step`], on whatever the plan's rounds publish, in attempt `id`, by the plan's rule: of another than the mean
+    /// `parts` are the updates that were added.
     ///
     /// # Errors
-    /// When what comes of it, or what the optimiser would remember, is not finite.
+    /// When what comes of it, or what the optimiser would remember, is not finite; when a rule can't read a part.
     ///
     /// # Panics
     /// As [`Self::step`].
-    pub fn learn<'a>(
+    pub fn learn(
         &mut self,
         learner: &Learner,
         learned: &mut Learned,
         id: AttemptId,
-        accepted: impl IntoIterator<Item = &'a ShopName>,
+        accepted: &[ShopName],
+        parts: &dyn PartSource,
     ) -> Result<(), AggregatorError> {
+        let coordinates = self.optimiser.coordinates();
+        let combined = rules::combine((&self.plan, &self.grid), coordinates, accepted, parts)?;
         match learned {
-            Learned::Model(params) => self.step(params, accepted),
+            Learned::Model(params) => match &combined {
+                None => self.step(params, accepted),
+                Some(combined) => {
+                    self.optimiser.step(params, |at| combined.mean[at]);
+                    self.accumulator.clear();
+                }
+            },
             Learned::Releases(releases) => {
-                let shops = accepted.into_iter().count() as f64;
                 let clip_units = self.grid.clip_units();
-                let sum = NoisedSum {
-                    values: self.accumulator.values(),
-                    clip_units,
-                    // As NoiseVector::draw rounds it, once a shop.
-                    noise_stddev: self.grid.noise_stddev.ceil() * shops.sqrt() / clip_units,
+                let sum = match &combined {
+                    None => NoisedSum {
+                        values: self.accumulator.values(),
+                        clip_units,
+                        // As NoiseVector::draw rounds it, once a shop.
+                        noise_stddev: self.grid.noise_stddev.ceil() * (accepted.len() as f64).sqrt()
+                            / clip_units,
+                    },
+                    Some(combined) => {
+                        let denominator = self.plan.denominator(&self.grid, accepted);
+                        NoisedSum {
+                            values: combined.on_grid(&self.grid, denominator),
+                            clip_units,
+                            noise_stddev: combined.noise_stddev * denominator / clip_units,
+                        }
+                    }
                 };
                 let noise = self.plan.charged_noise_multiplier();
                 *releases = learner.release(releases, id, noise, sum)?;
@@ -202,6 +225,9 @@ pub enum AggregatorError {
     /// The plan has no grid for the round, or what comes of it is not finite.
     #[error(transparent)]
     Learned(#[from] LearnedError),
+    /// The plan's rule can't go over the updates.
+    #[error(transparent)]
+    Part(#[from] PartError),
     /// In the optimiser's moments.
     #[error("what the optimiser would remember is not finite")]
     Optimiser,

@@ -54,6 +54,20 @@ impl Engine {
         let (stored, runs) = (store.run()?, store.runs()?);
         let mut plan = as_it_was_begun(plan, stored.as_ref(), &runs);
         let (digest, mut told) = (plan.digest(), Vec::new());
+        let settings = match plan.aggregation.is_mean() || settings.keep_parts > 0 {
+            true => settings,
+            false => {
+                told.push(format!(
+                    "aggregation.rule = \"{}\" goes over the updates of a round when all are there: those of one round are kept, \
+                     although keep_parts is 0",
+                    plan.aggregation.name()
+                ));
+                Settings {
+                    keep_parts: 1,
+                    ..settings
+                }
+            }
+        };
         let run = match stored {
             Some(run) if run.plan == digest && (run.published < run.rounds || !settings.new_run) => {
                 if run.published >= run.rounds {

@@ -312,6 +312,10 @@ impl Engine {
                     return Ok(Some(Event::NotUnmasked(id)));
                 }
                 if let Err(error) = self.step(id, &accepted) {
+                    if matches!(error, AggregatorError::Part(_)) {
+                        // Of the disk, and not of what shops sent: the attempt goes on after a restart.
+                        return Err(error.into());
+                    }
                     self.step_back()?;
                     outputs.push(Output::Report(format!("{id} makes no model: {error}")));
                     return Ok(Some(Event::NotFinite(id)));

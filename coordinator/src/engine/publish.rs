@@ -13,6 +13,7 @@ use souk_common::wire::messages::Push;
 use super::outgrown::OUTGROWN;
 use super::prune::state_key;
 use super::{Engine, EngineError, Output};
+use crate::aggregate::rules::StoredParts;
 use crate::aggregate::{Aggregator, AggregatorError, OptimiserState};
 use crate::store::Entry;
 
@@ -29,8 +30,12 @@ impl Engine {
         self.counts = self.aggregator.counts(accepted.len());
         let names: Vec<ShopName> = accepted.iter().map(|(shop, _)| shop.clone()).collect();
         self.outgrown = self.look_for_outgrown(id, &names);
-        let shops = accepted.iter().map(|(shop, _)| shop);
-        self.aggregator.learn(&self.learner, &mut self.learned, id, shops)
+        let parts = StoredParts {
+            accepted,
+            blobs: self.store.private(),
+        };
+        self.aggregator
+            .learn(&self.learner, &mut self.learned, id, &names, &parts)
     }
 
     /// Takes model and optimiser back to what is stored.

@@ -11,6 +11,7 @@ use souk_common::transfer::carried::VersionName;
 use super::*;
 use crate::store::conformance::every_store;
 
+mod aggregation;
 pub(crate) mod charged;
 mod finite;
 pub(crate) mod masking;
@@ -106,9 +107,16 @@ fn upload_after(engine: &mut Engine, name: &str, ledger: LogHead) -> bool {
             _ => 0,
         })
         .collect();
+    send(engine, name, &bytes)
+}
+
+/// Uploads these bytes; true if they were receipted.
+fn send(engine: &mut Engine, name: &str, bytes: &[u8]) -> bool {
+    let (id, _) = engine.machine().open().unwrap();
+    let len = bytes.len();
     let header = UploadHeader {
         id,
-        update: Digest::of(&bytes),
+        update: Digest::of(bytes),
         len_bytes: len as u64,
         ledger_length: ledger.length,
         ledger_head: ledger.head,
@@ -119,7 +127,7 @@ fn upload_after(engine: &mut Engine, name: &str, ledger: LogHead) -> bool {
     }
     let staging = Staging::new(1 << 20, engine.store().shared_private());
     let mut staged = staging.begin(len as u64).unwrap();
-    staged.push(&bytes).unwrap();
+    staged.push(bytes).unwrap();
     let outputs = engine.arrived(Timestamp(3), shop(name), header, staged).unwrap();
     let receipted = |output: &Output| {
         matches!(output, Output::Reply { reply: Reply::Receipt(receipt), .. }

@@ -12,6 +12,7 @@ use souk_common::secagg::{Context, MaskingParams, Session};
 use super::Verifier;
 use super::report::{MASKS, REPLAY};
 use crate::aggregate::Aggregator;
+use crate::aggregate::rules::StoredParts;
 use crate::engine::publish::read_state;
 use crate::engine::staging::add_blob;
 use crate::store::MaskedList;
@@ -155,9 +156,13 @@ impl Verifier<'_> {
             }
             (None, _) => {}
         }
-        let shops = manifest.updates.iter().map(|(shop, _)| shop);
+        let shops: Vec<ShopName> = manifest.updates.iter().map(|(shop, _)| shop.clone()).collect();
+        let parts = StoredParts {
+            accepted: &manifest.updates,
+            blobs: self.store.private(),
+        };
         aggregator
-            .learn(&learner, &mut learned, manifest.id, shops)
+            .learn(&learner, &mut learned, manifest.id, &shops, &parts)
             .map_err(|error| said(&error))?;
         let meta = ModelMeta {
             round: manifest.id.round,

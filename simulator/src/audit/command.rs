@@ -372,7 +372,7 @@ fn findings(
         gender.of.iter().map(|of| word(of).to_owned()).collect()
     });
     let measured = report::utility::measure(subject, &genders)?;
-    found.utility = measured.rows;
+    found.utility = measured.findings;
     found.not_tested.extend(measured.not_tested);
     let left_out = rounds.len() - looked_at.len();
     if left_out > 0 {

@@ -22,8 +22,10 @@ use souk_common::plan::{Placement, Plan, RoundKind, ShopTerms};
 use souk_common::privacy::{Ledger, MemorySink, NoiseVector, Privatized, Spend, UserSum};
 use souk_common::release::schedule::ReleaseKind;
 use souk_common::rng::{Stream, stream};
+use souk_common::storage::blobs::{Blobs, MemoryBlobs};
 use souk_common::training::phases::TrainingKind;
 use souk_common::update::{Grid, UpdateValues};
+use souk_coordinator::aggregate::rules::StoredParts;
 use souk_coordinator::aggregate::{Accumulator, Aggregator, Integers};
 
 use super::subject::Subject;
@@ -169,18 +171,25 @@ impl AuditedPlan {
             let round = self.round(&learned, number)?;
             if number < last {
                 let mut aggregator = Aggregator::for_round(&self.learner, &learned, number, state.take())?;
+                let (mut parts, blobs) = (Vec::new(), MemoryBlobs::new(None));
                 for (at, shop) in self.shops.iter().enumerate() {
                     let mut source = self.stream(&format!("trajectory, round {number}, {}", shop.terms.name));
                     let noised = (&round, round.grid);
                     let sum = self.sum(noised, at, &shop.dataset, &mut caches[at], &mut source)?;
-                    add(aggregator.accumulator(), &values_of(sum, &round.grid)?)?;
+                    let values = values_of(sum, &round.grid)?;
+                    add(aggregator.accumulator(), &values)?;
+                    parts.push((shop.terms.name.clone(), blobs.put(&little_endian(&values))?));
                 }
                 let id = AttemptId {
                     round: number,
                     attempt: 1,
                 };
                 let names: Vec<ShopName> = self.shops.iter().map(|shop| shop.terms.name.clone()).collect();
-                aggregator.learn(&self.learner, &mut learned, id, &names)?;
+                let parts = StoredParts {
+                    accepted: &parts,
+                    blobs: &blobs,
+                };
+                aggregator.learn(&self.learner, &mut learned, id, &names, &parts)?;
                 state = Some(aggregator.optimiser().state().clone());
             }
             rounds.push(round);
@@ -356,6 +365,14 @@ pub(crate) fn add(sum: &mut Accumulator, values: &UpdateValues) -> anyhow::Resul
         UpdateValues::B64(words) => sum.add(Integers::B64(words))?,
     }
     Ok(())
+}
+
+/// Integers as they are sent and stored.
+pub(crate) fn little_endian(values: &UpdateValues) -> Vec<u8> {
+    match values {
+        UpdateValues::B32(words) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        UpdateValues::B64(words) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+    }
 }
 
 /// The integers nearest zero.

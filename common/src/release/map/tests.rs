@@ -117,15 +117,6 @@ fn thousands_of_columns_take_seconds() {
 }
 
 #[test]
-fn normals_are_normal() {
-    let numbers = normals(9, 100_001);
-    assert_eq!(numbers.len(), 100_001);
-    let moment = |power: i32| numbers.iter().map(|value| value.powi(power)).sum::<f64>() / 1e5;
-    // Five standard errors.
-    assert!(moment(1).abs() < 0.016 && (moment(2) - 1.0).abs() < 0.023 && (moment(4) - 3.0).abs() < 0.16);
-}
-
-#[test]
 fn numbers_that_make_no_map_are_refused() {
     assert!(PublicMap::published(2, vec![0.0; 3]).is_err() && PublicMap::published(0, Vec::new()).is_err());
     let error = PublicMap::published(1, vec![0.0, f32::NAN])

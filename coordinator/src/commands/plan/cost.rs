@@ -19,6 +19,7 @@ use souk_common::secagg::terms::DROPOUT;
 use souk_common::terminal::tell;
 use souk_common::update::Grid;
 
+use super::aggregation::noise_factor;
 use super::outlook::Outlook;
 use super::phases::name_of;
 use super::read;
@@ -158,10 +159,8 @@ fn wanted(plan: &Plan, epsilon: Epsilon) -> Result<Wanted, Failure> {
 /// Each release, and each phase of training, as a tensor of its own, under its own noise.
 fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleError> {
     let users: f64 = plan.shops.iter().map(|terms| terms.declared_users as f64).sum();
-    let most_signal = |coordinates: usize, noise: f64| {
-        let shares = plan.noise_shares() as f64;
-        users / (noise * (plan.shops.len() as f64 / shares * coordinates as f64).sqrt())
-    };
+    let factor = noise_factor(plan);
+    let most_signal = |coordinates: usize, noise: f64| users / (noise * factor * (coordinates as f64).sqrt());
     let of = |(round, release): (u64, &ReleaseShare)| {
         let of_round = plan.for_first_attempt_at(round)?;
         let coordinates = learner.coordinates(round);
@@ -201,22 +200,19 @@ fn of_releases(plan: &Plan, learner: &Learner) -> Result<Vec<Tensor>, ScheduleEr
 }
 
 fn tensors(plan: &Plan, layout: &Layout) -> Vec<Tensor> {
-    let clip = plan.privacy.clip_norm.get();
     let drawn: f64 = plan
         .shops
         .iter()
         .map(|terms| terms.weight.get() * terms.declared_users as f64 * plan.privacy.sampling_rate.get())
         .sum();
-    let shops = plan.shops.len() as f64;
+    let factor = noise_factor(plan);
     let of = |block: &TensorSpec| Tensor {
         name: block.name.clone(),
         coordinates: block.range().len(),
-        most_signal_to_noise: plan.privacy.noise_multiplier.map(|z| {
-            // Every shop adds a share; local noise is one share, all of it.
-            let shares = plan.noise_shares() as f64;
-            let noise = z.get() * clip * (shops / shares * block.range().len() as f64).sqrt();
-            drawn * clip / noise
-        }),
+        most_signal_to_noise: plan
+            .privacy
+            .noise_multiplier
+            .map(|z| drawn / (z.get() * factor * (block.range().len() as f64).sqrt())),
     };
     layout.blocks().iter().map(of).collect()
 }

@@ -7,6 +7,7 @@ use souk_common::params::NoiseMultiplier;
 use souk_common::plan::{Plan, ShopTerms};
 use souk_common::release::schedule::Schedule;
 
+use super::aggregation::noise_factor;
 use super::measured::{MEASURED, Measured, Row, reach};
 
 /// What noise leaves of the counts of a plan of releases.
@@ -78,7 +79,7 @@ impl Signal {
         let z = plan.privacy.noise_multiplier.filter(|_| plan.is_of_releases())?;
         let first = plan.for_first_attempt_at(1).ok()?.privacy.noise_multiplier?;
         let users = plan.shops.iter().map(|terms| terms.declared_users).sum();
-        let factor = (plan.shops.len() as f64 / plan.noise_shares() as f64).sqrt();
+        let factor = noise_factor(plan);
         let signal = |z: NoiseMultiplier| Schedule::signal(z.get().recip(), users, items, factor);
         Some(Self {
             all: signal(z),

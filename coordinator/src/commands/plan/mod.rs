@@ -1,5 +1,6 @@
 //! `plan new` and `plan check`: plans that work as they are, and what a plan will cost and may gain.
 
+mod aggregation;
 mod budget;
 mod cost;
 mod gain;

@@ -7,6 +7,7 @@ use souk_common::plan::Plan;
 use souk_common::release::schedule::ScheduleError;
 use souk_common::task::Task;
 
+use super::aggregation::Robustness;
 use super::budget::Budget;
 use super::gain::{self, Expected};
 use super::phases::Phase;
@@ -14,6 +15,7 @@ use super::trained;
 
 /// Of one plan; what takes a catalogue is absent without one.
 pub(super) struct Outlook {
+    robustness: Option<Robustness>,
     budget: Option<Budget>,
     phases: Vec<Phase>,
     expected: Option<Expected>,
@@ -29,6 +31,7 @@ impl Outlook {
     pub(super) fn of(plan: &Plan, learner: Option<&Learner>) -> Result<Self, ScheduleError> {
         let items = learner.map(Learner::items);
         Ok(Self {
+            robustness: Robustness::of(plan, learner.and_then(longest)),
             budget: Budget::of(plan)?,
             phases: learner.map(Phase::all).unwrap_or_default(),
             expected: learner
@@ -44,6 +47,9 @@ impl Outlook {
     }
 
     pub(super) fn json(&self, said: &mut Value) {
+        if let Some(robustness) = &self.robustness {
+            said["aggregation"] = robustness.json();
+        }
         if let Some(budget) = &self.budget {
             budget.json(said);
         }
@@ -58,6 +64,7 @@ impl Outlook {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
+        lines.extend(self.robustness.iter().flat_map(Robustness::lines));
         lines.extend(self.budget.iter().flat_map(Budget::lines));
         if !self.phases.is_empty() {
             lines.extend(Phase::lines(&self.phases));
@@ -65,6 +72,12 @@ impl Outlook {
         lines.extend(self.expected.iter().flat_map(Expected::lines));
         lines
     }
+}
+
+/// Coordinates of the longest update.
+fn longest(learner: &Learner) -> Option<usize> {
+    let rounds = 1..=learner.update_bytes().len() as u64;
+    rounds.map(|round| learner.coordinates(round)).max()
 }
 
 /// A mechanism that publishes one customer of N whole has delta 1/N: with that or more, a small epsilon promises nothing.

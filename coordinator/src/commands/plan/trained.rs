@@ -3,6 +3,8 @@
 use souk_common::model::config::TrainConfig;
 use souk_common::plan::Plan;
 
+use super::aggregation::noise_factor;
+
 /// What is to be said of such a plan, as lines; none of a plan of releases, of one without noise, or of more customers than
 /// were measured. `items` of the catalogue, if that is known.
 pub(super) fn warnings(plan: &Plan, items: Option<usize>) -> Vec<String> {
@@ -45,9 +47,9 @@ pub(super) fn warnings(plan: &Plan, items: Option<usize>) -> Vec<String> {
 /// Where what is learned of stars was measured to be worse than the mean of each item.
 fn of_stars(plan: &Plan, items: Option<usize>, users: u64) -> Option<String> {
     let noise = plan.privacy.noise_multiplier?.get();
-    let shares = (plan.shops.len() as f64 / plan.noise_shares() as f64).sqrt();
+    let factor = noise_factor(plan);
     // As of releases: mu N / (sqrt(M) f).
-    let signal = (plan.rounds as f64).sqrt() / noise * users as f64 / ((items? as f64).sqrt() * shares);
+    let signal = (plan.rounds as f64).sqrt() / noise * users as f64 / ((items? as f64).sqrt() * factor);
     (signal < ENOUGH_OF_STARS).then(|| {
         format!(
             "warning: with {users} declared customers S is {signal:.1}, and stars may be told worse than by the mean of each item: on MovieLens \

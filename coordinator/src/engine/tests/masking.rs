@@ -310,10 +310,14 @@ fn expected(dir: &Path, shops: &[usize]) -> Learned {
             .unwrap();
     }
     let names: Vec<ShopName> = shops.iter().map(|shop| name(*shop)).collect();
-    let learner = &engine.learner;
+    let parts = crate::aggregate::rules::StoredParts {
+        accepted: &[],
+        blobs: engine.store.private(),
+    };
+    let id = AttemptId { round: 1, attempt: 1 };
     engine
         .aggregator
-        .learn(learner, &mut learned, AttemptId { round: 1, attempt: 1 }, &names)
+        .learn(&engine.learner, &mut learned, id, &names, &parts)
         .unwrap();
     learned
 }

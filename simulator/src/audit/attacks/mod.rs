@@ -25,6 +25,7 @@ mod likelihood;
 mod lists_oracle;
 mod logistic;
 mod observed_round;
+pub(crate) mod poisoning;
 mod ratings;
 mod release_membership;
 mod statistics;

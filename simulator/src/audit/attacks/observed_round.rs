@@ -14,10 +14,13 @@ use souk_common::params::{ClipNorm, NoiseMultiplier, SamplingRate};
 use souk_common::plan::{Placement, Plan, PrivacyPlan};
 use souk_common::privacy::{Charged, Ledger, MemorySink, Spend};
 use souk_common::rng::{Stream, stream};
+use souk_common::storage::blobs::{Blobs, MemoryBlobs};
 use souk_common::update::{Grid, ModulusBits, UpdateValues};
-use souk_coordinator::aggregate::{Aggregator, Integers};
+use souk_coordinator::aggregate::Aggregator;
+use souk_coordinator::aggregate::rules::StoredParts;
 
 use crate::audit::findings::Protections;
+use crate::audit::mechanism::{add, little_endian};
 use crate::data::known::Known;
 use crate::data::plans::names;
 use crate::world::members_of;
@@ -182,16 +185,20 @@ pub(super) fn published(plan: &Plan, known: &Known, rounds: u64, seed: u64) -> a
         let mut learned = states[states.len() - 1].clone();
         let observed = ObservedRound::new(plan, &known.catalogue, &learned, round)?;
         let mut aggregator = Aggregator::for_round(&learner, &learned, round, remembered.take())?;
+        let (mut parts, blobs) = (Vec::new(), MemoryBlobs::new(None));
         for (place, shop) in members.iter().enumerate() {
             let mut source = stream(seed, &format!("published {round} {}", shop.name));
-            aggregator.add(match &observed.integers(place, &shop.dataset, &mut source)? {
-                UpdateValues::B32(values) => Integers::B32(values),
-                UpdateValues::B64(values) => Integers::B64(values),
-            })?;
+            let values = observed.integers(place, &shop.dataset, &mut source)?;
+            add(aggregator.accumulator(), &values)?;
+            parts.push((shop.name.clone(), blobs.put(&little_endian(&values))?));
         }
         let id = AttemptId { round, attempt: 1 };
-        let accepted = members.iter().map(|shop| &shop.name);
-        aggregator.learn(&learner, &mut learned, id, accepted)?;
+        let accepted = &names(plan);
+        let parts = StoredParts {
+            accepted: &parts,
+            blobs: &blobs,
+        };
+        aggregator.learn(&learner, &mut learned, id, accepted, &parts)?;
         if !plan.is_of_releases() {
             remembered = Some(aggregator.optimiser().state().clone());
         }
