@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use souk_common::accountant::calibrate::{CalibrationTarget, noise_multiplier};
+use souk_common::accountant::gaussian::mu_of;
 use souk_common::config::load_toml;
 use souk_common::ids::ShopName;
 use souk_common::model::config::{ModelConfig, ModelKind, TrainConfig};
-use souk_common::params::{ClipNorm, Delta, Epsilon};
+use souk_common::params::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 use souk_common::plan::{Placement, Plan, ServerPlan, ShopTerms};
 use souk_common::task::Task;
 use souk_common::update::ModulusBits;
@@ -115,6 +116,21 @@ impl Template {
         let target = CalibrationTarget::new(epsilon, delta);
         let noise = noise_multiplier(privacy.sampling_rate, self.plan.rounds, &target)?;
         (privacy.enabled, privacy.noise_multiplier, privacy.delta) = (true, Some(noise), delta);
+        Ok(self)
+    }
+
+    /// With the noise that keeps all rounds, or all releases and steps of training, within `epsilon` at `delta`.
+    ///
+    /// # Errors
+    /// When no noise does.
+    pub(crate) fn at_epsilon(mut self, epsilon: Epsilon, delta: Delta) -> anyhow::Result<Self> {
+        if !self.plan.is_of_releases() {
+            return self.with_epsilon(epsilon, delta);
+        }
+        // Nothing is sampled: the closed form of the Gaussian mechanism.
+        let privacy = &mut self.plan.privacy;
+        privacy.noise_multiplier = Some(NoiseMultiplier::new(1.0 / mu_of(epsilon, delta))?);
+        (privacy.enabled, privacy.delta) = (true, delta);
         Ok(self)
     }
 
@@ -231,8 +247,6 @@ const OF_TASKS: &[(&str, &str)] = examples![
 
 #[cfg(test)]
 mod tests {
-    use souk_common::accountant::gaussian::mu_of;
-
     use super::*;
 
     #[test]

@@ -77,7 +77,10 @@ mod tests {
             labelled: Vec::new(),
         };
         let drift = Drift::new(0.5, 3, &dataset);
-        assert_eq!([1, 2, 3].map(|round| drift.window(round)), [(0, 50), (25, 75), (50, 100)]);
+        assert_eq!(
+            [1, 2, 3].map(|round| drift.window(round)),
+            [(0, 50), (25, 75), (50, 100)]
+        );
         let items = |round| -> Vec<Vec<u32>> {
             let seen = drift.seen(&dataset, round);
             seen.histories.into_iter().map(|history| history.items).collect()

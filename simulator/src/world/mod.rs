@@ -49,8 +49,8 @@ use souk_coordinator::store::Entry;
 
 use crate::cluster::coordinator::Coordinator;
 use drift::Drift;
-pub(crate) use network::{Line, Stragglers};
 use network::Network;
+pub(crate) use network::{Line, Stragglers};
 use rounds::{RoundLine, Tallied};
 use saved::{Head, Kept, Saved};
 use setup::open;
@@ -277,13 +277,9 @@ impl World {
 
     /// Between two rounds, when all programs have been stopped.
     fn saved(&mut self) -> anyhow::Result<Saved> {
-        let head = Head {
-            round: self.engine()?.machine().published(),
-            now: self.now,
-            position: self.network.position(),
-            bytes_up: self.tallied.bytes_up,
-            bytes_down: self.tallied.bytes_down,
-        };
+        let round = self.engine()?.machine().published();
+        let bytes = (self.tallied.bytes_up, self.tallied.bytes_down);
+        let head = Head::new(round, self.now, self.network.position(), bytes);
         let shops = self.shops.iter_mut().map(|shop| {
             let memory = shop.agent.machine().memory().clone();
             shop.agent.holdings().saved(&memory, shop.bytes_sent)

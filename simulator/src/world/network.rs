@@ -80,6 +80,7 @@ impl<L> Network<L> {
         self.rng.set_word_pos(position);
     }
 
+    #[cfg(test)]
     /// How many shops are slower than the others.
     pub(super) fn slower_shops(&self) -> usize {
         self.slower.iter().filter(|slower| **slower > 1.0).count()

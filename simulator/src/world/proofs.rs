@@ -41,12 +41,7 @@ fn run(plan: &str, line: Line, seed: u64) -> anyhow::Result<Outcome> {
     world(plan, (line, None), seed, None)?.run(|_, _| {})
 }
 
-fn world(
-    plan: &str,
-    with: (Line, Option<Drift>),
-    seed: u64,
-    saved: Option<Saved>,
-) -> anyhow::Result<World> {
+fn world(plan: &str, with: (Line, Option<Drift>), seed: u64, saved: Option<Saved>) -> anyhow::Result<World> {
     let plan = Plan::from_toml(plan).unwrap();
     let shop_of: Vec<usize> = (0..90).map(|user| user % 3).collect();
     let names: Vec<ShopName> = plan.shops.iter().map(|terms| terms.name.clone()).collect();

@@ -45,6 +45,15 @@ pub(crate) struct RoundLine {
     pub(crate) ndcg_leak_free: Option<f64>,
 }
 
+impl RoundLine {
+    /// Sets (hit rate, nDCG) in views C and B.
+    pub(crate) fn score(&mut self, quality: Option<[(f64, f64); 2]>) {
+        let [full, leak_free] = quality.map_or([None; 2], |both| both.map(Some));
+        (self.hit_rate_full, self.ndcg_full) = full.unzip();
+        (self.hit_rate_leak_free, self.ndcg_leak_free) = leak_free.unzip();
+    }
+}
+
 /// Of the attempt that is open: shops by their places.
 #[derive(Debug, Default)]
 pub(super) struct Tallied {

@@ -23,6 +23,8 @@ use souk_common::storage::blobs::{Blobs, MemoryBlobs};
 use souk_coordinator::store::backend::{Durability, List, Order, Records, Table};
 use souk_coordinator::store::memory::MemoryRecords;
 
+use super::rounds::RoundLine;
+
 /// A federation between two rounds.
 pub(crate) struct Saved {
     pub(super) head: Head,
@@ -40,6 +42,27 @@ pub(super) struct Head {
     /// That shops sent and fetched since the last line of the table.
     pub(super) bytes_up: u64,
     pub(super) bytes_down: u64,
+    /// Of the rounds so far, from whoever follows the run.
+    #[serde(default)]
+    lines: Vec<RoundLine>,
+}
+
+impl Head {
+    pub(super) fn new(
+        round: u64,
+        now: Timestamp,
+        position: u128,
+        (bytes_up, bytes_down): (u64, u64),
+    ) -> Self {
+        Self {
+            round,
+            now,
+            position,
+            bytes_up,
+            bytes_down,
+            lines: Vec::new(),
+        }
+    }
 }
 
 /// A shop between two rounds.
@@ -103,13 +126,22 @@ impl Saved {
         self.head.round
     }
 
-    /// As bytes.
+    /// The lines that were saved with it.
+    pub(crate) fn lines(&self) -> &[RoundLine] {
+        &self.head.lines
+    }
+
+    /// As bytes, with the lines of the rounds so far.
     ///
     /// # Errors
     /// Of the store.
-    pub(crate) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self, lines: &[RoundLine]) -> anyhow::Result<Vec<u8>> {
         let mut bytes = Pieces(MAGIC.to_vec());
-        bytes.json(&self.head)?;
+        let head = Head {
+            lines: lines.to_vec(),
+            ..self.head.clone()
+        };
+        bytes.json(&head)?;
         let rows = self.store.records.read()?;
         for (at, table) in (0..).zip(Table::ALL) {
             rows.rows(table, "", None, Order::Forward, &mut |key, value| {
@@ -163,7 +195,11 @@ impl Saved {
             store: Kept::default(),
             shops: Vec::new(),
         };
-        let mut rows = saved.store.records.begin(Durability::Lazy).map_err(|_| Unusable::Damaged)?;
+        let mut rows = saved
+            .store
+            .records
+            .begin(Durability::Lazy)
+            .map_err(|_| Unusable::Damaged)?;
         while !pieces.0.is_empty() {
             let (kind, key, value) = (pieces.take()?, pieces.take()?, pieces.take()?);
             let &[kind, at] = kind else {

@@ -87,7 +87,8 @@ impl Shop {
             .clone();
         let mut secret = stream(seed, &format!("shop {name}"));
         let mut vectors = vec![None; members.dataset.len()];
-        let (mut ledger, mut memory, mut tally, mut bytes_sent) = (Vec::new(), Memory::default(), Tally::default(), 0);
+        let (mut ledger, mut memory, mut tally, mut bytes_sent) =
+            (Vec::new(), Memory::default(), Tally::default(), 0);
         if let Some(saved) = saved {
             ensure!(
                 saved.vectors.len() <= vectors.len(),

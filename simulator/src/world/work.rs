@@ -13,8 +13,8 @@ use souk_common::clock::Timestamp;
 use souk_common::rng::Stream as Seeded;
 use souk_common::round::statements::Announcement;
 
-use super::shop::{InMemory, RoundTerms, Shop};
 use super::Out;
+use super::shop::{InMemory, RoundTerms, Shop};
 
 /// What a shop does for an announced attempt.
 pub(super) struct Task {
@@ -47,7 +47,11 @@ impl Tasks {
     }
 
     /// The update that is due now, with the announcement that it is for.
-    pub(super) fn due(&mut self, key: TaskKey, shops: &mut [Shop]) -> Option<(Announcement, anyhow::Result<Update>)> {
+    pub(super) fn due(
+        &mut self,
+        key: TaskKey,
+        shops: &mut [Shop],
+    ) -> Option<(Announcement, anyhow::Result<Update>)> {
         if !self.made.contains_key(&key) {
             self.make(shops);
         }

@@ -28,7 +28,7 @@ impl Watch for Saving {
     }
 
     fn save(&mut self, saved: &Saved) -> anyhow::Result<()> {
-        self.bytes = saved.to_bytes()?;
+        self.bytes = saved.to_bytes(&self.lines)?;
         ensure!(self.stops_after != Some(saved.round()), "killed");
         Ok(())
     }
@@ -48,13 +48,15 @@ fn both(plan: &str, line: Line, drift: Option<Drift>) -> [(Outcome, Vec<RoundLin
         assert_eq!(error.to_string(), "killed");
         killed.stops_after = killed.stops_after.map(|round| round + 1);
         let saved = Saved::from_bytes(&killed.bytes).unwrap();
+        assert_eq!(saved.lines(), killed.lines);
         last = begin(Some(saved)).run_watched(&mut killed);
     }
     [(outcome, whole.lines), (last.unwrap(), killed.lines)]
 }
 
 fn assert_same([(a, a_lines), (b, b_lines)]: [(Outcome, Vec<RoundLine>); 2]) -> Outcome {
-    let bits = |outcome: &Outcome| -> Vec<u32> { outcome.params.iter().map(|value| value.to_bits()).collect() };
+    let bits =
+        |outcome: &Outcome| -> Vec<u32> { outcome.params.iter().map(|value| value.to_bits()).collect() };
     assert_eq!(bits(&a), bits(&b));
     assert_eq!(format!("{a:?}"), format!("{b:?}"));
     assert_eq!(a_lines, b_lines);
@@ -121,11 +123,16 @@ fn stragglers_come_too_late_and_every_line_adds_up() {
     };
     let of = |seed| world(PLAN, (line, None), seed, None).unwrap();
     // A seed under which one of the three is slow.
-    let seed = (0..50).find(|seed| of(*seed).network.slower_shops() == 1).unwrap();
+    let seed = (0..50)
+        .find(|seed| of(*seed).network.slower_shops() == 1)
+        .unwrap();
     let outcome = of(seed).run_watched(&mut saving).unwrap();
     assert_eq!(saving.lines.len(), 6);
     for line in &saving.lines {
-        assert_eq!((line.cohort, line.accepted, line.dropped, line.late), (3, 2, 0, 1));
+        assert_eq!(
+            (line.cohort, line.accepted, line.dropped, line.late),
+            (3, 2, 0, 1)
+        );
         assert!(line.published && line.why.is_none() && line.virtual_seconds >= 60.0 * line.round as f64);
     }
     assert_eq!(outcome.updates, 12);
