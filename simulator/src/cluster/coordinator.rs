@@ -187,6 +187,11 @@ impl Coordinator {
         self.act(|engine| engine.handle(now, event))
     }
 
+    /// The operator lets no further attempt begin.
+    pub(crate) fn pause(&mut self, now: Timestamp) -> Result<Vec<Said>, Stopped> {
+        self.act(|engine| engine.set_paused(now, true))
+    }
+
     /// The operator lets the run go on.
     pub(crate) fn resume(&mut self, now: Timestamp) -> Result<Vec<Said>, Stopped> {
         self.act(|engine| engine.set_paused(now, false))

@@ -11,6 +11,7 @@
 //! | [`network`] | how long words take, and when a line is cut |
 //! | [`drift`] | tastes that move from round to round |
 //! | [`rounds`] | what is said of each attempt |
+//! | [`restarts`] | all programs stopped between two rounds, and started again |
 //! | [`saved`] | a federation between two rounds, as bytes |
 //!
 //! The coordinator is [`crate::cluster::coordinator`], over a store in memory. One seed makes one run, bit for bit, on any
@@ -18,6 +19,7 @@
 
 pub(crate) mod drift;
 mod network;
+mod restarts;
 pub(crate) mod rounds;
 pub(crate) mod saved;
 mod setup;
@@ -34,7 +36,6 @@ use anyhow::{Context, bail, ensure};
 use souk_client::participate::Event as ShopEvent;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{AttemptId, Digest};
 use souk_common::learned::{Learned, Learner, Releases};
 use souk_common::model::{Loaded, Recommender, file};
@@ -51,9 +52,9 @@ use crate::cluster::coordinator::Coordinator;
 use drift::Drift;
 use network::Network;
 pub(crate) use network::{Line, Stragglers};
+use restarts::Base;
 use rounds::{RoundLine, Tallied};
-use saved::{Head, Kept, Saved};
-use setup::open;
+use saved::{Kept, Saved};
 pub(crate) use setup::{Members, members_of};
 use shop::{RoundTerms, Shop};
 use talk::{Letter, Welcome};
@@ -85,6 +86,8 @@ pub(crate) struct World {
     /// Of attempts that have just ended.
     lines: Vec<RoundLine>,
     says_epsilon: bool,
+    /// Whether no attempt begins behind the open one.
+    is_held: bool,
     now: Timestamp,
     paused: Option<PauseReason>,
     finished: bool,
@@ -248,6 +251,7 @@ impl World {
             };
             self.now = now;
             self.deliver(letter)?;
+            self.hold(watch)?;
             let mut saves = false;
             for line in std::mem::take(&mut self.lines) {
                 let round = line.published.then_some(line.round);
@@ -256,7 +260,11 @@ impl World {
                     None => None,
                 };
                 saves |= round.is_some_and(|round| watch.saves(round));
+                let attempt = line.attempt;
                 watch.ended(line, out.as_ref())?;
+                if round.is_none() {
+                    self.try_again(attempt)?;
+                }
             }
             if saves && !self.finished {
                 let saved = self.saved()?;
@@ -272,38 +280,10 @@ impl World {
         self.says_epsilon = watch.wants_epsilon();
         let said = self.coordinator.tell(self.now, Event::Started);
         self.hear(said)?;
+        if self.is_held {
+            self.let_go()?;
+        }
         (0..self.shops.len()).try_for_each(|shop| self.tell(shop, ShopEvent::Started))
-    }
-
-    /// Between two rounds, when all programs have been stopped.
-    fn saved(&mut self) -> anyhow::Result<Saved> {
-        let round = self.engine()?.machine().published();
-        let bytes = (self.tallied.bytes_up, self.tallied.bytes_down);
-        let head = Head::new(round, self.now, self.network.position(), bytes);
-        let shops = self.shops.iter_mut().map(|shop| {
-            let memory = shop.agent.machine().memory().clone();
-            shop.agent.holdings().saved(&memory, shop.bytes_sent)
-        });
-        Ok(Saved {
-            head,
-            shops: shops.collect(),
-            store: self.kept.clone(),
-        })
-    }
-
-    /// The same programs over what was saved.
-    fn go_on(self, saved: Saved) -> anyhow::Result<Self> {
-        let base = Base {
-            plan: self.plan,
-            recommender: self.recommender,
-            learner: self.learner,
-            catalogue: self.catalogue,
-            line: self.line,
-            drift: self.drift,
-            seed: self.seed,
-        };
-        let members = self.shops.into_iter().map(Shop::into_members).collect();
-        base.begin(members, Some(saved))
     }
 
     fn outcome(mut self) -> anyhow::Result<Outcome> {
@@ -407,72 +387,6 @@ impl World {
         });
         self.terms = Some((announcement.id, announcement.model, Arc::clone(&terms)));
         Ok(terms)
-    }
-}
-
-/// What stays when all programs are stopped and started again.
-struct Base {
-    plan: Arc<Plan>,
-    recommender: Arc<Recommender>,
-    learner: Arc<Learner>,
-    catalogue: Catalogue,
-    line: Line,
-    drift: Option<Drift>,
-    seed: u64,
-}
-
-impl Base {
-    fn begin(self, members: Vec<Members>, saved: Option<Saved>) -> anyhow::Result<World> {
-        let (head, kept, saved) = match saved {
-            Some(saved) => (Some(saved.head), saved.store, saved.shops),
-            None => (None, Kept::default(), Vec::new()),
-        };
-        ensure!(
-            head.is_none() || saved.len() == members.len(),
-            "what was saved is of {} shops, not of {}",
-            saved.len(),
-            members.len()
-        );
-        let key = SigningKey::from_bytes(&[0xC0; 32]);
-        let with = (key.public(), self.drift);
-        let shops = members
-            .into_iter()
-            .enumerate()
-            .map(|(at, members)| Shop::new(members, &self.learner, with, saved.get(at), self.seed))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let names = shops.iter().map(|shop| shop.peer.shop.clone()).collect();
-        let now = head.as_ref().map_or(Timestamp(0), |head| head.now);
-        let up = open(now, &kept, (*self.plan).clone(), &self.catalogue, key, &shops)?;
-        let mut network = Network::new(self.line, shops.len(), self.seed);
-        let mut tallied = Tallied::default();
-        if let Some(head) = head {
-            network.go_on_from(head.position);
-            (tallied.bytes_up, tallied.bytes_down) = (head.bytes_up, head.bytes_down);
-        }
-        Ok(World {
-            plan: self.plan,
-            recommender: self.recommender,
-            learner: self.learner,
-            catalogue: self.catalogue,
-            words_key: with.0,
-            coordinator: Coordinator::new(names, Some(up)),
-            kept,
-            shops,
-            line: self.line,
-            drift: self.drift,
-            seed: self.seed,
-            network,
-            tasks: Tasks::default(),
-            broadcast: None,
-            terms: None,
-            welcome: None,
-            tallied,
-            lines: Vec::new(),
-            says_epsilon: false,
-            now,
-            paused: None,
-            finished: false,
-        })
     }
 }
 

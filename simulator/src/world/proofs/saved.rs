@@ -51,6 +51,8 @@ fn both(plan: &str, line: Line, drift: Option<Drift>) -> [(Outcome, Vec<RoundLin
         assert_eq!(saved.lines(), killed.lines);
         last = begin(Some(saved)).run_watched(&mut killed);
     }
+    let failed = whole.lines.iter().filter(|line| !line.published).count();
+    assert_eq!(failed as u64, outcome.abandoned, "a line an attempt");
     [(outcome, whole.lines), (last.unwrap(), killed.lines)]
 }
 
@@ -73,6 +75,9 @@ fn a_run_that_is_killed_after_every_round_comes_to_the_same_end_bit_for_bit() {
     let plan = PLAN.replace("quorum = 2", "quorum = 2\nattempts = 1000");
     let outcome = assert_same(both(&plan, line, None));
     assert!(outcome.updates >= 12);
+    // Nothing is lost by stopping.
+    let calm = assert_same(both(PLAN, Line::default(), None));
+    assert_eq!((calm.updates, calm.abandoned), (18, 0));
     // Users' own vectors are state, too.
     let solver = "solver = 'sgd'\nlearning_rate = 0.05\nuser_learning_rate = 0.05\n";
     let sgd = plan.replace("solver = 'ials'\nalpha = 0.2\nlambda = 1\n", solver);
