@@ -85,16 +85,40 @@ impl Mean {
     }
 }
 
-/// Runs the comparison.
+/// Compares, and says what came of it; false when a run did not come to its end.
 ///
 /// # Errors
-/// When a plan does not fit the shops, or no run of any plan comes to its end.
+/// When a plan does not fit the shops, or there is nothing to draw.
 pub(super) fn run(
     args: &SimulateArgs,
     setting: &Setting,
     templates: &[Template],
     watch: &Stopwatch,
 ) -> anyhow::Result<bool> {
+    let comparison = Comparison {
+        seconds: watch.secs(),
+        ..compare(args, setting, templates)?
+    };
+    say(match args.json {
+        true => serde_json::to_string(&comparison)?,
+        false => comparison.text(),
+    }
+    .trim_end())?;
+    if let Some(path) = &args.plot {
+        plot::draw(&comparison, path)?;
+    }
+    Ok(comparison.rows.iter().all(|row| row.failed.is_empty()))
+}
+
+/// Every plan over every seed.
+///
+/// # Errors
+/// When a plan does not fit the shops.
+pub(super) fn compare(
+    args: &SimulateArgs,
+    setting: &Setting,
+    templates: &[Template],
+) -> anyhow::Result<Comparison> {
     let seeds: Vec<u64> = (args.seed..).take(usize::try_from(args.seeds)?).collect();
     let asked = |at: usize| match args.epsilon.len() {
         0 => None,
@@ -118,16 +142,7 @@ pub(super) fn run(
         let row = comparison.row(args, setting, template, asked(at))?;
         comparison.rows.push(row);
     }
-    comparison.seconds = watch.secs();
-    if let Some(path) = &args.plot {
-        plot::draw(&comparison, path)?;
-    }
-    say(match args.json {
-        true => serde_json::to_string(&comparison)?,
-        false => comparison.text(),
-    }
-    .trim_end())?;
-    Ok(comparison.rows.iter().all(|row| row.failed.is_empty()))
+    Ok(comparison)
 }
 
 impl Comparison {

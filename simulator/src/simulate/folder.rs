@@ -66,8 +66,6 @@ impl Identity {
     fn other(&self, there: &Self) -> Option<(&'static str, String, String)> {
         let parts = |of: &Self| {
             [
-                ("plan (with --quorum and --rounds)", of.plan.clone()),
-                ("data, or cut into shops,", of.data.clone()),
                 ("--seed", of.seed.to_string()),
                 (
                     "--dropout, --latency, --bandwidth or --stragglers",
@@ -76,6 +74,8 @@ impl Identity {
                 ("--drift", format!("{:?}", of.drift)),
                 ("--checkpoint-every", of.checkpoint_every.to_string()),
                 ("--score-every", format!("{:?}", of.score_every)),
+                ("plan (with --quorum and --rounds)", of.plan.clone()),
+                ("data, or cut into shops,", of.data.clone()),
             ]
         };
         let mut both = parts(self).into_iter().zip(parts(there));
