@@ -1,5 +1,6 @@
 //! Plans for the shops at hand: the examples in deploy/examples, or a file of the operator's.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -29,7 +30,17 @@ impl Template {
     /// When it can't be read, or is no plan.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let wrong = || WrongUsage("the plan can't be used".to_owned());
-        let plan: Plan = load_toml(path).with_context(wrong)?;
+        // The rounds of a plan of releases follow from them, and are not in its file.
+        let of_releases = fs::read_to_string(path).ok().filter(|text| {
+            text.parse::<toml::Table>()
+                .is_ok_and(|file| file.contains_key("release"))
+        });
+        let plan: Plan = match of_releases {
+            Some(text) => Plan::from_toml(&text)
+                .with_context(|| path.display().to_string())
+                .with_context(wrong)?,
+            None => load_toml(path).with_context(wrong)?,
+        };
         plan.validate()
             .with_context(|| path.display().to_string())
             .with_context(wrong)?;

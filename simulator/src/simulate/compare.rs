@@ -3,11 +3,10 @@
 use anyhow::Context;
 use serde::Serialize;
 use souk_common::accountant::{RELATION, UNIT};
-use souk_common::clock::Stopwatch;
-use souk_common::terminal::{say, tell};
+use souk_common::params::Epsilon;
+use souk_common::terminal::tell;
 
-use super::once::{self, Run, Setting};
-use super::{SimulateArgs, plot};
+use super::once::{self, Run, Setting, Settings};
 use crate::data::plans::Template;
 
 /// Everything that is compared.
@@ -26,6 +25,7 @@ pub(super) struct Comparison {
     pub(super) rows: Vec<Row>,
     unit: &'static str,
     relation: &'static str,
+    /// Of this machine.
     pub(super) seconds: f64,
 }
 
@@ -85,29 +85,14 @@ impl Mean {
     }
 }
 
-/// Compares, and says what came of it; false when a run did not come to its end.
-///
-/// # Errors
-/// When a plan does not fit the shops, or there is nothing to draw.
-pub(super) fn run(
-    args: &SimulateArgs,
-    setting: &Setting,
-    templates: &[Template],
-    watch: &Stopwatch,
-) -> anyhow::Result<bool> {
-    let comparison = Comparison {
-        seconds: watch.secs(),
-        ..compare(args, setting, templates)?
-    };
-    say(match args.json {
-        true => serde_json::to_string(&comparison)?,
-        false => comparison.text(),
-    }
-    .trim_end())?;
-    if let Some(path) = &args.plot {
-        plot::draw(&comparison, path)?;
-    }
-    Ok(comparison.rows.iter().all(|row| row.failed.is_empty()))
+/// What is the same for all plans.
+pub(super) struct Asked<'a> {
+    pub(super) seed: u64,
+    pub(super) seeds: u64,
+    pub(super) quorum: Option<u64>,
+    /// Every plan was calibrated to each of these, in this order; or to none.
+    pub(super) epsilons: &'a [Epsilon],
+    pub(super) settings: Settings,
 }
 
 /// Every plan over every seed.
@@ -115,14 +100,14 @@ pub(super) fn run(
 /// # Errors
 /// When a plan does not fit the shops.
 pub(super) fn compare(
-    args: &SimulateArgs,
+    asked: &Asked<'_>,
     setting: &Setting,
     templates: &[Template],
 ) -> anyhow::Result<Comparison> {
-    let seeds: Vec<u64> = (args.seed..).take(usize::try_from(args.seeds)?).collect();
-    let asked = |at: usize| match args.epsilon.len() {
+    let seeds: Vec<u64> = (asked.seed..).take(usize::try_from(asked.seeds)?).collect();
+    let epsilon_of = |at: usize| match asked.epsilons.len() {
         0 => None,
-        several => args.epsilon.get(at % several).map(|epsilon| epsilon.get()),
+        several => asked.epsilons.get(at % several).map(|epsilon| epsilon.get()),
     };
     let mut comparison = Comparison {
         set: setting.known.name,
@@ -139,7 +124,7 @@ pub(super) fn compare(
         seeds,
     };
     for (at, template) in templates.iter().enumerate() {
-        let row = comparison.row(args, setting, template, asked(at))?;
+        let row = comparison.row(asked, setting, template, epsilon_of(at))?;
         comparison.rows.push(row);
     }
     Ok(comparison)
@@ -148,19 +133,18 @@ pub(super) fn compare(
 impl Comparison {
     fn row(
         &mut self,
-        args: &SimulateArgs,
+        asked: &Asked<'_>,
         setting: &Setting,
         template: &Template,
         epsilon_asked: Option<f64>,
     ) -> anyhow::Result<Row> {
-        let settings = args.settings();
         let (mut runs, mut failed): (Vec<Run>, _) = (Vec::new(), Vec::new());
         for seed in &self.seeds {
-            let plan = setting.plan(template, *seed, args.quorum)?;
-            if *seed == args.seed {
+            let plan = setting.plan(template, *seed, asked.quorum)?;
+            if *seed == asked.seed {
                 setting.tell_outgrown(&plan);
             }
-            let run = once::run(setting, &plan, &settings, *seed, None);
+            let run = once::run(setting, &plan, &asked.settings, *seed, None);
             match run.with_context(|| format!("{}, seed {seed}", template.origin())) {
                 Ok(run) => runs.push(run),
                 Err(error) => {
@@ -219,7 +203,8 @@ impl Comparison {
         )
     }
 
-    fn text(&self) -> String {
+    /// For people.
+    pub(super) fn text(&self) -> String {
         let drawn = self
             .candidates_leak_free
             .map_or_else(String::new, |(_, most)| format!(" ({most} of them drawn)"));

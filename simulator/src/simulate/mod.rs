@@ -33,6 +33,7 @@ use souk_common::terminal::{say, tell};
 use crate::data::plans::Template;
 use crate::error::WrongUsage;
 use crate::world::{Line, Stragglers};
+use compare::Asked;
 use folder::RunFolder;
 use once::{Setting, Settings};
 use source::Source;
@@ -150,7 +151,7 @@ fn carry_out(args: &SimulateArgs) -> anyhow::Result<bool> {
     let named = templates[0].plan().shops.len();
     let setting = Setting::new(args.source.load(named, args.seed)?);
     if compares {
-        return compare::run(args, &setting, &templates, &watch);
+        return side_by_side(args, &setting, &templates, &watch);
     }
     let template = &templates[0];
     let plan = setting.plan(template, args.seed, args.quorum)?;
@@ -193,6 +194,26 @@ fn carry_out(args: &SimulateArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Compares, and says what came of it; false when a run did not come to its end.
+fn side_by_side(
+    args: &SimulateArgs,
+    setting: &Setting,
+    templates: &[Template],
+    watch: &Stopwatch,
+) -> anyhow::Result<bool> {
+    let mut comparison = compare::compare(&args.asked(), setting, templates)?;
+    comparison.seconds = watch.secs();
+    let said = match args.json {
+        true => serde_json::to_string(&comparison)?,
+        false => comparison.text(),
+    };
+    say(said.trim_end())?;
+    if let Some(path) = &args.plot {
+        plot::draw(&comparison, path)?;
+    }
+    Ok(comparison.rows.iter().all(|row| row.failed.is_empty()))
+}
+
 /// Every plan, at every epsilon that was asked for.
 fn templates(args: &SimulateArgs) -> anyhow::Result<Vec<Template>> {
     let mut all = Vec::new();
@@ -227,6 +248,16 @@ fn templates(args: &SimulateArgs) -> anyhow::Result<Vec<Template>> {
 }
 
 impl SimulateArgs {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            seed: self.seed,
+            seeds: self.seeds,
+            quorum: self.quorum,
+            epsilons: &self.epsilon,
+            settings: self.settings(),
+        }
+    }
+
     fn settings(&self) -> Settings {
         let usual = Line::default();
         Settings {

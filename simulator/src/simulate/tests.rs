@@ -304,7 +304,7 @@ fn plans_are_compared_and_drawn_with_what_the_figures_are_of() {
         "--synthetic --shops 3 --customers 8 --rounds 2 --epsilon 2,8 --seeds 2 --plot HERE/utility.svg";
     let args = place.args(&["plan.toml"], market).unwrap();
     let setting = Setting::new(args.source.load(3, 0).unwrap());
-    let compared = compare::compare(&args, &setting, &templates(&args).unwrap()).unwrap();
+    let compared = compare::compare(&args.asked(), &setting, &templates(&args).unwrap()).unwrap();
     assert_eq!(compared.rows.len(), 2);
     for (row, asked) in compared.rows.iter().zip([2.0, 8.0]) {
         let epsilon = row.epsilon.unwrap();
@@ -328,7 +328,7 @@ fn plans_are_compared_and_drawn_with_what_the_figures_are_of() {
     let args = place
         .args(&["plan.toml"], &format!("{market} --stragglers 1:1000000"))
         .unwrap();
-    let compared = compare::compare(&args, &setting, &templates(&args).unwrap()).unwrap();
+    let compared = compare::compare(&args.asked(), &setting, &templates(&args).unwrap()).unwrap();
     assert!(
         compared
             .rows
@@ -359,8 +359,8 @@ fn releases_are_carried_out_and_scored_by_the_shops_lists() {
 }
 
 const PLAN: &str = "name = 'small'\nrounds = 4\n[model]\nkind = 'mf'\ngmf_dim = 2\nitem_bias = false\n[train]\nsolver = 'ials'\n\
-    alpha = 0.2\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 2\nsampling_rate = 0.5\n[cohort]\nquorum = 3\n\
-    attempts = 100\ndeadline = '1m'\n[server]\noptimiser = 'adam'\nlearning_rate = 0.05\n[[shops]]\nname = 'a'\ndeclared_users = 30\n[[shops]]\nname = 'b'\n\
+    alpha = 0.2\nlambda = 1\n[privacy]\nclip_norm = 1\nnoise_multiplier = 2\nsampling_rate = 1.0\n[cohort]\nquorum = 3\n\
+    attempts = 20\ndeadline = '1m'\n[server]\noptimiser = 'adam'\nlearning_rate = 0.05\n[[shops]]\nname = 'a'\ndeclared_users = 30\n[[shops]]\nname = 'b'\n\
     declared_users = 30\n[[shops]]\nname = 'c'\ndeclared_users = 30\n";
 const RELEASES: &str = "name = 'released'\n[privacy]\nclip_norm = 1\nnoise_multiplier = 0.2\nsampling_rate = 1.0\n[cohort]\n\
     quorum = 2\ndeadline = '1m'\n[[release]]\nkind = 'popularity'\nshare = 0.3\n[[release]]\nkind = 'collaborative'\n\
