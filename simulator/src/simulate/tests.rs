@@ -103,6 +103,18 @@ impl Place {
             .map_err(|error| error.to_string())
     }
 
+    /// Four purchases each of so many customers.
+    fn has_orders(&self, customers: usize) {
+        let mut text = "user_id,item_id,timestamp\n".to_owned();
+        for customer in 0..customers {
+            for at in 0..4 {
+                let item = (customer * 7 + at * (1 + customer % 3)) % 11;
+                text += &format!("u{customer},i{item},{}\n", 1_700_000_000 + 86_400 * at);
+            }
+        }
+        fs::write(self.path("orders.csv"), text).unwrap();
+    }
+
     fn run(&self, plan: &str, more: &str) -> anyhow::Result<bool> {
         run(&self.args(&[plan], more).map_err(anyhow::Error::msg)?)
     }
@@ -262,16 +274,7 @@ fn nonsense_is_refused_by_its_name() {
     ] {
         assert!(place.args(&["plan.toml"], more).is_err(), "{more}");
     }
-    let orders: String = (0..4)
-        .flat_map(|user| {
-            (0..4).map(move |at| format!("u{user},i{},{}\n", (user + at) % 5, 1_700_000_000 + 86_400 * at))
-        })
-        .collect();
-    fs::write(
-        place.path("orders.csv"),
-        format!("user_id,item_id,timestamp\n{orders}"),
-    )
-    .unwrap();
+    place.has_orders(4);
     let said = place.run("plan.toml", "--data HERE/ --shops 9").unwrap_err();
     assert!(
         said.is::<WrongUsage>() && said.to_string().contains("4 customers"),
@@ -346,8 +349,12 @@ fn plans_are_compared_and_drawn_with_what_the_figures_are_of() {
 #[test]
 fn releases_are_carried_out_and_scored_by_the_shops_lists() {
     let place = Place::new();
-    let market = "--synthetic --shops 3 --customers 12 --table HERE/table.jsonl";
-    assert!(place.run("releases.toml", market).unwrap());
+    place.has_orders(60);
+    assert!(
+        place
+            .run("releases.toml", "--data HERE/ --table HERE/table.jsonl")
+            .unwrap()
+    );
     let text = String::from_utf8(place.read("table.jsonl")).unwrap();
     let lines: Vec<RoundLine> = text
         .lines()
