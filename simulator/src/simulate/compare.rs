@@ -219,7 +219,7 @@ impl Comparison {
                 of.map_or_else(|| "-".to_owned(), |of| format!("{of:.0}{unit}"))
             };
             let epsilon = match (row.epsilon, row.is_open) {
-                (Some(epsilon), _) => format!("{}", souk_common::params::rounded_up(epsilon, 3)),
+                (Some(epsilon), _) => souk_common::params::rounded_up(epsilon, 3).to_string(),
                 (None, true) => "no bound".to_owned(),
                 (None, false) => "-".to_owned(),
             };

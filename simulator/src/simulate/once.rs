@@ -204,7 +204,7 @@ impl Watch for Following<'_> {
         if let Some(out) = out {
             self.bar.set_position(line.round);
             let asked = self.settings.score_every;
-            if line.round == self.rounds || asked.is_some_and(|every| line.round % every == 0) {
+            if line.round == self.rounds || asked.is_some_and(|every| line.round.is_multiple_of(every)) {
                 self.bar.set_message("scoring");
                 let quality = self.scoring.of(out)?;
                 line.score(quality.map(|of| [of.full, of.leak_free].map(|view| (view.hit_rate, view.ndcg))));
@@ -222,7 +222,7 @@ impl Watch for Following<'_> {
     fn saves(&self, round: u64) -> bool {
         self.folder
             .as_ref()
-            .is_some_and(|folder| round % folder.every() == 0)
+            .is_some_and(|folder| round.is_multiple_of(folder.every()))
     }
 
     fn save(&mut self, saved: &Saved) -> anyhow::Result<()> {
