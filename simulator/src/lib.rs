@@ -16,7 +16,7 @@
 //! | [`commands::storm`] | `storm`: federations in which everything goes wrong |
 //! | [`commands::soak`] | `soak`: a day of a coordinator with many shops on bad lines |
 //! | [`virtual_net`] | virtual time and datagrams under the programs as they are |
-//! | [`evaluate`], [`commands::simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
+//! | [`evaluate`], [`simulate`] | `evaluate`, `simulate`: a federation in this process, on virtual time ([`world`]) |
 // In one module only, `cluster/entropy.rs`.
 #![deny(unsafe_code)]
 // Everything goes through souk_common::terminal, which knows what to do when the reader has gone.
@@ -39,6 +39,7 @@ pub mod evaluate;
 pub mod fuzz;
 pub mod load;
 mod processes;
+pub mod simulate;
 pub mod virtual_net;
 mod world;
 

@@ -311,8 +311,11 @@ impl<H: Holdings> Agent<H> {
             Effect::Remember { log, announced } => self.keep(|store| store.remember(&log, announced))?,
             Effect::UseModel(manifest) => {
                 let word = self.models.remove(&manifest.model);
-                let word = word.context("a manifest comes with its signature")?;
-                self.keep(|store| store.use_model(&word))?;
+                // Without a store nothing is kept, and the word need not have come through here.
+                if self.holdings.store().is_some() {
+                    let word = word.context("a manifest comes with its signature")?;
+                    self.keep(|store| store.use_model(&word))?;
+                }
             }
             Effect::Report(note) => self.acts.push(AgentAction::Report(note)),
             Effect::Finish => self.acts.push(AgentAction::Finish),

@@ -327,7 +327,7 @@ pub(crate) async fn ask(
 }
 
 /// What a push means, if the holder of `key` signed it.
-pub(crate) fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureError> {
+pub fn verified(push: Push, key: &[u8; 32]) -> Result<Event, SignatureError> {
     Ok(match push {
         Push::Welcome { manifest } => Event::Welcomed(verify(&manifest, key)?.clone()),
         Push::Announce(announcement) => Event::Announced(verify(&announcement, key)?.clone()),

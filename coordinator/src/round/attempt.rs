@@ -15,11 +15,65 @@ use super::{Effect, ShopState};
 pub(super) struct Attempt {
     pub(super) id: AttemptId,
     pub(super) deadline: Timestamp,
-    pub(super) shops: BTreeMap<ShopName, Progress>,
+    pub(super) shops: Answers,
     /// Steps of a masked attempt.
     pub(super) masked: Option<MaskSteps>,
     /// Whether any shop may have begun it.
     was_accepted: bool,
+}
+
+/// How far each shop that has answered is, and how many are where: an attempt looks at these numbers after every word that it
+/// hears, and may be of ten thousand shops.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    by_shop: BTreeMap<ShopName, Progress>,
+    counted: usize,
+    recording: usize,
+    sitting_out: usize,
+}
+
+impl Answers {
+    pub(super) fn get(&self, shop: &ShopName) -> Option<&Progress> {
+        self.by_shop.get(shop)
+    }
+
+    pub(super) fn contains_key(&self, shop: &ShopName) -> bool {
+        self.by_shop.contains_key(shop)
+    }
+
+    fn set(&mut self, shop: ShopName, progress: Progress) {
+        let before = self.by_shop.insert(shop, progress);
+        self.note(before, Some(progress));
+    }
+
+    fn remove(&mut self, shop: &ShopName) {
+        let before = self.by_shop.remove(shop);
+        self.note(before, None);
+    }
+
+    fn note(&mut self, before: Option<Progress>, after: Option<Progress>) {
+        for (progress, comes) in [(after, true), (before, false)] {
+            let number = match progress {
+                Some(Progress::Counted(_)) => &mut self.counted,
+                Some(Progress::Recording(_)) => &mut self.recording,
+                Some(Progress::Declined(code)) if code.is_passing() => &mut self.sitting_out,
+                _ => continue,
+            };
+            match comes {
+                true => *number += 1,
+                false => *number -= 1,
+            }
+        }
+    }
+}
+
+impl FromIterator<(ShopName, Progress)> for Answers {
+    fn from_iter<T: IntoIterator<Item = (ShopName, Progress)>>(all: T) -> Self {
+        let mut answers = Self::default();
+        all.into_iter()
+            .for_each(|(shop, progress)| answers.set(shop, progress));
+        answers
+    }
 }
 
 /// How far a shop is in this attempt.
@@ -39,7 +93,7 @@ impl Attempt {
         Self {
             id,
             deadline,
-            shops: BTreeMap::new(),
+            shops: Answers::default(),
             masked,
             was_accepted: false,
         }
@@ -73,19 +127,21 @@ impl Attempt {
             Decision::Decline(code) => Progress::Declined(code),
         };
         self.was_accepted |= answer == Decision::Accept;
-        let said = self.shops.entry(shop).or_insert(progress);
         let takes_it_back = self.masked.is_some() && matches!(progress, Progress::Declined(_));
-        if matches!(said, Progress::Accepted | Progress::Declined(_))
-            || (takes_it_back && !matches!(said, Progress::Counted(_)))
-        {
-            *said = progress;
+        let is_replaced = match self.shops.get(&shop) {
+            None | Some(Progress::Accepted | Progress::Declined(_)) => true,
+            Some(Progress::Counted(_)) => false,
+            Some(_) => takes_it_back,
+        };
+        if is_replaced {
+            self.shops.set(shop, progress);
         }
     }
 
     /// What was on its way did not arrive; the shop may try again.
     pub(super) fn fail(&mut self, shop: &ShopName) {
-        if let Some(progress @ (Progress::Receiving(_) | Progress::Recording(_))) = self.shops.get_mut(shop) {
-            *progress = Progress::Accepted;
+        if let Some(Progress::Receiving(_) | Progress::Recording(_)) = self.shops.get(shop) {
+            self.shops.set(shop.clone(), Progress::Accepted);
         }
     }
 
@@ -98,13 +154,12 @@ impl Attempt {
 
     /// Counts what was recorded; false if it was not being recorded.
     pub(super) fn count(&mut self, shop: &ShopName, upload: &UploadHeader) -> bool {
-        match self.shops.get_mut(shop) {
-            Some(progress) if upload.id == self.id && *progress == Progress::Recording(upload.update) => {
-                *progress = Progress::Counted(upload.update);
-                true
-            }
-            _ => false,
+        let is_recorded = self.shops.get(shop) == Some(&Progress::Recording(upload.update));
+        if is_recorded && upload.id == self.id {
+            self.shops.set(shop.clone(), Progress::Counted(upload.update));
+            return true;
         }
+        false
     }
 
     pub(super) fn has_counted(&self, shop: &ShopName) -> bool {
@@ -112,8 +167,7 @@ impl Attempt {
     }
 
     pub(super) fn counted_len(&self) -> usize {
-        let counted = |progress: &&Progress| matches!(progress, Progress::Counted(_));
-        self.shops.values().filter(counted).count()
+        self.shops.counted
     }
 
     /// Where the shop stands; none if it has not answered.
@@ -138,7 +192,8 @@ impl Attempt {
     /// Whether all who answered had spent this very attempt before it began.
     pub(super) fn was_spent_before(&self) -> bool {
         let interrupted = Progress::Declined(DeclineCode::Interrupted);
-        !self.was_accepted && !self.shops.is_empty() && self.shops.values().all(|said| *said == interrupted)
+        let mut all = self.shops.by_shop.values();
+        !self.was_accepted && !self.shops.by_shop.is_empty() && all.all(|said| *said == interrupted)
     }
 
     pub(super) fn counted_in_order(&self, order: &[ShopName]) -> Vec<(ShopName, Digest)> {
@@ -151,8 +206,7 @@ impl Attempt {
 
     /// Whether an update is being made durable at this moment.
     pub(super) fn is_recording(&self) -> bool {
-        let recording = |progress: &Progress| matches!(progress, Progress::Recording(_));
-        self.shops.values().any(recording)
+        self.shops.recording > 0
     }
 
     /// Whether the attempt ends now, and if so, whether with a model; of one without masks.
@@ -161,13 +215,7 @@ impl Attempt {
             return None;
         }
         let enough = self.counted_len() >= machine.rules.quorum;
-        // Who sits this attempt out will be there for the next: it should begin at once. An owner who declined may think
-        // better of it until the deadline.
-        let hopeful = machine
-            .invited()
-            .filter(|shop| !self.sits_out(shop) && !self.has_counted(shop));
-        let hopeless = self.counted_len() + hopeful.count() < machine.rules.quorum;
-        if now >= self.deadline || hopeless {
+        if now >= self.deadline || self.is_hopeless(machine) {
             return Some(enough);
         }
         let awaited = |shop: &&ShopName| match self.shops.get(shop) {
@@ -176,6 +224,27 @@ impl Attempt {
             None => machine.connected.contains(shop),
         };
         (enough && !machine.rules.shops.iter().any(|shop| awaited(&shop))).then_some(true)
+    }
+}
+
+impl Attempt {
+    /// Whether there is no quorum to be had any more. Who sits this attempt out will be there for the next: it should begin at
+    /// once. An owner who declined may think better of it until the deadline.
+    fn is_hopeless(&self, machine: &Machine) -> bool {
+        let quorum = machine.rules.quorum;
+        // At least so many are counted or may yet be: the shops are looked at one by one only where this does not settle it.
+        let at_least = machine
+            .rules
+            .shops
+            .len()
+            .saturating_sub(machine.left_out() + self.shops.sitting_out);
+        if at_least >= quorum {
+            return false;
+        }
+        let hopeful = machine
+            .invited()
+            .filter(|shop| !self.sits_out(shop) && !self.has_counted(shop));
+        self.counted_len() + hopeful.count() < quorum
     }
 }
 
@@ -192,7 +261,7 @@ impl Machine {
             Verdict::Take(attempt) => {
                 attempt
                     .shops
-                    .insert(shop.clone(), Progress::Receiving(upload.update));
+                    .set(shop.clone(), Progress::Receiving(upload.update));
                 Effect::Receive { shop, upload }
             }
         }
@@ -210,7 +279,7 @@ impl Machine {
             Verdict::Take(attempt) => {
                 attempt
                     .shops
-                    .insert(shop.clone(), Progress::Recording(upload.update));
+                    .set(shop.clone(), Progress::Recording(upload.update));
                 Effect::Record { shop, upload }
             }
         }

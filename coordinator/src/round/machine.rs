@@ -16,6 +16,8 @@ use super::{Effect, Event, Rules, ShopState};
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub(super) rules: Rules,
+    /// The shops of the rules, to be found by name.
+    planned: BTreeSet<ShopName>,
     pub(super) connected: BTreeSet<ShopName>,
     pub(super) revoked: BTreeSet<ShopName>,
     /// Shops whose own signatures show that they lied.
@@ -103,6 +105,7 @@ impl Machine {
             _ => Step::Idle,
         };
         Self {
+            planned: rules.shops.iter().cloned().collect(),
             rules,
             connected: BTreeSet::new(),
             revoked: restored.revoked.into_iter().collect(),
@@ -130,6 +133,7 @@ impl Machine {
             rounds: published,
             ..rules
         };
+        self.planned = rules.shops.iter().cloned().collect();
         (self.rules, self.published, self.step) = (rules, published, Step::Idle);
         (self.opened, self.tries, self.heals) = (0, 0, 0);
         (self.paused, self.ended) = (None, None);
@@ -310,7 +314,10 @@ impl Machine {
             }
         }
         self.heal(effects);
-        if self.phase() == Phase::Waiting && self.present().count() >= self.rules.quorum {
+        let quorum = self.rules.quorum;
+        // Those who are present are among the connected.
+        let may_begin = self.phase() == Phase::Waiting && self.connected.len() >= quorum;
+        if may_begin && self.present().count() >= quorum {
             self.open_attempt(now, effects);
         }
     }
@@ -394,7 +401,7 @@ impl Machine {
             }
         }
         // One that is left out may be let back while it is connected.
-        if self.rules.shops.contains(&shop) && !self.revoked.contains(&shop) {
+        if self.planned.contains(&shop) && !self.revoked.contains(&shop) {
             self.note_return(&shop);
             self.connected.insert(shop);
         }
@@ -462,7 +469,12 @@ impl Machine {
 
     /// Whether the shop is in the plan, was not revoked, and is not left out.
     pub(super) fn is_invited(&self, shop: &ShopName) -> bool {
-        self.rules.shops.contains(shop) && !self.revoked.contains(shop) && !self.named.contains(shop)
+        self.planned.contains(shop) && !self.revoked.contains(shop) && !self.named.contains(shop)
+    }
+
+    /// No more shops than these are not invited.
+    pub(super) fn left_out(&self) -> usize {
+        self.revoked.len() + self.named.len()
     }
 
     pub(super) fn invited(&self) -> impl Iterator<Item = &ShopName> {

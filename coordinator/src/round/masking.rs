@@ -226,9 +226,9 @@ impl Attempt {
         };
         match &masked.step {
             Step::Keys => {
-                let accepted = |shop: &&ShopName| matches!(self.shops.get(*shop), Some(Progress::Accepted));
+                let accepted = |shop: &&ShopName| matches!(self.shops.get(shop), Some(Progress::Accepted));
                 let ready: Vec<ShopName> = machine.invited().filter(accepted).cloned().collect();
-                let silent = |shop: &&ShopName| !self.shops.contains_key(*shop);
+                let silent = |shop: &&ShopName| !self.shops.contains_key(shop);
                 // Whoever is not connected may still come while there are too few.
                 let hopeful = machine.invited().filter(silent).count();
                 let awaited = machine.present().filter(silent).count();

@@ -5,7 +5,7 @@
 //! that has run out; places, rates and patience; and the notice that refused joiners wait to be written, for nobody guesses
 //! codes here. Shops join before the storm, and none leaves: both are answered, but nobody asks while it blows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub(crate) struct Coordinator {
     links: BTreeMap<usize, u64>,
     receiving: BTreeMap<usize, (Stream, Offer, Receiving)>,
     names: Vec<ShopName>,
+    /// Where each stands among them.
+    places: HashMap<ShopName, usize>,
     /// What its clock is ahead.
     pub(crate) ahead_ms: i64,
     /// Counts starts.
@@ -75,6 +77,7 @@ impl Coordinator {
             callers: BTreeMap::new(),
             links: BTreeMap::new(),
             receiving: BTreeMap::new(),
+            places: names.iter().cloned().zip(0..).collect(),
             names,
             ahead_ms: 0,
             boots: 0,
@@ -182,6 +185,11 @@ impl Coordinator {
     /// Its timer, or the operator.
     pub(crate) fn tell(&mut self, now: Timestamp, event: Event) -> Result<Vec<Said>, Stopped> {
         self.act(|engine| engine.handle(now, event))
+    }
+
+    /// The operator lets no further attempt begin.
+    pub(crate) fn pause(&mut self, now: Timestamp) -> Result<Vec<Said>, Stopped> {
+        self.act(|engine| engine.set_paused(now, true))
     }
 
     /// The operator lets the run go on.
@@ -322,7 +330,7 @@ impl Coordinator {
             None => self.links.iter().map(|(shop, link)| (*shop, *link)).collect(),
             Some(shops) => shops
                 .iter()
-                .filter_map(|name| link(self.names.iter().position(|known| known == name)?))
+                .filter_map(|name| link(*self.places.get(name)?))
                 .collect(),
         };
         Said::Push(links, push)

@@ -42,11 +42,6 @@ impl<T: Copy + Ord, L> Queue<T, L> {
         let first = self.heap.peek_mut()?;
         (first.0.at <= now).then(|| PeekMut::pop(first).0.what)
     }
-
-    /// Drops what `gone` picks.
-    pub(crate) fn drop_if(&mut self, gone: impl Fn(&L) -> bool) {
-        self.heap.retain(|Reverse(entry)| !gone(&entry.what));
-    }
 }
 
 impl<T: Copy + Ord, L> Default for Queue<T, L> {
@@ -96,8 +91,7 @@ mod tests {
         }
         assert_eq!((queue.first_at(), queue.take_due(0)), (Some(1), None));
         assert_eq!(queue.take_due(1), Some("a"));
-        queue.drop_if(|what| *what == "c");
         let rest: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
-        assert_eq!(rest, [(1, "b"), (2, "d")]);
+        assert_eq!(rest, [(1, "b"), (2, "c"), (2, "d")]);
     }
 }

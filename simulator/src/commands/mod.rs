@@ -1,7 +1,6 @@
 //! The command line of `souk-sim`.
 
 pub mod epsilon;
-pub mod simulate;
 pub mod soak;
 pub(crate) mod storm;
 pub mod verify;
@@ -17,7 +16,7 @@ use souk_common::terminal::tell;
 
 use crate::data::split;
 use crate::error::{Unusable, WrongUsage};
-use crate::{adversary, audit, bench, chaos, demo, evaluate, fuzz};
+use crate::{adversary, audit, bench, chaos, demo, evaluate, fuzz, simulate};
 
 /// Simulate, evaluate and check a Souk federation on one machine.
 #[derive(Debug, Parser)]

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
+use souk_common::catalogue::Catalogue;
+use souk_common::dataset::Dataset;
 use souk_common::ids::Digest;
+
+use super::synthetic::{apportion, dirichlet_shares};
 
 /// What makes a shop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -71,6 +75,70 @@ pub(crate) fn assign(users: &[String], groups: &[String], shops: usize) -> (Vec<
     (shop_of, pieces.len())
 }
 
+/// Deals users out to `shops` shops, at most as many as there are users: for each category, the users who buy most of it go to
+/// shops by a draw from a symmetric Dirichlet distribution, so that shops differ in size and in taste (Hsu, Qi and Brown, 2019).
+/// A shop that came away empty gets a user of the largest. Gives a shop a user, the largest shop first.
+pub(crate) fn dirichlet(
+    dataset: &Dataset,
+    catalogue: &Catalogue,
+    shops: usize,
+    alpha: f64,
+    seed: u64,
+) -> Vec<usize> {
+    let items = catalogue.items();
+    let mut by_category: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (user, history) in dataset.histories.iter().enumerate() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for item in &history.items {
+            *counts.entry(items[*item as usize].category.as_str()).or_default() += 1;
+        }
+        // Of equals, the first by name.
+        let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+        let category = most.map_or("", |(category, _)| category);
+        by_category.entry(category).or_default().push(user);
+    }
+    let mut pieces: Vec<Vec<usize>> = vec![Vec::new(); shops];
+    for (category, mut users) in by_category {
+        let shares = dirichlet_shares(&vec![alpha; shops], seed, &format!("shops of {category}"));
+        users.sort_by_key(|user| (hash(&dataset.users[*user]), *user));
+        let mut rest = users.as_slice();
+        for (piece, count) in pieces.iter_mut().zip(apportion(&shares, rest.len())) {
+            let (here, others) = rest.split_at(count);
+            piece.extend(here);
+            rest = others;
+        }
+    }
+    let by_size = |pieces: &mut Vec<Vec<usize>>| {
+        pieces.sort_by_key(|piece| (std::cmp::Reverse(piece.len()), piece.iter().min().copied()));
+    };
+    by_size(&mut pieces);
+    let mut empty = pieces
+        .iter()
+        .rposition(|piece| !piece.is_empty())
+        .map_or(0, |last| last + 1);
+    let mut largest = 0;
+    while empty < pieces.len() {
+        // From the largest on, as long as they have more than one.
+        let next = if largest + 1 < empty { largest + 1 } else { 0 };
+        if pieces[largest].len() > 1
+            && let Some(user) = pieces[largest].pop()
+        {
+            pieces[empty].push(user);
+            empty += 1;
+        }
+        largest = next;
+        if (0..empty).all(|piece| pieces[piece].len() <= 1) {
+            break;
+        }
+    }
+    by_size(&mut pieces);
+    let mut shop_of = vec![0; dataset.len()];
+    for (shop, piece) in pieces.iter().enumerate() {
+        piece.iter().for_each(|user| shop_of[*user] = shop);
+    }
+    shop_of
+}
+
 fn pieces_of(members: Vec<usize>, parts: usize, users: &[String]) -> Vec<Vec<usize>> {
     let mut pieces = vec![Vec::new(); parts];
     for user in members {
@@ -88,6 +156,7 @@ fn hash(id: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::synthetic::generate_sized;
 
     fn sizes(groups: &[(&str, usize)], shops: usize) -> Vec<usize> {
         let groups: Vec<String> = groups
@@ -100,6 +169,29 @@ mod tests {
         let mut sizes = vec![0; count];
         shop_of.iter().for_each(|shop| sizes[*shop] += 1);
         sizes
+    }
+
+    #[test]
+    fn a_dirichlet_cut_is_skewed_by_its_alpha_and_leaves_no_shop_empty() {
+        let market = generate_sized(1, &[120]).expect("a market");
+        let cut = |shops, alpha| {
+            let shop_of = dirichlet(&market.dataset, &market.catalogue, shops, alpha, 5);
+            assert_eq!(
+                shop_of,
+                dirichlet(&market.dataset, &market.catalogue, shops, alpha, 5)
+            );
+            let mut sizes = vec![0; shops];
+            shop_of.iter().for_each(|shop| sizes[*shop] += 1);
+            assert!(
+                sizes.iter().all(|size| *size > 0) && sizes.is_sorted_by(|a, b| a >= b),
+                "{sizes:?}"
+            );
+            sizes
+        };
+        assert!(cut(6, 0.05)[0] > 2 * cut(6, 1000.0)[0] - 20);
+        assert!(cut(6, 1000.0)[0] < 60 && cut(6, 0.05)[0] > 30);
+        assert_eq!(cut(120, 0.1), [1; 120]);
+        assert_eq!(cut(1, 0.1), [120]);
     }
 
     #[test]

@@ -28,16 +28,16 @@ pub struct Cut {
     pub(crate) data: PathBuf,
     /// How many shops; by default what suits the set, and for `simulate` as many as its plan names.
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
-    shops: Option<usize>,
+    pub(crate) shops: Option<usize>,
     /// What makes a shop; by default what suits the set.
     #[arg(long)]
-    by: Option<By>,
+    pub(crate) by: Option<By>,
     /// Keep users and items with at least this many distinct pairs; by default what suits the set.
     #[arg(long)]
-    core: Option<usize>,
+    pub(crate) core: Option<usize>,
     /// What is recommended: products, or the types that a set puts them in.
     #[arg(long, value_enum, default_value_t = ItemLevel::Products)]
-    items: ItemLevel,
+    pub(crate) items: ItemLevel,
 }
 
 /// What counts as an item.

@@ -3,62 +3,91 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | this one | the loop, and what is said over the lines |
+//! | this one | the loop, and what comes of it |
+//! | [`talk`] | what is said over the lines, and who hears it |
 //! | [`shop`] | a shop: an agent, with its users and its ledger in memory |
+//! | [`work`] | updates, made shortly before they are due |
 //! | [`setup`] | users cut into shops; the coordinator's program over a store in memory |
 //! | [`network`] | how long words take, and when a line is cut |
+//! | [`drift`] | tastes that move from round to round |
+//! | [`rounds`] | what is said of each attempt |
+//! | [`restarts`] | all programs stopped between two rounds, and started again |
+//! | [`saved`] | a federation between two rounds, as bytes |
 //!
 //! The coordinator is [`crate::cluster::coordinator`], over a store in memory. One seed makes one run, bit for bit, on any
 //! number of threads.
 
+pub(crate) mod drift;
 mod network;
+mod restarts;
+pub(crate) mod rounds;
+pub(crate) mod saved;
 mod setup;
 pub(crate) mod shop;
+mod talk;
+mod work;
 
 #[cfg(test)]
 mod proofs;
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use souk_client::agent::AgentAction;
-use souk_client::link::requests::{Came, Outgoing, Then, Voice};
-use souk_client::participate::{AttemptKey, Blob, BlobKind, Event as ShopEvent};
-use souk_client::training::UnreleasedUpdate;
+use anyhow::{Context, bail, ensure};
+use souk_client::participate::Event as ShopEvent;
 use souk_common::catalogue::Catalogue;
 use souk_common::clock::Timestamp;
-use souk_common::crypto::sign::SigningKey;
-use souk_common::ids::Digest;
+use souk_common::ids::{AttemptId, Digest};
 use souk_common::learned::{Learned, Learner, Releases};
 use souk_common::model::{Loaded, Recommender, file};
 use souk_common::params::Epsilon;
 use souk_common::plan::Plan;
 use souk_common::privacy::Tally;
-use souk_common::rng::Stream as Seeded;
-use souk_common::round::statements::Outcome as Ending;
+use souk_common::round::statements::{Announcement, Outcome as Ending};
 use souk_common::update::Counts;
-use souk_common::wire::messages::{Push, Reply, Request};
 use souk_coordinator::engine::Engine;
 use souk_coordinator::round::{Event, PauseReason};
 use souk_coordinator::store::Entry;
 
-use crate::cluster::coordinator::{Coordinator, Said, Stopped, Stream};
-pub(crate) use network::Line;
+use crate::cluster::coordinator::Coordinator;
+use drift::Drift;
 use network::Network;
-use setup::open;
+pub(crate) use network::{Line, Stragglers};
+use restarts::Base;
+use rounds::{RoundLine, Tallied};
+use saved::{Kept, Saved};
 pub(crate) use setup::{Members, members_of};
-use shop::Shop;
+use shop::{RoundTerms, Shop};
+use talk::{Letter, Welcome};
+use work::Tasks;
 
 /// The federation.
 pub(crate) struct World {
     plan: Arc<Plan>,
     recommender: Arc<Recommender>,
     learner: Arc<Learner>,
+    catalogue: Catalogue,
+    /// That the coordinator's words are signed with.
+    words_key: [u8; 32],
     coordinator: Coordinator,
+    kept: Kept,
     shops: Vec<Shop>,
+    line: Line,
+    drift: Option<Drift>,
+    seed: u64,
     network: Network<Letter>,
+    tasks: Tasks,
     /// The model that is out, set up once for all shops: they hold the same bytes.
     broadcast: Option<Broadcast>,
+    /// Of the round that was announced last.
+    terms: Option<(AttemptId, Digest, Arc<RoundTerms>)>,
+    /// What was said last to shops that come in.
+    welcome: Option<Welcome>,
+    tallied: Tallied,
+    /// Of attempts that have just ended.
+    lines: Vec<RoundLine>,
+    says_epsilon: bool,
+    /// Whether no attempt begins behind the open one.
+    is_held: bool,
     now: Timestamp,
     paused: Option<PauseReason>,
     finished: bool,
@@ -90,18 +119,31 @@ impl Out {
     }
 }
 
-/// What is on its way, and to whom.
-enum Letter {
-    Timer,
-    Question(Stream, Box<Request>),
-    /// An update's bytes.
-    Bytes(Stream, Vec<u8>),
-    Push(usize, Push),
-    Reply(Stream, Reply),
-    Fetched(usize, Blob),
-    /// A shop has made its update.
-    Drawn(usize, AttemptKey, Box<UnreleasedUpdate<Seeded>>),
-    Dial(usize),
+/// Whoever follows a run.
+pub(crate) trait Watch {
+    /// An attempt has ended; what is out now, if it published anything.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn ended(&mut self, line: RoundLine, out: Option<&Out>) -> anyhow::Result<()>;
+
+    /// Whether lines are to say the epsilon so far: it takes a while to work out.
+    fn wants_epsilon(&self) -> bool {
+        false
+    }
+
+    /// Whether the federation is to be saved after this round.
+    fn saves(&self, _round: u64) -> bool {
+        false
+    }
+
+    /// The federation between two rounds.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn save(&mut self, _saved: &Saved) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// What came of a run.
@@ -139,81 +181,117 @@ impl World {
         line: Line,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let key = SigningKey::from_bytes(&[0xC0; 32]);
-        let words_key = key.public();
+        Self::from(plan, catalogue, members, (line, None), seed, None)
+    }
+
+    /// The same with tastes that move; or a federation that goes on from where it was saved, with the same of everything else.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; or when what was saved is of other shops.
+    pub(crate) fn from(
+        plan: &Plan,
+        catalogue: &Catalogue,
+        members: Vec<Members>,
+        (line, drift): (Line, Option<Drift>),
+        seed: u64,
+        saved: Option<Saved>,
+    ) -> anyhow::Result<Self> {
         let plan = Arc::new(plan.clone());
         let recommender = Recommender::new(&plan.model, &plan.train, catalogue);
         let learner = Arc::new(Learner::new(&plan, catalogue));
-        let shops = members
-            .into_iter()
-            .map(|members| Shop::new(members, &learner, words_key, seed))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let names = shops.iter().map(|shop| shop.peer.shop.clone()).collect();
-        let up = open((*plan).clone(), catalogue, key, &shops)?;
-        Ok(Self {
+        let base = Base {
             plan,
             recommender,
             learner,
-            coordinator: Coordinator::new(names, Some(up)),
-            shops,
-            network: Network::new(line, seed),
-            broadcast: None,
-            now: Timestamp(0),
-            paused: None,
-            finished: false,
-        })
+            catalogue: catalogue.clone(),
+            line,
+            drift,
+            seed,
+        };
+        base.begin(members, saved)
     }
 
     /// Runs to the plan's last round. `published` hears of every model: round and parameters.
     ///
     /// # Errors
     /// When the run pauses, because no quorum comes together.
-    pub(crate) fn run(self, mut published: impl FnMut(u64, &[f32])) -> anyhow::Result<Outcome> {
-        self.run_watched(|round, out| published(round, out.params()))
+    pub(crate) fn run(self, published: impl FnMut(u64, &[f32])) -> anyhow::Result<Outcome> {
+        struct Of<F>(F);
+        impl<F: FnMut(u64, &[f32])> Watch for Of<F> {
+            fn ended(&mut self, line: RoundLine, out: Option<&Out>) -> anyhow::Result<()> {
+                if let Some(out) = out {
+                    (self.0)(line.round, out.params());
+                }
+                Ok(())
+            }
+        }
+        self.run_watched(&mut Of(published))
     }
 
-    /// As [`Self::run`]; `published` hears of all that is out after each round.
+    /// The same, and `watch` hears of every attempt. Where it wants the federation to be saved, all programs are stopped and
+    /// started again.
     ///
     /// # Errors
-    /// As [`Self::run`].
-    pub(crate) fn run_watched(mut self, mut published: impl FnMut(u64, &Out)) -> anyhow::Result<Outcome> {
-        let said = self.coordinator.tell(self.now, Event::Started);
-        self.hear(said)?;
-        for shop in 0..self.shops.len() {
-            self.tell(shop, ShopEvent::Started)?;
-        }
-        let mut round = 0;
+    /// As [`Self::run`], or of `watch`.
+    pub(crate) fn run_watched(mut self, watch: &mut dyn Watch) -> anyhow::Result<Outcome> {
+        self.start(watch)?;
         while !self.finished {
             if let Some(reason) = self.paused {
-                bail!("round {} is not to be had: {}", round + 1, reason.words());
+                let round = self.engine()?.machine().published() + 1;
+                bail!("round {round} is not to be had: {}", reason.words());
             }
-            let (now, letter) = self.network.next().context("nobody has anything left to do")?;
+            let Some((now, letter)) = self.network.next() else {
+                let round = self.engine()?.machine().published() + 1;
+                ensure!(
+                    !self.coordinator.is_spent(),
+                    "round {round} is not to be had: {}",
+                    PauseReason::Spent.words()
+                );
+                bail!("round {round} is not to be had: nobody has anything left to do");
+            };
             self.now = now;
             self.deliver(letter)?;
-            let newest = self.engine()?.machine().published();
-            if newest > round {
-                round = newest;
-                published(round, &self.broadcast()?.out);
+            self.hold(watch)?;
+            let mut saves = false;
+            for line in std::mem::take(&mut self.lines) {
+                let round = line.published.then_some(line.round);
+                let out = match round {
+                    Some(_) => Some(self.broadcast()?.out.clone()),
+                    None => None,
+                };
+                saves |= round.is_some_and(|round| watch.saves(round));
+                let attempt = line.attempt;
+                watch.ended(line, out.as_ref())?;
+                if round.is_none() {
+                    self.try_again(attempt)?;
+                }
+            }
+            if saves && !self.finished {
+                let saved = self.saved()?;
+                watch.save(&saved)?;
+                self = self.go_on(saved)?;
+                self.start(watch)?;
             }
         }
         self.outcome()
     }
 
-    fn outcome(mut self) -> anyhow::Result<Outcome> {
-        let delta = self.plan.privacy.delta;
-        let mut tally = Tally::default();
-        // Most shops have spent the same: each sum is worked out once.
-        let mut spends = Vec::new();
-        for shop in &mut self.shops {
-            let account = shop.agent.holdings();
-            tally.merge(account.tally);
-            let spent = account.spends();
-            if !spends.contains(&spent) {
-                spends.push(spent);
-            }
+    fn start(&mut self, watch: &dyn Watch) -> anyhow::Result<()> {
+        self.says_epsilon = watch.wants_epsilon();
+        let said = self.coordinator.tell(self.now, Event::Started);
+        self.hear(said)?;
+        if self.is_held {
+            self.let_go()?;
         }
-        let epsilons = spends.iter().map(|spent| spent.epsilon(delta));
-        let epsilon = epsilons.fold(Epsilon::new(0.0).ok(), larger);
+        (0..self.shops.len()).try_for_each(|shop| self.tell(shop, ShopEvent::Started))
+    }
+
+    fn outcome(mut self) -> anyhow::Result<Outcome> {
+        let mut tally = Tally::default();
+        for shop in &mut self.shops {
+            tally.merge(shop.agent.holdings().tally);
+        }
+        let epsilon = self.epsilon();
         let (mut abandoned, mut updates, mut counts) = (0, 0, None);
         self.engine()?
             .store()
@@ -272,175 +350,43 @@ impl World {
         self.broadcast.as_ref().context("it was just set up")
     }
 
-    fn deliver(&mut self, letter: Letter) -> anyhow::Result<()> {
-        let now = self.now;
-        match letter {
-            Letter::Timer => {
-                let said = self.coordinator.tell(now, Event::Timer);
-                self.hear(said)
-            }
-            Letter::Question(stream, request) => {
-                let said = self.coordinator.answer(now, stream, *request);
-                self.hear(said)
-            }
-            Letter::Bytes(stream, bytes) => {
-                let said = self.coordinator.bytes(now, stream, &bytes, true);
-                self.hear(said)
-            }
-            Letter::Push(shop, push) => self.pushed(shop, push),
-            Letter::Reply(stream, reply) => self.answered(stream, reply),
-            Letter::Fetched(shop, blob) => self.tell(shop, ShopEvent::BlobReady(blob)),
-            Letter::Drawn(shop, key, update) => {
-                let acts = self.shops[shop].agent.drawn(now, key, Ok(update))?;
-                self.act(shop, acts)
-            }
-            Letter::Dial(shop) => {
-                self.dial(shop);
-                Ok(())
+    /// The largest epsilon of any shop's ledger; none if nothing bounds it.
+    fn epsilon(&mut self) -> Option<Epsilon> {
+        let delta = self.plan.privacy.delta;
+        // Most shops have spent the same: each sum is worked out once.
+        let mut spends = Vec::new();
+        for shop in &mut self.shops {
+            let spent = shop.agent.holdings().spends();
+            if !spends.contains(&spent) {
+                spends.push(spent);
             }
         }
+        let epsilons = spends.iter().map(|spent| spent.epsilon(delta));
+        epsilons.fold(Epsilon::new(0.0).ok(), larger)
     }
 
-    /// A shop dials and asks to be told of rounds. It shows no certificate and does not check in: memberships do not change.
-    fn dial(&mut self, at: usize) {
-        let shop = &mut self.shops[at];
-        shop.link += 1;
-        shop.connected = true;
-        self.coordinator.connected(at, Some(shop.peer.clone()), &[]);
-        let subscribe = Letter::Question(shop.stream(at), Box::new(Voice::subscribe(0)));
-        self.network.deliver(self.now, subscribe);
-    }
-
-    /// The line breaks: what is under way over it is lost, and both sides notice.
-    fn cut(&mut self, at: usize) -> anyhow::Result<()> {
-        let shop = &mut self.shops[at];
-        shop.connected = false;
-        shop.asked.clear();
-        let link = shop.link;
-        self.network.drop_letters(|letter| match letter {
-            Letter::Question(stream, _) | Letter::Bytes(stream, _) | Letter::Reply(stream, _) => {
-                stream.shop == at
-            }
-            Letter::Push(shop, _) | Letter::Fetched(shop, _) => *shop == at,
-            Letter::Timer | Letter::Drawn(..) | Letter::Dial(_) => false,
+    /// The plan of an announced round and its grid.
+    fn terms(&mut self, announcement: &Announcement) -> anyhow::Result<Arc<RoundTerms>> {
+        if let Some((id, model, terms)) = &self.terms
+            && (*id, *model) == (announcement.id, announcement.model)
+        {
+            return Ok(Arc::clone(terms));
+        }
+        let none = Learned::Model(Vec::new());
+        let learned = match &self.broadcast()?.out {
+            Out::Releases(learned) => Arc::clone(learned),
+            Out::Model { .. } => Arc::new(none),
+        };
+        let round = announcement.id.round;
+        let (plan, grid) = self.learner.round(&learned, round)?;
+        let coordinates = self.learner.coordinates(round);
+        let terms = Arc::new(RoundTerms {
+            plan,
+            grid,
+            coordinates,
         });
-        let said = self.coordinator.lost(self.now, at, link);
-        self.hear(said)?;
-        let jitter = self.network.jitter();
-        self.tell(at, ShopEvent::Disconnected { jitter })
-    }
-
-    /// What the coordinator says. A line's latency counts once for each question and each word, and once for an update's
-    /// bytes: the welcome, and the reply that lets the bytes come, cost none of their own.
-    fn hear(&mut self, said: Result<Vec<Said>, Stopped>) -> anyhow::Result<()> {
-        for said in said? {
-            match said {
-                Said::Push(shops, welcome @ Push::Welcome { .. }) => {
-                    for (shop, _) in shops {
-                        self.pushed(shop, welcome.clone())?;
-                    }
-                }
-                Said::Push(shops, push) => {
-                    for (shop, _) in shops {
-                        self.network.deliver(self.now, Letter::Push(shop, push.clone()));
-                    }
-                }
-                Said::Reply(stream, reply @ Reply::UploadFrom { .. }) => self.answered(stream, reply)?,
-                Said::Reply(stream, reply) => self.network.deliver(self.now, Letter::Reply(stream, reply)),
-                Said::WakeAt(at) => self.network.at(at, Letter::Timer),
-                Said::Paused => self.paused = self.engine()?.machine().paused(),
-                Said::Finished => self.finished = true,
-                // Blobs are not asked for: see `say`.
-                Said::Bytes(..) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn pushed(&mut self, at: usize, push: Push) -> anyhow::Result<()> {
-        let acts = self.shops[at].agent.hear(self.now, push)??;
-        self.act(at, acts)
-    }
-
-    fn tell(&mut self, at: usize, event: ShopEvent) -> anyhow::Result<()> {
-        let acts = self.shops[at].agent.handle(self.now, event)?;
-        self.act(at, acts)
-    }
-
-    fn answered(&mut self, stream: Stream, reply: Reply) -> anyhow::Result<()> {
-        let (now, shop) = (self.now, &mut self.shops[stream.shop]);
-        let Some(mut exchange) = shop.asked.remove(&stream.number) else {
-            return Ok(());
-        };
-        let came = match exchange.reply(&shop.voice, now, reply) {
-            Ok(Then::Came(came)) => came,
-            Ok(Then::Send(from)) => {
-                let bytes = shop.agent.holdings().outbox_from(from);
-                shop.asked.insert(stream.number, exchange);
-                let len_bytes = bytes.len() as u64;
-                self.network
-                    .transfer(now, len_bytes, Letter::Bytes(stream, bytes));
-                return Ok(());
-            }
-            Ok(Then::Take(_)) => return Ok(()),
-            Err(error) => exchange.failed(error),
-        };
-        let acts = match came {
-            Came::Event(event) => shop.agent.handle(now, event)?,
-            Came::Receipt(receipt) => shop.agent.received(now, receipt)?,
-            Came::NotTaken(key, reason) => shop.agent.not_taken(now, key, &reason)?,
-            Came::Nothing | Came::Heard(_) | Came::Renewed(_) | Came::HangUp => return Ok(()),
-        };
-        self.act(stream.shop, acts)
-    }
-
-    /// Does what a shop's agent leaves to others.
-    fn act(&mut self, at: usize, acts: Vec<AgentAction>) -> anyhow::Result<()> {
-        for act in acts {
-            match act {
-                AgentAction::Connect { at: when } => self.network.at(when, Letter::Dial(at)),
-                AgentAction::Say(what) => self.say(at, what)?,
-                AgentAction::Consider(announcement) => {
-                    let out = self.broadcast()?.out.clone();
-                    let costs = self.shops[at].agent.holdings().consider(&out, &announcement)?;
-                    self.tell(at, ShopEvent::Considered(announcement, costs))?;
-                }
-                AgentAction::Compute(announcement) => {
-                    let out = self.broadcast()?.out.clone();
-                    let update = self.shops[at].agent.holdings().draw(&out, &announcement)?;
-                    let key = AttemptKey::from(&announcement);
-                    self.network
-                        .work(self.now, Letter::Drawn(at, key, Box::new(update)));
-                    if self.network.cuts() {
-                        self.cut(at)?;
-                    }
-                }
-                AgentAction::Tell(line) => tracing::debug!(shop = at, line, "tells"),
-                AgentAction::Report(_) | AgentAction::Finish => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn say(&mut self, at: usize, what: Outgoing) -> anyhow::Result<()> {
-        let when = match &what {
-            // Its bytes take their time and are not carried: all shops would set up the same model.
-            Outgoing::Fetch(blob, when) => {
-                let len_bytes = match blob.kind {
-                    BlobKind::Model => self.broadcast()?.len_bytes,
-                    BlobKind::Plan | BlobKind::Catalogue => 0,
-                };
-                self.network
-                    .transfer(*when, len_bytes, Letter::Fetched(at, *blob));
-                return Ok(());
-            }
-            Outgoing::Upload(_, when) => *when,
-            _ => self.now,
-        };
-        if let Some((stream, request)) = self.shops[at].ask(at, self.now, what)? {
-            self.network.deliver(when, Letter::Question(stream, request));
-        }
-        Ok(())
+        self.terms = Some((announcement.id, announcement.model, Arc::clone(&terms)));
+        Ok(terms)
     }
 }
 

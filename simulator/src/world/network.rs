@@ -19,6 +19,17 @@ pub(crate) struct Line {
     pub(crate) dropout: f64,
     /// Longest time a shop works on an attempt; it is drawn between a fifth of this and all of it.
     pub(crate) work: Duration,
+    /// Shops that are slower than the others.
+    pub(crate) stragglers: Stragglers,
+}
+
+/// A share of the shops, drawn by the seed, whose lines and work take so many times as long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Stragglers {
+    /// In [0, 1].
+    pub(crate) share: f64,
+    /// At least 1.
+    pub(crate) slower: f64,
 }
 
 impl Default for Line {
@@ -28,6 +39,10 @@ impl Default for Line {
             bytes_per_sec: 2.5e6,
             dropout: 0.0,
             work: Duration::from_secs(5),
+            stragglers: Stragglers {
+                share: 0.0,
+                slower: 1.0,
+            },
         }
     }
 }
@@ -35,17 +50,40 @@ impl Default for Line {
 /// Letters on their way.
 pub(super) struct Network<L> {
     line: Line,
+    /// Of each shop, how many times as long its line and its work take.
+    slower: Vec<f64>,
     rng: Stream,
     queue: Queue<Timestamp, L>,
 }
 
 impl<L> Network<L> {
-    pub(super) fn new(line: Line, seed: u64) -> Self {
+    pub(super) fn new(line: Line, shops: usize, seed: u64) -> Self {
+        let mut chosen = stream(seed, "stragglers");
+        let Stragglers { share, slower } = line.stragglers;
         Self {
             line,
+            slower: (0..shops)
+                .map(|_| if chosen.random_bool(share) { slower } else { 1.0 })
+                .collect(),
             rng: stream(seed, "network"),
             queue: Queue::default(),
         }
+    }
+
+    /// Where its random numbers stand, so that they go on from there: see [`Self::go_on_from`].
+    pub(super) fn position(&self) -> u128 {
+        self.rng.get_word_pos()
+    }
+
+    /// Takes the random numbers to where they stood.
+    pub(super) fn go_on_from(&mut self, position: u128) {
+        self.rng.set_word_pos(position);
+    }
+
+    #[cfg(test)]
+    /// How many shops are slower than the others.
+    pub(super) fn slower_shops(&self) -> usize {
+        self.slower.iter().filter(|slower| **slower > 1.0).count()
     }
 
     /// A letter that is there at `at`.
@@ -58,16 +96,16 @@ impl<L> Network<L> {
         self.at(now + self.line.latency, letter);
     }
 
-    /// `bytes` over a shop's line.
-    pub(super) fn transfer(&mut self, now: Timestamp, bytes: u64, letter: L) {
-        let secs = bytes as f64 / self.line.bytes_per_sec;
+    /// `bytes` over the line of `shop`.
+    pub(super) fn transfer(&mut self, now: Timestamp, shop: usize, bytes: u64, letter: L) {
+        let secs = self.slower[shop] * bytes as f64 / self.line.bytes_per_sec;
         self.at(now + self.line.latency + Duration::from_secs_f64(secs), letter);
     }
 
-    /// What a shop has finished after a while of work.
-    pub(super) fn work(&mut self, now: Timestamp, letter: L) {
-        let share = self.rng.random_range(0.2..1.0);
-        self.at(now + self.line.work.mul_f64(share), letter);
+    /// When `shop` has finished work that it begins now.
+    pub(super) fn worked(&mut self, now: Timestamp, shop: usize) -> Timestamp {
+        let share: f64 = self.rng.random_range(0.2..1.0);
+        now + self.line.work.mul_f64(share * self.slower[shop])
     }
 
     /// Whether a line is cut now.
@@ -78,11 +116,6 @@ impl<L> Network<L> {
     /// In [0, 1).
     pub(super) fn jitter(&mut self) -> f64 {
         self.rng.random()
-    }
-
-    /// Loses the letters that `lost` picks.
-    pub(super) fn drop_letters(&mut self, lost: impl Fn(&L) -> bool) {
-        self.queue.drop_if(lost);
     }
 
     /// The next letter, and when it is there.

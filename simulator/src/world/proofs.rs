@@ -1,5 +1,7 @@
 //! Small federations that run to their end, whatever the lines do.
 
+mod saved;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -36,11 +38,15 @@ fn dataset() -> Dataset {
 }
 
 fn run(plan: &str, line: Line, seed: u64) -> anyhow::Result<Outcome> {
+    world(plan, (line, None), seed, None)?.run(|_, _| {})
+}
+
+fn world(plan: &str, with: (Line, Option<Drift>), seed: u64, saved: Option<Saved>) -> anyhow::Result<World> {
     let plan = Plan::from_toml(plan).unwrap();
     let shop_of: Vec<usize> = (0..90).map(|user| user % 3).collect();
     let names: Vec<ShopName> = plan.shops.iter().map(|terms| terms.name.clone()).collect();
     let members = members_of(&dataset(), &[], &shop_of, &names);
-    World::new(&plan, &catalogue(), members, line, seed)?.run(|_, _| {})
+    World::from(&plan, &catalogue(), members, with, seed, saved)
 }
 
 #[test]

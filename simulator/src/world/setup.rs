@@ -11,13 +11,12 @@ use souk_common::dataset::Dataset;
 use souk_common::hex;
 use souk_common::ids::ShopName;
 use souk_common::plan::Plan;
-use souk_common::storage::blobs::MemoryBlobs;
 use souk_coordinator::engine::{Engine, Settings};
 use souk_coordinator::membership::authorities::Certification;
 use souk_coordinator::session::Dialogue;
-use souk_coordinator::store::memory::MemoryRecords;
 use souk_coordinator::store::{ShopRecord, Standing, Store};
 
+use super::saved::Kept;
 use super::shop::Shop;
 
 /// A shop's users, as the world gets them.
@@ -28,15 +27,21 @@ pub(crate) struct Members {
     pub(crate) forbidden: Vec<Vec<u32>>,
 }
 
-/// The coordinator's program, over a store in memory in which the shops are enrolled.
+/// The coordinator's program, over a store in memory in which the shops are enrolled; as it was left, if it is not new.
 pub(super) fn open(
+    now: Timestamp,
+    kept: &Kept,
     plan: Plan,
     catalogue: &Catalogue,
     key: SigningKey,
     shops: &[Shop],
 ) -> anyhow::Result<(Engine, Dialogue)> {
-    let (now, blobs) = (Timestamp(0), || MemoryBlobs::new(None));
-    let store = Store::of(MemoryRecords::default(), blobs(), blobs())?;
+    let Kept {
+        records,
+        files,
+        private,
+    } = kept.clone();
+    let store = Store::of(records, files, private)?;
     let settings = Settings {
         keep_parts: 0,
         keep_models: 1,

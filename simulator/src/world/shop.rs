@@ -1,9 +1,9 @@
 //! A shop: the production agent, with its users, ledger and outbox in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rand::RngExt;
 use souk_client::agent::{Agent, Holdings};
 use souk_client::folder::Folder;
@@ -19,7 +19,7 @@ use souk_common::accountant::Composition;
 use souk_common::clock::Timestamp;
 use souk_common::crypto::sign::SigningKey;
 use souk_common::ids::{Digest, ShopName};
-use souk_common::learned::{Learned, Learner};
+use souk_common::learned::Learner;
 use souk_common::params::Epsilon;
 use souk_common::plan::{Plan, ShopTerms};
 use souk_common::privacy::{Ledger, MemorySink, Spend, Tally};
@@ -30,6 +30,8 @@ use souk_common::transport::PeerIdentity;
 use souk_common::update::Grid;
 use souk_common::wire::messages::Request;
 
+use super::drift::Drift;
+use super::saved::SavedShop;
 use super::{Members, Out};
 use crate::cluster::coordinator::Stream;
 
@@ -58,13 +60,23 @@ pub(super) struct InMemory {
     secret: Seeded,
     outbox: Vec<u8>,
     pub(super) tally: Tally,
+    drift: Option<Drift>,
+}
+
+/// The plan of a round and its grid: the same for all shops, and worked out once.
+pub(super) struct RoundTerms {
+    pub(super) plan: Plan,
+    pub(super) grid: Grid,
+    /// Of what the round sums.
+    pub(super) coordinates: usize,
 }
 
 impl Shop {
     pub(super) fn new(
         members: Members,
         learner: &Arc<Learner>,
-        words_key: [u8; 32],
+        (words_key, drift): ([u8; 32], Option<Drift>),
+        saved: Option<&SavedShop>,
         seed: u64,
     ) -> anyhow::Result<Self> {
         let name = members.name.clone();
@@ -73,21 +85,38 @@ impl Shop {
             .terms_of(&name)
             .with_context(|| format!("the plan does not name {name}"))?
             .clone();
+        let mut secret = stream(seed, &format!("shop {name}"));
+        let mut vectors = vec![None; members.dataset.len()];
+        let (mut ledger, mut memory, mut tally, mut bytes_sent) =
+            (Vec::new(), Memory::default(), Tally::default(), 0);
+        if let Some(saved) = saved {
+            ensure!(
+                saved.vectors.len() <= vectors.len(),
+                "{name} has other customers than it had"
+            );
+            secret.set_word_pos(saved.position);
+            vectors[..saved.vectors.len()].clone_from_slice(&saved.vectors);
+            (ledger, memory) = (saved.ledger.clone().into_bytes(), saved.memory());
+            (tally, bytes_sent) = (saved.tally(), saved.bytes_sent);
+        }
+        let existing = ledger.clone();
         let holdings = InMemory {
             terms,
-            vectors: vec![None; members.dataset.len()],
+            vectors,
             cache: TrainingCache::default(),
             members,
-            ledger: Ledger::open(MemorySink::default(), &[], &name, Timestamp(0))?,
-            secret: stream(seed, &format!("shop {name}")),
+            ledger: Ledger::open(MemorySink(ledger), &existing, &name, Timestamp(0))?,
+            secret,
             outbox: Vec::new(),
-            tally: Tally::default(),
+            tally,
+            drift,
             learner: Arc::clone(learner),
         };
+        memory.spent = holdings.spent();
         let key = || SigningKey::from_bytes(&stream(seed, &format!("identity of {name}")).random());
         let (policy, member) = (holdings.policy()?, (name.clone(), key(), words_key));
         Ok(Self {
-            agent: Agent::with(holdings, member, policy, Memory::default(), None),
+            agent: Agent::with(holdings, member, policy, memory, None),
             voice: Voice::of(name.clone(), words_key, key()),
             peer: PeerIdentity {
                 fingerprint: Digest::ZERO,
@@ -97,9 +126,19 @@ impl Shop {
             connected: false,
             link: 0,
             asked: BTreeMap::new(),
-            bytes_sent: 0,
+            bytes_sent,
             streams: 0,
         })
+    }
+
+    /// Its users, for another program of the same shop.
+    pub(super) fn into_members(mut self) -> Members {
+        let members = &mut self.agent.holdings().members;
+        Members {
+            name: members.name.clone(),
+            dataset: std::mem::take(&mut members.dataset),
+            forbidden: std::mem::take(&mut members.forbidden),
+        }
     }
 
     /// A new stream of its connection; this shop's place is `at`.
@@ -135,62 +174,93 @@ impl Shop {
 }
 
 impl InMemory {
-    /// The plan of an announced round, and its grid.
-    fn round(&self, out: &Out, announcement: &Announcement) -> anyhow::Result<(Plan, Grid)> {
-        let none = Learned::Model(Vec::new());
-        let learned = match out {
-            Out::Releases(learned) => learned,
-            Out::Model { .. } => &none,
-        };
-        Ok(self.learner.round(learned, announcement.id.round)?)
-    }
-
-    pub(super) fn consider(&self, out: &Out, announcement: &Announcement) -> anyhow::Result<Consideration> {
-        let (plan, _) = self.round(out, announcement)?;
-        Ok(Consideration::Costs {
-            noise_multiplier: Spend::of_attempt(&plan, announcement.plan, announcement.id).noise_multiplier,
+    pub(super) fn consider(&self, terms: &RoundTerms, announcement: &Announcement) -> Consideration {
+        let plan = &terms.plan;
+        Consideration::Costs {
+            noise_multiplier: Spend::of_attempt(plan, announcement.plan, announcement.id).noise_multiplier,
             // Not asked for: see the policy.
             epsilon_after: Epsilon::new(0.0).ok(),
             declared_users: 0,
-            upload_bytes: plan.update_bytes(self.learner.coordinates(announcement.id.round)),
+            upload_bytes: plan.update_bytes(terms.coordinates),
             uploaded_today_bytes: 0,
-            masking: MaskingOffered::of(&plan),
+            masking: MaskingOffered::of(plan),
             upload_after: plan.cohort.upload_after,
-        })
+        }
     }
 
     pub(super) fn draw(
         &mut self,
         out: &Out,
+        RoundTerms { plan, grid, .. }: &RoundTerms,
         announcement: &Announcement,
     ) -> anyhow::Result<UnreleasedUpdate<Seeded>> {
-        let (plan, grid) = self.round(out, announcement)?;
+        let round = announcement.id.round;
+        let seen = self.drift.map(|drift| drift.seen(&self.members.dataset, round));
+        if seen.is_some() {
+            // Of other histories.
+            self.cache = TrainingCache::default();
+        }
+        let dataset = seen.as_ref().unwrap_or(&self.members.dataset);
         let model = match out {
             Out::Model { loaded, .. } => loaded,
             Out::Releases(learned) => {
                 let sum = release_update(
                     (&self.learner, learned),
-                    announcement.id.round,
-                    &self.members.dataset,
-                    (&plan, &grid, &self.terms),
+                    round,
+                    dataset,
+                    (plan, grid, &self.terms),
                     &mut self.cache,
                     &mut self.secret,
                 )?;
                 self.tally.merge(sum.tally());
-                return Ok(UnreleasedUpdate::new(&plan, announcement, sum, Vec::new()));
+                return Ok(UnreleasedUpdate::new(plan, announcement, sum, Vec::new()));
             }
         };
         let customers = Customers {
-            dataset: &self.members.dataset,
+            dataset,
             vectors: &self.vectors,
             forbidden: &self.members.forbidden,
         };
-        let update = round_update(model, customers, &plan, &grid, &self.terms, &mut self.secret);
+        let update = round_update(model, customers, plan, grid, &self.terms, &mut self.secret);
         for (user, vector) in update.vectors {
             self.vectors[user] = Some(vector);
         }
         self.tally.merge(update.sum.tally());
-        Ok(UnreleasedUpdate::new(&plan, announcement, update.sum, Vec::new()))
+        Ok(UnreleasedUpdate::new(plan, announcement, update.sum, Vec::new()))
+    }
+
+    /// What is needed to go on from here: see [`SavedShop`].
+    pub(super) fn saved(&self, memory: &Memory, bytes_sent: u64) -> SavedShop {
+        SavedShop {
+            ledger: String::from_utf8_lossy(&self.ledger.sink().0).into_owned(),
+            heads: memory.heads.clone(),
+            announced: memory.announced,
+            model: memory.model,
+            vectors: match self.vectors.iter().all(Option::is_none) {
+                true => Vec::new(),
+                false => self.vectors.clone(),
+            },
+            position: self.secret.get_word_pos(),
+            users: self.tally.users,
+            clipped: self.tally.clipped,
+            longest: self.tally.longest,
+            bytes_sent,
+        }
+    }
+
+    /// Every attempt that the ledger was charged for.
+    fn spent(&self) -> BTreeSet<AttemptKey> {
+        let key = |spend: &Spend| AttemptKey {
+            plan: spend.plan,
+            id: spend.id(),
+        };
+        let spends = self.ledger.chain().spends();
+        spends.map(|(_, spend)| key(spend)).collect()
+    }
+
+    /// Nobody asks for the finished update any more.
+    pub(super) fn empty_outbox(&mut self) {
+        self.outbox = Vec::new();
     }
 
     pub(super) fn outbox_from(&self, from: u64) -> Vec<u8> {

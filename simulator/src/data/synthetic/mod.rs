@@ -11,9 +11,11 @@ mod words;
 
 use std::ops::Range;
 
+use rand_distr::{Distribution, Gamma};
 use rayon::prelude::*;
 use souk_common::catalogue::{Catalogue, CatalogueError};
 use souk_common::dataset::Dataset;
+use souk_common::rng::stream;
 
 /// A made-up market.
 #[derive(Debug)]
@@ -51,30 +53,89 @@ pub fn generate(seed: u64) -> Result<Synthetic, CatalogueError> {
 /// # Errors
 /// As [`generate`].
 pub fn generate_sized(seed: u64, shop_users: &[usize]) -> Result<Synthetic, CatalogueError> {
+    generate_skewed(seed, shop_users, None)
+}
+
+/// [`generate_sized`], and regions that differ more in what they buy: the categories' shares of a region's purchases are drawn
+/// from a Dirichlet distribution around those of all, with a concentration of `alpha` times the number of categories.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_skewed(
+    seed: u64,
+    shop_users: &[usize],
+    alpha: Option<f64>,
+) -> Result<Synthetic, CatalogueError> {
     let goods = goods::Goods::new(seed);
     let mut dataset = Dataset::default();
     let mut shops = Vec::new();
+    let mut first = 0;
     for (number, users) in shop_users.iter().enumerate() {
         let name = SHOP_NAMES
             .get(number)
             .map_or_else(|| format!("shop-{}", number + 1), |name| (*name).to_owned());
-        let region = shoppers::Region::new(&goods, seed, number as u64);
-        let first = dataset.len();
-        let histories: Vec<_> = (0..*users)
-            .into_par_iter()
-            .map(|user| region.customer(seed, (first + user) as u64))
-            .collect();
-        dataset.histories.extend(histories);
         dataset
             .users
             .extend((0..*users).map(|user| format!("{name}-{user:06}")));
         shops.push((name, first..first + users));
+        first += users;
     }
+    let of_shop = |(number, (_, users)): (usize, &(String, Range<usize>))| -> Vec<_> {
+        let region = shoppers::Region::new(&goods, seed, number as u64, alpha);
+        let users = users.clone().into_par_iter();
+        users.map(|user| region.customer(seed, user as u64)).collect()
+    };
+    let histories = shops.par_iter().enumerate().map(of_shop);
+    dataset.histories = histories.collect::<Vec<_>>().into_iter().flatten().collect();
     Ok(Synthetic {
         dataset,
         catalogue: Catalogue::new(goods.items())?,
         shops,
     })
+}
+
+/// Sizes of `shops` shops with `mean` users each, the largest first; with `alpha` as a symmetric Dirichlet distribution shares them
+/// out, but one at least to each.
+pub fn sizes(shops: usize, mean: usize, alpha: Option<f64>, seed: u64) -> Vec<usize> {
+    let Some(alpha) = alpha else {
+        return vec![mean; shops];
+    };
+    let shares = dirichlet_shares(&vec![alpha; shops], seed, "sizes of shops");
+    let rest = shops * mean.saturating_sub(1);
+    let mut sizes: Vec<usize> = apportion(&shares, rest)
+        .into_iter()
+        .map(|users| users + 1)
+        .collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
+/// A draw from the Dirichlet distribution of these parameters, all above 0: normalised gamma variates.
+pub(crate) fn dirichlet_shares(alphas: &[f64], seed: u64, name: &str) -> Vec<f64> {
+    let mut source = stream(seed, name);
+    let gammas: Vec<f64> = alphas
+        .iter()
+        .map(|alpha| Gamma::new(*alpha, 1.0).map_or(0.0, |gamma| gamma.sample(&mut source)))
+        .collect();
+    let sum: f64 = gammas.iter().sum();
+    match sum > 0.0 {
+        true => gammas.iter().map(|gamma| gamma / sum).collect(),
+        // All of them too small for a double: as alpha goes to 0, everything is in one place.
+        false => (0..alphas.len())
+            .map(|at| if at == 0 { 1.0 } else { 0.0 })
+            .collect(),
+    }
+}
+
+/// `all` things by `shares`, whole ones: what rounding down leaves goes to the largest remainders.
+pub(crate) fn apportion(shares: &[f64], all: usize) -> Vec<usize> {
+    let exact: Vec<f64> = shares.iter().map(|share| share * all as f64).collect();
+    let mut whole: Vec<usize> = exact.iter().map(|part| part.floor() as usize).collect();
+    let mut order: Vec<usize> = (0..shares.len()).collect();
+    order.sort_by(|a, b| exact[*b].fract().total_cmp(&exact[*a].fract()).then(a.cmp(b)));
+    let left = all.saturating_sub(whole.iter().sum());
+    order.iter().cycle().take(left).for_each(|at| whole[*at] += 1);
+    whole
 }
 
 /// Users of the five shops.
@@ -100,6 +161,38 @@ mod tests {
         assert_eq!(a.shops[1], ("east".to_owned(), 200..250));
         assert_eq!(a.dataset.users[203], "east-000003");
         assert_eq!(a.shop(1).users.len(), 50);
+    }
+
+    #[test]
+    fn skew_makes_sizes_and_tastes_unlike_and_a_large_alpha_hardly_any() {
+        let of = |alpha| sizes(200, 20, Some(alpha), 3);
+        for alpha in [0.01, 0.5, 1e6] {
+            let sizes = of(alpha);
+            assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (200, 4000));
+            assert!(sizes.iter().all(|size| *size >= 1) && sizes.is_sorted_by(|a, b| a >= b));
+        }
+        assert!(
+            of(0.1)[0] > 5 * of(100.0)[0] && of(1e6)[0] <= 22,
+            "{} {}",
+            of(0.1)[0],
+            of(1e6)[0]
+        );
+        assert_eq!(sizes(3, 20, None, 3), [20, 20, 20]);
+        // The largest share of one category in a shop's purchases, on average.
+        let concentration = |alpha| {
+            let market = generate_skewed(1, &[60; 6], alpha).expect("a market");
+            let items = market.catalogue.items();
+            let most = (0..6).map(|shop| {
+                let mut counts = std::collections::HashMap::new();
+                let histories = market.shop(shop).histories;
+                let bought = histories.iter().flat_map(|history| &history.items);
+                bought.for_each(|item| *counts.entry(&items[*item as usize].category).or_insert(0) += 1);
+                let all: i32 = counts.values().sum();
+                f64::from(counts.values().copied().max().unwrap_or(0)) / f64::from(all)
+            });
+            most.sum::<f64>() / 6.0
+        };
+        assert!(concentration(Some(0.02)) > 1.5 * concentration(None));
     }
 
     #[test]

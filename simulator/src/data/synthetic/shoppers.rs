@@ -5,9 +5,9 @@ use std::f64::consts::TAU;
 
 use souk_common::dataset::History;
 
-use super::YEAR_START;
 use super::goods::{BRANDS, CATEGORIES, DEPARTMENTS, Goods, PRODUCTS, STYLES};
 use super::random::{Draws, running};
+use super::{YEAR_START, dirichlet_shares};
 
 /// What the customers of one region have in common.
 pub(crate) struct Region<'a> {
@@ -20,10 +20,16 @@ pub(crate) struct Region<'a> {
 }
 
 impl<'a> Region<'a> {
-    /// Region `number` under `seed`.
-    pub(crate) fn new(goods: &'a Goods, seed: u64, number: u64) -> Self {
-        let mut draws = Draws::new(seed, 1 + number);
-        let categories: Vec<f64> = goods
+    /// Region `number` under `seed`; with `alpha`, one whose categories are more unlike: see `generate_skewed`.
+    pub(crate) fn new(goods: &'a Goods, seed: u64, number: u64, alpha: Option<f64>) -> Self {
+        // Numbers from 1000 on are customers'.
+        let own = if number < 999 {
+            1 + number
+        } else {
+            FAR_REGIONS + number
+        };
+        let mut draws = Draws::new(seed, own);
+        let mut categories: Vec<f64> = goods
             .members
             .iter()
             .map(|rows| {
@@ -31,6 +37,16 @@ impl<'a> Region<'a> {
                 pull * (0.4 * draws.normal()).exp()
             })
             .collect();
+        if let Some(alpha) = alpha {
+            let all: f64 = categories.iter().sum();
+            let alphas: Vec<f64> = categories
+                .iter()
+                .map(|pull| (alpha * CATEGORIES as f64 * pull / all).max(f64::MIN_POSITIVE))
+                .collect();
+            let shares = dirichlet_shares(&alphas, seed, &format!("tastes of region {number}"));
+            // Every category stays to be had, if rarely.
+            categories = shares.iter().map(|share| all * share.max(RAREST)).collect();
+        }
         let products = (0..PRODUCTS).map(|_| (0.3 * draws.normal()).exp()).collect();
         let brands = goods
             .brand_sizes
@@ -207,6 +223,10 @@ fn dot(a: &[f64; STYLES], b: &[f64; STYLES]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// Where the streams of regions beyond the first 999 begin.
+const FAR_REGIONS: u64 = 1 << 40;
+/// Least share of a category in what a region buys.
+const RAREST: f64 = 1e-6;
 /// Odds that a visit is mainly for the last visit's category.
 const STICKY: f64 = 0.3;
 /// Odds that a visit is for what the region buys.

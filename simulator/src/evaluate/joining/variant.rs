@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use souk_common::channels::timed::RECENT;
+use souk_common::eval::{Candidates, Metrics, Split, Target, View, evaluate};
 use souk_common::stack::{GateRule, Stack, StackFit};
+
+use super::{Joining, K};
 
 /// Which of a shop's stacks.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -63,5 +66,28 @@ impl Variant {
             Self::Together => fit.together.as_ref().map(Cow::Borrowed),
             Self::Gated => fit.gate.map(|_| Cow::Borrowed(fit.gated(rule))),
         }
+    }
+}
+
+impl Joining<'_> {
+    /// The metrics of one kind of stack under one seed of the noise, if there is one, a view each; everybody is scored once.
+    pub(crate) fn metrics(
+        &self,
+        split: &Split,
+        fits: &[StackFit],
+        variant: Variant,
+        views: &[View],
+    ) -> Option<Vec<Metrics>> {
+        let stacks = fits.iter().map(|fit| variant.of(fit, self.rule()));
+        let stacks: Vec<Stack> = stacks
+            .map(|stack| Some(stack?.into_owned()))
+            .collect::<Option<_>>()?;
+        let items = self.known.catalogue.len();
+        let (scored, candidates) = (
+            self.scores(split, &stacks),
+            Candidates::draw(split, items, self.seed),
+        );
+        let of = |view: &View| evaluate(&scored, split, &candidates, items, *view, Target::Test, K);
+        Some(views.iter().map(of).collect())
     }
 }
