@@ -87,13 +87,14 @@ fn connect(engine: &mut Engine) {
     }
 }
 
+const FIRST_SPEND: LogHead = LogHead {
+    length: 1,
+    head: Digest::ZERO,
+};
+
 /// Uploads what the shop always sends in this round; true if it was receipted.
 fn upload(engine: &mut Engine, name: &str) -> bool {
-    let ledger = LogHead {
-        length: 1,
-        head: Digest::ZERO,
-    };
-    upload_after(engine, name, ledger)
+    upload_after(engine, name, FIRST_SPEND)
 }
 
 /// The same, by a shop whose ledger stands there.
@@ -107,11 +108,16 @@ fn upload_after(engine: &mut Engine, name: &str, ledger: LogHead) -> bool {
             _ => 0,
         })
         .collect();
-    send(engine, name, &bytes)
+    send_after(engine, name, &bytes, ledger)
 }
 
 /// Uploads these bytes; true if they were receipted.
 fn send(engine: &mut Engine, name: &str, bytes: &[u8]) -> bool {
+    send_after(engine, name, bytes, FIRST_SPEND)
+}
+
+/// The same, by a shop whose ledger stands there.
+fn send_after(engine: &mut Engine, name: &str, bytes: &[u8], ledger: LogHead) -> bool {
     let (id, _) = engine.machine().open().unwrap();
     let len = bytes.len();
     let header = UploadHeader {

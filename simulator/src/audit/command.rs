@@ -11,11 +11,11 @@ use souk_common::clock::{Clock, Stopwatch, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::terminal::{say, tell};
 
-use super::attacks::{self, attributes};
+use super::attacks::{self, attributes, poisoning};
 use super::bounds::{TrialScores, of_one_run, of_trials, stated};
 use super::canaries::CanaryKind;
 use super::checks::{CheckEffort, of_round};
-use super::findings::{EpsilonBound, Finding};
+use super::findings::{EpsilonBound, Finding, PoisoningFinding};
 use super::mechanism::{AuditedPlan, AuditedRound};
 use super::mutation_audit::{self, smallest_shop};
 use super::mutations::Mechanism;
@@ -336,8 +336,8 @@ fn findings(
     match federation::releases(subject, plan, share)? {
         Some(findings) => found.mechanism.extend(findings),
         None => found.not_tested.push(
-            "sums of a whole federation: of a plan that trains a model from nothing they are not published; the rounds were \
-             audited one shop at a time"
+            "sums of a whole federation: of a plan that trains a model from nothing, or has an aggregation rule, they are not \
+             published; the rounds were audited one shop at a time"
                 .to_owned(),
         ),
     }
@@ -349,7 +349,9 @@ fn findings(
     found.mechanism.push(federation::masks(None, subject.seed));
     tell("attacks");
     let attributes = attributes::read(data, &subject.known)?;
-    found.attacks = attacks::run_with(subject, &attributes, |what| tell(&format!("  {what}")))?;
+    found.attacks = attacks::run(subject, &attributes, |what| tell(&format!("  {what}")))?;
+    tell("poisoning");
+    found.poisoning = poisoned(subject)?;
     match args.mutations {
         true => {
             tell("faults put in on purpose");
@@ -382,6 +384,30 @@ fn findings(
         ));
     }
     Ok(found)
+}
+
+/// Made-up customers against what everybody is recommended.
+fn poisoned(subject: &Subject) -> anyhow::Result<Vec<PoisoningFinding>> {
+    let attacked = poisoning::PoisoningSubject {
+        plan: &subject.plan,
+        known: &subject.known,
+    };
+    let customers = subject.known.dataset.len() as f64;
+    let found = poisoning::run(&attacked, subject.effort, subject.seed)?;
+    Ok(found
+        .into_iter()
+        .map(|exposure| PoisoningFinding {
+            attack: exposure.attack.name().to_owned(),
+            power: format!("{}; list by {}", exposure.power.in_words(), exposure.list),
+            rule: exposure.rule.name().to_owned(),
+            fakes: (exposure.fakes * customers).round() as u64,
+            exposure_before: exposure.exposure_before,
+            exposure_after: exposure.exposure_after,
+            low: exposure.low,
+            high: exposure.high,
+            targets: exposure.targets as u64,
+        })
+        .collect())
 }
 
 /// Every release, and the first step of each phase.

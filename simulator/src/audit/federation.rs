@@ -13,11 +13,12 @@ use super::mutations::AuditMutation;
 use super::statistics::normal_cdf;
 use super::subject::Subject;
 use crate::cluster::mutations::Mutation;
-use crate::world::{Line, Members, Out, World};
+use crate::world::{Line, Members, Out, RoundLine, Watch, World};
 use crate::{adversary, commands::storm};
 
 /// Runs the plan once, whole, and takes all that is known off each release that it publishes: what is left must be the noise of all
-/// shops, no less and nothing else. None for a plan that trains a model, whose sums are not published.
+/// shops, no less and nothing else. None for a plan that trains a model, whose sums are not published,
+/// and where an aggregation rule stands in place of the sum.
 ///
 /// # Errors
 /// When the federation does not come to its end.
@@ -26,7 +27,7 @@ pub(crate) fn releases(
     plan: &AuditedPlan,
     significance: f64,
 ) -> anyhow::Result<Option<Vec<Finding>>> {
-    if !subject.plan.is_of_releases() {
+    if !subject.plan.is_of_releases() || !subject.plan.aggregation.is_mean() {
         return Ok(None);
     }
     let members = members(plan);
@@ -38,15 +39,11 @@ pub(crate) fn releases(
         Line::default(),
         subject.seed,
     )?;
-    let mut published: Vec<(u64, Learned)> = Vec::new();
-    world.run_watched(|round, out| {
-        if let Out::Releases(learned) = out {
-            published.push((round, (**learned).clone()));
-        }
-    })?;
+    let mut published = Published::new(|_| true);
+    world.run_watched(&mut published)?;
     let mut before = plan.initial();
     let mut findings = Vec::new();
-    for (number, learned) in published {
+    for (number, learned) in published.versions {
         let round = plan.round(&before, number)?;
         if subject.plan.release_at(number).is_some() {
             let Learned::Releases(releases) = &learned else {
@@ -64,6 +61,36 @@ pub(crate) fn releases(
         before = learned;
     }
     Ok(Some(findings))
+}
+
+/// What a federation published, after the rounds that are wanted.
+pub(super) struct Published<F> {
+    /// Rounds and what was out after them.
+    pub(super) versions: Vec<(u64, Learned)>,
+    is_wanted: F,
+}
+
+impl<F: Fn(u64) -> bool> Published<F> {
+    /// Nothing yet.
+    pub(super) fn new(is_wanted: F) -> Self {
+        Self {
+            versions: Vec::new(),
+            is_wanted,
+        }
+    }
+}
+
+impl<F: Fn(u64) -> bool> Watch for Published<F> {
+    fn ended(&mut self, line: RoundLine, out: Option<&Out>) -> anyhow::Result<()> {
+        if let Some(out) = out.filter(|_| (self.is_wanted)(line.round)) {
+            let learned = match out {
+                Out::Releases(learned) => (**learned).clone(),
+                Out::Model { params, .. } => Learned::Model(params.to_vec()),
+            };
+            self.versions.push((line.round, learned));
+        }
+        Ok(())
+    }
 }
 
 fn members(plan: &AuditedPlan) -> Vec<Members> {

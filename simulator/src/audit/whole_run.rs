@@ -8,10 +8,11 @@ use souk_common::dataset::Dataset;
 use souk_common::learned::Learned;
 
 use super::bounds::Evidence;
+use super::federation::Published;
 use super::mechanism::{AuditedPlan, AuditedRound, Canary, buyer, signed, with};
 use super::statistics::Scores;
 use super::subject::Subject;
-use crate::world::{Line, Members, Out, World};
+use crate::world::{Line, Members, World};
 
 /// What it says of epsilon over the whole run, beside what the ledgers state; and what a release's sum has beside the noise of all
 /// shops is not asked here.
@@ -42,24 +43,16 @@ pub(crate) fn evidence(
         Line::default(),
         subject.seed,
     )?;
-    let mut published: Vec<(u64, Learned)> = Vec::new();
     let every = (subject.plan.rounds / MOST_ROUNDS).max(1);
-    let outcome = world.run_watched(|round, out| {
-        // Of many rounds some are asked, each with the one before it.
-        let is_asked = |round: u64| round.is_multiple_of(every);
-        if subject.plan.is_of_releases() || is_asked(round) || is_asked(round + 1) {
-            published.push((
-                round,
-                match out {
-                    Out::Releases(learned) => (**learned).clone(),
-                    Out::Model { params, .. } => Learned::Model(params.to_vec()),
-                },
-            ));
-        }
-    })?;
+    let of_releases = subject.plan.is_of_releases();
+    // Of many rounds some are asked, each with the one before it.
+    let mut published = Published::new(|round: u64| {
+        of_releases || round.is_multiple_of(every) || (round + 1).is_multiple_of(every)
+    });
+    let outcome = world.run_watched(&mut published)?;
     let mut scores = vec![0.0; canaries.len()];
     let mut before = (0, plan.initial());
-    for (number, learned) in published {
+    for (number, learned) in published.versions {
         if before.0 + 1 == number {
             let round = plan.round(&before.1, number)?;
             if let Some(told) = told(plan, &round, &before.1, &learned)? {

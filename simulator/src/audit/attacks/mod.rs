@@ -74,20 +74,12 @@ impl Measured {
     }
 }
 
-/// Runs all attacks, on a data set that says nothing of people beside their purchases. `progress` hears the name of each before it
+/// Runs all attacks; `attributes` is what is known of people ([`attributes::read`]). `progress` hears the name of each before it
 /// begins.
 ///
 /// # Errors
 /// When the plan does not fit the shops of the data set.
-pub(crate) fn run(subject: &Subject, progress: impl FnMut(&str)) -> anyhow::Result<Vec<AttackFinding>> {
-    run_with(subject, &[], progress)
-}
-
-/// As [`run`], with what is known of people ([`attributes::read`]).
-///
-/// # Errors
-/// As there.
-pub(crate) fn run_with(
+pub(crate) fn run(
     subject: &Subject,
     attributes: &[Attribute],
     mut progress: impl FnMut(&str),

@@ -2,7 +2,9 @@
 
 use rand::RngExt;
 use souk_common::rng::stream;
-use statrs::distribution::{Beta, ContinuousCDF, Normal};
+
+use crate::audit::statistics::clopper_pearson;
+pub(super) use crate::audit::statistics::{normal_cdf as below, normal_quantile as quantile};
 
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,16 +161,6 @@ impl Guarantee {
     }
 }
 
-/// The standard normal's share below `x`.
-pub(super) fn below(x: f64) -> f64 {
-    Normal::standard().cdf(x)
-}
-
-/// Below which the standard normal has this share.
-pub(super) fn quantile(share: f64) -> f64 {
-    Normal::standard().inverse_cdf(share)
-}
-
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -179,24 +171,10 @@ fn variance(values: &[f64]) -> f64 {
     squares / (values.len().max(2) - 1) as f64
 }
 
-/// Both ends, each missed with a probability of at most `tail`.
+/// Both ends of an exact interval; of no trial nothing is known.
 fn clopper_pearson(successes: u64, trials: u64, tail: f64) -> [f64; 2] {
-    let at = |a: u64, b: u64, share: f64| {
-        Beta::new(a as f64, b as f64).map_or(f64::NAN, |beta| beta.inverse_cdf(share))
-    };
-    let misses = trials - successes;
-    [
-        if successes == 0 {
-            0.0
-        } else {
-            at(successes, misses + 1, tail)
-        },
-        if misses == 0 {
-            1.0
-        } else {
-            at(successes + 1, misses, 1.0 - tail)
-        },
-    ]
+    let (low, high) = clopper_pearson::interval(successes, trials, 2.0 * tail);
+    [low, high]
 }
 
 /// Either side of a 95 % interval.

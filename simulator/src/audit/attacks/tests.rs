@@ -287,7 +287,7 @@ fn without_privacy_the_attacks_succeed_and_the_rows_say_so() {
 #[test]
 fn a_data_set_of_one_customer_and_one_of_nobody_are_no_panic() {
     let mut subject = subject(Some(8.0), 1, 1);
-    let found = run(&subject, |_| {}).unwrap();
+    let found = run(&subject, &[], |_| {}).unwrap();
     assert_eq!(
         found.iter().filter(|finding| finding.rows.is_empty()).count(),
         found.iter().filter(|finding| finding.not_run.is_some()).count()
@@ -302,7 +302,7 @@ fn a_data_set_of_one_customer_and_one_of_nobody_are_no_panic() {
     );
     subject.known.dataset = Dataset::default();
     subject.known.shop_of.clear();
-    let error = run(&subject, |_| {}).unwrap_err().to_string();
+    let error = run(&subject, &[], |_| {}).unwrap_err().to_string();
     assert!(error.contains("no customer"), "{error}");
 }
 

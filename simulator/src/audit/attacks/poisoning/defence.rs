@@ -1,13 +1,11 @@
 //! What stands against poisoning: the plan as it is, or the same plan with a rule.
 
 use anyhow::ensure;
-use serde::Serialize;
 use souk_common::plan::{AggregationPlan, MaskingPlan, Placement, Plan};
 use souk_common::update::ModulusBits;
 
 /// How shops' updates become one.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Defence {
     /// As the plan has it.
     Plan,
@@ -34,6 +32,18 @@ impl Defence {
         Self::Krum,
         Self::MaskedGroups,
     ];
+
+    /// As reports call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "the plan's own",
+            Self::NormBound => "norm_bound",
+            Self::Median => "median",
+            Self::TrimmedMean => "trimmed_mean",
+            Self::Krum => "krum",
+            Self::MaskedGroups => "median over masked groups (no plan can name it yet)",
+        }
+    }
 
     /// The plan with it in place of its own, and into how many groups its shops are put. Of the groups, the plan's masks say
     /// which share of the noise each shop adds.

@@ -5,13 +5,11 @@
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
-use serde::Serialize;
 use souk_common::dataset::{Dataset, History};
 use souk_common::rng::{Stream, stream};
 
 /// How fake customers are made.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum PoisoningAttack {
     /// The target among items at random.
     Random,
@@ -28,6 +26,16 @@ pub(crate) enum PoisoningAttack {
 impl PoisoningAttack {
     /// All of them.
     pub(crate) const ALL: [Self; 4] = [Self::Random, Self::Bandwagon, Self::FedRec, Self::Pip];
+
+    /// As reports call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Bandwagon => "bandwagon",
+            Self::FedRec => "FedRecAttack",
+            Self::Pip => "PipAttack",
+        }
+    }
 }
 
 /// What whoever makes them up knows of the honest.

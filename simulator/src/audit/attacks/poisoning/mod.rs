@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use rand::seq::IndexedRandom;
 use rayon::prelude::*;
-use serde::Serialize;
 use souk_common::dataset::Dataset;
 use souk_common::learned::Learner;
 use souk_common::plan::Plan;
@@ -46,8 +45,7 @@ pub(crate) struct PoisoningSubject<'a> {
 }
 
 /// What the attacker can do.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Power {
     /// Fake records in the files of one shop, which is honest: they pass its clip and its noise like all others.
     Records,
@@ -56,9 +54,19 @@ pub(crate) enum Power {
     Vector,
 }
 
+impl Power {
+    /// For people.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Records => "fake customers in one shop's records",
+            Self::Vector => "a shop that sends what it likes",
+        }
+    }
+}
+
 /// How well one attack went against one defence, by one channel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct PoisoningFinding {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exposure {
     /// How the fake customers are made.
     pub(crate) attack: PoisoningAttack,
     /// What the attacker can do.
@@ -91,7 +99,7 @@ pub(crate) fn run(
     subject: &PoisoningSubject<'_>,
     effort: Effort,
     seed: u64,
-) -> anyhow::Result<Vec<PoisoningFinding>> {
+) -> anyhow::Result<Vec<Exposure>> {
     let PoisoningSubject { plan, known } = *subject;
     ensure!(
         plan.shops.len() == known.shops && known.shops > 1,
@@ -204,8 +212,8 @@ impl Job<'_> {
 }
 
 /// Means over the targets, in the order of the jobs.
-fn findings(jobs: &[Job<'_>], found: &[BTreeMap<String, f64>]) -> Vec<PoisoningFinding> {
-    let mut findings: Vec<PoisoningFinding> = Vec::new();
+fn findings(jobs: &[Job<'_>], found: &[BTreeMap<String, f64>]) -> Vec<Exposure> {
+    let mut findings: Vec<Exposure> = Vec::new();
     for job in jobs.iter().filter(|job| job.at == 0) {
         let Some((attack, power, fakes)) = job.what else {
             continue;
@@ -225,7 +233,7 @@ fn findings(jobs: &[Job<'_>], found: &[BTreeMap<String, f64>]) -> Vec<PoisoningF
         for list in lists.into_iter().flat_map(|(_, exposures)| exposures.keys()) {
             let (before, after) = (of(None, list), of(job.what, list));
             let (exposure_after, low, high) = interval(&after);
-            findings.push(PoisoningFinding {
+            findings.push(Exposure {
                 attack,
                 power,
                 rule: job.defence,

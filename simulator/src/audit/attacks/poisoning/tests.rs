@@ -54,7 +54,7 @@ fn plan(privacy: &str) -> Plan {
     .expect("a plan")
 }
 
-fn of(findings: &[PoisoningFinding], power: Power, rule: Defence) -> impl Iterator<Item = &PoisoningFinding> {
+fn of(findings: &[Exposure], power: Power, rule: Defence) -> impl Iterator<Item = &Exposure> {
     findings
         .iter()
         .filter(move |finding| finding.power == power && finding.rule == rule)
