@@ -12,4 +12,4 @@ def shard(plan, data, out, i, n):
 plan, data, out, n = *map(os.path.abspath, sys.argv[1:4]), int(sys.argv[4])
 ray.init()
 files = ray.get([shard.remote(plan, data, out, i, n) for i in range(1, n + 1)])
-subprocess.run([SOUK, "audit", "--merge", *files, "--out", f"{out}/report.html"], check=True)
+subprocess.run([SOUK, "audit", plan, "--data", data, "--merge", *files, "--out", f"{out}/report"], check=True)

@@ -14,7 +14,7 @@ case ${1:-} in
   --merge)
     # By number: what another audit left in OUT is not taken in.
     mapfile -t files < <(seq -f "$4/shard-%.0f.jsonl" "$5")
-    exec "$souk" audit --merge "${files[@]}" --out "$4/report.html"
+    exec "$souk" audit "$2" --data "$3" --merge "${files[@]}" --out "$4/report"
     ;;
 esac
 

@@ -11,21 +11,20 @@ use souk_common::clock::{Clock, Stopwatch, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::terminal::{say, tell};
 
-use super::attacks::{self, attributes, poisoning};
-use super::bounds::{TrialScores, of_one_run, of_trials, stated};
+use super::bounds::TrialScores;
 use super::canaries::CanaryKind;
-use super::checks::{CheckEffort, of_round};
-use super::findings::{EpsilonBound, Finding, PoisoningFinding};
-use super::mechanism::{AuditedPlan, AuditedRound};
-use super::mutation_audit::{self, smallest_shop};
+use super::conduct::{Options, bounds, findings};
+use super::findings::{EpsilonBound, Finding};
+use super::mechanism::AuditedPlan;
+use super::mutation_audit::smallest_shop;
 use super::mutations::Mechanism;
-use super::report::model::{AuditFindings, Provenance, Report};
+use super::record;
+use super::report::model::{AuditFindings, Provenance, RecordFacts, Report};
 use super::report::verify::VerifyReportArgs;
 use super::report::{self, write};
 use super::shards::{self, FORMAT, Shard, ShardHeader};
 use super::subject::{Effort, Subject};
-use super::trials::{Target, Trials};
-use super::{federation, whole_run};
+use super::trials::Trials;
 use crate::check::Check;
 use crate::data::known::{Cut, Known};
 use crate::data::plans::Template;
@@ -124,6 +123,11 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("audit-{}", subject.plan.name)));
+    let out = match (args.shard, out.extension().and_then(|ending| ending.to_str())) {
+        // The report's own endings, as people type them.
+        (None, Some("html" | "json")) => out.with_extension(""),
+        _ => out,
+    };
     let watch = Stopwatch::start();
     tell(&format!(
         "the plan {:?} on {} customers of {} shops and {} items",
@@ -163,16 +167,29 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let scores = scores(args, &out, &header, &trials)?;
-    let mut findings = findings(&subject, (&plan, &rounds, shop), args, &cut.data)?;
+    let options = Options {
+        mutations: args.mutations,
+        significance: args.significance,
+        data: &cut.data,
+    };
+    let mut findings = findings(&subject, (&plan, &rounds, shop), &options)?;
+    let record = match &args.federation {
+        None => None,
+        Some(dir) => {
+            let (facts, finding) = record::read(dir)?;
+            findings.mechanism.push(finding);
+            Some(facts)
+        }
+    };
     findings.bounds = bounds(
         &mechanism,
         &rounds,
         shop,
         (&header.targets, &scores),
-        args,
+        &options,
         &subject,
     )?;
-    let report = Report::new(&subject, findings, provenance(args, &header, started)?)?;
+    let report = Report::new(&subject, findings, provenance(args, &header, started, record)?)?;
     let key = write::key(&args.key.clone().unwrap_or_else(|| with_ending(&out, ".key")))?;
     let files = write::write(&report, &key, &out)?;
     let checks = checks(&report.findings);
@@ -311,149 +328,12 @@ fn run_trials(path: &Path, header: &ShardHeader, trials: &Trials<'_>) -> anyhow:
     Ok(())
 }
 
-/// Everything but the bounds.
-fn findings(
-    subject: &Subject,
-    (plan, rounds, shop): (&AuditedPlan, &[AuditedRound], usize),
+fn provenance(
     args: &AuditArgs,
-    data: &Path,
-) -> anyhow::Result<AuditFindings> {
-    let mechanism = Mechanism { plan, mutation: None };
-    let looked_at = looked_at(rounds);
-    let share = args.significance / (2 * looked_at.len().max(1)) as f64;
-    let effort = CheckEffort {
-        attempts: subject.effort.pick(8, 40),
-        customers: subject.effort.pick(4, 20),
-        draws: subject.effort.pick(60, 300),
-        significance: share,
-    };
-    let mut found = AuditFindings::default();
-    for round in &looked_at {
-        tell(&format!("checks of {}", round.name));
-        found.mechanism.extend(of_round(&mechanism, round, shop, effort)?);
-    }
-    tell("the whole federation");
-    match federation::releases(subject, plan, share)? {
-        Some(findings) => found.mechanism.extend(findings),
-        None => found.not_tested.push(
-            "sums of a whole federation: of a plan that trains a model from nothing, or has an aggregation rule, they are not \
-             published; the rounds were audited one shop at a time"
-                .to_owned(),
-        ),
-    }
-    found.mechanism.push(federation::ledger(
-        None,
-        subject.effort.pick(20, 100),
-        subject.seed,
-    )?);
-    found.mechanism.push(federation::masks(None, subject.seed));
-    tell("attacks");
-    let attributes = attributes::read(data, &subject.known)?;
-    found.attacks = attacks::run(subject, &attributes, |what| tell(&format!("  {what}")))?;
-    tell("poisoning");
-    found.poisoning = poisoned(subject)?;
-    match args.mutations {
-        true => {
-            tell("faults put in on purpose");
-            let (honest, mutations) = mutation_audit::audit(subject, |what| tell(&format!("  {what}")))?;
-            found.mechanism.push(honest);
-            found.mutations = mutations;
-        }
-        false => found
-            .not_tested
-            .push("whether the checks find faults that are put in on purpose: --mutations does".to_owned()),
-    }
-    tell("what privacy costs");
-    let gender = attributes.iter().find(|attribute| attribute.name == "gender");
-    let genders: Vec<String> = gender.map_or(Vec::new(), |gender| {
-        let word = |is_female: &Option<bool>| match is_female {
-            Some(true) => "F",
-            Some(false) => "M",
-            None => "",
-        };
-        gender.of.iter().map(|of| word(of).to_owned()).collect()
-    });
-    let measured = report::utility::measure(subject, &genders)?;
-    found.utility = measured.findings;
-    found.not_tested.extend(measured.not_tested);
-    let left_out = rounds.len() - looked_at.len();
-    if left_out > 0 {
-        found.not_tested.push(format!(
-            "{left_out} later steps of training by themselves: they run the same code as the first of their phase, and all of them \
-             count in the bounds over all rounds"
-        ));
-    }
-    Ok(found)
-}
-
-/// Made-up customers against what everybody is recommended.
-fn poisoned(subject: &Subject) -> anyhow::Result<Vec<PoisoningFinding>> {
-    let attacked = poisoning::PoisoningSubject {
-        plan: &subject.plan,
-        known: &subject.known,
-    };
-    let customers = subject.known.dataset.len() as f64;
-    let found = poisoning::run(&attacked, subject.effort, subject.seed)?;
-    Ok(found
-        .into_iter()
-        .map(|exposure| PoisoningFinding {
-            attack: exposure.attack.name().to_owned(),
-            power: format!("{}; list by {}", exposure.power.in_words(), exposure.list),
-            rule: exposure.rule.name().to_owned(),
-            fakes: (exposure.fakes * customers).round() as u64,
-            exposure_before: exposure.exposure_before,
-            exposure_after: exposure.exposure_after,
-            low: exposure.low,
-            high: exposure.high,
-            targets: exposure.targets as u64,
-        })
-        .collect())
-}
-
-/// Every release, and the first step of each phase.
-fn looked_at(rounds: &[AuditedRound]) -> Vec<&AuditedRound> {
-    rounds
-        .iter()
-        .filter(|round| {
-            let number = round
-                .name
-                .rsplit_once(' ')
-                .and_then(|(_, number)| number.parse::<u64>().ok());
-            number.is_none_or(|step| step == 1)
-        })
-        .collect()
-}
-
-fn bounds(
-    mechanism: &Mechanism<'_>,
-    rounds: &[AuditedRound],
-    shop: usize,
-    (targets, scores): (&[Target], &TrialScores),
-    args: &AuditArgs,
-    subject: &Subject,
-) -> anyhow::Result<Vec<EpsilonBound>> {
-    let delta = subject.plan.privacy.delta;
-    let mut evidence = of_trials(targets, scores, delta);
-    for round in looked_at(rounds) {
-        tell(&format!("one run of {}", round.name));
-        evidence.extend(of_one_run(
-            mechanism,
-            round,
-            shop,
-            subject.effort.pick(500, 5_000),
-            delta,
-        )?);
-    }
-    tell("one run of the whole federation");
-    evidence.extend(whole_run::evidence(
-        subject,
-        mechanism.plan,
-        subject.effort.pick(100, 400),
-    )?);
-    Ok(stated(&evidence, args.significance))
-}
-
-fn provenance(args: &AuditArgs, header: &ShardHeader, started: Timestamp) -> anyhow::Result<Provenance> {
+    header: &ShardHeader,
+    started: Timestamp,
+    record: Option<RecordFacts>,
+) -> anyhow::Result<Provenance> {
     let typed: Vec<String> = std::env::args().skip(1).collect();
     Ok(Provenance {
         command: format!("souk-sim {}", typed.join(" ")),
@@ -462,7 +342,7 @@ fn provenance(args: &AuditArgs, header: &ShardHeader, started: Timestamp) -> any
         build: write::build_digest()?,
         data: header.data.to_string(),
         plan: header.plan.to_string(),
-        record: None,
+        record,
         started: utc(started),
         finished: utc(SystemClock.now()),
         trials: 2 * header.trials,
@@ -482,7 +362,8 @@ fn checks(findings: &AuditFindings) -> Vec<Check> {
         ok: finding.ok,
         detail: finding.detail.clone(),
     };
-    let mut checks: Vec<Check> = findings.mechanism.iter().map(of).collect();
+    let all = findings.mechanism.iter().chain(&findings.side_channels);
+    let mut checks: Vec<Check> = all.map(of).collect();
     checks.extend(findings.bounds.iter().map(|bound| Check {
         name: format!("epsilon of {}, {}, {}", bound.of, bound.canary, bound.procedure),
         ok: bound.ok,

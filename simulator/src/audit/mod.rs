@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`command`] | the command line, and the order of an audit |
+//! | [`command`], [`conduct`] | the command line; the order of an audit |
 //! | [`subject`] | what is audited: a plan and a data set |
 //! | [`mechanism`] | the plan's rounds, by the shops' own code |
 //! | [`canaries`], [`trials`], [`shards`] | who is added or not; attempts with fresh noise; the same in parts, in files |
@@ -11,6 +11,7 @@
 //! | [`checks`], [`federation`] | is the mechanism what the plan says; the same of a whole federation, ledgers and masks |
 //! | [`whole_run`] | a whole federation with made-up customers, asked who was there |
 //! | [`mutations`], [`mutation_audit`] | faults put in on purpose, which the checks must find |
+//! | [`record`] | a federation's own record, beside the plan |
 //! | [`attacks`] | one file an attack |
 //! | [`findings`], [`report`] | what was found; as HTML and JSON, signed; and the check of a signed report |
 
@@ -19,11 +20,13 @@ pub(crate) mod bounds;
 pub(crate) mod canaries;
 pub(crate) mod checks;
 pub mod command;
+pub(crate) mod conduct;
 pub(crate) mod federation;
 pub(crate) mod findings;
 pub(crate) mod mechanism;
 pub(crate) mod mutation_audit;
 pub(crate) mod mutations;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod shards;
 pub(crate) mod statistics;

@@ -292,6 +292,6 @@ pub(crate) struct RecordFacts {
     pub(crate) entries: u64,
     /// Attempts that ended without a sum after they were charged.
     pub(crate) failed_attempts: u64,
-    /// Times that a shop sat out and said why.
-    pub(crate) declined: u64,
+    /// Of the places that `souk-sim verify` looks at, those that are wrong.
+    pub(crate) wrong: u64,
 }

@@ -262,7 +262,7 @@ fn provenance() -> Value {
         ("head", text()),
         ("entries", count()),
         ("failed_attempts", count()),
-        ("declined", count()),
+        ("wrong", count()),
     ]);
     object(&[
         ("command", text()),

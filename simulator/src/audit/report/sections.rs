@@ -287,8 +287,9 @@ fn side_channels(report: &Report) -> Markup {
         @match &report.provenance.record {
             Some(record) => p {
                 "The federation's record has " (thousands(record.entries)) " entries up to " span class="digest" { (record.head) } ": "
-                (counted(record.failed_attempts, "attempt failed after it was charged", "attempts failed after they were charged")) ", and shops sat out "
-                (counted(record.declined, "time", "times")) " and said why."
+                (counted(record.failed_attempts, "attempt failed after it was charged", "attempts failed after they were charged")) ", and "
+                (counted(record.wrong, "place in it is", "places in it are")) " not as they must be. That shops declined a round is in no record: "
+                "the coordinator's status lists who did and why."
             },
             None => p { "Failures and declined rounds of a federation were not looked at: no federation's folder was given." }
         }

@@ -198,7 +198,7 @@ fn report() -> Report {
         head: "f".repeat(64),
         entries: 1234,
         failed_attempts: 1,
-        declined: 2,
+        wrong: 0,
     });
     Report::new(&subject(&private_plan()), findings(), provenance).unwrap()
 }
