@@ -9,6 +9,7 @@
 //! | [`masked`] | the same under masks, in CPU time beside the bare keystream |
 //! | [`unmasking`] | masks without a network: how fast, how many bytes, and the server's part for a thousand shops |
 //! | [`joining`] | a customer of a release; a shop's stack fitted, and a list made |
+//! | [`audit`] | trials of an audit, on a mechanism of known epsilon |
 //! | [`memory`] | what a coordinator process holds while many shops send at once |
 //! | [`crate::processes::site`], [`crate::load::raw_shops`] | a real coordinator process; shops that only send |
 
@@ -16,6 +17,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use souk_common::terminal::{say, tell};
 
+mod audit;
 mod joining;
 mod machine;
 pub(crate) mod masked;
@@ -81,6 +83,7 @@ enum Theme {
     ReleaseCustomer,
     Stack,
     Tower,
+    AuditTrials,
 }
 
 /// Runs the benchmarks; false when a bound was missed and that was asked for.
@@ -128,6 +131,7 @@ impl Theme {
             Self::CoordinatorMemory100x10m => memory::rows(short)?,
             Self::ReleaseCustomer => joining::customer(short)?,
             Self::Tower => joining::tower(short)?,
+            Self::AuditTrials => audit::trials(short)?,
             Self::Stack => {
                 let mut rows = joining::stack(short)?;
                 rows.extend(joining::best_products(short));
