@@ -14,7 +14,7 @@ use super::findings::{EpsilonBound, Finding, PoisoningFinding};
 use super::mechanism::{AuditedPlan, AuditedRound, little_endian};
 use super::mutations::Mechanism;
 use super::report::model::AuditFindings;
-use super::subject::Subject;
+use super::subject::{Effort, Subject};
 use super::trials::Target;
 use super::{federation, mutation_audit, report, whole_run};
 
@@ -76,6 +76,21 @@ pub(super) fn findings(
     }
     tell("poisoning");
     found.poisoning = poisoned(subject)?;
+    let carried_out = poisoning::model_rounds(subject.effort);
+    if !subject.plan.is_of_releases() && subject.plan.rounds > carried_out {
+        found.not_tested.push(format!(
+            "poisoning beyond the first {carried_out} of {} rounds",
+            subject.plan.rounds
+        ));
+    } else if subject.plan.is_of_releases()
+        && subject.effort == Effort::Short
+        && !subject.plan.training.is_empty()
+    {
+        found.not_tested.push(
+            "poisoning of what is trained behind the releases: an audit that is not short tries it"
+                .to_owned(),
+        );
+    }
     match options.mutations {
         true => {
             tell("faults put in on purpose");

@@ -91,7 +91,8 @@ pub(crate) struct Exposure {
 }
 
 /// Poisons a plan in every way, and finds how far each goes. Rules that the plan has too few shops for are left out. A short run
-/// looks at the releases of a plan of releases, and not at what is trained behind them.
+/// looks at the releases of a plan of releases, and not at what is trained behind them; of a plan that trains a model from nothing the
+/// first [`model_rounds`] are carried out.
 ///
 /// # Errors
 /// When the plan names other shops than the data set has, or one of them does not fit the other.
@@ -151,6 +152,11 @@ pub(crate) fn run(
     Ok(findings(&jobs, &found))
 }
 
+/// Rounds of a plan that trains a model from nothing that are carried out, at most: each attack on each rule is a run of its own.
+pub(crate) fn model_rounds(effort: Effort) -> u64 {
+    effort.pick(5, 30)
+}
+
 /// One run of a federation.
 struct Job<'a> {
     /// None: nobody attacks.
@@ -198,7 +204,7 @@ impl Job<'_> {
                 .map(|fakes| (ATTACKED, fakes)),
             rounds: match self.plan.is_of_releases() {
                 true => effort.pick(self.plan.release.len() as u64, self.plan.rounds),
-                false => self.plan.rounds,
+                false => self.plan.rounds.min(model_rounds(effort)),
             },
             seed,
         };
