@@ -1,5 +1,6 @@
 //! Tests of the command lines.
 
+mod audit;
 mod bench;
 mod chaos;
 mod client;
