@@ -106,11 +106,8 @@ fn parts_that_are_missing_doubled_or_of_another_plan_are_refused() {
     };
     good(&part("plan.toml", "1/2", &one));
     let merge = |files: &[&str]| {
-        let args = [
-            &["--trials", "20", "--out", &ground.path("merged"), "--merge"][..],
-            files,
-        ]
-        .concat();
+        let out = ground.path("merged");
+        let args = [&["--trials", "20", "--out", &out, "--merge"][..], files].concat();
         bad(&ground.audit("plan.toml", &args))
     };
     let (code, said) = merge(&[&one]);
