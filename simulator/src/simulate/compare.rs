@@ -6,7 +6,8 @@ use souk_common::accountant::{RELATION, UNIT};
 use souk_common::params::Epsilon;
 use souk_common::terminal::tell;
 
-use super::once::{self, Run, Setting, Settings};
+use super::once::{self, Run};
+use super::setting::{Setting, Settings};
 use crate::data::plans::Template;
 
 /// Everything that is compared.

@@ -17,7 +17,7 @@ use souk_common::ids::{Digest, Digester};
 use souk_common::plan::Plan;
 use souk_common::storage::disk::{SystemDisk, write_whole};
 
-use super::once::{Setting, Settings};
+use super::setting::{Setting, Settings};
 use super::table::to_json_lines;
 use crate::error::{Unusable, WrongUsage};
 use crate::world::rounds::RoundLine;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | the command |
 //! | [`source`] | whose histories: a data set or a made-up market, and how they are cut into shops |
+//! | [`setting`] | shops, and what is the same for all plans and seeds |
 //! | [`once`] | one run of one plan, scored |
 //! | [`folder`] | what a run keeps, so that it goes on after it was killed |
 //! | [`table`] | a line a round, as JSON lines or Parquet |
@@ -15,6 +16,7 @@ mod folder;
 mod once;
 mod plot;
 mod report;
+mod setting;
 mod source;
 mod table;
 #[cfg(test)]
@@ -35,7 +37,7 @@ use crate::error::WrongUsage;
 use crate::world::{Line, Stragglers};
 use compare::Asked;
 use folder::RunFolder;
-use once::{Setting, Settings};
+use setting::{Setting, Settings};
 use source::Source;
 use table::TableFile;
 

@@ -7,7 +7,8 @@ use souk_common::ids::Digest;
 use souk_common::plan::Plan;
 use souk_common::update::Counts;
 
-use super::once::{Run, Setting};
+use super::once::Run;
+use super::setting::Setting;
 use crate::world::Outcome;
 use crate::world::rounds::RoundLine;
 

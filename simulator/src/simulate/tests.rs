@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::compare::Mean;
 use super::folder::RunFolder;
-use super::once::Setting;
+use super::setting::Setting;
 use super::table::{TableFile, to_json_lines};
 use super::{SimulateArgs, compare, plot, run, templates};
 use crate::data::plans::{Template, names};
