@@ -9,7 +9,9 @@ use tempfile::TempDir;
 use super::compare::Mean;
 use super::folder::RunFolder;
 use super::setting::Setting;
-use super::table::{TableFile, to_json_lines};
+#[cfg(not(feature = "parquet"))]
+use super::table::TableFile;
+use super::table::to_json_lines;
 use super::{SimulateArgs, compare, plot, run, templates};
 use crate::data::plans::{Template, names};
 use crate::error::{Unusable, WrongUsage};
