@@ -46,6 +46,13 @@ pub(super) fn svg(comparison: &Comparison) -> anyhow::Result<String> {
         // Nothing has a bound: the axis stands for itself.
         false => (1.0, 10.0),
     };
+    // A label under each epsilon that was run, to two digits: powers of ten would be one or none.
+    let mut labels: Vec<f64> = rows
+        .iter()
+        .filter_map(|(row, _)| two_digits(row.epsilon?))
+        .collect();
+    labels.sort_unstable_by(f64::total_cmp);
+    labels.dedup();
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -56,9 +63,10 @@ pub(super) fn svg(comparison: &Comparison) -> anyhow::Result<String> {
             .margin_bottom(46)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d((left..right).log_scale(), bottom..top)?;
+            .build_cartesian_2d((left..right).log_scale().with_key_points(labels), bottom..top)?;
         chart
             .configure_mesh()
+            .x_label_formatter(&|epsilon| epsilon.to_string())
             .x_desc("epsilon of the shop that spent most (logarithmic)")
             .y_desc("HR@10 against all unseen items, %")
             .label_style(("sans-serif", 14))
@@ -143,3 +151,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
 ];
+
+fn two_digits(value: f64) -> Option<f64> {
+    format!("{value:.1e}").parse().ok()
+}

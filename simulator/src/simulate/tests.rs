@@ -326,6 +326,9 @@ fn plans_are_compared_and_drawn_with_what_the_figures_are_of() {
         "2 seeds",
         "one standard error",
         "synthetic: 3 shops",
+        // Labels under both epsilons.
+        "\n2\n",
+        "\n8\n",
     ] {
         assert!(svg.contains(words), "{words}");
     }
