@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use souk_client::data::outgrown::Outgrown;
 use souk_common::clock::{Clock, Stopwatch, SystemClock, Timestamp};
 use souk_common::ids::Digest;
 use souk_common::terminal::{say, tell};
@@ -136,6 +137,13 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         subject.known.shops,
         subject.known.catalogue.len()
     ));
+    for shop in plan.shops() {
+        // What each owner would be told.
+        let outgrown = Outgrown::of(Some(&subject.plan), &shop.terms.name, &shop.dataset);
+        outgrown
+            .lines()
+            .for_each(|line| tell(&format!("{}: {line}", shop.terms.name)));
+    }
     let rounds = plan.rounds(1)?;
     let mechanism = Mechanism {
         plan: &plan,
@@ -173,6 +181,7 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         data: &cut.data,
     };
     let mut findings = findings(&subject, (&plan, &rounds, shop), &options)?;
+    findings.not_tested.extend(trials.left_out().map(str::to_owned));
     let record = match &args.federation {
         None => None,
         Some(dir) => {
@@ -261,15 +270,6 @@ fn subject(args: &AuditArgs, path: &Path, cut: &Cut) -> anyhow::Result<Subject> 
     let mut sizes = vec![0; known.shops];
     known.shop_of.iter().for_each(|shop| sizes[*shop] += 1);
     let plan = template.for_shops(&sizes, template.plan().seed)?;
-    for shop in plan.shops.iter().zip(&sizes) {
-        let (terms, size) = shop;
-        if *size as u64 > terms.declared_users {
-            tell(&format!(
-                "{} has {size} customers and declared {}: its part of a sum may be held back",
-                terms.name, terms.declared_users
-            ));
-        }
-    }
     Ok(Subject {
         plan,
         known,

@@ -76,6 +76,13 @@ pub(super) fn findings(
     }
     tell("poisoning");
     found.poisoning = poisoned(subject)?;
+    for rule in poisoning::Defence::ALL.map(poisoning::Defence::name) {
+        if found.poisoning.iter().all(|finding| finding.rule != rule) {
+            found.not_tested.push(format!(
+                "poisoning against {rule}: the plan has too few shops for it, or does not bear it"
+            ));
+        }
+    }
     let carried_out = poisoning::model_rounds(subject.effort);
     if !subject.plan.is_of_releases() && subject.plan.rounds > carried_out {
         found.not_tested.push(format!(

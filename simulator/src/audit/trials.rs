@@ -34,6 +34,7 @@ pub(crate) struct Trials<'a> {
     mechanism: &'a Mechanism<'a>,
     rounds: Vec<PreparedRound<'a>>,
     targets: Vec<PreparedTarget>,
+    left_out: Vec<String>,
 }
 
 struct PreparedRound<'a> {
@@ -64,7 +65,7 @@ impl<'a> Trials<'a> {
     ) -> anyhow::Result<Self> {
         let plan = mechanism.plan;
         let mut caches: Vec<TrainingCache> = plan.shops().iter().map(|_| TrainingCache::default()).collect();
-        let mut prepared = Vec::new();
+        let (mut prepared, mut left_out) = (Vec::new(), Vec::new());
         for round in rounds {
             // The customer of its kind is real, and absent from the base; all others are added to it.
             let customer = canary(plan, round, shop, CanaryKind::Customer)?;
@@ -84,6 +85,12 @@ impl<'a> Trials<'a> {
                 if vector.iter().any(|value| *value != 0) {
                     let values = vector.iter().map(|value| *value as f64).collect();
                     vectors.push((*kind, reduced(&vector, &round.grid), values));
+                } else {
+                    left_out.push(format!(
+                        "the canary `{}` in {}: it adds nothing to that round",
+                        kind.name(),
+                        round.name
+                    ));
                 }
             }
             prepared.push(PreparedRound {
@@ -99,7 +106,13 @@ impl<'a> Trials<'a> {
             mechanism,
             rounds: prepared,
             targets,
+            left_out,
         })
+    }
+
+    /// Canaries that add nothing to a round, so that nothing of them was tried there.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.left_out.iter().map(String::as_str)
     }
 
     /// What is looked at.
